@@ -1,0 +1,72 @@
+"""What every reader delivers: samples, and the problems it met on the way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Part = Literal["train", "validation", "test"]
+Severity = Literal["error", "warning", "note"]
+
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with its mask.
+
+    Attributes:
+        id: unique within the data set; printed, stored and split by.
+        image: the file with the picture.
+        mask: the file with the true mask, of the same height and width.
+        group: the patient or lesion; samples of one group are never divided between parts.
+        category: the diagnosis or other class, if known; splits are stratified by it.
+        part: the official part, where the publisher of the data fixed one.
+    """
+
+    id: str
+    image: Path
+    mask: Path
+    group: str
+    category: str | None = None
+    part: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding about a data set.
+
+    Attributes:
+        severity: ``error`` when training on the data would be wrong, ``warning`` when it may be,
+            ``note`` for what is merely good to know.
+        kind: a short name shared by findings of one sort, such as ``"unpaired image"``.
+        where: the file, relative to the data set's folder, or the sample ids concerned.
+        detail: what is wrong with it and, for errors, what to do.
+    """
+
+    severity: Severity
+    kind: str
+    where: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a reader found in a folder: samples sorted by id, and problems with the pairing.
+
+    Attributes:
+        name: the folder's name, used to name studies.
+        reader: the name of the reader, a key of ``READERS``.
+        root: the folder that was read.
+        samples: sorted by id, ids unique.
+        problems: what pairing the files brought up; ``check`` adds what the pixels bring up.
+        terms: licence or terms of use, where the reader knows them.
+        citation: what to cite, where the reader knows it.
+    """
+
+    name: str
+    reader: str
+    root: Path
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...] = ()
+    terms: str | None = None
+    citation: str | None = None
