@@ -1,0 +1,155 @@
+"""Naming an architecture or a loss: from a table of ours, or from anyone's own file.
+
+A component is written ``name`` or ``name:option=value:option=value``: ``unet``,
+``unet:skips=false``, ``tversky:fp_weight=0.2:fn_weight=0.8``, ``my.py:MyNet``,
+``path/my.py:MyNet:depth=3``.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segstudy.errors import UserError
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A name with options, and the user's file where it does not come from a table.
+
+    ``str(component)`` is its canonical spelling without the folder: what is printed and hashed.
+    """
+
+    name: str
+    options: tuple[tuple[str, Value], ...] = ()
+    file: Path | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.file.name}:{self.name}" if self.file else self.name
+
+    def __str__(self) -> str:
+        return ":".join([self.title, *(f"{name}={json.dumps(value)}" for name, value in self.options)])
+
+    @property
+    def spelling(self) -> str:
+        """As ``str``, but with the folder of the user's file: it can be parsed again from anywhere."""
+        return f"{self.file.parent}/{self}" if self.file else str(self)
+
+
+def parse(text: str) -> Component:
+    """Read ``name:option=value`` or ``file.py:name:option=value``.
+
+    Raises:
+        UserError: when the text has another form.
+    """
+    file, rest = None, text
+    if ".py:" in text:
+        path, rest = text.split(".py:", 1)
+        file = Path(f"{path}.py").resolve()
+    elif text.endswith(".py"):
+        raise UserError(f"{text}: say which class or function of the file is meant, as {text}:Name")
+    name, *options = rest.split(":")
+    if not name.isidentifier():
+        raise UserError(f"{text!r} is not of the form name:option=value (or file.py:name:option=value)")
+    return Component(name, tuple(sorted(_option(text, option) for option in options)), file)
+
+
+def _option(text: str, option: str) -> tuple[str, Value]:
+    name, equals, value = option.partition("=")
+    if not equals or not name.isidentifier():
+        raise UserError(f"{text!r}: {option!r} is not of the form option=value")
+    try:
+        parsed = json.loads(value.lower() if value.lower() in ("true", "false") else value)
+    except json.JSONDecodeError:
+        try:
+            return name, float(value)  # .2 is no JSON
+        except ValueError:
+            return name, value
+    if isinstance(parsed, bool | int | float | str):
+        return name, parsed
+    raise UserError(f"{text!r}: {name} takes a number, true, false or a word, not {value}")
+
+
+def resolve(
+    text: str, table: Mapping[str, Callable[..., Any]], kind: str, given: Iterable[str] = ()
+) -> tuple[Component, Callable[..., Any]]:
+    """Find what a component names, check its options, and drop those that equal the default.
+
+    Args:
+        text: the component as written.
+        table: our own components by name.
+        kind: the word for error messages, ``"architecture"`` or ``"loss"``.
+        given: parameters that are not options because segstudy passes them itself.
+
+    Returns:
+        The canonical component, and the class or function it names.
+
+    Raises:
+        UserError: unknown name, unknown option or an option of the wrong type, with the choices.
+    """
+    component = parse(text)
+    if component.file is not None:
+        target = _load(component.file, component.name)
+    elif component.name in table:
+        target = table[component.name]
+    else:
+        raise UserError(
+            f"unknown {kind} {component.name!r}: choose one of {', '.join(table)}, or name your own as file.py:Name"
+        )
+    options = _checked_options(component, target, frozenset(given))
+    return Component(component.name, options, component.file), target
+
+
+def _checked_options(
+    component: Component, target: Callable[..., Any], given: frozenset[str]
+) -> tuple[tuple[str, Value], ...]:
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.default is not inspect.Parameter.empty and name not in given
+    }
+    kept = []
+    for name, value in component.options:
+        if name not in parameters:
+            choices = ", ".join(parameters) or "none"
+            raise UserError(f"{component.title} has no option {name!r}: its options are {choices}")
+        default = parameters[name].default
+        if isinstance(default, bool) != isinstance(value, bool) or (
+            isinstance(default, int | float) and not isinstance(value, int | float)
+        ):
+            raise UserError(f"{component.title}: {name} is of another kind than {value!r} (default {default!r})")
+        if isinstance(default, float):
+            value = float(value)
+        if value != default:
+            kept.append((name, value))
+    return tuple(kept)
+
+
+def _load(file: Path, name: str) -> Callable[..., Any]:
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; {name} was to come from it")
+    spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's own code may raise anything
+        raise UserError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    target = getattr(module, name, None)
+    if not callable(target):
+        raise UserError(f"{file} has no class or function {name!r}")
+    return target  # type: ignore[no-any-return]
+
+
+def source_hash(component: Component) -> str | None:
+    """The hash of a user's file, which enters the key of every run that uses it."""
+    if component.file is None:
+        return None
+    return hashlib.sha256(component.file.read_bytes()).hexdigest()[:16]

@@ -1,0 +1,380 @@
+"""What a study is, as values: protocol, grids, study; and the runs they plan.
+
+Everything is frozen and validated once, here; unknown keys are refused with the known ones named.
+"""
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomlkit
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from segstudy.errors import UserError
+from segstudy.presets import PRESETS
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _size(value: object) -> object:
+    """``"192x256"`` to (192, 256) and ``128`` to (128, 128)."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return (value, value)
+        case str():
+            sides = value.lower().split("x")
+            if all(side.isdecimal() for side in sides) and len(sides) in (1, 2):
+                return (int(sides[0]), int(sides[-1]))
+    return value
+
+
+Size = Annotated[
+    tuple[Annotated[int, Field(ge=32, le=8192)], Annotated[int, Field(ge=32, le=8192)]],
+    BeforeValidator(_size),
+]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Protocol(Frozen):
+    """Everything that is held equal between configurations; any field can also be a factor.
+
+    The defaults are the original study's, the ``classic`` protocol.
+    """
+
+    image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
+    resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or keep proportions and pad")
+    foreground: tuple[int, ...] | None = Field(None, description="values of a multi-class mask that count")
+    split: str = Field("auto", description="shares as 50/25/25, official, or auto: official where there is one")
+    split_seed: int = Field(0, ge=0, description="nothing else decides which sample goes where")
+    width: Positive = Field(64, description="channels of the first stage")
+    batch_size: Positive = Field(8, description="images per step")
+    budget: Literal["epochs", "steps"] = Field("epochs", description="what is equal for all: passes or updates")
+    epochs: Positive = Field(80, description="passes over the training images")
+    steps: Positive = Field(1000, description="updates, where the budget is steps")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate (the highest, for onecycle)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(0.0, ge=0, le=10)
+    scheduler: Literal["plateau", "cosine", "onecycle", "none"] = "plateau"
+    plateau_on: Literal["val_loss", "val_iou"] = Field("val_loss", description="what the plateau is looked for in")
+    plateau_factor: Fraction = 0.5
+    plateau_threshold: float = Field(0.005, ge=0, lt=1, description="relative improvement that counts")
+    plateau_patience: int = Field(3, ge=0, description="epochs without improvement that are borne")
+    augmentation: Literal["none", "flips", "full"] = Field(
+        "none", description="full: flips, rotation, scale and colour"
+    )
+    select: Literal["val_iou", "last"] = Field("val_iou", description="which epoch's weights are kept")
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that can change a run's numbers: what the rest of the protocol leaves idle is left out."""
+        fields = self.model_dump(mode="json")
+        idle = {"split", "split_seed"}  # enter through the ids of the parts
+        idle |= {"steps"} if self.budget == "epochs" else {"epochs"}
+        if self.optimizer != "sgd":
+            idle.add("momentum")
+        if self.scheduler != "plateau":
+            idle |= {name for name in fields if name.startswith("plateau_")}
+        return {name: value for name, value in fields.items() if name not in idle}
+
+
+FACTORS = ("architecture", "loss", *Protocol.model_fields)
+
+Level = bool | int | float | str | list[int] | None
+Grid = dict[str, tuple[Level, ...]]
+
+
+class Configuration(Frozen):
+    """One point of a grid: what a row of the leaderboard stands for."""
+
+    architecture: str
+    loss: str
+    protocol: Protocol
+
+    def level(self, factor: str) -> Any:
+        """The value of one factor here."""
+        if factor in ("architecture", "loss"):
+            return getattr(self, factor)
+        return self.protocol.model_dump(mode="json")[factor]
+
+
+class Run(Frozen):
+    """One training: a configuration with its seed and fold, on given data and a given split.
+
+    Attributes:
+        configuration: what is trained, and how.
+        seed: names the streams of initialisation, order and augmentation.
+        fold: the fold, or None without folds.
+        data: fingerprint of the samples (ids, images, masks).
+        split: fingerprint of the ids of each part.
+        numerics: versions of the code whose numbers enter, by component.
+    """
+
+    configuration: Configuration
+    seed: int
+    fold: int | None
+    data: str
+    split: str
+    numerics: dict[str, int | str]
+
+    def description(self) -> dict[str, Any]:
+        """What makes this run's numbers what they are, and nothing else."""
+        described = {
+            "architecture": Path(self.configuration.architecture).name,
+            "loss": Path(self.configuration.loss).name,
+            **self.configuration.protocol.numbers(),
+            "seed": self.seed,
+            "data": self.data,
+            "split": self.split,
+            "numerics": self.numerics,
+        }
+        return {name: value for name, value in described.items() if value != ADDED_LATER.get(name, _NEVER)}
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits of the SHA-256 of the canonical JSON of ``description``."""
+        canonical = json.dumps(self.description(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+_NEVER = object()
+# A field that a later version adds, with the value that stands for the behaviour before it existed:
+# at that value it is not hashed, so keys of older studies hold.
+ADDED_LATER: dict[str, Any] = {}
+
+
+class Study(Frozen):
+    """Data, split, protocol and grids: everything a study file says.
+
+    Attributes:
+        name: names the study's folder.
+        data: a folder, or ``synthetic`` with options such as ``synthetic:n=60``.
+        reader: how to read it; None detects it.
+        preset: the protocol the fields start from.
+        seeds: runs of each configuration, with seeds 0 to ``seeds`` - 1.
+        folds: 0 for one split, else the number of folds, at least 3.
+        exclude: ids of samples left out.
+        split_file: a ``split.json`` that decides the parts instead of ``split``.
+        protocol: what is held equal.
+        grid: products of factor values; equal runs merge.
+    """
+
+    name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$")
+    data: str
+    reader: str | None = None
+    preset: Literal["quick", "classic", "thorough"] = "classic"
+    seeds: Positive = 1
+    folds: int = Field(0, ge=0, le=100)
+    exclude: tuple[str, ...] = ()
+    split_file: str | None = None
+    protocol: Protocol
+    grid: tuple[Grid, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.folds in (1, 2):
+            raise ValueError("folds is 0, or 3 and more: one part to test, one to validate, the rest to train")
+        if self.split_file and self.folds:
+            raise ValueError("split_file and folds exclude each other")
+        for grid in self.grid:
+            for factor, levels in grid.items():
+                if factor not in FACTORS:
+                    raise ValueError(f"unknown factor {factor!r} in a grid: choose of {', '.join(FACTORS)}")
+                if not levels:
+                    raise ValueError(f"factor {factor!r} of a grid has no values")
+        if not all({"architecture", "loss"} <= grid.keys() for grid in self.grid):
+            raise ValueError("every grid names its architecture and loss")
+        self.configurations()
+        return self
+
+    def configurations(self) -> list[Configuration]:
+        """Every point of every grid, in order, equal ones once."""
+        points = []
+        for grid in self.grid:
+            for levels in itertools.product(*grid.values()):
+                point = dict(zip(grid, levels, strict=True))
+                architecture, loss = str(point.pop("architecture")), str(point.pop("loss"))
+                protocol = Protocol.model_validate({**self.protocol.model_dump(), **point})
+                points.append(Configuration(architecture=architecture, loss=loss, protocol=protocol))
+        return list({point.model_dump_json(): point for point in points}.values())
+
+    def fold_numbers(self) -> list[int | None]:
+        return list(range(self.folds)) if self.folds else [None]
+
+
+def planned_runs(
+    study: Study,
+    data: str,
+    split_of: Callable[[Protocol, int | None], str],
+    numerics_of: Callable[[Configuration], dict[str, int | str]],
+) -> list[Run]:
+    """All runs of a study, equal ones once: replicate by replicate, so that a table fills evenly.
+
+    Args:
+        study: with ``auto`` values resolved and components in canonical form.
+        data: fingerprint of the samples.
+        split_of: fingerprint of the parts for a protocol and fold.
+        numerics_of: the versions that enter a configuration's keys.
+    """
+    runs = [
+        Run(
+            configuration=configuration,
+            seed=seed,
+            fold=fold,
+            data=data,
+            split=split_of(configuration.protocol, fold),
+            numerics=numerics_of(configuration),
+        )
+        for seed in range(study.seeds)
+        for fold in study.fold_numbers()
+        for configuration in study.configurations()
+    ]
+    return list({run.key: run for run in runs}.values())
+
+
+def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
+    """``unet-combo-b8``, followed by whatever other factors differ between these configurations."""
+    varying = [
+        factor
+        for factor in Protocol.model_fields
+        if factor != "batch_size" and len({json.dumps(c.level(factor)) for c in configurations}) > 1
+    ]
+    return [
+        "-".join(
+            [
+                Path(c.architecture).name,
+                Path(c.loss).name,
+                f"b{c.protocol.batch_size}",
+                *(f"{factor}={_spelled(c.level(factor))}" for factor in varying),
+            ]
+        )
+        for c in configurations
+    ]
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return str(value).replace("/", ":")
+
+
+def preset_study(preset: str, name: str, data: str) -> Study:
+    """The study that a preset's name stands for, on some data.
+
+    Raises:
+        UserError: an unknown preset, with the choices.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"unknown protocol {preset!r}: choose one of {', '.join(PRESETS)}")
+    return _validated({"name": name, "data": data, "preset": preset, **PRESETS[preset]}, "the call")
+
+
+def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
+    """The study with options of the command line in force.
+
+    An option that names a factor replaces it in every grid; several values make a factor of a
+    protocol field. Fields of the study itself take one value.
+
+    Raises:
+        UserError: an unknown field or a value it does not take.
+    """
+    raw = study.model_dump()
+    grids = [dict(grid) for grid in raw["grid"]]
+    for field, levels in fields.items():
+        if field in FACTORS:
+            is_factor = field in ("architecture", "loss") or len(levels) > 1
+            if not is_factor:
+                raw["protocol"][field] = levels[0]
+            for grid in grids:
+                if is_factor or field in grid:
+                    grid[field] = tuple(levels)
+        elif field in ("reader", "seeds", "folds", "exclude", "split_file", "name", "data"):
+            raw[field] = tuple(levels) if field == "exclude" else levels[0]
+        else:
+            raise UserError(f"unknown field {field!r}: choose of {', '.join((*FACTORS, 'seeds', 'folds', 'reader'))}")
+    return _validated({**raw, "grid": grids}, "the call")
+
+
+def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
+    """A stored study with more runs: what options name is added beside what is there.
+
+    Factors make further grids; ``seeds`` and other fields of the study are replaced.
+    """
+    factors = {name: tuple(levels) for name, levels in fields.items() if name in FACTORS}
+    study = override(study, {name: levels for name, levels in fields.items() if name not in FACTORS})
+    if not factors:
+        return study
+    known = [dict(grid) for grid in study.grid]
+    added = [grid for grid in ({**grid, **factors} for grid in known) if grid not in known]
+    unique = [grid for i, grid in enumerate(added) if grid not in added[:i]]
+    return _validated({**study.model_dump(), "grid": [*known, *unique]}, "the call")
+
+
+def load(file: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        UserError: no such file, no TOML, an unknown field or a value it does not take.
+    """
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; `segstudy init` prints one to start from") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not a TOML file: {error}") from None
+    raw.setdefault("name", file.stem if file.name != "study.toml" else file.resolve().parent.name)
+    preset = raw.setdefault("preset", "classic")
+    if preset not in PRESETS:
+        raise UserError(f"{file}: unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    base = PRESETS[preset]
+    if isinstance(raw.get("protocol", {}), dict):
+        raw["protocol"] = {**base["protocol"], **raw.get("protocol", {})}
+    return _validated({**base, **raw}, str(file))
+
+
+def dump(study: Study) -> str:
+    """The resolved study as TOML, complete: ``load`` gives the same study back."""
+    raw = study.model_dump(mode="json", exclude_none=True)
+    raw["protocol"]["image_size"] = _spelled(list(study.protocol.image_size))
+    grids = raw.pop("grid")
+    document = tomlkit.document()
+    document.update(raw)
+    tables = tomlkit.aot()
+    for grid in grids:
+        tables.append(tomlkit.item({factor: list(levels) for factor, levels in grid.items()}))
+    document["grid"] = tables
+    return tomlkit.dumps(document)
+
+
+def _validated(raw: Mapping[str, Any], source: str) -> Study:
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        fields = Protocol.model_fields if where.startswith("protocol.") else Study.model_fields
+        return f"unknown field {where!r}: choose of {', '.join(fields)}{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}, not {first['input']!r}{more}" if where else f"{message}{more}"
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))

@@ -1,0 +1,176 @@
+"""Decode and resize once; afterwards every run and process maps the same arrays into memory."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from segstudy.data.images import read_image, read_mask
+from segstudy.data.preprocess import NUMERICS, Resize, Size, image_to_network, mask_to_network
+from segstudy.data.samples import Sample
+from segstudy.errors import UserError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All samples at network size, with the true masks at native size; arrays are read-only maps.
+
+    Attributes:
+        ids: N sample ids, sorted.
+        images: ``(N, height, width, 3)`` uint8, RGB.
+        masks: ``(N, height, width)`` bool.
+        native_sizes: N pairs of height and width of the images as published.
+        resize: how the images were brought to network size.
+    """
+
+    ids: tuple[str, ...]
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    native_sizes: tuple[Size, ...]
+    resize: Resize
+    _packed: NDArray[np.uint8]
+    _starts: tuple[int, ...]
+
+    def native_mask(self, index: int) -> NDArray[np.bool_]:
+        """The true mask of one sample at the image's own size, ``(H, W)``."""
+        height, width = self.native_sizes[index]
+        bits = self._packed[self._starts[index] : self._starts[index + 1]]
+        return np.unpackbits(bits, count=height * width).view(np.bool_).reshape(height, width)
+
+    def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Where these ids stand in the arrays."""
+        place = {sample_id: i for i, sample_id in enumerate(self.ids)}
+        return np.array([place[sample_id] for sample_id in ids], np.int64)
+
+
+def cache_folder() -> Path:
+    """Where derived data may be kept and deleted: SEGSTUDY_CACHE, or the system's place for caches."""
+    return Path(os.environ.get("SEGSTUDY_CACHE") or platformdirs.user_cache_path("segstudy"))
+
+
+def fingerprint(samples: Sequence[Sample]) -> str:
+    """A hash of ids, image files and mask files: equal data, equal fingerprint, wherever it lies.
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    files = [file for sample in ordered for file in (sample.image, sample.mask)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashes = list(pool.map(_hash_file, files))
+    rows = [[s.id, hashes[2 * i], hashes[2 * i + 1]] for i, s in enumerate(ordered)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _hash_file(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
+
+
+def prepare(
+    samples: Sequence[Sample],
+    data: str,
+    size: Size,
+    resize: Resize,
+    foreground: tuple[int, ...] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Path:
+    """Bring all samples to network size, once; the folder returned is opened with ``open_prepared``.
+
+    The folder's name is a hash of content and settings. It is built aside and renamed, so processes
+    may share it and it may be deleted at any time.
+
+    Args:
+        samples: what to prepare.
+        data: their fingerprint.
+        size: height and width in pixels.
+        resize: ``squash`` or ``pad``.
+        foreground: values of a multi-class mask that count as foreground.
+        progress: told the number of samples done.
+
+    Raises:
+        UserError: an unreadable image or mask.
+    """
+    settings = json.dumps([NUMERICS, data, size, resize, foreground])
+    folder = cache_folder() / "prepared" / hashlib.sha256(settings.encode()).hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise UserError(
+            f"{folder.parent}: cannot be written ({error.strerror}); point SEGSTUDY_CACHE to a folder that can"
+        ) from None
+    try:
+        _build(building, sorted(samples, key=lambda s: s.id), (size, resize, foreground), progress)
+        _rename(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _build(
+    folder: Path,
+    samples: Sequence[Sample],
+    settings: tuple[Size, Resize, tuple[int, ...] | None],
+    progress: Callable[[int], None],
+) -> None:
+    size, resize, foreground = settings
+
+    def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
+        image, mask = read_image(sample.image), read_mask(sample.mask, foreground)
+        if image.shape[:2] != mask.shape:
+            raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
+        small = image_to_network(image, size, resize), mask_to_network(mask, size, resize)
+        return *small, (mask.shape[0], mask.shape[1]), np.packbits(mask)
+
+    shape = (len(samples), *size)
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (*shape, 3))
+    masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.bool_, shape)
+    sizes: list[Size] = []
+    starts = [0]
+    with ThreadPoolExecutor(os.cpu_count()) as pool, (folder / "native.bits").open("wb") as native:
+        for i, (image, mask, native_size, bits) in enumerate(pool.map(load, samples)):
+            images[i], masks[i] = image, mask
+            sizes.append(native_size)
+            starts.append(starts[-1] + native.write(bits.tobytes()))
+            progress(i + 1)
+    images.flush()
+    masks.flush()
+    index = {"ids": [s.id for s in samples], "native_sizes": sizes, "starts": starts, "resize": resize}
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _rename(building: Path, folder: Path) -> None:
+    try:
+        building.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was first, with the same content
+            raise
+
+
+def open_prepared(folder: Path) -> Prepared:
+    """Map a prepared folder into memory."""
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return Prepared(
+        ids=tuple(index["ids"]),
+        images=np.load(folder / "images.npy", mmap_mode="r"),
+        masks=np.load(folder / "masks.npy", mmap_mode="r"),
+        native_sizes=tuple((height, width) for height, width in index["native_sizes"]),
+        resize=index["resize"],
+        _packed=np.memmap(folder / "native.bits", np.uint8, "r"),
+        _starts=tuple(index["starts"]),
+    )

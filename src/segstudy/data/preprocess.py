@@ -1,0 +1,54 @@
+"""From an image's own size to the network's and back: the one place that does it.
+
+Training, prediction, exported files and the page all come through here. Needs no PyTorch.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+NUMERICS = 1  # raised when any number below changes; enters every run's key
+
+Resize = Literal["squash", "pad"]
+Size = tuple[int, int]
+
+
+def image_to_network(image: NDArray[np.uint8], size: Size, resize: Resize) -> NDArray[np.uint8]:
+    """Antialiased bilinear resizing of an RGB image ``(H, W, 3)`` to ``(*size, 3)``; padding is black."""
+    top, left, height, width = placement(image.shape[:2], size, resize)
+    out = np.zeros((*size, 3), np.uint8)
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    out[top : top + height, left : left + width] = np.asarray(resized)
+    return out
+
+
+def mask_to_network(mask: NDArray[np.bool_], size: Size, resize: Resize) -> NDArray[np.bool_]:
+    """Resize a boolean mask ``(H, W)`` to ``size``: foreground where the box mean is at least .5."""
+    top, left, height, width = placement(mask.shape, size, resize)
+    out = np.zeros(size, np.bool_)
+    mean = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    out[top : top + height, left : left + width] = np.asarray(mean) >= 0.5
+    return out
+
+
+def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> NDArray[np.float32]:
+    """Bring probabilities ``(h, w)`` at network size back to an image's own size, bilinearly.
+
+    Padding is cut off first. The mask at native size is ``prob_to_native(...) >= .5``.
+    """
+    top, left, height, width = placement(native, prob.shape, resize)
+    inner = np.ascontiguousarray(prob[top : top + height, left : left + width], np.float32)
+    resized = Image.fromarray(inner).resize((native[1], native[0]), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def placement(native: tuple[int, ...], size: tuple[int, ...], resize: Resize) -> tuple[int, int, int, int]:
+    """Where an image of ``native`` height and width lies in the network's input: top, left, height, width."""
+    if resize == "squash":
+        return 0, 0, size[0], size[1]
+    scale = min(size[0] / native[0], size[1] / native[1])
+    height = min(size[0], max(1, round(native[0] * scale)))
+    width = min(size[1], max(1, round(native[1] * scale)))
+    return (size[0] - height) // 2, (size[1] - width) // 2, height, width

@@ -1,0 +1,134 @@
+"""Which sample is for training, which for validation, which for testing."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segstudy.data.samples import PARTS, Part, Sample
+from segstudy.errors import UserError
+from segstudy.seeding import seed_for
+
+NAMES_OF_OFFICIAL = frozenset({"auto", "official"})
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The sample ids of each part, sorted."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def part(self, name: Part) -> tuple[str, ...]:
+        ids: tuple[str, ...] = getattr(self, name)
+        return ids
+
+    @property
+    def fingerprint(self) -> str:
+        text = json.dumps([self.train, self.validation, self.test], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def make_split(samples: Sequence[Sample], split: str, seed: int) -> Split:
+    """Cut samples into three parts.
+
+    Args:
+        samples: in any order; the result does not depend on it.
+        split: shares such as ``50/25/25``; ``official``: the publisher's parts, a missing one cut from
+            its training part; ``auto``: official where there are official parts, else ``50/25/25``.
+        seed: the ``split_seed``.
+
+    Raises:
+        UserError: shares that are none, no official parts, or a part that would be empty.
+    """
+    official = any(sample.part for sample in samples)
+    if split == "official" and not official:
+        raise UserError("split = official, but the data set has no official parts: give shares such as 50/25/25")
+    if split in NAMES_OF_OFFICIAL and official:
+        parts = _official(samples, seed)
+    else:
+        parts = deal(samples, shares_of("50/25/25" if split == "auto" else split), seed)
+    return _checked(parts)
+
+
+def make_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[Split]:
+    """Fold k tests on part k, validates on part k + 1 (mod folds) and trains on the rest.
+
+    Every sample is tested exactly once. Official parts are not kept.
+
+    Raises:
+        UserError: fewer groups than folds.
+    """
+    parts = deal(samples, [1 / folds] * folds, seed)
+    splits = []
+    for k in range(folds):
+        validation = (k + 1) % folds
+        train = [ids for i, ids in enumerate(parts) if i not in (k, validation)]
+        splits.append(_checked([sorted(sum(train, [])), parts[validation], parts[k]]))
+    return splits
+
+
+def shares_of(split: str) -> list[float]:
+    """``50/25/25`` to [.5, .25, .25]."""
+    try:
+        shares = [float(share) for share in split.split("/")]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or not all(0 < share < float("inf") for share in shares):
+        raise UserError(f"split {split!r} is neither auto, official nor three positive shares such as 50/25/25")
+    return [share / sum(shares) for share in shares]
+
+
+def deal(samples: Sequence[Sample], shares: Sequence[float], seed: int) -> list[list[str]]:
+    """Deal whole groups into parts of the given shares, evenly within every category.
+
+    Groups are laid out by category and, within it, in an order that depends on the seed and the
+    group's name alone. They are then dealt one after another to the part that is furthest behind its
+    share so far. As categories lie side by side, each gets its shares up to one group.
+
+    Returns:
+        The ids of each part, sorted.
+    """
+    groups: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.group].append(sample)
+    if len(groups) < len(shares):
+        raise UserError(f"{len(groups)} groups cannot fill {len(shares)} parts: add images, or use fewer folds")
+
+    def place(name: str) -> tuple[str, int]:
+        category = min(sample.category or "" for sample in groups[name])
+        return category, seed_for("split", seed=seed, group=name)
+
+    parts: list[list[str]] = [[] for _ in shares]
+    dealt = 0
+    for name in sorted(groups, key=place):
+        dealt += len(groups[name])
+        behind = [share * dealt - len(part) for share, part in zip(shares, parts, strict=True)]
+        parts[behind.index(max(behind))] += [sample.id for sample in groups[name]]
+    return [sorted(part) for part in parts]
+
+
+def _official(samples: Sequence[Sample], seed: int) -> list[list[str]]:
+    """The official parts; validation or test, where missing, is a quarter of what is for training."""
+    by_part: dict[Part, list[Sample]] = {name: [s for s in samples if s.part == name] for name in PARTS}
+    missing = [name for name in ("validation", "test") if not by_part[name]]  # type: ignore[index]
+    if missing and by_part["train"]:
+        quarter = 0.25
+        shares = [1 - quarter * len(missing), *[quarter] * len(missing)]
+        cut = deal(by_part["train"], shares, seed)
+        dealt = dict(zip(["train", *missing], cut, strict=True))
+    else:
+        dealt = {}
+    return [dealt.get(name, sorted(sample.id for sample in by_part[name])) for name in PARTS]
+
+
+def _checked(parts: Sequence[Sequence[str]]) -> Split:
+    train, validation, test = parts
+    for name, ids in zip(PARTS, parts, strict=True):
+        if not ids:
+            raise UserError(f"the {name} part would be empty: add images or change the split (--set split=50/25/25)")
+    if len(train) < 2:
+        raise UserError("the training part would hold one image: batch norm needs two; add images")
+    return Split(tuple(train), tuple(validation), tuple(test))

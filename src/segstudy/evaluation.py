@@ -1,0 +1,118 @@
+"""A model and prepared images in, one row per image out."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segstudy.data.batches import Positions, in_batches, load_batch
+from segstudy.data.prepared import Prepared
+from segstudy.data.preprocess import prob_to_native
+from segstudy.data.samples import Part
+from segstudy.metrics import confusion, iou, scores
+
+EVALUATION_BATCH = 16  # fixed: a batch size of its own could move the last bits
+THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+
+Logits = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore:
+    """Mean loss and mean per-image IoU (threshold .5, network size) over one part."""
+
+    loss: float
+    iou: float
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """The precision of forward passes; losses are computed in float32 outside of it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@torch.inference_mode()
+def score_part(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    prepared: Prepared,
+    positions: Positions,
+    device: torch.device,
+    precision: str,
+) -> PartScore:
+    """Loss and IoU of a part as the network stands; batch norm in evaluation mode."""
+    model.eval()
+    total, ious = 0.0, []
+    for batch in in_batches(positions, EVALUATION_BATCH):
+        image, target = load_batch(prepared, batch, device)
+        with autocast(device, precision):
+            logits = model(image)
+        total += len(batch) * float(loss(logits.float(), target))
+        ious += image_ious(logits, target)
+    return PartScore(total / len(positions), float(np.mean(ious)))
+
+
+def image_ious(logits: Tensor, target: Tensor) -> list[float]:
+    """IoU of every image of a batch at threshold .5: a logit of 0."""
+    predicted = (logits.detach() >= 0).squeeze(1).cpu().numpy()
+    true = target.bool().squeeze(1).cpu().numpy()
+    return [iou(confusion(p, t)) for p, t in zip(predicted, true, strict=True)]
+
+
+@torch.inference_mode()
+def probabilities(
+    model: nn.Module, prepared: Prepared, positions: Positions, device: torch.device, precision: str
+) -> NDArray[np.float32]:
+    """Foreground probability of every pixel at network size, ``(len(positions), height, width)``."""
+    model.eval()
+    out = np.empty((len(positions), *prepared.masks.shape[1:]), np.float32)
+    done = 0
+    for batch in in_batches(positions, EVALUATION_BATCH):
+        image, _ = load_batch(prepared, batch, device)
+        with autocast(device, precision):
+            logits = model(image)
+        out[done : done + len(batch)] = logits.float().sigmoid().squeeze(1).cpu().numpy()
+        done += len(batch)
+    return out
+
+
+def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Positions) -> float:
+    """The threshold of ``THRESHOLDS`` with the highest mean IoU at network size; .5 wins ties.
+
+    To be chosen on validation only.
+    """
+    masks = prepared.masks[positions]
+
+    def mean_iou(threshold: float) -> float:
+        return float(np.mean([iou(confusion(p >= threshold, m)) for p, m in zip(prob, masks, strict=True)]))
+
+    return max(THRESHOLDS, key=lambda threshold: (mean_iou(threshold), threshold == 0.5))
+
+
+def image_rows(
+    prob: NDArray[np.float32],
+    prepared: Prepared,
+    positions: Sequence[int] | Positions,
+    part: Part,
+    tuned_threshold: float,
+) -> pl.DataFrame:
+    """One row per image: every metric at network and native size, and IoU at the tuned threshold.
+
+    Columns: ``id``, ``part``, then ``network_iou``, ``native_iou``, ``network_dice`` and so on at
+    threshold .5, and ``network_iou_tuned``, ``native_iou_tuned``.
+    """
+    rows = []
+    for p, position in zip(prob, positions, strict=True):
+        native_prob = prob_to_native(p, prepared.native_sizes[position], prepared.resize)
+        truth = {"network": prepared.masks[position], "native": prepared.native_mask(int(position))}
+        row: dict[str, str | float] = {"id": prepared.ids[position], "part": part}
+        for resolution, at_resolution in (("network", p), ("native", native_prob)):
+            target = np.asarray(truth[resolution])
+            row |= {f"{resolution}_{name}": v for name, v in scores(at_resolution >= 0.5, target).items()}
+            row[f"{resolution}_iou_tuned"] = iou(confusion(at_resolution >= tuned_threshold, target))
+        rows.append(row)
+    return pl.DataFrame(rows)

@@ -1,0 +1,45 @@
+"""UNet: skip connections from every encoder stage to the decoder stage of the same size."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segstudy.models.blocks import conv_block, head
+
+
+class UNet(nn.Module):
+    """U-Net (Ronneberger, Fischer, Brox 2015, arXiv:1505.04597) with padding and batch norm.
+
+    Four steps down by 2x2 max-pooling, ``width`` x 1, 2, 4, 8, 16 channels, two convolutions a stage;
+    nearest-neighbour upsampling, then concatenation with the encoder's map of that size.
+
+    Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
+
+    Args:
+        width: channels of the first stage.
+        skips: ``False`` leaves the concatenations out, so that their effect can be measured alone.
+    """
+
+    numerics = 1
+
+    def __init__(self, width: int = 64, skips: bool = True):
+        super().__init__()
+        channels = [width * 2**i for i in range(5)]
+        self.skips = skips
+        self.encoder = nn.ModuleList(conv_block(a, b) for a, b in zip([3, *channels], channels, strict=False))
+        self.decoder = nn.ModuleList(
+            conv_block(2 * c + (c if skips else 0), c) for c in reversed(channels[:-1])
+        )
+        self.head = head(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.encoder[0](image)
+        features = [x]
+        for stage in list(self.encoder)[1:]:
+            x = stage(F.max_pool2d(x, 2))
+            features.append(x)
+        for stage, skip in zip(self.decoder, reversed(features[:-1]), strict=True):
+            x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
+            x = stage(torch.cat([skip, x], dim=1) if self.skips else x)
+        logits: Tensor = self.head(x)
+        return logits

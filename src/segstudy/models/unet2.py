@@ -1,0 +1,42 @@
+"""UNet2: U-Net whose down- and upsampling are learned."""
+
+import torch
+from torch import Tensor, nn
+
+from segstudy.models.blocks import conv_block, head
+
+
+class UNet2(nn.Module):
+    """U-Net with strided convolutions for max-pooling and transposed ones for upsampling.
+
+    Every 2x2 max-pooling of ``UNet`` becomes a 3x3 convolution of stride 2, every nearest-neighbour
+    upsampling a 3x3 transposed convolution of stride 2. Both keep the number of channels and stand
+    alone, without batch norm or activation, as the layers did that they replace.
+
+    Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
+    """
+
+    numerics = 1
+
+    def __init__(self, width: int = 64):
+        super().__init__()
+        channels = [width * 2**i for i in range(5)]
+        self.encoder = nn.ModuleList(conv_block(a, b) for a, b in zip([3, *channels], channels, strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=1) for c in channels[:-1])
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(c, c, 3, stride=2, padding=1) for c in reversed(channels[1:])
+        )
+        self.decoder = nn.ModuleList(conv_block(3 * c, c) for c in reversed(channels[:-1]))
+        self.head = head(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.encoder[0](image)
+        features = [x]
+        for down, stage in zip(self.down, list(self.encoder)[1:], strict=True):
+            x = stage(down(x))
+            features.append(x)
+        for up, stage, skip in zip(self.up, self.decoder, reversed(features[:-1]), strict=True):
+            x = up(x, output_size=skip.shape[-2:])
+            x = stage(torch.cat([skip, x], dim=1))
+        logits: Tensor = self.head(x)
+        return logits

@@ -1,0 +1,180 @@
+"""Study folders: runs appear whole or not at all, and are read back as tables."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segstudy.checkpoint import save_model
+from segstudy.config import Study, load
+from segstudy.errors import UserError
+
+FORMAT = 1  # of a run folder
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """The paths of a study's folder, and how what lies there is read and written.
+
+    Layout: ``study.toml``, ``data.json``, ``split.json``, ``thumbnails.parquet``, ``runs/<key>/``,
+    ``failures/<key>.json``; whatever else is there is derived.
+    """
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def failures(self) -> Path:
+        return self.path / "failures"
+
+    def exists(self) -> bool:
+        return (self.path / "study.toml").is_file()
+
+    def create(self) -> None:
+        """Make the folders.
+
+        Raises:
+            UserError: when they cannot be made or written.
+        """
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            self.failures.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror}); choose another folder with --out"
+            ) from None
+
+    def study(self) -> Study:
+        """The study as it was last run.
+
+        Raises:
+            UserError: when this is no study folder.
+        """
+        if not self.exists():
+            raise UserError(f"{self.path}: no study here (study.toml is missing); `segstudy run` makes one")
+        return load(self.path / "study.toml")
+
+    def read_json(self, name: str) -> Any:
+        """The content of ``data.json``, ``split.json`` and the like; None if it is not there."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            raise UserError(f"{self.path / name}: damaged; delete it and run the study again") from None
+
+    def write_json(self, name: str, content: Any) -> None:
+        replace_text(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def finished(self) -> set[str]:
+        """The keys of all finished runs."""
+        if not self.runs.is_dir():
+            return set()
+        return {entry.name for entry in os.scandir(self.runs) if entry.is_dir() and "." not in entry.name}
+
+    def failed(self) -> dict[str, dict[str, Any]]:
+        """What happened to runs that failed, by key; runs that finished since are left out."""
+        finished = self.finished()
+        files = sorted(self.failures.glob("*.json")) if self.failures.is_dir() else []
+        return {
+            file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files if file.stem not in finished
+        }
+
+    def write_failure(self, key: str, failure: dict[str, Any]) -> None:
+        replace_text(self.failures / f"{key}.json", json.dumps(failure, indent=1, ensure_ascii=False) + "\n")
+
+    def clear_failure(self, key: str) -> None:
+        (self.failures / f"{key}.json").unlink(missing_ok=True)
+
+    def run_records(self, keys: Iterable[str]) -> list[dict[str, Any]]:
+        """``run.json`` of each of these runs."""
+        return [json.loads((self.runs / key / "run.json").read_text(encoding="utf-8")) for key in keys]
+
+    def epochs(self, keys: Sequence[str]) -> pl.DataFrame:
+        """The rows of every epoch of these runs, with a column ``key``."""
+        return self._table(keys, "epochs.parquet")
+
+    def images(self, keys: Sequence[str]) -> pl.DataFrame:
+        """One row per run, part and image, with a column ``key``."""
+        return self._table(keys, "images.parquet")
+
+    def predictions(self, key: str) -> pl.DataFrame:
+        """``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run."""
+        return pl.read_parquet(self.runs / key / "predictions.parquet")
+
+    def _table(self, keys: Sequence[str], name: str) -> pl.DataFrame:
+        tables = [
+            pl.read_parquet(self.runs / key / name).select(pl.lit(key).alias("key"), pl.all()) for key in keys
+        ]
+        return pl.concat(tables, how="diagonal") if tables else pl.DataFrame({"key": []})
+
+    def write_run(
+        self,
+        key: str,
+        record: dict[str, Any],
+        tables: dict[str, pl.DataFrame],
+        weights: dict[str, Any],
+        card: dict[str, Any],
+    ) -> None:
+        """Store a finished run: built as ``<key>.partial``, checksummed, then renamed.
+
+        Args:
+            key: the run's key.
+            record: what varies by machine; becomes ``run.json``, with the checksums of the other files.
+            tables: by file name without ``.parquet``.
+            weights: the model's state.
+            card: what goes with the weights.
+        """
+        partial, final = self.runs / f"{key}.partial", self.runs / key
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, table in tables.items():
+            table.write_parquet(partial / f"{name}.parquet")
+        save_model(partial, weights, card)
+        checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+        record = {"format": FORMAT, "key": key, **record, "sha256": checksums}
+        (partial / "run.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for file in partial.iterdir():
+            _sync(file)
+        partial.rename(final)
+        _sync(self.runs)
+        self.clear_failure(key)
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a whole file aside and put it in place at once; left alone if it already says that.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    try:
+        if file.is_file() and file.read_text(encoding="utf-8") == text:
+            return
+        aside = file.with_name(file.name + ".new")
+        aside.write_text(text, encoding="utf-8")
+        _sync(aside)
+        aside.replace(file)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written ({error.strerror}); choose another folder with --out") from None
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

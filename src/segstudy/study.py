@@ -1,0 +1,377 @@
+"""From a study to its runs: read the data, plan, train what is not stored yet, store."""
+
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+import torch
+from PIL import Image
+
+from segstudy import train
+from segstudy.config import Configuration, Protocol, Run, Study, configuration_names, dump, planned_runs, unique
+from segstudy.data import augment, preprocess, read
+from segstudy.data.check import check
+from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
+from segstudy.data.samples import Dataset, Problem, Sample
+from segstudy.data.split import Split, make_folds, make_split
+from segstudy.errors import UserError
+from segstudy.executors import EXECUTORS, Notify
+from segstudy.losses import resolve_loss
+from segstudy.models import check_size, resolve_architecture
+from segstudy.store import StudyFolder, replace_text
+from segstudy.worker import Job, Outcome
+
+THUMBNAIL_PX = 192
+SplitKey = tuple[str, int, int | None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how runs are trained: nothing of it enters a key.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        threads: CPU threads of one training; they move the last bits, so every executor uses the same.
+        workers: trainings side by side.
+        executor: a key of ``EXECUTORS``.
+    """
+
+    device: str
+    threads: int
+    workers: int
+    executor: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with everything resolved, and the runs it consists of.
+
+    Attributes:
+        study: components in canonical form, ``auto`` resolved.
+        dataset: the samples, without the excluded ones.
+        problems: findings of the check.
+        data: the samples' fingerprint.
+        splits: the parts for each ``(split, split_seed, fold)`` in use.
+        runs: all of them, equal ones once.
+    """
+
+    study: Study
+    dataset: Dataset
+    problems: tuple[Problem, ...]
+    data: str
+    splits: Mapping[SplitKey, Split]
+    runs: tuple[Run, ...]
+
+    def split_of(self, run: Run) -> Split:
+        protocol = run.configuration.protocol
+        return self.splits[_split_key(protocol, run.fold)]
+
+    def names(self) -> dict[str, str]:
+        """The configuration's name of each run, by key."""
+        configurations = self.study.configurations()
+        by_configuration = dict(zip(configurations, configuration_names(configurations), strict=True))
+        return {run.key: by_configuration[run.configuration] for run in self.runs}
+
+
+def choose_machine(device: str = "auto", threads: int = 0, workers: int = 0, executor: str | None = None) -> Machine:
+    """Fill in what was not asked for: 0 and ``auto`` mean that the machine decides.
+
+    Raises:
+        UserError: a device this machine does not have, or an unknown executor.
+    """
+    if executor is not None and executor not in EXECUTORS:
+        raise UserError(f"unknown executor {executor!r}: choose one of {', '.join(EXECUTORS)}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device, False):
+        have = ", ".join(name for name, there in available.items() if there)
+        raise UserError(f"device {device!r} is not to be had here: choose of {have}, or leave --device out")
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    threads = threads or max(1, cores // 4)
+    if workers == 0:
+        workers = max(1, cores // threads) if device == "cpu" else 1
+    if executor is None:
+        executor = "processes" if workers > 1 else "serial"
+    return Machine(device, threads, 1 if executor == "serial" else workers, executor)
+
+
+def make_plan(study: Study, machine: Machine, stored: Mapping[str, Any] | None = None) -> Plan:
+    """Read and check the data, cut the splits and plan the runs. Writes nothing.
+
+    Args:
+        study: as the user wrote it.
+        machine: resolves ``precision = auto``.
+        stored: ``data.json`` of a study folder: equal data are not checked a second time.
+
+    Raises:
+        UserError: wrong components, wrong data or an impossible split.
+    """
+    study = resolve(study, machine)
+    dataset = load_data(study)
+    data = fingerprint(dataset.samples)
+    problems = _check_once(dataset, data, study.protocol.foreground, stored)
+    refuse_errors(problems)
+    splits = _cut(study, dataset.samples)
+    runs = planned_runs(
+        study, data, lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint, _numerics
+    )
+    return Plan(study, dataset, tuple(problems), data, splits, tuple(runs))
+
+
+def resolve(study: Study, machine: Machine) -> Study:
+    """Components in canonical form (found, their options valid) and ``auto`` values decided.
+
+    Raises:
+        UserError: an unknown architecture, loss or option.
+    """
+
+    def level(factor: str, value: Any) -> Any:
+        if factor == "architecture":
+            return resolve_architecture(value)[0].spelling
+        if factor == "loss":
+            return resolve_loss(value)[0].spelling
+        return _precision(machine) if (factor, value) == ("precision", "auto") else value
+
+    grids = [{f: tuple(unique(level(f, v) for v in levels)) for f, levels in grid.items()} for grid in study.grid]
+    protocol = study.protocol.model_copy(update={"precision": level("precision", study.protocol.precision)})
+    resolved = study.model_copy(update={"grid": tuple(grids), "protocol": protocol})
+    for configuration in resolved.configurations():
+        check_size(*configuration.protocol.image_size)
+    return resolved
+
+
+def _precision(machine: Machine) -> str:
+    """bfloat16 where the hardware has it: emulated, it is slower than float32."""
+    if machine.device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if machine.device == "cpu":
+        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+    return "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # new in PyTorch 2.11
+    return bool(capabilities().get("avx512_bf16", False))
+
+
+def load_data(study: Study) -> Dataset:
+    """The study's samples, without the excluded ones.
+
+    Raises:
+        UserError: unreadable data, or an excluded id that is not there.
+    """
+    dataset = read(study.data, study.reader)
+    unknown = sorted(set(study.exclude) - {sample.id for sample in dataset.samples})
+    if unknown:
+        raise UserError(f"exclude: no sample {unknown[0]!r} in {dataset.name}" + _and_more(len(unknown) - 1))
+    kept = tuple(sample for sample in dataset.samples if sample.id not in study.exclude)
+    return replace(dataset, samples=kept)
+
+
+def _check_once(
+    dataset: Dataset, data: str, foreground: tuple[int, ...] | None, stored: Mapping[str, Any] | None
+) -> list[Problem]:
+    if stored and stored["fingerprint"] == data and stored["foreground"] == (foreground and list(foreground)):
+        return [Problem(**finding) for finding in stored["findings"]]
+    return check(dataset, foreground)
+
+
+def refuse_errors(problems: Sequence[Problem]) -> None:
+    """Stop when training on the data would be wrong.
+
+    Raises:
+        UserError: naming the first error and how many there are.
+    """
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        first = errors[0]
+        raise UserError(
+            f"{first.where}: {first.detail}{_and_more(len(errors) - 1)}; `segstudy check` lists all, "
+            "--exclude FILE leaves samples out"
+        )
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} more)" if count else ""
+
+
+def _split_key(protocol: Protocol, fold: int | None) -> SplitKey:
+    return ("folds" if fold is not None else protocol.split, protocol.split_seed, fold)
+
+
+def _cut(study: Study, samples: Sequence[Sample]) -> dict[SplitKey, Split]:
+    splits: dict[SplitKey, Split] = {}
+    for protocol in unique(c.protocol for c in study.configurations()):
+        if study.folds:
+            folds = make_folds(samples, study.folds, protocol.split_seed)
+            splits |= {_split_key(protocol, fold): split for fold, split in enumerate(folds)}
+        elif study.split_file:
+            splits[_split_key(protocol, None)] = read_split(Path(study.split_file), samples)
+        else:
+            splits[_split_key(protocol, None)] = make_split(samples, protocol.split, protocol.split_seed)
+    return splits
+
+
+def read_split(file: Path, samples: Sequence[Sample]) -> Split:
+    """The parts of a ``split.json`` with one split, or of ``{"train": [...], ...}``.
+
+    Raises:
+        UserError: another content, ids that are not there, or an id in two parts.
+    """
+    found = StudyFolder(file.parent).read_json(file.name)
+    if found is None:
+        raise UserError(f"{file}: no such file; it was to hold the split")
+    content = found["splits"][0] if isinstance(found, dict) and len(found.get("splits", [])) == 1 else found
+    try:
+        parts = [tuple(sorted(map(str, content[part]))) for part in ("train", "validation", "test")]
+    except (KeyError, TypeError):
+        raise UserError(f"{file}: is to hold lists of ids under train, validation and test") from None
+    ids = [sample_id for part in parts for sample_id in part]
+    unknown = sorted(set(ids) - {sample.id for sample in samples})
+    if unknown:
+        raise UserError(f"{file}: no sample {unknown[0]!r} in the data{_and_more(len(unknown) - 1)}")
+    if len(set(ids)) < len(ids):
+        raise UserError(f"{file}: some ids stand in two parts")
+    if not all(parts):
+        raise UserError(f"{file}: a part is empty")
+    return Split(*parts)
+
+
+def _numerics(configuration: Configuration) -> dict[str, int | str]:
+    versions: dict[str, int | str] = {
+        "architecture": resolve_architecture(configuration.architecture)[1],
+        "loss": resolve_loss(configuration.loss)[1],
+        "preprocessing": preprocess.NUMERICS,
+        "training": train.NUMERICS,
+    }
+    if configuration.protocol.augmentation != "none":
+        versions["augmentation"] = augment.NUMERICS
+    return versions
+
+
+def missing_runs(plan: Plan, folder: StudyFolder, retry: bool = False) -> list[Run]:
+    """The planned runs that are not stored; diverged ones only with ``retry``."""
+    finished, failed = folder.finished(), folder.failed()
+    return [
+        run
+        for run in plan.runs
+        if run.key not in finished and (retry or failed.get(run.key, {}).get("reason") != "diverged")
+    ]
+
+
+def write_plan(plan: Plan, folder: StudyFolder) -> None:
+    """Write ``study.toml``, ``split.json`` and ``data.json``; what they said before is replaced.
+
+    Raises:
+        UserError: when the folder cannot be written.
+    """
+    folder.create()
+    dataset, foreground = plan.dataset, plan.study.protocol.foreground
+    replace_text(folder.path / "study.toml", dump(plan.study))
+    splits = [
+        {"split": split, "split_seed": seed, "fold": fold, **{p: list(parts.part(p)) for p in _PARTS}}  # type: ignore[arg-type]
+        for (split, seed, fold), parts in plan.splits.items()
+    ]
+    folder.write_json("split.json", {"splits": splits})
+    folder.write_json(
+        "data.json",
+        {
+            "name": dataset.name,
+            "reader": dataset.reader,
+            "terms": dataset.terms,
+            "citation": dataset.citation,
+            "fingerprint": plan.data,
+            "foreground": foreground and list(foreground),
+            "samples": [
+                {"id": s.id, "group": s.group, "category": s.category, "part": s.part} for s in dataset.samples
+            ],
+            "findings": [
+                {"severity": p.severity, "kind": p.kind, "where": p.where, "detail": p.detail}
+                for p in plan.problems
+            ],
+        },
+    )
+
+
+_PARTS = ("train", "validation", "test")
+
+
+def carry_out(
+    plan: Plan,
+    runs: Sequence[Run],
+    folder: StudyFolder,
+    machine: Machine,
+    notify: Notify = lambda _job, _row: None,
+    preparing: Callable[[int], None] = lambda _: None,
+) -> Iterator[Outcome]:
+    """Train and store these runs of a plan.
+
+    Args:
+        plan: what they belong to; already written to the folder.
+        runs: which of them to train, in this order.
+        folder: where they are stored.
+        machine: how to train them.
+        notify: told of every epoch of every job.
+        preparing: told how many samples are decoded and resized.
+
+    Yields:
+        Outcomes as runs end; a failed one never stops the others.
+    """
+    names = plan.names()
+    prepared: dict[tuple[Any, ...], Path] = {}
+    for protocol in unique(run.configuration.protocol for run in runs):
+        settings = (protocol.image_size, protocol.resize, protocol.foreground)
+        if settings not in prepared:
+            prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=preparing)
+    if prepared:
+        _write_thumbnails(folder, open_prepared(next(iter(prepared.values()))))
+    jobs = [
+        Job(
+            run=run,
+            name=names[run.key],
+            study=folder.path.resolve(),
+            prepared=prepared[(p.image_size, p.resize, p.foreground)].resolve(),
+            split=plan.split_of(run),
+            device=machine.device,
+            threads=machine.threads,
+        )
+        for run in runs
+        for p in [run.configuration.protocol]
+    ]
+    yield from EXECUTORS[machine.executor](jobs, machine.workers, notify)
+
+
+def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:
+    rows = []
+    for i, sample_id in enumerate(prepared.ids):
+        height, width = prepared.native_sizes[i]
+        scale = THUMBNAIL_PX / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        top, left, h, w = preprocess.placement((height, width), prepared.masks.shape[1:], prepared.resize)
+        inner = (slice(top, top + h), slice(left, left + w))
+        rows.append(
+            {
+                "id": sample_id,
+                "height": height,
+                "width": width,
+                "image": _encoded(Image.fromarray(prepared.images[i][inner]).resize(size), "JPEG"),
+                "mask": _encoded(Image.fromarray(prepared.masks[i][inner]).resize(size), "PNG"),
+            }
+        )
+    file = folder.path / "thumbnails.parquet"
+    aside = file.with_name(file.name + ".new")
+    pl.DataFrame(rows).write_parquet(aside)
+    aside.replace(file)
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, quality=85)
+    return stream.getvalue()
+
