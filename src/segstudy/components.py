@@ -101,7 +101,8 @@ def resolve(
         target = table[component.name]
     else:
         raise UserError(
-            f"unknown {kind} {component.name!r}: choose one of {', '.join(table)}, or name your own as file.py:Name"
+            f"unknown {kind} {component.name!r}: choose one of {', '.join(table)}, "
+            "or name your own as file.py:Name"
         )
     options = _checked_options(component, target, frozenset(given))
     return Component(component.name, options, component.file), target
@@ -115,7 +116,7 @@ def _checked_options(
         for name, parameter in inspect.signature(target).parameters.items()
         if parameter.default is not inspect.Parameter.empty and name not in given
     }
-    kept = []
+    kept: list[tuple[str, Value]] = []
     for name, value in component.options:
         if name not in parameters:
             choices = ", ".join(parameters) or "none"
@@ -124,10 +125,12 @@ def _checked_options(
         if isinstance(default, bool) != isinstance(value, bool) or (
             isinstance(default, int | float) and not isinstance(value, int | float)
         ):
-            raise UserError(f"{component.title}: {name} is of another kind than {value!r} (default {default!r})")
+            raise UserError(
+                f"{component.title}: {name} is of another kind than {value!r} (default {default!r})"
+            )
         if isinstance(default, float):
-            value = float(value)
-        if value != default:
+            kept += [(name, float(value))] if value != default else []
+        elif value != default:
             kept.append((name, value))
     return tuple(kept)
 
@@ -136,7 +139,8 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
     if not file.is_file():
         raise UserError(f"{file}: no such file; {name} was to come from it")
     spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}", file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -6,6 +6,7 @@ Everything is frozen and validated once, here; unknown keys are refused with the
 import hashlib
 import itertools
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -53,13 +54,17 @@ class Protocol(Frozen):
     """
 
     image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
-    resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or keep proportions and pad")
+    resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
     foreground: tuple[int, ...] | None = Field(None, description="values of a multi-class mask that count")
-    split: str = Field("auto", description="shares as 50/25/25, official, or auto: official where there is one")
+    split: str = Field(
+        "auto", description="50/25/25, official, or auto: official where there is"
+    )
     split_seed: int = Field(0, ge=0, description="nothing else decides which sample goes where")
     width: Positive = Field(64, description="channels of the first stage")
     batch_size: Positive = Field(8, description="images per step")
-    budget: Literal["epochs", "steps"] = Field("epochs", description="what is equal for all: passes or updates")
+    budget: Literal["epochs", "steps"] = Field(
+        "epochs", description="what is equal for all: passes or updates"
+    )
     epochs: Positive = Field(80, description="passes over the training images")
     steps: Positive = Field(1000, description="updates, where the budget is steps")
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -67,7 +72,9 @@ class Protocol(Frozen):
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.0, ge=0, le=10)
     scheduler: Literal["plateau", "cosine", "onecycle", "none"] = "plateau"
-    plateau_on: Literal["val_loss", "val_iou"] = Field("val_loss", description="what the plateau is looked for in")
+    plateau_on: Literal["val_loss", "val_iou"] = Field(
+        "val_loss", description="what the plateau is looked for in"
+    )
     plateau_factor: Fraction = 0.5
     plateau_threshold: float = Field(0.005, ge=0, lt=1, description="relative improvement that counts")
     plateau_patience: int = Field(3, ge=0, description="epochs without improvement that are borne")
@@ -185,7 +192,9 @@ class Study(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.folds in (1, 2):
-            raise ValueError("folds is 0, or 3 and more: one part to test, one to validate, the rest to train")
+            raise ValueError(
+                "folds is 0, or 3 and more: one part to test, one to validate, the rest to train"
+            )
         if self.split_file and self.folds:
             raise ValueError("split_file and folds exclude each other")
         for grid in self.grid:
@@ -265,9 +274,10 @@ def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
 
 
 def _spelled(value: Any) -> str:
+    """As one word: a size as ``128`` or ``96x128``."""
     if isinstance(value, list):
-        return "x".join(map(str, value))
-    return str(value).replace("/", ":")
+        return "x".join(map(str, unique(value) if len(value) == 2 else value))
+    return str(value)
 
 
 def preset_study(preset: str, name: str, data: str) -> Study:
@@ -303,7 +313,9 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
         elif field in ("reader", "seeds", "folds", "exclude", "split_file", "name", "data"):
             raw[field] = tuple(levels) if field == "exclude" else levels[0]
         else:
-            raise UserError(f"unknown field {field!r}: choose of {', '.join((*FACTORS, 'seeds', 'folds', 'reader'))}")
+            raise UserError(
+                f"unknown field {field!r}: choose of {', '.join((*FACTORS, 'seeds', 'folds', 'reader'))}"
+            )
     return _validated({**raw, "grid": grids}, "the call")
 
 
@@ -323,7 +335,7 @@ def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
 
 
 def load(file: Path) -> Study:
-    """Read a study file.
+    """Read a study file. Paths in it are relative to its folder and come out absolute.
 
     Raises:
         UserError: no such file, no TOML, an unknown field or a value it does not take.
@@ -341,11 +353,14 @@ def load(file: Path) -> Study:
     base = PRESETS[preset]
     if isinstance(raw.get("protocol", {}), dict):
         raw["protocol"] = {**base["protocol"], **raw.get("protocol", {})}
-    return _validated({**base, **raw}, str(file))
+    folder = file.resolve().parent
+    return _with_paths(_validated({**base, **raw}, str(file)), lambda path: os.path.normpath(folder / path))
 
 
-def dump(study: Study) -> str:
-    """The resolved study as TOML, complete: ``load`` gives the same study back."""
+def dump(study: Study, folder: Path) -> str:
+    """The resolved study as TOML, complete, with paths relative to the folder it will lie in."""
+    here = folder.resolve()
+    study = _with_paths(study, lambda path: Path(os.path.relpath(path, here)).as_posix())
     raw = study.model_dump(mode="json", exclude_none=True)
     raw["protocol"]["image_size"] = _spelled(list(study.protocol.image_size))
     grids = raw.pop("grid")
@@ -356,6 +371,34 @@ def dump(study: Study) -> str:
         tables.append(tomlkit.item({factor: list(levels) for factor, levels in grid.items()}))
     document["grid"] = tables
     return tomlkit.dumps(document)
+
+
+def _with_paths(study: Study, change: Callable[[str], str]) -> Study:
+    """The study with its data, split file and users' own source files under other paths."""
+
+    def component(level: Level) -> Level:
+        if not isinstance(level, str) or ".py:" not in level:
+            return level
+        file, rest = level.split(".py:", 1)
+        return f"{change(file)}.py:{rest}"
+
+    own = ("architecture", "loss")
+    grids = [
+        {f: tuple(component(v) for v in levels) if f in own else levels for f, levels in grid.items()}
+        for grid in study.grid
+    ]
+    return study.model_copy(
+        update={
+            "data": study.data if is_synthetic(study.data) else change(study.data),
+            "split_file": study.split_file and change(study.split_file),
+            "grid": tuple(grids),
+        }
+    )
+
+
+def is_synthetic(data: str) -> bool:
+    """Whether data are the embedded set, which has no folder: ``synthetic`` or ``synthetic:n=60``."""
+    return data == "synthetic" or data.startswith("synthetic:")
 
 
 def _validated(raw: Mapping[str, Any], source: str) -> Study:
@@ -372,6 +415,8 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         fields = Protocol.model_fields if where.startswith("protocol.") else Study.model_fields
         return f"unknown field {where!r}: choose of {', '.join(fields)}{more}"
+    if first["type"] == "missing":
+        return f"{where} is missing{more}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message}, not {first['input']!r}{more}" if where else f"{message}{more}"
 

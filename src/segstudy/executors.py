@@ -96,7 +96,8 @@ class _Worker:
         if self._process is None or self._process.poll() is not None:
             self._process, self._log = _start(job.threads)
         process = self._process
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(job.model_dump_json() + "\n")
             process.stdin.flush()
@@ -108,11 +109,13 @@ class _Worker:
         except BrokenPipeError:
             pass  # died before it read the job: reported below
         code = process.wait()
-        return failure(job, "worker died", f"the worker process ended with {_meaning(code)}", "".join(self._log))
+        return failure(
+            job, "worker died", f"the worker process ended with {_meaning(code)}", "".join(self._log)
+        )
 
 
 def _start(threads: int) -> tuple[subprocess.Popen[str], deque[str]]:
-    process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+    process = subprocess.Popen(
         [sys.executable, "-m", "segstudy.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

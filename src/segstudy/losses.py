@@ -60,7 +60,7 @@ def dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
 def tversky(
     logits: Tensor, target: Tensor, fp_weight: float = 0.3, fn_weight: float = 0.7, smooth: float = 1.0
 ) -> Tensor:
-    """Tversky loss (Salehi et al. 2017, arXiv:1706.05721): Dice with prices for false positives and negatives.
+    """Tversky loss (Salehi et al. 2017, arXiv:1706.05721): Dice that prices FP and FN apart.
 
     ``1 - (TP + smooth) / (TP + fp_weight FP + fn_weight FN + smooth)`` for each image, of soft counts.
     Weights of .5 and .5 and half the ``smooth`` give ``dice``. (Their paper: alpha is ``fp_weight``,

@@ -29,7 +29,8 @@ class Confusion:
 
 def confusion(prediction: Mask, target: Mask) -> Confusion:
     """Count the pixels of two boolean masks of the same shape ``(H, W)``."""
-    assert prediction.shape == target.shape and prediction.dtype == target.dtype == np.bool_
+    assert prediction.shape == target.shape
+    assert prediction.dtype == target.dtype == np.bool_
     tp = int(np.count_nonzero(prediction & target))
     fp = int(np.count_nonzero(prediction)) - tp
     fn = int(np.count_nonzero(target)) - tp

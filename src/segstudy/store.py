@@ -86,7 +86,9 @@ class StudyFolder:
         finished = self.finished()
         files = sorted(self.failures.glob("*.json")) if self.failures.is_dir() else []
         return {
-            file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files if file.stem not in finished
+            file.stem: json.loads(file.read_text(encoding="utf-8"))
+            for file in files
+            if file.stem not in finished
         }
 
     def write_failure(self, key: str, failure: dict[str, Any]) -> None:
@@ -142,7 +144,9 @@ class StudyFolder:
         save_model(partial, weights, card)
         checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
         record = {"format": FORMAT, "key": key, **record, "sha256": checksums}
-        (partial / "run.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (partial / "run.json").write_text(
+            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         for file in partial.iterdir():
             _sync(file)
         partial.rename(final)
@@ -164,7 +168,9 @@ def replace_text(file: Path, text: str) -> None:
         _sync(aside)
         aside.replace(file)
     except OSError as error:
-        raise UserError(f"{file}: cannot be written ({error.strerror}); choose another folder with --out") from None
+        raise UserError(
+            f"{file}: cannot be written ({error.strerror}); choose another folder with --out"
+        ) from None
 
 
 def _checksum(file: Path) -> str:

@@ -13,7 +13,16 @@ import torch
 from PIL import Image
 
 from segstudy import train
-from segstudy.config import Configuration, Protocol, Run, Study, configuration_names, dump, planned_runs, unique
+from segstudy.config import (
+    Configuration,
+    Protocol,
+    Run,
+    Study,
+    configuration_names,
+    dump,
+    planned_runs,
+    unique,
+)
 from segstudy.data import augment, preprocess, read
 from segstudy.data.check import check
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
@@ -78,7 +87,9 @@ class Plan:
         return {run.key: by_configuration[run.configuration] for run in self.runs}
 
 
-def choose_machine(device: str = "auto", threads: int = 0, workers: int = 0, executor: str | None = None) -> Machine:
+def choose_machine(
+    device: str = "auto", threads: int = 0, workers: int = 0, executor: str | None = None
+) -> Machine:
     """Fill in what was not asked for: 0 and ``auto`` mean that the machine decides.
 
     Raises:
@@ -138,7 +149,9 @@ def resolve(study: Study, machine: Machine) -> Study:
             return resolve_loss(value)[0].spelling
         return _precision(machine) if (factor, value) == ("precision", "auto") else value
 
-    grids = [{f: tuple(unique(level(f, v) for v in levels)) for f, levels in grid.items()} for grid in study.grid]
+    grids = [
+        {f: tuple(unique(level(f, v) for v in levels)) for f, levels in grid.items()} for grid in study.grid
+    ]
     protocol = study.protocol.model_copy(update={"precision": level("precision", study.protocol.precision)})
     resolved = study.model_copy(update={"grid": tuple(grids), "protocol": protocol})
     for configuration in resolved.configurations():
@@ -156,8 +169,8 @@ def _precision(machine: Machine) -> str:
 
 
 def _cpu_has_bfloat16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # new in PyTorch 2.11
-    return bool(capabilities().get("avx512_bf16", False))
+    capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)  # not in 2.9
+    return bool(capabilities().get("avx512_bf16"))
 
 
 def load_data(study: Study) -> Dataset:
@@ -273,7 +286,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
     """
     folder.create()
     dataset, foreground = plan.dataset, plan.study.protocol.foreground
-    replace_text(folder.path / "study.toml", dump(plan.study))
+    replace_text(folder.path / "study.toml", dump(plan.study, folder.path))
     splits = [
         {"split": split, "split_seed": seed, "fold": fold, **{p: list(parts.part(p)) for p in _PARTS}}  # type: ignore[arg-type]
         for (split, seed, fold), parts in plan.splits.items()
@@ -289,7 +302,8 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "fingerprint": plan.data,
             "foreground": foreground and list(foreground),
             "samples": [
-                {"id": s.id, "group": s.group, "category": s.category, "part": s.part} for s in dataset.samples
+                {"id": s.id, "group": s.group, "category": s.category, "part": s.part}
+                for s in dataset.samples
             ],
             "findings": [
                 {"severity": p.severity, "kind": p.kind, "where": p.where, "detail": p.detail}
@@ -374,4 +388,3 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, quality=85)
     return stream.getvalue()
-

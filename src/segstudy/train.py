@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -45,8 +46,8 @@ class Result:
     """What a training leaves behind.
 
     Attributes:
-        epochs: one row per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_iou`` (both as seen while the
-            weights moved), ``validation_loss``, ``validation_iou``, and ``test_loss``, ``test_iou`` if recorded.
+        epochs: one row per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_iou`` (both as seen while
+            the weights moved), ``validation_loss``, ``validation_iou``, and ``test_loss``, ``test_iou`` if recorded.
         images: one row per image of validation and test, see ``evaluation.image_rows``.
         predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG.
         weights: the network's state at the selected epoch.
@@ -87,7 +88,7 @@ def train(
     precision = protocol.precision
     parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
     model = build(run.configuration.architecture, protocol.width, run.seed)
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = build_loss(run.configuration.loss)
     steps_per_epoch = num_batches(len(parts["train"]), protocol.batch_size)
     total_steps = protocol.steps if protocol.budget == "steps" else protocol.epochs * steps_per_epoch
@@ -115,7 +116,9 @@ def train(
         rows.append(row)
         progress(row)
         if not math.isfinite(trained.loss) or not math.isfinite(validation.loss):
-            raise DivergedError(f"the loss is {trained.loss} in epoch {epoch} (validation: {validation.loss})")
+            raise DivergedError(
+                f"the loss is {trained.loss} in epoch {epoch} (validation: {validation.loss})"
+            )
         if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
             scheduler.step(validation.loss if protocol.plateau_on == "val_loss" else validation.iou)
         if validation.iou > best_iou or protocol.select == "last":
@@ -124,7 +127,8 @@ def train(
     model.load_state_dict(weights)
     with _timed(seconds, "final"):
         prob = {
-            name: probabilities(model, prepared, parts[name], device, precision) for name in ("validation", "test")
+            name: probabilities(model, prepared, parts[name], device, precision)
+            for name in ("validation", "test")
         }
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
         images = pl.concat(
@@ -173,7 +177,7 @@ def _train_epoch(
             logits = model(image)
         value = loss(logits.float(), target)
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if scheduler is not None and not isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
             scheduler.step()
@@ -184,7 +188,7 @@ def _train_epoch(
 
 def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
     """The optimizer that the protocol names, over all parameters of the network."""
-    settings = {"lr": protocol.lr, "weight_decay": protocol.weight_decay, "fused": True}
+    settings: dict[str, Any] = {"lr": protocol.lr, "weight_decay": protocol.weight_decay, "fused": True}
     match protocol.optimizer:
         case "adam":
             return torch.optim.Adam(model.parameters(), **settings)
@@ -197,7 +201,7 @@ def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimize
 def make_scheduler(
     optimizer: torch.optim.Optimizer, protocol: Protocol, total_steps: int
 ) -> lr_scheduler.LRScheduler | None:
-    """The learning rate's course: ``plateau`` moves after an epoch, ``cosine`` and ``onecycle`` after a step."""
+    """The learning rate's course: ``plateau`` moves after epochs, ``cosine`` and ``onecycle`` after steps."""
     match protocol.scheduler:
         case "plateau":
             return lr_scheduler.ReduceLROnPlateau(
@@ -242,7 +246,7 @@ def reproducible(threads: int) -> Iterator[None]:
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and hides no draw of ours
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:

@@ -37,7 +37,7 @@ REMEDIES = {
     "diverged": "lower lr, or leave this configuration out; `run --retry` tries it again",
     "out of memory": "fewer workers (--workers), a smaller batch or image; the next `run` tries it again",
     "crashed": "the traceback says where; the next `run` tries it again",
-    "worker died": "killed from outside, most often for lack of memory: fewer workers; the next `run` tries it again",
+    "worker died": "killed from outside, often for lack of memory: --workers; the next `run` tries it again",
 }
 
 
@@ -78,7 +78,9 @@ def execute(job: Job, progress: Progress = lambda _: None) -> Outcome:
     clock = time.perf_counter()
     try:
         with reproducible(job.threads):
-            result = train(job.run, open_prepared(job.prepared), job.split, torch.device(job.device), progress)
+            result = train(
+                job.run, open_prepared(job.prepared), job.split, torch.device(job.device), progress
+            )
         _store(job, result, started, time.perf_counter() - clock)
     except DivergedError as error:
         return failure(job, "diverged", str(error))

@@ -1,0 +1,95 @@
+"""Where data come from: the table of readers, and the one function that reads a folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segstudy.data import folder, isic, ph2
+from segstudy.data.samples import Dataset
+from segstudy.errors import UserError
+
+__all__ = ["READERS", "Reader", "read"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A layout of files that is understood.
+
+    Attributes:
+        name: what ``--set reader=NAME`` chooses.
+        detect: whether a folder has this layout; looks at names only.
+        read: the samples in it, and the problems with the pairing.
+        description: the layout in one line, for messages.
+    """
+
+    name: str
+    detect: Callable[[Path], bool]
+    read: Callable[[Path], Dataset]
+    description: str
+
+
+READERS: dict[str, Reader] = {
+    "ph2": Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION),
+    "isic": Reader("isic", isic.detect, isic.read, isic.DESCRIPTION),
+    "folder": Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
+}
+
+
+def read(root: Path | str, reader: str | None = None) -> Dataset:
+    """Read a data set, with the reader detected from the folder's layout unless one is named.
+
+    Args:
+        root: a folder, or ``synthetic`` with options (``synthetic:n=120:seed=0``) for the embedded set.
+        reader: a key of ``READERS``.
+
+    Raises:
+        UserError: no such folder, no layout or several recognised, no image with a mask.
+    """
+    path = Path(root)
+    _check_folder(path)
+    chosen = _choose(path, reader)
+    dataset = chosen.read(path)
+    if not dataset.samples:
+        first = (
+            f" (first: {dataset.problems[0].where}: {dataset.problems[0].detail})" if dataset.problems else ""
+        )
+        raise UserError(f"{path}: no image with its mask; expected {chosen.description}{first}")
+    return dataset
+
+
+def _check_folder(path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: no such folder")
+    if not path.is_dir():
+        raise UserError(
+            f"{path}: is a file; the data set is to be a folder, so unpack it if it is an archive"
+        )
+    if not any(path.iterdir()):
+        raise UserError(f"{path}: an empty folder; expected one of: {_layouts()}")
+
+
+def _choose(path: Path, name: str | None) -> Reader:
+    if name is not None and name not in READERS:
+        raise UserError(f"unknown reader {name!r}: choose one of {', '.join(READERS)}")
+    if name is not None:
+        if not READERS[name].detect(path):
+            raise UserError(f"{path}: not in the layout of reader {name}, {READERS[name].description}")
+        return READERS[name]
+    matching = [reader for reader in READERS.values() if reader.detect(path)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(reader.name for reader in matching)
+        raise UserError(f"{path}: fits several readers, {names}; choose one with --set reader=NAME")
+    raise UserError(f"{path}: holds {_contents(path)}; no known layout, which are: {_layouts()}")
+
+
+def _layouts() -> str:
+    return "; ".join(f"{reader.name}, {reader.description}" for reader in READERS.values())
+
+
+def _contents(path: Path, most: int = 5) -> str:
+    """What lies in a folder, in few words."""
+    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in path.iterdir())
+    shown = ", ".join(names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import kornia.enhance as enhance
-import kornia.geometry.transform as geometry
 import numpy as np
 import torch
+from kornia import enhance
+from kornia.geometry import transform as geometry
 from torch import Tensor
 
 from segstudy.seeding import seed_for
@@ -73,7 +73,8 @@ def augment(
         mask: ``(batch, 1, H, W)``, 0 or 1.
         kind: ``flips`` mirrors only; ``full`` adds rotation, scale and colour.
         ids: the samples, in the batch's order.
-        seed, epoch: name the stream with the sample's id.
+        seed: the run's seed; names the stream with epoch and id.
+        epoch: counted from 1.
 
     Returns:
         Image and mask of the same shapes; the mask again 0 or 1. What comes in from outside the frame is

@@ -35,7 +35,7 @@ def num_batches(num_samples: int, batch_size: int) -> int:
 
 
 def load_batch(prepared: Prepared, positions: Positions, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images ``(batch, 3, H, W)`` float32 in [0, 1], channels last in memory, and masks ``(batch, 1, H, W)``."""
+    """Images ``(batch, 3, H, W)`` in [0, 1], channels last in memory, and masks ``(batch, 1, H, W)``."""
     image = torch.from_numpy(prepared.images[positions]).to(device).permute(0, 3, 1, 2)
     mask = torch.from_numpy(prepared.masks[positions]).to(device).unsqueeze(1)
     return image.float().div_(255), mask.float()

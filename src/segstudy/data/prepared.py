@@ -112,7 +112,7 @@ def prepare(
         building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise UserError(
-            f"{folder.parent}: cannot be written ({error.strerror}); point SEGSTUDY_CACHE to a folder that can"
+            f"{folder.parent}: cannot be written ({error.strerror}); point SEGSTUDY_CACHE elsewhere"
         ) from None
     try:
         _build(building, sorted(samples, key=lambda s: s.id), (size, resize, foreground), progress)

@@ -45,7 +45,9 @@ def make_split(samples: Sequence[Sample], split: str, seed: int) -> Split:
     """
     official = any(sample.part for sample in samples)
     if split == "official" and not official:
-        raise UserError("split = official, but the data set has no official parts: give shares such as 50/25/25")
+        raise UserError(
+            "split = official, but the data set has no official parts: give shares such as 50/25/25"
+        )
     if split in NAMES_OF_OFFICIAL and official:
         parts = _official(samples, seed)
     else:
@@ -65,8 +67,8 @@ def make_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[Split]:
     splits = []
     for k in range(folds):
         validation = (k + 1) % folds
-        train = [ids for i, ids in enumerate(parts) if i not in (k, validation)]
-        splits.append(_checked([sorted(sum(train, [])), parts[validation], parts[k]]))
+        train = [sample_id for i, ids in enumerate(parts) if i not in (k, validation) for sample_id in ids]
+        splits.append(_checked([sorted(train), parts[validation], parts[k]]))
     return splits
 
 
@@ -77,7 +79,9 @@ def shares_of(split: str) -> list[float]:
     except ValueError:
         shares = []
     if len(shares) != 3 or not all(0 < share < float("inf") for share in shares):
-        raise UserError(f"split {split!r} is neither auto, official nor three positive shares such as 50/25/25")
+        raise UserError(
+            f"split {split!r} is neither auto, official nor three positive shares such as 50/25/25"
+        )
     return [share / sum(shares) for share in shares]
 
 
@@ -95,7 +99,9 @@ def deal(samples: Sequence[Sample], shares: Sequence[float], seed: int) -> list[
     for sample in samples:
         groups[sample.group].append(sample)
     if len(groups) < len(shares):
-        raise UserError(f"{len(groups)} groups cannot fill {len(shares)} parts: add images, or use fewer folds")
+        raise UserError(
+            f"{len(groups)} groups cannot fill {len(shares)} parts: add images, or use fewer folds"
+        )
 
     def place(name: str) -> tuple[str, int]:
         category = min(sample.category or "" for sample in groups[name])
@@ -113,7 +119,7 @@ def deal(samples: Sequence[Sample], shares: Sequence[float], seed: int) -> list[
 def _official(samples: Sequence[Sample], seed: int) -> list[list[str]]:
     """The official parts; validation or test, where missing, is a quarter of what is for training."""
     by_part: dict[Part, list[Sample]] = {name: [s for s in samples if s.part == name] for name in PARTS}
-    missing = [name for name in ("validation", "test") if not by_part[name]]  # type: ignore[index]
+    missing = [name for name in ("validation", "test") if not by_part[name]]
     if missing and by_part["train"]:
         quarter = 0.25
         shares = [1 - quarter * len(missing), *[quarter] * len(missing)]
@@ -128,7 +134,9 @@ def _checked(parts: Sequence[Sequence[str]]) -> Split:
     train, validation, test = parts
     for name, ids in zip(PARTS, parts, strict=True):
         if not ids:
-            raise UserError(f"the {name} part would be empty: add images or change the split (--set split=50/25/25)")
+            raise UserError(
+                f"the {name} part would be empty: add images or change the split (--set split=50/25/25)"
+            )
     if len(train) < 2:
         raise UserError("the training part would hold one image: batch norm needs two; add images")
     return Split(tuple(train), tuple(validation), tuple(test))

@@ -31,7 +31,8 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
         UserError: an unknown architecture or option, with the choices.
     """
     component, network = resolve(text, MODELS, "architecture", given=("width",))
-    return component, source_hash(component) or getattr(network, "numerics", 1)
+    numerics: int = getattr(network, "numerics", 1)
+    return component, source_hash(component) or numerics
 
 
 def build(architecture: str, width: int, seed: int) -> nn.Module:
@@ -54,7 +55,8 @@ def build(architecture: str, width: int, seed: int) -> nn.Module:
         options["width"] = width
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for("init", seed=seed, architecture=str(component)))
-        return network(**options)
+        model: nn.Module = network(**options)
+    return model
 
 
 def check_size(height_px: int, width_px: int) -> None:

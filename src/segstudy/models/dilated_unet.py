@@ -24,9 +24,7 @@ class DilatedUNet(nn.Module):
         super().__init__()
         channels = [width * 2**i for i in range(5)]
         self.encoder = nn.ModuleList(conv_block(a, b) for a, b in zip([3, *channels], channels, strict=False))
-        self.down = nn.ModuleList(
-            nn.Conv2d(c, c, 3, stride=2, padding=2, dilation=2) for c in channels[:-1]
-        )
+        self.down = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=2, dilation=2) for c in channels[:-1])
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(c, c, 3, stride=2, padding=2, dilation=2) for c in reversed(channels[1:])
         )
@@ -46,7 +44,7 @@ class DilatedUNet(nn.Module):
         return logits
 
 
-def dilated_down(x: Tensor, layer: nn.Module) -> Tensor:
+def dilated_down(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """``layer(x)`` for a 3x3 convolution of stride 2 and dilation 2, several times as fast.
 
     Its taps lie on even rows and columns only, so it is an ordinary convolution of every second pixel.
@@ -54,7 +52,7 @@ def dilated_down(x: Tensor, layer: nn.Module) -> Tensor:
     return F.conv2d(x[..., ::2, ::2], layer.weight, layer.bias, padding=1)
 
 
-def dilated_up(x: Tensor, layer: nn.Module, size: torch.Size) -> Tensor:
+def dilated_up(x: Tensor, layer: nn.ConvTranspose2d, size: torch.Size) -> Tensor:
     """``layer(x, size)`` for a 3x3 transposed convolution of stride 2 and dilation 2, several times as fast.
 
     It is a transposed convolution of stride 1 whose result lands on the even rows and columns of a grid
@@ -66,6 +64,7 @@ def dilated_up(x: Tensor, layer: nn.Module, size: torch.Size) -> Tensor:
         size: height and width of the result, ``2h - 1`` or ``2h`` and ``2w - 1`` or ``2w``.
     """
     reached = F.conv_transpose2d(x, layer.weight, layer.bias, padding=1)
+    assert layer.bias is not None
     grid = layer.bias.to(reached.dtype).view(1, -1, 1, 1).expand(*reached.shape[:2], *size)
     out = grid.contiguous(memory_format=torch.channels_last)
     out[..., ::2, ::2] = reached

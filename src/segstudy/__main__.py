@@ -1,0 +1,5 @@
+"""``python -m segstudy``."""
+
+from segstudy.cli import main
+
+main()

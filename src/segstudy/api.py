@@ -1,0 +1,331 @@
+"""One function per command, with the same names; ``segstudy.run(...)`` is the command ``segstudy run``."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import polars as pl
+from rich.console import Console
+
+from segstudy import config
+from segstudy.config import Level, is_synthetic
+from segstudy.data import read, synthetic
+from segstudy.data.check import check as find_problems
+from segstudy.data.samples import Problem
+from segstudy.display import Display, duration
+from segstudy.errors import UserError
+from segstudy.estimate import Estimate, estimate
+from segstudy.reporting.leaderboard import leaderboard, render
+from segstudy.reporting.page import write_report
+from segstudy.store import StudyFolder
+from segstudy.study import Machine, Plan, carry_out, choose_machine, make_plan, missing_runs, write_plan
+
+ASK_ABOVE_HOURS = 2.0
+
+Values = Level | Sequence[Level]
+
+
+class StudyOptions(TypedDict, total=False):
+    """What overrides a study; every field is also an option of ``segstudy run``.
+
+    A sequence of values makes a factor: ``loss=["bce", "dice"]``, ``lr=[1e-3, 1e-4]``.
+    """
+
+    protocol: str
+    architecture: Values
+    loss: Values
+    batch_size: Values
+    epochs: Values
+    image_size: Values
+    width: Values
+    seeds: int
+    folds: int
+    fields: Mapping[str, Values]
+    data: str | Path
+    split: str | Path
+    exclude: str | Path | Sequence[str]
+
+
+class MachineOptions(TypedDict, total=False):
+    """Where and how to train: nothing of it changes a run's key."""
+
+    device: str
+    threads: int
+    workers: int
+    executor: str | None
+
+
+class Options(StudyOptions, MachineOptions, total=False):
+    """All options that ``run`` and ``plan`` share."""
+
+    out: str | Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study's folder, opened: what ``segstudy.run`` returns.
+
+    >>> segstudy.Study("PH2Dataset-classic").leaderboard()  # doctest: +SKIP
+    """
+
+    folder: StudyFolder
+
+    def __init__(self, path: str | Path):
+        object.__setattr__(self, "folder", StudyFolder(Path(path)))
+        self.folder.study()  # or say that there is none
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def config(self) -> config.Study:
+        """The study as it was last run."""
+        return self.folder.study()
+
+    def leaderboard(self, show_all: bool = False) -> pl.DataFrame:
+        """One row per configuration, best validation IoU first.
+
+        Args:
+            show_all: also runs that the study no longer names.
+        """
+        return leaderboard(self.folder, show_all)
+
+    def runs(self) -> pl.DataFrame:
+        """One row per finished run: key, configuration, seed, fold and mean scores."""
+        return pl.DataFrame(
+            [
+                {
+                    "key": record["key"],
+                    "configuration": record["name"],
+                    "seed": record["seed"],
+                    "fold": record["fold"],
+                }
+                | {
+                    f"{part}_{name}": value
+                    for part, values in record["summary"]["scores"].items()
+                    for name, value in values.items()
+                }
+                for record in self.folder.run_records(sorted(self.folder.finished()))
+            ]
+        )
+
+    def epochs(self) -> pl.DataFrame:
+        """One row per run and epoch: learning curves."""
+        return self.folder.epochs(sorted(self.folder.finished()))
+
+    def images(self) -> pl.DataFrame:
+        """One row per run, part and image: every metric at network and native size."""
+        return self.folder.images(sorted(self.folder.finished()))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a study is."""
+
+    num_planned: int
+    num_finished: int
+    num_failed: int
+    num_left: int
+    num_unnamed: int
+    failures: tuple[dict[str, Any], ...]
+    seconds_to_go: float | None
+
+
+def run(
+    study: str | Path | None = None,
+    *,
+    retry: bool = False,
+    images: bool = True,
+    confirm: Callable[[Estimate], bool] = lambda _: True,
+    display: Display | None = None,
+    **options: Unpack[Options],
+) -> Study:
+    """Train every run of a study that is not stored yet, then write the report.
+
+    Args:
+        study: a study file, a data set's folder or a study's folder; None for the embedded set and the
+            quick protocol.
+        retry: also runs that diverged before.
+        images: whether the report may show pictures of the data.
+        confirm: asked when more than two hours are ahead; False stops before anything is written.
+        display: told of progress.
+        options: see ``Options``.
+
+    Raises:
+        UserError: a wrong call, study file or data set; nothing is written then.
+    """
+    plan, folder, machine, missing = _planned(study, retry, options)
+    display = display or Display(Console(file=io.StringIO()))
+    display.plan(plan, missing)
+    if missing:
+        ahead = estimate(plan, missing, machine)
+        display.estimate(ahead, machine)
+        if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
+            raise UserError(f"about {duration(ahead.hours * 3600)} are ahead: --yes goes on without asking")
+    write_plan(plan, folder)
+    _train(plan, missing, folder, machine, display)
+    opened = Study(folder.path)
+    if missing or not (folder.path / "report.html").is_file():
+        write_report(folder, images)
+    return opened
+
+
+def _train(
+    plan: Plan, missing: Sequence[config.Run], folder: StudyFolder, machine: Machine, display: Display
+) -> None:
+    display.start(len(missing))
+    try:
+        outcomes = carry_out(plan, missing, folder, machine, display.epoch, display.preparing)
+        for done, outcome in enumerate(outcomes, 1):
+            display.outcome(outcome, done, len(missing))
+    finally:
+        display.stop()
+
+
+def plan(
+    study: str | Path | None = None, **options: Unpack[Options]
+) -> tuple[Plan, list[config.Run], Estimate, Machine]:
+    """What ``run`` would do; writes nothing. Returns the plan, the runs left, their cost and the machine.
+
+    Raises:
+        UserError: a wrong call, study file or data set.
+    """
+    made, _, machine, missing = _planned(study, False, options)
+    return made, missing, estimate(made, missing, machine), machine
+
+
+def init(study: str | Path | None = None, **options: Unpack[StudyOptions]) -> str:
+    """A study file to start from, as text."""
+    described, _ = _described(study, options)
+    return config.dump(described, Path.cwd())
+
+
+def check(
+    data: str | Path, reader: str | None = None, foreground: Sequence[int] | None = None
+) -> list[Problem]:
+    """Every problem of a data set, the worst first.
+
+    Raises:
+        UserError: when there is nothing to read.
+    """
+    found = find_problems(read(data, reader), tuple(foreground) if foreground else None)
+    order = ("error", "warning", "note")
+    return sorted(found, key=lambda problem: (order.index(problem.severity), problem.kind, problem.where))
+
+
+def status(folder: str | Path) -> Status:
+    """What of a study is done, failed and left, from its folder alone."""
+    opened = Study(folder)
+    frame = opened.leaderboard()
+    finished = opened.folder.finished()
+    failures = tuple(opened.folder.failed().values())
+    num_planned = int(frame["num_planned"].sum())
+    num_finished = int(frame["num_finished"].sum())
+    left = num_planned - num_finished
+    seconds = [record["seconds"]["total"] for record in opened.folder.run_records(finished)]
+    return Status(
+        num_planned=num_planned,
+        num_finished=num_finished,
+        num_failed=len(failures),
+        num_left=left,
+        num_unnamed=len(finished) - num_finished,
+        failures=failures,
+        seconds_to_go=left * sum(seconds) / len(seconds) if seconds else None,
+    )
+
+
+def table(folder: str | Path, format: str = "text", show_all: bool = False) -> str:  # noqa: A002
+    """The leaderboard as text, Markdown, CSV, JSON or LaTeX."""
+    return render(Study(folder).leaderboard(show_all), format)
+
+
+def report(folder: str | Path, images: bool = True) -> Path:
+    """Write ``report.html``, ``leaderboard.csv`` and ``figures/`` of a study; returns the page.
+
+    Args:
+        folder: the study's folder.
+        images: whether pictures of the data may be in it.
+    """
+    return write_report(Study(folder).folder, images)
+
+
+def synth(folder: str | Path, n: int = 120, seed: int = 0) -> Path:
+    """Write the synthetic set as ordinary files."""
+    synthetic.write(Path(folder), n, seed)
+    return Path(folder)
+
+
+def _planned(
+    source: str | Path | None, retry: bool, options: Mapping[str, Any]
+) -> tuple[Plan, StudyFolder, Machine, list[config.Run]]:
+    described, folder = _described(source, options)
+    machine_options = {name: options[name] for name in MachineOptions.__annotations__ if options.get(name)}
+    machine = choose_machine(**machine_options)
+    made = make_plan(described, machine, folder.read_json("data.json"))
+    return made, folder, machine, missing_runs(made, folder, retry)
+
+
+def _described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[config.Study, StudyFolder]:
+    """The study that a source and options stand for, and the folder it belongs in."""
+    fields = _fields(options)
+    preset, out = options.get("protocol"), options.get("out")
+    path = Path(source) if source is not None else None
+    if path is not None and StudyFolder(path).exists():
+        if preset:
+            raise UserError(
+                f"{path} is a study already: --protocol is for a new one, in another folder (--out)"
+            )
+        return config.extend(StudyFolder(path).study(), fields), StudyFolder(path)
+    if path is not None and path.suffix == ".toml":
+        study = config.load(path)
+        if preset:
+            raise UserError(f"{path}: the protocol of a study file stands in it, as preset = {preset!r}")
+    else:
+        preset = preset or ("classic" if path is not None and not is_synthetic(str(source)) else "quick")
+        data, name = _data_and_name(source)
+        study = config.preset_study(preset, f"{name}-{preset}", data)
+    study = config.override(study, fields)
+    return study, StudyFolder(Path(out) if out else Path(study.name))
+
+
+def _data_and_name(source: str | Path | None) -> tuple[str, str]:
+    text = "synthetic" if source is None else str(source)
+    if is_synthetic(text):
+        return text, text.replace(":", "-")
+    path = Path(text).resolve()
+    if not path.exists():
+        raise UserError(f"{text}: no such folder or study file; `segstudy run` alone tries the embedded set")
+    return str(path), path.name
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
+    """Options as the fields of a study they override, each with its values."""
+    named: dict[str, Any] = dict(options.get("fields") or {})
+    for name in ("architecture", "loss", "batch_size", "epochs", "image_size", "width", "seeds", "folds"):
+        if options.get(name) is not None:
+            named[name] = options[name]
+    if options.get("data") is not None:
+        data = str(options["data"])
+        named["data"] = data if is_synthetic(data) else str(Path(data).resolve())
+    if options.get("split") is not None:
+        named["split_file"] = str(Path(options["split"]).resolve())
+    if options.get("exclude") is not None:
+        named["exclude"] = _excluded(options["exclude"])
+    if named.get("epochs") is not None:
+        named.setdefault("budget", "epochs")
+    return {name: values if isinstance(values, list | tuple) else [values] for name, values in named.items()}
+
+
+def _excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(given, str | Path):
+        return tuple(given)
+    try:
+        lines = Path(given).read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise UserError(
+            f"{given}: cannot be read ({error.strerror}); it is to hold one sample id a line"
+        ) from None
+    return tuple(line.strip() for line in lines if line.strip())

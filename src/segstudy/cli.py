@@ -1,0 +1,331 @@
+"""The command line: parse, call one function, print."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.markup import escape
+
+import segstudy
+from segstudy.errors import UserError
+
+app = App(
+    name="segstudy",
+    help="Which segmentation architecture, trained with which loss, is best on your images?",
+    version=segstudy.__version__,
+)
+console = Console(soft_wrap=True)
+problems = Console(stderr=True, soft_wrap=True)
+
+Paths = Annotated[Path | None, Parameter()]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class StudyFlags:
+    """What overrides a study. Comma lists make factors: --loss bce,dice --set lr=1e-3,1e-4."""
+
+    protocol: Annotated[
+        str | None, Parameter(help="quick, classic or thorough: what the fields start from")
+    ] = None
+    architecture: Annotated[
+        str | None, Parameter(help="segnet, unet, unet2, dilated_unet, or my.py:MyNet")
+    ] = None
+    loss: Annotated[str | None, Parameter(help="bce, focal, dice, tversky, combo, or my.py:my_loss")] = None
+    batch_size: Annotated[str | None, Parameter(help="images per step")] = None
+    seeds: Annotated[int | None, Parameter(help="runs of each configuration, seeds 0 to N-1")] = None
+    folds: Annotated[int | None, Parameter(help="folds instead of one split; 4 tests every image once")] = (
+        None
+    )
+    epochs: Annotated[str | None, Parameter(help="passes over the training images")] = None
+    image_size: Annotated[str | None, Parameter(help="pixels, N or HxW")] = None
+    width: Annotated[str | None, Parameter(help="channels of the first stage")] = None
+    set_: Annotated[
+        list[str] | None,
+        Parameter(name="--set", help="any other field: --set optimizer=sgd --set lr=1e-2,1e-3", negative=()),
+    ] = None
+    data: Annotated[Path | None, Parameter(help="where the data set lies, if not where the study says")] = (
+        None
+    )
+    split: Annotated[Path | None, Parameter(help="a split.json that decides the parts")] = None
+    exclude: Annotated[Path | None, Parameter(help="a file with one sample id a line, to be left out")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class MachineFlags:
+    """Where and how to train; nothing of it changes what a run is."""
+
+    executor: Annotated[
+        Literal["serial", "processes"] | None, Parameter(help="one by one, or side by side")
+    ] = None
+    workers: Annotated[int, Parameter(help="trainings side by side; 0: as many as the cores allow")] = 0
+    threads: Annotated[int, Parameter(help="CPU threads of each training; 0: chosen for this machine")] = 0
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where to train")] = "auto"
+
+
+@app.command
+def run(  # noqa: PLR0913 (an option each)
+    study: Paths = None,
+    /,
+    *,
+    flags: StudyFlags = StudyFlags(),
+    machine: MachineFlags = MachineFlags(),
+    out: Annotated[
+        Path | None, Parameter(help="the study's folder; derived from its name if left out")
+    ] = None,
+    retry: Annotated[bool, Parameter(help="also runs that diverged before", negative=())] = False,
+    yes: Annotated[
+        bool, Parameter(help="do not ask when more than two hours are ahead", negative=())
+    ] = False,
+    images: Annotated[bool, Parameter(help="pictures of the data in the report")] = True,
+) -> int:
+    """Train every run of a study that is not there yet, and show who won.
+
+    Parameters
+    ----------
+    study
+        A study file, a data set's folder or a study's folder. Without it: the embedded drawn images and
+        the quick protocol.
+    """
+    from segstudy.display import Display  # imports torch; `--help` must not
+
+    finished = segstudy.run(
+        study,
+        retry=retry,
+        images=images,
+        confirm=lambda ahead: yes or _ask(f"about {ahead.hours:.1f} hours are ahead; go on?"),
+        display=Display(problems),
+        out=out,
+        **_options(flags, machine),
+    )
+    console.print(segstudy.table(finished.path), markup=False, highlight=False)
+    console.print(f"report: {finished.path / 'report.html'}", markup=False, highlight=False)
+    failed = segstudy.status(finished.path).failures
+    for failure in failed:
+        problems.print(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", markup=False)
+    return 1 if failed else 0
+
+
+@app.command
+def plan(
+    study: Paths = None,
+    /,
+    *,
+    flags: StudyFlags = StudyFlags(),
+    machine: MachineFlags = MachineFlags(),
+    out: Path | None = None,
+) -> int:
+    """What `run` would do: runs, hours, memory and disk, from a few timed steps. Writes nothing.
+
+    Parameters
+    ----------
+    study
+        As for `run`.
+    """
+    from segstudy.display import Display  # imports torch; `--help` must not
+
+    made, missing, ahead, chosen = segstudy.plan(study, out=out, **_options(flags, machine))
+    display = Display(console)
+    display.plan(made, missing)
+    display.estimate(ahead, chosen)
+    return 0
+
+
+@app.command
+def init(study: Paths = None, /, *, flags: StudyFlags = StudyFlags()) -> int:
+    """Print a commented study.toml to start from.
+
+    Parameters
+    ----------
+    study
+        The data set's folder.
+    """
+    options = _options(flags, MachineFlags())
+    sys.stdout.write(
+        segstudy.init(study, **{k: v for k, v in options.items() if k not in asdict(MachineFlags())})
+    )
+    return 0
+
+
+@app.command
+def status(folder: Path, /) -> int:
+    """What of a study is done, failed and left.
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    """
+    from segstudy.display import duration  # imports torch; `--help` must not
+
+    now = segstudy.status(folder)
+    console.print(
+        f"{now.num_finished} of {now.num_planned} runs finished, {now.num_failed} failed, {now.num_left} left"
+    )
+    if now.num_unnamed:
+        console.print(
+            f"{now.num_unnamed} more finished runs are no longer named by study.toml (--all shows them)"
+        )
+    if now.num_left and now.seconds_to_go is not None:
+        console.print(f"about {duration(now.seconds_to_go)} of training to go")
+    for failure in now.failures:
+        console.print(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}", markup=False)
+        console.print(f"        {failure['remedy']}", markup=False)
+    return 1 if now.num_failed else 0
+
+
+@app.command
+def table(
+    folder: Path,
+    /,
+    *,
+    format: Literal["text", "markdown", "csv", "json", "latex"] = "text",  # noqa: A002
+    all: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
+) -> int:
+    """Print the leaderboard.
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    format
+        How to print it.
+    all
+        Also runs that study.toml no longer names.
+    """
+    sys.stdout.write(segstudy.table(folder, format, all).rstrip("\n") + "\n")
+    return 0
+
+
+@app.command
+def report(
+    folder: Path,
+    /,
+    *,
+    images: bool = True,
+    open: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
+) -> int:
+    """Write report.html, leaderboard.csv and figures.
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    images
+        Pictures of the data in the report; data that may not be republished want --no-images.
+    open
+        Open it in the browser.
+    """
+    page = segstudy.report(folder, images)
+    console.print(page, markup=False, highlight=False)
+    if open:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+    return 0
+
+
+@app.command
+def check(
+    data: str,
+    /,
+    *,
+    reader: str | None = None,
+    foreground: Annotated[list[int] | None, Parameter(negative=())] = None,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """List every problem of a data set; exit with 2 if training on it would be wrong.
+
+    Parameters
+    ----------
+    data
+        The data set's folder, or `synthetic`.
+    reader
+        How to read it, if that is not plain from the folder.
+    foreground
+        Values of a multi-class mask that count as foreground.
+    json_
+        As JSON.
+    """
+    found = segstudy.check(data, reader, foreground)
+    if json_:
+        sys.stdout.write(
+            json.dumps([asdict(problem) for problem in found], indent=1, ensure_ascii=False) + "\n"
+        )
+    else:
+        from segstudy.data.check import summarise  # imports torch; `--help` must not
+
+        for line in summarise(found):
+            console.print(line, markup=False, highlight=False)
+    return 2 if any(problem.severity == "error" for problem in found) else 0
+
+
+@app.command
+def synth(
+    folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 120, seed: int = 0
+) -> int:
+    """Write the drawn set as ordinary files.
+
+    Parameters
+    ----------
+    folder
+        A new or empty folder.
+    n
+        How many images.
+    seed
+        Another seed, another set.
+    """
+    console.print(f"{n} images in {segstudy.synth(folder, n, seed)}", markup=False, highlight=False)
+    return 0
+
+
+def _options(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
+    """Flags as keyword arguments of `segstudy.run`; comma lists become lists."""
+    given = {name: value for name, value in asdict(flags).items() if value is not None}
+    fields = {}
+    for item in given.pop("set_", None) or []:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set {item}: is to be of the form field=value")
+        fields[name] = value.split(",")
+    options = {name: value.split(",") if isinstance(value, str) else value for name, value in given.items()}
+    if "protocol" in given:
+        options["protocol"] = given["protocol"]
+    return {**options, "fields": fields, **asdict(machine)}
+
+
+def _ask(question: str) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit with 0, 1 or 2 as DESIGN.md says."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    sys.exit(
+        _guarded(
+            lambda: app(words, exit_on_error=False, print_error=False, result_action="return_value"), debug
+        )
+    )
+
+
+def _guarded(call: Callable[[], Any], debug: bool) -> int:
+    try:
+        return int(call() or 0)
+    except (UserError, CycloptsError) as error:
+        if debug:
+            raise
+        problems.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}", highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        problems.print("stopped; what had finished is kept, and the same command goes on from there")
+        return 130

@@ -1,0 +1,293 @@
+"""Files to arrays: the only place where images and masks are decoded.
+
+Whatever the file's colour mode, an image becomes 8-bit RGB and a mask boolean, both turned upright by
+their EXIF orientation. Of a file with several frames the first counts.
+"""
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from segstudy.errors import UserError
+
+MAX_PIXELS = 100_000_000
+MIN_SIDE_PX = 8
+THRESHOLD = 128  # of masks with more than two values
+GREY = range(32, 224)  # neither background nor foreground, even after JPEG
+MAX_GREY_FRAC = 0.05
+JPEG_COLOUR_NOISE = 16  # channels that differ by no more show the same grey
+
+# Pillow's own limit becomes ours. What it only warns of is refused below, so its warning says nothing new.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # all seen from Pillow
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded file, and what of its storage is worth reporting.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8 of an image, ``(H, W)`` grey or class values of a mask; upright.
+        mode: the colour mode in the file, as Pillow names it.
+        turned: the EXIF orientation turned or mirrored the pixels.
+    """
+
+    pixels: NDArray[Any]
+    mode: str
+    turned: bool
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image to RGB ``(H, W, 3)``, 0 to 255.
+
+    Grey becomes three equal channels, 16 bits are scaled to 8, transparent areas become black,
+    palettes, CMYK and other colour spaces are converted as Pillow does.
+
+    Raises:
+        UserError: missing, not an image, damaged, 32-bit, above ``MAX_PIXELS`` or under ``MIN_SIDE_PX``.
+    """
+    return decode_image(path).pixels
+
+
+def read_mask(path: Path, foreground: tuple[int, ...] | None = None) -> NDArray[np.bool_]:
+    """Decode a mask to booleans ``(H, W)``; ``binarise`` has the rules.
+
+    Raises:
+        UserError: as ``read_image``, and a mask whose foreground cannot be told.
+    """
+    return binarise(decode_mask(path).pixels, path, foreground)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as it stands upright, from the file's header alone.
+
+    Raises:
+        UserError: missing, not an image, too large or too small.
+    """
+    with _opened(path) as image:
+        height, width = image.height, image.width
+        return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def decode_image(path: Path) -> Decoded:
+    """As ``read_image``, with what is worth reporting about the file."""
+    with _opened(path) as image:
+        mode, turned = image.mode, _orientation(image) > 1
+        upright = ImageOps.exif_transpose(image) if turned else image
+        return Decoded(_rgb(upright, path), mode, turned)
+
+
+def decode_mask(path: Path) -> Decoded:
+    """The grey or class values of a mask ``(H, W)``, before they are made boolean.
+
+    A palette of greys counts as grey values, one of colours as class numbers. Three channels that agree
+    are one; two colours count by their brightness.
+
+    Raises:
+        UserError: as ``read_image``; more than two colours; partly transparent.
+    """
+    with _opened(path) as image:
+        mode, turned = image.mode, _orientation(image) > 1
+        upright = ImageOps.exif_transpose(image) if turned else image
+        return Decoded(_values(upright, path), mode, turned)
+
+
+def binarise(
+    values: NDArray[Any], path: Path, foreground: tuple[int, ...] | None = None
+) -> NDArray[np.bool_]:
+    """Tell the foreground of a mask.
+
+    Of two values the larger is foreground. A constant 0 is an empty mask, a constant 1 or 128 and above
+    a full one. Of more values those from 128 up are foreground, as JPEG blurs what was black and white.
+
+    Args:
+        values: ``(H, W)`` as ``decode_mask`` gives them.
+        path: named in errors.
+        foreground: class values that are foreground; then nothing else is, and no rule applies.
+
+    Raises:
+        UserError: more than 5 % of the pixels in 32..223, or values that look like classes.
+    """
+    if foreground is not None:
+        return np.isin(values, foreground)
+    found = distinct(values)
+    if len(found) == 1:
+        return _constant(values, int(found[0]), path)
+    if len(found) == 2:
+        return np.asarray(values == found[1])
+    grey = as_bytes(values)
+    if looks_like_classes(found) or (grey_frac(grey) > MAX_GREY_FRAC and len(found) <= 16):
+        raise UserError(
+            f"{path}: a mask of several classes, with the values {_listed(found)}; name those that are "
+            "foreground, as in --set foreground=1"
+        )
+    if grey_frac(grey) > MAX_GREY_FRAC:
+        raise UserError(
+            f"{path}: {grey_frac(grey):.0%} of the mask's pixels are grey, neither background nor "
+            "foreground; save it in black and white"
+        )
+    return grey >= THRESHOLD
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """The values that occur, ascending."""
+    if values.dtype != np.uint8:
+        return np.unique(values)
+    counts = Image.fromarray(values).histogram()  # 30 times faster than sorting
+    return np.flatnonzero(counts)
+
+
+def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey values on the scale 0 to 255; those of 16 bits are scaled down."""
+    if values.dtype == np.uint8:
+        return values
+    return (values // 257).astype(np.uint8)
+
+
+def grey_frac(grey: NDArray[np.uint8]) -> float:
+    """The fraction of pixels that are neither near black nor near white (32..223)."""
+    counts = Image.fromarray(grey).histogram()
+    return sum(counts[GREY.start : GREY.stop]) / grey.size
+
+
+def looks_like_classes(found: NDArray[Any]) -> bool:
+    """Three or more values that are small numbers, with or without 255 for "ignore"."""
+    numbers = found[found != 255]
+    return len(found) > 2 and int(numbers.max()) < (GREY.start if len(numbers) < len(found) else THRESHOLD)
+
+
+def _constant(values: NDArray[Any], value: int, path: Path) -> NDArray[np.bool_]:
+    if 1 < value < THRESHOLD:
+        raise UserError(
+            f"{path}: every pixel of the mask is {value}, neither background (0) nor foreground (255); "
+            "save it in black and white, or name the foreground, as in --set foreground=1"
+        )
+    return np.full(values.shape, value > 0)
+
+
+def _listed(found: NDArray[Any], most: int = 8) -> str:
+    shown = ", ".join(str(value) for value in found[:most])
+    return shown + (f" and {len(found) - most} more" if len(found) > most else "")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image and turn every failure inside the block into one line for the user."""
+    try:
+        with Image.open(path) as image:
+            _check_extent(image, path)
+            yield image
+    except UserError:
+        raise
+    except _TOO_LARGE:
+        raise _too_large(path) from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        empty = path.stat().st_size == 0
+        what = "an empty file (0 bytes)" if empty else "not an image, or in a format that is not understood"
+        raise UserError(f"{path}: {what}; replace it by a PNG, JPEG, BMP or TIFF") from None
+    except _BROKEN as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise UserError(f"{path}: cannot be read ({reason}); copy or export the file again") from None
+
+
+def _check_extent(image: Image.Image, path: Path) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(path)
+    if min(image.size) < MIN_SIDE_PX:
+        raise UserError(
+            f"{path}: {image.width} x {image.height} pixels (width x height) are too few; "
+            f"each side needs at least {MIN_SIDE_PX}"
+        )
+
+
+def _too_large(path: Path) -> UserError:
+    return UserError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; scale it down first")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; from 5 on height and width change places.
+
+    Of a PNG it counts when it stands before the pixels: looking behind them would decode the image.
+    """
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+        return 1
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if image.mode in _SIXTEEN_BIT:
+        image = Image.fromarray(as_bytes(np.asarray(image)))
+    if image.mode in ("I", "F"):
+        raise UserError(f"{path}: holds 32-bit values, whose range is not known; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        coloured = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), coloured)
+    rgb: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+    return rgb
+
+
+def _values(image: Image.Image, path: Path) -> NDArray[Any]:
+    if image.mode == "P":
+        return _palette_values(image)
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    if image.mode == "L" or image.mode in _SIXTEEN_BIT:
+        return np.asarray(image)
+    if image.mode in ("I", "F"):
+        return _small_numbers(np.asarray(image), path)
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise UserError(
+            f"{path}: a mask that is partly transparent; save it in black and white without alpha"
+        )
+    return _agreeing(np.asarray(image.convert("RGB")), path)
+
+
+def _small_numbers(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Values kept in 32 bits that fit into 8, or two values of any size."""
+    found = np.unique(values)
+    if len(found) == 2:
+        return (values == found[1]).astype(np.uint8)
+    numbers: NDArray[np.uint8] = values.astype(np.uint8)
+    if not (numbers == values).all():
+        raise UserError(f"{path}: a mask of 32-bit values beyond 0 to 255; save it with 8 bits")
+    return numbers
+
+
+def _palette_values(image: Image.Image) -> NDArray[np.uint8]:
+    indices: NDArray[np.uint8] = np.asarray(image)
+    palette: NDArray[np.uint8] = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    used = palette[distinct(indices)]
+    if (used == used[:, :1]).all():
+        indices = palette[indices, 0]
+    return indices
+
+
+def _agreeing(rgb: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    """One grey channel for three that agree, or the brightness where there are two colours."""
+    spread = rgb.max(axis=2) - rgb.min(axis=2)
+    if int(spread.max()) <= JPEG_COLOUR_NOISE:
+        return np.ascontiguousarray(rgb[..., 1])
+    colours = np.unique(rgb.reshape(-1, 3), axis=0)
+    brightness = colours.sum(axis=1, dtype=np.int64)
+    if len(colours) == 2 and brightness[0] != brightness[1]:
+        return (rgb == colours[brightness.argmax()]).all(axis=2).astype(np.uint8) * 255
+    shown = ", ".join(str(tuple(map(int, colour))) for colour in colours[:4])
+    raise UserError(
+        f"{path}: a mask of {len(colours)} colours, {shown}{', ...' if len(colours) > 4 else ''}; "
+        "save it in black and white, or as one channel of class numbers with --set foreground=1"
+    )

@@ -1,0 +1,148 @@
+"""What a user sees while a study runs: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from segstudy.config import Run
+from segstudy.estimate import Estimate
+from segstudy.study import Machine, Plan
+from segstudy.worker import Job, Outcome
+
+PLAIN_SECONDS = 30.0  # between plain lines about one run
+
+
+class Display:
+    """Told of everything that happens in a study; says it once, where and how it can be read."""
+
+    def __init__(self, console: Console | None = None):
+        self.console = console or Console(stderr=True)
+        self._names: dict[str, str] = {}
+        self._running: dict[str, tuple[Job, dict[str, float]]] = {}
+        self._said: dict[str, float] = {}
+        self._hours_ahead = 0.0
+        self._started = time.monotonic()
+        self._progress = Progress(
+            TextColumn("[bold]runs"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+        )
+        self._task = self._progress.add_task("runs", total=0, left="")
+        self._live: Live | None = None
+
+    def plan(self, plan: Plan, missing: Sequence[Run]) -> None:
+        """Say what the study consists of and what is left to do."""
+        sizes = {
+            f"{len(s.train)} / {len(s.validation)} / {len(s.test)} images in training / validation / test"
+            for s in plan.splits.values()
+        }
+        num_configurations = len(plan.study.configurations())
+        self.console.print(
+            f"[bold]{plan.study.name}[/]: {len(plan.runs)} runs ({num_configurations} configurations), "
+            f"{len(plan.runs) - len(missing)} finished, {len(missing)} to train"
+        )
+        self.console.print(
+            f"data: {plan.dataset.name}, {len(plan.dataset.samples)} samples: {'; '.join(sorted(sizes))}"
+        )
+        counts = {s: sum(p.severity == s for p in plan.problems) for s in ("warning", "note")}
+        if any(counts.values()):
+            self.console.print(
+                f"check: {counts['warning']} warnings, {counts['note']} notes ([italic]segstudy check[/] lists them)"
+            )
+
+    def estimate(self, estimate: Estimate, machine: Machine) -> None:
+        """Say what it will cost."""
+        self._hours_ahead = estimate.hours
+        self.console.print(
+            f"ahead: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
+            f"{machine.threads} thread{'s' if machine.threads > 1 else ''}), "
+            f"{size(estimate.worker_bytes)} memory a run, {size(estimate.disk_bytes)} on disk"
+        )
+
+    def start(self, num_runs: int) -> None:
+        """From here on runs are trained."""
+        self._started = time.monotonic()
+        self._progress.update(self._task, total=num_runs)
+        if self.console.is_terminal:
+            self._live = Live(
+                get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True
+            )
+            self._live.start()
+
+    def preparing(self, done: int) -> None:
+        """So many samples are decoded and resized."""
+        if not self.console.is_terminal and done % 500 == 0:
+            self.console.print(f"prepared {done} images")
+
+    def epoch(self, job: Job, row: dict[str, float]) -> None:
+        """An epoch of a run has ended."""
+        self._running[job.run.key] = (job, row)
+        now = time.monotonic()
+        if self._live is None and now - self._said.get(job.run.key, 0) >= PLAIN_SECONDS:
+            self._said[job.run.key] = now
+            self.console.print(
+                f"{self._title(job)} epoch {row['epoch']}: training loss {row['train_loss']:.4f}, "
+                f"validation loss {row['validation_loss']:.4f}, validation IoU {row['validation_iou']:.3f}"
+            )
+
+    def outcome(self, outcome: Outcome, done: int, total: int) -> None:
+        """A run has ended."""
+        job, row = self._running.pop(outcome.key, (None, None))
+        self._progress.update(self._task, completed=done, left=self._left(done, total))
+        name = self._title(job) if job else outcome.key
+        if outcome.status == "failed":
+            self.console.print(f"[red]failed[/] {name}: {outcome.reason}: {outcome.detail}", highlight=False)
+        elif self._live is None and row is not None:
+            self.console.print(f"[{done}/{total}] {name} finished; {self._left(done, total)}", markup=False)
+
+    def stop(self) -> None:
+        """Nothing is trained any more."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _title(self, job: Job) -> str:
+        fold = "" if job.run.fold is None else f", fold {job.run.fold}"
+        return f"{job.name} (seed {job.run.seed}{fold})"
+
+    def _left(self, done: int, total: int) -> str:
+        """Time to go, by the pace so far."""
+        if done == total:
+            return "all done"
+        spent = time.monotonic() - self._started
+        ahead = self._hours_ahead * 3600 - spent if done == 0 else spent / done * (total - done)
+        return f"about {duration(max(0.0, ahead))} to go"
+
+    def _render(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for title in ("run", "epoch", "training loss", "validation loss", "validation IoU", "rate"):
+            table.add_column(title, justify="left" if title == "run" else "right")
+        for job, row in list(self._running.values()):
+            table.add_row(
+                self._title(job),
+                f"{row['epoch']}",
+                f"{row['train_loss']:.4f}",
+                f"{row['validation_loss']:.4f}",
+                f"{row['validation_iou']:.3f}",
+                f"{row['lr']:.1e}",
+            )
+        return Group(self._progress, table)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(num_bytes: float) -> str:
+    """``12 MB``, ``3.4 GB``."""
+    return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"

@@ -1,0 +1,146 @@
+"""What a study will cost, from a few timed steps: hours, memory, disk."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from segstudy.config import Configuration, Protocol, Run
+from segstudy.data.batches import num_batches
+from segstudy.data.split import Split
+from segstudy.evaluation import autocast
+from segstudy.losses import build_loss
+from segstudy.models import build
+from segstudy.study import Machine, Plan
+from segstudy.train import make_optimizer, reproducible
+
+# Rough constants, read off real runs; they only serve the forecast.
+PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains nothing
+EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
+STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
+TIMING_SECONDS = 1.0  # steps are repeated this long
+
+Kind = tuple[str, int, tuple[int, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is ahead of the user.
+
+    Attributes:
+        num_runs: runs to train.
+        hours: wall time with the workers at hand.
+        worker_bytes: peak memory of one training; with several workers each takes that.
+        disk_bytes: what the run folders will take.
+    """
+
+    num_runs: int
+    hours: float
+    worker_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One timed training step.
+
+    Attributes:
+        seconds_per_image: forward, backward and optimizer, over the batch size.
+        worker_bytes: parameters, gradients, optimizer state and what the forward pass keeps.
+        weight_bytes: the stored model.
+    """
+
+    seconds_per_image: float
+    worker_bytes: int
+    weight_bytes: int
+
+
+def estimate(plan: Plan, runs: Sequence[Run], machine: Machine) -> Estimate:
+    """Time a few steps of every kind of network that is to be trained, and multiply.
+
+    Args:
+        plan: the study.
+        runs: those of its runs that are still to be trained.
+        machine: where they will be.
+    """
+    largest: dict[Kind, Configuration] = {}
+    for configuration in (run.configuration for run in runs):
+        other = largest.setdefault(_kind(configuration), configuration)
+        if configuration.protocol.batch_size > other.protocol.batch_size:
+            largest[_kind(configuration)] = configuration
+    steps = {kind: timed_step(configuration, machine) for kind, configuration in largest.items()}
+    seconds, disk = 0.0, 0
+    for run in runs:
+        step, split = steps[_kind(run.configuration)], plan.split_of(run)
+        seconds += images_of(run.configuration.protocol, split) * step.seconds_per_image
+        disk += step.weight_bytes + _prediction_bytes(run.configuration.protocol, split)
+    side_by_side = max(1, min(machine.workers, len(runs)))
+    return Estimate(
+        num_runs=len(runs),
+        hours=seconds / 3600 / side_by_side,
+        worker_bytes=PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0),
+        disk_bytes=disk,
+    )
+
+
+def _kind(configuration: Configuration) -> Kind:
+    protocol = configuration.protocol
+    return configuration.architecture, protocol.width, protocol.image_size, protocol.precision
+
+
+def images_of(protocol: Protocol, split: Split) -> float:
+    """How many trained images a run is worth, evaluated ones counted at their share."""
+    num_train, num_validation, num_test = len(split.train), len(split.validation), len(split.test)
+    steps_per_epoch = num_batches(num_train, protocol.batch_size)
+    epochs = protocol.epochs if protocol.budget == "epochs" else protocol.steps / steps_per_epoch
+    evaluated = epochs * (num_validation + num_test * protocol.record_test) + num_validation + num_test
+    return epochs * num_train + EVALUATION_SHARE * evaluated
+
+
+def _prediction_bytes(protocol: Protocol, split: Split) -> int:
+    height, width = protocol.image_size
+    num_maps = len(split.validation) + len(split.test)
+    return int(num_maps * height * width * STORED_BITS_PER_PIXEL / 8)
+
+
+def timed_step(configuration: Configuration, machine: Machine) -> Step:
+    """Train on noise for a second, after one step to warm up.
+
+    Memory is what the network's state, its gradients, the optimizer and the tensors kept for the
+    backward pass take; kernels' scratch space comes on top and is not counted.
+    """
+    protocol, device = configuration.protocol, torch.device(machine.device)
+    model = build(configuration.architecture, protocol.width, seed=0).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(model, protocol)
+    loss = build_loss(configuration.loss)
+    image = torch.rand(protocol.batch_size, 3, *protocol.image_size, device=device)
+    image = image.contiguous(memory_format=torch.channels_last)
+    target = (image[:, :1] > 0.5).float()
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    def step() -> None:
+        with autocast(device, protocol.precision):
+            logits = model(image)
+        optimizer.zero_grad()
+        loss(logits.float(), target).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    with reproducible(machine.threads):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            step()
+        start, done = time.perf_counter(), 0
+        while done == 0 or time.perf_counter() - start < TIMING_SECONDS:
+            step()
+            done += 1
+        seconds = (time.perf_counter() - start) / done
+    weight_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
+    return Step(seconds / protocol.batch_size, 4 * weight_bytes + sum(kept.values()), weight_bytes)
