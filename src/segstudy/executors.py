@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from segstudy.worker import Job, Outcome, execute, failure
 
@@ -40,12 +41,12 @@ def processes(jobs: Sequence[Job], workers: int, notify: Notify) -> Iterator[Out
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)
-    ended: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
     pool = [_Worker(waiting, ended, notify) for _ in range(min(workers, len(jobs)))]
     try:
         for _ in jobs:
             outcome = ended.get()
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 raise outcome
             yield outcome
     finally:
@@ -59,79 +60,86 @@ class _Worker:
     def __init__(
         self,
         waiting: "queue.SimpleQueue[Job]",
-        ended: "queue.SimpleQueue[Outcome | BaseException]",
+        ended: "queue.SimpleQueue[Outcome | Exception]",
         notify: Notify,
     ):
         self._waiting, self._ended, self._notify = waiting, ended, notify
         self._process: subprocess.Popen[str] | None = None
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._stopped = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the process's standard input, at which it ends, and see to it that it did."""
+        """End the process, whatever it is doing; what it had not finished is not stored."""
         self._stopped = True
-        process = self._process
-        if process is not None:
-            process.kill()
-            process.wait()
+        if self._process is not None:
+            self._process.kill()
         self._thread.join()
 
     def _work(self) -> None:
-        while not self._stopped:
-            try:
+        try:
+            while not self._stopped:
                 job = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            try:
-                outcome: Outcome | BaseException = self._train(job)
-            except Exception as error:  # must reach the caller, who waits for one answer a job
-                outcome = error
-            self._ended.put(outcome)
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait()
+                outcome = self._train(job)
+                if not self._stopped:
+                    self._ended.put(outcome or failure(job, "worker died", *self._last_words()))
+        except queue.Empty:
+            pass
+        except Exception as error:  # the caller waits for one answer a job: this is the answer
+            self._ended.put(error)
+        finally:
+            self._close()
 
-    def _train(self, job: Job) -> Outcome:
+    def _train(self, job: Job) -> Outcome | None:
+        """Hand a job to the process and wait for its outcome; None when the process died over it."""
         if self._process is None or self._process.poll() is not None:
-            self._process, self._log = _start(job.threads)
+            self._close()
+            self._start(job.threads)
         process = self._process
+        assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):  # it may die before it has read the job
             process.stdin.write(job.model_dump_json() + "\n")
             process.stdin.flush()
-            for line in process.stdout:
-                event = json.loads(line)
-                if "outcome" in event:
-                    return Outcome.model_validate(event["outcome"])
-                self._notify(job, event["epoch"])
-        except BrokenPipeError:
-            pass  # died before it read the job: reported below
-        code = process.wait()
-        return failure(
-            job, "worker died", f"the worker process ended with {_meaning(code)}", "".join(self._log)
+        for line in process.stdout:
+            event = json.loads(line)
+            if "outcome" in event:
+                return Outcome.model_validate(event["outcome"])
+            self._notify(job, event["epoch"])
+        return None
+
+    def _start(self, threads: int) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "segstudy.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
+        self._process = process
+        self._log = deque(maxlen=LOG_LINES)
+        self._listener = threading.Thread(target=self._log.extend, args=(process.stderr,), daemon=True)
+        self._listener.start()
 
+    def _last_words(self) -> tuple[str, str]:
+        assert self._process is not None
+        code = self._process.wait()
+        self._listener.join()
+        ended_with = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"the worker process ended with {ended_with}", "".join(self._log)
 
-def _start(threads: int) -> tuple[subprocess.Popen[str], deque[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "segstudy.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-    )
-    log: deque[str] = deque(maxlen=LOG_LINES)
-    threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True).start()
-    return process, log
-
-
-def _meaning(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+    def _close(self) -> None:
+        """See the process off: it ends when its standard input closes."""
+        if self._process is None:
+            return
+        with suppress(BrokenPipeError), self._process:
+            self._process.stdin.close()  # type: ignore[union-attr]
+            self._listener.join()
 
 
 EXECUTORS: dict[str, Executor] = {"serial": serial, "processes": processes}

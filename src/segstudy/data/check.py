@@ -1,9 +1,250 @@
-"""Every problem of a data set, none silently skipped: what the readers met, and what the pixels show."""
+"""Every problem of a data set, none silently skipped: what the reader met, and what the pixels show.
 
-from segstudy.data.samples import Dataset, Problem
+An error means that training would be wrong, a warning that it may be, a note is good to know.
+"""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.data.duplicates import near_duplicates, thumbnail
+from segstudy.data.images import (
+    Decoded,
+    ImageError,
+    as_bytes,
+    binarise,
+    decode_image,
+    decode_mask,
+    distinct,
+    grey_frac,
+)
+from segstudy.data.samples import Dataset, Problem, Sample, Severity
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Findings of one kind, counted.
+
+    Attributes:
+        severity: of all of them.
+        kind: of all of them.
+        count: how many there are.
+        examples: the first few.
+    """
+
+    severity: Severity
+    kind: str
+    count: int
+    examples: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one sample's files show; digest and thumbnail of its image where that can be read."""
+
+    problems: list[Problem]
+    digest: bytes | None = None
+    thumbnail: NDArray[np.uint8] | None = None
 
 
 def check(dataset: Dataset, foreground: tuple[int, ...] | None = None) -> list[Problem]:
-    """All findings about a data set; being written."""
-    del foreground
-    return list(dataset.problems)
+    """Decode every file and list all findings: the reader's first, then by sample, then across samples.
+
+    Args:
+        dataset: what a reader returned.
+        foreground: class values that count as foreground, as in the protocol.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        looks = list(pool.map(lambda sample: _look(dataset.root, sample, foreground), dataset.samples))
+    return [
+        *dataset.problems,
+        *(problem for look in looks for problem in look.problems),
+        *_duplicates(dataset.samples, looks),
+        *_groups(dataset.samples),
+    ]
+
+
+def summarise(problems: Iterable[Problem], examples: int = 3) -> list[Summary]:
+    """Group findings by severity and kind: errors first, within a severity the most frequent first."""
+    kinds: dict[tuple[Severity, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.severity, problem.kind].append(problem)
+    summaries = [
+        Summary(severity, kind, len(found), tuple(found[:examples]))
+        for (severity, kind), found in kinds.items()
+    ]
+    return sorted(summaries, key=lambda s: (SEVERITIES.index(s.severity), -s.count, s.kind))
+
+
+def _look(root: Path, sample: Sample, foreground: tuple[int, ...] | None) -> _Look:
+    problems: list[Problem] = []
+    image: Decoded | None = None
+    mask: Decoded | None = None
+    try:
+        image = decode_image(sample.image)
+    except ImageError as error:
+        problems.append(_unusable(root, sample, error, "image"))
+    try:
+        mask = decode_mask(sample.mask)
+        problems += _mask_problems(_inside(root, sample.mask), mask, sample.mask, foreground)
+    except ImageError as error:
+        problems.append(_unusable(root, sample, error, "mask"))
+    if image and mask:
+        problems += _pair_problems(root, sample, image, mask)
+    if not image:
+        return _Look(problems)
+    digest = hashlib.blake2b(np.ascontiguousarray(image.pixels).data, digest_size=16)
+    digest.update(str(image.pixels.shape).encode())
+    return _Look(problems, digest.digest(), thumbnail(image.pixels))
+
+
+def _inside(root: Path, file: Path) -> str:
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
+
+
+def _unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
+    detail = f"{error.detail}, or exclude {sample.id}"
+    return Problem("error", f"{error.kind} {what}", _inside(root, error.path), detail)
+
+
+def _pair_problems(root: Path, sample: Sample, image: Decoded, mask: Decoded) -> list[Problem]:
+    """Sizes that differ, and pixels that were turned by their EXIF orientation."""
+    where = _inside(root, sample.image)
+    height, width = image.pixels.shape[:2]
+    mask_height, mask_width = mask.pixels.shape
+    if (height, width) != (mask_height, mask_width):
+        detail = f"{width} x {height}, but its mask is {mask_width} x {mask_height} (width x height)"
+        if image.turned != mask.turned and (height, width) == (mask_width, mask_height):
+            turned = "image" if image.turned else "mask"
+            detail += f"; only the {turned} is turned by its EXIF orientation, so remove that tag"
+        else:
+            detail += "; export the mask at the image's size"
+        return [Problem("error", "size mismatch", where, f"{detail}, or exclude {sample.id}")]
+    if image.turned != mask.turned:
+        turned = "image" if image.turned else "mask"
+        detail = (
+            f"only the {turned} has an EXIF orientation, and was turned by it: see whether they still match"
+        )
+        return [Problem("warning", "EXIF rotation", where, detail)]
+    if image.turned:
+        return [
+            Problem("note", "EXIF rotation", where, "image and mask were turned by their EXIF orientation")
+        ]
+    return []
+
+
+def _mask_problems(
+    where: str, mask: Decoded, file: Path, foreground: tuple[int, ...] | None
+) -> list[Problem]:
+    """What is odd about a mask that can be used.
+
+    Raises:
+        ImageError: when it cannot be used.
+    """
+    truth = binarise(mask.pixels, file, foreground)
+    problems = []
+    if mask.mode not in ("1", "L", "P") and not mask.mode.startswith("I"):
+        detail = f"stored as {mask.mode}; its channels agree and are read as one"
+        problems.append(Problem("note", "mask in colour", where, detail))
+    if foreground is None:
+        problems += _grey_values(where, mask.pixels)
+    if not truth.any():
+        problems.append(Problem("warning", "empty mask", where, "no foreground at all; true of this image?"))
+    elif truth.all():
+        problems.append(Problem("warning", "full mask", where, "no background at all; true of this image?"))
+    elif looks_inverted(truth):
+        detail = "foreground all along the border around a background in the middle: black and white swapped?"
+        problems.append(Problem("warning", "inverted mask suspected", where, detail))
+    return problems
+
+
+def _grey_values(where: str, values: NDArray[Any]) -> list[Problem]:
+    if len(distinct(values)) <= 2:
+        return []
+    detail = f"more than two values ({grey_frac(as_bytes(values)):.1%} of it grey): foreground from 128 up"
+    return [Problem("note", "mask with grey values", where, detail)]
+
+
+def looks_inverted(mask: NDArray[np.bool_]) -> bool:
+    """Whether foreground and background ``(H, W)`` seem to be swapped.
+
+    Objects lie inside the picture and are crossed by its border in parts, so a border that is
+    foreground all around (99 %), enclosing a background of at least 1 %, is suspicious. Large lesions
+    that fill all but the corners (PH2: up to 98 %) leave background on the border.
+    """
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return bool(border.mean() >= 0.99 and mask.mean() <= 0.99)
+
+
+def _duplicates(samples: Sequence[Sample], looks: Sequence[_Look]) -> list[Problem]:
+    by_digest: dict[bytes, list[Sample]] = defaultdict(list)
+    for sample, look in zip(samples, looks, strict=True):
+        if look.digest:
+            by_digest[look.digest].append(sample)
+    problems = [_exact(same) for same in by_digest.values() if _divisible(same)]
+    equal = {(a.id, b.id) for same in by_digest.values() for a in same for b in same}
+
+    there = [
+        (s, look.thumbnail) for s, look in zip(samples, looks, strict=True) if look.thumbnail is not None
+    ]
+    if len(there) < 2:
+        return problems
+    for i, j in near_duplicates(np.stack([small for _, small in there])):
+        pair = there[i][0], there[j][0]
+        if _divisible(pair) and (pair[0].id, pair[1].id) not in equal:
+            problems.append(_near(pair))
+    return problems
+
+
+def _divisible(same: Sequence[Sample]) -> bool:
+    """Whether a split may part these samples: not when they are one group."""
+    return len({sample.group for sample in same}) > 1
+
+
+def _exact(same: Sequence[Sample]) -> Problem:
+    where = ", ".join(sample.id for sample in same)
+    severity: Severity = "error" if _parts(same) else "warning"
+    return Problem(severity, "duplicate images", where, f"the same pixels{_apart(same)}")
+
+
+def _near(pair: Sequence[Sample]) -> Problem:
+    where = ", ".join(sample.id for sample in pair)
+    return Problem("warning", "near-duplicate images", where, f"look like one photograph{_apart(pair)}")
+
+
+def _apart(same: Sequence[Sample]) -> str:
+    """Where samples of the same image lie, and what to do about it."""
+    parts = _parts(same)
+    return f" in {parts}; exclude one" if parts else "; exclude one, or give them one group"
+
+
+def _parts(samples: Iterable[Sample]) -> str:
+    """The official parts of samples that lie in several, else nothing."""
+    parts = sorted({sample.part for sample in samples if sample.part})
+    return " and ".join(parts) if len(parts) > 1 else ""
+
+
+def _groups(samples: Sequence[Sample]) -> list[Problem]:
+    groups: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.group].append(sample)
+    problems = []
+    for name, members in groups.items():
+        where = ", ".join(sample.id for sample in members[:5]) + (", ..." if len(members) > 5 else "")
+        if _parts(members):
+            detail = f"all of group {name}, but in {_parts(members)}; exclude some, or correct the groups"
+            problems.append(Problem("error", "group in several parts", where, detail))
+        elif len(members) > 1:
+            detail = f"one group, {name} ({len(members)} samples), never divided between parts"
+            problems.append(Problem("note", "several samples of a group", where, detail))
+    return problems

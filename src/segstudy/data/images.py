@@ -34,6 +34,23 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
+class ImageError(UserError):
+    """A file that cannot be used as an image or mask.
+
+    Attributes:
+        path: the file.
+        kind: one word for the sort of error: ``unreadable``, ``oversized``, ``tiny``, ``grey``, ...
+        detail: what is wrong and what to do.
+    """
+
+    def __init__(self, path: Path, kind: str, detail: str) -> None:
+        super().__init__(path, kind, detail)  # as arguments, so that it can be pickled
+        self.path, self.kind, self.detail = path, kind, detail
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}"
+
+
 @dataclass(frozen=True)
 class Decoded:
     """A decoded file, and what of its storage is worth reporting.
@@ -56,7 +73,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     palettes, CMYK and other colour spaces are converted as Pillow does.
 
     Raises:
-        UserError: missing, not an image, damaged, 32-bit, above ``MAX_PIXELS`` or under ``MIN_SIDE_PX``.
+        ImageError: missing, not an image, damaged, 32-bit, above ``MAX_PIXELS`` or under ``MIN_SIDE_PX``.
     """
     return decode_image(path).pixels
 
@@ -65,7 +82,7 @@ def read_mask(path: Path, foreground: tuple[int, ...] | None = None) -> NDArray[
     """Decode a mask to booleans ``(H, W)``; ``binarise`` has the rules.
 
     Raises:
-        UserError: as ``read_image``, and a mask whose foreground cannot be told.
+        ImageError: as ``read_image``, and a mask whose foreground cannot be told.
     """
     return binarise(decode_mask(path).pixels, path, foreground)
 
@@ -74,7 +91,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image as it stands upright, from the file's header alone.
 
     Raises:
-        UserError: missing, not an image, too large or too small.
+        ImageError: missing, not an image, too large or too small.
     """
     with _opened(path) as image:
         height, width = image.height, image.width
@@ -96,7 +113,7 @@ def decode_mask(path: Path) -> Decoded:
     are one; two colours count by their brightness.
 
     Raises:
-        UserError: as ``read_image``; more than two colours; partly transparent.
+        ImageError: as ``read_image``; more than two colours; partly transparent.
     """
     with _opened(path) as image:
         mode, turned = image.mode, _orientation(image) > 1
@@ -118,7 +135,7 @@ def binarise(
         foreground: class values that are foreground; then nothing else is, and no rule applies.
 
     Raises:
-        UserError: more than 5 % of the pixels in 32..223, or values that look like classes.
+        ImageError: more than 5 % of the pixels in 32..223, or values that look like classes.
     """
     if foreground is not None:
         return np.isin(values, foreground)
@@ -129,15 +146,13 @@ def binarise(
         return np.asarray(values == found[1])
     grey = as_bytes(values)
     if looks_like_classes(found) or (grey_frac(grey) > MAX_GREY_FRAC and len(found) <= 16):
-        raise UserError(
-            f"{path}: a mask of several classes, with the values {_listed(found)}; name those that are "
-            "foreground, as in --set foreground=1"
+        detail = (
+            f"a mask of several classes, with the values {_listed(found)}; name those that are foreground"
         )
+        raise ImageError(path, "multi-class", f"{detail}, as in --set foreground={found[-1]}")
     if grey_frac(grey) > MAX_GREY_FRAC:
-        raise UserError(
-            f"{path}: {grey_frac(grey):.0%} of the mask's pixels are grey, neither background nor "
-            "foreground; save it in black and white"
-        )
+        detail = f"{grey_frac(grey):.0%} of the pixels are grey, neither background nor foreground"
+        raise ImageError(path, "grey", f"{detail}; save it in black and white")
     return grey >= THRESHOLD
 
 
@@ -170,10 +185,10 @@ def looks_like_classes(found: NDArray[Any]) -> bool:
 
 def _constant(values: NDArray[Any], value: int, path: Path) -> NDArray[np.bool_]:
     if 1 < value < THRESHOLD:
-        raise UserError(
-            f"{path}: every pixel of the mask is {value}, neither background (0) nor foreground (255); "
-            "save it in black and white, or name the foreground, as in --set foreground=1"
+        detail = (
+            f"every pixel is {value}, neither background (0) nor foreground (255); save it in black and white"
         )
+        raise ImageError(path, "grey", f"{detail}, or name the foreground, as in --set foreground={value}")
     return np.full(values.shape, value > 0)
 
 
@@ -189,33 +204,34 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             _check_extent(image, path)
             yield image
-    except UserError:
+    except ImageError:
         raise
     except _TOO_LARGE:
         raise _too_large(path) from None
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise ImageError(path, "unreadable", "no such file; check the path") from None
     except UnidentifiedImageError:
         empty = path.stat().st_size == 0
         what = "an empty file (0 bytes)" if empty else "not an image, or in a format that is not understood"
-        raise UserError(f"{path}: {what}; replace it by a PNG, JPEG, BMP or TIFF") from None
+        raise ImageError(path, "unreadable", f"{what}; replace it by a PNG, JPEG, BMP or TIFF") from None
     except _BROKEN as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise UserError(f"{path}: cannot be read ({reason}); copy or export the file again") from None
+        detail = f"cannot be read ({reason}); copy or export the file again"
+        raise ImageError(path, "unreadable", detail) from None
 
 
 def _check_extent(image: Image.Image, path: Path) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(path)
     if min(image.size) < MIN_SIDE_PX:
-        raise UserError(
-            f"{path}: {image.width} x {image.height} pixels (width x height) are too few; "
-            f"each side needs at least {MIN_SIDE_PX}"
-        )
+        detail = f"only {image.width} x {image.height} pixels; each side needs at least {MIN_SIDE_PX}"
+        raise ImageError(path, "tiny", detail)
 
 
-def _too_large(path: Path) -> UserError:
-    return UserError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; scale it down first")
+def _too_large(path: Path) -> ImageError:
+    return ImageError(
+        path, "oversized", f"more than {MAX_PIXELS // 10**6} million pixels; scale it down first"
+    )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -233,7 +249,8 @@ def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
     if image.mode in _SIXTEEN_BIT:
         image = Image.fromarray(as_bytes(np.asarray(image)))
     if image.mode in ("I", "F"):
-        raise UserError(f"{path}: holds 32-bit values, whose range is not known; save it with 8 or 16 bits")
+        detail = "holds 32-bit values, whose range is not known; save it with 8 or 16 bits"
+        raise ImageError(path, "unreadable", detail)
     if image.has_transparency_data:
         coloured = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), coloured)
@@ -251,9 +268,7 @@ def _values(image: Image.Image, path: Path) -> NDArray[Any]:
     if image.mode in ("I", "F"):
         return _small_numbers(np.asarray(image), path)
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise UserError(
-            f"{path}: a mask that is partly transparent; save it in black and white without alpha"
-        )
+        raise ImageError(path, "transparent", "partly transparent; save it in black and white without alpha")
     return _agreeing(np.asarray(image.convert("RGB")), path)
 
 
@@ -261,10 +276,10 @@ def _small_numbers(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     """Values kept in 32 bits that fit into 8, or two values of any size."""
     found = np.unique(values)
     if len(found) == 2:
-        return (values == found[1]).astype(np.uint8)
+        return np.array(values == found[1], np.uint8)
     numbers: NDArray[np.uint8] = values.astype(np.uint8)
     if not (numbers == values).all():
-        raise UserError(f"{path}: a mask of 32-bit values beyond 0 to 255; save it with 8 bits")
+        raise ImageError(path, "multi-class", "32-bit values beyond 0 to 255; save it with 8 bits")
     return numbers
 
 
@@ -285,9 +300,11 @@ def _agreeing(rgb: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
     colours = np.unique(rgb.reshape(-1, 3), axis=0)
     brightness = colours.sum(axis=1, dtype=np.int64)
     if len(colours) == 2 and brightness[0] != brightness[1]:
-        return (rgb == colours[brightness.argmax()]).all(axis=2).astype(np.uint8) * 255
+        return np.where((rgb == colours[brightness.argmax()]).all(axis=2), np.uint8(255), np.uint8(0))
     shown = ", ".join(str(tuple(map(int, colour))) for colour in colours[:4])
-    raise UserError(
-        f"{path}: a mask of {len(colours)} colours, {shown}{', ...' if len(colours) > 4 else ''}; "
-        "save it in black and white, or as one channel of class numbers with --set foreground=1"
+    detail = (
+        f"{len(colours)} colours, {shown}{', ...' if len(colours) > 4 else ''}; save it in black and white"
+    )
+    raise ImageError(
+        path, "coloured", f"{detail}, or as one channel of class numbers with --set foreground=1"
     )

@@ -1,0 +1,39 @@
+# Works on a fresh machine with nothing but Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# A CPU build of PyTorch is enough for everything here; on a GPU machine set it to the build you want.
+TORCH ?= torch>=2.9,<2.14
+
+.PHONY: demo test test-long check format clean
+
+demo: $(VENV)/.installed  ## install, run the embedded study, say where the report is
+	$(BIN)/segstudy run --out demo-study
+
+test: $(VENV)/.installed-dev  ## everything that takes minutes at most
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-long: $(VENV)/.installed-dev  ## also what takes longer
+	$(BIN)/pytest -n 2
+
+check: $(VENV)/.installed-dev  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo-study
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet -e ".[dev]"
+	touch $@

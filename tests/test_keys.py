@@ -1,0 +1,56 @@
+"""A committed table of runs and keys: whoever changes one has changed every stored study.
+
+Where a change is meant, it goes with a raised ``NUMERICS`` or a new field in ``ADDED_LATER``, and the
+table is written anew by ``python tests/test_keys.py``.
+"""
+
+import json
+from pathlib import Path
+
+from segstudy.config import configuration_names, override, planned_runs, preset_study
+from segstudy.study import _numerics, choose_machine, resolve
+
+TABLE = Path(__file__).parent / "keys.json"
+
+VARIANTS = {
+    "classic": ("classic", {}),
+    "classic at CPU scale": ("classic", {"image_size": [128], "width": [16], "precision": ["bfloat16"]}),
+    "quick in float32": ("quick", {"precision": ["float32"]}),
+    "thorough in float32": ("thorough", {"precision": ["float32"]}),
+    "options, optimizers and schedulers": (
+        "classic",
+        {
+            "architecture": ["unet", "unet:skips=false"],
+            "loss": ["focal:gamma=1", "tversky:fp_weight=0.2:fn_weight=0.8"],
+            "optimizer": ["sgd", "adamw"],
+            "scheduler": ["cosine", "none"],
+            "augmentation": ["flips"],
+            "image_size": ["96x128"],
+            "seeds": [2],
+        },
+    ),
+}
+
+
+def keys() -> dict[str, dict[str, str]]:
+    table = {}
+    for title, (preset, fields) in VARIANTS.items():
+        study = resolve(override(preset_study(preset, "s", "synthetic"), fields), choose_machine("cpu"))
+        configurations = study.configurations()
+        names = dict(zip(configurations, configuration_names(configurations), strict=True))
+        runs = planned_runs(study, "0" * 16, lambda protocol, fold: f"{protocol.split}, fold {fold}", _numerics)
+        table[title] = {f"{names[run.configuration]}, seed {run.seed}, fold {run.fold}": run.key for run in runs}
+    return table
+
+
+def test_the_committed_keys_hold():
+    assert keys() == json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def test_all_keys_are_different():
+    found = [key for table in keys().values() for key in table.values()]
+    assert len(set(found)) == len(found)
+
+
+if __name__ == "__main__":
+    TABLE.write_text(json.dumps(keys(), indent=1) + "\n", encoding="utf-8")

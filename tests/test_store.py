@@ -1,0 +1,96 @@
+"""Run folders: whole or not at all, equal bytes for equal content, read back as tables."""
+
+import json
+import os
+
+import polars as pl
+import pytest
+import torch
+
+from segstudy.errors import UserError
+from segstudy.store import StudyFolder, replace_text
+
+TABLES = {
+    "epochs": pl.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.4]}),
+    "images": pl.DataFrame({"id": ["a"], "part": ["test"], "native_iou": [0.8]}),
+    "predictions": pl.DataFrame({"id": ["a"], "part": ["test"], "prob": [b"png"]}),
+}
+WEIGHTS = {"w": torch.arange(6.0).view(2, 3), "b": torch.zeros(2)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = StudyFolder(tmp_path / "study")
+    made.create()
+    return made
+
+
+def write(folder, key="k1", **record):
+    folder.write_run(key, {"name": "unet-bce-b8", **record}, TABLES, WEIGHTS, {"key": key})
+
+
+def test_a_run_is_there_only_once_it_is_complete(folder, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segstudy.store.save_model", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(folder)
+    assert folder.finished() == set()
+    assert [path.name for path in folder.runs.iterdir()] == ["k1.partial"]
+    monkeypatch.undo()
+    write(folder)
+    assert folder.finished() == {"k1"}
+    assert [path.name for path in folder.runs.iterdir()] == ["k1"]
+
+
+def test_equal_content_gives_equal_bytes(folder):
+    write(folder, "k1")
+    write(folder, "k2")
+    for name in ("epochs.parquet", "images.parquet", "predictions.parquet", "model.safetensors"):
+        assert (folder.runs / "k1" / name).read_bytes() == (folder.runs / "k2" / name).read_bytes()
+
+
+def test_checksums_of_all_other_files_stand_in_run_json(folder):
+    write(folder)
+    record = json.loads((folder.runs / "k1" / "run.json").read_text())
+    assert set(record["sha256"]) == {path.name for path in (folder.runs / "k1").iterdir()} - {"run.json"}
+
+
+def test_tables_of_several_runs_come_back_as_one(folder):
+    write(folder, "k1")
+    write(folder, "k2")
+    epochs = folder.epochs(["k1", "k2"])
+    assert epochs["key"].to_list() == ["k1", "k1", "k2", "k2"]
+    assert folder.images([]).height == 0
+    assert folder.predictions("k1").equals(TABLES["predictions"])
+
+
+def test_a_failure_is_gone_once_the_run_finished(folder):
+    folder.write_failure("k1", {"name": "unet-bce-b8", "reason": "crashed"})
+    assert folder.failed()["k1"]["reason"] == "crashed"
+    write(folder)
+    assert folder.failed() == {}
+    assert not list(folder.failures.iterdir())
+
+
+def test_a_text_that_stands_there_already_is_left_alone(tmp_path):
+    file = tmp_path / "split.json"
+    replace_text(file, "a")
+    os.utime(file, (1, 1))
+    replace_text(file, "a")
+    assert file.stat().st_mtime == 1
+    replace_text(file, "b")
+    assert file.read_text() == "b"
+    assert [path.name for path in tmp_path.iterdir()] == ["split.json"]
+
+
+def test_no_study_here(tmp_path):
+    with pytest.raises(UserError, match=r"no study here.*segstudy run"):
+        StudyFolder(tmp_path).study()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--out"):
+        StudyFolder(tmp_path / "file" / "study").create()
