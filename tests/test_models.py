@@ -1,6 +1,6 @@
 """The contract of every architecture, and what each one is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -340,7 +340,9 @@ def test_dilated_up_equals_the_layer_it_stands_for(size: tuple[int, int]) -> Non
     )
 
 
-def assert_same_function(theirs, ours, x: Tensor, layer: nn.Module) -> None:  # type: ignore[no-untyped-def]
+def assert_same_function(
+    theirs: Callable[[], Tensor], ours: Callable[[], Tensor], x: Tensor, layer: nn.Module
+) -> None:
     """Equal values, and equal gradients of the input, the weights and the bias."""
     x.requires_grad_()
     wanted = [x, layer.weight, layer.bias]

@@ -200,7 +200,7 @@ def plan(
 def init(study: str | Path | None = None, **options: Unpack[StudyOptions]) -> str:
     """A study file to start from, as text."""
     described, _ = _described(study, options)
-    return config.dump(described, Path.cwd())
+    return config.dump(described, Path.cwd(), comments=True)
 
 
 def check(

@@ -8,10 +8,10 @@ import itertools
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -163,29 +163,16 @@ ADDED_LATER: dict[str, Any] = {}
 
 
 class Study(Frozen):
-    """Data, split, protocol and grids: everything a study file says.
+    """Data, split, protocol and grids: everything a study file says."""
 
-    Attributes:
-        name: names the study's folder.
-        data: a folder, or ``synthetic`` with options such as ``synthetic:n=60``.
-        reader: how to read it; None detects it.
-        preset: the protocol the fields start from.
-        seeds: runs of each configuration, with seeds 0 to ``seeds`` - 1.
-        folds: 0 for one split, else the number of folds, at least 3.
-        exclude: ids of samples left out.
-        split_file: a ``split.json`` that decides the parts instead of ``split``.
-        protocol: what is held equal.
-        grid: products of factor values; equal runs merge.
-    """
-
-    name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$")
-    data: str
-    reader: str | None = None
-    preset: Literal["quick", "classic", "thorough"] = "classic"
-    seeds: Positive = 1
-    folds: int = Field(0, ge=0, le=100)
-    exclude: tuple[str, ...] = ()
-    split_file: str | None = None
+    name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="names the study's folder")
+    data: str = Field(description="a folder, or synthetic with options as synthetic:n=60")
+    reader: str | None = Field(None, description="how to read it; detected if left out")
+    preset: Literal["quick", "classic", "thorough"] = Field("classic", description="what fields left out come from")
+    seeds: Positive = Field(1, description="runs of each configuration, with seeds 0 to N-1")
+    folds: int = Field(0, ge=0, le=100, description="0 for one split, else the number of folds, at least 3")
+    exclude: tuple[str, ...] = Field((), description="ids of samples left out")
+    split_file: str | None = Field(None, description="a split.json that decides the parts")
     protocol: Protocol
     grid: tuple[Grid, ...] = Field(min_length=1)
 
@@ -357,20 +344,41 @@ def load(file: Path) -> Study:
     return _with_paths(_validated({**base, **raw}, str(file)), lambda path: os.path.normpath(folder / path))
 
 
-def dump(study: Study, folder: Path) -> str:
-    """The resolved study as TOML, complete, with paths relative to the folder it will lie in."""
+def dump(study: Study, folder: Path, comments: bool = False) -> str:
+    """The resolved study as TOML, complete, with paths relative to the folder it will lie in.
+
+    Args:
+        study: what to write.
+        folder: where the file will lie.
+        comments: say beside every field what it is, for people who start from it.
+    """
     here = folder.resolve()
     study = _with_paths(study, lambda path: Path(os.path.relpath(path, here)).as_posix())
     raw = study.model_dump(mode="json", exclude_none=True)
-    raw["protocol"]["image_size"] = _spelled(list(study.protocol.image_size))
-    grids = raw.pop("grid")
+    size = _spelled(list(study.protocol.image_size))
+    raw["protocol"]["image_size"] = int(size) if size.isdecimal() else size
+    grids, protocol = raw.pop("grid"), raw.pop("protocol")
     document = tomlkit.document()
-    document.update(raw)
+    _fill(document, raw, Study, comments)
+    table = tomlkit.table()
+    _fill(table, protocol, Protocol, comments)
+    document["protocol"] = table
     tables = tomlkit.aot()
     for grid in grids:
         tables.append(tomlkit.item({factor: list(levels) for factor, levels in grid.items()}))
     document["grid"] = tables
     return tomlkit.dumps(document)
+
+
+def _fill(table: MutableMapping[str, Any], values: Mapping[str, Any], model: type[Frozen], comments: bool) -> None:
+    for name, value in values.items():
+        item = tomlkit.item(value)
+        field = model.model_fields[name]
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        text = "; ".join(filter(None, [" | ".join(map(str, choices)), field.description]))
+        if comments and text:
+            item.comment(text)
+        table[name] = item
 
 
 def _with_paths(study: Study, change: Callable[[str], str]) -> Study:

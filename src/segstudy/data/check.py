@@ -32,23 +32,6 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Findings of one kind, counted.
-
-    Attributes:
-        severity: of all of them.
-        kind: of all of them.
-        count: how many there are.
-        examples: the first few.
-    """
-
-    severity: Severity
-    kind: str
-    count: int
-    examples: tuple[Problem, ...]
-
-
-@dataclass(frozen=True)
 class _Look:
     """What one sample's files show; digest and thumbnail of its image where that can be read."""
 
@@ -74,16 +57,21 @@ def check(dataset: Dataset, foreground: tuple[int, ...] | None = None) -> list[P
     ]
 
 
-def summarise(problems: Iterable[Problem], examples: int = 3) -> list[Summary]:
-    """Group findings by severity and kind: errors first, within a severity the most frequent first."""
+def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
+    """Lines for the terminal: each kind of finding with its number and the first few of them.
+
+    Errors come first; within a severity, what is most frequent.
+    """
     kinds: dict[tuple[Severity, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         kinds[problem.severity, problem.kind].append(problem)
-    summaries = [
-        Summary(severity, kind, len(found), tuple(found[:examples]))
-        for (severity, kind), found in kinds.items()
-    ]
-    return sorted(summaries, key=lambda s: (SEVERITIES.index(s.severity), -s.count, s.kind))
+    lines = []
+    for severity, kind in sorted(kinds, key=lambda k: (SEVERITIES.index(k[0]), -len(kinds[k]), k[1])):
+        found = kinds[severity, kind]
+        lines.append(f"{severity}: {kind} ({len(found)})")
+        lines += [f"    {problem.where}: {problem.detail}" for problem in found[:examples]]
+        lines += [f"    and {len(found) - examples} more"] if len(found) > examples else []
+    return lines
 
 
 def _look(root: Path, sample: Sample, foreground: tuple[int, ...] | None) -> _Look:

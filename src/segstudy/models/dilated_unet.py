@@ -44,15 +44,16 @@ class DilatedUNet(nn.Module):
         return logits
 
 
-def dilated_down(x: Tensor, layer: nn.Conv2d) -> Tensor:
+def dilated_down(x: Tensor, layer: nn.Module) -> Tensor:
     """``layer(x)`` for a 3x3 convolution of stride 2 and dilation 2, several times as fast.
 
     Its taps lie on even rows and columns only, so it is an ordinary convolution of every second pixel.
     """
+    assert isinstance(layer, nn.Conv2d)
     return F.conv2d(x[..., ::2, ::2], layer.weight, layer.bias, padding=1)
 
 
-def dilated_up(x: Tensor, layer: nn.ConvTranspose2d, size: torch.Size) -> Tensor:
+def dilated_up(x: Tensor, layer: nn.Module, size: torch.Size) -> Tensor:
     """``layer(x, size)`` for a 3x3 transposed convolution of stride 2 and dilation 2, several times as fast.
 
     It is a transposed convolution of stride 1 whose result lands on the even rows and columns of a grid
@@ -64,6 +65,7 @@ def dilated_up(x: Tensor, layer: nn.ConvTranspose2d, size: torch.Size) -> Tensor
         size: height and width of the result, ``2h - 1`` or ``2h`` and ``2w - 1`` or ``2w``.
     """
     reached = F.conv_transpose2d(x, layer.weight, layer.bias, padding=1)
+    assert isinstance(layer, nn.ConvTranspose2d)
     assert layer.bias is not None
     grid = layer.bias.to(reached.dtype).view(1, -1, 1, 1).expand(*reached.shape[:2], *size)
     out = grid.contiguous(memory_format=torch.channels_last)

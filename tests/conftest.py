@@ -1,0 +1,38 @@
+"""Fixtures: where real data lie, if they do, and a cache of the tests' own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prepared data go to a temporary folder, never to the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGSTUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with ``ph2/``, ``isic2017_fullsize/`` and so on: SEGSTUDY_DATA, or ../shared/data."""
+    named = os.environ.get("SEGSTUDY_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is not there; SEGSTUDY_DATA may name their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ph2_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``PH2Dataset`` as published, unpacked for this session."""
+    unpack = shared_data / "unpack_ph2.py"
+    if not unpack.is_file():
+        pytest.skip(f"no PH2: {unpack} is not there")
+    folder = tmp_path_factory.mktemp("ph2") / "PH2Dataset"
+    subprocess.run([sys.executable, unpack, folder], check=True, capture_output=True)
+    return folder

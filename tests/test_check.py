@@ -1,0 +1,284 @@
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_data import disc, make_folder, save
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance
+
+from segstudy.data import read
+from segstudy.data.check import check, looks_inverted, summarise
+from segstudy.data.duplicates import near_duplicates, thumbnail
+from segstudy.data.samples import Problem
+
+
+def findings(root: Path, foreground: tuple[int, ...] | None = None) -> list[tuple[str, str, str]]:
+    return [(p.severity, p.kind, p.where) for p in check(read(root), foreground)]
+
+
+def photo(seed: int, side: tuple[int, int] = (120, 160)) -> Image.Image:
+    """A dark blob with texture of its own on light ground, as photographs of one kind resemble each other."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(0, 1, (side[0] // 5, side[1] // 5, 3)).astype(np.float32)
+    texture = np.stack(
+        [
+            np.asarray(Image.fromarray(channel).resize(side[::-1], Image.Resampling.BICUBIC))
+            for channel in np.moveaxis(coarse, 2, 0)
+        ],
+        axis=2,
+    )
+    y, x = np.mgrid[: side[0], : side[1]]
+    blob = np.exp(-(((y / side[0] - 0.5) / 0.2) ** 2) - ((x / side[1] - 0.5) / 0.2) ** 2)[..., None]
+    return Image.fromarray((190 - 110 * blob + 22 * texture).clip(0, 255).astype(np.uint8))
+
+
+# One faulty file among good ones
+
+
+def turned(path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        image.load()
+        image.save(path, exif=exif)
+
+
+def write_mask(values: np.ndarray) -> "callable":  # type: ignore[valid-type]
+    return lambda root: save(root / "masks" / "b.png", values)
+
+
+MASK = disc(1)[1]
+SOFT = np.linspace(0, 255, MASK.size).reshape(MASK.shape).astype(np.uint8)
+SPECKLED = np.where(MASK, 255, 0).astype(np.uint8)
+SPECKLED[0, 0] = 100
+COLOURS = np.array([(0, 0, 0), (255, 0, 0), (255, 255, 255)], np.uint8)[np.arange(MASK.size) % 3].reshape(
+    *MASK.shape, 3
+)
+
+FAULTS = {
+    "broken image": (lambda root: (root / "images/b.png").write_bytes(b"x"), "error", "unreadable image"),
+    "empty image": (lambda root: (root / "images/b.png").write_bytes(b""), "error", "unreadable image"),
+    "broken mask": (lambda root: (root / "masks/b.png").write_bytes(b"x"), "error", "unreadable mask"),
+    "1 x 1": (lambda root: save(root / "images/b.png", np.zeros((1, 1), np.uint8)), "error", "tiny image"),
+    "other size": (write_mask(disc(1, (20, 30))[1]), "error", "size mismatch"),
+    "turned": (lambda root: turned(root / "images/b.png", 6), "error", "size mismatch"),
+    "upside down": (lambda root: turned(root / "images/b.png", 3), "warning", "EXIF rotation"),
+    "soft mask": (write_mask(SOFT), "error", "grey mask"),
+    "speckled mask": (write_mask(SPECKLED), "note", "mask with grey values"),
+    "three classes": (
+        write_mask((np.arange(MASK.size).reshape(MASK.shape) % 3).astype(np.uint8)),
+        "error",
+        "multi-class mask",
+    ),
+    "three colours": (write_mask(COLOURS), "error", "coloured mask"),
+    "no foreground": (write_mask(np.zeros_like(MASK)), "warning", "empty mask"),
+    "all foreground": (write_mask(np.ones_like(MASK)), "warning", "full mask"),
+    "inverted": (write_mask(~MASK), "warning", "inverted mask suspected"),
+    "mask in colour": (
+        write_mask(np.repeat(SPECKLED[..., None] // 255 * 255, 3, 2)),
+        "note",
+        "mask in colour",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found_with_its_file_and_nothing_else_is(tmp_path: Path, fault: str) -> None:
+    spoil, severity, kind = FAULTS[fault]
+    root = make_folder(tmp_path)
+    assert findings(root) == []
+    spoil(root)
+    [(found_severity, found_kind, where)] = findings(root)
+    assert (found_severity, found_kind) == (severity, kind)
+    assert where in ("images/b.png", "masks/b.png")
+
+
+@pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault[1] == "error"])
+def test_every_error_says_what_to_do_and_which_sample_to_exclude(tmp_path: Path, fault: str) -> None:
+    root = make_folder(tmp_path)
+    FAULTS[fault][0](root)
+    [problem] = check(read(root))
+    assert ";" in problem.detail
+    assert problem.detail.endswith("or exclude b")
+    assert str(root) not in problem.detail
+
+
+def test_a_size_mismatch_that_exif_explains_says_so(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    turned(root / "images" / "b.png", 6)
+    [problem] = check(read(root))
+    assert "24 x 32, but its mask is 32 x 24" in problem.detail
+    assert "only the image is turned by its EXIF orientation" in problem.detail
+
+
+def test_image_and_mask_turned_alike_are_only_noted(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    turned(root / "images" / "b.png", 6)
+    turned(root / "masks" / "b.png", 6)
+    assert findings(root) == [("note", "EXIF rotation", "images/b.png")]
+
+
+def test_classes_are_listed_and_foreground_selects_among_them(tmp_path: Path) -> None:
+    root = make_folder(tmp_path, ("a",))
+    save(
+        root / "masks" / "a.png", np.where(MASK, 2, 0).astype(np.uint8) + (np.arange(32) < 5).astype(np.uint8)
+    )
+    [problem] = check(read(root))
+    assert "0, 1, 2" in problem.detail
+    assert "--set foreground=" in problem.detail
+    assert findings(root, (2,)) == []
+    assert findings(root, (7,)) == [("warning", "empty mask", "masks/a.png")]
+
+
+def test_the_readers_problems_come_along(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    (root / "masks" / "a.png").unlink()
+    assert findings(root) == [("warning", "unpaired image", "images/a.png")]
+
+
+# Inverted masks
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=50)
+def test_a_disc_is_not_inverted_and_its_complement_is(seed: int) -> None:
+    mask = disc(seed)[1]
+    assert not looks_inverted(mask)
+    assert looks_inverted(~mask)
+
+
+def test_a_lesion_that_fills_all_but_the_corners_is_not_inverted() -> None:
+    y, x = np.mgrid[:100, :100]
+    assert not looks_inverted(np.hypot(y - 49.5, x - 49.5) < 62)
+
+
+def test_no_mask_of_ph2_is_suspected_and_most_inverted_ones_are(ph2_folder: Path) -> None:
+    dataset = read(ph2_folder)
+    masks = [np.asarray(Image.open(sample.mask).convert("L")) > 0 for sample in dataset.samples]
+    assert sum(map(looks_inverted, masks)) == 0
+    assert sum(looks_inverted(~mask) for mask in masks) >= 150
+
+
+# Duplicates
+
+
+def test_equal_pixels_are_duplicates_whatever_the_format(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    Image.open(root / "images" / "a.png").save(root / "images" / "c.bmp")
+    (root / "images" / "c.png").unlink()
+    assert findings(root) == [("warning", "duplicate images", "a, c")]
+
+
+def test_duplicates_across_official_parts_are_an_error(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", seed=0)
+    make_folder(tmp_path / "val", ("x",), seed=1)
+    make_folder(tmp_path / "test", ("y",), seed=9)
+    assert findings(tmp_path) == [("error", "duplicate images", "train/b, val/x")]
+
+
+def test_duplicates_within_a_group_do_no_harm(tmp_path: Path) -> None:
+    root = make_folder(tmp_path, ("a", "b"))
+    save(root / "images" / "b.png", disc(0)[0])
+    (root / "metadata.csv").write_text("id,group\na,p\nb,p\n")
+    assert findings(root) == [("note", "several samples of a group", "a, b")]
+
+
+def copies(image: Image.Image) -> dict[str, Image.Image]:
+    small = image.resize((97, 71))
+    red, green, blue = image.split()
+    return {
+        "scaled": small,
+        "darker": ImageEnhance.Brightness(image).enhance(0.7),
+        "less contrast": ImageEnhance.Contrast(image).enhance(0.6),
+        "redder": Image.merge(
+            "RGB", (red, green.point(lambda v: int(v * 0.8)), blue.point(lambda v: int(v * 0.8)))
+        ),
+        "shifted": image.transform(
+            image.size, Image.Transform.AFFINE, (1, 0, 4, 0, 1, -3), fillcolor=(190,) * 3
+        ),
+    }
+
+
+@pytest.mark.parametrize("how", copies(photo(0)))
+def test_a_changed_copy_is_found_among_photographs_of_its_kind(how: str) -> None:
+    images = [photo(seed) for seed in range(40)] + [copies(photo(7))[how]]
+    thumbnails = np.stack([thumbnail(np.asarray(image)) for image in images])
+    assert near_duplicates(thumbnails) == [(7, 40)]
+
+
+def test_near_duplicates_are_a_warning_that_names_both(tmp_path: Path) -> None:
+    for stem, image in (("a", photo(0)), ("b", photo(1)), ("c", copies(photo(0))["darker"])):
+        save(tmp_path / "images" / f"{stem}.png", np.asarray(image))
+        save(tmp_path / "masks" / f"{stem}.png", disc(0, (120, 160))[1])
+    assert findings(tmp_path) == [("warning", "near-duplicate images", "a, c")]
+
+
+def test_blank_images_match_nothing() -> None:
+    assert near_duplicates(np.full((3, 64, 64), 7, np.uint8)) == []
+
+
+def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    thumbnails = np.stack([thumbnail(np.asarray(photo(seed))) for seed in (*range(12), 0, 5, 11)])
+    whole = near_duplicates(thumbnails)
+    monkeypatch.setattr("segstudy.data.duplicates.BLOCK", 4)
+    assert near_duplicates(thumbnails) == whole == [(0, 12), (5, 13), (11, 14)]
+
+
+# Groups
+
+
+def test_a_group_in_several_official_parts_is_an_error(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    (root / "metadata.csv").write_text("id,group,part\na,p,train\nb,p,test\nc,q,validation\n")
+    assert findings(root) == [("error", "group in several parts", "a, b")]
+
+
+# The summary
+
+
+def test_the_summary_counts_by_kind_errors_first_and_gives_examples() -> None:
+    problems = [Problem("note", "grey", f"{i}.png", "some") for i in range(9)]
+    problems += [
+        Problem("warning", "empty", "x.png", "no foreground"),
+        Problem("error", "bad", "y.png", "cannot"),
+    ]
+    assert summarise(problems, examples=2) == [
+        "error: bad (1)",
+        "    y.png: cannot",
+        "warning: empty (1)",
+        "    x.png: no foreground",
+        "note: grey (9)",
+        "    0.png: some",
+        "    1.png: some",
+        "    and 7 more",
+    ]
+
+
+# Real data
+
+
+def test_ph2_has_one_colour_mask_one_pair_of_one_lesion_and_nothing_else(ph2_folder: Path) -> None:
+    assert findings(ph2_folder) == [
+        ("note", "mask in colour", "PH2 Dataset images/IMD002/IMD002_lesion/IMD002_lesion.bmp"),
+        ("note", "several samples of a group", "IMD199, IMD200"),
+    ]
+
+
+def test_the_real_isic_sample_is_clean(shared_data: Path) -> None:
+    assert [kind for _, kind, _ in findings(shared_data / "isic2017_fullsize")] == ["missing part"]
+
+
+def test_two_thousand_small_pairs_take_seconds_and_their_true_duplicates_are_found(shared_data: Path) -> None:
+    start = time.perf_counter()
+    found = findings(shared_data / "isic2017_256x192")
+    assert time.perf_counter() - start < 30, "7 s on two cores"
+    assert [f for f in found if f[0] == "error"] == [("error", "duplicate images", "train/0360, val/0073")]
+    near = {where for _, kind, where in found if kind == "near-duplicate images"}
+    assert len(near) == 17
+    assert {where for where in near if "val" in where} == {
+        "train/0491, val/0038",
+        "train/0613, val/0044",
+        "train/0990, val/0050",
+    }

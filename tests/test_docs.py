@@ -1,0 +1,78 @@
+"""The docs hold: every command has help and a page, and every block of code is valid."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from segstudy.cli import app
+from segstudy.config import FACTORS, load
+from segstudy.losses import LOSSES
+from segstudy.models import MODELS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    return [
+        (page.name, block)
+        for page in PAGES
+        for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    ]
+
+
+def command_lines() -> list[tuple[str, str]]:
+    return [
+        (page, line.split("#")[0].split(">")[0].strip())
+        for page, block in blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("segstudy ")
+    ]
+
+
+@pytest.mark.parametrize(("page", "line"), command_lines())
+def test_every_command_in_the_docs_parses(page, line):
+    command, _, _ = app.parse_args(line.split()[1:], exit_on_error=False, print_error=False)
+    assert command.__name__ == line.split()[1]
+
+
+def test_every_command_has_a_page():
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    commands = [name for name in app if not name.startswith("-")]
+    assert len(commands) >= 8
+    for command in commands:
+        assert f"\n## {command}\n" in text
+
+
+def test_every_study_file_in_the_docs_is_valid(tmp_path):
+    files = blocks("toml")
+    assert files
+    for _, text in files:
+        (tmp_path / "study.toml").write_text(text)
+        assert load(tmp_path / "study.toml").configurations()
+
+
+def test_every_component_and_field_is_in_the_docs():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for name in (*MODELS, *LOSSES):
+        assert f"`{name}`" in text, name
+
+
+def test_every_python_block_compiles():
+    for page, block in blocks("python"):
+        compile(block, page, "exec")
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_factors_are_documented_in_init():
+    from segstudy.config import dump, preset_study
+
+    text = dump(preset_study("classic", "s", "synthetic"), ROOT, comments=True)
+    documented = {line.split(" = ")[0] for line in text.splitlines() if " = " in line}
+    assert set(FACTORS) - documented <= {"foreground"}
