@@ -2,6 +2,7 @@ import pickle
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,9 @@ def unusable(tmp_path: Path, how: str) -> Path:
     "how", ["missing", "empty", "text", "truncated", "header only", "damaged", "tiny", "7 pixels", "folder"]
 )
 @pytest.mark.parametrize("decode", [read_image, read_mask])
-def test_an_unusable_file_is_one_line_with_its_name_and_a_remedy(tmp_path: Path, how: str, decode) -> None:  # type: ignore[no-untyped-def]
+def test_an_unusable_file_is_one_line_with_its_name_and_a_remedy(
+    tmp_path: Path, how: str, decode: Callable[[Path], object]
+) -> None:
     path = unusable(tmp_path, how)
     with pytest.raises(UserError) as caught:
         decode(path)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from monai.losses import DiceFocalLoss, DiceLoss, FocalLoss, TverskyLoss
+from monai.losses.dice import DiceFocalLoss, DiceLoss
+from monai.losses.focal_loss import FocalLoss
+from monai.losses.tversky import TverskyLoss
 from torch import Tensor
 
 from segstudy.losses import bce, build_loss, combo, dice, focal, tversky

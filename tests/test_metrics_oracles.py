@@ -1,5 +1,6 @@
 """Our metrics against torchmetrics, image by image; where the conventions differ, by name."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -18,7 +19,7 @@ from torchmetrics.functional.classification import (
     binary_specificity,
 )
 
-from segstudy.metrics import METRICS, Mask, confusion, scores
+from segstudy.metrics import Mask, scores
 
 ORACLES: dict[str, Callable[..., Tensor]] = {
     "iou": binary_jaccard_index,
@@ -34,44 +35,62 @@ def oracle(metric: str, prediction: Mask, target: Mask) -> float:
     return ORACLES[metric](torch.tensor(prediction).int(), torch.tensor(target).int()).item()
 
 
-def has_both_classes(mask: Mask) -> bool:
-    return bool(mask.any() and not mask.all())
-
-
-masks = hnp.arrays(np.bool_, (4, 5))
+EMPTY = np.zeros((4, 5), np.bool_)
+HALF = np.arange(20).reshape(4, 5) < 10
+DEGENERATE = {"empty": EMPTY, "full": ~EMPTY, "half": HALF}
+masks = hnp.arrays(np.bool_, EMPTY.shape)
 
 
 @given(masks, masks)
 @pytest.mark.parametrize("metric", ORACLES)
-def test_metrics_equal_torchmetrics_where_no_mask_is_empty_or_full(
+def test_metrics_equal_torchmetrics_on_any_masks_but_equal_ones(
     metric: str, prediction: Mask, target: Mask
 ) -> None:
-    if has_both_classes(prediction) and has_both_classes(target):
-        ours = METRICS[metric](confusion(prediction, target))
-        assert ours == pytest.approx(oracle(metric, prediction, target), abs=1e-6)
+    """Empty and full masks too. Equal ones are perfect here; tests below say where torchmetrics gives 0."""
+    theirs = 1 if (prediction == target).all() else oracle(metric, prediction, target)
+    assert scores(prediction, target)[metric] == pytest.approx(theirs, abs=1e-6)
 
 
-@given(masks)
-@pytest.mark.parametrize("metric", ["iou", "dice", "recall", "accuracy"])
-def test_nothing_found_where_there_is_something_scores_as_in_torchmetrics(metric: str, target: Mask) -> None:
-    nothing = np.zeros_like(target)
-    if target.any():
-        assert scores(nothing, target)[metric] == pytest.approx(oracle(metric, nothing, target), abs=1e-6)
-
-
-@given(st.floats(0, 1), st.integers(0, 100))
+@pytest.mark.parametrize(("prediction", "target"), list(itertools.permutations(DEGENERATE, 2)))
 @pytest.mark.parametrize("metric", ORACLES)
-def test_both_threshold_probabilities_to_the_same_masks(metric: str, share: float, seed: int) -> None:
-    """But for a probability of exactly .5: foreground here, background there."""
+def test_empty_and_full_masks_that_differ_score_as_in_torchmetrics(
+    metric: str, prediction: str, target: str
+) -> None:
+    pair = DEGENERATE[prediction], DEGENERATE[target]
+    assert scores(*pair)[metric] == pytest.approx(oracle(metric, *pair), abs=1e-6)
+
+
+@given(st.integers(0, 1000), st.floats(0, 1))
+@pytest.mark.parametrize("metric", ORACLES)
+def test_probabilities_thresholded_at_one_half_score_as_in_torchmetrics(
+    metric: str, seed: int, share: float
+) -> None:
+    """8-bit probabilities, as a run stores them: none is exactly .5, where a test below shows we differ."""
     random = np.random.default_rng(seed)
-    prob = random.random((6, 7), dtype=np.float32)
-    target = random.random((6, 7)) < 0.2 + 0.6 * share
-    if has_both_classes(target) and has_both_classes(prob >= 0.5) and not (prob == 0.5).any():
-        theirs = ORACLES[metric](torch.tensor(prob), torch.tensor(target).int()).item()
-        assert scores(prob >= 0.5, target)[metric] == pytest.approx(theirs, abs=1e-6)
+    prob = (random.integers(0, 256, (6, 7)) / 255).astype(np.float32)
+    target = random.random((6, 7)) < share
+    theirs = ORACLES[metric](torch.tensor(prob), torch.tensor(target).int()).item()
+    assert scores(prob >= 0.5, target)[metric] == pytest.approx(theirs, abs=1e-6)
 
 
-EMPTY = np.zeros((4, 5), np.bool_)
+def test_a_probability_of_exactly_one_half_is_foreground_here_and_background_in_torchmetrics() -> None:
+    prob = np.full((4, 5), 0.5, np.float32)
+    target = np.ones((4, 5), np.bool_)
+    assert scores(prob >= 0.5, target)["iou"] == 1
+    assert binary_jaccard_index(torch.tensor(prob), torch.tensor(target).int()) == 0
+
+
+SOME = np.arange(20).reshape(4, 5) % 3 > 0  # 13 of 20 pixels
+
+
+@given(masks, masks)
+def test_the_thresholded_jaccard_is_their_iou_or_0_below_065(changed: Mask, target: Mask) -> None:
+    """The prediction is the target with at most 13 pixels changed, so both sides of .65 occur."""
+    prediction = target ^ (changed & SOME)
+    # Theirs is float32: an IoU of exactly .65, 13 of 20 pixels, comes out below it.
+    theirs = 1 if (prediction == target).all() else round(oracle("iou", prediction, target), 6)
+    expected = theirs if theirs >= 0.65 else 0
+    assert scores(prediction, target)["thresholded_jaccard"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("metric", ["iou", "dice", "precision", "recall"])

@@ -135,11 +135,39 @@ def test_an_unknown_reader_lists_the_choices_and_a_wrong_one_says_its_layout(tmp
         read(tmp_path, "ph2")
 
 
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); check the permissions"):
+        read(tmp_path)
+
+
 def test_no_pairs_is_an_error_that_says_why(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", disc(0)[0])
     save(tmp_path / "masks" / "b.png", disc(0)[1])
     with pytest.raises(UserError, match=r"no image with its mask.*images/a\.png: no mask"):
         read(tmp_path)
+
+
+# synthetic
+
+
+def test_the_word_synthetic_is_the_drawn_set_unless_a_folder_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("synthetic:n=4", "synthetic:n=4:seed=1", Path("synthetic:n=4")):
+        dataset = read(text)
+        assert (dataset.reader, len(dataset.samples)) == ("synthetic", 4)
+        assert read(text) == dataset
+    make_folder(tmp_path / "synthetic")
+    assert read("synthetic").reader == "folder"
+
+
+def test_no_folder_is_taken_for_the_synthetic_set(tmp_path: Path) -> None:
+    assert not READERS["synthetic"].detect(make_folder(tmp_path))
 
 
 # ph2

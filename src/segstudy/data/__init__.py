@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from segstudy.data import folder, isic, ph2
+from segstudy.data import folder, isic, ph2, synthetic
 from segstudy.data.samples import Dataset
 from segstudy.errors import UserError
 
@@ -28,10 +28,13 @@ class Reader:
     description: str
 
 
+SYNTHETIC = "no folder but the word synthetic, or with options synthetic:n=120:seed=0: drawn images"
+
 READERS: dict[str, Reader] = {
     "ph2": Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION),
     "isic": Reader("isic", isic.detect, isic.read, isic.DESCRIPTION),
     "folder": Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
+    "synthetic": Reader("synthetic", synthetic.detect, synthetic.read, SYNTHETIC),
 }
 
 
@@ -43,18 +46,28 @@ def read(root: Path | str, reader: str | None = None) -> Dataset:
         reader: a key of ``READERS``.
 
     Raises:
-        UserError: no such folder, no layout or several recognised, no image with a mask.
+        UserError: no such folder, not readable, no layout or several recognised, no image with a mask.
     """
     path = Path(root)
-    _check_folder(path)
-    chosen = _choose(path, reader)
-    dataset = chosen.read(path)
+    if _means_synthetic(str(root)) and not path.is_dir() and reader in (None, "synthetic"):
+        return synthetic.read(str(root))
+    try:
+        _check_folder(path)
+        chosen = _choose(path, reader)
+        dataset = chosen.read(path)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); check the permissions"
+        raise UserError(f"{error.filename or path}: {reason}") from None
     if not dataset.samples:
         first = (
             f" (first: {dataset.problems[0].where}: {dataset.problems[0].detail})" if dataset.problems else ""
         )
         raise UserError(f"{path}: no image with its mask; expected {chosen.description}{first}")
     return dataset
+
+
+def _means_synthetic(text: str) -> bool:
+    return text == "synthetic" or text.startswith("synthetic:")
 
 
 def _check_folder(path: Path) -> None:

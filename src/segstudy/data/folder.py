@@ -19,18 +19,16 @@ Quirks: ``val``, ``valid`` and ``validation`` mean the same part. Folders bring 
 """
 
 import csv
-import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segstudy.data.pairing import image_files, pair, part_problems
 from segstudy.data.samples import PARTS, Dataset, Part, Problem, Sample
 from segstudy.errors import UserError
 
 DESCRIPTION = "images/ and masks/ with equal file names, at the top or inside train/, val/, test/"
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 PART_FOLDERS: dict[str, Part] = {
     "train": "train",
     "val": "validation",
@@ -38,7 +36,6 @@ PART_FOLDERS: dict[str, Part] = {
     "validation": "validation",
     "test": "test",
 }
-_MASK_ENDING = re.compile(r"_(mask|segmentation)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -98,129 +95,29 @@ def _in_part(sample: Sample, folder: str) -> Sample:
     return replace(sample, id=sample_id, group=sample_id, part=PART_FOLDERS[folder])
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The visible PNG, JPEG, BMP and TIFF files directly in a folder, sorted."""
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
-
-
-def pair(root: Path, images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Sample], list[Problem]]:
-    """Pair images with masks by exact stem; a mask's may have an ending.
-
-    Args:
-        root: what paths in problems are relative to.
-        images: files.
-        masks: files.
-
-    Returns:
-        Samples sorted by id, each its own group, and what could not be paired.
-    """
-    pictures = _by_stem(images)
-    truths = _masks_by_stem(masks, pictures.keys())
-    samples: list[Sample] = []
-    problems: list[Problem] = []
-    for stem in sorted(pictures.keys() | truths.keys()):
-        found, truth = pictures.get(stem, []), truths.get(stem, [])
-        if len(found) == 1 and len(truth) == 1:
-            samples.append(Sample(stem, found[0], truth[0], group=stem))
-        else:
-            problems += _unpaired(root, found, truth)
-    return samples, problems
-
-
-def _by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
-    """Files by stem, whose accents are written the same way whatever system the files come from."""
-    found: dict[str, list[Path]] = defaultdict(list)
-    for file in files:
-        found[unicodedata.normalize("NFC", file.stem)].append(file)
-    return found
-
-
-def _masks_by_stem(masks: Iterable[Path], images: Collection[str]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = defaultdict(list)
-    for stem, files in _by_stem(masks).items():
-        found[stem if stem in images else _MASK_ENDING.sub("", stem)] += files
-    return found
-
-
-def _unpaired(root: Path, images: list[Path], masks: list[Path]) -> list[Problem]:
-    def inside(files: list[Path]) -> str:
-        return ", ".join(file.relative_to(root).as_posix() for file in files)
-
-    problems = []
-    if len(images) > 1:
-        problems.append(
-            Problem(
-                "error",
-                "two images of one name",
-                inside(images),
-                "which is meant? Remove or rename the others",
-            )
-        )
-    if len(masks) > 1:
-        problems.append(
-            Problem(
-                "error",
-                "two masks for one image",
-                inside(masks),
-                "which is meant? Remove or rename the others",
-            )
-        )
-    if not masks:
-        problems.append(
-            Problem("warning", "unpaired image", inside(images), "no mask of that name; left out")
-        )
-    if not images:
-        problems.append(Problem("warning", "unpaired mask", inside(masks), "no image of that name; left out"))
-    return problems
-
-
-def part_problems(root: Path, samples: Sequence[Sample]) -> list[Problem]:
-    """What is odd about a data set's official parts: one is missing, or a sample is in none."""
-    there = {sample.part for sample in samples if sample.part}
-    absent = [part for part in PARTS if part not in there]
-    if not there:
-        return []
-    problems = [
-        Problem("warning", "in no part", sample.id, "the other samples are in official parts; it is not used")
-        for sample in samples
-        if sample.part is None
-    ]
-    if absent:
-        remedy = "cut from train" if "train" in there else "give shares, as in --set split=50/25/25"
-        detail = f"no official {' and no official '.join(absent)} part: {remedy}"
-        problems.append(Problem("note", "missing part", root.resolve().name, detail))
-    return problems
-
-
 def _with_metadata(root: Path, samples: list[Sample]) -> tuple[list[Sample], list[Problem]]:
     file = root / "metadata.csv"
     if not file.is_file():
         return samples, []
     rows, problems = _read_metadata(file)
-    used: set[str] = set()
-    described: list[Sample] = []
-    for sample in samples:
-        key = sample.id if sample.id in rows else sample.id.rpartition("/")[2]
-        if key in rows:
-            used.add(key)
-            sample, issues = _describe(sample, rows[key])  # noqa: PLW2901
-            problems += issues
-        else:
-            problems.append(Problem("warning", "no metadata", sample.id, "metadata.csv does not list it"))
-        described.append(sample)
+    keys = [sample.id if sample.id in rows else sample.id.rpartition("/")[2] for sample in samples]
+    described = []
+    for sample, key in zip(samples, keys, strict=True):
+        new, issues = _describe(sample, rows.get(key))
+        described.append(new)
+        problems += issues
+    known = set(keys)
     problems += [
         Problem("warning", "unknown id", f"{file.name}: {key}", "no pair of that name; ignored")
         for key in rows
-        if key not in used
+        if key not in known
     ]
     return described, problems
 
 
-def _describe(sample: Sample, row: _Row) -> tuple[Sample, list[Problem]]:
+def _describe(sample: Sample, row: _Row | None) -> tuple[Sample, list[Problem]]:
+    if row is None:
+        return sample, [Problem("warning", "no metadata", sample.id, "metadata.csv does not list it")]
     problems = []
     if sample.part and row.part and sample.part != row.part:
         detail = f"lies in the folder of {sample.part}, but metadata.csv says {row.part}; correct one of them"

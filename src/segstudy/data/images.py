@@ -149,7 +149,7 @@ def binarise(
         detail = (
             f"a mask of several classes, with the values {_listed(found)}; name those that are foreground"
         )
-        raise ImageError(path, "multi-class", f"{detail}, as in --set foreground={found[-1]}")
+        raise ImageError(path, "multi-class", f"{detail}, as in --set foreground={found[1]}")
     if grey_frac(grey) > MAX_GREY_FRAC:
         detail = f"{grey_frac(grey):.0%} of the pixels are grey, neither background nor foreground"
         raise ImageError(path, "grey", f"{detail}; save it in black and white")

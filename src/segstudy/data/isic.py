@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from segstudy.data.folder import image_files, pair, part_problems
+from segstudy.data.pairing import image_files, pair, part_problems
 from segstudy.data.samples import Dataset, Part, Problem, Sample
 from segstudy.errors import UserError
 

@@ -64,8 +64,8 @@ def dilated_up(x: Tensor, layer: nn.Module, size: torch.Size) -> Tensor:
         layer: the transposed convolution.
         size: height and width of the result, ``2h - 1`` or ``2h`` and ``2w - 1`` or ``2w``.
     """
-    reached = F.conv_transpose2d(x, layer.weight, layer.bias, padding=1)
     assert isinstance(layer, nn.ConvTranspose2d)
+    reached = F.conv_transpose2d(x, layer.weight, layer.bias, padding=1)
     assert layer.bias is not None
     grid = layer.bias.to(reached.dtype).view(1, -1, 1, 1).expand(*reached.shape[:2], *size)
     out = grid.contiguous(memory_format=torch.channels_last)
