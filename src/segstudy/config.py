@@ -56,9 +56,7 @@ class Protocol(Frozen):
     image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
     resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
     foreground: tuple[int, ...] | None = Field(None, description="values of a multi-class mask that count")
-    split: str = Field(
-        "auto", description="50/25/25, official, or auto: official where there is"
-    )
+    split: str = Field("auto", description="50/25/25, official, or auto: official where there is")
     split_seed: int = Field(0, ge=0, description="nothing else decides which sample goes where")
     width: Positive = Field(64, description="channels of the first stage")
     batch_size: Positive = Field(8, description="images per step")
@@ -168,7 +166,9 @@ class Study(Frozen):
     name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="names the study's folder")
     data: str = Field(description="a folder, or synthetic with options as synthetic:n=60")
     reader: str | None = Field(None, description="how to read it; detected if left out")
-    preset: Literal["quick", "classic", "thorough"] = Field("classic", description="what fields left out come from")
+    preset: Literal["quick", "classic", "thorough"] = Field(
+        "classic", description="what fields left out come from"
+    )
     seeds: Positive = Field(1, description="runs of each configuration, with seeds 0 to N-1")
     folds: int = Field(0, ge=0, le=100, description="0 for one split, else the number of folds, at least 3")
     exclude: tuple[str, ...] = Field((), description="ids of samples left out")
@@ -370,7 +370,9 @@ def dump(study: Study, folder: Path, comments: bool = False) -> str:
     return tomlkit.dumps(document)
 
 
-def _fill(table: MutableMapping[str, Any], values: Mapping[str, Any], model: type[Frozen], comments: bool) -> None:
+def _fill(
+    table: MutableMapping[str, Any], values: Mapping[str, Any], model: type[Frozen], comments: bool
+) -> None:
     for name, value in values.items():
         item = tomlkit.item(value)
         field = model.model_fields[name]

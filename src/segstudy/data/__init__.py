@@ -28,13 +28,11 @@ class Reader:
     description: str
 
 
-SYNTHETIC = "no folder but the word synthetic, or with options synthetic:n=120:seed=0: drawn images"
-
 READERS: dict[str, Reader] = {
     "ph2": Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION),
     "isic": Reader("isic", isic.detect, isic.read, isic.DESCRIPTION),
     "folder": Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
-    "synthetic": Reader("synthetic", synthetic.detect, synthetic.read, SYNTHETIC),
+    "synthetic": Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
 }
 
 

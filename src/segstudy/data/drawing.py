@@ -143,8 +143,8 @@ def lit_skin(size: tuple[int, int], colour: tuple[float, ...], rng: np.random.Ge
     height, width = size
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     direction = rng.uniform(0, 2 * np.pi)
-    light = 1 + rng.uniform(0, 0.22) * (x * np.cos(direction) + y * np.sin(direction))
-    light += 0.05 * smooth_noise(size, 60, rng) + 0.025 * smooth_noise(size, 5, rng)
+    light = 1 + rng.uniform(0, 0.35) * (x * np.cos(direction) + y * np.sin(direction))
+    light += 0.09 * smooth_noise(size, 60, rng) + 0.025 * smooth_noise(size, 5, rng)
     redness = 0.05 * smooth_noise(size, 45, rng)
     tint = rng.normal(0, 0.02, 3)
     skin = (np.array(colour) + tint) * light[..., None]
@@ -161,7 +161,7 @@ def with_distractors(image: Field, depth: Field, rng: np.random.Generator) -> Fi
             continue
         pigment += rng.uniform(0.1, 0.6) * _dot(depth.shape, centre, radius, 0.8)
     image = image * np.exp(-pigment[..., None] * MELANIN)
-    if rng.random() < 0.35:  # a flush, often around the lesion: its edge is not the lesion's
+    if rng.random() < 0.45:  # a flush, often around the lesion: its edge is not the lesion's
         distance = -depth + 25 * smooth_noise((height, width), 40, rng)
         flush = rng.uniform(0.05, 0.22) / (1 + np.exp((distance - rng.uniform(8, 30)) / 8))
         image = image * (1 - flush[..., None] * np.array([0.1, 1.0, 0.8]))
@@ -173,7 +173,7 @@ def with_lesion(
 ) -> Field:
     """Pigment inside the border, fading over a soft edge that is half gone where the mask ends."""
     size = depth.shape[0], depth.shape[1]
-    faint = lesion_rng.random() < 0.25
+    faint = lesion_rng.random() < 0.35
     density = lesion_rng.uniform(0.14, 0.3) if faint else lesion_rng.uniform(0.4, 1.3)
     softness_px = np.exp(lesion_rng.uniform(np.log(0.6), np.log(4.0)))
     inside = 1 / (1 + np.exp(-np.clip(depth / softness_px, -40, 40)))
@@ -194,7 +194,9 @@ def _network(size: tuple[int, int], rng: np.random.Generator) -> Field:
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
     y, x = y + 7 * smooth_noise(size, 16, rng), x + 7 * smooth_noise(size, 16, rng)
     turned, mesh_px = rng.uniform(0, np.pi), rng.uniform(5, 10)
-    lines = [np.cos(2 * np.pi / mesh_px * (x * np.cos(a) + y * np.sin(a))) for a in (turned, turned + np.pi / 2)]
+    lines = [
+        np.cos(2 * np.pi / mesh_px * (x * np.cos(a) + y * np.sin(a))) for a in (turned, turned + np.pi / 2)
+    ]
     clear = 0.5 + 0.5 * smooth_noise(size, 30, rng)  # plain in places
     return np.asarray(np.maximum(*lines) * np.clip(clear, 0, 1))
 
@@ -228,7 +230,7 @@ def with_instruments(image: Field, rng: np.random.Generator) -> Field:
         image = _ruler(image, rng)
     if rng.random() < 0.3:
         image = _bubbles(image, rng)
-    if rng.random() < 0.35:
+    if rng.random() < 0.45:
         image = _dark_corners(image, rng)
     return image
 

@@ -6,7 +6,6 @@ group. Terms: drawn by segstudy, free of any rights; they say nothing about real
 """
 
 import csv
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -83,7 +82,9 @@ def _options(text: str) -> tuple[int, int]:
     options: dict[str, object] = {"n": DEFAULT_N, "seed": 0, **dict(parse(text).options)}
     n, seed = options.pop("n"), options.pop("seed")
     if options or not isinstance(n, int) or not isinstance(seed, int) or not 0 < n <= MAX_N or seed < 0:
-        raise UserError(f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), as synthetic:n=60:seed=1")
+        raise UserError(
+            f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), as synthetic:n=60:seed=1"
+        )
     return n, seed
 
 
@@ -94,7 +95,7 @@ def _draw_aside(folder: Path, n: int, seed: int) -> None:
         building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
         try:
             _draw_into(building, n, seed)
-            os.rename(building, folder)
+            building.rename(folder)
         except OSError:
             if not folder.is_dir():  # else another process was first, with the same pictures
                 raise

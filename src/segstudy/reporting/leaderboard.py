@@ -65,7 +65,9 @@ def leaderboard(folder: StudyFolder, show_all: bool = False) -> pl.DataFrame:
     frame = pl.DataFrame([_described(row, images) for row in rows], infer_schema_length=None)
     frame = frame.sort("validation_iou", descending=True, nulls_last=True, maintain_order=True)
     complete = frame["num_finished"] == frame["num_planned"]
-    return frame.with_columns(rank=pl.when(complete).then(complete.cum_sum())).select("rank", pl.exclude("rank"))
+    return frame.with_columns(rank=pl.when(complete).then(complete.cum_sum())).select(
+        "rank", pl.exclude("rank")
+    )
 
 
 def winner(frame: pl.DataFrame) -> str | None:
@@ -193,7 +195,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     epoch = "–" if row["selected_epoch"] is None else f"{row['selected_epoch']:.0f}"
     of = f"/{row['epochs']}" if row["epochs"] is not None else ""
     parameters = "–" if row["num_parameters"] is None else f"{row['num_parameters'] / 1e6:.2f} M"
-    runs = f"{row['num_finished']} of {row['num_planned']}" + (f" ({row['failures']})" if row["failures"] else "")
+    runs = f"{row['num_finished']} of {row['num_planned']}" + (
+        f" ({row['failures']})" if row["failures"] else ""
+    )
     return [
         number("rank", "d"),
         str(row["configuration"]),
@@ -213,7 +217,10 @@ def _text(frame: pl.DataFrame) -> str:
         table.add_column(heading, justify="left" if name == "configuration" else "right", no_wrap=True)
     for row in frame.iter_rows(named=True):
         table.add_row(*_cells(row))
-    console = Console(file=io.StringIO(), width=max(100, table.__rich_measure__(Console(width=400), Console(width=400).options).maximum))
+    console = Console(
+        file=io.StringIO(),
+        width=max(100, table.__rich_measure__(Console(width=400), Console(width=400).options).maximum),
+    )
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
