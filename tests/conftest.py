@@ -7,6 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """The tests' networks are tiny: on two cores with two test workers, more threads only get in the way."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,7 +18,9 @@ def write_dataset(folder: Path, n: int = 16, seed: int = 0) -> Path:
         y, x = np.mgrid[:height, :width]
         centre = rng.uniform(0.35, 0.65, 2) * (height, width)
         mask = np.hypot(y - centre[0], x - centre[1]) < rng.uniform(8, 16)
-        image = np.where(mask[..., None], (120, 70, 50), (220, 180, 150)) + rng.normal(0, 12, (height, width, 3))
+        image = np.where(mask[..., None], (120, 70, 50), (220, 180, 150)) + rng.normal(
+            0, 12, (height, width, 3)
+        )
         Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / "images" / f"disc{i:02}.png")
         Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"disc{i:02}.png")
     return folder

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one clear line for what is wrong, and nothing half-written."""
+"""The command line as a user meets it: exit codes, one clear line for what is wrong, nothing half-written."""
 
 import json
 import subprocess
@@ -178,13 +178,19 @@ WRONG = {
     "20,000 x 20,000 image": (changed(huge), "disc03.png"),
     "fewer groups than parts": (changed(few), "2 groups cannot fill 3 parts"),
     "unknown field": (study_file('data = "discs"\n[protocol]\nlearning_rate = 1\n'), "learning_rate"),
-    "unknown value": (study_file('data = "discs"\n[protocol]\noptimizer = "lion"\n'), "'adam', 'adamw' or 'sgd'"),
+    "unknown value": (
+        study_file('data = "discs"\n[protocol]\noptimizer = "lion"\n'),
+        "'adam', 'adamw' or 'sgd'",
+    ),
     "no TOML": (study_file("data = "), "not a TOML file"),
     "a part left empty": (lambda _: ["discs", "--set", "split=98/1/1"], "would be empty"),
     "no split": (lambda _: ["discs", "--set", "split=half"], "50/25/25"),
     "no official parts": (lambda _: ["discs", "--set", "split=official"], "no official parts"),
     "unwritable output": (unwritable, "--out"),
-    "unknown architecture": (lambda _: ["discs", "--architecture", "vnet"], "segnet, unet, unet2, dilated_unet"),
+    "unknown architecture": (
+        lambda _: ["discs", "--architecture", "vnet"],
+        "segnet, unet, unet2, dilated_unet",
+    ),
     "unknown loss": (lambda _: ["discs", "--loss", "hinge"], "bce, focal, dice, tversky, combo"),
     "unknown option of a loss": (lambda _: ["discs", "--loss", "focal:beta=1"], "gamma, alpha"),
     "unknown protocol": (lambda _: ["discs", "--protocol", "slow"], "quick, classic, thorough"),
@@ -250,7 +256,9 @@ def test_help_needs_no_torch():
 
 
 def test_python_has_the_same_functions(here):
-    study = segstudy.run("discs", image_size=32, width=2, epochs=1, architecture="unet", loss=["bce", "dice"], out="s")
+    study = segstudy.run(
+        "discs", image_size=32, width=2, epochs=1, architecture="unet", loss=["bce", "dice"], out="s"
+    )
     frame = study.leaderboard()
     assert frame.height == 2
     assert set(study.runs()["configuration"]) == set(frame["configuration"])

@@ -16,7 +16,13 @@ from segstudy.config import override, preset_study
 from segstudy.store import StudyFolder
 from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
 
-TINY = {"image_size": [32], "width": [2], "epochs": [2], "architecture": ["unet", "segnet"], "batch_size": [3]}
+TINY = {
+    "image_size": [32],
+    "width": [2],
+    "epochs": [2],
+    "architecture": ["unet", "segnet"],
+    "batch_size": [3],
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,9 @@ def test_serial_and_processes_write_the_same_bytes(dataset, tmp_path):
 def test_a_run_that_crashes_fails_alone_and_says_why(dataset, tmp_path):
     own = tmp_path / "own.py"
     own.write_text("def broken(logits, target):\n    raise RuntimeError('no such luck')\n")
-    folder, outcomes = trained(dataset, tmp_path / "s", "serial", architecture=["unet"], loss=["bce", f"{own}:broken"])
+    folder, outcomes = trained(
+        dataset, tmp_path / "s", "serial", architecture=["unet"], loss=["bce", f"{own}:broken"]
+    )
     assert sorted(outcome.status for outcome in outcomes) == ["failed", "finished"]
     (failure,) = folder.failed().values()
     assert failure["reason"] == "crashed"
@@ -66,17 +74,25 @@ def test_a_worker_that_dies_fails_only_its_own_run_and_is_replaced(dataset, tmp_
     own = tmp_path / "own.py"
     own.write_text("import os\ndef deadly(logits, target):\n    os.kill(os.getpid(), 9)\n")
     folder, outcomes = trained(
-        dataset, tmp_path / "s", "processes", workers=1, loss=[f"{own}:deadly", "bce"], architecture=["unet", "segnet"]
+        dataset,
+        tmp_path / "s",
+        "processes",
+        workers=1,
+        loss=[f"{own}:deadly", "bce"],
+        architecture=["unet", "segnet"],
     )
     assert sorted(outcome.status for outcome in outcomes) == ["failed", "failed", "finished", "finished"]
-    assert {failure["detail"] for failure in folder.failed().values()} == {"the worker process ended with signal 9"}
+    assert {failure["detail"] for failure in folder.failed().values()} == {
+        "the worker process ended with signal 9"
+    }
 
 
 def test_what_a_users_network_prints_does_not_disturb_the_answers(dataset, tmp_path):
     own = tmp_path / "own.py"
     own.write_text(
         "from segstudy.losses import bce\n"
-        "def chatty(logits, target):\n    print('{\"outcome\": 1}', flush=True)\n    return bce(logits, target)\n"
+        "def chatty(logits, target):\n    print('{\"outcome\": 1}', flush=True)\n"
+        "    return bce(logits, target)\n"
     )
     _, outcomes = trained(dataset, tmp_path / "s", "processes", architecture=["unet"], loss=[f"{own}:chatty"])
     assert [outcome.status for outcome in outcomes] == ["finished"]
@@ -84,7 +100,9 @@ def test_what_a_users_network_prints_does_not_disturb_the_answers(dataset, tmp_p
 
 def test_progress_comes_from_every_worker(dataset, tmp_path):
     rows = []
-    trained(dataset, tmp_path / "s", "processes", notify=lambda job, row: rows.append((job.name, row["epoch"])))
+    trained(
+        dataset, tmp_path / "s", "processes", notify=lambda job, row: rows.append((job.name, row["epoch"]))
+    )
     assert sorted(rows) == [(name, epoch) for name in ("segnet-bce-b3", "unet-bce-b3") for epoch in (1, 2)]
 
 

@@ -38,8 +38,12 @@ def keys() -> dict[str, dict[str, str]]:
         study = resolve(override(preset_study(preset, "s", "synthetic"), fields), choose_machine("cpu"))
         configurations = study.configurations()
         names = dict(zip(configurations, configuration_names(configurations), strict=True))
-        runs = planned_runs(study, "0" * 16, lambda protocol, fold: f"{protocol.split}, fold {fold}", _numerics)
-        table[title] = {f"{names[run.configuration]}, seed {run.seed}, fold {run.fold}": run.key for run in runs}
+        runs = planned_runs(
+            study, "0" * 16, lambda protocol, fold: f"{protocol.split}, fold {fold}", _numerics
+        )
+        table[title] = {
+            f"{names[run.configuration]}, seed {run.seed}, fold {run.fold}": run.key for run in runs
+        }
     return table
 
 

@@ -94,6 +94,8 @@ def test_readers_never_import_each_other():
 def test_configuration_and_metrics_know_nothing_of_torch():
     for name in ("errors", "seeding", "components", "presets", "config", "metrics"):
         tree = ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
-        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        names = {
+            alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        }
         names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert not {n for n in names if n.split(".")[0] == "torch"}, name

@@ -1,4 +1,4 @@
-"""From a study to its runs: what is trained again, what is not, and what is refused before anything is written."""
+"""From a study to its runs: what is trained again, what is not, and what is refused unwritten."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,10 @@ def test_an_added_loss_changes_no_other_run(dataset, tmp_path):
     carried_out(tiny(dataset), tmp_path / "s")
     stored = StudyFolder(tmp_path / "s").study()
     assert carried_out(extend(stored, {"loss": ["dice"]}), tmp_path / "s") == ["unet-dice-b4"]
-    names = {record["name"] for record in StudyFolder(tmp_path / "s").run_records(StudyFolder(tmp_path / "s").finished())}
+    names = {
+        record["name"]
+        for record in StudyFolder(tmp_path / "s").run_records(StudyFolder(tmp_path / "s").finished())
+    }
     assert names == {"unet-bce-b4", "unet-tversky-b4", "unet-dice-b4"}
 
 
@@ -59,7 +62,9 @@ def test_the_stored_study_plans_the_same_runs_from_anywhere(dataset, tmp_path, m
     carried_out(tiny(dataset), tmp_path / "s")
     monkeypatch.chdir(tmp_path)
     stored = StudyFolder(Path("s")).study()
-    assert not Path((tmp_path / "s" / "study.toml").read_text().split('data = "')[1].split('"')[0]).is_absolute()
+    assert not Path(
+        (tmp_path / "s" / "study.toml").read_text().split('data = "')[1].split('"')[0]
+    ).is_absolute()
     assert make_plan(stored, SERIAL).runs == make_plan(tiny(dataset), SERIAL).runs
 
 
@@ -95,7 +100,8 @@ def test_a_network_and_a_loss_of_ones_own_run_and_their_source_is_in_the_key(dat
         "from torch import nn\n"
         "class Net(nn.Sequential):\n"
         "    def __init__(self, depth=1):\n"
-        "        super().__init__(*[nn.Conv2d(3, 3, 3, padding=1) for _ in range(depth)], nn.Conv2d(3, 1, 1))\n"
+        "        layers = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(depth)]\n"
+        "        super().__init__(*layers, nn.Conv2d(3, 1, 1))\n"
         "def mse(logits, target):\n    return (logits.sigmoid() - target).square().mean()\n"
     )
     study = tiny(dataset, architecture=[f"{own}:Net:depth=2"], loss=[f"{own}:mse"])
@@ -119,7 +125,12 @@ def test_a_diverged_run_is_tried_again_only_when_asked_to(dataset, tmp_path):
 
 def test_excluded_samples_are_gone_from_every_part(dataset):
     plan = make_plan(tiny(dataset, exclude=["disc03"]), SERIAL)
-    ids = {sample_id for split in plan.splits.values() for part in (split.train, split.validation, split.test) for sample_id in part}
+    ids = {
+        sample_id
+        for split in plan.splits.values()
+        for part in (split.train, split.validation, split.test)
+        for sample_id in part
+    }
     assert len(ids) == 11
     assert "disc03" not in ids
     with pytest.raises(UserError, match=r"no sample 'disc99'"):

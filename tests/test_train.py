@@ -145,7 +145,9 @@ def test_a_plateau_on_validation_iou_waits_for_a_rise():
 
 def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path):
     file = tmp_path / "exploding.py"
-    file.write_text("def explode(logits, target):\n    return (logits - target).abs().mean() * float('inf')\n")
+    file.write_text(
+        "def explode(logits, target):\n    return (logits - target).abs().mean() * float('inf')\n"
+    )
     with pytest.raises(DivergedError, match="epoch 1"):
         trained(data, loss=f"{file}:explode")
 

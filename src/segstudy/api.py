@@ -252,7 +252,7 @@ def report(folder: str | Path, images: bool = True) -> Path:
     return write_report(Study(folder).folder, images)
 
 
-def synth(folder: str | Path, n: int = 120, seed: int = 0) -> Path:
+def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:
     """Write the synthetic set as ordinary files."""
     synthetic.write(Path(folder), n, seed)
     return Path(folder)

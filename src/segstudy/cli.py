@@ -268,7 +268,7 @@ def check(
 
 @app.command
 def synth(
-    folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 120, seed: int = 0
+    folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 200, seed: int = 0
 ) -> int:
     """Write the drawn set as ordinary files.
 

@@ -9,6 +9,8 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,23 +60,32 @@ def parse(text: str) -> Component:
     name, *options = rest.split(":")
     if not name.isidentifier():
         raise UserError(f"{text!r} is not of the form name:option=value (or file.py:name:option=value)")
-    return Component(name, tuple(sorted(_option(text, option) for option in options)), file)
+    named = [_option(text, option) for option in options]
+    if len(dict(named)) < len(named):
+        raise UserError(f"{text!r} gives an option twice: leave one of them out")
+    return Component(name, tuple(sorted(named)), file)
 
 
 def _option(text: str, option: str) -> tuple[str, Value]:
     name, equals, value = option.partition("=")
     if not equals or not name.isidentifier():
         raise UserError(f"{text!r}: {option!r} is not of the form option=value")
+    parsed = _parsed(value)
+    if not isinstance(parsed, bool | int | float | str) or (
+        isinstance(parsed, float) and not math.isfinite(parsed)
+    ):
+        raise UserError(f"{text!r}: {name} takes a finite number, true, false or a word, not {value}")
+    return name, parsed
+
+
+def _parsed(value: str) -> object:
     try:
-        parsed = json.loads(value.lower() if value.lower() in ("true", "false") else value)
-    except json.JSONDecodeError:
+        return json.loads(value.lower() if value.lower() in ("true", "false") else value)
+    except ValueError:
         try:
-            return name, float(value)  # .2 is no JSON
+            return float(value)  # .2 is no JSON
         except ValueError:
-            return name, value
-    if isinstance(parsed, bool | int | float | str):
-        return name, parsed
-    raise UserError(f"{text!r}: {name} takes a number, true, false or a word, not {value}")
+            return value
 
 
 def resolve(
@@ -111,28 +122,46 @@ def resolve(
 def _checked_options(
     component: Component, target: Callable[..., Any], given: frozenset[str]
 ) -> tuple[tuple[str, Value], ...]:
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(target).parameters.items()
+    defaults = {
+        name: parameter.default
+        for name, parameter in _signature(component, target).parameters.items()
         if parameter.default is not inspect.Parameter.empty and name not in given
     }
     kept: list[tuple[str, Value]] = []
     for name, value in component.options:
-        if name not in parameters:
-            choices = ", ".join(parameters) or "none"
+        if name not in defaults:
+            choices = ", ".join(defaults) or "none"
             raise UserError(f"{component.title} has no option {name!r}: its options are {choices}")
-        default = parameters[name].default
-        if isinstance(default, bool) != isinstance(value, bool) or (
-            isinstance(default, int | float) and not isinstance(value, int | float)
-        ):
+        same_kind = _as_kind_of(defaults[name], value)
+        if same_kind is None:
             raise UserError(
-                f"{component.title}: {name} is of another kind than {value!r} (default {default!r})"
+                f"{component.title}: {name} is of another kind than {value!r} (default {defaults[name]!r})"
             )
-        if isinstance(default, float):
-            kept += [(name, float(value))] if value != default else []
-        elif value != default:
-            kept.append((name, value))
+        if same_kind != defaults[name]:
+            kept.append((name, same_kind))
     return tuple(kept)
+
+
+def _as_kind_of(default: object, value: Value) -> Value | None:
+    """The value as the default's type, 3 as 3.0 for one; None where that would change what it says."""
+    match default:
+        case bool():
+            return value if isinstance(value, bool) else None
+        case int() | float():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return type(default)(value) if is_number and type(default)(value) == value else None
+        case str():
+            return value if isinstance(value, str) else None
+    return value
+
+
+def _signature(component: Component, target: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(target)
+    except ValueError:
+        raise UserError(
+            f"{component.title} does not tell its parameters: wrap it in a function of your own"
+        ) from None
 
 
 def _load(file: Path, name: str) -> Callable[..., Any]:
@@ -142,10 +171,12 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's own code may raise anything
-        raise UserError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{file} cannot be imported: {reason}") from error
     target = getattr(module, name, None)
     if not callable(target):
         raise UserError(f"{file} has no class or function {name!r}")

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import tomlkit
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from segstudy.errors import UserError
 from segstudy.presets import PRESETS
@@ -34,6 +43,7 @@ def _size(value: object) -> object:
             sides = value.lower().split("x")
             if all(side.isdecimal() for side in sides) and len(sides) in (1, 2):
                 return (int(sides[0]), int(sides[-1]))
+            raise ValueError("a size is N or HxW, as 128 or 96x128")
     return value
 
 
@@ -43,8 +53,31 @@ Size = Annotated[
 ]
 
 
+def _classes(value: object) -> object:
+    """``1``, ``"1"`` and ``"1+2"`` to tuples: the command line's comma already separates levels."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return (value,)
+        case str():
+            return tuple(value.split("+"))
+    return value
+
+
+Classes = Annotated[tuple[int, ...], Field(min_length=1), BeforeValidator(_classes)]
+
+
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        assert info.field_name is not None
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation in (int, float):
+            raise ValueError("a number is meant")  # pydantic would take true for 1
+        return value
 
 
 class Protocol(Frozen):
@@ -55,7 +88,7 @@ class Protocol(Frozen):
 
     image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
     resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
-    foreground: tuple[int, ...] | None = Field(None, description="values of a multi-class mask that count")
+    foreground: Classes | None = Field(None, description="values of a multi-class mask that count")
     split: str = Field("auto", description="50/25/25, official, or auto: official where there is")
     split_seed: int = Field(0, ge=0, description="nothing else decides which sample goes where")
     width: Positive = Field(64, description="channels of the first stage")
@@ -70,9 +103,7 @@ class Protocol(Frozen):
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.0, ge=0, le=10)
     scheduler: Literal["plateau", "cosine", "onecycle", "none"] = "plateau"
-    plateau_on: Literal["val_loss", "val_iou"] = Field(
-        "val_loss", description="what the plateau is looked for in"
-    )
+    plateau_on: Literal["val_loss", "val_iou"] = Field("val_loss", description="where no gain is looked for")
     plateau_factor: Fraction = 0.5
     plateau_threshold: float = Field(0.005, ge=0, lt=1, description="relative improvement that counts")
     plateau_patience: int = Field(3, ge=0, description="epochs without improvement that are borne")
@@ -84,7 +115,7 @@ class Protocol(Frozen):
     record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that can change a run's numbers: what the rest of the protocol leaves idle is left out."""
+        """The fields that can change a run's numbers: without what the rest of the protocol leaves idle."""
         fields = self.model_dump(mode="json")
         idle = {"split", "split_seed"}  # enter through the ids of the parts
         idle |= {"steps"} if self.budget == "epochs" else {"epochs"}
@@ -97,7 +128,7 @@ class Protocol(Frozen):
 
 FACTORS = ("architecture", "loss", *Protocol.model_fields)
 
-Level = bool | int | float | str | list[int] | None
+Level = bool | int | float | str | list[int]
 Grid = dict[str, tuple[Level, ...]]
 
 
@@ -174,16 +205,20 @@ class Study(Frozen):
     exclude: tuple[str, ...] = Field((), description="ids of samples left out")
     split_file: str | None = Field(None, description="a split.json that decides the parts")
     protocol: Protocol
-    grid: tuple[Grid, ...] = Field(min_length=1)
+    grid: tuple[Grid, ...]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.name in (".", ".."):
+            raise ValueError(f"name {self.name!r} would write into a folder that is there: choose another")
         if self.folds in (1, 2):
             raise ValueError(
                 "folds is 0, or 3 and more: one part to test, one to validate, the rest to train"
             )
         if self.split_file and self.folds:
             raise ValueError("split_file and folds exclude each other")
+        if not self.grid:
+            raise ValueError("there is no grid: write at least one [[grid]], or leave grid out")
         for grid in self.grid:
             for factor, levels in grid.items():
                 if factor not in FACTORS:
@@ -253,18 +288,18 @@ def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
                 Path(c.architecture).name,
                 Path(c.loss).name,
                 f"b{c.protocol.batch_size}",
-                *(f"{factor}={_spelled(c.level(factor))}" for factor in varying),
+                *(f"{factor}={_spelled(factor, c.level(factor))}" for factor in varying),
             ]
         )
         for c in configurations
     ]
 
 
-def _spelled(value: Any) -> str:
-    """As one word: a size as ``128`` or ``96x128``."""
-    if isinstance(value, list):
-        return "x".join(map(str, unique(value) if len(value) == 2 else value))
-    return str(value)
+def _spelled(factor: str, value: Any) -> str:
+    """As one word: a size as ``128`` or ``96x128``, classes as ``1+2``."""
+    if factor == "image_size":
+        return "x".join(map(str, unique(value)))
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def preset_study(preset: str, name: str, data: str) -> Study:
@@ -290,6 +325,8 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
     raw = study.model_dump()
     grids = [dict(grid) for grid in raw["grid"]]
     for field, levels in fields.items():
+        if not levels and field != "exclude":
+            raise UserError(f"{field} has no value: give one, or leave it out")
         if field in FACTORS:
             is_factor = field in ("architecture", "loss") or len(levels) > 1
             if not is_factor:
@@ -297,8 +334,12 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
             for grid in grids:
                 if is_factor or field in grid:
                     grid[field] = tuple(levels)
-        elif field in ("reader", "seeds", "folds", "exclude", "split_file", "name", "data"):
-            raw[field] = tuple(levels) if field == "exclude" else levels[0]
+        elif field == "exclude":
+            raw[field] = tuple(levels)
+        elif field in ("reader", "seeds", "folds", "split_file", "name", "data"):
+            if len(levels) > 1:
+                raise UserError(f"{field} takes one value, not {len(levels)}: it is no factor")
+            raw[field] = levels[0]
         else:
             raise UserError(
                 f"unknown field {field!r}: choose of {', '.join((*FACTORS, 'seeds', 'folds', 'reader'))}"
@@ -328,14 +369,16 @@ def load(file: Path) -> Study:
         UserError: no such file, no TOML, an unknown field or a value it does not take.
     """
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        raw = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors begin with a byte order mark
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; `segstudy init` prints one to start from") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); is it the study file?") from None
+    except (ValueError, RecursionError) as error:  # also of numbers too long and arrays too deep
         raise UserError(f"{file} is not a TOML file: {error}") from None
     raw.setdefault("name", file.stem if file.name != "study.toml" else file.resolve().parent.name)
     preset = raw.setdefault("preset", "classic")
-    if preset not in PRESETS:
+    if preset not in list(PRESETS):  # the list compares: what stands in the file may not be hashable
         raise UserError(f"{file}: unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
     base = PRESETS[preset]
     if isinstance(raw.get("protocol", {}), dict):
@@ -355,7 +398,7 @@ def dump(study: Study, folder: Path, comments: bool = False) -> str:
     here = folder.resolve()
     study = _with_paths(study, lambda path: Path(os.path.relpath(path, here)).as_posix())
     raw = study.model_dump(mode="json", exclude_none=True)
-    size = _spelled(list(study.protocol.image_size))
+    size = _spelled("image_size", study.protocol.image_size)
     raw["protocol"]["image_size"] = int(size) if size.isdecimal() else size
     grids, protocol = raw.pop("grid"), raw.pop("protocol")
     document = tomlkit.document()
@@ -420,14 +463,23 @@ def _validated(raw: Mapping[str, Any], source: str) -> Study:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
+    # A level of a grid lies four deep, any other field two; below that pydantic lists all it tried.
+    places = unique(e["loc"][: 4 if e["loc"][:1] == ("grid",) else 2] for e in error.errors())
+    where = ".".join(str(part) for part in places[0])
+    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
     if first["type"] == "extra_forbidden":
         fields = Protocol.model_fields if where.startswith("protocol.") else Study.model_fields
         return f"unknown field {where!r}: choose of {', '.join(fields)}{more}"
     if first["type"] == "missing":
-        return f"{where} is missing{more}"
+        return f"{where} is missing: {Study.model_fields[where].description or where}{more}"
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "tuple_type":
+        message = f"a list is meant, as {places[0][-1]} = [{json.dumps(first['input'], default=str)}]"
+        message = "grids are tables under [[grid]]" if where == "grid" else message
+    elif first["type"] == "model_type":
+        message = f"a table is meant, under [{where}]"
+    elif len(first["loc"]) == 5:  # grid, number, factor, place, and the first type tried
+        message = "a level is a number, a word, true, false or a list of whole numbers"
     return f"{where}: {message}, not {first['input']!r}{more}" if where else f"{message}{more}"
 
 

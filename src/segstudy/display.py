@@ -54,7 +54,8 @@ class Display:
         counts = {s: sum(p.severity == s for p in plan.problems) for s in ("warning", "note")}
         if any(counts.values()):
             self.console.print(
-                f"check: {counts['warning']} warnings, {counts['note']} notes ([italic]segstudy check[/] lists them)"
+                f"check: {counts['warning']} warnings, {counts['note']} notes; "
+                "[italic]segstudy check[/] lists them"
             )
 
     def estimate(self, estimate: Estimate, machine: Machine) -> None:

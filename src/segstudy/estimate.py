@@ -112,11 +112,8 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
     backward pass take; kernels' scratch space comes on top and is not counted.
     """
     protocol, device = configuration.protocol, torch.device(machine.device)
-    model = (
-        build(configuration.architecture, protocol.width, seed=0)
-        .to(device)
-        .to(memory_format=torch.channels_last)
-    )  # type: ignore[call-overload]
+    model = build(configuration.architecture, protocol.width, seed=0).to(device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
     loss = build_loss(configuration.loss)
     image = torch.rand(protocol.batch_size, 3, *protocol.image_size, device=device)

@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "protocol": {
             "image_size": 64,
             "width": 8,
-            "epochs": 12,
+            "epochs": 24,
             "lr": 3e-3,
             "scheduler": "onecycle",
             "precision": "auto",

@@ -67,7 +67,7 @@ class StudyFolder:
         """The content of ``data.json``, ``split.json`` and the like; None if it is not there."""
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError:
             raise UserError(f"{self.path / name}: damaged; delete it and run the study again") from None

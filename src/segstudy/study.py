@@ -24,6 +24,7 @@ from segstudy.config import (
     unique,
 )
 from segstudy.data import augment, preprocess, read
+from segstudy.data.check import VERSION as CHECK_VERSION
 from segstudy.data.check import check
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
 from segstudy.data.samples import Dataset, Problem, Sample
@@ -190,7 +191,8 @@ def load_data(study: Study) -> Dataset:
 def _check_once(
     dataset: Dataset, data: str, foreground: tuple[int, ...] | None, stored: Mapping[str, Any] | None
 ) -> list[Problem]:
-    if stored and stored["fingerprint"] == data and stored["foreground"] == (foreground and list(foreground)):
+    made = {"fingerprint": data, "check": CHECK_VERSION, "foreground": foreground and list(foreground)}
+    if stored and made.items() <= stored.items():
         return [Problem(**finding) for finding in stored["findings"]]
     return check(dataset, foreground)
 
@@ -300,6 +302,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "terms": dataset.terms,
             "citation": dataset.citation,
             "fingerprint": plan.data,
+            "check": CHECK_VERSION,
             "foreground": foreground and list(foreground),
             "samples": [
                 {"id": s.id, "group": s.group, "category": s.category, "part": s.part}

@@ -47,7 +47,8 @@ class Result:
 
     Attributes:
         epochs: one row per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_iou`` (both as seen while
-            the weights moved), ``validation_loss``, ``validation_iou``, and ``test_loss``, ``test_iou`` if recorded.
+            the weights moved), ``validation_loss``, ``validation_iou``, and if recorded ``test_loss``,
+            ``test_iou``.
         images: one row per image of validation and test, see ``evaluation.image_rows``.
         predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG.
         weights: the network's state at the selected epoch.

@@ -40,7 +40,7 @@ def read(root: Path | str, reader: str | None = None) -> Dataset:
     """Read a data set, with the reader detected from the folder's layout unless one is named.
 
     Args:
-        root: a folder, or ``synthetic`` with options (``synthetic:n=120:seed=0``) for the embedded set.
+        root: a folder, or ``synthetic`` with options (``synthetic:n=60:seed=1``) for the embedded set.
         reader: a key of ``READERS``.
 
     Raises:

@@ -28,6 +28,8 @@ from segstudy.data.images import (
 )
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
 
+VERSION = 1  # raised when findings change: stored ones are then made anew
+
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 

@@ -71,7 +71,7 @@ class Kind:
 KINDS = {
     "nevus": Kind(irregularity=0.07, num_notches=1, tones=0.25, veil=0.0),
     "atypical": Kind(irregularity=0.16, num_notches=3, tones=0.45, veil=0.05),
-    "melanoma": Kind(irregularity=0.26, num_notches=5, tones=0.8, veil=0.6),
+    "melanoma": Kind(irregularity=0.19, num_notches=4, tones=0.8, veil=0.6),
 }
 
 
@@ -161,7 +161,7 @@ def with_distractors(image: Field, depth: Field, rng: np.random.Generator) -> Fi
             continue
         pigment += rng.uniform(0.1, 0.6) * _dot(depth.shape, centre, radius, 0.8)
     image = image * np.exp(-pigment[..., None] * MELANIN)
-    if rng.random() < 0.45:  # a flush, often around the lesion: its edge is not the lesion's
+    if rng.random() < 0.35:  # a flush, often around the lesion: its edge is not the lesion's
         distance = -depth + 25 * smooth_noise((height, width), 40, rng)
         flush = rng.uniform(0.05, 0.22) / (1 + np.exp((distance - rng.uniform(8, 30)) / 8))
         image = image * (1 - flush[..., None] * np.array([0.1, 1.0, 0.8]))
@@ -173,7 +173,7 @@ def with_lesion(
 ) -> Field:
     """Pigment inside the border, fading over a soft edge that is half gone where the mask ends."""
     size = depth.shape[0], depth.shape[1]
-    faint = lesion_rng.random() < 0.35
+    faint = lesion_rng.random() < 0.25
     density = lesion_rng.uniform(0.14, 0.3) if faint else lesion_rng.uniform(0.4, 1.3)
     softness_px = np.exp(lesion_rng.uniform(np.log(0.6), np.log(4.0)))
     inside = 1 / (1 + np.exp(-np.clip(depth / softness_px, -40, 40)))

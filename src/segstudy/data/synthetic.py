@@ -20,7 +20,7 @@ from segstudy.data.samples import Dataset, Sample
 from segstudy.errors import UserError
 
 DESCRIPTION = "the embedded drawn set, by its name alone: synthetic, or synthetic:n=60:seed=1"
-DEFAULT_N, MAX_N = 120, 100_000
+DEFAULT_N, MAX_N = 200, 10_000
 
 
 def detect(_root: Path) -> bool:
@@ -32,7 +32,7 @@ def read(root: Path | str) -> Dataset:
     """Draw the set, unless an earlier call did, and deliver it.
 
     Args:
-        root: ``synthetic``, with options ``n`` (images, 120) and ``seed`` (0): ``synthetic:n=60``.
+        root: ``synthetic``, with options ``n`` (images, 200) and ``seed`` (0): ``synthetic:n=60``.
 
     Raises:
         UserError: an unknown option or value, or a cache that cannot be written.
@@ -81,7 +81,7 @@ def write(folder: Path, n: int, seed: int = 0) -> None:
 def _options(text: str) -> tuple[int, int]:
     options: dict[str, object] = {"n": DEFAULT_N, "seed": 0, **dict(parse(text).options)}
     n, seed = options.pop("n"), options.pop("seed")
-    if options or not isinstance(n, int) or not isinstance(seed, int) or not 0 < n <= MAX_N or seed < 0:
+    if options or type(n) is not int or type(seed) is not int or not 0 < n <= MAX_N or seed < 0:
         raise UserError(
             f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), as synthetic:n=60:seed=1"
         )

@@ -56,9 +56,9 @@ def leaderboard(folder: StudyFolder, show_all: bool = False) -> pl.DataFrame:
 
     Returns:
         Columns ``rank``, ``configuration``, ``architecture``, ``loss``, ``batch_size``, ``num_finished`` and
-        ``num_planned`` (runs), the scores of ``SCORES``, ``selected_epoch`` (mean), ``epochs``, ``seconds``
-        (mean per run), ``num_parameters`` and ``failures`` (reasons). ``rank`` is null where runs are missing:
-        such a configuration cannot win.
+        ``num_planned`` (runs), the scores of ``SCORES``, ``selected_epoch`` (mean), ``epochs``,
+        ``seconds`` (mean per run), ``num_parameters`` and ``failures`` (reasons). ``rank`` is null where
+        runs are missing: such a configuration cannot win.
     """
     rows = rows_of(folder, show_all)
     images = folder.images([record["key"] for row in rows for record in row.records])

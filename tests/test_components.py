@@ -1,0 +1,155 @@
+"""Naming an architecture or a loss, ours or anyone's own."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segstudy.components import Component, parse, resolve, source_hash
+from segstudy.errors import UserError
+
+
+def network(width: int = 8, depth: int = 4, rate: float = 0.5, skips: bool = True, mode: str = "near") -> tuple:
+    return width, depth, rate, skips, mode
+
+
+TABLE = {"net": network, "other": lambda: None}
+NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
+WORDS = st.from_regex(r"[a-z]{1,6}", fullmatch=True)
+VALUES = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS
+
+
+def canonical(text: str) -> str:
+    return str(resolve(text, TABLE, "architecture", given=("width",))[0])
+
+
+@given(NAMES, st.dictionaries(NAMES, VALUES, max_size=4))
+def test_the_canonical_spelling_is_read_back_as_what_it_spells(name: str, options: dict) -> None:
+    component = Component(name, tuple(sorted(options.items())))
+    assert parse(str(component)) == component
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    try:
+        assert parse(parse(text).spelling) == parse(text)
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1 or "\n" in text  # noqa: PT017 (either outcome is right)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("net", "net"),
+        ("net:skips=true:depth=4:rate=0.5:mode=near", "net"),
+        ("net:skips=True", "net"),
+        ("net:rate=.50", "net"),
+        ("net:skips=false:depth=3", "net:depth=3:skips=false"),
+        ("net:depth=3:skips=FALSE", "net:depth=3:skips=false"),
+        ("net:depth=3.0", "net:depth=3"),
+        ("net:rate=1", "net:rate=1.0"),
+        ("net:mode=far", 'net:mode="far"'),
+        ('net:mode="far"', 'net:mode="far"'),
+        ('net:mode="3"', 'net:mode="3"'),
+    ],
+)
+def test_equal_components_have_one_spelling_and_defaults_vanish(written: str, meant: str) -> None:
+    assert canonical(written) == meant
+    assert canonical(meant) == meant
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("nett", "unknown architecture 'nett': choose one of net, other, or name your own as file.py:Name"),
+        ("net:deep=3", "net has no option 'deep': its options are depth, rate, skips, mode"),
+        ("other:deep=3", "its options are none"),
+        ("net:width=3", "no option 'width'"),
+        ("net:depth=big", "depth is of another kind than 'big' .default 4."),
+        ("net:depth=3.5", "depth is of another kind"),
+        ("net:depth=true", "depth is of another kind"),
+        ("net:rate=true", "rate is of another kind"),
+        ("net:skips=1", "skips is of another kind"),
+        ("net:mode=3", "mode is of another kind"),
+        ("net:rate=nan", "a finite number"),
+        ("net:rate=1e999", "a finite number"),
+        ("net:rate=-inf", "a finite number"),
+        ("net:depth=[3]", "takes a finite number, true, false or a word"),
+        ("net:depth=null", "takes a finite number, true, false or a word"),
+        ("net:depth=3:depth=4", "gives an option twice"),
+        ("net:depth=" + "9" * 5000, "depth is of another kind|a finite number"),
+        ("net:depth", "not of the form option=value"),
+        ("net:", "not of the form option=value"),
+        ("", "not of the form name:option=value"),
+        ("my net", "not of the form name:option=value"),
+        ("my.py", "say which class or function of the file"),
+        ("none_there.py:Net", "no such file"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_choices(wrong: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        canonical(wrong)
+
+
+@pytest.fixture
+def own_file(tmp_path: Path) -> Path:
+    file = tmp_path / "my.py"
+    file.write_text("def net(depth=3):\n    return depth\nno_function = 3\nbuilt_in = max\n")
+    return file
+
+
+def test_a_file_of_ones_own_is_named_without_its_folder(own_file: Path) -> None:
+    component, target = resolve(f"{own_file}:net:depth=5", TABLE, "architecture")
+    assert str(component) == "my.py:net:depth=5"
+    assert str(own_file.parent) not in str(component)
+    assert target(**dict(component.options)) == 5
+
+
+def test_the_spelling_of_a_file_of_ones_own_holds_in_every_folder(own_file: Path, tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.chdir(own_file.parent)
+    component = parse("my.py:net:depth=5")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert parse(component.spelling) == component
+
+
+def test_the_hash_is_of_the_files_content_alone(own_file: Path) -> None:
+    before = source_hash(parse(f"{own_file}:net"))
+    copy = own_file.with_name("copy.py")
+    copy.write_bytes(own_file.read_bytes())
+    assert source_hash(parse(f"{copy}:net")) == before
+    copy.write_text(copy.read_text() + "# more\n")
+    assert source_hash(parse(f"{copy}:net")) != before
+
+
+def test_ours_have_no_source_hash() -> None:
+    assert source_hash(parse("net")) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "told"),
+    [
+        ("def net(:\n", "net", "cannot be imported: SyntaxError"),
+        ("import no_such_package\n", "net", "cannot be imported: ModuleNotFoundError"),
+        ("raise RuntimeError('two\\nlines')\n", "net", "RuntimeError: two lines$"),
+        ("net = 3\n", "net", "has no class or function 'net'"),
+        ("", "net", "has no class or function 'net'"),
+        ("net = max\n", "net", "does not tell its parameters"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_ones_own(tmp_path: Path, source: str, name: str, told: str) -> None:
+    file = tmp_path / "my.py"
+    file.write_text(source)
+    with pytest.raises(UserError, match=told):
+        resolve(f"{file}:{name}", TABLE, "loss")
+
+
+def test_a_file_of_ones_own_may_hold_a_dataclass(tmp_path: Path) -> None:
+    """Under deferred annotations ``dataclass`` looks its module up among the imported ones."""
+    file = tmp_path / "my.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n\n"
+        "@dataclass\nclass Loss:\n    weight: float = 1.0\n"
+    )
+    component, target = resolve(f"{file}:Loss:weight=2", TABLE, "loss")
+    assert target(**dict(component.options)).weight == 2.0

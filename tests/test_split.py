@@ -1,0 +1,205 @@
+"""What a split promises, as sentences."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segstudy.data.samples import Sample
+from segstudy.data.split import Split, deal, make_folds, make_split, shares_of
+from segstudy.errors import UserError
+
+NOWHERE = Path("nowhere")
+
+
+def sample(name: str, group: str | None = None, category: str | None = None, part=None) -> Sample:
+    return Sample(name, NOWHERE, NOWHERE, group or name, category, part)
+
+
+def singles(counts: dict[str, int]) -> list[Sample]:
+    """So many samples of each category, every one a group of its own."""
+    return [sample(f"{category}{i:03}", category=category) for category, n in counts.items() for i in range(n)]
+
+
+@st.composite
+def data_sets(draw: st.DrawFn) -> list[Sample]:
+    """Eight to sixty samples; groups of one to a few; categories, mixed within groups, or none."""
+    n = draw(st.integers(8, 60))
+    groups = draw(st.lists(st.integers(0, 40), min_size=n, max_size=n).filter(lambda g: len(set(g)) >= 8))
+    categories = draw(st.lists(st.sampled_from(["a", "b", None]), min_size=n, max_size=n))
+    return [sample(f"s{i}", f"g{g}", c) for i, (g, c) in enumerate(zip(groups, categories, strict=True))]
+
+
+def parts(split: Split) -> list[tuple[str, ...]]:
+    return [split.train, split.validation, split.test]
+
+
+SEEDS = st.integers(0, 5)
+
+
+@given(data_sets(), SEEDS)
+def test_every_sample_is_in_exactly_one_part(samples: list[Sample], seed: int) -> None:
+    dealt = deal(samples, [0.5, 0.25, 0.25], seed)
+    assert sorted(i for part in dealt for i in part) == sorted(s.id for s in samples)
+
+
+@given(data_sets(), SEEDS, st.randoms())
+def test_the_order_of_samples_does_not_matter(samples: list[Sample], seed: int, random) -> None:
+    shuffled = random.sample(samples, len(samples))
+    assert deal(shuffled, [0.5, 0.25, 0.25], seed) == deal(samples, [0.5, 0.25, 0.25], seed)
+
+
+@given(data_sets(), SEEDS)
+def test_a_group_is_never_divided(samples: list[Sample], seed: int) -> None:
+    part_of = {i: number for number, ids in enumerate(deal(samples, [0.5, 0.25, 0.25], seed)) for i in ids}
+    found = {(s.group, part_of[s.id]) for s in samples}
+    assert len(found) == len({s.group for s in samples})
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=5).filter(lambda c: sum(c) >= 4), SEEDS)
+def test_each_category_gets_its_shares_up_to_one_group(counts: list[int], seed: int) -> None:
+    samples = singles({f"c{k}": n for k, n in enumerate(counts)})
+    category = {s.id: s.category for s in samples}
+    shares = [0.5, 0.25, 0.25]
+    for share, ids in zip(shares, deal(samples, shares, seed), strict=True):
+        found = Counter(category[i] for i in ids)
+        assert all(abs(found[f"c{k}"] - share * n) <= 1 for k, n in enumerate(counts))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_80_80_40_is_cut_exactly(seed: int) -> None:
+    samples = singles({"common": 80, "atypical": 80, "melanoma": 40})
+    split = make_split(samples, "50/25/25", seed)
+    category = {s.id: s.category for s in samples}
+    assert [Counter(category[i] for i in part) for part in parts(split)] == [
+        {"common": 40, "atypical": 40, "melanoma": 20},
+        {"common": 20, "atypical": 20, "melanoma": 10},
+        {"common": 20, "atypical": 20, "melanoma": 10},
+    ]
+
+
+@given(data_sets(), st.integers(3, 6), SEEDS)
+def test_folds_test_every_sample_once_and_validate_on_the_next_part(samples, folds: int, seed: int) -> None:
+    splits = make_folds(samples, folds, seed)
+    everything = sorted(s.id for s in samples)
+    assert sorted(i for split in splits for i in split.test) == everything
+    for k, split in enumerate(splits):
+        assert split.validation == splits[(k + 1) % folds].test
+        assert sorted(split.train + split.validation + split.test) == everything
+
+
+def test_another_seed_is_another_split_and_equal_seeds_are_equal_ones() -> None:
+    samples = singles({"a": 40})
+    splits = [make_split(samples, "50/25/25", seed) for seed in (0, 1, 0)]
+    assert splits[0] == splits[2] != splits[1]
+    assert splits[0].fingerprint == splits[2].fingerprint != splits[1].fingerprint
+
+
+def test_the_fingerprint_sees_which_part_an_id_is_in() -> None:
+    assert Split(("a",), ("b",), ("c",)).fingerprint != Split(("a",), ("c",), ("b",)).fingerprint
+
+
+def test_the_split_of_today_is_the_split_of_tomorrow() -> None:
+    """Computed once and committed: it is part of every key."""
+    split = make_split(singles({"a": 6, "b": 6}), "50/25/25", 0)
+    assert parts(split) == COMMITTED
+
+
+COMMITTED = []  # filled below
+
+
+def test_an_added_sample_moves_few_others() -> None:
+    """Groups keep their order, so those before it stay and those after it shift by one place of a
+    pattern of four: at most the change of a neighbour, about a third of all on average."""
+    samples = singles({"a": 100, "b": 100})
+    before = make_split(samples, "50/25/25", 0)
+    part_of = {i: k for k, ids in enumerate(parts(before)) for i in ids}
+    moved = []
+    for new in range(20):
+        after = make_split([*samples, sample(f"new{new}", category="b")], "50/25/25", 0)
+        moved.append(sum(part_of.get(i, k) != k for k, ids in enumerate(parts(after)) for i in ids))
+    assert max(moved) <= 100  # none of the 100 before its category
+    print(moved)
+
+
+OFFICIAL = [
+    *(sample(f"t{i:02}", part="train") for i in range(40)),
+    *(sample(f"v{i}", part="validation") for i in range(5)),
+    *(sample(f"x{i}", part="test") for i in range(6)),
+]
+
+
+@pytest.mark.parametrize("split", ["auto", "official"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_official_parts_are_kept_whatever_the_seed(split: str, seed: int) -> None:
+    made = make_split(OFFICIAL, split, seed)
+    assert parts(made) == [tuple(s.id for s in OFFICIAL if s.part == p) for p in ("train", "validation", "test")]
+
+
+@pytest.mark.parametrize(
+    ("missing", "sizes"),
+    [({"validation"}, (30, 10, 6)), ({"test"}, (30, 5, 10)), ({"validation", "test"}, (20, 10, 10))],
+)
+def test_a_missing_official_part_is_cut_from_train(missing: set[str], sizes: tuple[int, ...]) -> None:
+    samples = [s for s in OFFICIAL if s.part not in missing]
+    split = make_split(samples, "official", 0)
+    assert tuple(map(len, parts(split))) == sizes
+    assert sorted(i for part in parts(split) for i in part) == sorted(s.id for s in samples)
+    published = {s.id: s.part for s in samples}
+    for name in {"validation", "test"}:
+        assert {published[i] for i in split.part(name)} == {"train" if name in missing else name}
+
+
+def test_shares_override_official_parts() -> None:
+    split = make_split(OFFICIAL, "50/25/25", 0)
+    assert abs(len(split.train) - 25.5) <= 1
+
+
+def test_auto_without_official_parts_is_half_and_two_quarters() -> None:
+    samples = singles({"a": 20})
+    assert make_split(samples, "auto", 3) == make_split(samples, "50/25/25", 3)
+
+
+@pytest.mark.parametrize(("text", "shares"), [("50/25/25", [0.5, 0.25, 0.25]), ("2/1/1", [0.5, 0.25, 0.25])])
+def test_shares_need_not_add_up_to_100(text: str, shares: list[float]) -> None:
+    assert shares_of(text) == shares
+
+
+@pytest.mark.parametrize("text", ["", "half", "50/50", "50/25/0", "50/-25/25", "nan/1/1", "inf/1/1", "1/1/1/1"])
+def test_shares_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="neither auto, official nor three positive shares"):
+        make_split(singles({"a": 20}), text, 0)
+
+
+def test_official_without_official_parts_is_refused() -> None:
+    with pytest.raises(UserError, match="no official parts: give shares such as 50/25/25"):
+        make_split(singles({"a": 20}), "official", 0)
+
+
+def test_fewer_groups_than_parts_are_refused() -> None:
+    samples = [replace(s, group="ab"[i % 2]) for i, s in enumerate(singles({"a": 20}))]
+    with pytest.raises(UserError, match="2 groups cannot fill 3 parts"):
+        make_split(samples, "50/25/25", 0)
+
+
+def test_fewer_groups_than_folds_are_refused() -> None:
+    with pytest.raises(UserError, match="4 groups cannot fill 5 parts: add images, or use fewer folds"):
+        make_folds(singles({"a": 4}), 5, 0)
+
+
+def test_a_part_that_would_be_empty_is_refused() -> None:
+    with pytest.raises(UserError, match="the test part would be empty"):
+        make_split(singles({"a": 10}), "98/1/1", 0)
+
+
+def test_official_parts_without_training_images_are_refused() -> None:
+    with pytest.raises(UserError, match="the train part would be empty"):
+        make_split([s for s in OFFICIAL if s.part != "train"], "official", 0)
+
+
+def test_one_training_image_is_refused() -> None:
+    with pytest.raises(UserError, match="batch norm needs two"):
+        make_split(singles({"a": 3}), "50/25/25", 0)
