@@ -10,7 +10,9 @@ from segstudy.components import Component, parse, resolve, source_hash
 from segstudy.errors import UserError
 
 
-def network(width: int = 8, depth: int = 4, rate: float = 0.5, skips: bool = True, mode: str = "near") -> tuple:
+def network(
+    width: int = 8, depth: int = 4, rate: float = 0.5, skips: bool = True, mode: str = "near"
+) -> tuple:
     return width, depth, rate, skips, mode
 
 
@@ -106,7 +108,9 @@ def test_a_file_of_ones_own_is_named_without_its_folder(own_file: Path) -> None:
     assert target(**dict(component.options)) == 5
 
 
-def test_the_spelling_of_a_file_of_ones_own_holds_in_every_folder(own_file: Path, tmp_path_factory, monkeypatch) -> None:
+def test_the_spelling_of_a_file_of_ones_own_holds_in_every_folder(
+    own_file: Path, tmp_path_factory, monkeypatch
+) -> None:
     monkeypatch.chdir(own_file.parent)
     component = parse("my.py:net:depth=5")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))

@@ -5,13 +5,15 @@ from hypothesis import strategies as st
 
 from segstudy.seeding import seed_for
 
-PARTS = st.dictionaries(st.text(min_size=1).filter(lambda name: name != "purpose"), st.integers() | st.text(), max_size=4)
+PARTS = st.dictionaries(
+    st.text(min_size=1).filter(lambda name: name != "purpose"), st.integers() | st.text(), max_size=4
+)
 
 
 def test_seeds_of_today_are_seeds_of_tomorrow() -> None:
     """Computed once and committed: a change here changes every split, every order and every key."""
-    assert seed_for("split", seed=0, group="a") == 6206480087047498310
-    assert seed_for("init", seed=1, architecture="unet") == 7376430119450186126
+    assert seed_for("split", seed=0, group="a") == 3108424172006908822
+    assert seed_for("init", seed=1, architecture="unet") == 1620150061116518777
 
 
 @given(PARTS, st.randoms())

@@ -21,7 +21,9 @@ def sample(name: str, group: str | None = None, category: str | None = None, par
 
 def singles(counts: dict[str, int]) -> list[Sample]:
     """So many samples of each category, every one a group of its own."""
-    return [sample(f"{category}{i:03}", category=category) for category, n in counts.items() for i in range(n)]
+    return [
+        sample(f"{category}{i:03}", category=category) for category, n in counts.items() for i in range(n)
+    ]
 
 
 @st.composite
@@ -105,24 +107,26 @@ def test_the_fingerprint_sees_which_part_an_id_is_in() -> None:
 def test_the_split_of_today_is_the_split_of_tomorrow() -> None:
     """Computed once and committed: it is part of every key."""
     split = make_split(singles({"a": 6, "b": 6}), "50/25/25", 0)
-    assert parts(split) == COMMITTED
-
-
-COMMITTED = []  # filled below
+    assert parts(split) == [
+        ("a002", "a003", "a005", "b000", "b002", "b003"),
+        ("a000", "a004", "b004"),
+        ("a001", "b001", "b005"),
+    ]
 
 
 def test_an_added_sample_moves_few_others() -> None:
-    """Groups keep their order, so those before it stay and those after it shift by one place of a
-    pattern of four: at most the change of a neighbour, about a third of all on average."""
+    """Groups keep their order, so those before the new one stay; of those after it some move by a part.
+
+    Seen: 33 of 200 on average, 71 at most; 125 would move if the parts were cut anew.
+    """
     samples = singles({"a": 100, "b": 100})
-    before = make_split(samples, "50/25/25", 0)
-    part_of = {i: k for k, ids in enumerate(parts(before)) for i in ids}
+    before = {i: k for k, ids in enumerate(parts(make_split(samples, "50/25/25", 0))) for i in ids}
     moved = []
     for new in range(20):
         after = make_split([*samples, sample(f"new{new}", category="b")], "50/25/25", 0)
-        moved.append(sum(part_of.get(i, k) != k for k, ids in enumerate(parts(after)) for i in ids))
-    assert max(moved) <= 100  # none of the 100 before its category
-    print(moved)
+        moved.append([i for k, ids in enumerate(parts(after)) for i in ids if before.get(i, k) != k])
+    assert not any(i.startswith("a") for ids in moved for i in ids)
+    assert sum(map(len, moved)) / len(moved) < 40
 
 
 OFFICIAL = [
@@ -136,7 +140,9 @@ OFFICIAL = [
 @pytest.mark.parametrize("seed", [0, 1])
 def test_official_parts_are_kept_whatever_the_seed(split: str, seed: int) -> None:
     made = make_split(OFFICIAL, split, seed)
-    assert parts(made) == [tuple(s.id for s in OFFICIAL if s.part == p) for p in ("train", "validation", "test")]
+    assert parts(made) == [
+        tuple(s.id for s in OFFICIAL if s.part == p) for p in ("train", "validation", "test")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,13 +155,19 @@ def test_a_missing_official_part_is_cut_from_train(missing: set[str], sizes: tup
     assert tuple(map(len, parts(split))) == sizes
     assert sorted(i for part in parts(split) for i in part) == sorted(s.id for s in samples)
     published = {s.id: s.part for s in samples}
-    for name in {"validation", "test"}:
+    for name in ("validation", "test"):
         assert {published[i] for i in split.part(name)} == {"train" if name in missing else name}
+
+
+def test_a_sample_in_no_official_part_is_not_used() -> None:
+    """The reader warns of it; dealing it out would mix with what the publisher kept apart."""
+    split = make_split([*OFFICIAL, sample("stray")], "official", 0)
+    assert split == make_split(OFFICIAL, "official", 0)
 
 
 def test_shares_override_official_parts() -> None:
     split = make_split(OFFICIAL, "50/25/25", 0)
-    assert abs(len(split.train) - 25.5) <= 1
+    assert [len(part) for part in parts(split)] == [25, 13, 13]
 
 
 def test_auto_without_official_parts_is_half_and_two_quarters() -> None:
@@ -168,7 +180,9 @@ def test_shares_need_not_add_up_to_100(text: str, shares: list[float]) -> None:
     assert shares_of(text) == shares
 
 
-@pytest.mark.parametrize("text", ["", "half", "50/50", "50/25/0", "50/-25/25", "nan/1/1", "inf/1/1", "1/1/1/1"])
+@pytest.mark.parametrize(
+    "text", ["", "half", "50/50", "50/25/0", "50/-25/25", "nan/1/1", "inf/1/1", "1/1/1/1"]
+)
 def test_shares_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="neither auto, official nor three positive shares"):
         make_split(singles({"a": 20}), text, 0)
@@ -191,7 +205,7 @@ def test_fewer_groups_than_folds_are_refused() -> None:
 
 
 def test_a_part_that_would_be_empty_is_refused() -> None:
-    with pytest.raises(UserError, match="the test part would be empty"):
+    with pytest.raises(UserError, match="the validation part would be empty: add images or change the split"):
         make_split(singles({"a": 10}), "98/1/1", 0)
 
 

@@ -44,6 +44,8 @@ def _size(value: object) -> object:
             if all(side.isdecimal() for side in sides) and len(sides) in (1, 2):
                 return (int(sides[0]), int(sides[-1]))
             raise ValueError("a size is N or HxW, as 128 or 96x128")
+        case list() | tuple() if len(value) != 2:
+            raise ValueError("a size is N or HxW, as 128 or 96x128")
     return value
 
 
@@ -350,16 +352,24 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
 def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
     """A stored study with more runs: what options name is added beside what is there.
 
-    Factors make further grids; ``seeds`` and other fields of the study are replaced.
+    Factors make further grids, where these bring a configuration that is not there yet; ``seeds`` and
+    other fields of the study are replaced.
+
+    Raises:
+        UserError: an unknown field or a value it does not take.
     """
     factors = {name: tuple(levels) for name, levels in fields.items() if name in FACTORS}
     study = override(study, {name: levels for name, levels in fields.items() if name not in FACTORS})
     if not factors:
         return study
-    known = [dict(grid) for grid in study.grid]
-    added = [grid for grid in ({**grid, **factors} for grid in known) if grid not in known]
-    unique = [grid for i, grid in enumerate(added) if grid not in added[:i]]
-    return _validated({**study.model_dump(), "grid": [*known, *unique]}, "the call")
+    grids, known = list(study.grid), set(study.configurations())
+    for grid in study.grid:
+        added = {**grid, **factors}
+        points = _validated({**study.model_dump(), "grid": [added]}, "the call").configurations()
+        if not known.issuperset(points):
+            grids.append(added)
+            known.update(points)
+    return _validated({**study.model_dump(), "grid": grids}, "the call")
 
 
 def load(file: Path) -> Study:
@@ -471,7 +481,8 @@ def _explain(error: ValidationError) -> str:
         fields = Protocol.model_fields if where.startswith("protocol.") else Study.model_fields
         return f"unknown field {where!r}: choose of {', '.join(fields)}{more}"
     if first["type"] == "missing":
-        return f"{where} is missing: {Study.model_fields[where].description or where}{more}"
+        described = Study.model_fields[where].description  # the protocol has defaults throughout
+        return f"{where} is missing: {described}{more}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "tuple_type":
         message = f"a list is meant, as {places[0][-1]} = [{json.dumps(first['input'], default=str)}]"

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,43 +38,53 @@ class Picture:
     overlay: str
 
 
-def galleries(folder: StudyFolder, key: str, resize: Resize) -> list[tuple[str, list[Picture]]]:
-    """The worst, median and best test images of one run."""
-    ious = (
-        folder.images([key])
-        .filter(pl.col("part") == "test")
-        .sort("native_iou", "id")
-        .select("id", "native_iou")
+def galleries(folder: StudyFolder, keys: Sequence[str], resize: Resize) -> list[tuple[str, list[Picture]]]:
+    """The worst, median and best test images of one replicate; no image stands in two groups.
+
+    Args:
+        folder: the study.
+        keys: the replicate's runs: one, or one for each fold, which test on different images.
+        resize: of their protocol.
+
+    Returns:
+        Groups by name; none where the study has no thumbnails or the part is empty.
+    """
+    file = folder.path / "thumbnails.parquet"
+    if not file.is_file():
+        return []
+    tested = folder.images(keys).filter(pl.col("part") == "test").sort("native_iou", "id")
+    tables = [folder.predictions(key).with_columns(key=pl.lit(key)) for key in keys]
+    rows = (
+        tested.select("key", "id", "native_iou")
+        .join(pl.concat(tables).select("key", "id", "prob"), on=["key", "id"], maintain_order="left")
+        .join(pl.read_parquet(file), on="id", maintain_order="left")
     )
-    count = min(SHOWN, ious.height)
-    middle = max(0, ious.height // 2 - count // 2)
-    groups = {"worst": ious.head(count), "median": ious.slice(middle, count), "best": ious.tail(count)}
-    probs = dict(folder.predictions(key).filter(pl.col("part") == "test").select("id", "prob").iter_rows())
-    thumbnails = {
-        row["id"]: row for row in pl.read_parquet(folder.path / "thumbnails.parquet").iter_rows(named=True)
-    }
     return [
-        (
-            name,
-            [
-                _picture(i, iou, thumbnails[i], probs[i], resize)
-                for i, iou in rows.iter_rows()
-                if i in thumbnails
-            ],
-        )
-        for name, rows in groups.items()
+        (name, [_picture(row, resize) for row in rows[places].iter_rows(named=True)])
+        for name, places in _places(rows.height).items()
+        if places
     ]
 
 
-def _picture(sample_id: str, iou: float, thumbnail: dict[str, Any], prob: bytes, resize: Resize) -> Picture:
-    image = Image.open(io.BytesIO(thumbnail["image"])).convert("RGB")
+def _places(count: int) -> dict[str, list[int]]:
+    """Where worst, median and best stand among ``count`` sorted images: up to ``SHOWN`` each, disjoint."""
+    each = min(SHOWN, -(-count // 3))
+    worst, best = list(range(each)), list(range(max(each, count - each), count))
+    start = max(each, (count - each) // 2)
+    return {"worst": worst, "median": list(range(start, min(start + each, count - each))), "best": best}
+
+
+def _picture(row: dict[str, Any], resize: Resize) -> Picture:
+    """From a sample's thumbnail (``image``, ``mask``) and network-size probability (``prob``)."""
+    image = Image.open(io.BytesIO(row["image"])).convert("RGB")
     scale = PICTURE_PX / max(image.size)
     size = (round(image.width * scale), round(image.height * scale))
     pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
-    truth = np.asarray(Image.open(io.BytesIO(thumbnail["mask"])).convert("L").resize(size)) >= 128
-    network = np.asarray(Image.open(io.BytesIO(prob)), np.float32) / np.float32(255)
+    truth = np.asarray(Image.open(io.BytesIO(row["mask"])).convert("L").resize(size)) >= 128
+    network = np.asarray(Image.open(io.BytesIO(row["prob"])), np.float32) / np.float32(255)
     predicted = prob_to_native(network, (size[1], size[0]), resize) >= 0.5
-    return Picture(sample_id, iou, _data_uri(pixels), _data_uri(overlaid(pixels, truth, predicted)))
+    painted = overlaid(pixels, truth, predicted)
+    return Picture(row["id"], row["native_iou"], _data_uri(pixels), _data_uri(painted))
 
 
 def overlaid(
@@ -97,5 +108,5 @@ def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _data_uri(pixels: NDArray[np.uint8]) -> str:
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=82)
+    Image.fromarray(pixels).save(stream, "JPEG", quality=85, subsampling=0)  # outlines keep their colour
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,24 @@
+// A click on a heading sorts the leaderboard by it: numbers high first, names by alphabet, gaps last.
+for (const board of document.querySelectorAll("#board")) {
+  const headings = [...board.querySelectorAll("th:has(button)")];
+  const value = (row, column) => {
+    const { value } = row.cells[column].dataset;
+    return value === undefined ? row.cells[column].textContent : value === "" ? null : Number(value);
+  };
+  const sort = (heading, column) => {
+    const isName = heading.classList.contains("name") || column === 0;
+    const first = isName ? "ascending" : "descending";
+    const order = heading.ariaSort === first ? (isName ? "descending" : "ascending") : first;
+    const sign = order === "ascending" ? 1 : -1;
+    headings.forEach(other => other.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", order);
+    const compare = (a, b) => {
+      const [left, right] = [value(a, column), value(b, column)];
+      if (left === null || right === null) return (left === null) - (right === null);
+      return sign * (left > right ? 1 : left < right ? -1 : 0);
+    };
+    board.tBodies[0].append(...[...board.tBodies[0].rows].sort(compare));
+  };
+  headings.forEach((heading, column) =>
+    heading.querySelector("button").addEventListener("click", () => sort(heading, column)));
+}

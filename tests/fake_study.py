@@ -1,0 +1,171 @@
+"""A study folder as training leaves it, with made-up runs: scores, curves and masks, but no network."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from PIL import Image
+
+from segstudy.config import Configuration, Study, configuration_names, dump
+from segstudy.store import StudyFolder
+
+SIZE_PX = (24, 32)  # of every image; the networks' are 16 x 16
+PARTS = {"train": 4, "validation": 5, "test": 9}
+METRICS = ("iou", "dice", "precision", "recall", "specificity", "accuracy", "thresholded_jaccard", "iou_tuned")
+
+
+def make_study(
+    path: Path,
+    architectures: tuple[str, ...] = ("segnet", "unet"),
+    losses: tuple[str, ...] = ("bce", "dice"),
+    *,
+    ids: str = "image{:02}",
+    **fields,
+) -> StudyFolder:
+    """A folder with ``study.toml``, ``split.json``, ``data.json`` and ``thumbnails.parquet``, and no run yet.
+
+    `fields` go to `Study` (``seeds``, ``folds``, ``data``) or, where they are its fields, to its protocol.
+    """
+    protocol = {name: fields.pop(name) for name in ("record_test", "epochs") if name in fields}
+    grid = {"architecture": list(architectures), "loss": list(losses), "batch_size": fields.pop("batch_size", [8])}
+    study = Study.model_validate(
+        {
+            "name": "fake",
+            "data": str(path.parent / "pictures"),
+            "protocol": {"image_size": 16, "width": 2, "epochs": 3, **protocol},
+            "grid": [grid],
+            **fields,
+        }
+    )
+    folder = StudyFolder(path)
+    folder.create()
+    (path / "study.toml").write_text(dump(study, path), encoding="utf-8")
+    parts = sample_ids(ids)
+    folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **parts}]})
+    samples = [
+        {"id": i, "group": i, "category": ("nevus", "melanoma")[n % 2], "part": None}
+        for n, i in enumerate(sum(parts.values(), []))
+    ]
+    folder.write_json(
+        "data.json",
+        {"name": "pictures", "reader": "folder", "terms": "", "citation": "", "samples": samples, "findings": []},
+    )
+    write_thumbnails(folder, parts["test"])
+    return folder
+
+
+def sample_ids(form: str = "image{:02}") -> dict[str, list[str]]:
+    """Ids by part."""
+    ids = iter(range(sum(PARTS.values())))
+    return {part: [form.format(next(ids)) for _ in range(count)] for part, count in PARTS.items()}
+
+
+def write_thumbnails(folder: StudyFolder, ids: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "id": i,
+            "height": SIZE_PX[0],
+            "width": SIZE_PX[1],
+            "image": encoded(rng.integers(0, 256, (*SIZE_PX, 3), np.uint8), "JPEG"),
+            "mask": encoded(np.uint8(255) * disc(*SIZE_PX, 8), "PNG"),
+        }
+        for i in ids
+    ]
+    pl.DataFrame(rows).write_parquet(folder.path / "thumbnails.parquet")
+
+
+def disc(height: int, width: int, radius: float) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.hypot(y - height / 2, x - width / 2) < radius
+
+
+def encoded(pixels: np.ndarray, kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind)
+    return stream.getvalue()
+
+
+def finish(
+    folder: StudyFolder,
+    name: str,
+    validation: float,
+    test: float,
+    *,
+    seed: int = 0,
+    fold: int | None = None,
+    ids: str = "image{:02}",
+) -> str:
+    """Store a run of the configuration of this name with these mean IoUs; returns its key."""
+    configuration = configuration_of(folder, name)
+    parts = sample_ids(ids)
+    key = f"{abs(hash((name, seed, fold))):016x}"
+    folder.write_run(
+        key,
+        {
+            "name": name,
+            **identity(configuration, seed, fold),
+            "summary": {"selected_epoch": 2, "tuned_threshold": 0.5, "scores": {}},
+            "num_parameters": 1234567,
+            "seconds": {"total": 60.0 + seed},
+            "environment": {"torch": "2.13.0", "device": "cpu", "threads": 1},
+        },
+        {
+            "epochs": curves(validation, test, configuration.protocol.epochs, configuration.protocol.record_test),
+            "images": pl.concat([scores("validation", parts, validation), scores("test", parts, test)]),
+            "predictions": predictions(parts),
+        },
+        {"w": torch.zeros(1)},
+        {"key": key},
+    )
+    return key
+
+
+def fail(folder: StudyFolder, name: str, *, seed: int = 0, fold: int | None = None, **said: str) -> None:
+    """Write down that a run of this configuration failed."""
+    described = {"reason": "diverged", "detail": "the loss is nan", "remedy": "lower lr", "log": "", **said}
+    folder.write_failure(
+        f"failed-{abs(hash((name, seed, fold))):x}",
+        {"name": name, **identity(configuration_of(folder, name), seed, fold), **described},
+    )
+
+
+def configuration_of(folder: StudyFolder, name: str) -> Configuration:
+    configurations = folder.study().configurations()
+    return configurations[configuration_names(configurations).index(name)]
+
+
+def identity(configuration: Configuration, seed: int, fold: int | None) -> dict:
+    return {
+        "architecture": Path(configuration.architecture).name,
+        "loss": Path(configuration.loss).name,
+        "protocol": configuration.protocol.model_dump(mode="json"),
+        "seed": seed,
+        "fold": fold,
+    }
+
+
+def curves(validation: float, test: float, epochs: int, record_test: bool) -> pl.DataFrame:
+    """Curves that rise to the scores."""
+    epoch = np.arange(1, epochs + 1)
+    columns = {"epoch": epoch, "lr": np.full(epochs, 1e-3)}
+    for part, score in {"train": 0.9, "validation": validation, "test": test}.items():
+        if part != "test" or record_test:
+            columns |= {f"{part}_loss": 1 - score * epoch / epochs, f"{part}_iou": score * epoch / epochs}
+    return pl.DataFrame(columns)
+
+
+def scores(part: str, parts: dict[str, list[str]], mean: float) -> pl.DataFrame:
+    """Rows of one part; IoU rises from image to image, around its mean."""
+    around = mean + np.linspace(-0.05, 0.05, len(parts[part]))
+    columns = {f"{resolution}_{metric}": around for resolution in ("network", "native") for metric in METRICS}
+    return pl.DataFrame({"id": parts[part], "part": part, **columns})
+
+
+def predictions(parts: dict[str, list[str]]) -> pl.DataFrame:
+    """A disc for every image of validation and test."""
+    ids = [(i, part) for part in ("validation", "test") for i in parts[part]]
+    prob = encoded(np.uint8(255) * disc(16, 16, 5), "PNG")
+    return pl.DataFrame([{"id": i, "part": part, "prob": prob} for i, part in ids])

@@ -1,0 +1,211 @@
+"""The prepared arrays: made once, equal wherever and by whomever they are made."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small import write_dataset
+
+from segstudy.data import read
+from segstudy.data.images import read_image, read_mask
+from segstudy.data.prepared import cache_folder, fingerprint, open_prepared, prepare
+from segstudy.data.preprocess import image_to_network, mask_to_network
+from segstudy.data.samples import Sample
+from segstudy.errors import UserError
+
+SIZE = (32, 40)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> tuple[Sample, ...]:
+    return read(write_dataset(tmp_path / "discs", n=6)).samples
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("resize", ["squash", "pad"])
+def test_arrays_are_what_preprocessing_makes_of_every_file(samples, resize) -> None:
+    prepared = open_prepared(prepare(samples, fingerprint(samples), SIZE, resize))
+    assert prepared.ids == tuple(sorted(s.id for s in samples))
+    assert prepared.resize == resize
+    by_id = {s.id: s for s in samples}
+    for i, sample_id in enumerate(prepared.ids):
+        image, mask = read_image(by_id[sample_id].image), read_mask(by_id[sample_id].mask)
+        assert np.array_equal(prepared.images[i], image_to_network(image, SIZE, resize))
+        assert np.array_equal(prepared.masks[i], mask_to_network(mask, SIZE, resize))
+        assert prepared.native_sizes[i] == mask.shape
+        assert np.array_equal(prepared.native_mask(i), mask)
+
+
+def test_native_masks_whose_pixels_fill_no_whole_byte_are_exact(tmp_path: Path) -> None:
+    """Nine by eleven pixels are 99 bits; packed side by side each begins on a byte of its own."""
+    rng = np.random.default_rng(0)
+    samples, masks = [], []
+    for i in range(3):
+        mask = rng.random((9, 11)) < 0.5
+        Image.fromarray(np.zeros((9, 11, 3), np.uint8)).save(tmp_path / f"{i}.png")
+        Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / f"{i}_mask.png")
+        samples.append(Sample(str(i), tmp_path / f"{i}.png", tmp_path / f"{i}_mask.png", str(i)))
+        masks.append(mask)
+    prepared = open_prepared(prepare(samples, fingerprint(samples), SIZE, "squash"))
+    assert all(np.array_equal(prepared.native_mask(i), mask) for i, mask in enumerate(masks))
+
+
+def test_positions_are_where_ids_stand(samples) -> None:
+    prepared = open_prepared(prepare(samples, fingerprint(samples), SIZE, "squash"))
+    wanted = ["disc04", "disc00", "disc05"]
+    assert [prepared.ids[i] for i in prepared.positions(wanted)] == wanted
+
+
+def test_arrays_cannot_be_written_to(samples) -> None:
+    prepared = open_prepared(prepare(samples, fingerprint(samples), SIZE, "squash"))
+    with pytest.raises(ValueError, match="read-only"):
+        prepared.images[0, 0, 0] = 0
+
+
+def test_a_second_call_decodes_nothing(samples) -> None:
+    data = fingerprint(samples)
+    folder = prepare(samples, data, SIZE, "squash")
+    for sample in samples:
+        sample.image.unlink()
+    assert prepare(samples, data, SIZE, "squash") == folder
+
+
+def test_a_deleted_cache_is_made_again_byte_by_byte(samples, cache: Path) -> None:
+    folder = prepare(samples, fingerprint(samples), SIZE, "squash")
+    before = content(folder)
+    shutil.rmtree(cache)
+    assert content(prepare(samples, fingerprint(samples), SIZE, "squash")) == before
+
+
+def test_the_order_of_samples_does_not_matter(samples, cache: Path) -> None:
+    before = content(prepare(samples, fingerprint(samples), SIZE, "squash"))
+    shutil.rmtree(cache)
+    backwards = samples[::-1]
+    assert fingerprint(backwards) == fingerprint(samples)
+    assert content(prepare(backwards, fingerprint(backwards), SIZE, "squash")) == before
+
+
+def test_every_setting_has_a_folder_of_its_own(samples) -> None:
+    data = fingerprint(samples)
+    folders = {
+        prepare(samples, data, (32, 40), "squash"),
+        prepare(samples, data, (40, 32), "squash"),
+        prepare(samples, data, (32, 40), "pad"),
+        prepare(samples, data, (32, 40), "squash", foreground=(255,)),
+        prepare(samples, "other data", (32, 40), "squash"),
+    }
+    assert len(folders) == 5
+
+
+def test_named_foreground_is_the_foreground(samples) -> None:
+    data = fingerprint(samples)
+    usual = open_prepared(prepare(samples, data, SIZE, "squash"))
+    turned = open_prepared(prepare(samples, data, SIZE, "squash", foreground=(0,)))
+    assert all(np.array_equal(turned.native_mask(i), ~usual.native_mask(i)) for i in range(len(samples)))
+
+
+def test_progress_counts_every_sample(samples) -> None:
+    seen: list[int] = []
+    prepare(samples, fingerprint(samples), SIZE, "squash", progress=seen.append)
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_two_processes_at_once_leave_one_whole_folder(samples, cache: Path, tmp_path: Path) -> None:
+    """Both start before either has finished: the second finds the folder there when it renames its own."""
+    code = (
+        "import sys, time, pathlib\n"
+        "from segstudy.data import read\n"
+        "from segstudy.data.prepared import fingerprint, prepare\n"
+        "me, other = (pathlib.Path(p) for p in sys.argv[2:])\n"
+        "def meet(done):\n"
+        "    me.touch()\n"
+        "    deadline = time.monotonic() + 30\n"
+        "    while not other.exists():\n"
+        "        assert time.monotonic() < deadline\n"
+        "        time.sleep(0.01)\n"
+        "samples = read(sys.argv[1]).samples\n"
+        f"print(prepare(samples, fingerprint(samples), {SIZE}, 'squash', progress=meet))\n"
+    )
+    flags = [tmp_path / "one", tmp_path / "two"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path / "discs", *order],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for order in (flags, flags[::-1])
+    ]
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    folders = {Path(out.decode().strip()) for out, _ in outputs}
+    assert list((cache / "prepared").iterdir()) == list(folders)
+    alone = content(folders.pop())
+    shutil.rmtree(cache)
+    assert content(prepare(samples, fingerprint(samples), SIZE, "squash")) == alone
+
+
+def test_a_cache_that_cannot_be_written_is_told_of(samples, cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"cannot be written .*point SEGSTUDY_CACHE elsewhere"):
+        prepare(samples, fingerprint(samples), SIZE, "squash")
+
+
+def test_an_unreadable_image_leaves_nothing_behind(samples, cache: Path) -> None:
+    samples[3].image.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"disc03\.png"):
+        prepare(samples, fingerprint(samples), SIZE, "squash")
+    assert list((cache / "prepared").iterdir()) == []
+
+
+def test_a_mask_of_another_size_is_refused(samples) -> None:
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(samples[2].mask)
+    with pytest.raises(UserError, match="disc02: image and mask differ in size"):
+        prepare(samples, fingerprint(samples), SIZE, "squash")
+
+
+def test_the_fingerprint_is_of_ids_and_content_not_of_places(samples, tmp_path: Path) -> None:
+    elsewhere = read(shutil.copytree(tmp_path / "discs", tmp_path / "moved")).samples
+    assert fingerprint(elsewhere) == fingerprint(samples)
+
+
+@pytest.mark.parametrize("what", ["id", "image", "mask", "one less", "swapped"])
+def test_the_fingerprint_sees_every_change(samples, what: str) -> None:
+    before = fingerprint(samples)
+    first, second, *rest = samples
+    if what == "id":
+        changed = [replace(first, id="renamed"), second, *rest]
+    elif what == "one less":
+        changed = [second, *rest]
+    elif what == "swapped":
+        changed = [replace(first, image=second.image), replace(second, image=first.image), *rest]
+    else:
+        file = getattr(first, what)
+        file.write_bytes(file.read_bytes() + b"\0")
+        changed = list(samples)
+    assert fingerprint(changed) != before
+
+
+def test_a_file_that_went_away_is_named(samples) -> None:
+    samples[1].mask.unlink()
+    with pytest.raises(UserError, match=r"disc01\.png: cannot be read"):
+        fingerprint(samples)
+
+
+def test_the_cache_lies_where_the_environment_says_or_the_system_keeps_such(cache: Path, monkeypatch) -> None:
+    assert cache_folder() == cache
+    monkeypatch.delenv("SEGSTUDY_CACHE")
+    assert cache_folder().name == "segstudy"
