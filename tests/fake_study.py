@@ -1,6 +1,8 @@
 """A study folder as training leaves it, with made-up runs: scores, curves and masks, but no network."""
 
 import io
+import itertools
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,23 @@ import polars as pl
 import torch
 from PIL import Image
 
-from segstudy.config import Configuration, Study, configuration_names, dump
+from segstudy.components import title
+from segstudy.config import Configuration, Study, configuration_names
 from segstudy.store import StudyFolder
+from segstudy.studyfile import dump
 
-SIZE_PX = (24, 32)  # of every image; the networks' are 16 x 16
+SIZE_PX = (24, 40)  # of every image; the networks' are 32 x 32
 PARTS = {"train": 4, "validation": 5, "test": 9}
-METRICS = ("iou", "dice", "precision", "recall", "specificity", "accuracy", "thresholded_jaccard", "iou_tuned")
+METRICS = (
+    "iou",
+    "dice",
+    "precision",
+    "recall",
+    "specificity",
+    "accuracy",
+    "thresholded_jaccard",
+    "iou_tuned",
+)
 
 
 def make_study(
@@ -29,12 +42,16 @@ def make_study(
     `fields` go to `Study` (``seeds``, ``folds``, ``data``) or, where they are its fields, to its protocol.
     """
     protocol = {name: fields.pop(name) for name in ("record_test", "epochs") if name in fields}
-    grid = {"architecture": list(architectures), "loss": list(losses), "batch_size": fields.pop("batch_size", [8])}
+    grid = {
+        "architecture": list(architectures),
+        "loss": list(losses),
+        "batch_size": fields.pop("batch_size", [8]),
+    }
     study = Study.model_validate(
         {
             "name": "fake",
             "data": str(path.parent / "pictures"),
-            "protocol": {"image_size": 16, "width": 2, "epochs": 3, **protocol},
+            "protocol": {"image_size": 32, "width": 2, "epochs": 3, **protocol},
             "grid": [grid],
             **fields,
         }
@@ -46,11 +63,18 @@ def make_study(
     folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **parts}]})
     samples = [
         {"id": i, "group": i, "category": ("nevus", "melanoma")[n % 2], "part": None}
-        for n, i in enumerate(sum(parts.values(), []))
+        for n, i in enumerate(itertools.chain.from_iterable(parts.values()))
     ]
     folder.write_json(
         "data.json",
-        {"name": "pictures", "reader": "folder", "terms": "", "citation": "", "samples": samples, "findings": []},
+        {
+            "name": "pictures",
+            "reader": "folder",
+            "terms": "",
+            "citation": "",
+            "samples": samples,
+            "findings": [],
+        },
     )
     write_thumbnails(folder, parts["test"])
     return folder
@@ -101,7 +125,7 @@ def finish(
     """Store a run of the configuration of this name with these mean IoUs; returns its key."""
     configuration = configuration_of(folder, name)
     parts = sample_ids(ids)
-    key = f"{abs(hash((name, seed, fold))):016x}"
+    key = key_of(name, seed, fold)
     folder.write_run(
         key,
         {
@@ -113,7 +137,9 @@ def finish(
             "environment": {"torch": "2.13.0", "device": "cpu", "threads": 1},
         },
         {
-            "epochs": curves(validation, test, configuration.protocol.epochs, configuration.protocol.record_test),
+            "epochs": curves(
+                validation, test, configuration.protocol.epochs, configuration.protocol.record_test
+            ),
             "images": pl.concat([scores("validation", parts, validation), scores("test", parts, test)]),
             "predictions": predictions(parts),
         },
@@ -127,9 +153,13 @@ def fail(folder: StudyFolder, name: str, *, seed: int = 0, fold: int | None = No
     """Write down that a run of this configuration failed."""
     described = {"reason": "diverged", "detail": "the loss is nan", "remedy": "lower lr", "log": "", **said}
     folder.write_failure(
-        f"failed-{abs(hash((name, seed, fold))):x}",
+        key_of(name, seed, fold),
         {"name": name, **identity(configuration_of(folder, name), seed, fold), **described},
     )
+
+
+def key_of(name: str, seed: int, fold: int | None) -> str:
+    return f"{zlib.crc32(repr((name, seed, fold)).encode()):016x}"
 
 
 def configuration_of(folder: StudyFolder, name: str) -> Configuration:
@@ -139,8 +169,8 @@ def configuration_of(folder: StudyFolder, name: str) -> Configuration:
 
 def identity(configuration: Configuration, seed: int, fold: int | None) -> dict:
     return {
-        "architecture": Path(configuration.architecture).name,
-        "loss": Path(configuration.loss).name,
+        "architecture": title(configuration.architecture),
+        "loss": title(configuration.loss),
         "protocol": configuration.protocol.model_dump(mode="json"),
         "seed": seed,
         "fold": fold,
@@ -167,5 +197,5 @@ def scores(part: str, parts: dict[str, list[str]], mean: float) -> pl.DataFrame:
 def predictions(parts: dict[str, list[str]]) -> pl.DataFrame:
     """A disc for every image of validation and test."""
     ids = [(i, part) for part in ("validation", "test") for i in parts[part]]
-    prob = encoded(np.uint8(255) * disc(16, 16, 5), "PNG")
+    prob = encoded(np.uint8(255) * disc(32, 32, 9), "PNG")
     return pl.DataFrame([{"id": i, "part": part, "prob": prob} for i, part in ids])

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one clear line for what is wrong, nothing half-written."""
 
+import io
 import json
 import subprocess
 import sys
@@ -200,7 +201,7 @@ WRONG = {
     "unknown device": (lambda _: ["discs", "--device", "tpu"], "device"),
     "unknown command line option": (lambda _: ["discs", "--speed", "1"], "--speed"),
     "exclude file missing": (lambda _: ["discs", "--exclude", "no.txt"], "no.txt"),
-    "two folds": (lambda _: ["discs", "--folds", "2"], "at least 3"),
+    "two folds": (lambda _: ["discs", "--folds", "2"], "3 and more"),
     "more folds than groups": (lambda _: ["discs", "--folds", "30"], "12 groups cannot fill 30 parts"),
 }
 
@@ -239,7 +240,7 @@ def test_check_exits_with_2_on_errors_only(here, call):
 
 def test_more_than_two_hours_are_asked_about(here, call, monkeypatch):
     monkeypatch.setattr("segstudy.api.ASK_ABOVE_HOURS", 0.0)
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     code, _, err = call("run", "discs", *QUICKLY)
     assert code == 2
     assert "--yes" in err
@@ -257,7 +258,14 @@ def test_help_needs_no_torch():
 
 def test_python_has_the_same_functions(here):
     study = segstudy.run(
-        "discs", image_size=32, width=2, epochs=1, architecture="unet", loss=["bce", "dice"], out="s"
+        "discs",
+        image_size=32,
+        width=2,
+        epochs=1,
+        batch_size=4,
+        architecture="unet",
+        loss=["bce", "dice"],
+        out="s",
     )
     frame = study.leaderboard()
     assert frame.height == 2

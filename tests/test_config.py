@@ -19,15 +19,14 @@ from segstudy.config import (
     Run,
     Study,
     configuration_names,
-    dump,
     extend,
-    load,
     override,
     planned_runs,
     preset_study,
 )
 from segstudy.errors import UserError
 from segstudy.presets import PRESETS
+from segstudy.studyfile import dump, load
 
 # A value other than the default for every field of the protocol, and what makes the field live.
 OTHER: dict[str, tuple[Any, dict[str, Any]]] = {

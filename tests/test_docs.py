@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from segstudy.cli import app
-from segstudy.config import FACTORS, load
+from segstudy.config import FACTORS, preset_study
 from segstudy.losses import LOSSES
 from segstudy.models import MODELS
+from segstudy.studyfile import dump, load
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,8 +72,6 @@ def test_links_between_pages_lead_somewhere():
 
 
 def test_factors_are_documented_in_init():
-    from segstudy.config import dump, preset_study
-
     text = dump(preset_study("classic", "s", "synthetic"), ROOT, comments=True)
     documented = {line.split(" = ")[0] for line in text.splitlines() if " = " in line}
     assert set(FACTORS) - documented <= {"foreground"}

@@ -16,6 +16,7 @@ RIVER = (
     "components",
     "presets",
     "config",
+    "studyfile",
     "data",
     "models",
     "losses",
@@ -52,7 +53,7 @@ def imported(path: Path) -> set[str]:
             case ast.Import():
                 names |= {alias.name for alias in node.names if alias.name.startswith("segstudy")}
             case ast.ImportFrom(module=str(module)) if module == "segstudy":
-                names |= {f"segstudy.{alias.name}" for alias in node.names}
+                names |= {f"segstudy.{alias.name}" for alias in node.names if alias.name != "__version__"}
             case ast.ImportFrom(module=str(module)) if module.startswith("segstudy."):
                 names.add(module)
             case ast.ImportFrom(level=level):

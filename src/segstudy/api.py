@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 import polars as pl
 from rich.console import Console
 
-from segstudy import config
+from segstudy import config, studyfile
 from segstudy.config import Level, is_synthetic
 from segstudy.data import read, synthetic
 from segstudy.data.check import check as find_problems
@@ -158,6 +158,7 @@ def run(
         UserError: a wrong call, study file or data set; nothing is written then.
     """
     plan, folder, machine, missing = _planned(study, retry, options)
+    folder.refuse_unwritable()
     display = display or Display(Console(file=io.StringIO()))
     display.plan(plan, missing)
     if missing:
@@ -200,7 +201,7 @@ def plan(
 def init(study: str | Path | None = None, **options: Unpack[StudyOptions]) -> str:
     """A study file to start from, as text."""
     described, _ = _described(study, options)
-    return config.dump(described, Path.cwd(), comments=True)
+    return studyfile.dump(described, Path.cwd(), comments=True)
 
 
 def check(
@@ -280,7 +281,7 @@ def _described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[c
             )
         return config.extend(StudyFolder(path).study(), fields), StudyFolder(path)
     if path is not None and path.suffix == ".toml":
-        study = config.load(path)
+        study = studyfile.load(path)
         if preset:
             raise UserError(f"{path}: the protocol of a study file stands in it, as preset = {preset!r}")
     else:

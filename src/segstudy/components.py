@@ -88,6 +88,11 @@ def _parsed(value: str) -> object:
             return value
 
 
+def title(text: str) -> str:
+    """What a component is called wherever it is printed or hashed: without the folder of a user's file."""
+    return str(parse(text))
+
+
 def resolve(
     text: str, table: Mapping[str, Callable[..., Any]], kind: str, given: Iterable[str] = ()
 ) -> tuple[Component, Callable[..., Any]]:

@@ -6,14 +6,10 @@ Everything is frozen and validated once, here; unknown keys are refused with the
 import hashlib
 import itertools
 import json
-import os
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
-import tomlkit
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -25,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from segstudy.components import title
 from segstudy.errors import UserError
 from segstudy.presets import PRESETS
 
@@ -170,8 +167,8 @@ class Run(Frozen):
     def description(self) -> dict[str, Any]:
         """What makes this run's numbers what they are, and nothing else."""
         described = {
-            "architecture": Path(self.configuration.architecture).name,
-            "loss": Path(self.configuration.loss).name,
+            "architecture": title(self.configuration.architecture),
+            "loss": title(self.configuration.loss),
             **self.configuration.protocol.numbers(),
             "seed": self.seed,
             "data": self.data,
@@ -287,17 +284,17 @@ def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
     return [
         "-".join(
             [
-                Path(c.architecture).name,
-                Path(c.loss).name,
+                title(c.architecture),
+                title(c.loss),
                 f"b{c.protocol.batch_size}",
-                *(f"{factor}={_spelled(factor, c.level(factor))}" for factor in varying),
+                *(f"{factor}={spelled(factor, c.level(factor))}" for factor in varying),
             ]
         )
         for c in configurations
     ]
 
 
-def _spelled(factor: str, value: Any) -> str:
+def spelled(factor: str, value: Any) -> str:
     """As one word: a size as ``128`` or ``96x128``, classes as ``1+2``."""
     if factor == "image_size":
         return "x".join(map(str, unique(value)))
@@ -312,7 +309,7 @@ def preset_study(preset: str, name: str, data: str) -> Study:
     """
     if preset not in PRESETS:
         raise UserError(f"unknown protocol {preset!r}: choose one of {', '.join(PRESETS)}")
-    return _validated({"name": name, "data": data, "preset": preset, **PRESETS[preset]}, "the call")
+    return validated({"name": name, "data": data, "preset": preset, **PRESETS[preset]}, "the call")
 
 
 def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
@@ -346,7 +343,7 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
             raise UserError(
                 f"unknown field {field!r}: choose of {', '.join((*FACTORS, 'seeds', 'folds', 'reader'))}"
             )
-    return _validated({**raw, "grid": grids}, "the call")
+    return validated({**raw, "grid": grids}, "the call")
 
 
 def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
@@ -365,98 +362,11 @@ def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
     grids, known = list(study.grid), set(study.configurations())
     for grid in study.grid:
         added = {**grid, **factors}
-        points = _validated({**study.model_dump(), "grid": [added]}, "the call").configurations()
+        points = validated({**study.model_dump(), "grid": [added]}, "the call").configurations()
         if not known.issuperset(points):
             grids.append(added)
             known.update(points)
-    return _validated({**study.model_dump(), "grid": grids}, "the call")
-
-
-def load(file: Path) -> Study:
-    """Read a study file. Paths in it are relative to its folder and come out absolute.
-
-    Raises:
-        UserError: no such file, no TOML, an unknown field or a value it does not take.
-    """
-    try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors begin with a byte order mark
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; `segstudy init` prints one to start from") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); is it the study file?") from None
-    except (ValueError, RecursionError) as error:  # also of numbers too long and arrays too deep
-        raise UserError(f"{file} is not a TOML file: {error}") from None
-    raw.setdefault("name", file.stem if file.name != "study.toml" else file.resolve().parent.name)
-    preset = raw.setdefault("preset", "classic")
-    if preset not in list(PRESETS):  # the list compares: what stands in the file may not be hashable
-        raise UserError(f"{file}: unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
-    base = PRESETS[preset]
-    if isinstance(raw.get("protocol", {}), dict):
-        raw["protocol"] = {**base["protocol"], **raw.get("protocol", {})}
-    folder = file.resolve().parent
-    return _with_paths(_validated({**base, **raw}, str(file)), lambda path: os.path.normpath(folder / path))
-
-
-def dump(study: Study, folder: Path, comments: bool = False) -> str:
-    """The resolved study as TOML, complete, with paths relative to the folder it will lie in.
-
-    Args:
-        study: what to write.
-        folder: where the file will lie.
-        comments: say beside every field what it is, for people who start from it.
-    """
-    here = folder.resolve()
-    study = _with_paths(study, lambda path: Path(os.path.relpath(path, here)).as_posix())
-    raw = study.model_dump(mode="json", exclude_none=True)
-    size = _spelled("image_size", study.protocol.image_size)
-    raw["protocol"]["image_size"] = int(size) if size.isdecimal() else size
-    grids, protocol = raw.pop("grid"), raw.pop("protocol")
-    document = tomlkit.document()
-    _fill(document, raw, Study, comments)
-    table = tomlkit.table()
-    _fill(table, protocol, Protocol, comments)
-    document["protocol"] = table
-    tables = tomlkit.aot()
-    for grid in grids:
-        tables.append(tomlkit.item({factor: list(levels) for factor, levels in grid.items()}))
-    document["grid"] = tables
-    return tomlkit.dumps(document)
-
-
-def _fill(
-    table: MutableMapping[str, Any], values: Mapping[str, Any], model: type[Frozen], comments: bool
-) -> None:
-    for name, value in values.items():
-        item = tomlkit.item(value)
-        field = model.model_fields[name]
-        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-        text = "; ".join(filter(None, [" | ".join(map(str, choices)), field.description]))
-        if comments and text:
-            item.comment(text)
-        table[name] = item
-
-
-def _with_paths(study: Study, change: Callable[[str], str]) -> Study:
-    """The study with its data, split file and users' own source files under other paths."""
-
-    def component(level: Level) -> Level:
-        if not isinstance(level, str) or ".py:" not in level:
-            return level
-        file, rest = level.split(".py:", 1)
-        return f"{change(file)}.py:{rest}"
-
-    own = ("architecture", "loss")
-    grids = [
-        {f: tuple(component(v) for v in levels) if f in own else levels for f, levels in grid.items()}
-        for grid in study.grid
-    ]
-    return study.model_copy(
-        update={
-            "data": study.data if is_synthetic(study.data) else change(study.data),
-            "split_file": study.split_file and change(study.split_file),
-            "grid": tuple(grids),
-        }
-    )
+    return validated({**study.model_dump(), "grid": grids}, "the call")
 
 
 def is_synthetic(data: str) -> bool:
@@ -464,7 +374,12 @@ def is_synthetic(data: str) -> bool:
     return data == "synthetic" or data.startswith("synthetic:")
 
 
-def _validated(raw: Mapping[str, Any], source: str) -> Study:
+def validated(raw: Mapping[str, Any], source: str) -> Study:
+    """A study from raw values.
+
+    Raises:
+        UserError: naming the source, the field, the value and what it takes.
+    """
     try:
         return Study.model_validate(raw)
     except ValidationError as error:

@@ -21,6 +21,7 @@ PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains 
 EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
 STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
 TIMING_SECONDS = 1.0  # steps are repeated this long
+TIMED_BATCH = 2  # on a CPU, where time grows with the images; a full step at 256 px takes minutes
 
 Kind = tuple[str, int, tuple[int, int], str]
 
@@ -106,7 +107,7 @@ def _prediction_bytes(protocol: Protocol, split: Split) -> int:
 
 
 def timed_step(configuration: Configuration, machine: Machine) -> Step:
-    """Train on noise for a second, after one step to warm up.
+    """Train on noise for about a second.
 
     Memory is what the network's state, its gradients, the optimizer and the tensors kept for the
     backward pass take; kernels' scratch space comes on top and is not counted.
@@ -116,7 +117,8 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
     loss = build_loss(configuration.loss)
-    image = torch.rand(protocol.batch_size, 3, *protocol.image_size, device=device)
+    batch_size = min(protocol.batch_size, TIMED_BATCH) if device.type == "cpu" else protocol.batch_size
+    image = torch.rand(batch_size, 3, *protocol.image_size, device=device)
     image = image.contiguous(memory_format=torch.channels_last)
     target = (image[:, :1] > 0.5).float()
     kept: dict[int, int] = {}
@@ -136,12 +138,16 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
             torch.cuda.synchronize()
 
     with reproducible(machine.threads):
+        start = time.perf_counter()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             step()
-        start, done = time.perf_counter(), 0
-        while done == 0 or time.perf_counter() - start < TIMING_SECONDS:
-            step()
-            done += 1
-        seconds = (time.perf_counter() - start) / done
+        seconds = time.perf_counter() - start
+        if seconds < TIMING_SECONDS:  # else the first step, slow to warm up, is measure enough
+            start, done = time.perf_counter(), 0
+            while time.perf_counter() - start < TIMING_SECONDS:
+                step()
+                done += 1
+            seconds = (time.perf_counter() - start) / done
     weight_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
-    return Step(seconds / protocol.batch_size, 4 * weight_bytes + sum(kept.values()), weight_bytes)
+    activation_bytes = sum(kept.values()) * protocol.batch_size // batch_size
+    return Step(seconds / batch_size, 4 * weight_bytes + activation_bytes, weight_bytes)

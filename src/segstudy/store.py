@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from segstudy.checkpoint import save_model
-from segstudy.config import Study, load
+from segstudy.config import Study
 from segstudy.errors import UserError
+from segstudy.studyfile import load
 
 FORMAT = 1  # of a run folder
 
@@ -38,6 +39,16 @@ class StudyFolder:
 
     def exists(self) -> bool:
         return (self.path / "study.toml").is_file()
+
+    def refuse_unwritable(self) -> None:
+        """Find out whether the folder can be made, without making it.
+
+        Raises:
+            UserError: when something stands in its way.
+        """
+        there = next(path for path in (self.path.absolute(), *self.path.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"{self.path}: cannot be written; choose another folder with --out")
 
     def create(self) -> None:
         """Make the folders.

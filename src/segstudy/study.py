@@ -19,7 +19,6 @@ from segstudy.config import (
     Run,
     Study,
     configuration_names,
-    dump,
     planned_runs,
     unique,
 )
@@ -34,6 +33,7 @@ from segstudy.executors import EXECUTORS, Notify
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store import StudyFolder, replace_text
+from segstudy.studyfile import dump
 from segstudy.worker import Job, Outcome
 
 THUMBNAIL_PX = 192

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import polars as pl
 import torch
 
+from segstudy.components import title
 from segstudy.config import Frozen, Run
 from segstudy.data.prepared import open_prepared
 from segstudy.data.split import Split
@@ -114,8 +115,8 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _identity(run: Run) -> dict[str, Any]:
     configuration = run.configuration
     return {
-        "architecture": Path(configuration.architecture).name,
-        "loss": Path(configuration.loss).name,
+        "architecture": title(configuration.architecture),
+        "loss": title(configuration.loss),
         "protocol": configuration.protocol.model_dump(mode="json"),
         "seed": run.seed,
         "fold": run.fold,
@@ -140,7 +141,7 @@ def _store(job: Job, result: Result, started: datetime, seconds: float) -> None:
     }
     card = {
         "key": run.key,
-        "architecture": Path(run.configuration.architecture).name,
+        "architecture": title(run.configuration.architecture),
         "width": protocol.width,
         "image_size": list(protocol.image_size),
         "resize": protocol.resize,

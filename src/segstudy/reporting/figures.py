@@ -1,5 +1,6 @@
 """The report's charts: one specification each, for the page, for SVG and for PNG."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def _axes(measure: str, epoch: str | None) -> dict[str, Any]:
     }
 
 
-def _kept(base: alt.Chart) -> alt.Chart:
+def _kept(base: Any) -> Any:
     return base.mark_rule(color=NEUTRAL).encode(x="mean(kept):Q")
 
 
@@ -153,15 +154,23 @@ def _finished(chart: Any, rows: pl.DataFrame) -> Spec:
     return {**spec, "datasets": {ROWS: rows.to_dicts()}}
 
 
-def svg(spec: Spec) -> str:
-    """Render a specification as SVG."""
+def svg(spec: Spec, name: str) -> str:
+    """Render a specification as SVG, with ids of its own: several may stand in one page.
+
+    Vega numbers ids through a process; here they are counted from 0, so equal charts give equal bytes.
+    """
     text: str = vl_convert.vegalite_to_svg(spec)
-    return text
+    numbers: dict[str, int] = {}
+    return re.sub(
+        r'(id="|url\(#)clip(\d+)',
+        lambda found: f"{found[1]}{name}-{numbers.setdefault(found[2], len(numbers))}",
+        text,
+    )
 
 
 def save(spec: Spec, file: Path) -> str:
     """Write ``file.svg`` and ``file.png``, the PNG on white; returns the SVG."""
-    text = svg(spec)
+    text = svg(spec, file.name)
     file.with_suffix(".svg").write_text(text, encoding="utf-8")
     on_white = {**spec, "config": {**spec["config"], "background": "white"}}
     file.with_suffix(".png").write_bytes(vl_convert.vegalite_to_png(on_white, scale=PNG_SCALE))

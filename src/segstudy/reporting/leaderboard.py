@@ -5,13 +5,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from segstudy.components import title
 from segstudy.config import Configuration, Study, configuration_names
 from segstudy.errors import UserError
 from segstudy.store import StudyFolder
@@ -104,8 +104,8 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
 
 def _description(configuration: Configuration) -> dict[str, Any]:
     return {
-        "architecture": Path(configuration.architecture).name,
-        "loss": Path(configuration.loss).name,
+        "architecture": title(configuration.architecture),
+        "loss": title(configuration.loss),
         "protocol": configuration.protocol.model_dump(mode="json"),
     }
 
