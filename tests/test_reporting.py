@@ -191,6 +191,14 @@ def test_a_report_says_nothing_of_the_machine_it_was_written_on(folder, tmp_path
     assert 'data = "pictures"' in Reader(page).text
 
 
+def test_a_users_own_network_is_named_without_its_folder(tmp_path):
+    folder = make_study(tmp_path / "study", (f"{tmp_path}/own.py:Net",), ("bce",))
+    finish(folder, "own.py:Net-bce-b8", 0.7, 0.6)
+    page = report(folder)
+    assert str(tmp_path) not in page
+    assert 'architecture = ["own.py:Net"]' in Reader(page).text
+
+
 def test_drawn_images_are_no_evidence_and_the_report_says_so(tmp_path):
     assert "Drawn images, not evidence." in report(make_study(tmp_path / "a", data="synthetic"))
     assert "Drawn images, not evidence." not in report(make_study(tmp_path / "b"))

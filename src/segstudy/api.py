@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -162,7 +162,8 @@ def run(
     display = display or Display(Console(file=io.StringIO()))
     display.plan(plan, missing)
     if missing:
-        ahead = estimate(plan, missing, machine)
+        ahead = estimate(plan, missing, machine, fit_memory=not options.get("workers"))
+        machine = replace(machine, workers=ahead.workers)
         display.estimate(ahead, machine)
         if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
             raise UserError(f"about {duration(ahead.hours * 3600)} are ahead: --yes goes on without asking")
@@ -195,7 +196,8 @@ def plan(
         UserError: a wrong call, study file or data set.
     """
     made, _, machine, missing = _planned(study, False, options)
-    return made, missing, estimate(made, missing, machine), machine
+    ahead = estimate(made, missing, machine, fit_memory=not options.get("workers"))
+    return made, missing, ahead, replace(machine, workers=ahead.workers)
 
 
 def init(study: str | Path | None = None, **options: Unpack[StudyOptions]) -> str:

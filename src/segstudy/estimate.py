@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from segstudy.train import make_optimizer, reproducible
 # Rough constants, read off real runs; they only serve the forecast.
 PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains nothing
 EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
+MEMORY_SHARE = 0.8  # of the free memory that trainings may fill
 STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
 TIMING_SECONDS = 1.0  # steps are repeated this long
 TIMED_BATCH = 2  # on a CPU, where time grows with the images; a full step at 256 px takes minutes
@@ -32,12 +34,14 @@ class Estimate:
 
     Attributes:
         num_runs: runs to train.
-        hours: wall time with the workers at hand.
+        workers: trainings side by side: as many as asked for, or fewer where memory is short.
+        hours: wall time with these workers.
         worker_bytes: peak memory of one training; with several workers each takes that.
         disk_bytes: what the run folders will take.
     """
 
     num_runs: int
+    workers: int
     hours: float
     worker_bytes: int
     disk_bytes: int
@@ -58,13 +62,14 @@ class Step:
     weight_bytes: int
 
 
-def estimate(plan: Plan, runs: Sequence[Run], machine: Machine) -> Estimate:
+def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool = True) -> Estimate:
     """Time a few steps of every kind of network that is to be trained, and multiply.
 
     Args:
         plan: the study.
         runs: those of its runs that are still to be trained.
         machine: where they will be.
+        fit_memory: no more workers than the free memory holds.
     """
     largest: dict[Kind, Configuration] = {}
     for configuration in (run.configuration for run in runs):
@@ -77,11 +82,15 @@ def estimate(plan: Plan, runs: Sequence[Run], machine: Machine) -> Estimate:
         step, split = steps[_kind(run.configuration)], plan.split_of(run)
         seconds += images_of(run.configuration.protocol, split) * step.seconds_per_image
         disk += step.weight_bytes + _prediction_bytes(run.configuration.protocol, split)
-    side_by_side = max(1, min(machine.workers, len(runs)))
+    worker_bytes = PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0)
+    workers = max(1, min(machine.workers, len(runs)))
+    if fit_memory:
+        workers = max(1, min(workers, int(MEMORY_SHARE * psutil.virtual_memory().available / worker_bytes)))
     return Estimate(
         num_runs=len(runs),
-        hours=seconds / 3600 / side_by_side,
-        worker_bytes=PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0),
+        workers=workers,
+        hours=seconds / 3600 / workers,
+        worker_bytes=worker_bytes,
         disk_bytes=disk,
     )
 

@@ -13,10 +13,13 @@ from rich.table import Table
 
 from segstudy.components import title
 from segstudy.config import Configuration, Study, configuration_names
+from segstudy.data.samples import PARTS
+from segstudy.data.split import Split
 from segstudy.errors import UserError
 from segstudy.store import StudyFolder
 
 Identity = tuple[str, str, str]
+Replicate = tuple[int, int | None]
 
 SCORES = {
     "validation_iou": ("validation", "native_iou"),
@@ -28,8 +31,8 @@ SCORES = {
     "test_iou_tuned": ("test", "native_iou_tuned"),
 }
 CAPTION = (
-    "Mean per-image IoU and Dice of the foreground at native size, threshold 0.5; sorted by validation. "
-    "Seconds are per run."
+    "Mean per-image IoU and Dice of the foreground at native size, beside it test IoU at network size; "
+    "threshold 0.5; sorted by validation. Seconds are per run."
 )
 
 
@@ -77,29 +80,54 @@ def winner(frame: pl.DataFrame) -> str | None:
 
 
 def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
-    """The study's configurations, in its order, with their finished and failed runs."""
+    """The study's configurations, in its order, with their finished and failed runs.
+
+    A run on other data or another split than the study's, or one that was repeated since with newer code, is
+    as unnamed as one of another configuration: with ``show_all`` its row follows, with nothing planned.
+    """
     study = folder.study()
-    configurations = study.configurations()
-    records: dict[Identity, list[dict[str, Any]]] = defaultdict(list)
-    for record in folder.run_records(sorted(folder.finished())):
-        records[_identity(record)].append(record)
+    described = [_description(configuration) for configuration in study.configurations()]
+    known, inputs = {_identity(each) for each in described}, _inputs(folder)
+    named: dict[Identity, dict[Replicate, dict[str, Any]]] = defaultdict(dict)
+    unnamed: dict[Identity, list[dict[str, Any]]] = defaultdict(list)
+    records = folder.run_records(sorted(folder.finished()))
+    for record in sorted(records, key=lambda record: record["started"], reverse=True):
+        identity, replicate = _identity(record), (record["seed"], record["fold"])
+        current = (record["description"]["data"], record["description"]["split"]) in inputs
+        if current and identity in known and _planned(study, record) and replicate not in named[identity]:
+            named[identity][replicate] = record
+        else:
+            unnamed[identity].append(record)
     failures: dict[Identity, list[dict[str, Any]]] = defaultdict(list)
     for failure in folder.failed().values():
-        failures[_identity(failure)].append(failure)
+        identity = _identity(failure)
+        if _planned(study, failure) and (failure["seed"], failure["fold"]) not in named[identity]:
+            failures[identity].append(failure)
     num_planned = study.seeds * max(1, study.folds)
-    rows = []
-    for name, configuration in zip(configuration_names(configurations), configurations, strict=True):
-        described = _description(configuration)
-        identity = _identity(described)
-        mine = [record for record in records.pop(identity, []) if _planned(study, record)]
-        broken = [failure for failure in failures.pop(identity, []) if _planned(study, failure)]
-        rows.append(Row(name, described, tuple(mine), tuple(broken), num_planned, study.seeds))
+    rows = [
+        Row(name, each, _in_order(named[key].values()), tuple(failures[key]), num_planned, study.seeds)
+        for name, each in zip(configuration_names(study.configurations()), described, strict=True)
+        for key in [_identity(each)]
+    ]
     if show_all:
         rows += [
-            Row(found[0]["name"], found[0], tuple(found), (), len(found), len({r["seed"] for r in found}))
-            for found in records.values()
+            Row(found[0]["name"], found[0], _in_order(found), (), 0, len({run["seed"] for run in found}))
+            for found in unnamed.values()
         ]
     return rows
+
+
+def _inputs(folder: StudyFolder) -> set[tuple[str, str]]:
+    """Fingerprints of the study's data with each of its splits."""
+    data = folder.read_json("data.json") or {"fingerprint": ""}
+    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    return {
+        (data["fingerprint"], Split(*(tuple(split[part]) for part in PARTS)).fingerprint) for split in splits
+    }
+
+
+def _in_order(records: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple(sorted(records, key=lambda record: record["key"]))
 
 
 def _description(configuration: Configuration) -> dict[str, Any]:
@@ -178,6 +206,7 @@ HEADINGS = {
     "configuration": "configuration",
     "validation_iou": "IoU validation",
     "test_iou": "IoU test",
+    "test_iou_network": "at network size",
     "test_dice": "Dice test",
     "epoch": "epoch",
     "seconds": "seconds",
@@ -195,14 +224,14 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     epoch = "–" if row["selected_epoch"] is None else f"{row['selected_epoch']:.0f}"
     of = f"/{row['epochs']}" if row["epochs"] is not None else ""
     parameters = "–" if row["num_parameters"] is None else f"{row['num_parameters'] / 1e6:.2f} M"
-    runs = f"{row['num_finished']} of {row['num_planned']}" + (
-        f" ({row['failures']})" if row["failures"] else ""
-    )
+    planned = f" of {row['num_planned']}" if row["num_planned"] else ", not in study.toml"
+    runs = f"{row['num_finished']}{planned}" + (f" ({row['failures']})" if row["failures"] else "")
     return [
         number("rank", "d"),
         str(row["configuration"]),
         number("validation_iou", ".3f"),
         number("test_iou", ".3f"),
+        number("test_iou_network", ".3f"),
         number("test_dice", ".3f"),
         epoch + of,
         number("seconds", ".0f"),

@@ -14,6 +14,7 @@ import tomlkit
 from markupsafe import Markup
 
 from segstudy import __version__
+from segstudy.components import title
 from segstudy.config import Study, is_synthetic
 from segstudy.reporting import figures, gallery
 from segstudy.reporting.leaderboard import Row, leaderboard, render, rows_of
@@ -171,13 +172,13 @@ def _in_order(names: Iterable[str]) -> list[str]:
 def _named_records(rows: Sequence[Row], ranked: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The finished runs by what they are called on the page, the leaderboard's first configuration first."""
     return {
-        _title(row, record): record
+        _called(row, record): record
         for row in sorted(rows, key=lambda row: ranked.index(row.name))
         for record in sorted(row.records, key=lambda record: (record["seed"], record["fold"] or 0))
     }
 
 
-def _title(row: Row, record: Mapping[str, Any]) -> str:
+def _called(row: Row, record: Mapping[str, Any]) -> str:
     seed = f", seed {record['seed']}" if row.num_replicates > 1 else ""
     fold = f", fold {record['fold']}" if record["fold"] is not None else ""
     return row.name + seed + fold
@@ -189,7 +190,7 @@ def _charts(
     """Charts for the page, and the same as files in ``figures/``."""
     if not records:
         return {}
-    titles = {record["key"]: title for title, record in records.items()}
+    titles = {record["key"]: called for called, record in records.items()}
     kept = {record["key"]: record["summary"]["selected_epoch"] for record in records.values()}
     curves = figures.curve_rows(folder.epochs(list(titles)), titles, kept)
     out = folder.path / "figures"
@@ -291,5 +292,5 @@ def _publishable(folder: StudyFolder) -> str:
         raw["split_file"] = Path(raw["split_file"]).name
     for grid in raw["grid"]:
         for factor in FACTORS:
-            grid[factor] = [re.sub(r"^.*/(?=[^/]*\.py:)", "", level) for level in grid[factor]]
+            grid[factor] = [title(level) for level in grid[factor]]
     return tomlkit.dumps(raw)

@@ -1,0 +1,57 @@
+"""The forecast: counted images, and workers that fit into memory."""
+
+from types import SimpleNamespace
+
+import pytest
+from small import write_dataset
+
+from segstudy import estimate as module
+from segstudy.config import Configuration, Protocol, override, preset_study
+from segstudy.data.split import Split
+from segstudy.estimate import estimate, images_of, timed_step
+from segstudy.study import Machine, make_plan
+
+TWO = Machine("cpu", threads=1, workers=2, executor="processes")
+SPLIT = Split(tuple("abcdefgh"), tuple("ijkl"), tuple("mnop"))
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    folder = write_dataset(tmp_path_factory.mktemp("discs") / "set", n=12)
+    fields = {"image_size": [32], "width": [2], "epochs": [3], "architecture": ["unet"], "batch_size": [4]}
+    return make_plan(override(preset_study("classic", "t", str(folder)), fields), TWO)
+
+
+def test_images_are_counted_epoch_by_epoch():
+    share = module.EVALUATION_SHARE
+    quiet = Protocol(epochs=10, record_test=False)
+    assert images_of(quiet, SPLIT) == pytest.approx(10 * 8 + share * (10 * 4 + 8))
+    assert images_of(Protocol(epochs=10), SPLIT) == pytest.approx(10 * 8 + share * (10 * 8 + 8))
+    steps = Protocol(budget="steps", steps=4, batch_size=4, record_test=False)  # two epochs of two steps
+    assert images_of(steps, SPLIT) == pytest.approx(2 * 8 + share * (2 * 4 + 8))
+
+
+def test_a_wider_network_takes_more_memory_and_disk():
+    narrow, wide = (
+        timed_step(
+            Configuration(architecture="unet", loss="bce", protocol=Protocol(image_size=64, width=w)), TWO
+        )
+        for w in (2, 8)
+    )
+    assert wide.worker_bytes > 2 * narrow.worker_bytes
+    assert wide.weight_bytes > 10 * narrow.weight_bytes
+
+
+def test_workers_are_as_many_as_fit_into_memory(plan, monkeypatch):
+    roomy = estimate(plan, plan.runs, TWO)
+    assert roomy.workers == 2
+    assert roomy.num_runs == len(plan.runs) == 5
+    tight = SimpleNamespace(available=1.5 * roomy.worker_bytes / module.MEMORY_SHARE)
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: tight)
+    assert estimate(plan, plan.runs, TWO).workers == 1
+    assert estimate(plan, plan.runs, TWO, fit_memory=False).workers == 2
+
+
+def test_nothing_left_costs_nothing(plan):
+    nothing = estimate(plan, [], TWO)
+    assert (nothing.num_runs, nothing.hours, nothing.disk_bytes) == (0, 0, 0)
