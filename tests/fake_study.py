@@ -12,10 +12,12 @@ from PIL import Image
 
 from segstudy.components import title
 from segstudy.config import Configuration, Study, configuration_names
+from segstudy.data.split import Split
 from segstudy.store import StudyFolder
 from segstudy.studyfile import dump
 
 SIZE_PX = (24, 40)  # of every image; the networks' are 32 x 32
+DATA = "0123456789abcdef"  # fingerprint
 PARTS = {"train": 4, "validation": 5, "test": 9}
 METRICS = (
     "iou",
@@ -60,7 +62,8 @@ def make_study(
     folder.create()
     (path / "study.toml").write_text(dump(study, path), encoding="utf-8")
     parts = sample_ids(ids)
-    folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **parts}]})
+    splits = [{"split": "auto", "split_seed": 0, "fold": fold, **parts} for fold in study.fold_numbers()]
+    folder.write_json("split.json", {"splits": splits})
     samples = [
         {"id": i, "group": i, "category": ("nevus", "melanoma")[n % 2], "part": None}
         for n, i in enumerate(itertools.chain.from_iterable(parts.values()))
@@ -70,6 +73,7 @@ def make_study(
         {
             "name": "pictures",
             "reader": "folder",
+            "fingerprint": DATA,
             "terms": "",
             "citation": "",
             "samples": samples,
@@ -121,18 +125,22 @@ def finish(
     seed: int = 0,
     fold: int | None = None,
     ids: str = "image{:02}",
+    data: str = DATA,
+    started: str = "2026-01-01T00:00:00+00:00",
 ) -> str:
     """Store a run of the configuration of this name with these mean IoUs; returns its key."""
     configuration = configuration_of(folder, name)
     parts = sample_ids(ids)
-    key = key_of(name, seed, fold)
+    key = key_of(name, seed, fold, data, started)
     folder.write_run(
         key,
         {
             "name": name,
             **identity(configuration, seed, fold),
             "summary": {"selected_epoch": 2, "tuned_threshold": 0.5, "scores": {}},
+            "description": {"data": data, "split": Split(*map(tuple, parts.values())).fingerprint},
             "num_parameters": 1234567,
+            "started": started,
             "seconds": {"total": 60.0 + seed},
             "environment": {"torch": "2.13.0", "device": "cpu", "threads": 1},
         },
@@ -158,8 +166,8 @@ def fail(folder: StudyFolder, name: str, *, seed: int = 0, fold: int | None = No
     )
 
 
-def key_of(name: str, seed: int, fold: int | None) -> str:
-    return f"{zlib.crc32(repr((name, seed, fold)).encode()):016x}"
+def key_of(*what: object) -> str:
+    return f"{zlib.crc32(repr(what).encode()):016x}"
 
 
 def configuration_of(folder: StudyFolder, name: str) -> Configuration:

@@ -92,6 +92,24 @@ def test_runs_that_the_study_no_longer_names_show_only_with_all(tmp_path):
     assert set(leaderboard(folder, show_all=True)["configuration"]) == {"segnet-bce-b8", "unet-bce-b8"}
 
 
+def test_a_run_on_other_data_does_not_count(folder):
+    finish(folder, "unet-bce-b8", 0.9, 0.9, data="fedcba9876543210")
+    assert row(leaderboard(folder), "unet-bce-b8")["num_finished"] == 0
+    finish(folder, "unet-bce-b8", 0.6, 0.5)
+    assert row(leaderboard(folder), "unet-bce-b8")["validation_iou"] == pytest.approx(0.6)
+    everything = leaderboard(folder, show_all=True).filter(pl.col("configuration") == "unet-bce-b8")
+    assert sorted(everything["num_planned"]) == [0, 1]
+    assert everything["rank"].null_count() == 1
+
+
+def test_of_equal_runs_the_latest_counts(folder):
+    finish(folder, "unet-bce-b8", 0.9, 0.9, started="2026-01-01T00:00:00+00:00")
+    finish(folder, "unet-bce-b8", 0.6, 0.5, started="2026-02-01T00:00:00+00:00")
+    found = row(leaderboard(folder), "unet-bce-b8")
+    assert (found["num_finished"], found["rank"]) == (1, 1)
+    assert found["validation_iou"] == pytest.approx(0.6)
+
+
 def test_the_order_in_which_runs_ended_changes_nothing(tmp_path):
     frames = []
     for attempt in range(2):
