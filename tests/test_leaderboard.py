@@ -110,6 +110,28 @@ def test_of_equal_runs_the_latest_counts(folder):
     assert found["validation_iou"] == pytest.approx(0.6)
 
 
+def test_a_run_on_another_split_does_not_count(folder):
+    finish(folder, "unet-bce-b8", 0.9, 0.9, ids="other{:02}")
+    assert row(leaderboard(folder), "unet-bce-b8")["num_finished"] == 0
+
+
+def test_a_run_that_the_study_no_longer_names_never_wins(tmp_path):
+    folder = make_study(tmp_path / "study", ("segnet", "unet"), ("bce",))
+    finish(folder, "segnet-bce-b8", 0.6, 0.6)
+    finish(folder, "unet-bce-b8", 0.9, 0.9)
+    make_study(tmp_path / "study", ("segnet",), ("bce",))
+    frame = leaderboard(folder, show_all=True)
+    assert winner(frame) == "segnet-bce-b8"
+    assert row(frame, "unet-bce-b8")["rank"] is None
+    assert "1, not in study.toml" in render(frame, "text")
+
+
+def test_a_failure_is_forgotten_when_the_same_run_finished_under_another_key(folder):
+    fail(folder, "unet-bce-b8")
+    finish(folder, "unet-bce-b8", 0.7, 0.6)
+    assert row(leaderboard(folder), "unet-bce-b8")["failures"] == ""
+
+
 def test_the_order_in_which_runs_ended_changes_nothing(tmp_path):
     frames = []
     for attempt in range(2):
