@@ -8,6 +8,7 @@ from small import write_dataset
 from segstudy import estimate as module
 from segstudy.config import Configuration, Protocol, override, preset_study
 from segstudy.data.split import Split
+from segstudy.errors import UserError
 from segstudy.estimate import estimate, images_of, timed_step
 from segstudy.study import Machine, make_plan
 
@@ -50,6 +51,23 @@ def test_workers_are_as_many_as_fit_into_memory(plan, monkeypatch):
     monkeypatch.setattr(module.psutil, "virtual_memory", lambda: tight)
     assert estimate(plan, plan.runs, TWO).workers == 1
     assert estimate(plan, plan.runs, TWO, fit_memory=False).workers == 2
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ("nn.Conv2d(3, 2, 1)", r"maps images .* one logit per pixel"),
+        ("nn.Conv2d(4, 1, 1)", r"a trial step of own.py:Net with bce failed: RuntimeError"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_refused_before_anything_is_written(tmp_path, network, message):
+    own = tmp_path / "own.py"
+    own.write_text(f"from torch import nn\ndef Net():\n    return {network}\n")
+    folder = write_dataset(tmp_path / "set", n=12)
+    fields = {"image_size": [32], "architecture": [f"{own}:Net"], "loss": ["bce"]}
+    plan = make_plan(override(preset_study("classic", "t", str(folder)), fields), TWO)
+    with pytest.raises(UserError, match=message):
+        estimate(plan, plan.runs, TWO)
 
 
 def test_nothing_left_costs_nothing(plan):

@@ -209,3 +209,15 @@ def test_the_cache_lies_where_the_environment_says_or_the_system_keeps_such(cach
     assert cache_folder() == cache
     monkeypatch.delenv("SEGSTUDY_CACHE")
     assert cache_folder().name == "segstudy"
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    samples = read(write_dataset(tmp_path / "set", n=4)).samples
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("segstudy.data.prepared._build", full)
+    with pytest.raises(UserError, match=r"No space left.*SEGSTUDY_CACHE"):
+        prepare(samples, "f" * 16, (32, 32), "squash")
+    assert not list((tmp_path / "cache" / "prepared").iterdir())

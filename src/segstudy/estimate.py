@@ -8,9 +8,11 @@ import psutil
 import torch
 from torch import Tensor
 
+from segstudy.components import title
 from segstudy.config import Configuration, Protocol, Run
 from segstudy.data.batches import num_batches
 from segstudy.data.split import Split
+from segstudy.errors import UserError
 from segstudy.evaluation import autocast
 from segstudy.losses import build_loss
 from segstudy.models import build
@@ -70,13 +72,16 @@ def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool
         runs: those of its runs that are still to be trained.
         machine: where they will be.
         fit_memory: no more workers than the free memory holds.
+
+    Raises:
+        UserError: a network that cannot be trained as planned.
     """
     largest: dict[Kind, Configuration] = {}
     for configuration in (run.configuration for run in runs):
         other = largest.setdefault(_kind(configuration), configuration)
         if configuration.protocol.batch_size > other.protocol.batch_size:
             largest[_kind(configuration)] = configuration
-    steps = {kind: timed_step(configuration, machine) for kind, configuration in largest.items()}
+    steps = {kind: _tried(configuration, machine) for kind, configuration in largest.items()}
     seconds, disk = 0.0, 0
     for run in runs:
         step, split = steps[_kind(run.configuration)], plan.split_of(run)
@@ -115,6 +120,20 @@ def _prediction_bytes(protocol: Protocol, split: Split) -> int:
     return int(num_maps * height * width * STORED_BITS_PER_PIXEL / 8)
 
 
+def _tried(configuration: Configuration, machine: Machine) -> Step:
+    """A timed step; what goes wrong in it would go wrong in every run, so it is said before one starts."""
+    try:
+        return timed_step(configuration, machine)
+    except UserError:
+        raise
+    except Exception as error:  # anyone's own network or loss may raise anything
+        name = f"{title(configuration.architecture)} with {title(configuration.loss)}"
+        raise UserError(
+            f"a trial step of {name} failed: {type(error).__name__}: {error}; mend it, or lower "
+            "--image-size, --width or --batch-size if memory was short"
+        ) from error
+
+
 def timed_step(configuration: Configuration, machine: Machine) -> Step:
     """Train on noise for about a second.
 
@@ -141,6 +160,11 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
         with autocast(device, protocol.precision):
             logits = model(image)
         optimizer.zero_grad()
+        if logits.shape != target.shape:
+            shapes = f"{tuple(image.shape)} to {tuple(logits.shape)}, not to {tuple(target.shape)}"
+            raise UserError(
+                f"{title(configuration.architecture)} maps images {shapes}: one logit per pixel is meant"
+            )
         loss(logits.float(), target).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if device.type == "cuda":

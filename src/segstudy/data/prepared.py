@@ -117,6 +117,10 @@ def prepare(
     try:
         _build(building, sorted(samples, key=lambda s: s.id), (size, resize, foreground), progress)
         _rename(building, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder.parent}: no room or no right ({error.strerror}); point SEGSTUDY_CACHE elsewhere"
+        ) from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
