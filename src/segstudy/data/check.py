@@ -31,6 +31,7 @@ from segstudy.data.samples import Dataset, Problem, Sample, Severity
 VERSION = 1  # raised when findings change: stored ones are then made anew
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def check(dataset: Dataset, foreground: tuple[int, ...] | None = None) -> list[P
         dataset: what a reader returned.
         foreground: class values that count as foreground, as in the protocol.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         looks = list(pool.map(lambda sample: _look(dataset.root, sample, foreground), dataset.samples))
     return [
         *dataset.problems,
