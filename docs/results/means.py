@@ -18,9 +18,8 @@ def main() -> None:
         print(at_8.group_by("architecture").agg(scores).sort("architecture"))
         print(at_8.group_by("loss").agg(scores).sort("loss"))
         print(both.group_by("architecture", "batch_size").agg(scores).sort("architecture", "batch_size"))
-    print(
-        f"validation above test in {(gap > 0).sum()} of {rows.height}, mean {gap.mean():.3f}, most {gap.max():.3f}"
-    )
+    print(f"validation above test in {(gap > 0).sum()} of {rows.height}")
+    print(f"by {gap.mean():.3f} on average, {gap.max():.3f} at most")
     rank = rows.select(pl.corr("validation_iou", "test_iou", method="spearman")).item()
     print(f"Spearman correlation of validation and test: {rank:.2f}")
 
