@@ -21,7 +21,7 @@ from segstudy.evaluation import (
     score_part,
 )
 from segstudy.losses import bce
-from segstudy.metrics import METRICS, scores
+from segstudy.metrics import METRICS, calibration_scores, scores, surface_scores
 
 CPU = torch.device("cpu")
 POSITIONS = np.array([17, 3, 5, 0, 11, 1, 2, 4, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16])  # in batches of 16 and 2
@@ -152,6 +152,11 @@ def test_the_best_threshold_is_that_of_the_slow_search(prepared: Prepared) -> No
     assert best_threshold(prob, prepared, positions) == max(mean, key=mean.__getitem__)
 
 
+NATIVE_ONLY = {
+    f"native_{name}" for name in ("hd95_px", "asd_px", "hd95_frac", "asd_frac", "nsd", "ece", "brier")
+}
+
+
 @pytest.mark.parametrize("resize", ["squash", "pad"])
 def test_a_row_holds_every_metric_at_both_sizes(make_prepared, resize: Resize) -> None:
     prepared, positions = make_prepared(resize), POSITIONS[:5]
@@ -160,7 +165,7 @@ def test_a_row_holds_every_metric_at_both_sizes(make_prepared, resize: Resize) -
     rows = image_rows(prob, prepared, positions, "validation", 0.7).to_dicts()
     names = {f"{size}_{name}" for size in ("network", "native") for name in [*METRICS, "iou_tuned"]}
     for row, p, position in zip(rows, prob, positions, strict=True):
-        assert set(row) == {"id", "part", *names}
+        assert set(row) == {"id", "part", *names, *NATIVE_ONLY}
         assert (row["id"], row["part"]) == (prepared.ids[position], "validation")
         native, truth = (
             prob_to_native(p, prepared.native_sizes[position], resize),
@@ -174,6 +179,10 @@ def test_a_row_holds_every_metric_at_both_sizes(make_prepared, resize: Resize) -
             assert {name: row[f"{size}_{name}"] for name in METRICS} == by_name
         assert row["network_iou_tuned"] == slow_iou(p >= 0.7, prepared.masks[position])
         assert row["native_iou_tuned"] == slow_iou(native >= 0.7, truth)
+        assert {
+            f"native_{k}": v for k, v in surface_scores(native >= 0.5, truth).items()
+        }.items() <= row.items()
+        assert {f"native_{k}": v for k, v in calibration_scores(native, truth).items()}.items() <= row.items()
 
 
 def test_native_rows_of_a_perfect_prediction_are_short_of_1_by_the_resolution_alone(

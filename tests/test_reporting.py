@@ -8,14 +8,20 @@ import numpy as np
 import polars as pl
 import pytest
 import vl_convert
-from fake_study import curves, fail, finish, make_study
+from fake_study import curves, fail, finish, make_study, sample_ids, write_thumbnails
 from PIL import Image
 
 from segstudy.errors import UserError
 from segstudy.reporting import figures
+from segstudy.reporting.beside import baseline_scores
+from segstudy.reporting.board import board
+from segstudy.reporting.curves import Curves, long_rows, panels, read_curves
 from segstudy.reporting.gallery import FALSE_NEGATIVE, FALSE_POSITIVE, PREDICTION, TRUTH, _places, overlaid
+from segstudy.reporting.heat import score_tables, squares_of
 from segstudy.reporting.leaderboard import leaderboard
-from segstudy.reporting.page import leading, score_tables, verdict, write_report
+from segstudy.reporting.page import leading, write_report
+from segstudy.reporting.pareto import pareto_front
+from segstudy.reporting.rows import rows_of
 from segstudy.store import StudyFolder
 
 NAMES = ("segnet-bce-b8", "segnet-dice-b8", "unet-bce-b8", "unet-dice-b8")
@@ -26,7 +32,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 def _quickly(monkeypatch):
     """The real bundle takes a second to build and holds every word there is; one test draws PNG files."""
     monkeypatch.setattr(figures, "scripts", lambda: "const vegaEmbed = () => {};")
-    monkeypatch.setattr(vl_convert, "vegalite_to_png", lambda *_, **__: b"")
+    monkeypatch.setattr(vl_convert, "svg_to_png", lambda *_, **__: b"")
 
 
 class Reader(HTMLParser):
@@ -67,7 +73,7 @@ def test_the_report_of_a_finished_study_has_everything(folder):
     for name, iou in zip(NAMES, (0.7, 0.8, 0.9, 0.85), strict=True):
         finish(folder, name, iou, iou - 0.1)
     page = Reader(report(folder))
-    assert "unet-bce-b8 is highest on validation among 4 configurations: IoU 0.900" in page.text
+    assert "unet-bce-b8 is highest on validation among 4 configurations" in page.text
     assert "no winner is claimed" in page.text
     assert "4 / 5 / 9 images" in page.text
     assert "9 nevus" in page.text
@@ -75,7 +81,14 @@ def test_the_report_of_a_finished_study_has_everything(folder):
     assert sum(attributes.get("class") == "heat" for tag, attributes in page.tags if tag == "table") == 2
     assert (folder.path / "leaderboard.csv").read_text().startswith("rank,configuration,")
     figures_written = {file.name for file in (folder.path / "figures").iterdir()}
-    stems = ("learning-curves-iou", "learning-curves-loss", "architecture-by-loss")
+    stems = (
+        "learning-curves-iou",
+        "learning-curves-loss",
+        "against-winner",
+        "architecture-by-loss",
+        "iou-by-parameters",
+        "iou-by-seconds",
+    )
     assert figures_written == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
 
 
@@ -87,20 +100,26 @@ def test_a_study_without_a_finished_run_has_a_report(folder):
 
 
 def test_a_single_run_makes_a_report(tmp_path):
-    folder = make_study(tmp_path / "study", ("unet",), ("bce",), epochs=1)
+    folder = make_study(tmp_path / "study", ("unet",), ("bce",), epochs=2)
     finish(folder, "unet-bce-b8", 0.9, 0.8)
     assert "unet-bce-b8 is the only configuration with all its runs" in Reader(report(folder)).text
 
 
 def test_curves_are_drawn_for_every_seed_and_fold(tmp_path):
     folder = make_study(tmp_path / "study", ("unet",), ("bce",), seeds=2, folds=3, record_test=False)
+    forms = [f"fold{fold}-{{:02}}" for fold in range(3)]  # every fold tests on images of its own
+    parts = [sample_ids(form) for form in forms]
+    splits = [{"split": "auto", "split_seed": 0, "fold": n, **each} for n, each in enumerate(parts)]
+    folder.write_json("split.json", {"splits": splits})
+    write_thumbnails(folder, [i for each in parts for i in each["test"]])
     for seed in range(2):
-        for fold in range(3):
-            finish(folder, "unet-bce-b8", 0.9, 0.8, seed=seed, fold=fold)
+        for fold, form in enumerate(forms):
+            finish(folder, "unet-bce-b8", 0.9, 0.8, seed=seed, fold=fold, ids=form)
     page = Reader(report(folder))
-    for seed in range(2):
-        for fold in range(3):
-            assert f"unet-bce-b8, seed {seed}, fold {fold}" in page.text
+    drawn = json.loads(next(script for script in page.scripts if script.startswith("{")))["curves"]["runs"]
+    assert [run["name"] for run in drawn] == [
+        f"unet-bce-b8, seed {seed}, fold {fold}" for seed in range(2) for fold in range(3)
+    ]
     assert "The test part was not looked at during training." in page.text
     assert "3 folds together" in page.text
 
@@ -137,26 +156,41 @@ def test_names_never_become_markup(tmp_path):
     assert {attributes["src"][:5] for tag, attributes in page.tags if tag == "img"} == {"data:"}
 
 
-def test_the_embedded_specification_cannot_end_its_script(tmp_path):
+def embedded(page: str) -> str:
+    """What the page's charts are drawn from."""
+    return next(script for script in Reader(page).scripts if script.startswith("{"))
+
+
+def test_the_embedded_charts_cannot_end_their_script(tmp_path):
     architecture = "a<!--<script>.py:Net"
     folder = make_study(tmp_path / "study", (architecture,), ("bce",))
     finish(folder, f"{architecture}-bce-b8", 0.7, 0.6)
-    embedded = next(script for script in Reader(report(folder)).scripts if "$schema" in script)
-    assert "<" not in embedded
-    assert {row["run"] for row in json.loads(embedded)["datasets"]["rows"]} == {f"{architecture}-bce-b8"}
+    text = embedded(report(folder))
+    assert "<" not in text
+    assert json.loads(text)["curves"]["configurations"] == [f"{architecture}-bce-b8"]
 
 
 def test_figures_are_saved_as_svg_and_as_png(tmp_path, monkeypatch):
     monkeypatch.undo()
-    rows = figures.curve_rows(
-        curves(0.8, 0.7, 3, True).with_columns(key=pl.lit("k")), {"k": "a run"}, {"k": 1}
-    )
-    text = figures.save(figures.curve_grid(rows, "loss"), tmp_path / "curves")
+    run = one_run(curves(0.8, 0.7, 3, record_test=True))
+    spec = figures.with_rows(figures.curve_grid("loss", ["unet-bce"]), long_rows([run], ["unet-bce"]))
+    text = figures.save(spec, tmp_path / "curves")
     assert (tmp_path / "curves.svg").read_text() == text
-    assert "a run" in text
+    assert "unet-bce" in text
     with Image.open(tmp_path / "curves.png") as image:
         assert image.width > 200
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def one_run(epochs: pl.DataFrame) -> dict:
+    return {"of": 0, "name": "a run", "short": "0", "kept": 2, **epochs.to_dict(as_series=False)}
+
+
+def test_coordinates_are_rounded_and_texts_are_not():
+    rows = [{"architecture": "unet", "loss": "bce", "panel": "test", "IoU": 0.8765, "heat": 1, "spread": ""}]
+    text = figures.svg(figures.with_rows(figures.score_table(rows), pl.DataFrame(rows)), "heat")
+    assert ">0.876<" in text or ">0.877<" in text
+    assert not any(re.search(r"\d\.\d{2}", path) for path in re.findall(r' d="([^"]*)"', text))
 
 
 def test_the_bundle_is_a_script_that_ends_where_it_should(monkeypatch):
@@ -211,7 +245,7 @@ def test_failures_stand_with_reason_and_remedy_and_runs_are_counted(folder):
     assert "0 of 1 (out of memory)" in text
     assert "segnet-dice-b8, seed 0" in text
     assert "fewer workers" in text
-    assert "3 more configurations have not finished all runs and cannot lead." in text
+    assert "3 configurations have not finished all runs and cannot win." in text
 
 
 def test_findings_of_the_check_are_counted_by_severity_and_kind(folder):
@@ -244,18 +278,16 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 def test_an_incomplete_configuration_does_not_lead_a_complete_one(tmp_path):
     folder = make_study(tmp_path / "study", ("segnet", "unet"), ("bce",), seeds=2)
     finish(folder, "unet-bce-b8", 0.9, 0.9)
-    frame = leaderboard(folder)
-    assert leading(frame)["configuration"] == "unet-bce-b8"
-    assert "stands highest so far" in verdict(frame, folder.study())[0]
-    assert "not a result" in verdict(frame, folder.study())[1]
+    assert leading(leaderboard(folder))["configuration"] == "unet-bce-b8"
+    text = Reader(report(folder)).text
+    assert "stands highest so far" in text
+    assert "not a result" in text
     for seed in range(2):
         finish(folder, "segnet-bce-b8", 0.6, 0.6, seed=seed)
-    frame = leaderboard(folder)
-    assert leading(frame)["configuration"] == "segnet-bce-b8"
-    sentence, limits = verdict(frame, folder.study())
-    assert sentence.startswith("segnet-bce-b8 is the only configuration with all its runs")
-    assert "1 more configuration has not finished" in limits
-    assert "One seed" not in limits
+    assert leading(leaderboard(folder))["configuration"] == "segnet-bce-b8"
+    text = Reader(report(folder)).text
+    assert "segnet-bce-b8 is the only configuration with all its runs" in text
+    assert "1 configuration has not finished" in text
 
 
 def test_score_tables_stand_in_the_originals_order_and_mark_missing_runs():
@@ -266,6 +298,7 @@ def test_score_tables_stand_in_the_originals_order_and_mark_missing_runs():
             "batch_size": batch_size,
             "validation_iou": iou,
             "test_iou": iou and iou - 0.1,
+            "validation_iou_seed_sd": 0.004,
             "rank": rank,
         }
 
@@ -286,31 +319,154 @@ def test_score_tables_stand_in_the_originals_order_and_mark_missing_runs():
     first = tables[0]
     assert (first["architectures"], first["losses"]) == (["segnet", "unet"], ["bce", "dice"])
     assert first["squares"] == {
-        ("unet", "dice"): {"value": 0.9, "heat": 1.0, "complete": True},
-        ("segnet", "bce"): {"value": 0.7, "heat": 0.0, "complete": False},
+        ("unet", "dice"): {"value": 0.9, "heat": 1.0, "spread": 0.004, "complete": True},
+        ("segnet", "bce"): {"value": 0.7, "heat": 0.0, "spread": 0.004, "complete": False},
     }
+    assert tables[1]["squares"]["unet", "dice"]["spread"] is None
+    assert [square["spread"] for square in squares_of(tables)] == ["± 0.004"] * 2 + [""] * 2 + ["± 0.004", ""]
 
 
-def test_curve_rows_keep_runs_in_order_and_drop_what_was_not_recorded():
-    epochs = pl.concat(
-        [
-            curves(0.8, 0.7, 3, True).with_columns(key=pl.lit("a")),
-            curves(0.6, 0.5, 2, False).with_columns(key=pl.lit("b")),
-        ],
-        how="diagonal",
+def curves_of(folder: StudyFolder, ranked: list[str]) -> Curves:
+    return read_curves(folder.epochs(sorted(folder.finished())), rows_of(folder), ranked)
+
+
+def test_curves_stand_in_the_leaderboards_order_and_leave_out_what_was_not_recorded(tmp_path):
+    folder = make_study(tmp_path / "study", ("unet",), ("bce", "dice"), seeds=2, record_test=False)
+    for name in ("unet-bce-b8", "unet-dice-b8"):
+        for seed in (1, 0):
+            finish(folder, name, 0.712345, 0.6, seed=seed)
+    found = curves_of(folder, ["unet-dice-b8", "unet-bce-b8"])
+    assert found.configurations == ["unet-dice-b8", "unet-bce-b8"]
+    assert [(run["of"], run["short"]) for run in found.runs] == [(0, "0"), (0, "1"), (1, "0"), (1, "1")]
+    assert found.runs[0]["name"] == "unet-dice-b8, seed 0"
+    assert found.runs[0]["epoch"] == [1, 2, 3]
+    assert found.runs[0]["validation_iou"][-1] == 0.7123
+    assert not any(name.startswith("test") for name in found.runs[0])
+    assert set(long_rows(found.runs, found.configurations)["part"]) == {"train", "validation"}
+
+
+def test_curves_of_very_many_runs_are_thinned_but_keep_their_ends_and_the_kept_epoch(folder, monkeypatch):
+    monkeypatch.setattr("segstudy.reporting.curves.MOST_VALUES", 40)
+    folder = make_study(folder.path.parent / "long", ("unet",), ("bce",), epochs=20)
+    finish(folder, "unet-bce-b8", 0.8, 0.7)
+    found = curves_of(folder, ["unet-bce-b8"])
+    assert found.every == 3
+    assert found.runs[0]["epoch"] == [1, 2, 3, 6, 9, 12, 15, 18, 20]  # 2 was kept
+    assert "every 3rd epoch" in Reader(report(folder)).text
+
+
+def test_a_loss_that_is_not_a_number_is_a_gap(folder):
+    run = one_run(curves(0.8, 0.7, 3, record_test=False).with_columns(train_loss=pl.Series([1.0, None, 0.5])))
+    rows = long_rows([run], ["unet-bce"])
+    assert rows.filter(part="train")["epoch"].to_list() == [1, 3]
+    assert rows.filter(part="validation")["epoch"].to_list() == [1, 2, 3]
+
+
+def test_small_multiples_show_the_first_forty_configurations_and_at_most_200_runs():
+    epochs = curves(0.8, 0.7, 3, record_test=True)
+    runs = [{**one_run(epochs), "of": n // 9, "name": str(n)} for n in range(60 * 9)]
+    shown = panels(Curves([f"net{i}" for i in range(60)], runs, 1))
+    assert shown.titles == [f"net{i}" for i in range(40)]
+    assert shown.rows["title"].n_unique() == 40
+    assert shown.rows.group_by("title").agg(pl.col("run").n_unique())["run"].to_list() == [5] * 40
+    assert shown.runs_each == 5
+
+
+def board_row(**values):
+    blank = {"configuration": "unet-bce", "rank": 1, "num_finished": 1, "num_planned": 1, "failures": ""}
+    return {**blank, "validation_iou": 0.9, "test_iou": 0.8, **values}
+
+
+def test_the_board_leaves_out_what_no_run_measured_and_writes_the_rest_as_people_do():
+    rows = [
+        board_row(test_iou_low=0.75, test_iou_high=0.85, num_parameters=1_964_097, test_hd95_frac=0.0512),
+        board_row(num_parameters=512_000, test_hd95_frac=None, test_ece=None),
+    ]
+    shown = board(pl.DataFrame(rows), {"mean mask": {"test_iou": 0.5}})
+    assert [column.name for column in shown.columns] == [
+        "validation_iou",
+        "test_iou",
+        "test_hd95_frac",
+        "num_parameters",
+    ]
+    assert shown.groups == [("IoU, native size", 2), ("boundary, test", 1), ("cost", 1)]
+    first, second = (cells for _, cells in shown.lines)
+    assert [cell.text for cell in first] == ["0.900", "0.800", "5.12", "1.96 M"]
+    assert [cell.interval for cell in first] == ["", "[0.750, 0.850]", "", ""]
+    assert [cell.text for cell in second] == ["0.900", "0.800", "–", "512 k"]
+    ((name, cells),) = shown.references
+    assert name == "mean mask"
+    assert [cell.text for cell in cells] == ["–", "0.500", "–", "–"]
+
+
+def test_baselines_are_averaged_over_images_part_by_part():
+    table = pl.DataFrame(
+        {
+            "baseline": ["all"] * 3 + ["mean"] * 2,
+            "part": ["test", "test", "validation", "test", "validation"],
+            "native_iou": [0.2, 0.4, 0.5, 0.6, 0.7],
+            "native_ece": [None] * 5,
+        },
+        schema_overrides={"native_ece": pl.Float64},
     )
-    rows = figures.curve_rows(epochs, {"b": "second", "a": "first"}, {"a": 3, "b": 1})
-    assert rows["run"].unique(maintain_order=True).to_list() == ["second", "first"]
-    counts = {key: len(group) for key, group in rows.group_by("run", "part")}
-    assert counts == {
-        ("first", "train"): 3,
-        ("first", "validation"): 3,
-        ("first", "test"): 3,
-        ("second", "train"): 2,
-        ("second", "validation"): 2,
+    assert baseline_scores(table) == {
+        "all": {"test_iou": pytest.approx(0.3), "validation_iou": 0.5},
+        "mean": {"test_iou": 0.6, "validation_iou": 0.7},
     }
-    assert rows.filter(pl.col("run") == "second")["kept"].unique().to_list() == [1]
-    assert rows["IoU"].to_list() == rows["IoU"].round(4).to_list()
+    assert baseline_scores(None) == {}
+
+
+def test_baselines_and_people_stand_under_the_leaderboard_without_a_rank(folder):
+    finish(folder, NAMES[0], 0.7, 0.6)
+    baseline = {"baseline": "all foreground", "part": "test", "native_iou": 0.3217, "native_dice": 0.4}
+    folder.write_baselines(pl.DataFrame([baseline]))
+    assert "people:" not in Reader(report(folder)).text
+    folder.write_json("data.json", {**folder.read_json("data.json"), "reader": "ph2"})
+    text = re.sub(r"\s+", " ", Reader(report(folder)).text)
+    assert re.search(r"all foreground ?– ?0\.322", text)
+    assert "people: ISIC-2016" in text
+
+
+def test_scores_on_other_data_stand_beside_those_on_the_studys_own(folder):
+    finish(folder, NAMES[0], 0.7, 0.6)
+    assert "On other data" not in Reader(report(folder)).text
+    score = {"mean": 0.512, "low": 0.4, "high": 0.6}
+    record = {
+        "kind": "evaluation",
+        "seeds": [0],
+        "data": {"name": "elsewhere"},
+        "num_images": 7,
+        "scores": {"test": {"iou": score}},
+        "in_domain": {"data": {"name": "here"}, "num_images": 9, "scores": {"iou": {**score, "mean": 0.6}}},
+    }
+    folder.write_external("unet-on-elsewhere", record, pl.DataFrame({"id": ["a"]}))
+    text = Reader(report(folder)).text
+    assert "elsewhere (7)" in text
+    assert "0.512 [0.400, 0.600]" in text
+    assert "0.600 [0.400, 0.600]" in text
+
+
+def test_a_front_has_what_nothing_beats_in_both_score_and_cost():
+    def row(name, iou, cost):
+        return {"configuration": name, "test_iou": iou, "num_macs": cost}
+
+    rows = [
+        row("cheap", 0.6, 10),
+        row("cheap too, but worse", 0.5, 10),
+        row("better", 0.8, 20),
+        row("dear and worse", 0.7, 30),
+        row("best", 0.9, 40),
+        row("of unknown cost", 1.0, None),
+    ]
+    assert pareto_front(rows, "num_macs") == {"cheap", "better", "best"}
+    assert pareto_front(rows, "seconds") == set()
+    for one in rows[:5]:
+        beaten = any(
+            other["test_iou"] >= one["test_iou"] and other["num_macs"] <= one["num_macs"]
+            for other in rows[:5]
+            if other is not one
+        )
+        assert (one["configuration"] in pareto_front(rows, "num_macs")) != beaten
 
 
 def test_worst_median_and_best_never_share_an_image():

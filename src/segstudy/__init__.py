@@ -8,10 +8,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segstudy.api import Study, check, init, plan, report, run, status, synth, table
+    from segstudy.api import Study, check, evaluate, init, plan, report, run, score, status, synth, table
     from segstudy.errors import UserError
 
-__all__ = ["Study", "UserError", "check", "init", "plan", "report", "run", "status", "synth", "table"]
+__all__ = [
+    "Study",
+    "UserError",
+    "check",
+    "evaluate",
+    "init",
+    "plan",
+    "report",
+    "run",
+    "score",
+    "status",
+    "synth",
+    "table",
+]
 
 __version__ = "0.1.0"
 

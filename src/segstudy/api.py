@@ -17,8 +17,10 @@ from segstudy.data.samples import Problem
 from segstudy.display import Display, duration
 from segstudy.errors import UserError
 from segstudy.estimate import Estimate, estimate
-from segstudy.reporting.leaderboard import leaderboard, render
+from segstudy.external import Models, evaluate_models, one_run, without
+from segstudy.reporting.leaderboard import leaderboard, render, rows_of, winner
 from segstudy.reporting.page import write_report
+from segstudy.scoring import score_masks
 from segstudy.store import StudyFolder
 from segstudy.study import Machine, Plan, carry_out, choose_machine, make_plan, missing_runs, write_plan
 
@@ -253,6 +255,78 @@ def report(folder: str | Path, images: bool = True) -> Path:
         images: whether pictures of the data may be in it.
     """
     return write_report(Study(folder).folder, images)
+
+
+def score(
+    data: str | Path, masks: str | Path, study: str | Path, name: str | None = None
+) -> list[dict[str, Any]]:
+    """Score masks that any other tool made, and store them in the study as ``external/<name>/``.
+
+    Args:
+        data: the study's data set.
+        masks: a folder with one mask per image, named by its id; or one such folder per model, or per seed.
+        study: the study's folder.
+        name: of the model, where there is one only.
+
+    Returns:
+        One record per model.
+
+    Raises:
+        UserError: other data than the study's, or masks that do not fit.
+    """
+    return score_masks(data, Path(masks), Study(study).folder, name)
+
+
+def evaluate(  # noqa: PLR0913 (an option each)
+    model: str | Path,
+    data: str | Path,
+    study: str | Path | None = None,
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    reader: str | None = None,
+    foreground: Sequence[int] | None = None,
+    exclude: str | Path | Sequence[str] = (),
+) -> dict[str, Any]:
+    """Test trained models on data they have never seen, and store the scores as ``external/<name>/``.
+
+    Args:
+        model: a run's folder, or a study's: then all trainings of its winner.
+        data: the external test set; all of it is tested on.
+        study: the study that takes the result, if not the model's own.
+        name: of the result.
+        device: where to predict.
+        reader: how to read the data, if that is not plain from the folder.
+        foreground: values of a multi-class mask that count as foreground.
+        exclude: ids to leave out, or a file with one a line.
+
+    Returns:
+        The record, with the scores on the model's own test part beside.
+
+    Raises:
+        UserError: no model, wrong data, or images the model has seen.
+    """
+    models = _models(Path(model))
+    folder = Study(study).folder if study is not None else models.home
+    dataset = without(read(data, reader), _excluded(exclude))
+    values = tuple(foreground) if foreground else None
+    return evaluate_models(models, dataset, folder, choose_machine(device).device, name, values)
+
+
+def _models(path: Path) -> Models:
+    """The trainings that a folder stands for.
+
+    Raises:
+        UserError: neither a run's folder within its study nor a study's, or a study without a winner.
+    """
+    if not StudyFolder(path).exists():
+        return one_run(path)
+    folder = StudyFolder(path)
+    best = winner(leaderboard(folder))
+    if best is None:
+        raise UserError(f"{path}: no configuration is complete, so none is best; give the folder of a run")
+    records = next(row.records for row in rows_of(folder) if row.name == best)
+    return Models(folder, tuple(record["key"] for record in records), best)
 
 
 def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:

@@ -232,6 +232,80 @@ def report(
 
 
 @app.command
+def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -> int:
+    """Score masks that any other tool made; they enter a study's leaderboard.
+
+    Parameters
+    ----------
+    data
+        The study's data set.
+    masks
+        A folder with one mask per image, named by its id; or such folders, one per model, or one per seed.
+    study
+        The study's folder.
+    name
+        The model's name, if there is one model only; else its folder's.
+    """
+    from segstudy.scoring import scores_text  # imports torch; `--help` must not
+
+    with problems.status(f"scoring {masks}"):
+        records = segstudy.score(data, masks, study, name)
+    console.print(scores_text(records), markup=False, highlight=False)
+    return 0
+
+
+@app.command
+def evaluate(  # noqa: PLR0913 (an option each)
+    model: Path,
+    data: str,
+    /,
+    *,
+    study: Path | None = None,
+    name: str | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    reader: str | None = None,
+    foreground: Annotated[list[int] | None, Parameter(negative=())] = None,
+    exclude: Path | None = None,
+) -> int:
+    """Test a trained model on data it has never seen, beside its own test part.
+
+    Parameters
+    ----------
+    model
+        A run's folder, or a study's: then every training of its winner.
+    data
+        The external test set; all of it is tested on.
+    study
+        The study that takes the result, if not the model's own.
+    name
+        What to call the result.
+    device
+        Where to predict.
+    reader
+        How to read the data, if that is not plain from the folder.
+    foreground
+        Values of a multi-class mask that count as foreground.
+    exclude
+        A file with one sample id a line, to be left out.
+    """
+    from segstudy.external import evaluation_text  # imports torch; `--help` must not
+
+    with problems.status(f"predicting {data}"):
+        record = segstudy.evaluate(
+            model,
+            data,
+            study,
+            name=name,
+            device=device,
+            reader=reader,
+            foreground=foreground,
+            exclude=exclude or (),
+        )
+    console.print(evaluation_text(record), markup=False, highlight=False)
+    return 0
+
+
+@app.command
 def check(
     data: str,
     /,

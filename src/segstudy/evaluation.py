@@ -14,7 +14,7 @@ from segstudy.data.batches import Positions, in_batches, load_batch
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
-from segstudy.metrics import confusion, iou, scores
+from segstudy.metrics import Mask, calibration_scores, confusion, iou, scores, surface_scores
 
 EVALUATION_BATCH = 16  # fixed: a batch size of its own could move the last bits
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -103,7 +103,8 @@ def image_rows(
     """One row per image: every metric at network and native size, and IoU at the tuned threshold.
 
     Columns: ``id``, ``part``, then ``network_iou``, ``native_iou``, ``network_dice`` and so on at
-    threshold .5, and ``network_iou_tuned``, ``native_iou_tuned``.
+    threshold .5, ``network_iou_tuned``, ``native_iou_tuned``, and at native size alone surface distances
+    (``native_hd95_px`` and so on) and calibration (``native_ece``, ``native_brier``).
     """
     rows = []
     for p, position in zip(prob, positions, strict=True):
@@ -114,5 +115,18 @@ def image_rows(
             target = np.asarray(truth[resolution])
             row |= {f"{resolution}_{name}": v for name, v in scores(at_resolution >= 0.5, target).items()}
             row[f"{resolution}_iou_tuned"] = iou(confusion(at_resolution >= tuned_threshold, target))
+        row |= boundary_columns(native_prob >= 0.5, truth["native"])
+        row |= {f"native_{name}": v for name, v in calibration_scores(native_prob, truth["native"]).items()}
         rows.append(row)
     return pl.DataFrame(rows)
+
+
+def mask_columns(predicted: Mask, target: Mask) -> dict[str, float]:
+    """What a row of ``image_rows`` says of a mask without probabilities, at native size."""
+    columns = {f"native_{name}": value for name, value in scores(predicted, target).items()}
+    return columns | boundary_columns(predicted, target)
+
+
+def boundary_columns(predicted: Mask, target: Mask) -> dict[str, float]:
+    """Surface distances of two masks at native size, as columns."""
+    return {f"native_{name}": value for name, value in surface_scores(predicted, target).items()}

@@ -1,11 +1,15 @@
 """What one predicted mask is worth against the true one.
 
-Every metric is a function of the four pixel counts of one image, a ``Confusion``; scores of many
-images are averaged afterwards, never pooled.
+The metrics of ``METRICS`` are functions of the four pixel counts of one image, a ``Confusion``; beside
+them stand surface distances, between the boundaries of two masks, and the calibration of
+probabilities, both dearer and computed once, when a training has ended. Scores of many images are
+averaged afterwards, never pooled.
 
 The empty-mask rule, for all of them: a ratio whose denominator is zero is 1 if prediction and target
 agree in every pixel, else 0. So an empty prediction of an empty target scores IoU 1, Dice 1,
-precision 1 and recall 1; a non-empty prediction of an empty target scores 0 in all four.
+precision 1 and recall 1; a non-empty prediction of an empty target scores 0 in all four. Surface
+distances follow it: two empty masks are 0 px apart, and one empty mask, a missed lesion, costs the
+whole diagonal of the image, where libraries give NaN or infinity and the image drops out of the mean.
 """
 
 from collections.abc import Callable
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 Mask = NDArray[np.bool_]
 
@@ -94,3 +99,62 @@ def scores(prediction: Mask, target: Mask) -> dict[str, float]:
     """Every metric of one image, by name."""
     counts = confusion(prediction, target)
     return {name: metric(counts) for name, metric in METRICS.items()}
+
+
+NSD_TOLERANCE = 0.02  # of the diagonal: the width of boundary IoU (arXiv:2103.16562)
+CALIBRATION_BINS = 15
+
+
+def surface_scores(prediction: Mask, target: Mask) -> dict[str, float]:
+    """How far the boundaries of two masks ``(H, W)`` lie apart.
+
+    A boundary is the foreground pixels with a neighbour (of four) outside the mask or the image: the frame
+    counts as boundary. Distances run from pixel centre to pixel centre.
+
+    Returns:
+        ``hd95_px``: Hausdorff distance at the 95th percentile, the larger of the two directions;
+        ``asd_px``: average surface distance, the mean over the pixels of both boundaries;
+        ``hd95_frac``, ``asd_frac``: the same over the image's diagonal;
+        ``nsd``: normalised surface distance, the share of both boundaries no farther than 2 % of the
+        diagonal from the other (arXiv:1809.04430).
+    """
+    assert prediction.shape == target.shape
+    diagonal = float(np.hypot(*target.shape))
+    ours, theirs = _boundary(prediction), _boundary(target)
+    if len(ours) and len(theirs):
+        there, back = KDTree(theirs).query(ours)[0], KDTree(ours).query(theirs)[0]
+        hd95 = max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))
+        both = np.concatenate([there, back])
+        asd, nsd = float(np.mean(both)), float(np.mean(both <= NSD_TOLERANCE * diagonal))
+    elif len(ours) or len(theirs):
+        hd95, asd, nsd = diagonal, diagonal, 0.0
+    else:
+        hd95, asd, nsd = 0.0, 0.0, 1.0
+    return {
+        "hd95_px": hd95,
+        "asd_px": asd,
+        "hd95_frac": hd95 / diagonal,
+        "asd_frac": asd / diagonal,
+        "nsd": nsd,
+    }
+
+
+def _boundary(mask: Mask) -> NDArray[np.intp]:
+    """Row and column of every boundary pixel, ``(n, 2)``."""
+    padded = np.pad(mask, 1)
+    surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return np.argwhere(mask & ~surrounded)
+
+
+def calibration_scores(prob: NDArray[np.float32], target: Mask) -> dict[str, float]:
+    """Whether the foreground probabilities ``(H, W)`` of one image mean what they say.
+
+    Returns:
+        ``ece``: expected calibration error over 15 bins of equal width, each weighing its pixels: how far
+        the mean probability of a bin is from its share of foreground (arXiv:1706.04599, for the
+        foreground's probability); ``brier``: the mean squared difference from the truth.
+    """
+    p, y = prob.ravel().astype(np.float64), target.ravel()
+    bins = np.minimum((p * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+    excess = np.bincount(bins, p - y, CALIBRATION_BINS)
+    return {"ece": float(np.abs(excess).sum() / p.size), "brier": float(np.mean((p - y) ** 2))}

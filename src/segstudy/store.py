@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ FORMAT = 1  # of a run folder
 class StudyFolder:
     """The paths of a study's folder, and how what lies there is read and written.
 
-    Layout: ``study.toml``, ``data.json``, ``split.json``, ``thumbnails.parquet``, ``runs/<key>/``,
-    ``failures/<key>.json``; whatever else is there is derived.
+    Layout: ``study.toml``, ``data.json``, ``split.json``, ``thumbnails.parquet``, ``baselines.parquet``,
+    ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``; whatever else is there is derived.
     """
 
     path: Path
@@ -36,6 +37,10 @@ class StudyFolder:
     @property
     def failures(self) -> Path:
         return self.path / "failures"
+
+    @property
+    def external(self) -> Path:
+        return self.path / "external"
 
     def exists(self) -> bool:
         return (self.path / "study.toml").is_file()
@@ -130,6 +135,56 @@ class StudyFolder:
         ]
         return pl.concat(tables, how="diagonal") if tables else pl.DataFrame({"key": []})
 
+    def externals(self) -> list[dict[str, Any]]:
+        """``record.json`` of everything scored that this study did not train or test itself, by name."""
+        found = sorted(self.external.glob("*/record.json")) if self.external.is_dir() else []
+        return [
+            json.loads(file.read_text(encoding="utf-8"))
+            for file in found
+            if not file.parent.name.startswith(".")
+        ]
+
+    def external_images(self, name: str) -> pl.DataFrame:
+        """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
+        return pl.read_parquet(self.external / folder_name(name) / "images.parquet")
+
+    def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
+        """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.
+
+        Raises:
+            UserError: when it cannot be written.
+        """
+        final = self.external / folder_name(name)
+        building, old = (final.with_name(f".{final.name}.{what}") for what in ("partial", "old"))
+        try:
+            for aside in (building, old):
+                shutil.rmtree(aside, ignore_errors=True)
+            building.mkdir(parents=True)
+            images.write_parquet(building / "images.parquet")
+            text = json.dumps({"format": FORMAT, "name": name, **record}, indent=1, ensure_ascii=False)
+            (building / "record.json").write_text(text + "\n", encoding="utf-8")
+            for file in building.iterdir():
+                _sync(file)
+            if final.exists():
+                final.rename(old)
+            building.rename(final)
+        except OSError as error:
+            raise UserError(f"{final}: cannot be written ({error.strerror}); check the permissions") from None
+        shutil.rmtree(old, ignore_errors=True)
+        return final
+
+    def baselines(self) -> pl.DataFrame | None:
+        """The table of ``baselines.baseline_table``, if it was made."""
+        file = self.path / "baselines.parquet"
+        return pl.read_parquet(file) if file.is_file() else None
+
+    def write_baselines(self, table: pl.DataFrame) -> None:
+        """Write ``baselines.parquet`` aside and put it in place at once."""
+        file = self.path / "baselines.parquet"
+        aside = file.with_name(file.name + ".new")
+        table.write_parquet(aside)
+        aside.replace(file)
+
     def write_run(
         self,
         key: str,
@@ -163,6 +218,11 @@ class StudyFolder:
         partial.rename(final)
         _sync(self.runs)
         self.clear_failure(key)
+
+
+def folder_name(name: str) -> str:
+    """A name as that of a folder, on any system: characters that some of them refuse become ``-``."""
+    return re.sub(r"[^\w.=+ -]", "-", name).strip(". ") or "-"
 
 
 def replace_text(file: Path, text: str) -> None:

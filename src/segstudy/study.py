@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from segstudy import train
+from segstudy.baselines import write_baselines
 from segstudy.config import (
     Configuration,
     Protocol,
@@ -346,6 +347,8 @@ def carry_out(
         settings = (protocol.image_size, protocol.resize, protocol.foreground)
         if settings not in prepared:
             prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=preparing)
+    first = plan.study.configurations()[0].protocol
+    write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, preparing)
     if prepared:
         _write_thumbnails(folder, open_prepared(next(iter(prepared.values()))))
     jobs = [

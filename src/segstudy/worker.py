@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing import Any, Literal
 
 import polars as pl
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from segstudy.components import title
 from segstudy.config import Frozen, Run
@@ -33,6 +36,8 @@ from segstudy.store import StudyFolder
 from segstudy.train import DivergedError, Result, reproducible, train
 
 Progress = Callable[[dict[str, float]], None]
+
+PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 resets the peak of the resident set (proc(5))
 
 REMEDIES = {
     "diverged": "lower lr, or leave this configuration out; `run --retry` tries it again",
@@ -78,6 +83,7 @@ def execute(job: Job, progress: Progress = lambda _: None) -> Outcome:
     started = datetime.now(UTC)
     clock = time.perf_counter()
     try:
+        reset_peak_memory(job.device)
         with reproducible(job.threads):
             result = train(
                 job.run, open_prepared(job.prepared), job.split, torch.device(job.device), progress
@@ -155,6 +161,11 @@ def _store(job: Job, result: Result, started: datetime, seconds: float) -> None:
         "description": run.description(),
         "summary": outcome,
         "num_parameters": sum(p.numel() for p in model.parameters()),
+        "cost": {
+            "num_macs": num_macs(model, protocol.image_size),
+            "inference_ms": round(result.inference_ms, 3),
+            "peak_memory_bytes": peak_memory(job.device),
+        },
         "started": started.isoformat(timespec="seconds"),
         "seconds": {name: round(value, 3) for name, value in {**result.seconds, "total": seconds}.items()},
         "environment": environment(job.device, job.threads),
@@ -165,6 +176,34 @@ def _store(job: Job, result: Result, started: datetime, seconds: float) -> None:
         "predictions": result.predictions,
     }
     StudyFolder(job.study).write_run(run.key, record, tables, result.weights, card)
+
+
+@torch.inference_mode()
+def num_macs(model: nn.Module, image_size: tuple[int, int]) -> int:
+    """Multiply-adds of one image through the network's convolutions and products of matrices."""
+    model.eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, *image_size))
+    return int(counter.get_total_flops()) // 2
+
+
+def reset_peak_memory(device: str) -> None:
+    """Forget earlier peaks: a worker trains one run after the other."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif PEAK_RESET.exists():
+        with suppress(OSError):  # a locked-down container: the peak is then the process's
+            PEAK_RESET.write_text("5", encoding="ascii")
+
+
+def peak_memory(device: str) -> int | None:
+    """Peak bytes since the last reset: of tensors on a GPU, resident in the process on a CPU under Linux."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    if device != "cpu" or not PEAK_RESET.exists():
+        return None
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:

@@ -1,25 +1,21 @@
 """The leaderboard: one row per configuration, from the run folders alone."""
 
 import io
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from segstudy.components import title
-from segstudy.config import Configuration, Study, configuration_names
-from segstudy.data.samples import PARTS
-from segstudy.data.split import Split
 from segstudy.errors import UserError
+from segstudy.reporting.comparisons import against_winner
+from segstudy.reporting.evidence import Evidence, gather
+from segstudy.reporting.rows import Row, rows_of
+from segstudy.stats import mean_interval
 from segstudy.store import StudyFolder
 
-Identity = tuple[str, str, str]
-Replicate = tuple[int, int | None]
+__all__ = ["SCORES", "Row", "leaderboard", "render", "rows_of", "winner"]
 
 SCORES = {
     "validation_iou": ("validation", "native_iou"),
@@ -29,26 +25,28 @@ SCORES = {
     "test_dice": ("test", "native_dice"),
     "test_thresholded_jaccard": ("test", "native_thresholded_jaccard"),
     "test_iou_tuned": ("test", "native_iou_tuned"),
+    "test_hd95_px": ("test", "native_hd95_px"),
+    "test_hd95_frac": ("test", "native_hd95_frac"),
+    "test_asd_px": ("test", "native_asd_px"),
+    "test_asd_frac": ("test", "native_asd_frac"),
+    "test_nsd": ("test", "native_nsd"),
+    "test_ece": ("test", "native_ece"),
+    "test_brier": ("test", "native_brier"),
 }
 CAPTION = (
-    "Mean per-image IoU and Dice of the foreground at native size, beside it test IoU at network size; "
-    "threshold 0.5; sorted by validation. Seconds are per run."
+    "Mean per-image IoU and Dice of the foreground and 95th percentile of the Hausdorff distance (HD95), at "
+    "native size, threshold 0.5; sorted by validation. Seconds are per run."
 )
+INTERVALS = "In brackets the 95 % interval over test images and trainings."
+IMAGES_ONLY = (
+    "In brackets the 95 % interval: images only, training noise not measured, so no winner is claimed."
+)
+BEST = "May be best: not distinguishable from the winner on test (Games-Howell, 5 %)."
 
 
-@dataclass(frozen=True)
-class Row:
-    """A configuration with what is stored of it."""
-
-    name: str
-    configuration: Mapping[str, Any]
-    records: tuple[dict[str, Any], ...]
-    failures: tuple[dict[str, Any], ...]
-    num_planned: int
-    num_replicates: int
-
-
-def leaderboard(folder: StudyFolder, show_all: bool = False) -> pl.DataFrame:
+def leaderboard(
+    folder: StudyFolder, show_all: bool = False, evidence: Evidence | None = None
+) -> pl.DataFrame:
     """One row per configuration, the highest validation IoU first; those without a finished run last.
 
     Scores are means over images, then over seeds; the images of all folds of a seed are joined first.
@@ -56,21 +54,43 @@ def leaderboard(folder: StudyFolder, show_all: bool = False) -> pl.DataFrame:
     Args:
         folder: the study's folder.
         show_all: also configurations that ``study.toml`` no longer names.
+        evidence: of the folder, where it was gathered already.
 
     Returns:
         Columns ``rank``, ``configuration``, ``architecture``, ``loss``, ``batch_size``, ``num_finished`` and
-        ``num_planned`` (runs), the scores of ``SCORES``, ``selected_epoch`` (mean), ``epochs``,
-        ``seconds`` (mean per run), ``num_parameters`` and ``failures`` (reasons). ``rank`` is null where
-        runs are missing: such a configuration cannot win.
+        ``num_planned`` (runs), the scores of ``SCORES``, of both headline IoUs the 95 % interval
+        (``_low``, ``_high``; see ``stats.mean_interval``) and the seeds' standard deviation (``_seed_sd``),
+        ``behind`` the winner on test with its interval and the adjusted p value ``p_behind``,
+        ``among_best`` (not distinguishable from the winner; null where that cannot be said),
+        ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
+        ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons). ``rank`` is null where runs are
+        missing: such a configuration cannot win.
     """
-    rows = rows_of(folder, show_all)
-    images = folder.images([record["key"] for row in rows for record in row.records])
-    frame = pl.DataFrame([_described(row, images) for row in rows], infer_schema_length=None)
+    evidence = evidence or gather(folder, show_all)
+    frame = pl.DataFrame([_described(row, evidence) for row in evidence.rows], infer_schema_length=None)
     frame = frame.sort("validation_iou", descending=True, nulls_last=True, maintain_order=True)
     complete = frame["num_finished"] == frame["num_planned"]
-    return frame.with_columns(rank=pl.when(complete).then(complete.cum_sum())).select(
-        "rank", pl.exclude("rank")
-    )
+    frame = frame.with_columns(rank=pl.when(complete).then(complete.cum_sum()))
+    return _compared(frame, evidence).select("rank", pl.exclude("rank"))
+
+
+def _compared(frame: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    """With what lies between each configuration and the winner."""
+    first = winner(frame)
+    versus = against_winner(evidence, first, frame["configuration"].to_list()) if first else {}
+    measured = any(each.p_adjusted is not None for each in versus.values())
+    rows: list[dict[str, float | bool | None]] = []
+    for name in frame["configuration"]:
+        among_best = (measured or None) if name == first else None
+        row: dict[str, float | bool | None] = {"among_best": among_best}
+        if each := versus.get(name):
+            apart = each.difference
+            row |= {"behind": apart.mean, "behind_low": apart.low, "behind_high": apart.high}
+            row["p_behind"] = each.p_adjusted
+            row["among_best"] = None if each.p_adjusted is None else not each.excluded
+        rows.append(row)
+    types = dict.fromkeys(("behind", "behind_low", "behind_high", "p_behind"), pl.Float64)
+    return frame.hstack(pl.DataFrame(rows, schema={**types, "among_best": pl.Boolean}))
 
 
 def winner(frame: pl.DataFrame) -> str | None:
@@ -79,75 +99,9 @@ def winner(frame: pl.DataFrame) -> str | None:
     return str(first["configuration"][0]) if first.height else None
 
 
-def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
-    """The study's configurations, in its order, with their finished and failed runs.
-
-    A run on other data or another split than the study's, or one that was repeated since with newer code, is
-    as unnamed as one of another configuration: with ``show_all`` its row follows, with nothing planned.
-    """
-    study = folder.study()
-    described = [_description(configuration) for configuration in study.configurations()]
-    known, inputs = {_identity(each) for each in described}, _inputs(folder)
-    named: dict[Identity, dict[Replicate, dict[str, Any]]] = defaultdict(dict)
-    unnamed: dict[Identity, list[dict[str, Any]]] = defaultdict(list)
-    records = folder.run_records(sorted(folder.finished()))
-    for record in sorted(records, key=lambda record: record["started"], reverse=True):
-        identity, replicate = _identity(record), (record["seed"], record["fold"])
-        current = (record["description"]["data"], record["description"]["split"]) in inputs
-        if current and identity in known and _planned(study, record) and replicate not in named[identity]:
-            named[identity][replicate] = record
-        else:
-            unnamed[identity].append(record)
-    failures: dict[Identity, list[dict[str, Any]]] = defaultdict(list)
-    for failure in folder.failed().values():
-        identity = _identity(failure)
-        if _planned(study, failure) and (failure["seed"], failure["fold"]) not in named[identity]:
-            failures[identity].append(failure)
-    num_planned = study.seeds * max(1, study.folds)
-    rows = [
-        Row(name, each, _in_order(named[key].values()), tuple(failures[key]), num_planned, study.seeds)
-        for name, each in zip(configuration_names(study.configurations()), described, strict=True)
-        for key in [_identity(each)]
-    ]
-    if show_all:
-        rows += [
-            Row(found[0]["name"], found[0], _in_order(found), (), 0, len({run["seed"] for run in found}))
-            for found in unnamed.values()
-        ]
-    return rows
-
-
-def _inputs(folder: StudyFolder) -> set[tuple[str, str]]:
-    """Fingerprints of the study's data with each of its splits."""
-    data = folder.read_json("data.json") or {"fingerprint": ""}
-    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
-    return {
-        (data["fingerprint"], Split(*(tuple(split[part]) for part in PARTS)).fingerprint) for split in splits
-    }
-
-
-def _in_order(records: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    return tuple(sorted(records, key=lambda record: record["key"]))
-
-
-def _description(configuration: Configuration) -> dict[str, Any]:
-    return {
-        "architecture": title(configuration.architecture),
-        "loss": title(configuration.loss),
-        "protocol": configuration.protocol.model_dump(mode="json"),
-    }
-
-
-def _identity(described: Mapping[str, Any]) -> Identity:
-    return described["architecture"], described["loss"], json.dumps(described["protocol"], sort_keys=True)
-
-
-def _planned(study: Study, record: Mapping[str, Any]) -> bool:
-    return record["seed"] < study.seeds and record["fold"] in study.fold_numbers()
-
-
-def _described(row: Row, images: pl.DataFrame) -> dict[str, Any]:
+def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
     protocol = row.configuration["protocol"]
+    first = row.records[0] if row.records else {}
     return {
         "configuration": row.name,
         "architecture": row.configuration["architecture"],
@@ -155,25 +109,38 @@ def _described(row: Row, images: pl.DataFrame) -> dict[str, Any]:
         "batch_size": protocol["batch_size"],
         "num_finished": len(row.records),
         "num_planned": row.num_planned,
-        **_scores(row.records, images),
+        **_scores(row.name, evidence),
+        **_intervals(row.name, evidence),
         "selected_epoch": _mean(record["summary"]["selected_epoch"] for record in row.records),
         "epochs": protocol["epochs"] if protocol["budget"] == "epochs" else None,
         "seconds": _mean(record["seconds"]["total"] for record in row.records),
-        "num_parameters": row.records[0]["num_parameters"] if row.records else None,
+        "num_parameters": first.get("num_parameters"),
+        "num_macs": first.get("cost", {}).get("num_macs"),
+        "inference_ms": _cost(row, "inference_ms"),
+        "peak_memory_bytes": _cost(row, "peak_memory_bytes"),
         "failures": ", ".join(sorted({failure["reason"] for failure in row.failures})),
     }
 
 
-def _scores(records: Sequence[Mapping[str, Any]], images: pl.DataFrame) -> dict[str, float | None]:
-    if not records:
-        return dict.fromkeys(SCORES)
-    seeds = pl.DataFrame({"key": [r["key"] for r in records], "seed": [r["seed"] for r in records]})
-    mine = images.join(seeds, on="key")
-    scores: dict[str, float | None] = {}
-    for name, (part, column) in SCORES.items():
-        by_seed = mine.filter(pl.col("part") == part).group_by("seed").agg(pl.col(column).mean()).sort("seed")
-        scores[name] = _mean(by_seed[column])
-    return scores
+def _cost(row: Row, name: str) -> float | None:
+    return _mean(cost for record in row.records if (cost := record.get("cost", {}).get(name)) is not None)
+
+
+def _scores(name: str, evidence: Evidence) -> dict[str, float | None]:
+    scores = {column: evidence.scores(name, *where) for column, where in SCORES.items()}
+    return {column: None if found is None else float(found.mean()) for column, found in scores.items()}
+
+
+def _intervals(name: str, evidence: Evidence) -> dict[str, float | None]:
+    columns: dict[str, float | None] = {}
+    for column in ("validation_iou", "test_iou"):
+        units = evidence.units(name, *SCORES[column])
+        interval = None if units is None else mean_interval(units)
+        columns |= {
+            f"{column}_{what}": None if interval is None else getattr(interval, what)
+            for what in ("low", "high", "seed_sd")
+        }
+    return columns
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -201,49 +168,61 @@ def render(frame: pl.DataFrame, format: str) -> str:  # noqa: A002
     raise UserError(f"unknown format {format!r}: choose one of text, markdown, csv, json, latex")
 
 
-HEADINGS = {
-    "rank": "",
-    "configuration": "configuration",
-    "validation_iou": "IoU validation",
-    "test_iou": "IoU test",
-    "test_iou_network": "at network size",
-    "test_dice": "Dice test",
-    "epoch": "epoch",
-    "seconds": "seconds",
-    "parameters": "parameters",
-    "runs": "runs",
-}
+HEADINGS = (
+    "",
+    "configuration",
+    "IoU validation",
+    "IoU test",
+    "95 % interval",
+    "may be best",
+    "Dice test",
+    "HD95 test",
+    "epoch",
+    "seconds",
+    "parameters",
+    "runs",
+)
+DASH = "–"
+
+
+def caption(frame: pl.DataFrame) -> str:
+    """What the numbers of this leaderboard are."""
+    if frame["among_best"].any():
+        return f"{CAPTION} {INTERVALS} {BEST}"
+    repeated = frame["test_iou_seed_sd"].is_not_null().any()
+    return f"{CAPTION} {INTERVALS if repeated else IMAGES_ONLY}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     """One row as a person reads it; a dash for what is not there."""
 
     def number(name: str, form: str) -> str:
-        return "–" if row[name] is None else format(row[name], form)
+        return DASH if row[name] is None else format(row[name], form)
 
-    epoch = "–" if row["selected_epoch"] is None else f"{row['selected_epoch']:.0f}"
     of = f"/{row['epochs']}" if row["epochs"] is not None else ""
-    parameters = "–" if row["num_parameters"] is None else f"{row['num_parameters'] / 1e6:.2f} M"
     planned = f" of {row['num_planned']}" if row["num_planned"] else ", not in study.toml"
-    runs = f"{row['num_finished']}{planned}" + (f" ({row['failures']})" if row["failures"] else "")
     return [
         number("rank", "d"),
         str(row["configuration"]),
         number("validation_iou", ".3f"),
         number("test_iou", ".3f"),
-        number("test_iou_network", ".3f"),
+        f"[{row['test_iou_low']:.3f}, {row['test_iou_high']:.3f}]"
+        if row["test_iou_low"] is not None
+        else DASH,
+        {True: "yes", False: "no", None: DASH}[row["among_best"]],
         number("test_dice", ".3f"),
-        epoch + of,
+        DASH if row["test_hd95_px"] is None else f"{row['test_hd95_px']:.1f} px",
+        number("selected_epoch", ".0f") + of,
         number("seconds", ".0f"),
-        parameters,
-        runs,
+        DASH if row["num_parameters"] is None else f"{row['num_parameters'] / 1e6:.2f} M",
+        f"{row['num_finished']}{planned}" + (f" ({row['failures']})" if row["failures"] else ""),
     ]
 
 
 def _text(frame: pl.DataFrame) -> str:
-    table = Table(box=None, pad_edge=False, caption=CAPTION, caption_justify="left")
-    for name, heading in HEADINGS.items():
-        table.add_column(heading, justify="left" if name == "configuration" else "right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, caption=caption(frame), caption_justify="left")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "configuration" else "right", no_wrap=True)
     for row in frame.iter_rows(named=True):
         table.add_row(*_cells(row))
     console = Console(
@@ -255,23 +234,41 @@ def _text(frame: pl.DataFrame) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
+def _warranted(frame: pl.DataFrame) -> list[bool]:
+    """Which rows are set in bold: those that may be best, where others are shown not to be."""
+    may_be = frame["among_best"].fill_null(False).to_list()
+    return may_be if (frame["among_best"] == False).any() else [False] * len(may_be)  # noqa: E712  (a column)
+
+
 def _markdown(frame: pl.DataFrame) -> str:
-    headings = ["#", *list(HEADINGS.values())[1:]]
+    headings = ["#", *HEADINGS[1:]]
     lines = [headings, ["--:", "---", *["--:"] * (len(headings) - 2)]]
-    lines += [[cell.replace("|", "\\|") for cell in _cells(row)] for row in frame.iter_rows(named=True)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{CAPTION}\n"
+    for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
+        cells = [cell.replace("|", "\\|") for cell in _cells(row)]
+        lines.append([f"**{cell}**" if bold and i == TEST_IOU else cell for i, cell in enumerate(cells)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption(frame)}\n"
+
+
+TEST_IOU = HEADINGS.index("IoU test")
+# A backslash first: the others bring their own.
+LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
+LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", DASH: "--"}
+
+
+def _escaped(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)
 
 
 def _latex(frame: pl.DataFrame) -> str:
-    def escaped(text: str) -> str:
-        for character in "&%$#_{}":
-            text = text.replace(character, f"\\{character}")
-        return text.replace("–", "--")
-
-    rows = [_cells(row) for row in frame.iter_rows(named=True)]
-    body = "\n".join(" & ".join(map(escaped, row)) + r" \\" for row in rows)
-    heading = " & ".join(map(escaped, HEADINGS.values())) + r" \\"
+    lines = []
+    for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
+        cells = [_escaped(cell) for cell in _cells(row)]
+        cells[TEST_IOU] = rf"\textbf{{{cells[TEST_IOU]}}}" if bold else cells[TEST_IOU]
+        lines.append(" & ".join(cells) + r" \\")
+    heading = " & ".join(map(_escaped, HEADINGS)) + r" \\"
+    body = "\n".join(lines)
     return (
+        "% needs \\usepackage{booktabs}\n"
         "\\begin{tabular}{rl" + "r" * (len(HEADINGS) - 2) + "}\n\\toprule\n"
-        f"{heading}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {CAPTION}\n"
+        f"{heading}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {_escaped(caption(frame))}\n"
     )

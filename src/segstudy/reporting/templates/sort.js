@@ -1,4 +1,4 @@
-// A click on a heading sorts the leaderboard by it: numbers high first, names by alphabet, gaps last.
+// A click on a heading sorts the leaderboard by it, the best first; names by alphabet, gaps last.
 for (const board of document.querySelectorAll("#board")) {
   const headings = [...board.querySelectorAll("th:has(button)")];
   const value = (row, column) => {
@@ -6,11 +6,11 @@ for (const board of document.querySelectorAll("#board")) {
     return value === undefined ? row.cells[column].textContent : value === "" ? null : Number(value);
   };
   const sort = (heading, column) => {
-    const isName = heading.classList.contains("name") || column === 0;
-    const first = isName ? "ascending" : "descending";
-    const order = heading.ariaSort === first ? (isName ? "descending" : "ascending") : first;
+    const first = heading.dataset.first ?? "descending";
+    const other = first === "ascending" ? "descending" : "ascending";
+    const order = heading.getAttribute("aria-sort") === first ? other : first;
     const sign = order === "ascending" ? 1 : -1;
-    headings.forEach(other => other.removeAttribute("aria-sort"));
+    headings.forEach(each => each.removeAttribute("aria-sort"));
     heading.setAttribute("aria-sort", order);
     const compare = (a, b) => {
       const [left, right] = [value(a, column), value(b, column)];

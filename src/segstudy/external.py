@@ -1,0 +1,257 @@
+"""Trained models on a data set they have never seen, beside what they reach on their own test part."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.table import Table
+
+from segstudy.checkpoint import load_model
+from segstudy.data.check import check
+from segstudy.data.duplicates import near_duplicates, thumbnail
+from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
+from segstudy.data.preprocess import placement
+from segstudy.data.samples import PARTS, Dataset
+from segstudy.data.split import Split
+from segstudy.errors import UserError
+from segstudy.evaluation import image_rows, probabilities
+from segstudy.scoring import NAMED, as_text, intervals_text, refuse_taken, score_text, summarise, written_now
+from segstudy.store import StudyFolder
+from segstudy.study import refuse_errors
+
+
+@dataclass(frozen=True)
+class Models:
+    """Trainings of one configuration.
+
+    Attributes:
+        home: the study they belong to.
+        keys: of the runs, in order of seed and fold.
+        name: the configuration's, or that and the seed for one of several trainings.
+    """
+
+    home: StudyFolder
+    keys: tuple[str, ...]
+    name: str
+
+    def records(self) -> list[dict[str, Any]]:
+        return self.home.run_records(self.keys)
+
+
+def one_run(path: Path) -> Models:
+    """The single training in a run's folder, which lies in its study.
+
+    Raises:
+        UserError: something else is there.
+    """
+    home = StudyFolder(path.absolute().parent.parent)
+    if not (path / "run.json").is_file() or not home.exists():
+        raise UserError(
+            f"{path}: neither a study's folder nor that of a finished run in its study (runs/<key>)"
+        )
+    (record,) = home.run_records([path.absolute().name])
+    fold = "" if record["fold"] is None else f"-fold{record['fold']}"
+    return Models(home, (record["key"],), f"{record['name']}-seed{record['seed']}{fold}")
+
+
+def evaluate_models(
+    models: Models,
+    dataset: Dataset,
+    folder: StudyFolder,
+    device: str,
+    name: str | None = None,
+    foreground: tuple[int, ...] | None = None,
+) -> dict[str, Any]:
+    """Predict all samples of a data set with each model and store the scores as ``external/<name>/``.
+
+    Args:
+        models: what to test.
+        dataset: the external test set, all of it.
+        folder: the study whose folder takes the result.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        name: of the result; ``<configuration>-on-<data set>`` if left out.
+        foreground: values of a multi-class mask of this data set that count as foreground.
+
+    Returns:
+        The record written, with the scores on the models' own test part under ``in_domain``.
+
+    Raises:
+        UserError: wrong data, images that were trained or selected on, or a name that is taken.
+    """
+    name = name or f"{models.name}-on-{dataset.name}"
+    refuse_taken(folder, [name], "evaluation")
+    data = fingerprint(dataset.samples)
+    _refuse_own_data(models.home, data, dataset)
+    refuse_errors(check(dataset, foreground))
+    prepared = _prepared(models, dataset, data, foreground)
+    _refuse_seen(models, prepared)
+    runs = models.records()
+    images = pl.concat(_predicted(models.home, run, prepared, torch.device(device)) for run in runs)
+    record = {
+        "kind": "evaluation",
+        "configuration": runs[0]["name"],
+        "keys": list(models.keys),
+        "seeds": sorted({run["seed"] for run in runs}),
+        "data": {
+            "name": dataset.name,
+            "reader": dataset.reader,
+            "fingerprint": data,
+            "terms": dataset.terms,
+            "citation": dataset.citation,
+        },
+        "num_images": len(dataset.samples),
+        "scores": summarise(images, {sample.id: sample.group for sample in dataset.samples}),
+        "in_domain": _in_domain(models),
+        **written_now(device),
+    }
+    folder.write_external(name, record, images)
+    return {"name": name, **record}
+
+
+def without(dataset: Dataset, excluded: Sequence[str]) -> Dataset:
+    """A data set without some of its samples.
+
+    Raises:
+        UserError: an id that is not there.
+    """
+    if unknown := sorted(set(excluded) - {sample.id for sample in dataset.samples}):
+        raise UserError(
+            f"exclude: no sample {unknown[0]!r} in {dataset.name}; list ids as `check` prints them"
+        )
+    return replace(dataset, samples=tuple(each for each in dataset.samples if each.id not in excluded))
+
+
+def _prepared(models: Models, dataset: Dataset, data: str, foreground: tuple[int, ...] | None) -> Prepared:
+    """The external images as the models' training saw its own."""
+    protocol = models.records()[0]["protocol"]
+    height, width = protocol["image_size"]
+    return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], foreground))
+
+
+def _predicted(
+    home: StudyFolder, record: Mapping[str, Any], prepared: Prepared, device: torch.device
+) -> pl.DataFrame:
+    """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``."""
+    model, card = load_model(home.runs / record["key"])
+    everything = np.arange(len(prepared.ids))
+    prob = probabilities(model.to(device), prepared, everything, device, record["protocol"]["precision"])
+    rows = image_rows(prob, prepared, everything, "test", card["tuned_threshold"])
+    return _of_run(rows, record)
+
+
+def _of_run(rows: pl.DataFrame, record: Mapping[str, Any]) -> pl.DataFrame:
+    return rows.select(
+        pl.lit(record["seed"], pl.Int64).alias("seed"),
+        pl.lit(record["fold"], pl.Int64).alias("fold"),
+        pl.all(),
+    )
+
+
+def _in_domain(models: Models) -> dict[str, Any]:
+    """The same runs on the test part of their own study."""
+    data = models.home.read_json("data.json")
+    rows = [_of_run(models.home.images([record["key"]]), record) for record in models.records()]
+    test = pl.concat(rows, how="diagonal").filter(pl.col("part") == "test")
+    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
+    return {
+        "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
+        "num_images": test["id"].n_unique(),
+        "scores": summarise(test, groups)["test"],
+    }
+
+
+def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
+    stored = home.read_json("data.json")
+    if stored is None:
+        raise UserError(f"{home.path}: data.json is missing; `segstudy run {home.path}` writes it again")
+    if data == stored["fingerprint"]:
+        raise UserError(
+            f"{dataset.root}: the data of {home.path} itself; `segstudy table {home.path}` has the scores "
+            "on its test part"
+        )
+
+
+def _refuse_seen(models: Models, prepared: Prepared) -> None:
+    """Stop if any image was there when the models were trained or their epochs selected.
+
+    Images are compared by what they show, as ``check`` does: neither another name nor another size or
+    compression hides a photograph that was seen.
+
+    Raises:
+        UserError: naming such images.
+    """
+    known = _seen(models)
+    thumbnails = [*known.values(), *(thumbnail(_inner(prepared, i)) for i in range(len(prepared.ids)))]
+    names = [*known, *prepared.ids]
+    pairs = [
+        (names[first], names[second])
+        for first, second in near_duplicates(np.stack(thumbnails))
+        if first < len(known) <= second
+    ]
+    if pairs:
+        shown = ", ".join(there if there == here else f"{there} ({here})" for here, there in pairs[:NAMED])
+        more = f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
+        raise UserError(
+            f"{len(pairs)} of the images were trained or selected on in {models.home.path}: {shown}{more}; "
+            "leave them out with --exclude FILE"
+        )
+
+
+def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
+    """Thumbnails of all images in the training and validation parts of these models, by id."""
+    splits = (models.home.read_json("split.json") or {"splits": []})["splits"]
+    cut = [Split(*(tuple(each[part]) for part in PARTS)) for each in splits]
+    parts = {split.fingerprint: split for split in cut}
+    trained_on = [parts.get(record["description"]["split"]) for record in models.records()]
+    ids = {i for split in trained_on if split for i in (*split.train, *split.validation)}
+    file = models.home.path / "thumbnails.parquet"
+    stored = dict(pl.read_parquet(file, columns=["id", "image"]).iter_rows()) if file.is_file() else {}
+    if None in trained_on or ids - stored.keys():
+        raise UserError(
+            f"{models.home.path}: no longer says which images {models.name} was trained on; "
+            "give a model of the study as it stands"
+        )
+    return {i: thumbnail(np.asarray(Image.open(io.BytesIO(stored[i])))) for i in sorted(ids)}
+
+
+def _inner(prepared: Prepared, position: int) -> NDArray[np.uint8]:
+    """An image at network size without its padding."""
+    image = prepared.images[position]
+    top, left, height, width = placement(prepared.native_sizes[position], image.shape[:2], prepared.resize)
+    inner: NDArray[np.uint8] = image[top : top + height, left : left + width]
+    return inner
+
+
+METRICS_SHOWN = (
+    ("iou", "IoU", ".3f"),
+    ("iou_tuned", "IoU at the tuned threshold", ".3f"),
+    ("dice", "Dice", ".3f"),
+    ("thresholded_jaccard", "thresholded Jaccard", ".3f"),
+    ("hd95_px", "HD95 in px", ".1f"),
+    ("hd95_frac", "HD95 over the diagonal", ".1%"),
+    ("asd_frac", "average surface distance over the diagonal", ".1%"),
+    ("nsd", "normalised surface distance", ".3f"),
+    ("ece", "calibration error (ECE)", ".3f"),
+    ("brier", "Brier score", ".3f"),
+)
+
+
+def evaluation_text(record: Mapping[str, Any]) -> str:
+    """What ``evaluate_models`` found, as a table with a line on what the intervals hold."""
+    own, new = record["in_domain"], record["scores"]["test"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column(f"in domain: {own['data']['name']} test", justify="right")
+    table.add_column(f"external: {record['data']['name']}", justify="right")
+    table.add_row("images", str(own["num_images"]), str(record["num_images"]))
+    for name, title, form in METRICS_SHOWN:
+        if name in new:
+            table.add_row(title, score_text(own["scores"].get(name), form), score_text(new[name], form))
+    return f"{record['name']}\n\n{as_text(table)}\n{intervals_text([len(record['seeds'])])}"

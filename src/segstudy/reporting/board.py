@@ -1,0 +1,126 @@
+"""The leaderboard as the page shows it: which columns, in which groups, and how a value is written."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+
+MIB = 2**20
+DASH = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of scores or costs.
+
+    Attributes:
+        name: of the leaderboard's column; its interval, if any, is in ``<name>_low`` and ``<name>_high``.
+        heading: over the column, under its group's.
+        group: what it shares with its neighbours.
+        write: a value as a person reads it.
+        low_first: whether the least is the best.
+        help: what the heading says when asked.
+    """
+
+    name: str
+    heading: str
+    group: str
+    write: Callable[[float], str]
+    low_first: bool = False
+    help: str = ""
+
+
+def _fixed(digits: int, factor: float = 1.0) -> Callable[[float], str]:
+    return lambda value: f"{value * factor:.{digits}f}"
+
+
+def _large(value: float) -> str:
+    """Counts in thousands, millions or thousands of millions, to three digits: 1.96 M, 512 k, 24.3 G."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {letter}"
+    return f"{value:.0f}"
+
+
+NATIVE, BOUNDARY = "IoU, native size", "boundary, test"
+CALIBRATION, COST, NETWORK = "calibration, test", "cost", "IoU, network size"
+COLUMNS = (
+    Column("validation_iou", "validation", NATIVE, _fixed(3), help="decides"),
+    Column("test_iou", "test", NATIVE, _fixed(3), help="reports"),
+    Column("behind", "behind", NATIVE, _fixed(3), True, "the winner on test"),
+    Column("test_iou_tuned", "test, tuned", NATIVE, _fixed(3), help="at the threshold best on validation"),
+    Column("test_dice", "Dice", "overlap, test", _fixed(3)),
+    Column("test_thresholded_jaccard", "thr. Jaccard", "overlap, test", _fixed(3), help="IoU below .65 as 0"),
+    Column("test_hd95_px", "HD95 px", BOUNDARY, _fixed(1), True, "95th percentile of boundary distances"),
+    Column("test_hd95_frac", "HD95 %", BOUNDARY, _fixed(2, 100), True, "in % of the image's diagonal"),
+    Column("test_asd_px", "ASD px", BOUNDARY, _fixed(1), True, "average surface distance"),
+    Column("test_nsd", "NSD", BOUNDARY, _fixed(3), help="share of the boundaries within 2 % of the diagonal"),
+    Column("test_ece", "ECE", CALIBRATION, _fixed(3), True, "expected calibration error, 15 bins"),
+    Column("test_brier", "Brier", CALIBRATION, _fixed(3), True, "mean squared error of the probabilities"),
+    Column("num_parameters", "parameters", COST, _large, True),
+    Column("num_macs", "MACs", COST, _large, True, "multiply-adds of one image"),
+    Column("inference_ms", "ms/image", COST, _fixed(1), True),
+    Column("peak_memory_bytes", "MiB", COST, _fixed(0, 1 / MIB), True, "peak memory of the training"),
+    Column("seconds", "training s", COST, _fixed(0), True, "wall time of a run with its evaluations"),
+    Column("validation_iou_network", "validation", NETWORK, _fixed(3)),
+    Column("test_iou_network", "test", NETWORK, _fixed(3)),
+    Column("selected_epoch", "epoch", "training", _fixed(0), True, "whose weights were kept; mean over runs"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value as sorted (None: not known) and as written, and its interval as written."""
+
+    value: float | None
+    text: str
+    interval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The page's leaderboard.
+
+    Attributes:
+        columns: those in which any row has a value.
+        groups: headings over them, each with the number of its columns.
+        lines: one for each row of the leaderboard: the row itself and its cells.
+        references: lines that are no competitors, by name: baselines and people.
+    """
+
+    columns: list[Column]
+    groups: list[tuple[str, int]]
+    lines: list[tuple[dict[str, Any], list[Cell]]]
+    references: list[tuple[str, list[Cell]]]
+
+
+def board(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) -> Board:
+    """Lay the leaderboard out; columns that hold nothing at all, as those of older runs do, are left out.
+
+    Args:
+        frame: of ``leaderboard``.
+        references: scores of what did not compete, by name, called as the frame's columns.
+    """
+    rows = frame.to_dicts()
+    columns = [column for column in COLUMNS if any(row.get(column.name) is not None for row in rows)]
+    return Board(
+        columns,
+        [(name, len(list(those))) for name, those in groupby(columns, key=lambda column: column.group)],
+        [(row, _cells(row, columns)) for row in rows],
+        [(name, _cells(scores, columns)) for name, scores in references.items()],
+    )
+
+
+def _cells(row: Mapping[str, Any], columns: Iterable[Column]) -> list[Cell]:
+    return [_cell(row, column) for column in columns]
+
+
+def _cell(row: Mapping[str, Any], column: Column) -> Cell:
+    value = row.get(column.name)
+    if value is None:
+        return Cell(None, DASH)
+    low, high = row.get(f"{column.name}_low"), row.get(f"{column.name}_high")
+    interval = "" if low is None or high is None else f"[{column.write(low)}, {column.write(high)}]"
+    return Cell(value, column.write(value), interval)

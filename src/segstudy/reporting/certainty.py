@@ -1,0 +1,67 @@
+"""The page's answers, as its templates read them, with the charts that go beside them."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from segstudy.config import Study
+from segstudy.effects import Factorial
+from segstudy.reporting import figures, history, rank_charts
+from segstudy.reporting.answers import Answers, answer
+from segstudy.reporting.evidence import Evidence
+from segstudy.reporting.words import interval, p_value
+from segstudy.stats import BOOTSTRAPS, LEVEL
+from segstudy.store import StudyFolder
+
+
+def answered(
+    folder: StudyFolder, study: Study, frame: pl.DataFrame, evidence: Evidence, epochs: pl.DataFrame
+) -> dict[str, Any]:
+    """Context of ``verdict.html.j2``, ``certainty.html.j2`` and ``questions.html.j2``.
+
+    Args:
+        folder: the study's; this report is written down in it, and figures go there.
+        study: as it was last run.
+        frame: its leaderboard.
+        evidence: of its folder.
+        epochs: rows of every epoch of its runs.
+    """
+    reports = history.record(folder, evidence.rows)
+    said = answer(study, frame, evidence, epochs, history.told(folder, evidence.rows, reports))
+    return {
+        "answers": said,
+        "certainty": _charts(said, folder.path / "figures"),
+        "interval": interval,
+        "p_value": p_value,
+        "differing": differing,
+        "draws": BOOTSTRAPS,
+    }
+
+
+def _charts(said: Answers, out: Path) -> dict[str, Any]:
+    charts: dict[str, Any] = {"versus": None, "ranks": None, "friedman": ""}
+    if said.winner and said.versus:
+        charts["versus"] = _drawn(
+            rank_charts.against_winner(said.versus, said.winner), out / "against-winner"
+        )
+    if said.ranking:
+        chart = rank_charts.critical_difference(said.ranking, said.ranked)
+        charts["ranks"] = _drawn(chart, out / "critical-difference")
+        charts["friedman"] = p_value(said.ranking.p)
+    return charts
+
+
+def _drawn(spec: figures.Spec, file: Path) -> Markup:
+    file.parent.mkdir(exist_ok=True)
+    return Markup(figures.inline(figures.save(spec, file)))  # noqa: S704  escaped by Vega
+
+
+def differing(found: Factorial, factor: str, level: str) -> list[str]:
+    """The levels of a factor that differ from this one."""
+    return [
+        d.b if d.a == level else d.a
+        for d in found.differences[factor]
+        if level in (d.a, d.b) and d.p < 1 - LEVEL
+    ]

@@ -1,0 +1,126 @@
+"""What a study's runs say image by image, in the shape the statistics take: replicates x images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from segstudy.reporting.rows import Row, rows_of
+from segstudy.stats import Scores, by_group
+from segstudy.store import StudyFolder
+
+HEADLINE = "native_iou"
+Side = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Every score of a study's complete replicates; folds of a seed are joined before anything else.
+
+    Attributes:
+        rows: the configurations, in the study's order.
+        tables: by configuration and part: ``seed``, ``id`` and every metric, sorted by seed and id.
+        groups: the group of each sample.
+    """
+
+    rows: tuple[Row, ...]
+    tables: Mapping[Side, pl.DataFrame]
+    groups: Mapping[str, str]
+
+    def has(self, name: str, part: str = "test") -> bool:
+        return (name, part) in self.tables
+
+    def ids(self, name: str, part: str = "test") -> tuple[str, ...]:
+        """The images that a configuration is scored on, in the order of the columns of ``scores``."""
+        table = self.tables[name, part]
+        return tuple(table["id"][: table.height // table["seed"].n_unique()])
+
+    def seeds(self, name: str, part: str = "test") -> tuple[int, ...]:
+        """The complete replicates, in the order of the rows of ``scores``."""
+        return tuple(self.tables[name, part]["seed"].unique(maintain_order=True))
+
+    def scores(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
+        """One metric as ``(replicates, images)``; None where it was not measured."""
+        table = self.tables.get((name, part))
+        if table is None or metric not in table.columns or table[metric].null_count():
+            return None
+        return table[metric].to_numpy().astype(np.float64).reshape(table["seed"].n_unique(), -1)
+
+    def units(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
+        """The same with the images of a group joined: ``(replicates, units)``."""
+        scores = self.scores(name, part, metric)
+        return None if scores is None else by_group(scores, self.groups_of(name, part))
+
+    def groups_of(self, name: str, part: str = "test") -> list[str]:
+        """The group of each image of ``ids``."""
+        return [self.groups.get(each, each) for each in self.ids(name, part)]
+
+    def complete(self, name: str) -> bool:
+        """Whether all that was planned of a configuration is finished."""
+        row = next(row for row in self.rows if row.name == name)
+        return row.complete and self.has(name)
+
+
+def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
+    """Read everything that is stored of a study's configurations.
+
+    Args:
+        folder: the study.
+        show_all: also configurations that ``study.toml`` no longer names.
+    """
+    rows = rows_of(folder, show_all)
+    data = folder.read_json("data.json") or {"samples": []}
+    tables: dict[Side, pl.DataFrame] = {}
+    images = folder.images([record["key"] for row in rows for record in row.records])
+    if images.height:
+        by_key = {key: table for (key,), table in images.partition_by("key", as_dict=True).items()}
+        for row in rows:
+            tables |= _tables_of(row.name, _replicates(row, by_key))
+    return Evidence(tuple(rows), tables, {sample["id"]: sample["group"] for sample in data["samples"]})
+
+
+def _replicates(row: Row, by_key: Mapping[Any, pl.DataFrame]) -> list[pl.DataFrame]:
+    """The images of every replicate that has all its folds; while none has, of those with the most."""
+    runs: dict[int, list[Mapping[str, Any]]] = {}
+    for record in row.records:
+        runs.setdefault(record["seed"], []).append(record)
+    needed = max((len(records) for records in runs.values()), default=0)
+    return [
+        pl.concat([by_key[record["key"]] for record in records]).with_columns(seed=pl.lit(seed))
+        for seed, records in sorted(runs.items())
+        if len(records) == needed
+    ]
+
+
+def _tables_of(name: str, replicates: Sequence[pl.DataFrame]) -> dict[Side, pl.DataFrame]:
+    if not replicates:
+        return {}
+    parts = pl.concat(replicates, how="diagonal").drop("key").partition_by("part", as_dict=True)
+    return {(name, str(part)): table.sort("seed", "id") for (part,), table in parts.items()}
+
+
+def comparable(evidence: Evidence, names: Sequence[str], part: str = "test") -> list[str]:
+    """Those of the configurations that are scored on the same images as the first."""
+    return [name for name in names if evidence.ids(name, part) == evidence.ids(names[0], part)]
+
+
+def pooled(evidence: Evidence, names: Sequence[str], part: str = "test") -> Scores:
+    """Several configurations as one: their mean, replicate by replicate, image by image.
+
+    Args:
+        evidence: of a study.
+        names: configurations with the same images; the replicates that all of them have are taken.
+        part: of the data.
+
+    Returns:
+        ``(replicates, images)``.
+    """
+    shared = sorted(set.intersection(*(set(evidence.seeds(name, part)) for name in names)))
+    stacked = []
+    for name in names:
+        scores = evidence.scores(name, part)
+        assert scores is not None
+        stacked.append(scores[[evidence.seeds(name, part).index(seed) for seed in shared]])
+    return np.asarray(np.mean(stacked, axis=0))

@@ -1,0 +1,59 @@
+"""What a score costs: which configurations no other beats in both."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COSTS = {
+    "num_macs": "multiply-adds per image",
+    "num_parameters": "parameters",
+    "inference_ms": "milliseconds per image",
+    "seconds": "seconds of training",
+}
+
+
+def pareto_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for ``figures.pareto_chart``, of the configurations that were tested.
+
+    Args:
+        rows: of the leaderboard.
+    """
+    tested = [row for row in rows if row["test_iou"] is not None]
+    fronts = {cost: pareto_front(tested, cost) for cost in COSTS}
+    return [
+        {
+            "configuration": row["configuration"],
+            "architecture": row["architecture"],
+            "loss": row["loss"],
+            "IoU": _rounded(row["test_iou"]),
+            "low": _rounded(row.get("test_iou_low")),
+            "high": _rounded(row.get("test_iou_high")),
+            **{cost: row.get(cost) for cost in COSTS},
+            **{f"front_{cost}": row["configuration"] in front for cost, front in fronts.items()},
+        }
+        for row in tested
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def known_costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The costs that were measured, with their titles."""
+    return {cost: said for cost, said in COSTS.items() if any(row[cost] is not None for row in rows)}
+
+
+def pareto_front(rows: Sequence[Mapping[str, Any]], cost: str) -> set[str]:
+    """Configurations that no other beats: cheaper and no worse, or better and no dearer.
+
+    Args:
+        rows: with ``configuration``, ``test_iou`` and maybe the cost; one without it is on no front.
+        cost: the name of a column.
+    """
+    known = [row for row in rows if row.get(cost) is not None]
+    front, best = set(), float("-inf")
+    for row in sorted(known, key=lambda row: (row[cost], -row["test_iou"])):
+        if row["test_iou"] > best:
+            front.add(row["configuration"])
+            best = row["test_iou"]
+    return front

@@ -1,0 +1,49 @@
+"""The five questions of the original study, each answered from this study's numbers.
+
+A question whose factor does not vary is one line.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from segstudy.reporting.evidence import Evidence, comparable
+from segstudy.reporting.questions.answer import Answer, Table
+from segstudy.reporting.questions.batches import batch_sizes
+from segstudy.reporting.questions.losses import loss_families
+from segstudy.reporting.questions.next_steps import next_steps
+from segstudy.reporting.questions.parts import representative
+from segstudy.reporting.questions.skips import skip_connections
+
+__all__ = ["Answer", "Table", "answers"]
+
+
+def answers(evidence: Evidence, epochs: pl.DataFrame, ranked: Sequence[str]) -> list[Answer]:
+    """All five, in the original's order.
+
+    Args:
+        evidence: of the study.
+        epochs: rows of every epoch of its runs, with ``key``.
+        ranked: complete configurations, the best on validation first.
+    """
+    if not ranked:
+        return []
+    curves = _named(evidence, epochs)
+    return [
+        skip_connections(evidence),
+        representative(evidence, curves, comparable(evidence, ranked)),
+        loss_families(evidence),
+        batch_sizes(evidence, curves),
+        next_steps(evidence, curves, ranked),
+    ]
+
+
+def _named(evidence: Evidence, epochs: pl.DataFrame) -> pl.DataFrame:
+    """Epochs with the ``configuration`` and ``seed`` of their run, those of complete configurations."""
+    runs = [
+        {"key": record["key"], "configuration": row.name, "seed": record["seed"]}
+        for row in evidence.rows
+        if evidence.complete(row.name)
+        for record in row.records
+    ]
+    return epochs.join(pl.DataFrame(runs), on="key")

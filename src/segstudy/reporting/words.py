@@ -1,0 +1,46 @@
+"""Numbers and comparisons as a person says them."""
+
+from collections.abc import Sequence
+
+from segstudy.stats import MARGIN, Difference, Interval
+
+MOST_NAMED = 5
+
+
+def interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+
+
+def mean(each: Interval) -> str:
+    """``0.859 [0.826, 0.892]``."""
+    return f"{each.mean:.3f} {interval(each.low, each.high)}".rstrip()
+
+
+def p_value(p: float) -> str:
+    """``p = 0.031`` or ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """``a``, ``a and b``, ``a, b and c``; ``a, b and 7 more`` where there are many."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def told(a: str, b: str, d: Difference) -> str:
+    """One sentence on `a` less `b` in test IoU."""
+    seen = f"{d.mean:+.3f} IoU {interval(d.low, d.high)}"
+    match d.conclusion:
+        case "a":
+            return f"{a} is better than {b} by {d.mean:.3f} IoU {interval(d.low, d.high)}."
+        case "b":
+            return f"{b} is better than {a} by {-d.mean:.3f} IoU {interval(-d.high, -d.low)}."
+        case "practically equal":
+            return f"{a} and {b} are practically equal: {seen}, within the margin of {MARGIN}."
+        case "not resolved":
+            return f"{a} and {b} cannot be told apart: {seen}."
+    return f"{a} stands {seen} against {b}; images only, training noise not measured, so neither wins."

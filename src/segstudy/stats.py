@@ -1,0 +1,347 @@
+"""How sure a score is: intervals, comparisons, ranks. Arrays in, frozen results out.
+
+Scores of a configuration are an array ``(replicates, images)``: what each of its trainings reaches on each
+image. Images are the same for every configuration, trainings are not. A score is then
+
+    mean + image + image x configuration + training + residual,
+
+all but the mean random: trainings are readers and images are cases of a multi-reader multi-case study
+(Obuchowski & Rockette 1995; Hillis 2007). The variance of a mean of n images and R replicates is
+estimated from mean squares, as (seeds + images - residual) / (n R), with Satterthwaite's degrees of
+freedom. ``tests/test_stats_calibration.py`` holds all of it to its promise on simulated studies;
+bootstraps of such means and tests over images alone do not keep theirs, so none is offered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+
+LEVEL = 0.95
+MARGIN = 0.01  # of IoU: differences within it are of no practical use to anyone
+BOOTSTRAPS = 2000
+POWER = 0.80
+MOST_REPLICATES, MOST_IMAGES = 200, 100_000
+
+Conclusion = Literal["a", "b", "practically equal", "not resolved", "training noise not measured"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % interval.
+
+    Attributes:
+        mean: over images and replicates.
+        low, high: of the interval; None where there is one image only.
+        num_replicates, num_units: what it rests on; a unit is an image, or a group of them.
+        seed_sd: standard deviation of the replicates' means; None for one replicate.
+        trainings: whether training noise is in the interval, or images only.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    num_replicates: int
+    num_units: int
+    seed_sd: float | None
+    trainings: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two configurations on the same images: `a` less `b`.
+
+    Attributes:
+        mean: difference of the means.
+        low, high: its 95 % interval.
+        p: of no difference, two-sided.
+        standard_error, df: of the difference, and its degrees of freedom.
+        seed_df: degrees of freedom of the replicates alone; None where one side has a single one.
+        effect_size: the mean difference over the standard deviation of the images' differences (d_z).
+        images_won, replicates_won: how many `a` and `b` win; replicates are paired by seed, None where
+            their numbers differ.
+        trainings: whether training noise is in the interval and the p value, or images only.
+        conclusion: in words; never a winner when training noise is not measured.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    standard_error: float
+    df: float
+    seed_df: float | None
+    effect_size: float
+    images_won: tuple[int, int]
+    replicates_won: tuple[int, int] | None
+    trainings: bool
+    conclusion: Conclusion
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Means of a ``Scores`` and the contributions of its mean squares to the variance of the grand mean."""
+
+    mean: float
+    images: NDArray[np.float64]
+    seeds: float
+    residual: float
+    num_replicates: int
+
+    @property
+    def seed_df(self) -> int:
+        return self.num_replicates - 1
+
+    @property
+    def residual_df(self) -> int:
+        return self.seed_df * (len(self.images) - 1)
+
+
+def by_group(scores: Scores, groups: Sequence[str]) -> Scores:
+    """Join the images of a patient or lesion, which are not independent, to one unit each.
+
+    The mean over units stays the mean over images, and its variance becomes the cluster-robust one. Where
+    every image is a group of its own, the scores come back as they are, in the groups' order.
+
+    Args:
+        scores: ``(replicates, images)``.
+        groups: of each image.
+
+    Returns:
+        ``(replicates, groups)``.
+    """
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    num_groups = int(place.max()) + 1
+    centre = scores.mean()
+    totals = np.stack([np.bincount(place, row - centre, num_groups) for row in scores])
+    return np.asarray(centre + totals * num_groups / scores.shape[1])
+
+
+def mean_interval(scores: Scores) -> Interval:
+    """Mean and 95 % interval over images and trainings; over images only where there is one training.
+
+    Args:
+        scores: ``(replicates, units)``, see ``by_group``.
+    """
+    moments = _moments(scores)
+    if scores.shape[1] == 1:
+        return Interval(moments.mean, None, None, len(scores), 1, _seed_sd(scores), len(scores) > 1)
+    variance, df = _variance([moments], moments.images)
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, df) * np.sqrt(variance))
+    return Interval(
+        mean=moments.mean,
+        low=moments.mean - half,
+        high=moments.mean + half,
+        num_replicates=len(scores),
+        num_units=scores.shape[1],
+        seed_sd=_seed_sd(scores),
+        trainings=len(scores) > 1,
+    )
+
+
+def difference(
+    a: Scores, b: Scores, groups: Sequence[str] | None = None, margin: float = MARGIN
+) -> Difference:
+    """Compare two configurations on the same images, each with its own seed variance.
+
+    Args:
+        a: ``(replicates, images)``, at least two images.
+        b: the same images in the same order; replicates may differ in number and are not taken as pairs.
+        groups: of each image, where several belong together.
+        margin: differences whose interval lies within it count as practically equal.
+    """
+    assert a.shape[1] == b.shape[1] >= 2
+    apart = a.mean(0) - b.mean(0)
+    ours, theirs = (_moments(by_group(s, groups) if groups is not None else s) for s in (a, b))
+    variance, df = _variance([ours, theirs], ours.images - theirs.images)
+    error, mean = float(np.sqrt(variance)), ours.mean - theirs.mean
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, df)) * error
+    p = _two_sided(mean, error, df)
+    trainings = len(a) > 1 and len(b) > 1
+    paired = _wins(a.mean(1), b.mean(1)) if len(a) == len(b) else None
+    spread = float(apart.std(ddof=1))
+    return Difference(
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p=p,
+        standard_error=error,
+        df=df,
+        seed_df=_seed_df([ours, theirs]) if trainings else None,
+        effect_size=mean / spread if spread > 0 else 0.0,
+        images_won=_wins(a.mean(0), b.mean(0)),
+        replicates_won=paired,
+        trainings=trainings,
+        conclusion=_conclusion(mean, half, p, margin) if trainings else "training noise not measured",
+    )
+
+
+def gap(a: Scores, b: Scores) -> Interval:
+    """The mean of `a` less the mean of `b` where these are different images, as validation and test.
+
+    Args:
+        a: ``(replicates, units)``.
+        b: ``(replicates, units)`` of the same trainings. What trainings do to both alike would cancel and
+            is left in, so the interval is rather too wide.
+    """
+    sides = [_moments(a), _moments(b)]
+    terms = [_variance([m], m.images) for m in sides]
+    variance = sum(value for value, _ in terms)
+    df = _satterthwaite(variance, terms)
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, df) * np.sqrt(variance))
+    mean = sides[0].mean - sides[1].mean
+    trainings = len(a) > 1 and len(b) > 1
+    return Interval(mean, mean - half, mean + half, len(a), min(a.shape[1], b.shape[1]), None, trainings)
+
+
+def _conclusion(mean: float, half: float, p: float, margin: float) -> Conclusion:
+    if abs(mean) + half <= margin:
+        return "practically equal"
+    if p < 1 - LEVEL:
+        return "a" if mean > 0 else "b"
+    return "not resolved"
+
+
+def _two_sided(mean: float, error: float, df: float) -> float:
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * scipy.stats.t.sf(abs(mean) / error, df))
+
+
+def _wins(a: Scores, b: Scores) -> tuple[int, int]:
+    return int(np.sum(a > b)), int(np.sum(b > a))
+
+
+def _seed_sd(scores: Scores) -> float | None:
+    return float(scores.mean(1).std(ddof=1)) if len(scores) > 1 else None
+
+
+def _moments(scores: Scores) -> _Moments:
+    replicates, units = scores.shape
+    images, seeds, mean = scores.mean(0), scores.mean(1), float(scores.mean())
+    if replicates == 1 or units == 1:
+        seed_part = float(seeds.var(ddof=1)) / replicates if replicates > 1 else 0.0
+        return _Moments(mean, images, seed_part, 0.0, replicates)
+    left = scores - seeds[:, None] - images + mean
+    mean_square = float((left**2).sum()) / ((replicates - 1) * (units - 1))
+    return _Moments(
+        mean, images, float(seeds.var(ddof=1)) / replicates, mean_square / (replicates * units), replicates
+    )
+
+
+def _variance(moments: Sequence[_Moments], images: NDArray[np.float64]) -> tuple[float, float]:
+    """Variance of a mean, or of a difference of two, and its degrees of freedom.
+
+    Both seeds and images contain the residual, so it is taken off once. What is left is never less than the
+    images' part alone, and has its degrees of freedom where it rests on it.
+
+    Args:
+        moments: of each configuration involved.
+        images: what each image contributes: its mean, or its difference.
+    """
+    cases, case_df = float(images.var(ddof=1)) / len(images), len(images) - 1
+    repeated = [m for m in moments if m.num_replicates > 1]
+    whole = cases + sum(m.seeds - m.residual for m in repeated)
+    if not repeated or whole < cases:
+        return cases, case_df
+    terms = [(m.seeds, m.seed_df) for m in repeated] + [(m.residual, m.residual_df) for m in repeated]
+    return whole, _satterthwaite(whole, [*terms, (cases, case_df)])
+
+
+def _seed_df(moments: Sequence[_Moments]) -> float:
+    return _satterthwaite(sum(m.seeds for m in moments), [(m.seeds, m.seed_df) for m in moments])
+
+
+def _satterthwaite(variance: float, terms: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom of a sum of mean squares; never fewer than the smallest term has."""
+    fewest = min(df for _, df in terms)
+    spread = sum(value**2 / df for value, df in terms)
+    return float(max(fewest, variance**2 / spread)) if spread > 0 else float(fewest)
+
+
+def distinguished(differences: Sequence[Difference], num_configurations: int) -> list[float]:
+    """Adjusted p values of the winner against each of the others (Games & Howell 1976).
+
+    The studentized range of all configurations is the reference, with each pair's own variance: it
+    protects whichever configuration leads, however it was chosen. Holm's correction does not: the winner on
+    validation owes its lead to the very trainings that are tested. Degrees of freedom are at most
+    those of the pair's replicates, since the most extreme of many pairs is one whose seed
+    variance came out low.
+
+    Args:
+        differences: the winner against every other, all with several replicates.
+        num_configurations: how many there are in all.
+    """
+    return [_studentized(d, num_configurations) for d in differences]
+
+
+def _studentized(d: Difference, num_configurations: int) -> float:
+    assert d.seed_df is not None
+    if d.standard_error == 0:
+        return 1.0 if d.mean == 0 else 0.0
+    q = np.sqrt(2) * abs(d.mean) / d.standard_error
+    if num_configurations == 2:
+        return _two_sided(d.mean, d.standard_error, min(d.df, d.seed_df))
+    return float(scipy.stats.studentized_range.sf(q, num_configurations, min(d.df, d.seed_df)))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What would settle a comparison, in totals: replicates alone, or else test images alone.
+
+    Attributes:
+        replicates: of each side; None where no number of them is enough.
+        units: images, or groups of them, with the replicates there are; None if not looked for or in vain.
+    """
+
+    replicates: int | None
+    units: int | None
+
+
+def to_resolve(a: Scores, b: Scores, margin: float = MARGIN) -> Resolution:
+    """How much more evidence would show the difference seen, or that it is none to speak of.
+
+    Settled means: with a probability of 80 % the 95 % interval leaves out 0, or lies within the margin,
+    whichever is nearer. Variances are taken as they were estimated, the difference as it was seen.
+
+    Args:
+        a: ``(replicates, units)``, with several replicates.
+        b: the same units, with several replicates too.
+        margin: as for ``difference``.
+    """
+    sides = [_moments(a), _moments(b)]
+    num_units = a.shape[1]
+    apart = float((sides[0].images - sides[1].images).var(ddof=1))
+    residuals = [m.residual * m.num_replicates * num_units for m in sides]
+    seeds = sum(
+        max(0.0, m.seeds * m.num_replicates - left / num_units)
+        for m, left in zip(sides, residuals, strict=True)
+    )
+    residual = sum(residuals)
+    images = max(0.0, apart - sum(left / m.num_replicates for m, left in zip(sides, residuals, strict=True)))
+    seen = abs(sides[0].mean - sides[1].mean)
+    reach = max(seen, margin - seen)
+
+    def settles(replicates: int, units: int) -> bool:
+        from_seeds, from_images = (seeds + residual / units) / replicates, images / units
+        df = _satterthwaite(
+            from_seeds + from_images, [(from_seeds, 2 * (replicates - 1)), (from_images, units - 1)]
+        )
+        needed = scipy.stats.t.ppf((1 + LEVEL) / 2, df) + scipy.stats.t.ppf(POWER, df)
+        return bool(needed * np.sqrt(from_seeds + from_images) <= reach)
+
+    fewest = min(len(a), len(b))
+    for replicates in range(fewest, MOST_REPLICATES + 1):
+        if settles(replicates, num_units):
+            return Resolution(replicates, None)
+    units = num_units
+    while units < MOST_IMAGES:
+        units += max(1, units // 50)
+        if settles(fewest, units):
+            return Resolution(None, units)
+    return Resolution(None, None)

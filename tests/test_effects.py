@@ -1,0 +1,115 @@
+"""Factor effects against statsmodels' and scipy's own, and on simulated factorials."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import statsmodels.formula.api as smf
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.multicomp import pairwise_tukeyhsd
+
+from segstudy.effects import factorial
+
+RNG = np.random.default_rng(0)
+
+
+def runs(num_seeds: int, **factors: list[str]) -> dict[str, list[str]]:
+    """The levels of every run of a full factorial."""
+    points = [point for point in itertools.product(*factors.values()) for _ in range(num_seeds)]
+    return {name: [point[i] for point in points] for i, name in enumerate(factors)}
+
+
+ARCHITECTURES, LOSSES = ["segnet", "unet", "unet2"], ["bce", "dice", "tversky"]
+
+
+def test_the_factor_that_moves_the_score_is_found_and_the_other_is_not() -> None:
+    levels = runs(5, architecture=ARCHITECTURES, loss=LOSSES)
+    scores = [0.05 * (a == "segnet") + RNG.normal(0.8, 0.01) for a in levels["architecture"]]
+    found = factorial(scores, levels)
+    by_name = {effect.factors: effect for effect in found.effects}
+    assert set(by_name) == {("architecture",), ("loss",), ("architecture", "loss")}
+    assert by_name["architecture",].p < 1e-6
+    assert by_name["architecture",].omega_squared > 0.5
+    assert by_name["architecture",].low > 0.3
+    assert by_name["loss",].p > 0.01
+    assert by_name["loss",].low == 0
+    differing = {(d.a, d.b) for d in found.differences["architecture"] if d.p < 0.05}
+    assert differing == {("segnet", "unet"), ("segnet", "unet2")}
+    assert [m.level for m in found.means["loss"]] == LOSSES
+
+
+def test_an_interaction_is_found() -> None:
+    levels = runs(5, architecture=["a", "b"], loss=["c", "d"])
+    pairs = zip(levels["architecture"], levels["loss"], strict=True)
+    scores = [0.05 * ((a == "a") == (loss == "c")) + RNG.normal(0.8, 0.01) for a, loss in pairs]
+    by_name = {effect.factors: effect.p for effect in factorial(scores, levels).effects}
+    assert by_name["architecture", "loss"] < 1e-6
+    assert min(by_name["architecture",], by_name["loss",]) > 0.01
+
+
+def test_levels_of_a_single_factor_differ_as_by_games_and_howell() -> None:
+    levels = runs(6, loss=LOSSES)
+    sd = {"bce": 0.01, "dice": 0.01, "tversky": 0.03}
+    scores = [RNG.normal(0.8 + 0.02 * (loss == "dice"), sd[loss]) for loss in levels["loss"]]
+    theirs = pairwise_tukeyhsd(scores, levels["loss"], use_var="unequal").pvalues
+    ours = [d.p for d in factorial(scores, levels).differences["loss"]]
+    assert ours == pytest.approx(theirs.tolist(), abs=1e-6)
+
+
+def test_with_equal_variances_f_is_that_of_statsmodels() -> None:
+    """Where every combination scatters alike, the statistic and its degrees of freedom are the classical."""
+    levels = runs(4, architecture=ARCHITECTURES, loss=LOSSES)
+    noise = np.array([-0.02, -0.005, 0.005, 0.02])
+    combination_means = RNG.normal(0.8, 0.02, 9)
+    scores = (combination_means[:, None] + noise).ravel()
+    frame = pd.DataFrame(levels | {"y": scores})
+    table = anova_lm(smf.ols("y ~ C(architecture) * C(loss)", frame).fit(), typ=2)
+    found = factorial(scores, levels).effects
+    assert [e.f for e in found] == pytest.approx(table["F"].dropna().tolist())
+    assert [e.df for e in found] == pytest.approx([2, 2, 4])
+    assert [e.df_residual for e in found] == pytest.approx([27, 27, 27])
+
+
+def test_a_levels_interval_is_the_t_interval_of_its_runs_where_it_is_alone() -> None:
+    levels = runs(6, loss=LOSSES)
+    scores = RNG.normal(0.8, 0.02, 18)
+    found = factorial(scores, levels).means["loss"][1]
+    interval = scipy.stats.ttest_1samp(scores[6:12], 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_a_single_seed_is_described_only() -> None:
+    levels = runs(1, architecture=ARCHITECTURES, loss=LOSSES)
+    found = factorial(RNG.normal(0.8, 0.01, 9), levels)
+    assert found.effects == ()
+    assert found.differences == {"architecture": (), "loss": ()}
+    assert {m.low for m in found.means["loss"]} == {None}
+
+
+def test_runs_without_any_noise_have_no_test() -> None:
+    found = factorial([0.5] * 12, runs(3, architecture=["a", "b"], loss=["c", "d"]))
+    assert found.effects == ()
+    assert {d.p for d in found.differences["loss"]} == {1.0}
+
+
+def test_partial_eta_squared_lies_in_its_interval() -> None:
+    levels = runs(5, architecture=ARCHITECTURES, loss=LOSSES)
+    for _ in range(10):
+        for effect in factorial(RNG.normal(0.8, 0.02, 45), levels).effects:
+            eta = effect.f * effect.df / (effect.f * effect.df + effect.df_residual)
+            assert 0 <= effect.low <= effect.high <= 1
+            assert effect.low <= eta + 1e-9
+
+
+@pytest.mark.parametrize("wild", [0.006, 0.03])
+def test_the_level_holds_also_when_one_loss_scatters_five_times_as_much(wild: float) -> None:
+    """Main effects, interaction and pairs of levels of equal configurations: at most 7 % are called real."""
+    levels = runs(5, architecture=["a", "b", "c", "d"], loss=["bce", "focal", "dice", "tversky", "combo"])
+    sd = np.array([wild if loss == "tversky" else 0.006 for loss in levels["loss"]])
+    rng, p_values = np.random.default_rng(1), []
+    for _ in range(300):
+        found = factorial(rng.normal(0, sd), levels)
+        p_values.append([e.p for e in found.effects] + [min(d.p for d in found.differences["loss"])])
+    assert ((np.array(p_values) < 0.05).mean(0) <= 0.07).all()
