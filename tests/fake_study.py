@@ -29,6 +29,7 @@ METRICS = (
     "thresholded_jaccard",
     "iou_tuned",
 )
+NATIVE_ONLY = ("hd95_px", "asd_px", "hd95_frac", "asd_frac", "nsd", "ece", "brier")
 
 
 def make_study(
@@ -127,8 +128,12 @@ def finish(
     ids: str = "image{:02}",
     data: str = DATA,
     started: str = "2026-01-01T00:00:00+00:00",
+    noise: float = 0.0,
 ) -> str:
-    """Store a run of the configuration of this name with these mean IoUs; returns its key."""
+    """Store a run of the configuration of this name with these mean IoUs; returns its key.
+
+    With `noise` every image's score moves by a draw of that standard deviation, another one in every run.
+    """
     configuration = configuration_of(folder, name)
     parts = sample_ids(ids)
     key = key_of(name, seed, fold, data, started)
@@ -142,13 +147,19 @@ def finish(
             "num_parameters": 1234567,
             "started": started,
             "seconds": {"total": 60.0 + seed},
+            "cost": {"num_macs": 2_000_000, "inference_ms": 1.5, "peak_memory_bytes": 500_000_000},
             "environment": {"torch": "2.13.0", "device": "cpu", "threads": 1},
         },
         {
             "epochs": curves(
                 validation, test, configuration.protocol.epochs, configuration.protocol.record_test
             ),
-            "images": pl.concat([scores("validation", parts, validation), scores("test", parts, test)]),
+            "images": pl.concat(
+                [
+                    scores(part, parts, mean, noise, zlib.crc32(f"{key}{part}".encode()))
+                    for part, mean in (("validation", validation), ("test", test))
+                ]
+            ),
             "predictions": predictions(parts),
         },
         {"w": torch.zeros(1)},
@@ -195,10 +206,14 @@ def curves(validation: float, test: float, epochs: int, record_test: bool) -> pl
     return pl.DataFrame(columns)
 
 
-def scores(part: str, parts: dict[str, list[str]], mean: float) -> pl.DataFrame:
+def scores(
+    part: str, parts: dict[str, list[str]], mean: float, noise: float = 0.0, seed: int = 0
+) -> pl.DataFrame:
     """Rows of one part; IoU rises from image to image, around its mean."""
-    around = mean + np.linspace(-0.05, 0.05, len(parts[part]))
+    count = len(parts[part])
+    around = mean + np.linspace(-0.05, 0.05, count) + noise * np.random.default_rng(seed).normal(size=count)
     columns = {f"{resolution}_{metric}": around for resolution in ("network", "native") for metric in METRICS}
+    columns |= {f"native_{metric}": 1 - around for metric in NATIVE_ONLY}
     return pl.DataFrame({"id": parts[part], "part": part, **columns})
 
 

@@ -75,6 +75,13 @@ def test_a_study_folder_takes_more_losses_and_shows_its_status_and_table(here, c
     assert scores == sorted(scores, reverse=True)
 
 
+def test_an_error_is_printed_as_it_is_said(here, call):
+    """Rich would make a picture of the `:B:` in it."""
+    code, _, err = call("compare", "alone")
+    assert code == 2
+    assert "DIR1:A DIR2:B" in err
+
+
 def test_what_init_prints_is_a_study_that_runs(here, call):
     code, out, _ = call("init", "discs", "--protocol", "classic", "--seeds", "2")
     (here / "study.toml").write_text(out)

@@ -8,13 +8,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segstudy.api import Study, check, evaluate, init, plan, report, run, score, status, synth, table
+    from segstudy.api import (
+        Study,
+        check,
+        compare,
+        evaluate,
+        init,
+        plan,
+        report,
+        run,
+        score,
+        status,
+        synth,
+        table,
+    )
     from segstudy.errors import UserError
 
 __all__ = [
     "Study",
     "UserError",
     "check",
+    "compare",
     "evaluate",
     "init",
     "plan",

@@ -18,6 +18,7 @@ from segstudy.display import Display, duration
 from segstudy.errors import UserError
 from segstudy.estimate import Estimate, estimate
 from segstudy.external import Models, evaluate_models, one_run, without
+from segstudy.reporting.comparing import Comparison, compare_configurations, sides
 from segstudy.reporting.leaderboard import leaderboard, render, rows_of, winner
 from segstudy.reporting.page import write_report
 from segstudy.scoring import score_masks
@@ -224,7 +225,7 @@ def check(
 def status(folder: str | Path) -> Status:
     """What of a study is done, failed and left, from its folder alone."""
     opened = Study(folder)
-    frame = opened.leaderboard()
+    frame = opened.leaderboard().filter(~pl.col("masks"))
     finished = opened.folder.finished()
     failures = tuple(opened.folder.failed().values())
     num_planned = int(frame["num_planned"].sum())
@@ -245,6 +246,15 @@ def status(folder: str | Path) -> Status:
 def table(folder: str | Path, format: str = "text", show_all: bool = False) -> str:  # noqa: A002
     """The leaderboard as text, Markdown, CSV, JSON or LaTeX."""
     return render(Study(folder).leaderboard(show_all), format)
+
+
+def compare(*arguments: str) -> Comparison:
+    """Two configurations on the same test images: ``compare(DIR, A, B)`` or ``compare("DIR1:A", "DIR2:B")``.
+
+    Raises:
+        UserError: an unknown name, nothing finished, or other test images.
+    """
+    return compare_configurations(*sides(arguments))
 
 
 def report(folder: str | Path, images: bool = True) -> Path:

@@ -19,8 +19,8 @@ app = App(
     help="Which segmentation architecture, trained with which loss, is best on your images?",
     version=segstudy.__version__,
 )
-console = Console(soft_wrap=True)
-problems = Console(stderr=True, soft_wrap=True)
+console = Console(soft_wrap=True, emoji=False)
+problems = Console(stderr=True, soft_wrap=True, emoji=False)
 
 Paths = Annotated[Path | None, Parameter()]
 
@@ -200,6 +200,25 @@ def table(
         Also runs that study.toml no longer names.
     """
     sys.stdout.write(segstudy.table(folder, format, all).rstrip("\n") + "\n")
+    return 0
+
+
+@app.command
+def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Compare two configurations on the same test images: difference, interval, p value, in plain words.
+
+    Parameters
+    ----------
+    arguments
+        DIR A B for two configurations of one study; DIR1:A DIR2:B across studies.
+    json_
+        As JSON.
+    """
+    from segstudy.reporting.comparing import render_comparison  # imports torch; `--help` must not
+
+    found = segstudy.compare(*arguments)
+    text = json.dumps(found.as_dict(), indent=1) + "\n" if json_ else render_comparison(found)
+    sys.stdout.write(text)
     return 0
 
 

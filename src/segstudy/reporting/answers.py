@@ -79,18 +79,20 @@ def answer(
         history: how often its test part was scored before, see ``history.told``.
     """
     ranked = frame.filter(pl.col("rank").is_not_null())["configuration"].to_list()
-    incomplete = frame.height - len(ranked)
+    incomplete = len(evidence.trained) - len(ranked)
     if not ranked:
         sentence, limits = _unfinished(frame)
         return Answers(sentence, tuple(limits), history=tuple(history))
     winner = ranked[0]
     names = comparable(evidence, ranked)
-    versus = against_winner(evidence, winner, names)
+    others = [row.name for row in evidence.rows if row.masks is not None]
+    versus = against_winner(evidence, winner, [*names, *others])
+    own = {name: each for name, each in versus.items() if name in names}
     units = [evidence.units(name) for name in names]
     scores = [each for each in units if each is not None]
     table = _ranking(evidence, names)
     return Answers(
-        verdict=_verdict(frame, evidence, versus),
+        verdict=_verdict(frame, evidence, own),
         limits=tuple(_limits(study, evidence, ranked, names, incomplete)),
         winner=winner,
         versus=versus,
@@ -99,7 +101,7 @@ def answer(
         standings=_standings(names, scores, table),
         factorials=tuple(factorials(evidence)),
         optimism=_optimism(evidence, names),
-        resolution=_resolution(evidence, winner, versus),
+        resolution=_resolution(evidence, winner, own),
         history=tuple(history),
         questions=tuple(answers(evidence, epochs, ranked)),
     )

@@ -40,7 +40,7 @@ def level(row: Row, factor: str) -> str:
 
 def levels(evidence: Evidence, factor: str) -> list[str]:
     """The levels that configurations with all their runs have, in the study's order."""
-    return list(dict.fromkeys(level(row, factor) for row in evidence.rows if evidence.complete(row.name)))
+    return list(dict.fromkeys(level(row, factor) for row in evidence.trained if evidence.complete(row.name)))
 
 
 def matched(evidence: Evidence, factor: str, wanted: Iterable[str]) -> Names:
@@ -51,7 +51,7 @@ def matched(evidence: Evidence, factor: str, wanted: Iterable[str]) -> Names:
     """
     wanted = list(wanted)
     found: dict[str, dict[str, str]] = {each: {} for each in wanted}
-    for row in evidence.rows:
+    for row in evidence.trained:
         if evidence.complete(row.name) and level(row, factor) in found:
             found[level(row, factor)][_rest(row, factor)] = row.name
     settings = [s for s in found[wanted[0]] if all(s in found[each] for each in wanted)]
@@ -106,7 +106,7 @@ def factorials(evidence: Evidence) -> list[tuple[str, Factorial]]:
     Architecture x loss at each batch size, and batch size x architecture x loss where several batch
     sizes have them; only configurations that share the rest of the protocol with most others.
     """
-    rows = _of_one_protocol([row for row in evidence.rows if evidence.complete(row.name)])
+    rows = _of_one_protocol([row for row in evidence.trained if evidence.complete(row.name)])
     sizes = list(dict.fromkeys(level(row, "batch_size") for row in rows))
     found = []
     for chosen in [[size] for size in sizes] + ([sizes] if len(sizes) > 1 else []):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segstudy.reporting.rows import Row, rows_of
+from segstudy.reporting.rows import Row, mask_rows, rows_of
 from segstudy.stats import Scores, by_group
 from segstudy.store import StudyFolder
 
@@ -20,7 +20,7 @@ class Evidence:
     """Every score of a study's complete replicates; folds of a seed are joined before anything else.
 
     Attributes:
-        rows: the configurations, in the study's order.
+        rows: the configurations, in the study's order, and after them the masks of other tools.
         tables: by configuration and part: ``seed``, ``id`` and every metric, sorted by seed and id.
         groups: the group of each sample.
     """
@@ -28,6 +28,11 @@ class Evidence:
     rows: tuple[Row, ...]
     tables: Mapping[Side, pl.DataFrame]
     groups: Mapping[str, str]
+
+    @property
+    def trained(self) -> tuple[Row, ...]:
+        """What the study trained itself."""
+        return tuple(row for row in self.rows if row.masks is None)
 
     def has(self, name: str, part: str = "test") -> bool:
         return (name, part) in self.tables
@@ -70,7 +75,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
         folder: the study.
         show_all: also configurations that ``study.toml`` no longer names.
     """
-    rows = rows_of(folder, show_all)
+    rows = [*rows_of(folder, show_all), *mask_rows(folder)]
     data = folder.read_json("data.json") or {"samples": []}
     tables: dict[Side, pl.DataFrame] = {}
     images = folder.images([record["key"] for row in rows for record in row.records])
@@ -78,7 +83,16 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
         by_key = {key: table for (key,), table in images.partition_by("key", as_dict=True).items()}
         for row in rows:
             tables |= _tables_of(row.name, _replicates(row, by_key))
+    for row in rows:
+        if row.masks is not None:
+            tables |= _tables_of(row.name, [_without_gaps(folder.external_images(row.name))])
     return Evidence(tuple(rows), tables, {sample["id"]: sample["group"] for sample in data["samples"]})
+
+
+def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
+    """Images that every seed has a mask of: what is missing somewhere compares nothing."""
+    seeds = pl.col("seed").n_unique()
+    return images.filter(seeds.over("part", "id") == seeds.over("part"))
 
 
 def _replicates(row: Row, by_key: Mapping[Any, pl.DataFrame]) -> list[pl.DataFrame]:
@@ -97,7 +111,7 @@ def _replicates(row: Row, by_key: Mapping[Any, pl.DataFrame]) -> list[pl.DataFra
 def _tables_of(name: str, replicates: Sequence[pl.DataFrame]) -> dict[Side, pl.DataFrame]:
     if not replicates:
         return {}
-    parts = pl.concat(replicates, how="diagonal").drop("key").partition_by("part", as_dict=True)
+    parts = pl.concat(replicates, how="diagonal").drop("key", strict=False).partition_by("part", as_dict=True)
     return {(name, str(part)): table.sort("seed", "id") for (part,), table in parts.items()}
 
 

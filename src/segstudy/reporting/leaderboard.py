@@ -64,12 +64,13 @@ def leaderboard(
         ``among_best`` (not distinguishable from the winner; null where that cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
         ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons). ``rank`` is null where runs are
-        missing: such a configuration cannot win.
+        missing: such a configuration cannot win. Masks of other tools (``masks``) stand beside, without
+        a rank: they are compared with the winner and have no model to hand over.
     """
     evidence = evidence or gather(folder, show_all)
     frame = pl.DataFrame([_described(row, evidence) for row in evidence.rows], infer_schema_length=None)
     frame = frame.sort("validation_iou", descending=True, nulls_last=True, maintain_order=True)
-    complete = frame["num_finished"] == frame["num_planned"]
+    complete = (frame["num_finished"] == frame["num_planned"]) & ~frame["masks"]
     frame = frame.with_columns(rank=pl.when(complete).then(complete.cum_sum()))
     return _compared(frame, evidence).select("rank", pl.exclude("rank"))
 
@@ -104,15 +105,16 @@ def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
     first = row.records[0] if row.records else {}
     return {
         "configuration": row.name,
-        "architecture": row.configuration["architecture"],
-        "loss": row.configuration["loss"],
-        "batch_size": protocol["batch_size"],
-        "num_finished": len(row.records),
+        "masks": row.masks is not None,
+        "architecture": row.configuration["architecture"] or None,
+        "loss": row.configuration["loss"] or None,
+        "batch_size": protocol.get("batch_size"),
+        "num_finished": _num_whole(row) if row.masks is not None else len(row.records),
         "num_planned": row.num_planned,
         **_scores(row.name, evidence),
         **_intervals(row.name, evidence),
         "selected_epoch": _mean(record["summary"]["selected_epoch"] for record in row.records),
-        "epochs": protocol["epochs"] if protocol["budget"] == "epochs" else None,
+        "epochs": protocol["epochs"] if protocol.get("budget") == "epochs" else None,
         "seconds": _mean(record["seconds"]["total"] for record in row.records),
         "num_parameters": first.get("num_parameters"),
         "num_macs": first.get("cost", {}).get("num_macs"),
@@ -120,6 +122,12 @@ def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
         "peak_memory_bytes": _cost(row, "peak_memory_bytes"),
         "failures": ", ".join(sorted({failure["reason"] for failure in row.failures})),
     }
+
+
+def _num_whole(row: Row) -> int:
+    """Sets of masks that lack no test image."""
+    assert row.masks is not None
+    return row.num_planned - len(row.masks["parts"]["test"]["missing"])
 
 
 def _cost(row: Row, name: str) -> float | None:
@@ -201,6 +209,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
     of = f"/{row['epochs']}" if row["epochs"] is not None else ""
     planned = f" of {row['num_planned']}" if row["num_planned"] else ", not in study.toml"
+    planned += " masks" if row["masks"] else ""
     return [
         number("rank", "d"),
         str(row["configuration"]),

@@ -48,7 +48,7 @@ def methods(study: Study, evidence: Evidence, data: Mapping[str, Any]) -> Method
         evidence: of its folder.
         data: content of ``data.json``.
     """
-    there = [row for row in evidence.rows if row.records]
+    there = [row for row in evidence.trained if row.records]
     if not there:
         return Methods("", "", "")
     protocol = Protocol.model_validate(there[0].configuration["protocol"])

@@ -1,26 +1,24 @@
 """report.html: one file that opens offline, with everything a study says."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import polars as pl
-from markupsafe import Markup
 
 from segstudy import __version__
 from segstudy.config import is_synthetic
-from segstudy.reporting import figures, gallery
+from segstudy.reporting import gallery
 from segstudy.reporting.beside import external_tables, references
 from segstudy.reporting.board import board
 from segstudy.reporting.certainty import answered
-from segstudy.reporting.curves import Curves, Panels, panels, read_curves
+from segstudy.reporting.charts import drawn
+from segstudy.reporting.curves import read_curves
 from segstudy.reporting.evidence import gather
-from segstudy.reporting.heat import score_tables, squares_of
+from segstudy.reporting.heat import score_tables
 from segstudy.reporting.leaderboard import leaderboard, render
 from segstudy.reporting.methods import methods
-from segstudy.reporting.pareto import known_costs, pareto_rows
 from segstudy.reporting.provenance import (
     described_data,
     environments,
@@ -38,7 +36,6 @@ ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-PICTURE_WIDTH_PX = 860  # of a chart that is as wide as the page
 
 
 def write_report(folder: StudyFolder, images: bool = True) -> Path:
@@ -72,7 +69,7 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
         "board": board(frame, references(folder, data["reader"])),
         "leader": first,
         "tables": tables,
-        **_charts(folder.path / "figures", listed, tables, curves),
+        **drawn(folder.path / "figures", listed, tables, curves),
         "gallery": _gallery(folder, rows, first["configuration"]) if images and first else None,
         "images": images,
         "external": external_tables(folder),
@@ -92,68 +89,6 @@ def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
         "rank", nulls_last=True, maintain_order=True
     )
     return rows.row(0, named=True) if rows.height else None
-
-
-def _charts(
-    out: Path,
-    rows: Sequence[Mapping[str, Any]],
-    tables: Sequence[Mapping[str, Any]],
-    curves: Curves,
-) -> dict[str, Any]:
-    """Charts for the page, and the same as files in ``figures/``; no ``charts`` where no run has finished.
-
-    Returns:
-        ``charts`` (what the page's scripts read, as JSON), ``scripts``, and for the page's text ``costs``,
-        ``grids`` (SVG by measure) of ``panels``, and ``curves``.
-    """
-    if not curves.runs:
-        return {"charts": None, "scripts": "", "costs": {}, "grids": {}, "curves": curves}
-    out.mkdir(exist_ok=True)
-    squares = squares_of(tables)
-    heat = figures.with_rows(figures.score_table(squares), pl.DataFrame(squares))
-    figures.save(heat, out / "architecture-by-loss")
-    points = pareto_rows(rows)
-    costs = known_costs(points)
-    paretos = {cost: figures.pareto_chart(cost, said) for cost, said in costs.items()}
-    for cost, spec in paretos.items():
-        drawn = figures.with_rows(spec, pl.DataFrame(points), PICTURE_WIDTH_PX)
-        figures.save(drawn, out / f"iou-by-{cost.removeprefix('num_').replace('_', '-')}")
-    shown = panels(curves)
-    said = {
-        "pareto": {"charts": paretos, "rows": points},
-        "curves": {
-            "charts": {
-                "IoU": figures.curve_chart("IoU"),
-                "loss": figures.curve_chart("loss"),
-                "log": figures.curve_chart("loss", log=True),
-            },
-            "parts": dict(zip(figures.PARTS, figures.COLOURS, strict=True)),
-            "palette": figures.PALETTE,
-            "configurations": curves.configurations,
-            "runs": curves.runs,
-        },
-    }
-    text = json.dumps(said, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return {
-        "charts": Markup(text.replace("<", "\\u003c")),  # noqa: S704  no `<` is left to end the script
-        "scripts": figures.scripts(),
-        "costs": costs,
-        "grids": _grids(out, shown),
-        "panels": shown,
-        "curves": curves,
-    }
-
-
-def _grids(out: Path, shown: Panels) -> dict[str, Markup]:
-    """Small multiples by measure, as SVG."""
-    drawn = {
-        measure: figures.save(
-            figures.with_rows(figures.curve_grid(measure, shown.titles), shown.rows),
-            out / f"learning-curves-{measure.lower()}",
-        )
-        for measure in ("IoU", "loss")
-    }
-    return {measure: Markup(figures.inline(svg)) for measure, svg in drawn.items()}  # noqa: S704  escaped by Vega
 
 
 def _gallery(folder: StudyFolder, rows: Sequence[Row], name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Which finished and failed runs belong to which configuration of a study, from its folder alone."""
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,17 @@ Replicate = tuple[int, int | None]
 
 @dataclass(frozen=True)
 class Row:
-    """A configuration with what is stored of it."""
+    """A configuration with what is stored of it, or masks of another tool.
+
+    Attributes:
+        name: as printed.
+        configuration: ``architecture``, ``loss`` and ``protocol``; empty for masks.
+        records: ``run.json`` of each finished run.
+        failures: of those that failed.
+        num_planned: runs, or sets of masks.
+        num_replicates: seeds.
+        masks: the record of masks that `segstudy score` took in; None for what the study trained itself.
+    """
 
     name: str
     configuration: Mapping[str, Any]
@@ -26,6 +37,7 @@ class Row:
     failures: tuple[dict[str, Any], ...]
     num_planned: int
     num_replicates: int
+    masks: Mapping[str, Any] | None = None
 
     @property
     def num_folds(self) -> int:
@@ -34,8 +46,20 @@ class Row:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned run is finished."""
+        """Whether every planned run is finished, or every test image has its mask."""
+        if self.masks is not None:
+            return not any(self.masks["parts"]["test"]["missing"].values())
         return len(self.records) == self.num_planned > 0
+
+
+def mask_rows(folder: StudyFolder) -> list[Row]:
+    """The masks of other tools that stand beside a study's own configurations."""
+    nothing = {"architecture": "", "loss": "", "protocol": {}}
+    return [
+        Row(each["name"], nothing, (), (), len(each["seeds"]), len(each["seeds"]), each)
+        for each in folder.externals()
+        if each["kind"] == "masks"
+    ]
 
 
 def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
@@ -69,11 +93,20 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
         for key in [_identity(each)]
     ]
     if show_all:
-        rows += [
-            Row(found[0]["name"], found[0], _in_order(found), (), 0, len({run["seed"] for run in found}))
-            for found in unnamed.values()
-        ]
+        taken = {row.name for row in rows}
+        for found in unnamed.values():
+            name = _free(found[0]["name"], taken)
+            seeds = {run["seed"] for run in found}
+            rows.append(Row(name, found[0], _in_order(found), (), 0, len(seeds)))
     return rows
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or where the study or older runs have it already, with a number; added to ``taken``."""
+    others = (f"{name} (older, {n})" for n in itertools.count(2))
+    free = next(each for each in itertools.chain([name, f"{name} (older)"], others) if each not in taken)
+    taken.add(free)
+    return free
 
 
 def _inputs(folder: StudyFolder) -> set[tuple[str, str]]:

@@ -42,7 +42,7 @@ def _named(evidence: Evidence, epochs: pl.DataFrame) -> pl.DataFrame:
     """Epochs with the ``configuration`` and ``seed`` of their run, those of complete configurations."""
     runs = [
         {"key": record["key"], "configuration": row.name, "seed": record["seed"]}
-        for row in evidence.rows
+        for row in evidence.trained
         if evidence.complete(row.name)
         for record in row.records
     ]

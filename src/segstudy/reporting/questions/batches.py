@@ -46,7 +46,7 @@ def batch_sizes(evidence: Evidence, curves: pl.DataFrame) -> Answer:
 
 
 def _budget(evidence: Evidence, name: str) -> str:
-    row = next(row for row in evidence.rows if row.name == name)
+    row = next(row for row in evidence.trained if row.name == name)
     return str(row.configuration["protocol"]["budget"])
 
 

@@ -13,7 +13,7 @@ from segstudy.reporting.words import count
 def next_steps(evidence: Evidence, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:
     """Question 5: what the runs themselves say would help, the cheapest first."""
     winner = ranked[0]
-    row = next(row for row in evidence.rows if row.name == winner)
+    row = next(row for row in evidence.trained if row.name == winner)
     mine = curves.filter(pl.col("configuration") == winner)
     looks: tuple[Callable[[], str | None], ...] = (
         lambda: _threshold_step(evidence, winner),

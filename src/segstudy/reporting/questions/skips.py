@@ -36,7 +36,7 @@ def _parameters(evidence: Evidence, architectures: Sequence[str]) -> Table:
     for architecture in architectures:
         row = next(
             row
-            for row in evidence.rows
+            for row in evidence.trained
             if level(row, "architecture") == architecture and evidence.complete(row.name)
         )
         macs = row.records[0].get("cost", {}).get("num_macs")

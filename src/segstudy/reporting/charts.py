@@ -1,0 +1,87 @@
+"""The page's charts: as files in ``figures/``, as SVG in the page, and as JSON for its scripts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from segstudy.reporting import figures
+from segstudy.reporting.curves import Curves, Panels, panels
+from segstudy.reporting.heat import squares_of
+from segstudy.reporting.pareto import known_costs, pareto_rows
+
+PICTURE_WIDTH_PX = 860  # of a chart that is as wide as the page
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def drawn(out: Path, rows: Rows, tables: Rows, curves: Curves) -> dict[str, Any]:
+    """Draw everything; context of ``cost.html.j2``, ``curves.html.j2`` and of the page's scripts.
+
+    Args:
+        out: where the files go.
+        rows: of the leaderboard.
+        tables: of ``heat.score_tables``.
+        curves: of all finished runs.
+
+    Returns:
+        ``charts`` (what the scripts read; None where no run has finished) and ``scripts``; for the text
+        ``costs``, ``curves``, ``panels``, and ``grids``, SVG by measure.
+    """
+    if not curves.runs:
+        return {"charts": None, "costs": {}}
+    out.mkdir(exist_ok=True)
+    squares = squares_of(tables)
+    heat = figures.with_rows(figures.score_table(squares), pl.DataFrame(squares))
+    figures.save(heat, out / "architecture-by-loss")
+    points, shown = pareto_rows(rows), panels(curves)
+    costs = known_costs(points)
+    said = {"pareto": _pareto(out, points, costs), "curves": _picker(curves)}
+    text = json.dumps(said, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return {
+        "charts": Markup(text.replace("<", "\\u003c")),  # noqa: S704  no `<` is left to end the script
+        "scripts": figures.scripts(),
+        "costs": costs,
+        "curves": curves,
+        "panels": shown,
+        "grids": _grids(out, shown),
+    }
+
+
+def _pareto(out: Path, points: Rows, costs: Mapping[str, str]) -> dict[str, Any]:
+    """A chart for each cost, for a script; every one is a file too."""
+    charts = {cost: figures.pareto_chart(cost, said) for cost, said in costs.items()}
+    for cost, chart in charts.items():
+        picture = figures.with_rows(chart, pl.DataFrame(points), PICTURE_WIDTH_PX)
+        figures.save(picture, out / f"iou-by-{cost.removeprefix('num_').replace('_', '-')}")
+    return {"charts": charts, "rows": points}
+
+
+def _picker(curves: Curves) -> dict[str, Any]:
+    """All curves, and charts for those that are picked, for a script."""
+    return {
+        "charts": {
+            "IoU": figures.curve_chart("IoU"),
+            "loss": figures.curve_chart("loss"),
+            "log": figures.curve_chart("loss", log=True),
+        },
+        "parts": dict(zip(figures.PARTS, figures.COLOURS, strict=True)),
+        "palette": figures.PALETTE,
+        "configurations": curves.configurations,
+        "runs": curves.runs,
+    }
+
+
+def _grids(out: Path, shown: Panels) -> dict[str, Markup]:
+    """Small multiples by measure, as SVG."""
+    drawn = {
+        measure: figures.save(
+            figures.with_rows(figures.curve_grid(measure, shown.titles), shown.rows),
+            out / f"learning-curves-{measure.lower()}",
+        )
+        for measure in ("IoU", "loss")
+    }
+    return {measure: Markup(figures.inline(svg)) for measure, svg in drawn.items()}  # noqa: S704  escaped by Vega

@@ -1,0 +1,146 @@
+"""One paired comparison of two configurations, in words and numbers: what `segstudy compare` says."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from segstudy.errors import UserError
+from segstudy.reporting.comparisons import compared
+from segstudy.reporting.evidence import Evidence, gather
+from segstudy.reporting.words import count, interval, mean, p_value, told
+from segstudy.stats import MARGIN, Difference, Interval, Resolution, mean_interval, to_resolve
+from segstudy.store import StudyFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two: its name, its test IoU, and how many seeds it has."""
+
+    name: str
+    test_iou: Interval
+    num_seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two configurations on the same test images.
+
+    Attributes:
+        a, b: the two.
+        num_images: in the test part.
+        difference: `a` less `b`.
+        resolution: what would settle it; None where it is settled or training noise is not measured.
+    """
+
+    a: Side
+    b: Side
+    num_images: int
+    difference: Difference
+    resolution: Resolution | None
+
+    @property
+    def sentence(self) -> str:
+        """What is found, in plain words."""
+        return told(self.a.name, self.b.name, self.difference)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "sentence": self.sentence}
+
+
+def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) -> Comparison:
+    """Compare two configurations, each given as its study's folder and its name.
+
+    Raises:
+        UserError: an unknown name, nothing finished, or other test images.
+    """
+    ours, theirs = (gather(StudyFolder(folder), show_all=True) for folder, _ in (first, second))
+    a, b = _named(ours, *first), _named(theirs, *second)
+    found = compared(ours, a, theirs, b)
+    return Comparison(
+        a=_side(ours, a),
+        b=_side(theirs, b),
+        num_images=len(ours.ids(a)),
+        difference=found,
+        resolution=_resolution(ours, a, theirs, b) if found.conclusion == "not resolved" else None,
+    )
+
+
+def _named(evidence: Evidence, folder: Path, name: str) -> str:
+    names = [row.name for row in evidence.rows]
+    if name not in names:
+        raise UserError(f"{folder} has no configuration {name!r}: choose of {', '.join(names)}")
+    return name
+
+
+def _side(evidence: Evidence, name: str) -> Side:
+    units = evidence.units(name)
+    assert units is not None
+    return Side(name, mean_interval(units), len(units))
+
+
+def _resolution(ours: Evidence, a: str, theirs: Evidence, b: str) -> Resolution:
+    left, right = ours.units(a), theirs.units(b)
+    assert left is not None
+    assert right is not None
+    return to_resolve(left, right)
+
+
+def sides(arguments: Sequence[str]) -> tuple[tuple[Path, str], tuple[Path, str]]:
+    """Read ``DIR A B`` or ``DIR1:A DIR2:B``.
+
+    Raises:
+        UserError: neither of the two.
+    """
+    if len(arguments) == 3:
+        folder = Path(arguments[0])
+        return (folder, arguments[1]), (folder, arguments[2])
+    if len(arguments) == 2:
+        return _split(arguments[0]), _split(arguments[1])
+    raise UserError("compare takes DIR A B, or DIR1:A DIR2:B: two configurations of one study or of two")
+
+
+def _split(text: str) -> tuple[Path, str]:
+    """A name may hold colons, and so may a path: the split is where a study's folder ends."""
+    places = [place for place, character in enumerate(text) if character == ":"]
+    for place in places:
+        if StudyFolder(Path(text[:place])).exists():
+            return Path(text[:place]), text[place + 1 :]
+    raise UserError(f"{text}: is to be DIR:CONFIGURATION, with the folder of a study before the colon")
+
+
+def render_comparison(found: Comparison) -> str:
+    """As text for a terminal."""
+    d = found.difference
+    lines = [
+        f"test IoU at native size, threshold .5, {count(found.num_images, 'image')}",
+        "",
+        *(
+            f"  {side.name:<{_width(found)}}  {mean(side.test_iou)}  {count(side.num_seeds, 'seed')}"
+            for side in (found.a, found.b)
+        ),
+        f"  {'difference':<{_width(found)}}  {d.mean:+.3f} {interval(d.low, d.high)}"
+        + (f"  {p_value(d.p)}, {d.df:.1f} degrees of freedom" if d.trainings else "  images only"),
+        f"  {'effect size d':<{_width(found)}}  {d.effect_size:+.2f} (over the images' deviation)",
+        f"  {'images won':<{_width(found)}}  {d.images_won[0]} : {d.images_won[1]}",
+    ]
+    if d.replicates_won is not None:
+        lines.append(f"  {'seeds won':<{_width(found)}}  {d.replicates_won[0]} : {d.replicates_won[1]}")
+    return "\n".join([*lines, "", found.sentence, *_settling(found)]) + "\n"
+
+
+def _width(found: Comparison) -> int:
+    return max(len(found.a.name), len(found.b.name), len("effect size d"))
+
+
+def _settling(found: Comparison) -> list[str]:
+    if found.resolution is None:
+        return []
+    fewest = min(found.a.num_seeds, found.b.num_seeds)
+    if found.resolution.replicates is not None:
+        more = count(found.resolution.replicates - fewest, "more seed")
+        return [f"About {more} of each would settle it, as a difference or as equal within {MARGIN}."]
+    if found.resolution.units is not None:
+        return [f"No number of seeds settles it; about {found.resolution.units} test images would."]
+    return ["Neither more seeds nor more images within reason would settle it."]

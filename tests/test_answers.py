@@ -1,0 +1,318 @@
+"""What a report claims, on studies whose truth is known: the verdict, comparisons and the five questions."""
+
+import json
+
+import polars as pl
+import pytest
+from fake_study import fail, finish, make_study, sample_ids, scores
+
+from segstudy.errors import UserError
+from segstudy.reporting.answers import Answers, answer
+from segstudy.reporting.comparing import compare_configurations, render_comparison, sides
+from segstudy.reporting.contrasts import contrast, factorials
+from segstudy.reporting.evidence import gather
+from segstudy.reporting.history import record, told
+from segstudy.reporting.leaderboard import leaderboard, render
+
+SEEDS = 4
+
+
+def filled(path, means: dict[str, float], *, seeds: int = SEEDS, noise: float = 0.01, **fields):
+    """A study in which these configurations have all their runs, with these means on both parts."""
+    names = [name.rsplit("-", 2) for name in means]
+    folder = make_study(
+        path,
+        tuple(dict.fromkeys(architecture for architecture, _, _ in names)),
+        tuple(dict.fromkeys(loss for _, loss, _ in names)),
+        batch_size=sorted({int(size[1:]) for _, _, size in names}),
+        seeds=seeds,
+        **fields,
+    )
+    for name, mean in means.items():
+        for seed in range(seeds):
+            finish(folder, name, mean, mean, seed=seed, noise=noise)
+    return folder
+
+
+def said(folder) -> Answers:
+    evidence = gather(folder)
+    epochs = folder.epochs([each["key"] for row in evidence.rows for each in row.records])
+    return answer(folder.study(), leaderboard(folder, evidence=evidence), evidence, epochs)
+
+
+FAR = {"unet-dice-b8": 0.9, "unet-bce-b8": 0.8, "segnet-dice-b8": 0.7, "segnet-bce-b8": 0.6}
+NEAR = dict.fromkeys(FAR, 0.8)
+
+
+def test_a_clear_winner_wins(tmp_path):
+    found = said(filled(tmp_path / "s", FAR))
+    assert found.winner == "unet-dice-b8"
+    assert "it wins" in found.verdict
+    assert all(each.excluded for each in found.versus.values())
+    assert found.resolution == ""
+
+
+def test_among_equals_there_is_none(tmp_path):
+    found = said(filled(tmp_path / "s", NEAR))
+    assert "it wins" not in found.verdict
+    assert "cannot be told from it" in found.verdict
+    assert not any(each.excluded for each in found.versus.values())
+
+
+def test_a_single_seed_claims_nothing_however_far_apart(tmp_path):
+    found = said(filled(tmp_path / "s", FAR, seeds=1))
+    assert "no winner is claimed" in found.verdict
+    assert "images only; training noise not measured" in found.limits[0]
+    assert {each.p_adjusted for each in found.versus.values()} == {None}
+    assert all(not effects.effects for _, effects in found.factorials)
+
+
+def test_what_is_better_on_test_than_the_winner_takes_the_win_away(tmp_path):
+    folder = make_study(tmp_path / "s", ("segnet", "unet"), ("bce",), seeds=SEEDS)
+    for seed in range(SEEDS):
+        finish(folder, "unet-bce-b8", 0.9, 0.6, seed=seed, noise=0.01)
+        finish(folder, "segnet-bce-b8", 0.7, 0.8, seed=seed, noise=0.01)
+    assert "there is no winner" in said(folder).verdict
+
+
+def test_a_configuration_with_a_failed_replicate_cannot_win_and_is_counted(tmp_path):
+    folder = make_study(tmp_path / "s", ("segnet", "unet"), ("bce",), seeds=2)
+    for seed in range(2):
+        finish(folder, "segnet-bce-b8", 0.7, 0.7, seed=seed, noise=0.01)
+    finish(folder, "unet-bce-b8", 0.9, 0.9, seed=0, noise=0.01)
+    fail(folder, "unet-bce-b8", seed=1)
+    found = said(folder)
+    assert found.winner == "segnet-bce-b8"
+    assert "1 configuration has not finished all runs and cannot win." in found.limits
+    frame = leaderboard(folder)
+    row = frame.row(by_predicate=pl.col("configuration") == "unet-bce-b8", named=True)
+    assert (row["rank"], row["num_finished"], row["num_planned"], row["failures"]) == (None, 1, 2, "diverged")
+
+
+def test_before_the_first_run_there_is_nothing_to_say(tmp_path):
+    found = said(make_study(tmp_path / "s"))
+    assert found.verdict == "No run has finished yet."
+    assert found.questions == ()
+
+
+def test_skip_connections_are_asked_where_there_are_networks_with_and_without(tmp_path):
+    first = said(filled(tmp_path / "s", FAR)).questions[0]
+    assert first.sentences[0].startswith("unet is better than segnet by 0.2")
+    assert "--architecture unet:skips=false" in first.sentences[1]
+
+
+def test_with_unet_without_skips_the_comparison_is_clean(tmp_path):
+    means = {"segnet-bce-b8": 0.6, "unet:skips=false-bce-b8": 0.7, "unet-bce-b8": 0.8}
+    first = said(filled(tmp_path / "s", means)).questions[0]
+    assert first.sentences[0].startswith("unet is better than unet:skips=false by 0.1")
+    assert len(first.tables[0].rows) == 3
+
+
+def test_a_question_whose_factor_does_not_vary_is_one_line(tmp_path):
+    questions = said(filled(tmp_path / "s", {"unet-bce-b8": 0.8, "unet2-bce-b8": 0.7})).questions
+    assert len(questions) == 5
+    for place in (0, 2, 3):
+        assert len(questions[place].sentences) == 1
+        assert questions[place].sentences[0].startswith("Not asked here")
+
+
+def test_families_of_losses_are_compared_by_what_they_hold(tmp_path):
+    means = {
+        f"unet-{loss}-b8": mean
+        for loss, mean in (("bce", 0.8), ("focal", 0.8), ("dice", 0.7), ("tversky", 0.7), ("combo", 0.9))
+    }
+    third = said(filled(tmp_path / "s", means)).questions[2]
+    text = " ".join(third.sentences)
+    assert "distribution losses is better than region losses" in text or (
+        "distribution losses are better than region losses by 0." in text
+    )
+    assert "smallest deviation between seeds" in text
+
+
+def test_batch_sizes_are_compared_at_equal_epochs_and_steps(tmp_path):
+    means = {"unet-bce-b8": 0.9, "unet-bce-b12": 0.8, "segnet-bce-b8": 0.7, "segnet-bce-b12": 0.6}
+    fourth = said(filled(tmp_path / "s", means)).questions[3]
+    assert fourth.sentences[0].startswith("At equal epochs: batch size 8 is better than batch size 12 by 0.1")
+    assert "At equal steps" in fourth.sentences[1]
+
+
+def test_validation_above_test_is_said_with_its_sign(tmp_path):
+    folder = make_study(tmp_path / "s", ("unet",), ("bce", "dice"), seeds=2)
+    for seed in range(2):
+        for name in ("unet-bce-b8", "unet-dice-b8"):
+            finish(folder, name, 0.9, 0.6, seed=seed, noise=0.01)
+    second = said(folder).questions[1]
+    assert second.sentences[0].startswith("Validation lies 0.")
+    assert " above test on average (+0." in second.sentences[0]
+    assert "more than the choice of images explains" in second.sentences[0]
+    assert second.sentences[1].startswith("0 of 2 configurations")
+
+
+def test_folds_are_joined_before_anything_is_compared(tmp_path):
+    folder = make_study(tmp_path / "s", ("unet",), ("bce", "dice"), seeds=2, folds=3)
+    splits = [
+        {"split": "auto", "split_seed": 0, "fold": fold, **sample_ids(f"fold{fold}image{{:02}}")}
+        for fold in range(3)
+    ]
+    folder.write_json("split.json", {"splits": splits})
+    for seed in range(2):
+        for fold in range(3):
+            for name in ("unet-bce-b8", "unet-dice-b8"):
+                finish(
+                    folder, name, 0.8, 0.7, seed=seed, fold=fold, ids=f"fold{fold}image{{:02}}", noise=0.01
+                )
+    evidence = gather(folder)
+    assert len(evidence.ids("unet-bce-b8")) == 3 * len(sample_ids()["test"])
+    assert evidence.scores("unet-bce-b8").shape == (2, 3 * len(sample_ids()["test"]))
+
+
+def test_factor_effects_are_those_of_the_full_factorials(tmp_path):
+    means = {
+        f"{a}-{loss}-b{size}": 0.7 + 0.1 * (a == "unet")
+        for a in ("segnet", "unet")
+        for loss in ("bce", "dice")
+        for size in (8, 12)
+    }
+    found = dict(factorials(gather(filled(tmp_path / "s", means))))
+    assert set(found) == {
+        "architecture × loss at batch size 8",
+        "architecture × loss at batch size 12",
+        "architecture × loss × batch size",
+    }
+    effects = {effect.factors: effect.p for effect in found["architecture × loss × batch size"].effects}
+    assert effects["architecture",] < 1e-4
+    assert effects["loss",] > 0.001
+
+
+def test_a_contrast_pools_only_what_both_levels_come_with(tmp_path):
+    folder = filled(tmp_path / "s", FAR)
+    for run in folder.runs.iterdir():  # segnet with bce is gone
+        described = json.loads((run / "run.json").read_text())
+        if described["name"] == "segnet-bce-b8":
+            (run / "run.json").rename(run.with_suffix(".gone"))
+            run.rename(run.with_name(run.name + ".partial"))
+    found = contrast(gather(folder), "architecture", ["unet"], ["segnet"], ("unet", "segnet"))
+    assert found.num_matched == 1
+    assert found.difference.mean == pytest.approx(0.2, abs=0.02)
+
+
+def test_the_table_sets_in_bold_only_what_is_warranted(tmp_path):
+    clear = render(leaderboard(filled(tmp_path / "far", FAR)), "latex")
+    assert clear.count(r"\textbf") == 1
+    assert r"\textbf{0.9" in clear
+    assert r"\textbf" not in render(leaderboard(filled(tmp_path / "near", NEAR)), "latex")
+    assert "**" not in render(leaderboard(filled(tmp_path / "one", FAR, seeds=1)), "markdown")
+    assert "training noise not measured" in render(
+        leaderboard(filled(tmp_path / "two", FAR, seeds=1)), "text"
+    )
+
+
+def test_compare_says_the_same_in_words_and_numbers(tmp_path):
+    folder = filled(tmp_path / "s", FAR).path
+    found = compare_configurations(*sides([str(folder), "unet-dice-b8", "segnet-bce-b8"]))
+    assert found.difference.conclusion == "a"
+    text = render_comparison(found)
+    assert "unet-dice-b8 is better than segnet-bce-b8 by 0.3" in text
+    assert "seeds won      4 : 0" in text
+    assert json.loads(json.dumps(found.as_dict()))["sentence"] == found.sentence
+
+
+def test_compare_reaches_across_studies_with_equal_test_images(tmp_path):
+    a, b = filled(tmp_path / "a", FAR).path, filled(tmp_path / "b", NEAR).path
+    found = compare_configurations(*sides([f"{a}:unet-dice-b8", f"{b}:unet-dice-b8"]))
+    assert found.difference.mean == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["{}", "unet-dice-b8", "unet-none-b8"], "no configuration 'unet-none-b8': choose of"),
+        (["{}"], "compare takes DIR A B"),
+        (["nowhere:unet-dice-b8", "{}:unet-dice-b8"], "is to be DIR:CONFIGURATION"),
+        (["{}:unet-dice-b8", "{}:unet-bce-b8", "{}:x", "{}"], "compare takes DIR A B"),
+    ],
+)
+def test_compare_says_what_is_wrong(tmp_path, words, part):
+    folder = filled(tmp_path / "s", FAR).path
+    with pytest.raises(UserError, match=part):
+        compare_configurations(*sides([word.format(folder) for word in words]))
+
+
+def test_compare_refuses_other_test_images(tmp_path):
+    a = filled(tmp_path / "a", FAR).path
+    other = make_study(tmp_path / "b", ("unet",), ("bce",), ids="other{:02}")
+    finish(other, "unet-bce-b8", 0.8, 0.8, ids="other{:02}")
+    with pytest.raises(UserError, match="equal test images"):
+        compare_configurations(*sides([f"{a}:unet-dice-b8", f"{other.path}:unet-bce-b8"]))
+
+
+def test_older_runs_of_the_same_name_do_not_take_the_place_of_the_studys_own(tmp_path):
+    folder = filled(tmp_path / "s", FAR)
+    for seed in range(2):
+        finish(folder, "unet-dice-b8", 0.1, 0.1, seed=seed, data="fedcba9876543210")
+    names = leaderboard(folder, show_all=True)["configuration"].to_list()
+    assert len(set(names)) == len(names)
+    assert "unet-dice-b8 (older)" in names
+    found = compare_configurations(*sides([str(folder.path), "unet-dice-b8", "segnet-bce-b8"]))
+    assert found.a.test_iou.mean == pytest.approx(0.9, abs=0.02)
+
+
+def masks(
+    folder, name: str, mean: float, missing: dict[str, list[str]], seeds: tuple[int, ...] = (0,)
+) -> None:
+    """Masks of another tool, as `segstudy score` stores them."""
+    parts = sample_ids()
+    images = pl.concat(
+        scores(part, parts, mean, 0.01, seed).with_columns(seed=pl.lit(seed))
+        for part in ("validation", "test")
+        for seed in seeds
+    )
+    gone = [(int(seed), each) for seed, ids in missing.items() for each in ids]
+    for seed, each in gone:
+        images = images.filter(~((pl.col("seed") == seed) & (pl.col("id") == each)))
+    about = {"kind": "masks", "seeds": list(seeds), "parts": {"test": {"missing": missing}}}
+    folder.write_external(name, about, images)
+
+
+def test_masks_of_another_tool_stand_beside_and_cannot_win(tmp_path):
+    folder = filled(tmp_path / "s", FAR)
+    masks(folder, "nnunet", 0.99, {})
+    frame = leaderboard(folder)
+    row = frame.row(0, named=True)
+    assert (row["configuration"], row["rank"], row["masks"]) == ("nnunet", None, True)
+    found = said(folder)
+    assert found.winner == "unet-dice-b8"
+    assert "it wins" in found.verdict
+    assert found.versus["nnunet"].p_adjusted is None
+    compared = compare_configurations(*sides([str(folder.path), "nnunet", "unet-dice-b8"]))
+    assert compared.difference.conclusion == "training noise not measured"
+    assert not any("nnunet" in str(answer) for answer in found.questions)
+
+
+def test_several_seeds_of_masks_are_compared_like_trainings(tmp_path):
+    folder = filled(tmp_path / "s", FAR)
+    masks(folder, "nnunet", 0.3, {}, seeds=(0, 1, 2))
+    assert said(folder).versus["nnunet"].excluded
+
+
+def test_missing_masks_count_as_missing(tmp_path):
+    folder = filled(tmp_path / "s", FAR)
+    masks(folder, "nnunet", 0.99, {"1": [sample_ids()["test"][0]]}, seeds=(0, 1))
+    row = leaderboard(folder).row(0, named=True)
+    assert (row["num_finished"], row["num_planned"]) == (1, 2)
+    assert row["behind"] is None
+    assert "1 of 2 masks" in render(leaderboard(folder), "text")
+
+
+def test_a_report_on_more_runs_is_one_more_look_at_the_test_part(tmp_path):
+    folder = make_study(tmp_path / "s", ("segnet", "unet"), ("bce",))
+    finish(folder, "unet-bce-b8", 0.8, 0.7)
+    rows = gather(folder).rows
+    assert told(folder, rows, record(folder, rows))[1] == "Nothing was added after a first report."
+    assert record(folder, rows) == record(folder, rows)
+    finish(folder, "segnet-bce-b8", 0.7, 0.6)
+    rows = gather(folder).rows
+    sentences = told(folder, rows, record(folder, rows))
+    assert sentences[0].startswith("The test part was scored by 2 runs of 2 configurations")
+    assert "1 report went before this one" in sentences[1]
+    assert "added were segnet-bce-b8" in sentences[1]
