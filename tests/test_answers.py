@@ -123,9 +123,7 @@ def test_families_of_losses_are_compared_by_what_they_hold(tmp_path):
     }
     third = said(filled(tmp_path / "s", means)).questions[2]
     text = " ".join(third.sentences)
-    assert "distribution losses is better than region losses" in text or (
-        "distribution losses are better than region losses by 0." in text
-    )
+    assert "Distribution losses are better than region losses by 0." in text
     assert "smallest deviation between seeds" in text
 
 

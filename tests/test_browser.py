@@ -167,7 +167,7 @@ def test_the_cost_of_the_plot_can_be_chosen(opened: Opened):
     def title(text: str) -> "sync_api.Locator":
         return opened.page.locator("#pareto svg .role-axis-title").filter(has_text=text)
 
-    assert title("parameters").count()
+    assert title("multiply-adds").count()
     opened.page.locator("#pareto-cost").select_option("seconds")
     title("seconds of training").first.wait_for(state="attached")
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import vl_convert
-from fake_study import curves, fail, finish, make_study, sample_ids, write_thumbnails
+from fake_study import curves, fail, finish, make_study, sample_ids, scores, write_thumbnails
 from PIL import Image
 
 from segstudy.errors import UserError
@@ -80,16 +80,16 @@ def test_the_report_of_a_finished_study_has_everything(folder):
     assert sum(tag == "img" for tag, _ in page.tags) == 2 * 9
     assert sum(attributes.get("class") == "heat" for tag, attributes in page.tags if tag == "table") == 2
     assert (folder.path / "leaderboard.csv").read_text().startswith("rank,configuration,")
-    figures_written = {file.name for file in (folder.path / "figures").iterdir()}
-    stems = (
+    written = {file.name for file in (folder.path / "figures").iterdir()}
+    stems = {
         "learning-curves-iou",
         "learning-curves-loss",
         "against-winner",
         "architecture-by-loss",
-        "iou-by-parameters",
-        "iou-by-seconds",
-    )
-    assert figures_written == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
+        *(f"iou-by-{cost}" for cost in ("macs", "parameters", "inference-ms", "seconds")),
+    }
+    assert stems <= {name.split(".")[0] for name in written}
+    assert written == {f"{name.split('.')[0]}.{kind}" for name in written for kind in ("svg", "png")}
 
 
 def test_a_study_without_a_finished_run_has_a_report(folder):
@@ -369,11 +369,26 @@ def test_small_multiples_show_the_first_forty_configurations_and_at_most_200_run
     assert shown.titles == [f"net{i}" for i in range(40)]
     assert shown.rows["title"].n_unique() == 40
     assert shown.rows.group_by("title").agg(pl.col("run").n_unique())["run"].to_list() == [5] * 40
-    assert shown.runs_each == 5
+    assert (shown.runs_each, shown.every) == (5, 1)
+
+
+def test_small_multiples_of_very_many_points_draw_every_second_epoch(monkeypatch):
+    monkeypatch.setattr("segstudy.reporting.curves.MOST_POINTS", 20)
+    run = one_run(curves(0.8, 0.7, 12, record_test=True))
+    shown = panels(Curves(["unet-bce"], [run], 1))
+    assert shown.every == 2
+    assert shown.rows.filter(part="test")["epoch"].to_list() == [1, 3, 5, 7, 9, 11]
 
 
 def board_row(**values):
-    blank = {"configuration": "unet-bce", "rank": 1, "num_finished": 1, "num_planned": 1, "failures": ""}
+    blank = {
+        "configuration": "unet-bce",
+        "masks": False,
+        "rank": 1,
+        "num_finished": 1,
+        "num_planned": 1,
+        "failures": "",
+    }
     return {**blank, "validation_iou": 0.9, "test_iou": 0.8, **values}
 
 
@@ -444,6 +459,23 @@ def test_scores_on_other_data_stand_beside_those_on_the_studys_own(folder):
     assert "elsewhere (7)" in text
     assert "0.512 [0.400, 0.600]" in text
     assert "0.600 [0.400, 0.600]" in text
+
+
+def test_masks_of_another_tool_stand_in_the_leaderboard_and_in_no_table_of_configurations(folder):
+    finish(folder, NAMES[0], 0.7, 0.6)
+    scored = pl.concat([scores(part, sample_ids(), 0.99) for part in ("validation", "test")])
+    images = scored.with_columns(seed=pl.lit(0), fold=pl.lit(None, pl.Int64))
+    whole = {"num_images": 9, "missing": {}}
+    record = {"kind": "masks", "seeds": [0], "parts": {"validation": whole, "test": whole}}
+    folder.write_external("otsu", record, images)
+    page = report(folder)
+    row = re.search(r"<tr[^>]*>(?:(?!</tr>).)*otsu.*?</tr>", page, re.DOTALL)
+    assert row
+    assert "0.990" in row[0]
+    assert "1 of 1 masks" in row[0]
+    assert leading(leaderboard(folder))["configuration"] == NAMES[0]
+    assert "4 configurations" in Reader(page).text
+    assert "otsu" not in embedded(page)
 
 
 def test_a_front_has_what_nothing_beats_in_both_score_and_cost():

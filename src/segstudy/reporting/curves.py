@@ -12,6 +12,7 @@ from segstudy.reporting.rows import Row
 MEASURES = {f"{part}_{measure}": 4 for part in DRAWN for measure in ("loss", "iou")}  # digits kept
 MOST_VALUES = 600_000  # on a page, about 4 MB
 MOST_PANELS = 40  # of the small multiples
+MOST_POINTS = 30_000  # of the small multiples; a second of drawing
 MOST_LINES = 200  # runs in all the small multiples together: further seeds are not drawn
 
 
@@ -92,23 +93,34 @@ def _columns(table: pl.DataFrame) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """What the small multiples show: ``rows`` for ``figures.curve_grid``, their titles, and runs in each."""
+    """What the small multiples show.
+
+    Attributes:
+        rows: for ``figures.curve_grid``.
+        titles: of the panels.
+        runs_each: how many runs a panel has at most.
+        every: 1, or that only every so manieth epoch is drawn.
+    """
 
     rows: pl.DataFrame
     titles: list[str]
     runs_each: int
+    every: int
 
 
 def panels(curves: Curves) -> Panels:
     """The first configurations with all their runs; of more than there is room for, the rest is left out.
 
     At most ``MOST_PANELS`` configurations, and of many runs each so few that no more than ``MOST_LINES`` are
-    drawn.
+    drawn; where their points are still too many, only every second epoch, or third.
     """
     titles = curves.configurations[:MOST_PANELS]
     each = max(1, MOST_LINES // max(1, len(titles)))
     drawn = [run for i in range(len(titles)) for run in _runs_of(curves, i)[:each]]
-    return Panels(long_rows(drawn, titles), titles, each)
+    rows = long_rows(drawn, titles)
+    every = -(-rows.height // MOST_POINTS) or 1
+    place = pl.int_range(pl.len()).over("run", "part")
+    return Panels(rows.filter(place % every == 0), titles, each, curves.every * every)
 
 
 def _runs_of(curves: Curves, configuration: int) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """report.html: one file that opens offline, with everything a study says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from segstudy.reporting import gallery
 from segstudy.reporting.beside import external_tables, references
 from segstudy.reporting.board import board
 from segstudy.reporting.certainty import answered
-from segstudy.reporting.charts import drawn
+from segstudy.reporting.charts import Rows, drawn
 from segstudy.reporting.curves import read_curves
-from segstudy.reporting.evidence import gather
+from segstudy.reporting.evidence import Evidence, gather
 from segstudy.reporting.heat import score_tables
 from segstudy.reporting.leaderboard import leaderboard, render
 from segstudy.reporting.methods import methods
+from segstudy.reporting.per_image import per_image
 from segstudy.reporting.provenance import (
     described_data,
     environments,
@@ -27,6 +28,7 @@ from segstudy.reporting.provenance import (
     shared_protocol,
 )
 from segstudy.reporting.rows import Row
+from segstudy.reporting.subgroups import subgroups
 from segstudy.store import StudyFolder, replace_text
 
 ENVIRONMENT = jinja2.Environment(
@@ -54,8 +56,9 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
     study, evidence = folder.study(), gather(folder)
     frame, rows = leaderboard(folder, evidence=evidence), evidence.rows
     replace_text(folder.path / "leaderboard.csv", render(frame, "csv"))
-    data, first, listed = described_data(folder), leading(frame), frame.to_dicts()
-    tables = score_tables(listed)
+    data, first = described_data(folder), leading(frame)
+    trained = frame.filter(~pl.col("masks")).to_dicts()
+    tables = score_tables(trained)
     epochs = folder.epochs([record["key"] for row in rows for record in row.records])
     curves = read_curves(epochs, rows, frame["configuration"].to_list())
     context = {
@@ -65,12 +68,13 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
         **answered(folder, study, frame, evidence, epochs),
         "methods": methods(study, evidence, data),
         "data": data,
-        "leaderboard": listed,
+        "trained": trained,
         "board": board(frame, references(folder, data["reader"])),
         "leader": first,
         "tables": tables,
-        **drawn(folder.path / "figures", listed, tables, curves),
+        **drawn(folder.path / "figures", trained, tables, curves),
         "gallery": _gallery(folder, rows, first["configuration"]) if images and first else None,
+        **_by_image(folder, evidence, trained, data),
         "images": images,
         "external": external_tables(folder),
         "failures": [publishable_texts(failure) for row in rows for failure in row.failures],
@@ -83,9 +87,22 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
     return page
 
 
+def _by_image(
+    folder: StudyFolder, evidence: Evidence, trained: Rows, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Context of ``per_image.html.j2`` and ``subgroups.html.j2``; what is complete comes first."""
+    ranked = sorted(trained, key=lambda row: row["rank"] is None)
+    names = [row["configuration"] for row in ranked]
+    categories = {sample["id"]: sample["category"] for sample in data["samples"]}
+    return {
+        "per_image": per_image(evidence, names, categories, folder.path / "figures"),
+        "subgroups": subgroups(folder, evidence, names, categories),
+    }
+
+
 def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
     """The leaderboard's first complete row; while there is none, the first with a finished run."""
-    rows = frame.filter(pl.col("validation_iou").is_not_null()).sort(
+    rows = frame.filter(~pl.col("masks") & pl.col("validation_iou").is_not_null()).sort(
         "rank", nulls_last=True, maintain_order=True
     )
     return rows.row(0, named=True) if rows.height else None

@@ -9,7 +9,7 @@ from segstudy.ranks import Ranking
 from segstudy.reporting.comparisons import Versus
 from segstudy.reporting.figures import NEUTRAL, ROWS, Spec, _finished, with_rows
 
-WIDTH_PX, STEP_PX = 680, 17
+WIDTH_PX, STEP_PX = 760, 17
 NAME_PX = 260  # room for a configuration's name
 MOST = 40  # lines of a chart
 APART, OPEN, UNKNOWN = "#e07b39", "#2f7ed8", "#8c8c8c"
@@ -35,7 +35,12 @@ def against_winner(versus: Mapping[str, Versus], winner: str) -> Spec:
         for name, each in versus.items()
     ][:MOST]
     y = alt.Y("configuration:N", sort=list(versus)[:MOST], title=None, axis=NAMES)
-    axis = alt.X("low:Q", title=f"test IoU less that of {winner}", scale=alt.Scale(zero=True, nice=True))
+    axis = alt.X(
+        "low:Q",
+        title=f"test IoU less that of {winner}",
+        scale=alt.Scale(zero=True),
+        axis=alt.Axis(tickCount=8),
+    )
     colour = alt.Color(
         "is:N", title=None, scale=alt.Scale(domain=MEANING, range=(OPEN, APART, "#3a9d5d", UNKNOWN))
     )

@@ -36,11 +36,15 @@ def told(a: str, b: str, d: Difference) -> str:
     seen = f"{d.mean:+.3f} IoU {interval(d.low, d.high)}"
     match d.conclusion:
         case "a":
-            return f"{a} is better than {b} by {d.mean:.3f} IoU {interval(d.low, d.high)}."
+            return f"{a} {_is(a)} better than {b} by {d.mean:.3f} IoU {interval(d.low, d.high)}."
         case "b":
-            return f"{b} is better than {a} by {-d.mean:.3f} IoU {interval(-d.high, -d.low)}."
+            return f"{b} {_is(b)} better than {a} by {-d.mean:.3f} IoU {interval(-d.high, -d.low)}."
         case "practically equal":
             return f"{a} and {b} are practically equal: {seen}, within the margin of {MARGIN}."
         case "not resolved":
             return f"{a} and {b} cannot be told apart: {seen}."
-    return f"{a} stands {seen} against {b}; images only, training noise not measured, so neither wins."
+    return f"{a} against {b}: {seen}; images only, training noise not measured, so neither wins."
+
+
+def _is(name: str) -> str:
+    return "are" if name.endswith("losses") else "is"

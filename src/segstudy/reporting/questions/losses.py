@@ -59,7 +59,7 @@ def _best_family(evidence: Evidence, losses: Sequence[str]) -> list[str]:
     found = _family_contrasts(evidence, losses)
     if not found:
         return [f"All losses here are {FAMILIES[each]}." for each in _families(losses)]
-    return [said(c) for c in found]
+    return [text[0].upper() + text[1:] for text in map(said, found)]
 
 
 @dataclass(frozen=True, slots=True)
