@@ -25,7 +25,6 @@ Scores = NDArray[np.float64]
 LEVEL = 0.95
 MARGIN = 0.01  # of IoU: differences within it are of no practical use to anyone
 BOOTSTRAPS = 2000
-MOST_DF = 2.0  # chosen on simulated studies: the most power that leaves equal configurations together
 POWER = 0.80
 MOST_REPLICATES, MOST_IMAGES = 200, 100_000
 
@@ -62,7 +61,7 @@ class Difference:
         low, high: its 95 % interval.
         p: of no difference, two-sided.
         standard_error, df: of the difference, and its degrees of freedom.
-        seed_df: degrees of freedom of the replicates alone; None where one side has a single one.
+        seed_df: degrees of freedom of all replicates together; None where one side has a single one.
         effect_size: the mean difference over the standard deviation of the images' differences (d_z).
         images_won, replicates_won: how many `a` and `b` win; replicates are paired by seed, None where
             their numbers differ.
@@ -76,7 +75,7 @@ class Difference:
     p: float
     standard_error: float
     df: float
-    seed_df: float | None
+    seed_df: int | None
     effect_size: float
     images_won: tuple[int, int]
     replicates_won: tuple[int, int] | None
@@ -173,7 +172,7 @@ def difference(
         p=p,
         standard_error=error,
         df=df,
-        seed_df=_seed_df([ours, theirs]) if trainings else None,
+        seed_df=len(a) + len(b) - 2 if trainings else None,
         effect_size=mean / spread if spread > 0 else 0.0,
         images_won=_wins(a.mean(0), b.mean(0)),
         replicates_won=paired,
@@ -254,10 +253,6 @@ def _variance(moments: Sequence[_Moments], images: NDArray[np.float64]) -> tuple
     return whole, _satterthwaite(whole, [*terms, (cases, case_df)])
 
 
-def _seed_df(moments: Sequence[_Moments]) -> float:
-    return _satterthwaite(sum(m.seeds for m in moments), [(m.seeds, m.seed_df) for m in moments])
-
-
 def _satterthwaite(variance: float, terms: Sequence[tuple[float, float]]) -> float:
     """Degrees of freedom of a sum of mean squares; never fewer than the smallest term has."""
     fewest = min(df for _, df in terms)
@@ -271,8 +266,8 @@ def distinguished(differences: Sequence[Difference], num_configurations: int) ->
     The studentized range of all configurations is the reference, with each pair's own variance: it
     protects whichever configuration leads, however it was chosen. Holm's correction does not: the winner on
     validation owes its lead to the very trainings that are tested. Degrees of freedom are at most
-    ``MOST_DF`` times those of the pair's replicates, since the most extreme of many pairs is one whose
-    seed variance came out low.
+    those of the pair's replicates together, since the most extreme of many pairs is one whose seed
+    variance came out low.
 
     Args:
         differences: the winner against every other, all with several replicates.
@@ -288,7 +283,7 @@ def _studentized(d: Difference, num_configurations: int) -> float:
     q = np.sqrt(2) * abs(d.mean) / d.standard_error
     if num_configurations == 2:
         return d.p
-    return float(scipy.stats.studentized_range.sf(q, num_configurations, min(d.df, MOST_DF * d.seed_df)))
+    return float(scipy.stats.studentized_range.sf(q, num_configurations, min(d.df, d.seed_df)))
 
 
 @dataclass(frozen=True, slots=True)

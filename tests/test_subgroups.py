@@ -1,0 +1,84 @@
+"""Scores by category and by what the mask says."""
+
+import numpy as np
+import polars as pl
+import pytest
+from fake_study import disc, encoded, finish, make_study, sample_ids
+
+from segstudy.reporting import subgroups as module
+from segstudy.reporting.evidence import gather
+from segstudy.reporting.subgroups import subgroups
+
+TEST = sample_ids()["test"]
+CATEGORIES = {each: ("nevus", "melanoma")[i % 2] for i, each in enumerate(TEST)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = make_study(tmp_path / "s", ("unet",), ("bce", "dice"), seeds=2)
+    for seed in range(2):
+        finish(folder, "unet-bce-b8", 0.8, 0.8, seed=seed, noise=0.01)
+        finish(folder, "unet-dice-b8", 0.7, 0.7, seed=seed, noise=0.01)
+    return folder
+
+
+def found(folder, categories=CATEGORIES):
+    return subgroups(folder, gather(folder), ["unet-bce-b8", "unet-dice-b8"], categories)
+
+
+def test_every_category_has_the_mean_of_its_images(folder):
+    mine = next(group for group in found(folder).groups if group.name == "melanoma")
+    scores, ids = gather(folder).scores("unet-bce-b8"), gather(folder).ids("unet-bce-b8")
+    of_it = [i for i, each in enumerate(ids) if CATEGORIES[each] == "melanoma"]
+    assert mine.num_images == len(of_it)
+    assert mine.scores[0].mean == pytest.approx(scores[:, of_it].mean())
+
+
+def test_a_small_subgroup_has_points_only_and_a_larger_one_an_interval(folder, monkeypatch):
+    assert {score.low for group in found(folder).groups for score in group.scores} == {None}
+    monkeypatch.setattr(module, "FEWEST", 4)
+    assert all(
+        score.low < score.mean < score.high
+        for group in found(folder).groups
+        if group.num_images >= 4
+        for score in group.scores
+    )
+
+
+def test_sizes_are_thirds_of_the_test_images_by_the_mask(folder):
+    radii = np.linspace(3, 11, len(TEST))
+    rows = [
+        {
+            "id": each,
+            "height": 24,
+            "width": 40,
+            "image": b"",
+            "mask": encoded(np.uint8(255) * disc(24, 40, r), "PNG"),
+        }
+        for each, r in zip(TEST, radii, strict=True)
+    ]
+    pl.DataFrame(rows).write_parquet(folder.path / "thumbnails.parquet")
+    sizes = [group for group in found(folder).groups if group.kind == "lesion size"]
+    assert [group.num_images for group in sizes] == [3, 3, 3]
+    assert [group.name.split(",")[0] for group in sizes] == ["small", "middle", "large"]
+
+
+def test_whether_the_lesion_reaches_the_frame_is_read_from_the_mask(folder):
+    masks = [np.zeros((10, 10), np.uint8) for _ in TEST]
+    for mask in masks:
+        mask[4:6, 4:6] = 255
+    masks[0][0, 3] = 255
+    masks[1][5, 9] = 255
+    rows = [
+        {"id": each, "height": 10, "width": 10, "image": b"", "mask": encoded(mask, "PNG")}
+        for each, mask in zip(TEST, masks, strict=True)
+    ]
+    pl.DataFrame(rows).write_parquet(folder.path / "thumbnails.parquet")
+    counts = {group.name: group.num_images for group in found(folder).groups if group.kind == "frame"}
+    assert counts == {"lesion reaches it": 2, "lesion lies inside": len(TEST) - 2}
+
+
+def test_without_categories_and_masks_there_is_nothing(folder):
+    (folder.path / "thumbnails.parquet").unlink()
+    assert found(folder, dict.fromkeys(TEST)) is None
+    assert found(folder, dict.fromkeys(TEST, "nevus")) is None  # one category is no subgroup
