@@ -61,7 +61,7 @@ class Difference:
         low, high: its 95 % interval.
         p: of no difference, two-sided.
         standard_error, df: of the difference, and its degrees of freedom.
-        seed_df: degrees of freedom of all replicates together; None where one side has a single one.
+        most_df: what ``distinguished`` takes at most; None where one side has a single replicate.
         effect_size: the mean difference over the standard deviation of the images' differences (d_z).
         images_won, replicates_won: how many `a` and `b` win; replicates are paired by seed, None where
             their numbers differ.
@@ -75,7 +75,7 @@ class Difference:
     p: float
     standard_error: float
     df: float
-    seed_df: int | None
+    most_df: int | None
     effect_size: float
     images_won: tuple[int, int]
     replicates_won: tuple[int, int] | None
@@ -172,7 +172,7 @@ def difference(
         p=p,
         standard_error=error,
         df=df,
-        seed_df=len(a) + len(b) - 2 if trainings else None,
+        most_df=(len(a) - 1) * (len(b) - 1) if trainings else None,
         effect_size=mean / spread if spread > 0 else 0.0,
         images_won=_wins(a.mean(0), b.mean(0)),
         replicates_won=paired,
@@ -266,8 +266,8 @@ def distinguished(differences: Sequence[Difference], num_configurations: int) ->
     The studentized range of all configurations is the reference, with each pair's own variance: it
     protects whichever configuration leads, however it was chosen. Holm's correction does not: the winner on
     validation owes its lead to the very trainings that are tested. Degrees of freedom are at most
-    those of the pair's replicates together, since the most extreme of many pairs is one whose seed
-    variance came out low.
+    (R - 1)(R' - 1) of the pair's replicates: the most extreme of many pairs is one whose seed variance
+    came out low, and with few replicates that happens. See docs/decisions/0002.
 
     Args:
         differences: the winner against every other, all with several replicates.
@@ -277,13 +277,13 @@ def distinguished(differences: Sequence[Difference], num_configurations: int) ->
 
 
 def _studentized(d: Difference, num_configurations: int) -> float:
-    assert d.seed_df is not None
+    assert d.most_df is not None
     if d.standard_error == 0:
         return 1.0 if d.mean == 0 else 0.0
     q = np.sqrt(2) * abs(d.mean) / d.standard_error
     if num_configurations == 2:
         return d.p
-    return float(scipy.stats.studentized_range.sf(q, num_configurations, min(d.df, d.seed_df)))
+    return float(scipy.stats.studentized_range.sf(q, num_configurations, min(d.df, d.most_df)))
 
 
 @dataclass(frozen=True, slots=True)
