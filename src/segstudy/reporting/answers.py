@@ -13,7 +13,7 @@ from segstudy.reporting.comparisons import Versus, against_winner, undistinguish
 from segstudy.reporting.contrasts import factorials
 from segstudy.reporting.evidence import Evidence, comparable
 from segstudy.reporting.questions import Answer, answers
-from segstudy.reporting.words import count, interval, listed, mean
+from segstudy.reporting.words import count, interval, listed, mean, signed
 from segstudy.seeding import seed_for
 from segstudy.stats import MARGIN, Scores, mean_interval, to_resolve
 
@@ -214,7 +214,9 @@ def _optimism(evidence: Evidence, names: Sequence[str]) -> str:
     if found["validation"] is None or found["test"] is None:
         return ""
     validation, test = float(found["validation"].mean()), float(found["test"].mean())
-    seen = f"{names[0]} has {validation:.3f} on validation and {test:.3f} on test ({validation - test:+.3f})."
+    seen = (
+        f"{names[0]} has {validation:.3f} on validation and {test:.3f} on test ({signed(validation - test)})."
+    )
     units = [evidence.units(name, "validation") for name in names]
     scores = [each for each in units if each is not None and each.shape[1] > 1]
     if len(scores) < 2:

@@ -33,7 +33,7 @@ class Column:
 
 
 def _fixed(digits: int, factor: float = 1.0) -> Callable[[float], str]:
-    return lambda value: f"{value * factor:.{digits}f}"
+    return lambda value: f"{round(value * factor, digits) + 0.0:.{digits}f}"  # never -0.000
 
 
 def _large(value: float) -> str:

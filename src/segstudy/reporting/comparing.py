@@ -8,7 +8,7 @@ from typing import Any
 from segstudy.errors import UserError
 from segstudy.reporting.comparisons import compared
 from segstudy.reporting.evidence import Evidence, gather
-from segstudy.reporting.words import count, interval, mean, p_value, told
+from segstudy.reporting.words import count, interval, mean, p_value, signed, told
 from segstudy.stats import MARGIN, Difference, Interval, Resolution, mean_interval, to_resolve
 from segstudy.store import StudyFolder
 
@@ -120,7 +120,7 @@ def render_comparison(found: Comparison) -> str:
             f"  {side.name:<{_width(found)}}  {mean(side.test_iou)}  {count(side.num_seeds, 'seed')}"
             for side in (found.a, found.b)
         ),
-        f"  {'difference':<{_width(found)}}  {d.mean:+.3f} {interval(d.low, d.high)}"
+        f"  {'difference':<{_width(found)}}  {signed(d.mean)} {interval(d.low, d.high)}"
         + (f"  {p_value(d.p)}, {d.df:.1f} degrees of freedom" if d.trainings else "  images only"),
         f"  {'effect size d':<{_width(found)}}  {d.effect_size:+.2f} (over the images' deviation)",
         f"  {'images won':<{_width(found)}}  {d.images_won[0]} : {d.images_won[1]}",

@@ -7,7 +7,7 @@ import polars as pl
 
 from segstudy.ranks import Ranking
 from segstudy.reporting.comparisons import Versus
-from segstudy.reporting.figures import NEUTRAL, ROWS, Spec, _finished, with_rows
+from segstudy.reporting.figures import NEUTRAL, ROWS, Spec, finished, with_rows
 
 WIDTH_PX, STEP_PX = 760, 17
 NAME_PX = 260  # room for a configuration's name
@@ -55,7 +55,7 @@ def against_winner(versus: Mapping[str, Versus], winner: str) -> Spec:
 
 
 def _chart(layers: alt.LayerChart | alt.FacetChart) -> Spec:
-    return _finished(layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX)))
+    return finished(layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX)))
 
 
 def _meaning(each: Versus) -> str:

@@ -7,8 +7,19 @@ from segstudy.stats import MARGIN, Difference, Interval
 MOST_NAMED = 5
 
 
+def score(value: float) -> str:
+    """``0.859``; never ``-0.000``."""
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
+def signed(value: float) -> str:
+    """``+0.012``, ``-0.012``, and 0.000 without a sign."""
+    return f"{value:+.3f}" if round(value, 3) else "0.000"
+
+
 def interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+    """``[0.826, 0.892]``; nothing where there is none."""
+    return "" if low is None or high is None else f"[{score(low)}, {score(high)}]"
 
 
 def mean(each: Interval) -> str:
@@ -33,7 +44,7 @@ def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
 
 def told(a: str, b: str, d: Difference) -> str:
     """One sentence on `a` less `b` in test IoU."""
-    seen = f"{d.mean:+.3f} IoU {interval(d.low, d.high)}"
+    seen = f"{signed(d.mean)} IoU {interval(d.low, d.high)}"
     match d.conclusion:
         case "a":
             return f"{a} {_is(a)} better than {b} by {d.mean:.3f} IoU {interval(d.low, d.high)}."

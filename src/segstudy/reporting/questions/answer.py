@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from segstudy.reporting.contrasts import Contrast
 from segstudy.reporting.evidence import Evidence, pooled
-from segstudy.reporting.words import interval, p_value, told
+from segstudy.reporting.words import interval, p_value, signed, told
 from segstudy.stats import Scores, by_group
 
 
@@ -42,7 +42,7 @@ def contrast_table(found: Sequence[Contrast]) -> Table:
     rows = [
         (
             f"{c.left} less {c.right}",
-            f"{c.difference.mean:+.3f}",
+            signed(c.difference.mean),
             interval(c.difference.low, c.difference.high),
             p_value(c.difference.p).removeprefix("p = ") if c.difference.trainings else "–",
             f"{c.difference.effect_size:+.2f}",

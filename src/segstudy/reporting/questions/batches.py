@@ -8,7 +8,7 @@ import polars as pl
 from segstudy.reporting.contrasts import Names, contrast, levels, matched
 from segstudy.reporting.evidence import Evidence
 from segstudy.reporting.questions.answer import Answer, Table, contrast_table, said
-from segstudy.reporting.words import count
+from segstudy.reporting.words import count, signed
 
 
 def batch_sizes(evidence: Evidence, curves: pl.DataFrame) -> Answer:
@@ -87,7 +87,7 @@ def _equal_steps(curves: pl.DataFrame, names: Names) -> str:
     mean_gain = float(np.mean(gains))
     wins = sum(1 for gain in gains if gain > 0)
     return (
-        f"At equal steps, batch size {small} cut after {share:.0%} of its epochs: {mean_gain:+.3f} best "
+        f"At equal steps, batch size {small} cut after {share:.0%} of its epochs: {signed(mean_gain)} best "
         f"validation IoU against batch size {large}, ahead in {wins} of {count(len(gains), 'setting')} "
         "(description only)."
     )

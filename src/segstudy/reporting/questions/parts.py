@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segstudy.reporting.evidence import Evidence
 from segstudy.reporting.questions.answer import Answer, Table, pooled_units
-from segstudy.reporting.words import count, interval
+from segstudy.reporting.words import count, interval, signed
 from segstudy.stats import gap
 
 Means = NDArray[np.float64]
@@ -25,7 +25,7 @@ def representative(evidence: Evidence, curves: pl.DataFrame, names: Sequence[str
     apart = whole.low is not None and whole.high is not None and (whole.low > 0 or whole.high < 0)
     side = "above" if whole.mean > 0 else "below"
     sentences = [
-        f"Validation lies {abs(whole.mean):.3f} {side} test on average ({whole.mean:+.3f} "
+        f"Validation lies {abs(whole.mean):.3f} {side} test on average ({signed(whole.mean)} "
         f"{interval(whole.low, whole.high)}), "
         + (
             "more than the choice of images explains."
@@ -35,7 +35,7 @@ def representative(evidence: Evidence, curves: pl.DataFrame, names: Sequence[str
         f"{higher} of {count(len(names), 'configuration')} "
         f"{'scores' if higher == 1 else 'score'} higher on test than on validation.",
     ]
-    if len(names) > 2:
+    if len(names) > 2 and all(np.ptp(values) > 0 for values in means.values()):
         sentences.append(_orders(names, means))
     sentences += _moving_apart(curves)
     return Answer(question, tuple(sentences), (_gaps(curves, names, means),))
@@ -98,8 +98,8 @@ def _gaps(curves: pl.DataFrame, names: Sequence[str], means: dict[str, Means]) -
                 name,
                 f"{means['validation'][i]:.3f}",
                 f"{means['test'][i]:.3f}",
-                f"{means['validation'][i] - means['test'][i]:+.3f}",
-                f"{at_end[name]:+.3f}" if name in at_end else "–",
+                signed(means["validation"][i] - means["test"][i]),
+                signed(at_end[name]) if name in at_end else "–",
             )
         )
     return Table(
