@@ -4,7 +4,6 @@ import json
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import polars as pl
 import pytest
 import vl_convert
@@ -16,7 +15,6 @@ from segstudy.reporting import figures
 from segstudy.reporting.beside import baseline_scores
 from segstudy.reporting.board import board
 from segstudy.reporting.curves import Curves, long_rows, panels, read_curves
-from segstudy.reporting.gallery import FALSE_NEGATIVE, FALSE_POSITIVE, PREDICTION, TRUTH, _places, overlaid
 from segstudy.reporting.heat import score_tables, squares_of
 from segstudy.reporting.leaderboard import leaderboard
 from segstudy.reporting.page import leading, write_report
@@ -499,30 +497,6 @@ def test_a_front_has_what_nothing_beats_in_both_score_and_cost():
             if other is not one
         )
         assert (one["configuration"] in pareto_front(rows, "num_macs")) != beaten
-
-
-def test_worst_median_and_best_never_share_an_image():
-    for count in range(30):
-        places = _places(count)
-        shown = [place for group in ("worst", "median", "best") for place in places[group]]
-        assert shown == sorted(set(shown))
-        assert set(shown) <= set(range(count))
-        assert 0 in shown or count == 0
-        assert count - 1 in shown or count == 0
-
-
-def test_errors_and_outlines_have_their_colours_and_agreement_stays_as_it_was():
-    image = np.full((20, 30, 3), 100, np.uint8)
-    truth, predicted = np.zeros((20, 30), bool), np.zeros((20, 30), bool)
-    truth[2:18, 2:20] = predicted[2:18, 10:28] = True
-    painted = overlaid(image, truth, predicted)
-    assert tuple(painted[10, 15]) == (100, 100, 100)  # in both
-    assert tuple(painted[0, 0]) == (100, 100, 100)  # in neither
-    assert tuple(painted[10, 2]) == TRUTH
-    assert tuple(painted[10, 27]) == PREDICTION
-    for place, colour in (((10, 24), FALSE_POSITIVE), ((10, 5), FALSE_NEGATIVE)):
-        towards = np.sign(np.array(colour) - 100)
-        assert (np.sign(painted[place].astype(int) - 100) == towards).all()
 
 
 def test_every_option_of_the_protocol_that_is_shared_is_shown_and_no_factor(tmp_path):

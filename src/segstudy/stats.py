@@ -14,6 +14,7 @@ bootstraps of such means and tests over images alone do not keep theirs, so none
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -284,7 +285,12 @@ def _studentized(d: Difference, num_configurations: int) -> float:
     q = np.sqrt(2) * abs(d.mean) / d.standard_error
     if num_configurations == 2:
         return d.p
-    return float(scipy.stats.studentized_range.sf(q, num_configurations, min(d.df, d.most_df)))
+    return _range_sf(float(q), num_configurations, min(d.df, d.most_df))
+
+
+@cache  # a report asks twice, for its table and for its verdict, and every answer takes an integration
+def _range_sf(q: float, num_configurations: int, df: float) -> float:
+    return float(scipy.stats.studentized_range.sf(q, num_configurations, df))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,13 @@ class Evidence:
         rows: the configurations, in the study's order, and after them the masks of other tools.
         tables: by configuration and part: ``seed``, ``id`` and every metric, sorted by seed and id.
         groups: the group of each sample.
+        replicates: seeds and image ids of each table, the rows and columns of ``scores``.
     """
 
     rows: tuple[Row, ...]
     tables: Mapping[Side, pl.DataFrame]
     groups: Mapping[str, str]
+    replicates: Mapping[Side, tuple[tuple[int, ...], tuple[str, ...]]]
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -39,19 +41,18 @@ class Evidence:
 
     def ids(self, name: str, part: str = "test") -> tuple[str, ...]:
         """The images that a configuration is scored on, in the order of the columns of ``scores``."""
-        table = self.tables[name, part]
-        return tuple(table["id"][: table.height // table["seed"].n_unique()])
+        return self.replicates[name, part][1]
 
     def seeds(self, name: str, part: str = "test") -> tuple[int, ...]:
         """The complete replicates, in the order of the rows of ``scores``."""
-        return tuple(self.tables[name, part]["seed"].unique(maintain_order=True))
+        return self.replicates[name, part][0]
 
     def scores(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
         """One metric as ``(replicates, images)``; None where it was not measured."""
         table = self.tables.get((name, part))
         if table is None or metric not in table.columns or table[metric].null_count():
             return None
-        return table[metric].to_numpy().astype(np.float64).reshape(table["seed"].n_unique(), -1)
+        return table[metric].to_numpy().astype(np.float64).reshape(len(self.seeds(name, part)), -1)
 
     def units(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
         """The same with the images of a group joined: ``(replicates, units)``."""
@@ -86,7 +87,14 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
     for row in rows:
         if row.masks is not None:
             tables |= _tables_of(row.name, [_without_gaps(folder.external_images(row.name))])
-    return Evidence(tuple(rows), tables, {sample["id"]: sample["group"] for sample in data["samples"]})
+    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
+    return Evidence(tuple(rows), tables, groups, {side: _axes(table) for side, table in tables.items()})
+
+
+def _axes(table: pl.DataFrame) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Seeds and ids of a table that is sorted by both."""
+    seeds = tuple(table["seed"].unique(maintain_order=True))
+    return seeds, tuple(table["id"][: table.height // len(seeds)])
 
 
 def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
@@ -136,5 +144,6 @@ def pooled(evidence: Evidence, names: Sequence[str], part: str = "test") -> Scor
     for name in names:
         scores = evidence.scores(name, part)
         assert scores is not None
-        stacked.append(scores[[evidence.seeds(name, part).index(seed) for seed in shared]])
+        place = {seed: i for i, seed in enumerate(evidence.seeds(name, part))}
+        stacked.append(scores[[place[seed] for seed in shared]])
     return np.asarray(np.mean(stacked, axis=0))

@@ -195,9 +195,6 @@ def finished(chart: Any, symbols: str = "stroke") -> Spec:
     return spec
 
 
-_finished = finished
-
-
 def with_rows(spec: Spec, rows: pl.DataFrame, width: int | None = None) -> Spec:
     """The specification with its data, as a picture needs it, and as wide as said, in px.
 

@@ -1,9 +1,10 @@
-"""Pictures for the report: masks drawn over the images they belong to."""
+"""The gallery of the report: the same test images under the masks of every model."""
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,101 +13,250 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.data.preprocess import Resize, prob_to_native
+from segstudy.reporting.rows import Row
 from segstudy.store import StudyFolder
 
-FALSE_POSITIVE, FALSE_NEGATIVE = (224, 123, 57), (47, 126, 216)
-TRUTH, PREDICTION = (255, 255, 255), (255, 214, 10)
-TINT = 0.45
-PICTURE_PX = 320  # longer side on the page
-SHOWN = 4  # of each group
+SHOWN = 4  # images of each group
+MOST_MODELS = 12  # with 12 images they take about half a megabyte of the page
+PICTURE_PX = 280  # longer side on the page
+Colour = tuple[int, int, int, int]  # red, green, blue, opacity
+NOTHING: Colour = (0, 0, 0, 0)
+FALSE_POSITIVE: Colour = (224, 123, 57, 130)
+FALSE_NEGATIVE: Colour = (47, 126, 216, 130)
+PREDICTION: Colour = (255, 214, 10, 255)
+TRUTH: Colour = (255, 255, 255, 255)
+ERRORS = (NOTHING, FALSE_POSITIVE, FALSE_NEGATIVE, PREDICTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What a model predicted on one image.
+
+    Attributes:
+        uri: transparent PNG of the errors and the prediction's outline, as large as the photo.
+        iou: at native size.
+    """
+
+    uri: str
+    iou: float
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One test image with its masks.
+    """One test image.
 
     Attributes:
         id: the sample.
-        iou: at native size.
-        plain: data URI of the image.
-        overlay: data URI of the image with outlines and errors.
+        category: of the sample; empty where the data has none.
+        size_px: width and height.
+        photo: data URI of the image alone.
+        truth: data URI of a transparent PNG with the true mask's outline.
+        overlays: one for each model; None where the model has not been tested on this image yet.
     """
 
     id: str
-    iou: float
-    plain: str
-    overlay: str
+    category: str
+    size_px: tuple[int, int]
+    photo: str
+    truth: str
+    overlays: tuple[Overlay | None, ...]
 
 
-def galleries(folder: StudyFolder, keys: Sequence[str], resize: Resize) -> list[tuple[str, list[Picture]]]:
-    """The worst, median and best test images of one replicate; no image stands in two groups.
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A configuration and the seed of the replicate that is shown of it: its first."""
+
+    name: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Images by group, under every model.
+
+    Attributes:
+        models: in the leaderboard's order, complete ones first. The first one chose the images.
+        groups: ``worst``, ``median`` and ``best`` of the first model with their images; empty ones left out.
+        seed: of the first model.
+        num_tested: test images to choose from.
+        num_cut: further models that are not shown.
+    """
+
+    models: tuple[Model, ...]
+    groups: tuple[tuple[str, tuple[Picture, ...]], ...]
+    seed: int
+    num_tested: int
+    num_cut: int
+
+    @property
+    def overlays(self) -> list[list[dict[str, Any] | None]]:
+        """For the page's script: of every image, in order, what every model predicted."""
+        return [
+            [{"uri": each.uri, "iou": each.iou} if each else None for each in picture.overlays]
+            for _, pictures in self.groups
+            for picture in pictures
+        ]
+
+
+def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> Gallery | None:
+    """The leader's worst, median and best test images, under each of the best ``MOST_MODELS`` models.
+
+    Of every model only the first replicate is read. With folds an image is shown as the run predicted it
+    whose fold tested it (the first such run where several did).
 
     Args:
         folder: the study.
-        keys: the replicate's runs: one, or one for each fold, which test on different images.
-        resize: of their protocol.
+        rows: its configurations; those without a finished run, and masks of other tools, are passed over.
+        ranked: names in the leaderboard's order.
 
     Returns:
-        Groups by name; none where the study has no thumbnails or the part is empty.
+        None where no run is finished, nothing was tested, or the study holds no thumbnails.
     """
     file = folder.path / "thumbnails.parquet"
-    if not file.is_file():
-        return []
-    tested = folder.images(keys).filter(pl.col("part") == "test").sort("native_iou", "id")
-    tables = [folder.predictions(key).with_columns(key=pl.lit(key)) for key in keys]
-    rows = (
-        tested.select("key", "id", "native_iou")
-        .join(pl.concat(tables).select("key", "id", "prob"), on=["key", "id"], maintain_order="left")
-        .join(pl.read_parquet(file), on="id", maintain_order="left")
+    known = {row.name: row for row in rows if row.masks is None and row.records}
+    ordered = sorted((known[name] for name in ranked if name in known), key=lambda row: not row.complete)
+    if not ordered or not file.is_file():
+        return None
+    replicates = [_first_replicate(row) for row in ordered[:MOST_MODELS]]
+    tested = _tested(folder, replicates[0], file)
+    groups = {name: tested[place] for name, place in _places(len(tested)).items()}
+    photos = _photos(file, [i for ids in groups.values() for i in ids])
+    predicted = [_overlays(folder, records, photos) for records in replicates]
+    if not photos:
+        return None
+    models = tuple(
+        Model(row.name, records[0]["seed"]) for row, records in zip(ordered, replicates, strict=False)
     )
-    return [
-        (name, [_picture(row, resize) for row in rows[places].iter_rows(named=True)])
-        for name, places in _places(rows.height).items()
-        if places
-    ]
+    categories = _categories(folder)
+    shown = tuple(
+        (name, tuple(_picture(i, categories.get(i, ""), photos[i], predicted) for i in ids))
+        for name, ids in groups.items()
+    )
+    return Gallery(models, shown, models[0].seed, len(tested), len(ordered) - len(models))
 
 
-def _places(count: int) -> dict[str, list[int]]:
+def _first_replicate(row: Row) -> list[dict[str, Any]]:
+    """Records of a configuration's lowest seed, by fold."""
+    seed = min(record["seed"] for record in row.records)
+    records = (record for record in row.records if record["seed"] == seed)
+    return sorted(records, key=lambda record: record["fold"] or 0)
+
+
+def _tested(folder: StudyFolder, records: Sequence[Mapping[str, Any]], thumbnails: Path) -> list[str]:
+    """Ids of a replicate's test images that have a thumbnail, by IoU at native size."""
+    return (
+        folder.images([record["key"] for record in records])
+        .filter(pl.col("part") == "test")
+        .unique("id", keep="first", maintain_order=True)
+        .join(pl.read_parquet(thumbnails, columns=["id"]), on="id", how="semi")
+        .sort("native_iou", "id")["id"]
+        .to_list()
+    )
+
+
+def _places(count: int) -> dict[str, slice]:
     """Where worst, median and best stand among ``count`` sorted images: up to ``SHOWN`` each, disjoint."""
     each = min(SHOWN, -(-count // 3))
-    worst, best = list(range(each)), list(range(max(each, count - each), count))
     start = max(each, (count - each) // 2)
-    return {"worst": worst, "median": list(range(start, min(start + each, count - each))), "best": best}
+    stop = max(each, count - each)
+    places = {
+        "worst": slice(0, each),
+        "median": slice(start, min(start + each, stop)),
+        "best": slice(stop, count),
+    }
+    return {name: place for name, place in places.items() if place.start < place.stop}
 
 
-def _picture(row: dict[str, Any], resize: Resize) -> Picture:
-    """From a sample's thumbnail (``image``, ``mask``) and network-size probability (``prob``)."""
-    image = Image.open(io.BytesIO(row["image"])).convert("RGB")
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """An image ``(H, W, 3)`` and its true mask ``(H, W)`` at the page's size."""
+
+    pixels: NDArray[np.uint8]
+    truth: NDArray[np.bool_]
+
+
+def _photos(thumbnails: Path, ids: Sequence[str]) -> dict[str, _Photo]:
+    found = pl.scan_parquet(thumbnails).filter(pl.col("id").is_in(ids)).select("id", "image", "mask")
+    return {i: _photo(image, mask) for i, image, mask in found.collect().iter_rows()}
+
+
+def _photo(jpeg: bytes, mask: bytes) -> _Photo:
+    image = Image.open(io.BytesIO(jpeg)).convert("RGB")
     scale = PICTURE_PX / max(image.size)
-    size = (round(image.width * scale), round(image.height * scale))
-    pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
-    truth = np.asarray(Image.open(io.BytesIO(row["mask"])).convert("L").resize(size)) >= 128
-    network = np.asarray(Image.open(io.BytesIO(row["prob"])), np.float32) / np.float32(255)
-    predicted = prob_to_native(network, (size[1], size[0]), resize) >= 0.5
-    painted = overlaid(pixels, truth, predicted)
-    return Picture(row["id"], row["native_iou"], _data_uri(pixels), _data_uri(painted))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    truth = Image.open(io.BytesIO(mask)).convert("L").resize(size, Image.Resampling.BILINEAR)
+    return _Photo(np.asarray(image.resize(size, Image.Resampling.BICUBIC)), np.asarray(truth) >= 128)
 
 
-def overlaid(
-    image: NDArray[np.uint8], truth: NDArray[np.bool_], predicted: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """Paint errors and outlines over an image ``(H, W, 3)``: false positives orange, false negatives blue."""
-    out = image.astype(np.float64)
-    for wrong, colour in ((predicted & ~truth, FALSE_POSITIVE), (truth & ~predicted, FALSE_NEGATIVE)):
-        out[wrong] += TINT * (np.array(colour) - out[wrong])
-    out[_outline(truth)] = TRUTH
-    out[_outline(predicted)] = PREDICTION
-    return out.astype(np.uint8)
+def _overlays(
+    folder: StudyFolder, records: Sequence[Mapping[str, Any]], photos: Mapping[str, _Photo]
+) -> dict[str, Overlay]:
+    """What the runs of a replicate predicted on these images, by id; of several runs the first counts."""
+    found: dict[str, Overlay] = {}
+    for record in records:
+        resize: Resize = record["protocol"]["resize"]
+        run = folder.runs / record["key"]
+        wanted = (pl.col("part") == "test") & pl.col("id").is_in([*photos])
+        probs = pl.scan_parquet(run / "predictions.parquet").filter(wanted).select("id", "prob")
+        scores = pl.scan_parquet(run / "images.parquet").filter(wanted).select("id", "native_iou")
+        joined = probs.join(scores, on="id").collect()
+        for i, prob, iou in joined.iter_rows():
+            if i not in found:
+                truth = photos[i].truth
+                found[i] = Overlay(_data_uri(painted(truth, _mask(prob, truth.shape, resize)), ERRORS), iou)
+    return found
 
 
-def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _mask(png: bytes, size: tuple[int, ...], resize: Resize) -> NDArray[np.bool_]:
+    """The predicted mask at a height and width, from a probability of the network's size."""
+    prob = np.asarray(Image.open(io.BytesIO(png)), np.float32) / np.float32(255)
+    return prob_to_native(prob, (size[0], size[1]), resize) >= 0.5
+
+
+def _categories(folder: StudyFolder) -> dict[str, str]:
+    samples = (folder.read_json("data.json") or {"samples": []})["samples"]
+    return {sample["id"]: sample["category"] or "" for sample in samples}
+
+
+def _picture(i: str, category: str, photo: _Photo, predicted: Sequence[Mapping[str, Overlay]]) -> Picture:
+    height, width = photo.truth.shape
+    stream = io.BytesIO()
+    Image.fromarray(photo.pixels).save(stream, "JPEG", quality=85)
+    return Picture(
+        id=i,
+        category=category,
+        size_px=(width, height),
+        photo=_uri("jpeg", stream),
+        truth=_data_uri(outline(photo.truth).astype(np.uint8), (NOTHING, TRUTH)),
+        overlays=tuple(overlays.get(i) for overlays in predicted),
+    )
+
+
+def painted(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Places in ``ERRORS`` of two masks' pixels ``(H, W)``; both outlines stay free of the errors' tint."""
+    out = np.zeros(truth.shape, np.uint8)
+    out[predicted & ~truth] = ERRORS.index(FALSE_POSITIVE)
+    out[truth & ~predicted & ~outline(truth)] = ERRORS.index(FALSE_NEGATIVE)
+    out[outline(predicted)] = ERRORS.index(PREDICTION)
+    return out
+
+
+def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of a mask ``(H, W)`` with a neighbour outside it; the frame is no outline."""
     padded = np.pad(mask, 1, mode="edge")
     surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~surrounded
 
 
-def _data_uri(pixels: NDArray[np.uint8]) -> str:
+def _data_uri(places: NDArray[np.uint8], colours: Sequence[Colour]) -> str:
+    """A PNG of at most four colours, two bits a pixel: a few kilobytes instead of a photo's thirty."""
+    image = Image.fromarray(places).convert("L")
+    image.putpalette([value for colour in colours for value in colour[:3]])
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=85, subsampling=0)  # outlines keep their colour
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    opacities = bytes(colour[3] for colour in colours)
+    image.save(stream, "PNG", bits=2, transparency=opacities, optimize=True)
+    return _uri("png", stream)
+
+
+def _uri(kind: str, stream: io.BytesIO) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,6 +1,6 @@
 """report.html: one file that opens offline, with everything a study says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,13 @@ import polars as pl
 
 from segstudy import __version__
 from segstudy.config import is_synthetic
-from segstudy.reporting import gallery
 from segstudy.reporting.beside import external_tables, references
 from segstudy.reporting.board import board
 from segstudy.reporting.certainty import answered
 from segstudy.reporting.charts import Rows, drawn
 from segstudy.reporting.curves import read_curves
 from segstudy.reporting.evidence import Evidence, gather
+from segstudy.reporting.gallery import gallery
 from segstudy.reporting.heat import score_tables
 from segstudy.reporting.leaderboard import leaderboard, render
 from segstudy.reporting.methods import methods
@@ -27,7 +27,6 @@ from segstudy.reporting.provenance import (
     publishable_texts,
     shared_protocol,
 )
-from segstudy.reporting.rows import Row
 from segstudy.reporting.subgroups import subgroups
 from segstudy.store import StudyFolder, replace_text
 
@@ -73,7 +72,7 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
         "leader": first,
         "tables": tables,
         **drawn(folder.path / "figures", trained, tables, curves),
-        "gallery": _gallery(folder, rows, first["configuration"]) if images and first else None,
+        "gallery": gallery(folder, rows, _leading_first(trained)) if images else None,
         **_by_image(folder, evidence, trained, data),
         "images": images,
         "external": external_tables(folder),
@@ -91,13 +90,17 @@ def _by_image(
     folder: StudyFolder, evidence: Evidence, trained: Rows, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Context of ``per_image.html.j2`` and ``subgroups.html.j2``; what is complete comes first."""
-    ranked = sorted(trained, key=lambda row: row["rank"] is None)
-    names = [row["configuration"] for row in ranked]
+    names = _leading_first(trained)
     categories = {sample["id"]: sample["category"] for sample in data["samples"]}
     return {
         "per_image": per_image(evidence, names, categories, folder.path / "figures"),
         "subgroups": subgroups(folder, evidence, names, categories),
     }
+
+
+def _leading_first(trained: Rows) -> list[str]:
+    """The configurations of the leaderboard, those with all their runs before the others."""
+    return [row["configuration"] for row in sorted(trained, key=lambda row: row["rank"] is None)]
 
 
 def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
@@ -106,15 +109,3 @@ def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
         "rank", nulls_last=True, maintain_order=True
     )
     return rows.row(0, named=True) if rows.height else None
-
-
-def _gallery(folder: StudyFolder, rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """Pictures of a configuration's first replicate."""
-    records = next(row for row in rows if row.name == name).records
-    seed = min(record["seed"] for record in records)
-    shown = sorted(
-        (record for record in records if record["seed"] == seed), key=lambda record: record["fold"] or 0
-    )
-    keys = [record["key"] for record in shown]
-    groups = gallery.galleries(folder, keys, shown[0]["protocol"]["resize"])
-    return {"seed": seed, "num_runs": len(keys), "groups": groups}

@@ -17,6 +17,7 @@ MOST = 30  # configurations of the chart
 SHOWN = 10  # images of a table
 FAILED = 0.65  # below it the ISIC challenges count a segmentation as failed
 STEP_PX, WIDTH_PX, NAME_PX = 20, 760, 260
+MARGIN = {**figures.MARGIN, "left": 48}  # long names in a wider font
 TICKS = alt.Axis(tickCount=10)
 BLUE = "#2f7ed8"
 
@@ -136,6 +137,6 @@ def _distributions(names: Sequence[str], means: np.ndarray) -> Spec:
             ),
             y=alt.Y("configuration:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=NAME_PX)),
         )
-        .properties(width=WIDTH_PX, height=alt.Step(STEP_PX))
+        .properties(width=WIDTH_PX, height=alt.Step(STEP_PX), padding=MARGIN)
     )
     return with_rows(finished(chart), rows)

@@ -19,6 +19,7 @@ from segstudy.store import StudyFolder
 FEWEST = 20  # images that an interval takes; below, a point is all there is
 MOST = 5  # configurations
 STEP_PX, WIDTH_PX, NAME_PX = 9, 640, 320  # a step for each configuration of a subgroup
+MARGIN = {**figures.MARGIN, "left": 56}  # long names in a wider font
 SIZES = ("small", "middle", "large")
 COLOURS = ("#2f7ed8", "#e07b39", "#3a9d5d", "#9467bd", "#8c8c8c")
 
@@ -143,7 +144,11 @@ def _chart(names: Sequence[str], groups: Sequence[Subgroup]) -> Spec:
         for name, score in zip(names, group.scores, strict=True)
     ]
     colour = alt.Color(
-        "configuration:N", title=None, sort=list(names), scale=alt.Scale(domain=list(names), range=COLOURS)
+        "configuration:N",
+        title=None,
+        sort=list(names),
+        scale=alt.Scale(domain=list(names), range=COLOURS),
+        legend=alt.Legend(columns=3, columnPadding=40),
     )
     base = alt.Chart().encode(
         y=alt.Y(
@@ -157,12 +162,13 @@ def _chart(names: Sequence[str], groups: Sequence[Subgroup]) -> Spec:
     )
     layers = alt.layer(
         base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-            x=alt.X("low:Q", title="test IoU", scale=alt.Scale(zero=False)), x2="high:Q"
+            x=alt.X("low:Q", title="test IoU", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=8)),
+            x2="high:Q",
         ),
         base.mark_point(filled=True, size=40, opacity=1).encode(x="IoU:Q"),
         data=alt.NamedData(ROWS),
     )
-    sized = layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX))
+    sized = layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX), padding=MARGIN)
     return with_rows(finished(sized), pl.DataFrame(rows))
 
 

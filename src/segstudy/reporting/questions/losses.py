@@ -25,10 +25,13 @@ def loss_families(evidence: Evidence) -> Answer:
     names = matched(evidence, "loss", there)
     if not names[there[0]]:
         return Answer(question, ("Not answered: no architecture and batch size come with all losses.",))
+    contrasts = _family_contrasts(evidence, there)
+    steady = [_steadiness(evidence, loss, names[loss]) for loss in there]
+    tables = [_loss_table(evidence, names, steady)]
     return Answer(
         question,
-        (*_best_family(evidence, there), _steadiest(evidence, names)),
-        _loss_tables(evidence, there, names),
+        (*_best_family(contrasts, there), _steadiest(evidence, names, steady)),
+        tuple(tables + ([contrast_table(contrasts)] if contrasts else [])),
     )
 
 
@@ -55,8 +58,7 @@ def _family_contrasts(evidence: Evidence, losses: Sequence[str]) -> list[Contras
     return adjusted([c for c in found if c is not None])
 
 
-def _best_family(evidence: Evidence, losses: Sequence[str]) -> list[str]:
-    found = _family_contrasts(evidence, losses)
+def _best_family(found: Sequence[Contrast], losses: Sequence[str]) -> list[str]:
     if not found:
         return [f"All losses here are {FAMILIES[each]}." for each in _families(losses)]
     return [text[0].upper() + text[1:] for text in map(said, found)]
@@ -92,8 +94,7 @@ def _steadiness(evidence: Evidence, loss: str, names: Sequence[str]) -> _Steadin
     )
 
 
-def _steadiest(evidence: Evidence, names: Names) -> str:
-    each = [_steadiness(evidence, loss, mine) for loss, mine in names.items()]
+def _steadiest(evidence: Evidence, names: Names, each: Sequence[_Steadiness]) -> str:
     by_gap = min(each, key=lambda s: s.gap)
     said = [f"smallest gap between validation and test: {by_gap.loss} ({by_gap.gap:.3f})"]
     if all(s.seed_sd is not None for s in each):
@@ -128,10 +129,10 @@ def _equal_spread(evidence: Evidence, names: Names) -> float:
     return float(scipy.stats.f_oneway(*samples).pvalue)
 
 
-def _loss_tables(evidence: Evidence, losses: Sequence[str], names: Names) -> tuple[Table, ...]:
+def _loss_table(evidence: Evidence, names: Names, found: Sequence[_Steadiness]) -> Table:
     rows = []
-    for loss in losses:
-        steady = _steadiness(evidence, loss, names[loss])
+    for steady in found:
+        loss = steady.loss
         units = pooled_units(evidence, names[loss], "test")
         rows.append(
             (
@@ -143,12 +144,11 @@ def _loss_tables(evidence: Evidence, losses: Sequence[str], names: Names) -> tup
                 "–" if steady.sensitivity is None else f"{steady.sensitivity:.3f}",
             )
         )
-    table = Table(
+    num_settings = len(next(iter(names.values())))
+    return Table(
         ("", "family", "test IoU", "seed deviation", "validation – test", "moved by threshold"),
         tuple(rows),
-        f"Means over {count(len(names[losses[0]]), 'setting')} of everything else that all losses have; "
-        "seed deviations are root mean squares; the last column is how far test IoU moves from "
+        f"Means over {count(num_settings, 'setting')} of everything else that all losses have; seed "
+        "deviations are root mean squares; the last column is how far test IoU moves from "
         "threshold .5 to the one best on validation.",
     )
-    contrasts = _family_contrasts(evidence, losses)
-    return (table, contrast_table(contrasts)) if contrasts else (table,)
