@@ -172,6 +172,30 @@ def test_the_cost_of_the_plot_can_be_chosen(opened: Opened):
     title("seconds of training").first.wait_for(state="attached")
 
 
+def test_the_same_images_are_shown_with_the_masks_of_another_model(opened: Opened):
+    ids, ious = opened.page.locator("#images figcaption"), opened.page.locator("#images figcaption b")
+    leading = [float(text.split()[1]) for text in ious.all_inner_texts()]
+    captions = [text.split()[0] for text in ids.all_inner_texts()]
+    opened.page.locator("#images-model").focus()
+    opened.page.keyboard.press("ArrowDown")
+    other = [float(text.split()[1]) for text in ious.all_inner_texts()]
+    assert [b - a for a, b in zip(leading, other, strict=True)] == pytest.approx(
+        [0.05] * len(leading), abs=0.002
+    )
+    assert [text.split()[0] for text in ids.all_inner_texts()] == captions
+    opened.page.locator("#images-model").select_option(index=0)
+    assert [float(text.split()[1]) for text in ious.all_inner_texts()] == leading
+
+
+def test_without_scripts_the_leading_model_is_shown_and_no_choice_is_offered(browser, report: Path):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert not page.locator("#images-model").is_visible()
+    assert page.locator("#images figure img").first.evaluate("image => image.naturalWidth") > 100
+    context.close()
+
+
 def test_a_point_of_a_curve_tells_its_values(opened: Opened):
     point = opened.page.locator("#curve-iou svg g.mark-symbol.layer_2_marks path").nth(3)
     point.hover(force=True)

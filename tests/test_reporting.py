@@ -75,7 +75,7 @@ def test_the_report_of_a_finished_study_has_everything(folder):
     assert "no winner is claimed" in page.text
     assert "4 / 5 / 9 images" in page.text
     assert "9 nevus" in page.text
-    assert sum(tag == "img" for tag, _ in page.tags) == 2 * 9
+    assert sum(tag == "img" for tag, _ in page.tags) == 3 * 9  # photo, truth and prediction
     assert sum(attributes.get("class") == "heat" for tag, attributes in page.tags if tag == "table") == 2
     assert (folder.path / "leaderboard.csv").read_text().startswith("rank,configuration,")
     written = {file.name for file in (folder.path / "figures").iterdir()}
@@ -119,7 +119,7 @@ def test_curves_are_drawn_for_every_seed_and_fold(tmp_path):
         f"unet-bce-b8, seed {seed}, fold {fold}" for seed in range(2) for fold in range(3)
     ]
     assert "The test part was not looked at during training." in page.text
-    assert "3 folds together" in page.text
+    assert "each as predicted in the fold that tested it" in page.text
 
 
 def test_without_images_no_picture_of_the_data_is_in_the_report(folder):
@@ -134,7 +134,7 @@ def test_without_images_no_picture_of_the_data_is_in_the_report(folder):
 def test_a_study_that_lost_its_thumbnails_still_has_a_report(folder):
     finish(folder, NAMES[0], 0.7, 0.6)
     (folder.path / "thumbnails.parquet").unlink()
-    assert "The study holds no pictures of its data" in Reader(report(folder)).text
+    assert "The study holds no pictures of tested images" in Reader(report(folder)).text
 
 
 def test_names_never_become_markup(tmp_path):
@@ -150,7 +150,7 @@ def test_names_never_become_markup(tmp_path):
     page = Reader(report(folder))
     assert page.text.count(HOSTILE) > 10  # shown, as text
     assert not any("onerror" in attributes for _, attributes in page.tags)
-    assert sum(tag == "script" for tag, _ in page.tags) == 3
+    assert sum(tag == "script" for tag, _ in page.tags) == 4
     assert {attributes["src"][:5] for tag, attributes in page.tags if tag == "img"} == {"data:"}
 
 
