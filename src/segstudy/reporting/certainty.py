@@ -41,11 +41,11 @@ def answered(
 
 
 def _charts(said: Answers, out: Path) -> dict[str, Any]:
-    charts: dict[str, Any] = {"versus": None, "ranks": None, "friedman": ""}
+    charts: dict[str, Any] = {"versus": None, "measured": False, "ranks": None, "friedman": ""}
     if said.winner and said.versus:
-        charts["versus"] = _drawn(
-            rank_charts.against_winner(said.versus, said.winner), out / "against-winner"
-        )
+        chart = rank_charts.against_winner(said.versus, said.winner)
+        charts["versus"] = _drawn(chart, out / "against-winner")
+        charts["measured"] = any(each.p_adjusted is not None for each in said.versus.values())
     if said.ranking:
         chart = rank_charts.critical_difference(said.ranking, said.ranked)
         charts["ranks"] = _drawn(chart, out / "critical-difference")
