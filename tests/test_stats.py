@@ -148,6 +148,11 @@ def test_a_gap_between_parts_is_welchs_test_where_there_is_one_training() -> Non
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
 
 
+def test_a_gap_of_a_single_image_has_no_interval() -> None:
+    found = gap(np.array([[0.8], [0.6]]), np.array([[0.5], [0.5]]))
+    assert (found.mean, found.low, found.high) == (pytest.approx(0.2), None, None)
+
+
 def test_more_seeds_resolve_what_seeds_blur() -> None:
     rng = np.random.default_rng(5)
     a, b = (side + rng.normal(0, 0.02, (3, 1)) + rng.normal(0, 0.01, (3, 40)) for side in (0.02, 0.0))

@@ -192,13 +192,14 @@ def gap(a: Scores, b: Scores) -> Interval:
             is left in, so the interval is rather too wide.
     """
     sides = [_moments(a), _moments(b)]
+    mean, trainings = sides[0].mean - sides[1].mean, len(a) > 1 and len(b) > 1
+    num_units = min(a.shape[1], b.shape[1])
+    if num_units == 1:
+        return Interval(mean, None, None, len(a), 1, None, trainings)
     terms = [_variance([m], m.images) for m in sides]
     variance = sum(value for value, _ in terms)
-    df = _satterthwaite(variance, terms)
-    half = float(stdtrit(df, (1 + LEVEL) / 2) * np.sqrt(variance))
-    mean = sides[0].mean - sides[1].mean
-    trainings = len(a) > 1 and len(b) > 1
-    return Interval(mean, mean - half, mean + half, len(a), min(a.shape[1], b.shape[1]), None, trainings)
+    half = float(stdtrit(_satterthwaite(variance, terms), (1 + LEVEL) / 2) * np.sqrt(variance))
+    return Interval(mean, mean - half, mean + half, len(a), num_units, None, trainings)
 
 
 def _conclusion(mean: float, half: float, p: float, margin: float) -> Conclusion:

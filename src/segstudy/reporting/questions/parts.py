@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segstudy.reporting.evidence import Evidence
 from segstudy.reporting.questions.answer import Answer, Table, pooled_units
 from segstudy.reporting.words import count, interval, signed
-from segstudy.stats import gap
+from segstudy.stats import Interval, gap
 
 Means = NDArray[np.float64]
 ALIKE = 0.05  # of a loss: rising by more than that over its lowest is moving away
@@ -22,16 +22,9 @@ def representative(evidence: Evidence, curves: pl.DataFrame, names: Sequence[str
     means = {part: _means(evidence, names, part) for part in ("validation", "test")}
     whole = gap(*(pooled_units(evidence, names, part) for part in ("validation", "test")))
     higher = int(np.sum(means["test"] > means["validation"]))
-    apart = whole.low is not None and whole.high is not None and (whole.low > 0 or whole.high < 0)
     side = "above" if whole.mean > 0 else "below"
     sentences = [
-        f"Validation lies {abs(whole.mean):.3f} {side} test on average ({signed(whole.mean)} "
-        f"{interval(whole.low, whole.high)}), "
-        + (
-            "more than the choice of images explains."
-            if apart
-            else "no more than the choice of images explains."
-        ),
+        f"Validation lies {abs(whole.mean):.3f} {side} test on average {_beyond_images(whole)}.",
         f"{higher} of {count(len(names), 'configuration')} "
         f"{'scores' if higher == 1 else 'score'} higher on test than on validation.",
     ]
@@ -39,6 +32,15 @@ def representative(evidence: Evidence, curves: pl.DataFrame, names: Sequence[str
         sentences.append(_orders(names, means))
     sentences += _moving_apart(curves)
     return Answer(question, tuple(sentences), (_gaps(curves, names, means),))
+
+
+def _beyond_images(whole: Interval) -> str:
+    """A gap with its interval, and whether other images could make it."""
+    if whole.low is None or whole.high is None:
+        return f"({signed(whole.mean)}; of a single image nothing more can be said)"
+    more = "more" if whole.low > 0 or whole.high < 0 else "no more"
+    seen = f"{signed(whole.mean)} {interval(whole.low, whole.high)}"
+    return f"({seen}), {more} than the choice of images explains"
 
 
 def _means(evidence: Evidence, names: Sequence[str], part: str) -> Means:
