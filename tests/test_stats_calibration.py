@@ -47,26 +47,27 @@ def test_adding_to_one_side_moves_the_interval_and_nothing_else() -> None:
 ALIKE = {sd: [sd] * NUM_CONFIGURATIONS for sd in (0.005, 0.01, 0.02)}
 ONE_WILD = {sd: [sd] * (NUM_CONFIGURATIONS - 1) + [0.03] for sd in (0.005, 0.007, 0.01)}
 QUICK = [
-    pytest.param(ALIKE[0.005], 0.0, 5, id="all .005"),
-    pytest.param(ALIKE[0.02], 0.0, 5, id="all .02"),
-    pytest.param(ONE_WILD[0.007], 0.0, 5, id="one .03"),
-    pytest.param(ALIKE[0.02], 0.0, 3, id="all .02, 3 seeds"),
+    pytest.param(ALIKE[0.005], 0.03, 0.0, 5, id="all .005"),
+    pytest.param(ALIKE[0.02], 0.03, 0.0, 5, id="all .02"),
+    pytest.param(ONE_WILD[0.007], 0.03, 0.0, 5, id="one .03"),
+    pytest.param(ALIKE[0.02], 0.03, 0.0, 3, id="all .02, 3 seeds"),
 ]
 LONG = [
-    pytest.param(sds, interaction, num_seeds, marks=pytest.mark.slow)
+    pytest.param(sds, residual, interaction, num_seeds, marks=pytest.mark.slow)
     for sds in (*ALIKE.values(), *ONE_WILD.values())
+    for residual in (0.03, 0.06)
     for interaction in (0.0, 0.03)
     for num_seeds in (3, 5, 10)
 ]
 
 
-@pytest.mark.parametrize(("sds", "interaction", "num_seeds"), QUICK + LONG)
+@pytest.mark.parametrize(("sds", "residual", "interaction", "num_seeds"), QUICK + LONG)
 def test_of_equal_configurations_none_is_excluded(
-    sds: list[float], interaction: float, num_seeds: int
+    sds: list[float], residual: float, interaction: float, num_seeds: int
 ) -> None:
     """In at least 92 % of studies, also when one configuration's trainings scatter far more than others."""
     rng = np.random.default_rng(1)
-    truth = Truth(0.03, sds[0], interaction, num_seeds)
+    truth = Truth(residual, sds[0], interaction, num_seeds)
     none = sum(excluded_from(rng, truth, sds) == 0 for _ in range(NUM_STUDIES))
     print(f"{truth}, last {sds[-1]}: none excluded in {none / NUM_STUDIES:.3f}")
     assert none >= 0.92 * NUM_STUDIES
