@@ -314,3 +314,32 @@ def test_a_report_on_more_runs_is_one_more_look_at_the_test_part(tmp_path):
     assert sentences[0].startswith("The test part was scored by 2 runs of 2 configurations")
     assert "1 report went before this one" in sentences[1]
     assert "added were segnet-bce-b8" in sentences[1]
+
+
+def test_seeds_that_lack_different_folds_are_never_mixed(tmp_path):
+    """Their images differ, in number or in name; the fullest stands in while none is whole."""
+    folder = make_study(tmp_path / "s", ("unet",), ("bce",), seeds=2, folds=3)
+    splits = [
+        {"split": "auto", "split_seed": 0, "fold": fold, **sample_ids(f"fold{fold}image{{:02}}")}
+        for fold in range(3)
+    ]
+    folder.write_json("split.json", {"splits": splits})
+    for seed, folds in ((0, (0, 1)), (1, (1, 2))):
+        for fold in folds:
+            finish(folder, "unet-bce-b8", 0.8, 0.7, seed=seed, fold=fold, ids=f"fold{fold}image{{:02}}")
+    evidence = gather(folder)
+    assert evidence.seeds("unet-bce-b8") == (0,)
+    assert {each[:5] for each in evidence.ids("unet-bce-b8")} == {"fold0", "fold1"}
+    assert leaderboard(folder).height == 1
+
+
+def test_one_patient_compares_nothing(tmp_path):
+    folder = filled(tmp_path / "s", FAR)
+    data = folder.read_json("data.json")
+    data["samples"] = [{**sample, "group": "one"} for sample in data["samples"]]
+    folder.write_json("data.json", data)
+    found = said(folder)
+    assert found.versus == {}
+    assert "highest on validation among 4 configurations" in found.verdict
+    with pytest.raises(UserError, match="compares nothing"):
+        compare_configurations(*sides([str(folder.path), "unet-dice-b8", "segnet-bce-b8"]))

@@ -127,10 +127,12 @@ def _verdict(frame: pl.DataFrame, evidence: Evidence, versus: Mapping[str, Versu
     assert units is not None
     test = mean_interval(units)
     among = count(1 + len(versus), "configuration")
+    others = frame.filter(pl.col("rank") > 1).height
+    among = among if versus else count(1 + others, "configuration")
     best = (
         f"{name} is highest on validation among {among} ({first['validation_iou']:.3f}) and reaches IoU "
         f"{mean(test)} on test."
-        if versus
+        if others
         else f"{name} is the only configuration with all its runs: IoU {first['validation_iou']:.3f} on "
         f"validation and {mean(test)} on test."
     )
@@ -152,7 +154,8 @@ def _standing_of_others(versus: Mapping[str, Versus]) -> str:
         )
     better = [other for other in as_good if versus[other].better]
     if better:
-        return f"On test {listed(better)} is better all the same: there is no winner."
+        verb = "is" if len(better) == 1 else "are"
+        return f"On test {listed(better)} {verb} better all the same: there is no winner."
     said = f"{listed(as_good)} cannot be told from it on test"
     rest = f"; it is better than the other {len(worse)}" if worse else ""
     return f"{said}{rest}."
@@ -240,7 +243,10 @@ def _resolution(evidence: Evidence, winner: str, versus: Mapping[str, Versus]) -
     assert theirs is not None
     needed = to_resolve(ours, theirs)
     seeds, images = min(len(ours), len(theirs)), ours.shape[1]
-    pair = f"To settle {winner} against {other} (as different as they look, or equal within {MARGIN})"
+    pair = (
+        f"To settle {winner} against {other} (as different as they look, or equal within {MARGIN}), as a "
+        "pair chosen beforehand"
+    )
     if needed.replicates is not None:
         more = needed.replicates - seeds
         return f"{pair}, {count(more, 'more seed')} would do." if more else f"{pair}, nothing more is needed."

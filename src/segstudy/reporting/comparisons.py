@@ -44,7 +44,7 @@ def against_winner(evidence: Evidence, winner: str, names: Sequence[str]) -> dic
         for name in names
         if name != winner and evidence.complete(name) and evidence.ids(name) == evidence.ids(winner)
     ]
-    if len(evidence.ids(winner)) < 2:
+    if len(set(evidence.groups_of(winner))) < 2:
         return {}
     found = {name: compared(evidence, winner, evidence, name) for name in others}
     measured = {name: d for name, d in found.items() if d.trainings}
@@ -65,8 +65,8 @@ def compared(ours: Evidence, a: str, theirs: Evidence, b: str) -> Difference:
             f"{a} is tested on {len(ours.ids(a))} images and {b} on {len(theirs.ids(b))}, of which {shared} "
             "are the same: only configurations with equal test images can be compared (--split sets them)"
         )
-    if left.shape[1] < 2:
-        raise UserError("one test image compares nothing: at least two are needed")
+    if len(set(ours.groups_of(a))) < 2:
+        raise UserError("one test image, or one group of them, compares nothing: at least two are needed")
     return difference(left, right, ours.groups_of(a))
 
 

@@ -74,7 +74,7 @@ def contrast(
 ) -> Contrast | None:
     """Compare groups of levels on what both come with; None where there is nothing of the kind."""
     names = matched(evidence, factor, [*left, *right])
-    if not names[left[0]] or len(evidence.ids(names[left[0]][0])) < 2:
+    if not names[left[0]] or len(set(evidence.groups_of(names[left[0]][0]))) < 2:
         return None
     ours, theirs = ([name for each in side for name in names[each]] for side in (left, right))
     groups = evidence.groups_of(ours[0])

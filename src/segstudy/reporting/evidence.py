@@ -104,15 +104,20 @@ def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def _replicates(row: Row, by_key: Mapping[Any, pl.DataFrame]) -> list[pl.DataFrame]:
-    """The images of every replicate that has all its folds; while none has, of those with the most."""
+    """The images of every replicate that has all its folds.
+
+    While none has, the fullest one stands in, and with it those that have the same folds: other folds test
+    other images.
+    """
     runs: dict[int, list[Mapping[str, Any]]] = {}
     for record in row.records:
         runs.setdefault(record["seed"], []).append(record)
-    needed = max((len(records) for records in runs.values()), default=0)
+    folds = {seed: {record["fold"] for record in records} for seed, records in sorted(runs.items())}
+    fullest = max(folds.values(), key=len, default=set())
     return [
         pl.concat([by_key[record["key"]] for record in records]).with_columns(seed=pl.lit(seed))
         for seed, records in sorted(runs.items())
-        if len(records) == needed
+        if folds[seed] == fullest
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.stats
+from numpy.typing import NDArray
 
 from segstudy.losses import LOSSES
 from segstudy.reporting.contrasts import Contrast, Names, adjusted, contrast, levels, matched
@@ -117,14 +118,19 @@ def _steadiest(evidence: Evidence, names: Names, each: Sequence[_Steadiness]) ->
     return f"{first}: {'; '.join(said)}."
 
 
+def _deviations(seeds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From the median, without the least: it is 0 or another's twin by construction (Hines & Hines 2000)."""
+    return np.sort(np.abs(seeds - np.median(seeds)))[1:]
+
+
 def _equal_spread(evidence: Evidence, names: Names) -> float:
     """Brown and Forsythe's test on the seeds' deviations from their configuration's median."""
     samples = []
     for mine in names.values():
         found = [evidence.scores(name) for name in mine]
         means = [scores.mean(1) for scores in found if scores is not None]
-        samples.append(np.concatenate([np.abs(m - np.median(m)) for m in means]))
-    if all(np.all(sample == sample[0]) for sample in samples):
+        samples.append(np.concatenate([_deviations(m) for m in means]))
+    if all(len(sample) < 2 or np.all(sample == sample[0]) for sample in samples):
         return 1.0
     return float(scipy.stats.f_oneway(*samples).pvalue)
 

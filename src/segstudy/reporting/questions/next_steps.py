@@ -86,7 +86,7 @@ def _seeds_step(evidence: Evidence, winner: str) -> str | None:
 
 
 def _size_step(evidence: Evidence, winner: str) -> str | None:
-    native, network = evidence.scores(winner), evidence.scores(winner, metric="network_iou")
+    native, network = (evidence.scores(winner, "validation", m) for m in ("native_iou", "network_iou"))
     if native is None or network is None or (loss := float((network - native).mean())) < WORTHWHILE:
         return None
     return f"Larger images (--image-size): {loss:.3f} IoU is lost on the way back to native size alone."
