@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segstudy.reporting.evidence import Evidence
 from segstudy.reporting.questions.answer import Answer, Table, pooled_units
 from segstudy.reporting.words import count, interval, signed
-from segstudy.stats import Interval, gap
+from segstudy.stats import Interval, gap, mean_interval
 
 Means = NDArray[np.float64]
 ALIKE = 0.05  # of a loss: rising by more than that over its lowest is moving away
@@ -20,7 +20,10 @@ def representative(evidence: Evidence, curves: pl.DataFrame, names: Sequence[str
     """Question 2: the gap between validation and test, their orders, and losses moving apart."""
     question = "Is validation representative of test?"
     means = {part: _means(evidence, names, part) for part in ("validation", "test")}
-    whole = gap(*(pooled_units(evidence, names, part) for part in ("validation", "test")))
+    validation, test = (pooled_units(evidence, names, part) for part in ("validation", "test"))
+    # With folds both parts are all images: each is its own control.
+    same = evidence.ids(names[0], "validation") == evidence.ids(names[0])
+    whole = mean_interval(validation - test) if same else gap(validation, test)
     higher = int(np.sum(means["test"] > means["validation"]))
     side = "above" if whole.mean > 0 else "below"
     sentences = [
