@@ -59,6 +59,11 @@ def test_among_equals_there_is_none(tmp_path):
     assert not any(each.excluded for each in found.versus.values())
 
 
+def test_a_difference_inside_the_margin_is_no_win(tmp_path):
+    folder = filled(tmp_path / "s", {"unet-bce-b8": 0.804, "segnet-bce-b8": 0.8}, noise=0.0001)
+    assert "practically equal to segnet-bce-b8" in said(folder).verdict
+
+
 def test_a_single_seed_claims_nothing_however_far_apart(tmp_path):
     found = said(filled(tmp_path / "s", FAR, seeds=1))
     assert "no winner is claimed" in found.verdict
@@ -296,9 +301,10 @@ def test_several_seeds_of_masks_are_compared_like_trainings(tmp_path):
 def test_missing_masks_count_as_missing(tmp_path):
     folder = filled(tmp_path / "s", FAR)
     masks(folder, "nnunet", 0.99, {"1": [sample_ids()["test"][0]]}, seeds=(0, 1))
-    row = leaderboard(folder).row(0, named=True)
+    frame = leaderboard(folder)
+    row = frame.row(by_predicate=pl.col("configuration") == "nnunet", named=True)
     assert (row["num_finished"], row["num_planned"]) == (1, 2)
-    assert row["behind"] is None
+    assert (row["behind"], row["test_iou"], row["test_iou_low"]) == (None, None, None)
     assert "1 of 2 masks" in render(leaderboard(folder), "text")
 
 

@@ -146,6 +146,9 @@ def _standing_of_others(versus: Mapping[str, Versus]) -> str:
         return "Training noise is not measured, so no winner is claimed."
     as_good = undistinguished(versus)
     worse = [each for each in versus.values() if each.excluded]
+    equal = [name for name, each in versus.items() if each.difference.conclusion == "practically equal"]
+    if equal and not as_good:
+        return f"It is better on test than every other, but practically equal to {listed(equal)}."
     if not as_good:
         nearest = min(worse, key=lambda each: each.difference.mean).difference
         return (

@@ -12,7 +12,7 @@ from segstudy.errors import UserError
 from segstudy.reporting.comparisons import against_winner
 from segstudy.reporting.evidence import Evidence, gather
 from segstudy.reporting.rows import Row, rows_of
-from segstudy.stats import mean_interval
+from segstudy.stats import Scores, mean_interval
 from segstudy.store import StudyFolder
 
 __all__ = ["SCORES", "Row", "leaderboard", "render", "rows_of", "winner"]
@@ -111,8 +111,8 @@ def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
         "batch_size": protocol.get("batch_size"),
         "num_finished": _num_whole(row) if row.masks is not None else len(row.records),
         "num_planned": row.num_planned,
-        **_scores(row.name, evidence),
-        **_intervals(row.name, evidence),
+        **_scores(row, evidence),
+        **_intervals(row, evidence),
         "selected_epoch": _mean(record["summary"]["selected_epoch"] for record in row.records),
         "epochs": protocol["epochs"] if protocol.get("budget") == "epochs" else None,
         "seconds": _mean(record["seconds"]["total"] for record in row.records),
@@ -134,16 +134,23 @@ def _cost(row: Row, name: str) -> float | None:
     return _mean(cost for record in row.records if (cost := record.get("cost", {}).get(name)) is not None)
 
 
-def _scores(name: str, evidence: Evidence) -> dict[str, float | None]:
-    scores = {column: evidence.scores(name, *where) for column, where in SCORES.items()}
+def _found(row: Row, evidence: Evidence, column: str) -> Scores | None:
+    """Scores of a leaderboard's column; none for masks with gaps, whose mean would be over other images."""
+    gaps = row.masks is not None and not row.complete
+    return None if gaps else evidence.scores(row.name, *SCORES[column])
+
+
+def _scores(row: Row, evidence: Evidence) -> dict[str, float | None]:
+    scores = {column: _found(row, evidence, column) for column in SCORES}
     return {column: None if found is None else float(found.mean()) for column, found in scores.items()}
 
 
-def _intervals(name: str, evidence: Evidence) -> dict[str, float | None]:
+def _intervals(row: Row, evidence: Evidence) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for column in ("validation_iou", "test_iou"):
-        units = evidence.units(name, *SCORES[column])
-        interval = None if units is None else mean_interval(units)
+        units = evidence.units(row.name, *SCORES[column])
+        known = units is not None and _found(row, evidence, column) is not None
+        interval = mean_interval(units) if units is not None and known else None
         columns |= {
             f"{column}_{what}": None if interval is None else getattr(interval, what)
             for what in ("low", "high", "seed_sd")
