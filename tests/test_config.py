@@ -37,6 +37,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "split_seed": (1, {}),
     "width": (16, {}),
     "batch_size": (12, {}),
+    "micro_batch": (4, {}),
     "budget": ("steps", {}),
     "epochs": (40, {}),
     "steps": (500, {"budget": "steps"}),
@@ -114,6 +115,7 @@ WRONG: list[tuple[str, Any]] = [
     ),
     *(("lr", lr) for lr in (0, -1e-3, float("nan"), float("inf"), "fast", True, None, [1e-3])),
     *(("batch_size", size) for size in (0, -8, 8.5, "eight", True, float("inf"))),
+    *(("micro_batch", size) for size in (0, -8, 8.5, "eight", True, float("inf"))),
     *(("momentum", m) for m in (-0.1, 1.0, float("nan"))),
     *(("weight_decay", w) for w in (-1e-4, float("inf"), float("nan"))),
     *(("foreground", f) for f in ([], "one", True, [1.5], "")),
@@ -558,7 +560,9 @@ PATHS = WORDS.filter(
     lambda word: word not in (".", "..") and not word.startswith("synthetic") and ".py:" not in word
 )
 VALUES = {
-    name: [value, getattr(Protocol(), name)] for name, (value, _) in OTHER.items() if name != "foreground"
+    name: [value, getattr(Protocol(), name)]
+    for name, (value, _) in OTHER.items()
+    if getattr(Protocol(), name) is not None
 }
 
 
@@ -615,7 +619,7 @@ def test_a_written_study_may_move_with_its_data(tmp_path: Path) -> None:
 def test_a_written_study_says_everything_and_explains_it_when_asked(tmp_path: Path) -> None:
     plain, commented = (dump(CLASSIC, tmp_path, comments) for comments in (False, True))
     left_out = {name for name, value in CLASSIC.protocol.model_dump().items() if value is None}
-    assert left_out == {"foreground"}
+    assert left_out == {"foreground", "micro_batch"}
     for name in Protocol.model_fields.keys() - left_out:
         assert f"\n{name} = " in plain
     assert "#" not in plain

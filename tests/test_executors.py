@@ -13,6 +13,7 @@ import pytest
 from small import write_dataset
 
 from segstudy.config import override, preset_study
+from segstudy.executors import Watch
 from segstudy.store import StudyFolder
 from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
 
@@ -30,12 +31,12 @@ def dataset(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("discs") / "set", n=12)
 
 
-def trained(dataset, path, executor, workers=2, notify=lambda *_: None, **fields):
+def trained(dataset, path, executor, workers=2, epoch=lambda *_: None, **fields):
     study = override(preset_study("classic", "tiny", str(dataset)), {**TINY, "loss": ["bce"], **fields})
     machine = Machine("cpu", threads=1, workers=workers, executor=executor)
     plan, folder = make_plan(study, machine), StudyFolder(path)
     write_plan(plan, folder)
-    return folder, list(carry_out(plan, missing_runs(plan, folder), folder, machine, notify))
+    return folder, list(carry_out(plan, missing_runs(plan, folder), folder, machine, Watch(epoch)))
 
 
 def contents(folder):
@@ -101,7 +102,7 @@ def test_what_a_users_network_prints_does_not_disturb_the_answers(dataset, tmp_p
 def test_progress_comes_from_every_worker(dataset, tmp_path):
     rows = []
     trained(
-        dataset, tmp_path / "s", "processes", notify=lambda job, row: rows.append((job.name, row["epoch"]))
+        dataset, tmp_path / "s", "processes", epoch=lambda job, row: rows.append((job.name, row["epoch"]))
     )
     assert sorted(rows) == [(name, epoch) for name in ("segnet-bce-b3", "unet-bce-b3") for epoch in (1, 2)]
 
@@ -122,7 +123,8 @@ def test_no_worker_outlives_its_parent_and_no_main_guard_is_needed(dataset, tmp_
         machine = s.Machine("cpu", 1, 2, "processes")
         plan, folder = s.make_plan(study, machine), StudyFolder(Path({str(tmp_path / "s")!r}))
         s.write_plan(plan, folder)
-        list(s.carry_out(plan, plan.runs, folder, machine, lambda job, row: print(row["epoch"], flush=True)))
+        watch = s.Watch(lambda job, row: print(row["epoch"], flush=True))
+        list(s.carry_out(plan, plan.runs, folder, machine, watch))
         """)
     )
     parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)

@@ -29,6 +29,7 @@ VARIANTS = {
             "seeds": [2],
         },
     ),
+    "micro-batches": ("classic", {"architecture": ["unet"], "loss": ["bce"], "micro_batch": [4]}),
 }
 
 

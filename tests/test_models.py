@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segstudy.checkpoint import copy_weights, load_model, save_model
+from segstudy.checkpoint import copy_weights, load_model, model_files
 from segstudy.errors import UserError
 from segstudy.models import MODELS, build, check_size, resolve_architecture
 from segstudy.models.dilated_unet import dilated_down, dilated_up
@@ -152,11 +152,30 @@ def test_width_scales_the_channels_of_every_stage(architecture: str) -> None:
     assert all(b == 3 * a for a, b in channels)
 
 
+def write_model(folder: Path, model: nn.Module, **fields: object) -> Path:
+    """A run's model files; ``fields`` replace some of the card's."""
+    card = {
+        "key": "0123456789abcdef",
+        "architecture": "unet",
+        "width": WIDTH,
+        "image_size": [64, 64],
+        "resize": "squash",
+        "threshold": 0.5,
+        "training": {},
+        "selected_epoch": 1,
+        "tuned_threshold": 0.5,
+        "scores": {"test": {"native_iou": 0.8}},
+    }
+    for name, data in model_files(copy_weights(model), {**card, **fields}).items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
 @every_architecture
 def test_weights_survive_the_way_through_a_run_folder(architecture: str, tmp_path: Path) -> None:
     model = settled(architecture)
     component, _ = resolve_architecture(architecture)
-    save_model(tmp_path, copy_weights(model), {"architecture": str(component), "width": WIDTH})
+    write_model(tmp_path, model, architecture=str(component))
     loaded, card = load_model(tmp_path)
     assert card["architecture"] == architecture
     assert not loaded.training

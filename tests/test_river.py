@@ -12,6 +12,9 @@ ROOT = Path(segstudy.__file__).parent
 # In the order in which data flow. A package stands for all modules in it.
 RIVER = (
     "errors",
+    "files",
+    "locks",
+    "interruption",
     "seeding",
     "components",
     "presets",
@@ -24,8 +27,12 @@ RIVER = (
     "checkpoint",
     "evaluation",
     "train",
+    "resuming",
+    "failures",
+    "records",
     "store",
     "worker",
+    "worker_process",
     "executors",
     "baselines",
     "study",

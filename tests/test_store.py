@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from segstudy.errors import UserError
-from segstudy.store import StudyFolder, replace_text
+from segstudy.files import write_text
+from segstudy.store import StudyFolder
 
 TABLES = {
     "epochs": pl.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.4]}),
@@ -33,7 +34,7 @@ def test_a_run_is_there_only_once_it_is_complete(folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("segstudy.store.save_model", interrupted)
+    monkeypatch.setattr("segstudy.files._sync_folder", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(folder)
     assert folder.finished() == set()
@@ -67,7 +68,9 @@ def test_tables_of_several_runs_come_back_as_one(folder):
 
 
 def test_a_failure_is_gone_once_the_run_finished(folder):
-    folder.write_failure("k1", {"name": "unet-bce-b8", "reason": "crashed"})
+    identity = {"architecture": "unet", "loss": "bce", "protocol": {}, "seed": 0, "fold": None}
+    said = {"reason": "crashed", "detail": "no luck", "remedy": "try again"}
+    folder.write_failure("k1", {"name": "unet-bce-b8", **identity, **said})
     assert folder.failed()["k1"]["reason"] == "crashed"
     write(folder)
     assert folder.failed() == {}
@@ -76,11 +79,11 @@ def test_a_failure_is_gone_once_the_run_finished(folder):
 
 def test_a_text_that_stands_there_already_is_left_alone(tmp_path):
     file = tmp_path / "split.json"
-    replace_text(file, "a")
+    write_text(file, "a")
     os.utime(file, (1, 1))
-    replace_text(file, "a")
+    write_text(file, "a")
     assert file.stat().st_mtime == 1
-    replace_text(file, "b")
+    write_text(file, "b")
     assert file.read_text() == "b"
     assert [path.name for path in tmp_path.iterdir()] == ["split.json"]
 

@@ -10,11 +10,24 @@ import pytest
 import torch
 from small import write_dataset
 
+from segstudy.checkpoint import Checkpoints
 from segstudy.config import Configuration, Protocol, Run
 from segstudy.data import read
 from segstudy.data.prepared import fingerprint, open_prepared, prepare
 from segstudy.data.split import make_split
-from segstudy.train import DivergedError, make_optimizer, make_scheduler, reproducible, train
+from segstudy.train import (
+    DivergedError,
+    begin,
+    epochs,
+    finish,
+    make_optimizer,
+    make_scheduler,
+    micro_batches,
+    reproducible,
+    restore,
+    snapshot,
+    train,
+)
 
 GOLDEN = Path(__file__).parent / "golden_losses.json"
 CPU = torch.device("cpu")
@@ -27,12 +40,15 @@ def data(tmp_path_factory):
     return prepared, make_split(samples, "50/25/25", 0)
 
 
-def trained(data, architecture="unet", loss="combo", seed=0, progress=lambda _: None, **fields):
+def planned(architecture="unet", loss="combo", seed=0, **fields):
     protocol = Protocol(**{"image_size": 32, "width": 4, "epochs": 2, "batch_size": 3, **fields})
     configuration = Configuration(architecture=architecture, loss=loss, protocol=protocol)
-    run = Run(configuration=configuration, seed=seed, fold=None, data="d", split="s", numerics={})
+    return Run(configuration=configuration, seed=seed, fold=None, data="d", split="s", numerics={})
+
+
+def trained(data, *args, **fields):
     with reproducible(1):
-        return train(run, *data, CPU, progress)
+        return train(planned(*args, **fields), *data, CPU)
 
 
 def same(a, b):
@@ -159,10 +175,91 @@ def test_batch_size_changes_neither_order_nor_loss_of_an_untrained_network(data)
     assert a.epochs["train_loss"][0] == pytest.approx(b.epochs["train_loss"][0], rel=0.05)
 
 
-def test_progress_is_told_of_every_epoch(data):
-    rows = []
-    result = trained(data, progress=rows.append)
-    assert pl.DataFrame(rows).equals(result.epochs)
+def test_every_epoch_is_told_as_it_ends(data):
+    training = begin(planned(), *data, CPU)
+    for told, row in enumerate(epochs(training), 1):
+        assert row["epoch"] == told == len(training.rows)
+    assert pl.DataFrame(training.rows).equals(trained(data).epochs)
+
+
+WAYS = {
+    "plateau": {"plateau_patience": 0, "epochs": 4},
+    "one cycle": {"scheduler": "onecycle", "epochs": 4},
+    "cosine, sgd": {"scheduler": "cosine", "optimizer": "sgd", "epochs": 4},
+    "steps": {"budget": "steps", "steps": 9, "scheduler": "none", "optimizer": "adamw"},
+    "bfloat16, augmented": {"precision": "bfloat16", "augmentation": "full", "epochs": 4},
+    "micro-batches": {"batch_size": 4, "micro_batch": 2, "epochs": 4},
+    "last epoch": {"select": "last", "epochs": 4},
+}
+
+
+def through_a_file(data, run, folder):
+    """Trained by a new process after every epoch, as far as a training can tell."""
+    checkpoints, sessions = Checkpoints(folder), 0
+    while True:
+        training = begin(run, *data, CPU)
+        for _, state in checkpoints.states():
+            assert state is not None
+            restore(training, state)
+            break
+        torch.rand(1)  # other processes draw other numbers first
+        with reproducible(1):
+            if next(epochs(training), None) is None:
+                return finish(training), sessions
+        sessions += 1
+        checkpoints.write(len(training.rows), snapshot(training))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_training_resumed_after_every_epoch_ends_as_if_never_stopped(data, tmp_path, way):
+    run = planned(**WAYS[way])
+    resumed, sessions = through_a_file(data, run, tmp_path)
+    with reproducible(1):
+        whole = train(run, *data, CPU)
+    assert sessions == whole.epochs.height > 2
+    assert same(resumed, whole)
+
+
+def test_a_network_with_dropout_of_ones_own_resumes_bit_for_bit(data, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from torch.nn import Conv2d, Dropout, Sequential\n"
+        "def net():\n    return Sequential(Conv2d(3, 4, 3, padding=1), Dropout(0.5), Conv2d(4, 1, 1))\n"
+    )
+    run = planned(f"{own}:net", epochs=4)
+    resumed, _ = through_a_file(data, run, tmp_path / "states")
+    assert same(resumed, trained(data, f"{own}:net", epochs=4))
+
+
+def test_a_snapshot_of_another_network_is_refused(data):
+    other = begin(planned("segnet"), *data, CPU)
+    list(epochs(other))
+    with pytest.raises(ValueError, match="does not fit"):
+        restore(begin(planned("unet"), *data, CPU), snapshot(other))
+
+
+def test_micro_batches_add_up_to_the_gradient_of_the_batch_where_nothing_normalises(data, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("from torch import nn\ndef net():\n    return nn.Conv2d(3, 1, 3, padding=1)\n")
+    fields = {"batch_size": 8, "epochs": 3, "optimizer": "sgd", "lr": 0.1}
+    whole, parts = (trained(data, f"{own}:net", micro_batch=m, **fields) for m in (None, 3))
+    for name, tensor in whole.weights.items():
+        torch.testing.assert_close(parts.weights[name], tensor, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(parts.epochs["train_loss"], whole.epochs["train_loss"], rtol=1e-5)
+
+
+def test_micro_batches_are_another_run_with_batch_norm_and_the_same_where_they_hold_the_batch(data):
+    assert not same(trained(data, batch_size=4, micro_batch=2), trained(data, batch_size=4))
+    assert same(trained(data, batch_size=4, micro_batch=4), trained(data, batch_size=4))
+
+
+@pytest.mark.parametrize(
+    ("num_images", "size", "parts"),
+    [(8, 4, [4, 4]), (9, 4, [4, 5]), (7, 4, [4, 3]), (5, None, [5]), (3, 1, [1, 1, 1]), (1, 4, [1])],
+)
+def test_a_last_single_image_joins_its_micro_batch(num_images, size, parts):  # batch norm cannot do with one
+    image, target = torch.zeros(num_images, 3, 4, 4), torch.zeros(num_images, 1, 4, 4)
+    assert [len(images) for images, _ in micro_batches(image, target, size)] == parts
 
 
 def test_settings_of_torch_are_put_back():

@@ -1,6 +1,7 @@
 """One function per command, with the same names; ``segstudy.run(...)`` is the command ``segstudy run``."""
 
 import io
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,12 @@ from segstudy.data import read, synthetic
 from segstudy.data.check import check as find_problems
 from segstudy.data.samples import Problem
 from segstudy.display import Display, duration
-from segstudy.errors import UserError
+from segstudy.errors import Stopped, UserError
 from segstudy.estimate import Estimate, estimate
+from segstudy.executors import Watch
 from segstudy.external import Models, evaluate_models, one_run, without
+from segstudy.interruption import asked_to_stop
+from segstudy.locks import hold, holder, is_held
 from segstudy.reporting.comparing import Comparison, compare_configurations, sides
 from segstudy.reporting.leaderboard import leaderboard, render, rows_of, winner
 from segstudy.reporting.page import write_report
@@ -58,6 +62,7 @@ class MachineOptions(TypedDict, total=False):
     threads: int
     workers: int
     executor: str | None
+    checkpoint_every: int
 
 
 class Options(StudyOptions, MachineOptions, total=False):
@@ -126,13 +131,27 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a study is."""
+    """How far a study is.
+
+    Attributes:
+        num_planned: runs that study.toml names.
+        num_finished: of them.
+        num_failed: of them, by the last attempt.
+        num_left: of them, failed ones included.
+        num_begun: of those left, begun and saved: the next ``run`` goes on with them.
+        num_unnamed: finished runs that study.toml does not name.
+        holder: who is training this study now, in words; None for nobody.
+        failures: what happened, what helps.
+        seconds_to_go: of training, from the mean of the finished runs.
+    """
 
     num_planned: int
     num_finished: int
     num_failed: int
     num_left: int
+    num_begun: int
     num_unnamed: int
+    holder: str | None
     failures: tuple[dict[str, Any], ...]
     seconds_to_go: float | None
 
@@ -158,7 +177,9 @@ def run(
         options: see ``Options``.
 
     Raises:
-        UserError: a wrong call, study file or data set; nothing is written then.
+        UserError: a wrong call, study file or data set, or another process at work on this study; nothing is
+            written then. A disk that is full or cannot be written.
+        Stopped: a signal asked to stop; what was trained is saved, and the same call goes on from there.
     """
     plan, folder, machine, missing = _planned(study, retry, options)
     folder.refuse_unwritable()
@@ -170,24 +191,41 @@ def run(
         display.estimate(ahead, machine)
         if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
             raise UserError(f"about {duration(ahead.hours * 3600)} are ahead: --yes goes on without asking")
-    write_plan(plan, folder)
-    _train(plan, missing, folder, machine, display)
-    opened = Study(folder.path)
-    if missing or not (folder.path / "report.html").is_file():
-        write_report(folder, images)
-    return opened
+    with hold(folder.lock, "this study"):
+        finished = folder.finished()  # perhaps by whoever held the lock before
+        folder.tidy()
+        write_plan(plan, folder)
+        _train(plan, [run for run in missing if run.key not in finished], folder, machine, display)
+        folder.tidy()
+        if missing or not (folder.path / "report.html").is_file():
+            write_report(folder, images)
+    return Study(folder.path)
 
 
 def _train(
     plan: Plan, missing: Sequence[config.Run], folder: StudyFolder, machine: Machine, display: Display
 ) -> None:
+    """Train, show it, and stop when asked to.
+
+    Raises:
+        Stopped: before all was trained.
+    """
     display.start(len(missing))
     try:
-        outcomes = carry_out(plan, missing, folder, machine, display.epoch, display.preparing)
-        for done, outcome in enumerate(outcomes, 1):
-            display.outcome(outcome, done, len(missing))
+        with asked_to_stop(display.stopping) as stop:
+            watch = Watch(display.epoch, display.say, stop)
+            done = 0
+            for outcome in carry_out(plan, missing, folder, machine, watch, display.preparing):
+                done += outcome.status != "stopped"
+                display.outcome(outcome, done, len(missing))
     finally:
         display.stop()
+    if stop.signal is not None and done < len(missing):
+        finished = f"{len(plan.runs) - len(missing) + done} of {len(plan.runs)} runs are done"
+        raise Stopped(
+            f"{finished}, those begun are saved; go on with: segstudy run {shlex.quote(str(folder.path))}",
+            stop.signal,
+        )
 
 
 def plan(
@@ -227,7 +265,7 @@ def status(folder: str | Path) -> Status:
     opened = Study(folder)
     frame = opened.leaderboard().filter(~pl.col("masks"))
     finished = opened.folder.finished()
-    failures = tuple(opened.folder.failed().values())
+    failed = opened.folder.failed()
     num_planned = int(frame["num_planned"].sum())
     num_finished = int(frame["num_finished"].sum())
     left = num_planned - num_finished
@@ -235,10 +273,12 @@ def status(folder: str | Path) -> Status:
     return Status(
         num_planned=num_planned,
         num_finished=num_finished,
-        num_failed=len(failures),
+        num_failed=len(failed),
         num_left=left,
+        num_begun=len(opened.folder.begun() - finished - failed.keys()),
         num_unnamed=len(finished) - num_finished,
-        failures=failures,
+        holder=holder(opened.folder.lock) if is_held(opened.folder.lock) else None,
+        failures=tuple(failed.values()),
         seconds_to_go=left * sum(seconds) / len(seconds) if seconds else None,
     )
 
@@ -349,6 +389,9 @@ def _planned(
     source: str | Path | None, retry: bool, options: Mapping[str, Any]
 ) -> tuple[Plan, StudyFolder, Machine, list[config.Run]]:
     described, folder = _described(source, options)
+    if is_held(folder.lock):
+        with hold(folder.lock, "this study"):  # says who holds it, before data are read
+            pass
     machine_options = {name: options[name] for name in MachineOptions.__annotations__ if options.get(name)}
     machine = choose_machine(**machine_options)
     made = make_plan(described, machine, folder.read_json("data.json"))

@@ -45,7 +45,7 @@ def write_baselines(
         return
     settings = (protocol.image_size, protocol.resize, protocol.foreground)
     prepared = open_prepared(prepare(samples, data, *settings, progress=preparing))
-    folder.write_baselines(baseline_table(prepared, data, splits))
+    folder.write_table("baselines.parquet", baseline_table(prepared, data, splits))
 
 
 def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFrame:

@@ -1,49 +1,149 @@
-"""Weights and a card in, a model out. Safetensors and JSON only: nothing loaded can run code."""
+"""Weights and a card in, a model out; and a training's state, to go on from.
 
+Nothing loaded can run code: weights are safetensors, the card is JSON, the state is read by PyTorch's
+``weights_only`` loader, and a card never leads to a user's own source file.
+"""
+
+import hashlib
+import io
 import json
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from segstudy.components import parse
+from segstudy.config import Frozen, Positive, Size
 from segstudy.errors import UserError
+from segstudy.files import make_folder, write_bytes
 from segstudy.models import build
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 CARD_FORMAT = 1
+MAX_CARD_BYTES = 1_000_000
+
+STATE_FORMAT = b"segstudy-state-1"  # raised when a state's content changes: older ones are then set aside
+STATE, DAMAGED = ".state", ".damaged"
+KEPT = 2  # the newest state, and the one before in case the newest is damaged
 
 
-def save_model(folder: Path, weights: dict[str, Tensor], card: dict[str, Any]) -> None:
-    """Write ``model.safetensors`` and ``model.json``; equal weights and card give equal bytes.
+class Card(Frozen):
+    """What goes with the weights.
+
+    Attributes:
+        format: of the card.
+        key: the run's.
+        architecture: with options, never a user's own file.
+        width: channels of the first stage.
+        image_size: height and width in pixels at which the network was trained.
+        resize: how images are brought to that size.
+        threshold: of the probability, for a mask.
+        training: the run's description.
+        selected_epoch: counted from 1.
+        tuned_threshold: the threshold best on validation.
+        scores: mean metrics by part and column of ``images.parquet``.
+    """
+
+    format: Literal[1]
+    key: str
+    architecture: str
+    width: Positive
+    image_size: Size
+    resize: Literal["squash", "pad"]
+    threshold: float = Field(ge=0, le=1)
+    training: dict[str, Any]
+    selected_epoch: Positive
+    tuned_threshold: float = Field(ge=0, le=1)
+    scores: dict[str, dict[str, float]]
+
+
+def model_files(weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> dict[str, bytes]:
+    """``model.safetensors`` and ``model.json``; equal weights and card give equal bytes.
 
     No metadata goes into the safetensors file: with several keys its bytes differ from process to process.
     """
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
     text = json.dumps({"format": CARD_FORMAT, **card}, indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / CARD).write_text(text + "\n", encoding="utf-8")
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    return {WEIGHTS: safetensors.torch.save(tensors), CARD: (text + "\n").encode()}
 
 
 def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a run folder, in evaluation mode on the CPU, and its card.
 
     Raises:
-        UserError: no model there, or weights that do not fit the card.
+        UserError: no model there, a card that is none, or weights that do not fit it.
+    """
+    card = read_card(folder / CARD)
+    try:
+        weights = safetensors.torch.load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{folder / WEIGHTS}: no readable weights ({error}); `segstudy verify` checks a study's folder"
+        ) from None
+    try:
+        with torch.device("meta"):  # shapes without memory: a card may ask for a network of any size
+            model = build(card.architecture, card.width, seed=0)
+        _refuse_other_shapes(model, weights)
+        model.load_state_dict(weights, assign=True)
+    except (RuntimeError, ValueError, OverflowError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{folder}: the weights do not fit {card.architecture} of width {card.width} ({reason[:200]}); "
+            "take model.json and model.safetensors from one run"
+        ) from None
+    return model.eval(), card.model_dump(mode="json")
+
+
+def read_card(file: Path) -> Card:
+    """A model's card.
+
+    Raises:
+        UserError: not there, no JSON, of another format, with fields that do not make sense, or of a network
+            from a user's own file.
     """
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: holds no readable model ({error})") from None
-    if card.get("format") != CARD_FORMAT:
-        raise UserError(f"{folder / CARD}: format {card.get('format')!r} is not one this version knows")
-    model = build(card["architecture"], card["width"], seed=0)
+        if file.stat().st_size > MAX_CARD_BYTES:
+            raise UserError(
+                f"{file}: {file.stat().st_size} bytes are too many for a model's card; is it one?"
+            )
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); a model is a run's folder") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: no JSON ({error}); take it from its run again") from None
+    if isinstance(raw, dict) and raw.get("format") != CARD_FORMAT:
+        raise UserError(
+            f"{file}: format {raw.get('format')!r} is not one this version knows; update segstudy"
+        )
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{folder}: the weights do not fit {card['architecture']}: {error}") from None
-    return model.eval(), card
+        card = Card.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the card"
+        raise UserError(f"{file}: {where}: {first['msg']}; take it from its run again") from None
+    if parse(card.architecture).file is not None:
+        raise UserError(
+            f"{file}: its network {card.architecture!r} comes from a file of one's own, and segstudy runs "
+            "no code that a model's folder names"
+        )
+    return card
+
+
+def _refuse_other_shapes(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}
+    odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if odd:
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        raise ValueError(f"{odd[0]}{more} of another name, shape or type")
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -52,3 +152,60 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
         name: tensor.detach().to("cpu", copy=True).contiguous(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The states of one training, ``<epoch>.state``: the newest and the one before.
+
+    A file is a line with the format and the SHA-256 of what follows, and then that: tensors and plain values
+    as ``torch.save`` writes them.
+    """
+
+    folder: Path
+
+    def write(self, epoch: int, state: Mapping[str, Any]) -> None:
+        """Save a state, and let go of all but the one before.
+
+        Raises:
+            DiskError: when it cannot be written; the earlier ones are as they were.
+        """
+        make_folder(self.folder)
+        stream = io.BytesIO()
+        torch.save(dict(state), stream)
+        content = stream.getbuffer()
+        header = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n"
+        write_bytes(self.folder / f"{epoch:06}{STATE}", b"".join([header, content]))
+        for old in self._files()[KEPT:]:
+            with suppress(OSError):  # one too many does no harm
+                old.unlink()
+
+    def states(self) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+        """The saved states, newest first; None for one that is torn or altered."""
+        for file in self._files():
+            yield file, _read_state(file)
+
+    def set_aside(self, file: Path) -> None:
+        """Keep a state that cannot be used from being read again."""
+        file.replace(file.with_suffix(DAMAGED))
+
+    def clear(self) -> None:
+        """Remove them all: the run is finished."""
+        with suppress(OSError):  # what stays is found by `segstudy verify`
+            for file in self.folder.iterdir():
+                file.unlink()
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{STATE}"), reverse=True)
+
+
+def _read_state(file: Path) -> dict[str, Any] | None:
+    try:
+        header, _, content = file.read_bytes().partition(b"\n")
+        if header != STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode():
+            return None
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
+        return None
+    return state if isinstance(state, dict) else None

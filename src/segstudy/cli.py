@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import segstudy
-from segstudy.errors import UserError
+from segstudy.errors import Stopped, UserError
 
 app = App(
     name="segstudy",
@@ -67,6 +67,9 @@ class MachineFlags:
     workers: Annotated[int, Parameter(help="trainings side by side; 0: as many as the cores allow")] = 0
     threads: Annotated[int, Parameter(help="CPU threads of each training; 0: chosen for this machine")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where to train")] = "auto"
+    checkpoint_every: Annotated[
+        int, Parameter(help="epochs from one saved state to the next: as many can be lost")
+    ] = 1
 
 
 @app.command
@@ -168,6 +171,10 @@ def status(folder: Path, /) -> int:
     console.print(
         f"{now.num_finished} of {now.num_planned} runs finished, {now.num_failed} failed, {now.num_left} left"
     )
+    if now.holder:
+        console.print(f"being trained by {now.holder}", markup=False, highlight=False)
+    if now.num_begun:
+        console.print(f"{now.num_begun} of them begun and saved: `run` goes on with them", markup=False)
     if now.num_unnamed:
         console.print(
             f"{now.num_unnamed} more finished runs are no longer named by study.toml (--all shows them)"
@@ -419,6 +426,17 @@ def _guarded(call: Callable[[], Any], debug: bool) -> int:
             raise
         problems.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}", highlight=False)
         return 2
+    except Stopped as stopped:
+        problems.print(f"stopped: {stopped}", markup=False, highlight=False)
+        return 128 + stopped.signal
     except KeyboardInterrupt:
-        problems.print("stopped; what had finished is kept, and the same command goes on from there")
+        problems.print(
+            "stopped now: what was finished or saved is kept, and the same command goes on from there"
+        )
         return 130
+    except Exception as error:  # a mistake of ours, or of a disk: nobody but us can read a traceback
+        if debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        problems.print(f"[bold red]error:[/] unexpected {escape(what)}; run again with --debug and report it")
+        return 1

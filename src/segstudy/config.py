@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -74,7 +74,8 @@ class Frozen(BaseModel):
     @classmethod
     def _no_boolean_for_a_number(cls, value: object, info: ValidationInfo) -> object:
         assert info.field_name is not None
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation in (int, float):
+        kind = cls.model_fields[info.field_name].annotation
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
             raise ValueError("a number is meant")  # pydantic would take true for 1
         return value
 
@@ -92,6 +93,9 @@ class Protocol(Frozen):
     split_seed: int = Field(0, ge=0, description="nothing else decides which sample goes where")
     width: Positive = Field(64, description="channels of the first stage")
     batch_size: Positive = Field(8, description="images per step")
+    micro_batch: int | None = Field(
+        None, ge=1, description="images per forward pass, where memory does not hold a whole batch"
+    )
     budget: Literal["epochs", "steps"] = Field(
         "epochs", description="what is equal for all: passes or updates"
     )
@@ -117,6 +121,8 @@ class Protocol(Frozen):
         """The fields that can change a run's numbers: without what the rest of the protocol leaves idle."""
         fields = self.model_dump(mode="json")
         idle = {"split", "split_seed"}  # enter through the ids of the parts
+        if self.micro_batch is not None and self.micro_batch >= self.batch_size:
+            fields["micro_batch"] = None
         idle |= {"steps"} if self.budget == "epochs" else {"epochs"}
         if self.optimizer != "sgd":
             idle.add("momentum")
@@ -179,15 +185,20 @@ class Run(Frozen):
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits of the SHA-256 of the canonical JSON of ``description``."""
-        canonical = json.dumps(self.description(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        """What names this run's folder: equal keys, equal results."""
+        return key_of(self.description())
+
+
+def key_of(description: Mapping[str, Any]) -> str:
+    """16 hex digits of the SHA-256 of the canonical JSON of a run's description."""
+    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 _NEVER = object()
 # A field that a later version adds, with the value that stands for the behaviour before it existed:
-# at that value it is not hashed, so keys of older studies hold.
-ADDED_LATER: dict[str, Any] = {}
+# at that value it is not hashed, so keys of older studies hold; records of older runs are read with it.
+ADDED_LATER: dict[str, Any] = {"micro_batch": None}
 
 
 class Study(Frozen):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -93,13 +94,28 @@ class Display:
                 f"validation loss {row['validation_loss']:.4f}, validation IoU {row['validation_iou']:.3f}"
             )
 
+    def say(self, job: Job, text: str) -> None:
+        """Something out of the ordinary happened to a run."""
+        self.console.print(f"{self._title(job)}: {text}", markup=False, highlight=False)
+
+    def stopping(self) -> None:
+        """The study was asked to stop."""
+        self.console.print(
+            "[yellow]stopping[/] after the epoch, which is saved; once more stops now",
+            highlight=False,
+        )
+
     def outcome(self, outcome: Outcome, done: int, total: int) -> None:
         """A run has ended."""
         job, row = self._running.pop(outcome.key, (None, None))
         self._progress.update(self._task, completed=done, left=self._left(done, total))
         name = self._title(job) if job else outcome.key
         if outcome.status == "failed":
-            self.console.print(f"[red]failed[/] {name}: {outcome.reason}: {outcome.detail}", highlight=False)
+            what = escape(f"{name}: {outcome.reason}: {outcome.detail}")
+            self.console.print(f"[red]failed[/] {what}", highlight=False)
+        elif outcome.status == "stopped":
+            epoch = f" after epoch {row['epoch']}" if row else ""
+            self.console.print(f"saved {name}{epoch}", markup=False, highlight=False)
         elif self._live is None and row is not None:
             self.console.print(f"[{done}/{total}] {name} finished; {self._left(done, total)}", markup=False)
 

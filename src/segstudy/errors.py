@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""What a user is meant to read: the one exception, and the one interruption."""
 
 
 class UserError(ValueError):
@@ -7,3 +7,15 @@ class UserError(ValueError):
     The message is one line: what is wrong, where, and what to do about it. The command line
     prints it and exits with 2; in Python it is an ordinary ``ValueError``.
     """
+
+
+class Stopped(KeyboardInterrupt):
+    """A study was asked to stop and has: what was trained is saved, and the same call goes on from there.
+
+    Attributes:
+        signal: the number of the signal that asked.
+    """
+
+    def __init__(self, message: str, signal: int):
+        super().__init__(message)
+        self.signal = signal

@@ -8,6 +8,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from segstudy.checkpoint import KEPT
 from segstudy.components import title
 from segstudy.config import Configuration, Protocol, Run
 from segstudy.data.batches import num_batches
@@ -24,6 +25,9 @@ PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains 
 EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
 MEMORY_SHARE = 0.8  # of the free memory that trainings may fill
 STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
+STATE_SHARE = (
+    4  # of a saved state over the weights: network, two moments of Adam, the selected epoch's weights
+)
 TIMING_SECONDS = 1.0  # steps are repeated this long
 TIMED_BATCH = 2  # on a CPU, where time grows with the images; a full step at 256 px takes minutes
 
@@ -39,7 +43,7 @@ class Estimate:
         workers: trainings side by side: as many as asked for, or fewer where memory is short.
         hours: wall time with these workers.
         worker_bytes: peak memory of one training; with several workers each takes that.
-        disk_bytes: what the run folders will take.
+        disk_bytes: what the run folders will take, and meanwhile the saved states of those at work.
     """
 
     num_runs: int
@@ -91,6 +95,8 @@ def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool
     workers = max(1, min(machine.workers, len(runs)))
     if fit_memory:
         workers = max(1, min(workers, int(MEMORY_SHARE * psutil.virtual_memory().available / worker_bytes)))
+    largest_bytes = max((step.weight_bytes for step in steps.values()), default=0)
+    disk += workers * KEPT * STATE_SHARE * largest_bytes
     return Estimate(
         num_runs=len(runs),
         workers=workers,

@@ -9,22 +9,47 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
-from segstudy.worker import Job, Outcome, execute, failure
-
-Notify = Callable[[Job, dict[str, float]], None]
-Executor = Callable[[Sequence[Job], int, Notify], Iterator[Outcome]]
+from segstudy.store import StudyFolder
+from segstudy.worker import Job, Listener, Outcome, execute, failure
+from segstudy.worker_process import STOP
 
 LOG_LINES = 50
+LOOK_S = 0.2  # between two looks at whether the study is to stop
 
 
-def serial(jobs: Sequence[Job], _workers: int, notify: Notify) -> Iterator[Outcome]:
+@dataclass(frozen=True)
+class Watch:
+    """Who hears of all jobs while they are trained, from any thread, and may ask them to stop.
+
+    Attributes:
+        epoch: told every epoch's row of every job.
+        say: told in a line what is out of the ordinary with a job.
+        stop: when set, no job is begun any more, and those at work end after their epoch, saved.
+    """
+
+    epoch: Callable[[Job, dict[str, float]], None] = lambda _job, _row: None
+    say: Callable[[Job, str], None] = lambda _job, _text: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+Executor = Callable[[Sequence[Job], int, Watch], Iterator[Outcome]]
+
+
+def serial(jobs: Sequence[Job], _workers: int, watch: Watch) -> Iterator[Outcome]:
     """One run after the other, in this process."""
     for job in jobs:
-        yield execute(job, lambda row, job=job: notify(job, row))  # type: ignore[misc]
+        if watch.stop.is_set():
+            return
+        yield execute(job, _listener(job, watch))
 
 
-def processes(jobs: Sequence[Job], workers: int, notify: Notify) -> Iterator[Outcome]:
+def _listener(job: Job, watch: Watch) -> Listener:
+    return Listener(lambda row: watch.epoch(job, row), lambda text: watch.say(job, text), watch.stop)
+
+
+def processes(jobs: Sequence[Job], workers: int, watch: Watch) -> Iterator[Outcome]:
     """Runs side by side in fresh processes, each used for many runs.
 
     A worker that dies fails only the run it had and is replaced. No worker outlives this process: each
@@ -33,22 +58,32 @@ def processes(jobs: Sequence[Job], workers: int, notify: Notify) -> Iterator[Out
     Args:
         jobs: what to train, in this order.
         workers: how many processes.
-        notify: told of every epoch of every job, from other threads.
+        watch: told of every job.
 
     Yields:
-        Outcomes in the order in which the runs end.
+        Outcomes in the order in which the runs end; of jobs that were not begun there is none.
     """
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)
-    ended: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
-    pool = [_Worker(waiting, ended, notify) for _ in range(min(workers, len(jobs)))]
+    ended: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
+    pool = [_Worker(waiting, ended, watch) for _ in range(min(workers, len(jobs)))]
+    at_work = len(pool)
     try:
-        for _ in jobs:
-            outcome = ended.get()
+        while at_work:
+            if watch.stop.is_set():
+                for worker in pool:
+                    worker.finish_epoch()
+            try:
+                outcome = ended.get(timeout=LOOK_S)
+            except queue.Empty:
+                continue
             if isinstance(outcome, Exception):
                 raise outcome
-            yield outcome
+            if outcome is None:
+                at_work -= 1
+            else:
+                yield outcome
     finally:
         for worker in pool:
             worker.stop()
@@ -60,18 +95,27 @@ class _Worker:
     def __init__(
         self,
         waiting: "queue.SimpleQueue[Job]",
-        ended: "queue.SimpleQueue[Outcome | Exception]",
-        notify: Notify,
+        ended: "queue.SimpleQueue[Outcome | Exception | None]",
+        watch: Watch,
     ):
-        self._waiting, self._ended, self._notify = waiting, ended, notify
+        self._waiting, self._ended, self._watch = waiting, ended, watch
         self._process: subprocess.Popen[str] | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._sending = threading.Lock()
+        self._told = False  # to finish the epoch
         self._stopped = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
+    def finish_epoch(self) -> None:
+        """Ask the process, once, to end its run after the epoch, saved."""
+        with self._sending:
+            if not self._told and self._process is not None:
+                self._send(STOP)
+            self._told = True
+
     def stop(self) -> None:
-        """End the process, whatever it is doing; what it had not finished is not stored."""
+        """End the process, whatever it is doing; what it had not saved is lost."""
         self._stopped = True
         if self._process is not None:
             self._process.kill()
@@ -79,40 +123,59 @@ class _Worker:
 
     def _work(self) -> None:
         try:
-            while not self._stopped:
+            while not self._stopped and not self._watch.stop.is_set():
                 job = self._waiting.get_nowait()
                 outcome = self._train(job)
-                if not self._stopped:
-                    self._ended.put(outcome or failure(job, "worker died", *self._last_words()))
+                if self._stopped:
+                    continue
+                if outcome is None:
+                    outcome = _left_by_a_dead_worker(job, *self._last_words())
+                if outcome.status == "stopped" and not self._watch.stop.is_set():
+                    self._close()  # it alone was told to end: another goes on with its run
+                    self._waiting.put(job)
+                else:
+                    self._ended.put(outcome)
         except queue.Empty:
             pass
         except Exception as error:  # the caller waits for one answer a job: this is the answer
             self._ended.put(error)
         finally:
             self._close()
+            self._ended.put(None)
 
     def _train(self, job: Job) -> Outcome | None:
         """Hand a job to the process and wait for its outcome; None when the process died over it."""
         if self._process is None or self._process.poll() is not None:
             self._close()
             self._start(job.threads)
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(BrokenPipeError):  # it may die before it has read the job
-            process.stdin.write(job.model_dump_json() + "\n")
-            process.stdin.flush()
-        for line in process.stdout:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with self._sending:
+            self._send(job.model_dump_json())
+            if self._told:
+                self._send(STOP)
+        for line in self._process.stdout:
+            if not line.endswith("\n"):  # it died over this word
+                return None
             event = json.loads(line)
             if "outcome" in event:
                 return Outcome.model_validate(event["outcome"])
-            self._notify(job, event["epoch"])
+            if "say" in event:
+                self._watch.say(job, event["say"])
+            else:
+                self._watch.epoch(job, event["epoch"])
         return None
+
+    def _send(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):  # it may die before it has read this, or be seen off
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
 
     def _start(self, threads: int) -> None:
         process = subprocess.Popen(
-            [sys.executable, "-m", "segstudy.worker"],
+            [sys.executable, "-m", "segstudy.worker_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -140,6 +203,13 @@ class _Worker:
         with suppress(BrokenPipeError), self._process:
             self._process.stdin.close()  # type: ignore[union-attr]
             self._listener.join()
+
+
+def _left_by_a_dead_worker(job: Job, ended_with: str, log: str) -> Outcome:
+    """What became of its run: it may have died just after storing it."""
+    if job.run.key in StudyFolder(job.study).finished():
+        return Outcome(key=job.run.key, status="finished")
+    return failure(job, "worker died", ended_with, log)
 
 
 EXECUTORS: dict[str, Executor] = {"serial": serial, "processes": processes}

@@ -1,24 +1,49 @@
 """Study folders: runs appear whole or not at all, and are read back as tables."""
 
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import BaseModel
 
-from segstudy.checkpoint import save_model
+from segstudy.checkpoint import Checkpoints, model_files
 from segstudy.config import Study
 from segstudy.errors import UserError
+from segstudy.files import NEW, PARTIAL, make_folder, replace_folder, write_bytes, write_folder, write_text
+from segstudy.locks import is_held
+from segstudy.records import (
+    REPAIR,
+    DataRecord,
+    ExternalRecord,
+    FailureRecord,
+    Reports,
+    RunRecord,
+    SplitRecord,
+    checked,
+    read_json,
+    read_record,
+)
 from segstudy.studyfile import load
 
 FORMAT = 1  # of a run folder
+
+# Of the files beside the runs: what their readers rely on, and what to do when they are damaged.
+KNOWN: dict[str, type[BaseModel]] = {
+    "data.json": DataRecord,
+    "split.json": SplitRecord,
+    "reports.json": Reports,
+}
+REMAKE = "delete it and run the study again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +51,8 @@ class StudyFolder:
     """The paths of a study's folder, and how what lies there is read and written.
 
     Layout: ``study.toml``, ``data.json``, ``split.json``, ``thumbnails.parquet``, ``baselines.parquet``,
-    ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``; whatever else is there is derived.
+    ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``; ``checkpoints/<key>/``, ``locks/<key>``
+    and ``study.lock`` while runs are trained; whatever else is there is derived.
     """
 
     path: Path
@@ -42,6 +68,18 @@ class StudyFolder:
     @property
     def external(self) -> Path:
         return self.path / "external"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever trains or repairs this study."""
+        return self.path / "study.lock"
+
+    def run_lock(self, key: str) -> Path:
+        """Held by whoever trains this run."""
+        return self.path / "locks" / key
+
+    def checkpoints(self, key: str) -> Checkpoints:
+        return Checkpoints(self.path / "checkpoints" / key)
 
     def exists(self) -> bool:
         return (self.path / "study.toml").is_file()
@@ -62,13 +100,32 @@ class StudyFolder:
         Raises:
             UserError: when they cannot be made or written.
         """
-        try:
-            self.runs.mkdir(parents=True, exist_ok=True)
-            self.failures.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}); choose another folder with --out"
-            ) from None
+        make_folder(self.runs)
+        make_folder(self.failures)
+
+    def tidy(self) -> None:
+        """Remove what finished runs no longer need, and what a process that died left half written.
+
+        For whoever holds ``lock``. What a training of another process may still be writing stays.
+        """
+        for key in self.finished():
+            self.checkpoints(key).clear()
+            self.clear_failure(key)
+        idle = [each for each in self._entries("locks") if not is_held(each)]
+        half_runs = [
+            each for each in self._entries("runs", f"*{PARTIAL}") if not is_held(self.run_lock(each.stem))
+        ]
+        half_files = [*self._entries(".", f"*{NEW}"), *self._entries("failures", f"*{NEW}")]
+        half_files += self._entries("checkpoints", f"*/*{NEW}")
+        for each in (*idle, *half_runs, *half_files):
+            with suppress(OSError):  # what stays is found by `segstudy verify`
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+        for folder in ("checkpoints", "locks"):
+            with suppress(OSError):  # not there, or not empty
+                (self.path / folder).rmdir()
+
+    def _entries(self, folder: str, pattern: str = "*") -> list[Path]:
+        return list((self.path / folder).glob(pattern))
 
     def study(self) -> Study:
         """The study as it was last run.
@@ -81,16 +138,14 @@ class StudyFolder:
         return load(self.path / "study.toml")
 
     def read_json(self, name: str) -> Any:
-        """The content of ``data.json``, ``split.json`` and the like; None if it is not there."""
-        try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+        """The content of ``data.json``, ``split.json`` or ``reports.json``; None if it is not there."""
+        file = self.path / name
+        if not file.is_file():
             return None
-        except ValueError:
-            raise UserError(f"{self.path / name}: damaged; delete it and run the study again") from None
+        return read_record(file, KNOWN[name], REMAKE)
 
     def write_json(self, name: str, content: Any) -> None:
-        replace_text(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_text(self.path / name, _json(content))
 
     def finished(self) -> set[str]:
         """The keys of all finished runs."""
@@ -98,25 +153,42 @@ class StudyFolder:
             return set()
         return {entry.name for entry in os.scandir(self.runs) if entry.is_dir() and "." not in entry.name}
 
+    def begun(self) -> set[str]:
+        """The keys of all runs with a saved state to go on from."""
+        return {state.parent.name for state in self._entries("checkpoints", "*/*.state")}
+
     def failed(self) -> dict[str, dict[str, Any]]:
         """What happened to runs that failed, by key; runs that finished since are left out."""
         finished = self.finished()
         files = sorted(self.failures.glob("*.json")) if self.failures.is_dir() else []
+        remedy = "delete it: the next `run` tries that run again"
         return {
-            file.stem: json.loads(file.read_text(encoding="utf-8"))
-            for file in files
-            if file.stem not in finished
+            file.stem: read_record(file, FailureRecord, remedy) for file in files if file.stem not in finished
         }
 
     def write_failure(self, key: str, failure: dict[str, Any]) -> None:
-        replace_text(self.failures / f"{key}.json", json.dumps(failure, indent=1, ensure_ascii=False) + "\n")
+        write_text(self.failures / f"{key}.json", _json(failure))
 
     def clear_failure(self, key: str) -> None:
         (self.failures / f"{key}.json").unlink(missing_ok=True)
 
     def run_records(self, keys: Iterable[str]) -> list[dict[str, Any]]:
-        """``run.json`` of each of these runs."""
-        return [json.loads((self.runs / key / "run.json").read_text(encoding="utf-8")) for key in keys]
+        """``run.json`` of each of these runs.
+
+        Raises:
+            UserError: one is damaged, or of a newer version.
+        """
+        return [self._run_record(key) for key in keys]
+
+    def _run_record(self, key: str) -> dict[str, Any]:
+        file = self.runs / key / "run.json"
+        content = read_json(file)
+        if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+            raise UserError(
+                f"{file}: format {content['format']!r} is not one that this version knows; update segstudy"
+            )
+        record: dict[str, Any] = checked(content, RunRecord, file)
+        return record
 
     def epochs(self, keys: Sequence[str]) -> pl.DataFrame:
         """The rows of every epoch of these runs, with a column ``key``."""
@@ -128,14 +200,19 @@ class StudyFolder:
 
     def predictions(self, key: str) -> pl.DataFrame:
         """``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run."""
-        return pl.read_parquet(self.runs / key / "predictions.parquet")
+        return _read_table(self.runs / key / "predictions.parquet")
 
     def _table(self, keys: Sequence[str], name: str) -> pl.DataFrame:
         key_of = {str(self.runs / key / name): key for key in keys}
         by_schema: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
-            by_schema[tuple(pl.read_parquet_schema(file))].append(file)
-        tables = [pl.read_parquet(files, include_file_paths="key") for files in by_schema.values()]
+        try:
+            for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
+                by_schema[tuple(pl.read_parquet_schema(file))].append(file)
+            tables = [pl.read_parquet(files, include_file_paths="key") for files in by_schema.values()]
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise UserError(
+                f"{self.runs}: {_first_damaged(key_of)}: damaged ({_line(error)}); {REPAIR}"
+            ) from None
         if not tables:
             return pl.DataFrame({"key": []})
         keyed = [table.with_columns(pl.col("key").replace_strict(key_of)) for table in tables]
@@ -144,15 +221,16 @@ class StudyFolder:
     def externals(self) -> list[dict[str, Any]]:
         """``record.json`` of everything scored that this study did not train or test itself, by name."""
         found = sorted(self.external.glob("*/record.json")) if self.external.is_dir() else []
+        remedy = "delete its folder and score it again"
         return [
-            json.loads(file.read_text(encoding="utf-8"))
+            read_record(file, ExternalRecord, remedy)
             for file in found
             if not file.parent.name.startswith(".")
         ]
 
     def external_images(self, name: str) -> pl.DataFrame:
         """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
-        return pl.read_parquet(self.external / folder_name(name) / "images.parquet")
+        return _read_table(self.external / folder_name(name) / "images.parquet")
 
     def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
         """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.
@@ -161,35 +239,21 @@ class StudyFolder:
             UserError: when it cannot be written.
         """
         final = self.external / folder_name(name)
-        building, old = (final.with_name(f".{final.name}.{what}") for what in ("partial", "old"))
-        try:
-            for aside in (building, old):
-                shutil.rmtree(aside, ignore_errors=True)
-            building.mkdir(parents=True)
-            images.write_parquet(building / "images.parquet")
-            text = json.dumps({"format": FORMAT, "name": name, **record}, indent=1, ensure_ascii=False)
-            (building / "record.json").write_text(text + "\n", encoding="utf-8")
-            for file in building.iterdir():
-                _sync(file)
-            if final.exists():
-                final.rename(old)
-            building.rename(final)
-        except OSError as error:
-            raise UserError(f"{final}: cannot be written ({error.strerror}); check the permissions") from None
-        shutil.rmtree(old, ignore_errors=True)
+        contents = {
+            "images.parquet": as_parquet(images),
+            "record.json": _json({"format": FORMAT, "name": name, **record}).encode(),
+        }
+        replace_folder(final, contents)
         return final
 
     def baselines(self) -> pl.DataFrame | None:
         """The table of ``baselines.baseline_table``, if it was made."""
         file = self.path / "baselines.parquet"
-        return pl.read_parquet(file) if file.is_file() else None
+        return _read_table(file) if file.is_file() else None
 
-    def write_baselines(self, table: pl.DataFrame) -> None:
-        """Write ``baselines.parquet`` aside and put it in place at once."""
-        file = self.path / "baselines.parquet"
-        aside = file.with_name(file.name + ".new")
-        table.write_parquet(aside)
-        aside.replace(file)
+    def write_table(self, name: str, table: pl.DataFrame) -> None:
+        """Write ``baselines.parquet`` and the like."""
+        write_bytes(self.path / name, as_parquet(table))
 
     def write_run(
         self,
@@ -199,7 +263,7 @@ class StudyFolder:
         weights: dict[str, Any],
         card: dict[str, Any],
     ) -> None:
-        """Store a finished run: built as ``<key>.partial``, checksummed, then renamed.
+        """Store a finished run, all of it at once, with checksums; if it is there already, that one stays.
 
         Args:
             key: the run's key.
@@ -207,22 +271,15 @@ class StudyFolder:
             tables: by file name without ``.parquet``.
             weights: the model's state.
             card: what goes with the weights.
+
+        Raises:
+            DiskError: when it cannot be written; nothing of it is there then.
         """
-        partial, final = self.runs / f"{key}.partial", self.runs / key
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, table in tables.items():
-            table.write_parquet(partial / f"{name}.parquet")
-        save_model(partial, weights, card)
-        checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+        contents = {f"{name}.parquet": as_parquet(table) for name, table in tables.items()}
+        contents |= model_files(weights, card)
+        checksums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
         record = {"format": FORMAT, "key": key, **record, "sha256": checksums}
-        (partial / "run.json").write_text(
-            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        for file in partial.iterdir():
-            _sync(file)
-        partial.rename(final)
-        _sync(self.runs)
+        write_folder(self.runs / key, {**contents, "run.json": _json(record).encode()})
         self.clear_failure(key)
 
 
@@ -231,33 +288,33 @@ def folder_name(name: str) -> str:
     return re.sub(r"[^\w.=+ -]", "-", name).strip(". ") or "-"
 
 
-def replace_text(file: Path, text: str) -> None:
-    """Write a whole file aside and put it in place at once; left alone if it already says that.
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """A table as a Parquet file; equal tables give equal bytes."""
+    stream = io.BytesIO()
+    table.write_parquet(stream)
+    return stream.getvalue()
 
-    Raises:
-        UserError: when it cannot be written.
-    """
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _read_table(file: Path) -> pl.DataFrame:
     try:
-        if file.is_file() and file.read_text(encoding="utf-8") == text:
-            return
-        aside = file.with_name(file.name + ".new")
-        aside.write_text(text, encoding="utf-8")
-        _sync(aside)
-        aside.replace(file)
-    except OSError as error:
-        raise UserError(
-            f"{file}: cannot be written ({error.strerror}); choose another folder with --out"
-        ) from None
+        return pl.read_parquet(file)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise UserError(f"{file}: damaged ({_line(error)}); {REPAIR}") from None
 
 
-def _checksum(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _first_damaged(files: Iterable[str]) -> str:
+    """The first file that cannot be read by itself, from its folder on."""
+    for file in files:
+        try:
+            pl.read_parquet(file)
+        except (OSError, pl.exceptions.PolarsError):
+            return "/".join(Path(file).parts[-2:])
+    return "one of its tables"
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -30,10 +30,12 @@ from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.split import Split, make_folds, make_split
 from segstudy.errors import UserError
-from segstudy.executors import EXECUTORS, Notify
+from segstudy.executors import EXECUTORS, Watch
+from segstudy.files import write_text
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
-from segstudy.store import StudyFolder, replace_text
+from segstudy.records import read_json
+from segstudy.store import StudyFolder
 from segstudy.studyfile import dump
 from segstudy.worker import Job, Outcome
 
@@ -50,12 +52,14 @@ class Machine:
         threads: CPU threads of one training; they move the last bits, so every executor uses the same.
         workers: trainings side by side.
         executor: a key of ``EXECUTORS``.
+        checkpoint_every: epochs from one saved state to the next: as many can be lost.
     """
 
     device: str
     threads: int
     workers: int
     executor: str
+    checkpoint_every: int = 1
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,22 @@ class Plan:
 
 
 def choose_machine(
-    device: str = "auto", threads: int = 0, workers: int = 0, executor: str | None = None
+    device: str = "auto",
+    threads: int = 0,
+    workers: int = 0,
+    executor: str | None = None,
+    checkpoint_every: int = 1,
 ) -> Machine:
     """Fill in what was not asked for: 0 and ``auto`` mean that the machine decides.
 
     Raises:
-        UserError: a device this machine does not have, or an unknown executor.
+        UserError: a device this machine does not have, an unknown executor or a number that makes no sense.
     """
+    for name, number in (("threads", threads), ("workers", workers)):
+        if number < 0:
+            raise UserError(f"--{name} {number}: is to be 0 or more; 0 leaves it to this machine")
+    if checkpoint_every < 1:
+        raise UserError(f"--checkpoint-every {checkpoint_every}: is a number of epochs, 1 or more")
     if executor is not None and executor not in EXECUTORS:
         raise UserError(f"unknown executor {executor!r}: choose one of {', '.join(EXECUTORS)}")
     if device == "auto":
@@ -111,7 +124,7 @@ def choose_machine(
         workers = max(1, cores // threads) if device == "cpu" else 1
     if executor is None:
         executor = "processes" if workers > 1 else "serial"
-    return Machine(device, threads, 1 if executor == "serial" else workers, executor)
+    return Machine(device, threads, 1 if executor == "serial" else workers, executor, checkpoint_every)
 
 
 def make_plan(study: Study, machine: Machine, stored: Mapping[str, Any] | None = None) -> Plan:
@@ -240,11 +253,11 @@ def read_split(file: Path, samples: Sequence[Sample]) -> Split:
     Raises:
         UserError: another content, ids that are not there, or an id in two parts.
     """
-    found = StudyFolder(file.parent).read_json(file.name)
-    if found is None:
-        raise UserError(f"{file}: no such file; it was to hold the split")
-    content = found["splits"][0] if isinstance(found, dict) and len(found.get("splits", [])) == 1 else found
+    found = read_json(file, "it is to hold lists of ids under train, validation and test")
     try:
+        content = (
+            found["splits"][0] if isinstance(found, dict) and len(found.get("splits", [])) == 1 else found
+        )
         parts = [tuple(sorted(map(str, content[part]))) for part in ("train", "validation", "test")]
     except (KeyError, TypeError):
         raise UserError(f"{file}: is to hold lists of ids under train, validation and test") from None
@@ -289,7 +302,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
     """
     folder.create()
     dataset, foreground = plan.dataset, plan.study.protocol.foreground
-    replace_text(folder.path / "study.toml", dump(plan.study, folder.path))
+    write_text(folder.path / "study.toml", dump(plan.study, folder.path))
     splits = [
         {"split": split, "split_seed": seed, "fold": fold, **{p: list(parts.part(p)) for p in _PARTS}}  # type: ignore[arg-type]
         for (split, seed, fold), parts in plan.splits.items()
@@ -325,7 +338,7 @@ def carry_out(
     runs: Sequence[Run],
     folder: StudyFolder,
     machine: Machine,
-    notify: Notify = lambda _job, _row: None,
+    watch: Watch | None = None,
     preparing: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Train and store these runs of a plan.
@@ -335,11 +348,15 @@ def carry_out(
         runs: which of them to train, in this order.
         folder: where they are stored.
         machine: how to train them.
-        notify: told of every epoch of every job.
+        watch: told of every job, and asked whether to stop.
         preparing: told how many samples are decoded and resized.
 
     Yields:
-        Outcomes as runs end; a failed one never stops the others.
+        Outcomes as runs end; a failed one never stops the others. Runs that were not begun when the watch
+        asked to stop have none.
+
+    Raises:
+        UserError: data that cannot be prepared, or a folder that cannot be written.
     """
     names = plan.names()
     prepared: dict[tuple[Any, ...], Path] = {}
@@ -360,11 +377,12 @@ def carry_out(
             split=plan.split_of(run),
             device=machine.device,
             threads=machine.threads,
+            checkpoint_every=machine.checkpoint_every,
         )
         for run in runs
         for p in [run.configuration.protocol]
     ]
-    yield from EXECUTORS[machine.executor](jobs, machine.workers, notify)
+    yield from EXECUTORS[machine.executor](jobs, machine.workers, watch or Watch())
 
 
 def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:
@@ -384,10 +402,7 @@ def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:
                 "mask": _encoded(Image.fromarray(prepared.masks[i][inner]).resize(size), "PNG"),
             }
         )
-    file = folder.path / "thumbnails.parquet"
-    aside = file.with_name(file.name + ".new")
-    pl.DataFrame(rows).write_parquet(aside)
-    aside.replace(file)
+    folder.write_table("thumbnails.parquet", pl.DataFrame(rows))
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

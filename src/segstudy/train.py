@@ -3,9 +3,10 @@
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -33,12 +34,20 @@ from segstudy.evaluation import (
 )
 from segstudy.losses import build_loss
 from segstudy.models import build
+from segstudy.seeding import seed_for
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
+
+SELECTION = ("rows", "best_iou", "selected_epoch", "weights", "seconds")  # of a training, beside its parts
 
 
 class DivergedError(ArithmeticError):
     """The loss is no finite number any more."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Of the device or the host: PyTorch's allocator on a CPU raises a plain ``RuntimeError``."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,8 @@ class Result:
         weights: the network's state at the selected epoch.
         selected_epoch: counted from 1.
         tuned_threshold: the threshold best on validation.
-        seconds: wall time by phase: ``train``, ``validation``, ``test_diagnosis``, ``final``.
+        seconds: wall time by phase, over all sessions: ``train``, ``validation``, ``test_diagnosis``,
+            ``final``.
         inference_ms: wall time of one test image through the network, in batches of 16.
     """
 
@@ -68,13 +78,35 @@ class Result:
     inference_ms: float
 
 
-def train(
-    run: Run,
-    prepared: Prepared,
-    split: Split,
-    device: torch.device,
-    progress: Callable[[dict[str, float]], None] = lambda _: None,
-) -> Result:
+@dataclass
+class Training:
+    """A training between two epochs.
+
+    What changes with the epochs is what ``snapshot`` takes along; all else follows from the run.
+    """
+
+    run: Run
+    prepared: Prepared
+    device: torch.device
+    parts: dict[str, Positions]
+    model: nn.Module
+    loss: Callable[[Tensor, Tensor], Tensor]
+    optimizer: torch.optim.Optimizer
+    scheduler: lr_scheduler.LRScheduler | None
+    steps_per_epoch: int
+    total_steps: int
+    rows: list[dict[str, float]]
+    best_iou: float
+    selected_epoch: int
+    weights: dict[str, Tensor]
+    seconds: dict[str, float]
+
+    @property
+    def num_epochs(self) -> int:
+        return math.ceil(self.total_steps / self.steps_per_epoch)
+
+
+def train(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Result:
     """Train one network as its run says and score the selected epoch on validation and test.
 
     Args:
@@ -82,53 +114,90 @@ def train(
         prepared: images and masks of all samples.
         split: ids of the parts.
         device: where to train.
-        progress: told every epoch's row.
 
     Raises:
         DivergedError: the loss became infinite or no number.
     """
+    training = begin(run, prepared, split, device)
+    for _ in epochs(training):
+        pass
+    return finish(training)
+
+
+def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Training:
+    """A training before its first epoch; arguments as of ``train``."""
     protocol = run.configuration.protocol
-    precision = protocol.precision
     parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
     model = build(run.configuration.architecture, protocol.width, run.seed)
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss = build_loss(run.configuration.loss)
+    optimizer = make_optimizer(model, protocol)
     steps_per_epoch = num_batches(len(parts["train"]), protocol.batch_size)
     total_steps = protocol.steps if protocol.budget == "steps" else protocol.epochs * steps_per_epoch
-    optimizer = make_optimizer(model, protocol)
-    scheduler = make_scheduler(optimizer, protocol, total_steps)
+    return Training(
+        run=run,
+        prepared=prepared,
+        device=device,
+        parts=parts,
+        model=model,
+        loss=build_loss(run.configuration.loss),
+        optimizer=optimizer,
+        scheduler=make_scheduler(optimizer, protocol, total_steps),
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        rows=[],
+        best_iou=-1.0,
+        selected_epoch=0,
+        weights={},
+        seconds=dict.fromkeys(("train", "validation", "test_diagnosis", "final"), 0.0),
+    )
 
-    rows: list[dict[str, float]] = []
-    seconds = dict.fromkeys(("train", "validation", "test_diagnosis", "final"), 0.0)
-    best_iou, selected_epoch, weights = -1.0, 0, {}
-    num_epochs = math.ceil(total_steps / steps_per_epoch)
-    for epoch in range(1, num_epochs + 1):
+
+def epochs(training: Training) -> Iterator[dict[str, float]]:
+    """Train the epochs that are left, and tell each one's row; between two of them, stop or go on at will.
+
+    Raises:
+        DivergedError: the loss became infinite or no number.
+    """
+    run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
+    protocol = run.configuration.protocol
+    score = partial(
+        score_part,
+        model,
+        training.loss,
+        training.prepared,
+        device=training.device,
+        precision=protocol.precision,
+    )
+    for epoch in range(len(training.rows) + 1, training.num_epochs + 1):
         lr = optimizer.param_groups[0]["lr"]
-        with _timed(seconds, "train"):
-            steps_left = total_steps - (epoch - 1) * steps_per_epoch
-            order = shuffled(parts["train"], run.seed, epoch)
-            batches = _training_batches(run, prepared, order, epoch, device)
-            trained = _train_epoch(model, loss, optimizer, scheduler, islice(batches, steps_left), precision)
-        with _timed(seconds, "validation"):
-            validation = score_part(model, loss, prepared, parts["validation"], device, precision)
+        with timed(training.seconds, "train"), _random_stream(run.seed, epoch, training.device):
+            trained = _train_epoch(training, epoch)
+        with timed(training.seconds, "validation"):
+            validation = score(positions=training.parts["validation"])
         row = {"epoch": epoch, "lr": lr, **_columns("train", trained), **_columns("validation", validation)}
         if protocol.record_test:  # for diagnosis: nothing ever reads it
-            with _timed(seconds, "test_diagnosis"):
-                test = score_part(model, loss, prepared, parts["test"], device, precision)
+            with timed(training.seconds, "test_diagnosis"):
+                test = score(positions=training.parts["test"])
             row |= _columns("test", test)
-        rows.append(row)
-        progress(row)
         if not math.isfinite(trained.loss) or not math.isfinite(validation.loss):
             raise DivergedError(
                 f"the loss is {trained.loss} in epoch {epoch} (validation: {validation.loss})"
             )
         if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
             scheduler.step(validation.loss if protocol.plateau_on == "val_loss" else validation.iou)
-        if validation.iou > best_iou or protocol.select == "last":
-            best_iou, selected_epoch, weights = validation.iou, epoch, copy_weights(model)
+        if validation.iou > training.best_iou or protocol.select == "last":
+            training.best_iou, training.selected_epoch = validation.iou, epoch
+            training.weights = copy_weights(model)
+        training.rows.append(row)
+        yield row
 
-    model.load_state_dict(weights)
-    with _timed(seconds, "final"):
+
+def finish(training: Training) -> Result:
+    """Score the selected epoch; its weights are in the network afterwards."""
+    model, prepared, parts = training.model, training.prepared, training.parts
+    device, precision = training.device, training.run.configuration.protocol.precision
+    model.load_state_dict(training.weights)
+    with timed(training.seconds, "final"):
         prob = {"validation": probabilities(model, prepared, parts["validation"], device, precision)}
         start = time.perf_counter()  # the network is warm by now
         prob["test"] = probabilities(model, prepared, parts["test"], device, precision)
@@ -141,17 +210,48 @@ def train(
             ]
         )
     return Result(
-        epochs=pl.DataFrame(rows),
+        epochs=pl.DataFrame(training.rows),
         images=images,
         predictions=images.select("id", "part").with_columns(
             prob=pl.Series([_png(p) for name in ("validation", "test") for p in prob[name]], dtype=pl.Binary)
         ),
-        weights=weights,
-        selected_epoch=selected_epoch,
+        weights=training.weights,
+        selected_epoch=training.selected_epoch,
         tuned_threshold=threshold,
-        seconds=seconds,
+        seconds=training.seconds,
         inference_ms=inference_ms,
     )
+
+
+def snapshot(training: Training) -> dict[str, Any]:
+    """All that the epochs so far have changed: what ``restore`` needs to go on as if nothing had happened.
+
+    Random streams need no state: each is drawn anew from its name, which holds the seed and the epoch.
+    """
+    scheduler = training.scheduler
+    return {
+        "model": training.model.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        "scheduler": scheduler.state_dict() if scheduler else None,
+        **{name: getattr(training, name) for name in SELECTION},
+    }
+
+
+def restore(training: Training, taken: Mapping[str, Any]) -> None:
+    """Bring a training that has just begun to where a snapshot was taken.
+
+    Raises:
+        ValueError: a snapshot of another network, optimizer or scheduler.
+    """
+    try:
+        training.model.load_state_dict(taken["model"])
+        training.optimizer.load_state_dict(taken["optimizer"])
+        if training.scheduler is not None:
+            training.scheduler.load_state_dict(taken["scheduler"])
+        for name in SELECTION:
+            setattr(training, name, taken[name])
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"does not fit this training: {' '.join(str(error).split())}") from error
 
 
 def _training_batches(
@@ -166,28 +266,46 @@ def _training_batches(
         yield image, target
 
 
-def _train_epoch(
-    model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    optimizer: torch.optim.Optimizer,
-    scheduler: lr_scheduler.LRScheduler | None,
-    batches: Iterator[tuple[Tensor, Tensor]],
-    precision: str,
-) -> PartScore:
+def _train_epoch(training: Training, epoch: int) -> PartScore:
+    """One pass over the training images, or what is left of the steps."""
+    run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
+    protocol = run.configuration.protocol
+    steps_left = training.total_steps - (epoch - 1) * training.steps_per_epoch
+    order = shuffled(training.parts["train"], run.seed, epoch)
+    batches = _training_batches(run, training.prepared, order, epoch, training.device)
     model.train()
     total, ious = 0.0, []
-    for image, target in batches:
-        with autocast(image.device, precision):
-            logits = model(image)
-        value = loss(logits.float(), target)
+    for image, target in islice(batches, steps_left):
         optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        for images, targets in micro_batches(image, target, protocol.micro_batch):
+            with autocast(training.device, protocol.precision):
+                logits = model(images)
+            value = training.loss(logits.float(), targets)
+            (value * (len(images) / len(image))).backward()  # type: ignore[no-untyped-call]
+            total += len(images) * value.item()
+            ious += image_ious(logits, targets)
         optimizer.step()
         if scheduler is not None and not isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
             scheduler.step()
-        total += len(image) * value.item()
-        ious += image_ious(logits, target)
     return PartScore(total / len(ious), float(np.mean(ious)))
+
+
+def micro_batches(image: Tensor, target: Tensor, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut a batch into what goes through the network at once; a last single image joins its predecessor.
+
+    The gradients of the parts, weighted by their images, add up to the whole batch's, as losses are means
+    over images. Batch norm alone sees the difference: it normalises by the images of a part.
+    """
+    sizes = [len(part) for part in in_batches(np.arange(len(image)), size or len(image))]
+    yield from zip(torch.split(image, sizes), torch.split(target, sizes), strict=True)
+
+
+@contextmanager
+def _random_stream(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """What a network draws by itself, as dropout does, comes from a stream of this epoch's own."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed_for("noise", seed=seed, epoch=epoch))
+        yield
 
 
 def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
@@ -235,10 +353,11 @@ def _png(prob: np.ndarray) -> bytes:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Add the wall time inside to a phase's."""
     start = time.perf_counter()
     yield
-    seconds[phase] += time.perf_counter() - start
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start
 
 
 @contextmanager

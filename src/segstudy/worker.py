@@ -1,28 +1,21 @@
-"""One job in: trained and stored. ``python -m segstudy.worker`` serves jobs that come through a pipe.
+"""One job in: trained and stored, or what went wrong written down."""
 
-A worker is a fresh process, never a fork, and knows nothing of the caller's ``__main__``. It reads a job
-per line from standard input and answers with events, one JSON object a line: ``{"epoch": row}`` while
-it trains and ``{"outcome": ...}`` at the end. When standard input closes, because the caller is
-done or dead, it ends at once, even in the middle of an epoch.
-"""
-
-import json
+import errno
 import os
 import platform
-import queue
-import signal
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import psutil
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -31,20 +24,17 @@ from segstudy.components import title
 from segstudy.config import Frozen, Run
 from segstudy.data.prepared import open_prepared
 from segstudy.data.split import Split
+from segstudy.errors import UserError
+from segstudy.failures import reason_of, remedy
+from segstudy.files import DiskError
+from segstudy.locks import hold
 from segstudy.models import build
+from segstudy.resuming import Session, resumed
 from segstudy.store import StudyFolder
-from segstudy.train import DivergedError, Result, reproducible, train
-
-Progress = Callable[[dict[str, float]], None]
+from segstudy.train import DivergedError, Result, Training, begin, epochs, finish, reproducible, timed
 
 PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 resets the peak of the resident set (proc(5))
-
-REMEDIES = {
-    "diverged": "lower lr, or leave this configuration out; `run --retry` tries it again",
-    "out of memory": "fewer workers (--workers), a smaller batch or image; the next `run` tries it again",
-    "crashed": "the traceback says where; the next `run` tries it again",
-    "worker died": "killed from outside, often for lack of memory: --workers; the next `run` tries it again",
-}
+LOCK_WAIT_S = 30.0  # a worker whose caller died holds its run's lock until it has noticed
 
 
 class Job(Frozen):
@@ -58,6 +48,7 @@ class Job(Frozen):
         split: ids of the parts.
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of this training.
+        checkpoint_every: epochs from one saved state to the next: as many can be lost.
     """
 
     run: Run
@@ -67,55 +58,107 @@ class Job(Frozen):
     split: Split
     device: str
     threads: int
+    checkpoint_every: int = 1
 
 
 class Outcome(Frozen):
-    """How a job ended; a failure says why and what helps."""
+    """How a job ended; a failure says why and what helps, a stopped one goes on at the next ``run``."""
 
     key: str
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "stopped"]
     reason: str | None = None
     detail: str | None = None
 
 
-def execute(job: Job, progress: Progress = lambda _: None) -> Outcome:
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of a job while it is trained, and may ask it to stop.
+
+    Attributes:
+        epoch: told every epoch's row.
+        say: told in a line what is out of the ordinary.
+        stop: when set, the training ends after the epoch, saved.
+    """
+
+    epoch: Callable[[dict[str, float]], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def execute(job: Job, listener: Listener) -> Outcome:
     """Train and store one run; whatever goes wrong becomes a failure in the study's folder."""
-    started = datetime.now(UTC)
-    clock = time.perf_counter()
+    folder, key = StudyFolder(job.study), job.run.key
     try:
-        reset_peak_memory(job.device)
-        with reproducible(job.threads):
-            result = train(
-                job.run, open_prepared(job.prepared), job.split, torch.device(job.device), progress
-            )
-        _store(job, result, started, time.perf_counter() - clock)
-    except DivergedError as error:
-        return failure(job, "diverged", str(error))
+        with hold(folder.run_lock(key), f"run {key}", LOCK_WAIT_S), reproducible(job.threads):
+            # Whoever held the lock before may have finished it.
+            done = key in folder.finished() or _train_and_store(job, listener)
     except Exception as error:  # a run may fail in any way; the rest of the study goes on
-        reason = "out of memory" if _is_out_of_memory(error) else "crashed"
-        return failure(job, reason, f"{type(error).__name__}: {error}", traceback.format_exc())
-    return Outcome(key=job.run.key, status="finished")
+        reason, detail, log = reason_of(error), str(error), ""
+        if reason == "diverged":  # from the saved states it would only diverge again
+            folder.checkpoints(key).clear()
+        if not isinstance(error, UserError | DivergedError):
+            detail, log = f"{type(error).__name__}: {error}", traceback.format_exc()
+        return failure(job, reason, detail, log)
+    return Outcome(key=key, status="finished" if done else "stopped")
+
+
+def _train_and_store(job: Job, listener: Listener) -> bool:
+    """Train from the last saved epoch on and store the result; False when asked to stop before the last."""
+    started, clock = datetime.now(UTC), time.perf_counter()
+    reset_peak_memory(job.device)
+    prepared = open_prepared(job.prepared)
+    training, saving = resumed(
+        lambda: begin(job.run, prepared, job.split, torch.device(job.device)),
+        StudyFolder(job.study).checkpoints(job.run.key),
+        environment(job.device, job.threads),
+        listener.say,
+    )
+    _refuse_full_disk(job, training)
+    earlier_s = training.seconds.get("total", 0.0)
+    for row in epochs(training):
+        listener.epoch(row)
+        stopping, last = listener.stop.is_set(), len(training.rows) == training.num_epochs
+        training.seconds["total"] = earlier_s + time.perf_counter() - clock
+        if stopping or last or len(training.rows) % job.checkpoint_every == 0:
+            with timed(training.seconds, "checkpoints"):
+                saving.save(training)
+        if stopping and not last:
+            return False
+    result = finish(training)
+    training.seconds["total"] = earlier_s + time.perf_counter() - clock
+    _store(job, result, saving.resumed, started)
+    saving.checkpoints.clear()
+    return True
+
+
+def _refuse_full_disk(job: Job, training: Training) -> None:
+    """Better now than after hours of training.
+
+    Raises:
+        DiskError: when not even the weights would fit.
+    """
+    needed = sum(tensor.nbytes for tensor in training.model.state_dict().values())
+    if psutil.disk_usage(str(job.study)).free < needed:
+        full = OSError(errno.ENOSPC, f"its weights need {needed / 1e6:.1f} MB, and less is free")
+        raise DiskError(job.study, full)
 
 
 def failure(job: Job, reason: str, detail: str, log: str = "") -> Outcome:
-    """Write down that a job failed, and say so."""
-    StudyFolder(job.study).write_failure(
-        job.run.key,
-        {
-            "name": job.name,
-            **_identity(job.run),
-            "reason": reason,
-            "detail": detail,
-            "remedy": REMEDIES[reason],
-            "log": log,
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
+    """Write down that a job failed, and say so; on a full disk the saying must do."""
+    record = {
+        "name": job.name,
+        **_identity(job.run),
+        "reason": reason,
+        "detail": detail,
+        "remedy": remedy(reason, job.run),
+        "log": log,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        StudyFolder(job.study).write_failure(job.run.key, record)
+    except DiskError as error:
+        detail = f"{detail} (not written down: {error})"
     return Outcome(key=job.run.key, status="failed", reason=reason, detail=detail)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _identity(run: Run) -> dict[str, Any]:
@@ -129,7 +172,7 @@ def _identity(run: Run) -> dict[str, Any]:
     }
 
 
-def _store(job: Job, result: Result, started: datetime, seconds: float) -> None:
+def _store(job: Job, result: Result, sessions: list[Session], started: datetime) -> None:
     run, protocol = job.run, job.run.configuration.protocol
     model = build(run.configuration.architecture, protocol.width, run.seed)
     scores = {
@@ -167,7 +210,8 @@ def _store(job: Job, result: Result, started: datetime, seconds: float) -> None:
             "peak_memory_bytes": peak_memory(job.device),
         },
         "started": started.isoformat(timespec="seconds"),
-        "seconds": {name: round(value, 3) for name, value in {**result.seconds, "total": seconds}.items()},
+        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
+        "resumed": sessions,
         "environment": environment(job.device, job.threads),
     }
     tables: dict[str, pl.DataFrame] = {
@@ -221,31 +265,3 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "threads": threads,
     }
-
-
-def main() -> None:
-    """Serve jobs until standard input closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a user's network prints goes to standard error, not among the answers
-    jobs: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
-
-    def answer(**event: Any) -> None:
-        answers.write(json.dumps(event) + "\n")
-        answers.flush()
-
-    while True:
-        job = Job.model_validate_json(jobs.get())
-        outcome = execute(job, lambda row: answer(epoch=row))
-        answer(outcome=outcome.model_dump())
-
-
-def _read_jobs(jobs: queue.Queue[str]) -> None:
-    for line in sys.stdin:
-        jobs.put(line)
-    os._exit(0)  # the caller is gone: no epoch is finished for nobody
-
-
-if __name__ == "__main__":
-    main()

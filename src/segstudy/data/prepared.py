@@ -20,6 +20,10 @@ from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 
 
+class PreparedDataGoneError(UserError):
+    """Prepared data cannot be opened: caches may be emptied at any time."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """All samples at network size, with the true masks at native size; arrays are read-only maps.
@@ -167,7 +171,18 @@ def _rename(building: Path, folder: Path) -> None:
 
 
 def open_prepared(folder: Path) -> Prepared:
-    """Map a prepared folder into memory."""
+    """Map a prepared folder into memory.
+
+    Raises:
+        PreparedDataGoneError: it is not there any more, or not whole.
+    """
+    try:
+        return _open(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PreparedDataGoneError(f"{folder}: prepared data that cannot be read ({error})") from error
+
+
+def _open(folder: Path) -> Prepared:
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     return Prepared(
         ids=tuple(index["ids"]),

@@ -54,7 +54,6 @@ def _charts(said: Answers, out: Path) -> dict[str, Any]:
 
 
 def _drawn(spec: figures.Spec, file: Path) -> Markup:
-    file.parent.mkdir(exist_ok=True)
     return Markup(figures.inline(figures.save(spec, file)))  # noqa: S704  escaped by Vega
 
 

@@ -33,7 +33,6 @@ def drawn(out: Path, rows: Rows, tables: Rows, curves: Curves) -> dict[str, Any]
     """
     if not curves.runs:
         return {"charts": None, "costs": {}}
-    out.mkdir(exist_ok=True)
     squares = squares_of(tables)
     heat = figures.with_rows(figures.score_table(squares), pl.DataFrame(squares))
     figures.save(heat, out / "architecture-by-loss")

@@ -13,6 +13,8 @@ import altair as alt
 import polars as pl
 import vl_convert
 
+from segstudy.files import make_folder, write_bytes, write_text
+
 PARTS = ("train", "validation", "test")
 DRAWN = ("train", "test", "validation")  # one over the other: what decides stays visible
 COLOURS = ("#8c8c8c", "#2f7ed8", "#e07b39")  # told apart by the colour-blind, on white and on black
@@ -227,9 +229,10 @@ def _to_a_tenth(number: re.Match[str]) -> str:
 def save(spec: Spec, file: Path) -> str:
     """Write ``file.svg`` and ``file.png``, the PNG on white; returns the SVG."""
     text = svg(spec, file.name)
-    file.with_suffix(".svg").write_text(text, encoding="utf-8")
+    make_folder(file.parent)
+    write_text(file.with_suffix(".svg"), text)
     on_white = re.sub(r"<svg [^>]*>", r'\g<0><rect width="100%" height="100%" fill="white"/>', text, count=1)
-    file.with_suffix(".png").write_bytes(vl_convert.svg_to_png(on_white, scale=PNG_SCALE))
+    write_bytes(file.with_suffix(".png"), vl_convert.svg_to_png(on_white, scale=PNG_SCALE))
     return text
 
 

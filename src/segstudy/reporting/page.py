@@ -9,6 +9,7 @@ import polars as pl
 
 from segstudy import __version__
 from segstudy.config import is_synthetic
+from segstudy.files import write_text
 from segstudy.reporting.beside import external_tables, references
 from segstudy.reporting.board import board
 from segstudy.reporting.certainty import answered
@@ -28,7 +29,7 @@ from segstudy.reporting.provenance import (
     shared_protocol,
 )
 from segstudy.reporting.subgroups import subgroups
-from segstudy.store import StudyFolder, replace_text
+from segstudy.store import StudyFolder
 
 ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -54,7 +55,7 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
     """
     study, evidence = folder.study(), gather(folder)
     frame, rows = leaderboard(folder, evidence=evidence), evidence.rows
-    replace_text(folder.path / "leaderboard.csv", render(frame, "csv"))
+    write_text(folder.path / "leaderboard.csv", render(frame, "csv"))
     data, first = described_data(folder), leading(frame)
     trained = frame.filter(~pl.col("masks")).to_dicts()
     tables = score_tables(trained)
@@ -82,7 +83,7 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
         "study_file": publishable_study(folder),
     }
     page = folder.path / "report.html"
-    replace_text(page, ENVIRONMENT.get_template("report.html.j2").render(context))
+    write_text(page, ENVIRONMENT.get_template("report.html.j2").render(context))
     return page
 
 

@@ -77,7 +77,6 @@ def per_image(
         return None
     ids = evidence.ids(names[0])
     means = np.stack([scores.mean(0) for name in names if (scores := evidence.scores(name)) is not None])
-    out.mkdir(exist_ok=True)
     chart = figures.save(_distributions(names[:MOST], means[:MOST]), out / "per-image-iou")
     return PerImage(
         chart=Markup(figures.inline(chart)),  # noqa: S704  escaped by Vega

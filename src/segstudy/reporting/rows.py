@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segstudy.components import title
-from segstudy.config import Configuration, Study, configuration_names
+from segstudy.config import ADDED_LATER, Configuration, Study, configuration_names
 from segstudy.data.samples import PARTS
 from segstudy.data.split import Split
 from segstudy.store import StudyFolder
@@ -131,7 +131,8 @@ def _description(configuration: Configuration) -> dict[str, Any]:
 
 
 def _identity(described: Mapping[str, Any]) -> Identity:
-    return described["architecture"], described["loss"], json.dumps(described["protocol"], sort_keys=True)
+    protocol = ADDED_LATER | described["protocol"]
+    return described["architecture"], described["loss"], json.dumps(protocol, sort_keys=True)
 
 
 def _planned(study: Study, record: Mapping[str, Any]) -> bool:

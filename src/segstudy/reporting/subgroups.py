@@ -82,7 +82,6 @@ def subgroups(
     if not groups:
         return None
     out = folder.path / "figures"
-    out.mkdir(exist_ok=True)
     chart = figures.save(_chart(names, groups), out / "subgroups")
     return Subgroups(tuple(names), groups, Markup(figures.inline(chart)))  # noqa: S704  escaped by Vega
 

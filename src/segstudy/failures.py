@@ -1,0 +1,47 @@
+"""Why a run failed, in a word, and what helps."""
+
+from segstudy.config import Run
+from segstudy.data.prepared import PreparedDataGoneError
+from segstudy.files import DiskError
+from segstudy.locks import HeldError
+from segstudy.train import DivergedError, is_out_of_memory
+
+AGAIN = "the next `run` goes on after its last saved epoch"
+REMEDIES = {
+    "diverged": "lower lr, or leave this configuration out; `run --retry` tries it again",
+    "out of memory": "fewer workers (--workers), a smaller image or width",
+    "crashed": f"the traceback says where; {AGAIN}",
+    "worker died": f"killed from outside, often for lack of memory: fewer --workers; {AGAIN}",
+    "disk full": f"free some room on the study's disk; {AGAIN}",
+    "disk error": f"look after the study's disk; {AGAIN}",
+    "prepared data gone": f"the next `run` prepares the data again; {AGAIN}",
+    "at work elsewhere": "wait until that process has finished this run, or stop it",
+}
+
+
+def reason_of(error: Exception) -> str:
+    """Which of ``REMEDIES`` an error calls for."""
+    match error:
+        case DivergedError():
+            return "diverged"
+        case HeldError():
+            return "at work elsewhere"
+        case DiskError():
+            return "disk full" if error.full else "disk error"
+        case PreparedDataGoneError():
+            return "prepared data gone"
+    return "out of memory" if is_out_of_memory(error) else "crashed"
+
+
+def remedy(reason: str, run: Run) -> str:
+    """What helps against a failure of a run; where memory was short, with numbers."""
+    protocol = run.configuration.protocol
+    at_once = min(protocol.micro_batch or protocol.batch_size, protocol.batch_size)
+    if reason != "out of memory" or at_once < 4:
+        return REMEDIES[reason]
+    half = at_once // 2
+    return (
+        f"--set micro_batch={half} keeps the batch of {protocol.batch_size} and takes about half the memory: "
+        f"gradients add up over passes of {half} images, but batch norm normalises by {half} images too, so "
+        f"give it to all that are compared; or {REMEDIES[reason]}"
+    )

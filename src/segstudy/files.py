@@ -1,0 +1,152 @@
+"""Durable writing, the only place that writes a study's files: whole or not at all, also after a power cut.
+
+What is written lies aside first (``<name>.new``, ``<name>.partial``), is flushed to the disk and then
+renamed, which every file system does at once. Whatever fails leaves what stood there before, and becomes a
+``DiskError`` that says what to do.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from segstudy.errors import UserError
+
+NEW, PARTIAL = ".new", ".partial"  # endings of what is being written, or was when a process died
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+
+class DiskError(UserError):
+    """A file or folder could not be written.
+
+    Attributes:
+        full: whether room was what lacked.
+    """
+
+    def __init__(self, path: Path, error: OSError):
+        self.full = error.errno in FULL
+        if self.full:
+            remedy = "free some room on that disk and run again: what is finished stays"
+        elif error.errno in REFUSED:
+            remedy = "check name and permissions, or choose another folder with --out"
+        else:
+            remedy = "look after that disk, then run again: what is finished stays"
+        super().__init__(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
+
+
+def write_bytes(file: Path, data: bytes) -> None:
+    """Put a whole file in place of what stood there.
+
+    Raises:
+        DiskError: when it cannot be written; what stood there is as it was.
+    """
+    aside = file.with_name(file.name + NEW)
+    with _or_disk_error(file, aside):
+        _write(aside, data)
+        aside.replace(file)
+        _sync_folder(file.parent)
+
+
+def write_text(file: Path, text: str) -> None:
+    """As ``write_bytes``, in UTF-8; a file that says so already is left alone.
+
+    Raises:
+        DiskError: when it cannot be written; what stood there is as it was.
+    """
+    data = text.encode()
+    with suppress(OSError):  # unreadable or absent: it is written
+        if file.read_bytes() == data:
+            return
+    write_bytes(file, data)
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Make a folder with these files, all of them at once.
+
+    A folder that is there already stays as it is: whoever made it had the same to say.
+
+    Raises:
+        DiskError: when it cannot be written; nothing of it is there then.
+    """
+    building = folder.with_name(folder.name + PARTIAL)
+    with _or_disk_error(folder, building):
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        for name, data in contents.items():
+            _write(building / name, data)
+        _sync_folder(building)
+        if not folder.exists():
+            building.rename(folder)
+            _sync_folder(folder.parent)
+        else:
+            shutil.rmtree(building)
+
+
+def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """As ``write_folder``, but what stood there goes.
+
+    Between two renames nothing stands there; the old folder lies aside as ``.<name>.old`` until the new one
+    is in place.
+
+    Raises:
+        DiskError: when it cannot be written; what stood there is as it was.
+    """
+    old = folder.with_name(f".{folder.name}.old")
+    with _or_disk_error(folder, old):
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+    try:
+        write_folder(folder, contents)
+    except DiskError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        DiskError: when it cannot be made.
+    """
+    with _or_disk_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _or_disk_error(target: Path, aside: Path | None = None) -> Iterator[None]:
+    """Name what could not be written, and give back the room that half of it took."""
+    try:
+        yield
+    except OSError as error:
+        if aside is not None:
+            with suppress(OSError):
+                shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
+        raise DiskError(target, error) from error
+
+
+def _write(file: Path, data: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in this folder last; not every system can, and then it has its own promises."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

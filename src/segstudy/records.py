@@ -1,0 +1,168 @@
+"""The JSON files of a study's folder: what their readers rely on, checked once, when they are read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+
+from segstudy.errors import UserError
+
+REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the next `run` makes it anew"
+
+
+class Described(BaseModel):
+    """Fields that are relied on; a file may hold more, and what a later version adds does no harm."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Identity(Described):
+    """What was trained, in a run's record and a failure's."""
+
+    name: str
+    architecture: str
+    loss: str
+    protocol: dict[str, Any]
+    seed: int
+    fold: int | None
+
+
+class Description(Described):
+    """A run's description, as far as anybody reads it back."""
+
+    data: str
+    split: str
+
+
+class Summary(Described):
+    selected_epoch: int
+    tuned_threshold: float
+    scores: dict[str, dict[str, float | None]]
+
+
+class Seconds(Described):
+    total: float
+
+
+class RunRecord(Identity):
+    """``runs/<key>/run.json``."""
+
+    format: int
+    key: str
+    description: Description
+    summary: Summary
+    num_parameters: int
+    cost: dict[str, float | None] = Field({})
+    started: str
+    seconds: Seconds
+    environment: dict[str, Any]
+    sha256: dict[str, str]
+
+
+class FailureRecord(Identity):
+    """``failures/<key>.json``."""
+
+    reason: str
+    detail: str
+    remedy: str
+
+
+class ExternalRecord(Described):
+    """``external/<name>/record.json``: masks of another tool, or models on another data set."""
+
+    name: str
+    kind: str
+    seeds: list[int]
+    scores: dict[str, Any]
+
+
+class DataSample(Described):
+    id: str
+    group: str
+    category: str | None
+    part: str | None
+
+
+class DataFinding(Described):
+    severity: str
+    kind: str
+    where: str
+    detail: str
+
+
+class DataRecord(Described):
+    """``data.json``: the data set as it was when the study was last run."""
+
+    name: str
+    reader: str
+    fingerprint: str
+    samples: list[DataSample]
+    findings: list[DataFinding]
+
+
+class Parts(Described):
+    split: str
+    split_seed: int
+    fold: int | None
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+
+
+class SplitRecord(Described):
+    """``split.json``: the ids of every part and fold."""
+
+    splits: list[Parts]
+
+
+class ReportRecord(Described):
+    """One look at the test part."""
+
+    when: str
+    scored: dict[str, int]
+
+
+class Reports(RootModel[list[ReportRecord]]):
+    """``reports.json``: every report that said more than the one before."""
+
+
+def read_record(file: Path, kind: type[BaseModel], remedy: str = REPAIR) -> Any:
+    """The content of a JSON file, as it stands there.
+
+    Args:
+        file: which.
+        kind: the fields it must have.
+        remedy: what to do when it is damaged.
+
+    Raises:
+        UserError: missing, unreadable, no JSON, or without what is relied on.
+    """
+    return checked(read_json(file, remedy), kind, file, remedy)
+
+
+def read_json(file: Path, remedy: str = REPAIR) -> Any:
+    """As ``read_record``, whatever its fields."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{file}: is missing; {remedy}") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); check the permissions") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{file}: damaged (no JSON); {remedy}") from None
+
+
+def checked(content: Any, kind: type[BaseModel], file: Path, remedy: str = REPAIR) -> Any:
+    """The content, if it has the fields of its kind.
+
+    Raises:
+        UserError: it lacks some.
+    """
+    try:
+        kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise UserError(f"{file}: damaged ({where}: {first['msg']}); {remedy}") from None
+    return content
