@@ -18,6 +18,7 @@ app = App(
     name="segstudy",
     help="Which segmentation architecture, trained with which loss, is best on your images?",
     version=segstudy.__version__,
+    suppress_keyboard_interrupt=False,  # it is ours to say what was saved
 )
 console = Console(soft_wrap=True, emoji=False)
 problems = Console(stderr=True, soft_wrap=True, emoji=False)

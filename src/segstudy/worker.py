@@ -254,7 +254,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
     """What can move the last bits of a run, and what its times depend on."""
     return {
         "segstudy": version("segstudy"),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # else a class of PyTorch's own
         "numpy": version("numpy"),
         "pillow": version("pillow"),
         "kornia": version("kornia"),
