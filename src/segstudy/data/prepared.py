@@ -5,10 +5,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import platformdirs
@@ -110,7 +112,9 @@ def prepare(
     settings = json.dumps([NUMERICS, data, size, resize, foreground])
     folder = cache_folder() / "prepared" / hashlib.sha256(settings.encode()).hexdigest()[:16]
     if folder.is_dir():
-        return folder
+        if _is_whole(folder):
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)  # half emptied, or cut short by a power failure
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
@@ -146,20 +150,49 @@ def _build(
         return *small, (mask.shape[0], mask.shape[1]), np.packbits(mask)
 
     shape = (len(samples), *size)
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (*shape, 3))
-    masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.bool_, shape)
     sizes: list[Size] = []
     starts = [0]
-    with ThreadPoolExecutor(os.cpu_count()) as pool, (folder / "native.bits").open("wb") as native:
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        _written(folder / "images.npy") as images,
+        _written(folder / "masks.npy") as masks,
+        _written(folder / "native.bits") as native,
+    ):
+        # Written, not mapped: a full disk then is an error and not the end of the process (SIGBUS).
+        _write_header(images, np.dtype(np.uint8), (*shape, 3))
+        _write_header(masks, np.dtype(np.bool_), shape)
         for i, (image, mask, native_size, bits) in enumerate(pool.map(load, samples)):
-            images[i], masks[i] = image, mask
+            images.write(np.ascontiguousarray(image).data)
+            masks.write(np.ascontiguousarray(mask).data)
             sizes.append(native_size)
-            starts.append(starts[-1] + native.write(bits.tobytes()))
+            starts.append(starts[-1] + native.write(bits.data))
             progress(i + 1)
-    images.flush()
-    masks.flush()
     index = {"ids": [s.id for s in samples], "native_sizes": sizes, "starts": starts, "resize": resize}
-    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    with _written(folder / "index.json") as stream:
+        stream.write(json.dumps(index).encode())
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[BinaryIO]:
+    """A new file, on the disk when the block ends."""
+    with file.open("wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _write_header(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, description)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        prepared = open_prepared(folder)
+    except PreparedDataGoneError:
+        return False
+    lengths = {len(prepared.ids), len(prepared.images), len(prepared.masks), len(prepared._starts) - 1}
+    return len(lengths) == 1 and prepared._starts[-1] == len(prepared._packed)
 
 
 def _rename(building: Path, folder: Path) -> None:

@@ -1,0 +1,266 @@
+"""Every way in which a run may fail has its word, its remedy and its next try."""
+
+import errno
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small import write_dataset
+
+from segstudy.config import override, preset_study
+from segstudy.data.prepared import PreparedDataGoneError, cache_folder
+from segstudy.executors import Watch
+from segstudy.failures import REMEDIES, reason_of, remedy
+from segstudy.files import DiskError
+from segstudy.locks import HeldError, hold
+from segstudy.store import StudyFolder
+from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
+from segstudy.train import DivergedError
+
+SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
+FIELDS = {"image_size": [32], "width": [2], "epochs": [2], "architecture": ["unet"], "batch_size": [4]}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("discs") / "set", n=12)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A loss of one's own: ``failing`` does what ``what`` says, ``sometimes`` only while a file is there."""
+    file = tmp_path / "own.py"
+
+    def write(what, loss="failing"):
+        file.write_text(
+            "import os, torch\nfrom pathlib import Path\nfrom segstudy.losses import bce\n"
+            f"def failing(logits, target):\n    {what}\n"
+            "def sometimes(logits, target):\n"
+            f"    if Path({str(tmp_path / 'now')!r}).exists():\n        {what}\n"
+            "    return bce(logits, target)\n"
+        )
+        return f"{file}:{loss}"
+
+    return write
+
+
+def planned(dataset, folder, **fields):
+    plan = make_plan(override(preset_study("classic", "s", str(dataset)), {**FIELDS, **fields}), SERIAL)
+    write_plan(plan, folder)
+    return plan
+
+
+def carried_out(plan, folder, machine=SERIAL, retry=False, **watch):
+    missing = missing_runs(plan, folder, retry)
+    return [outcome.reason for outcome in carry_out(plan, missing, folder, machine, Watch(**watch))]
+
+
+@pytest.mark.parametrize(
+    ("what", "reason", "detail"),
+    [
+        ("raise RuntimeError('no such luck')", "crashed", "RuntimeError: no such luck"),
+        ("raise torch.OutOfMemoryError('CUDA out of memory')", "out of memory", "OutOfMemoryError"),
+        ("return torch.empty(10**16)", "out of memory", "can't allocate memory"),
+        ("raise MemoryError", "out of memory", "MemoryError"),
+        ("return logits.mean() * float('nan')", "diverged", "nan in epoch 1"),
+        ("return logits.mean() * float('inf')", "diverged", "in epoch 1"),
+    ],
+)
+def test_a_run_that_fails_says_why_and_what_helps_and_the_rest_go_on(
+    dataset, tmp_path, own, what, reason, detail
+):
+    folder = StudyFolder(tmp_path / "study")
+    plan = planned(dataset, folder, loss=[own(what), "bce"])
+    assert carried_out(plan, folder) == [reason, None]
+    (failure,) = folder.failed().values()
+    assert detail in failure["detail"]
+    assert failure["reason"] == reason
+    assert failure["remedy"] == remedy(reason, plan.runs[0])
+    assert ("Traceback" in failure["log"]) == (reason in ("crashed", "out of memory"))
+    assert [run.key for run in missing_runs(plan, folder)] == (
+        [] if reason == "diverged" else [plan.runs[0].key]
+    )
+    assert [run.key for run in missing_runs(plan, folder, retry=True)] == [plan.runs[0].key]
+
+
+def test_the_remedy_for_short_memory_keeps_the_batch_and_works(dataset, tmp_path):
+    folder = StudyFolder(tmp_path / "study")
+    plan = planned(dataset, folder, loss=["bce"], batch_size=[8])
+    said = remedy("out of memory", plan.runs[0])
+    assert "--set micro_batch=4 keeps the batch of 8" in said
+    assert "batch norm" in said
+    smaller = planned(dataset, folder, loss=["bce"], batch_size=[8], micro_batch=[4])
+    assert carried_out(smaller, folder) == [None]
+    assert "--set micro_batch=2 keeps the batch of 8" in remedy("out of memory", smaller.runs[0])
+    least = planned(dataset, folder, loss=["bce"], batch_size=[2])
+    assert remedy("out of memory", least.runs[0]) == REMEDIES["out of memory"]
+
+
+def test_a_run_that_crashed_goes_on_after_its_last_saved_epoch(dataset, tmp_path, own):
+    folder, said = StudyFolder(tmp_path / "study"), []
+    plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[4])
+
+    def break_after_two(_job, row):
+        if row["epoch"] == 2:
+            (tmp_path / "now").touch()
+
+    assert carried_out(plan, folder, epoch=break_after_two) == ["crashed"]
+    (tmp_path / "now").unlink()
+    assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
+    assert said == ["goes on after epoch 2 of 4"]
+    (record,) = folder.run_records(folder.finished())
+    (session,) = record["resumed"]
+    assert session["after_epoch"] == 2
+    assert session["environment"] == record["environment"]
+    assert not folder.failed()
+
+
+def test_a_diverged_run_leaves_no_state_to_diverge_from_again(dataset, tmp_path, own):
+    folder = StudyFolder(tmp_path / "study")
+    plan = planned(
+        dataset, folder, loss=[own("return logits.mean() * float('nan')", "sometimes")], epochs=[3]
+    )
+    (tmp_path / "now").touch()
+    assert carried_out(plan, folder) == ["diverged"]
+    assert not folder.begun()
+    (tmp_path / "now").unlink()
+    assert carried_out(plan, folder) == []
+    assert carried_out(plan, folder, retry=True) == [None]
+
+
+@pytest.mark.parametrize("damage", ["torn", "altered", "emptied", "another run's", "another network's"])
+def test_a_state_that_cannot_be_used_is_set_aside_and_the_one_before_serves(dataset, tmp_path, own, damage):
+    folder, said = StudyFolder(tmp_path / "study"), []
+    plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[4])
+
+    def break_after_three(_job, row):
+        if row["epoch"] == 3:
+            (tmp_path / "now").touch()
+
+    carried_out(plan, folder, epoch=break_after_three)
+    (tmp_path / "now").unlink()
+    checkpoints = folder.checkpoints(plan.runs[0].key)
+    (newest, state), (_, before) = checkpoints.states()
+    match damage:
+        case "torn":
+            newest.write_bytes(newest.read_bytes()[:-100])
+        case "altered":
+            data = bytearray(newest.read_bytes())
+            data[len(data) // 2] ^= 1
+            newest.write_bytes(bytes(data))
+        case "emptied":
+            newest.write_bytes(b"")
+        case "another run's":
+            checkpoints.write(3, {**state, "key": "f" * 16})
+        case "another network's":
+            state["training"]["model"].popitem()
+            checkpoints.write(3, state)
+    assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
+    assert "000003.state cannot be used" in said[0]
+    assert said[1:] == ["goes on after epoch 2 of 4"]
+    assert len(before["training"]["rows"]) == 2
+
+    whole = StudyFolder(tmp_path / "whole")
+    planned(dataset, whole, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[4])
+    assert carried_out(plan, whole) == [None]
+    for file in (whole.runs / plan.runs[0].key).iterdir():
+        if file.name != "run.json":
+            assert file.read_bytes() == (folder.runs / plan.runs[0].key / file.name).read_bytes()
+
+
+def test_a_state_resumed_with_other_threads_says_that_bits_may_differ(dataset, tmp_path, own):
+    folder, said = StudyFolder(tmp_path / "study"), []
+    plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[3])
+    carried_out(plan, folder, epoch=lambda *_: (tmp_path / "now").touch())
+    (tmp_path / "now").unlink()
+    two_threads = Machine("cpu", threads=2, workers=1, executor="serial")
+    carried_out(plan, folder, two_threads, say=lambda _job, text: said.append(text))
+    assert said == ["goes on after epoch 1 of 3; begun with threads 1, now 2: its last bits may differ"]
+
+
+def test_prepared_data_that_vanish_fail_the_run_and_come_back_with_the_next(dataset, tmp_path):
+    folder = StudyFolder(tmp_path / "study")
+    plan = planned(dataset, folder, loss=["bce", "dice"], epochs=[1])
+
+    def empty_the_cache(_job, _row):
+        shutil.rmtree(cache_folder() / "prepared", ignore_errors=True)
+
+    assert carried_out(plan, folder, epoch=empty_the_cache) == [None, "prepared data gone"]
+    assert carried_out(plan, folder) == [None]
+
+
+@pytest.mark.parametrize("file", ["images.npy", "native.bits", "index.json"])
+def test_prepared_data_cut_short_are_prepared_again(dataset, tmp_path, file):
+    folder = StudyFolder(tmp_path / "study")
+    plan = planned(dataset, folder, loss=["bce"])
+    assert carried_out(plan, folder) == [None]
+    shutil.rmtree(folder.runs)
+    (prepared,) = (cache_folder() / "prepared").glob("*")
+    data = (prepared / file).read_bytes()
+    (prepared / file).write_bytes(data[: len(data) // 2])
+    assert carried_out(plan, folder) == [None]
+    assert (prepared / file).read_bytes() == data
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("segstudy.worker.LOCK_WAIT_S", 0.1)
+    folder = StudyFolder(tmp_path / "study")
+    plan = planned(dataset, folder, loss=["bce", "dice"])
+    with hold(folder.run_lock(plan.runs[0].key), "a run"):
+        assert carried_out(plan, folder) == ["at work elsewhere", None]
+    assert "process" in next(iter(folder.failed().values()))["detail"]
+    assert carried_out(plan, folder) == [None]
+
+
+def test_a_disk_too_full_for_the_weights_is_noticed_before_training(dataset, tmp_path, monkeypatch):
+    class Usage:
+        free = 1000
+
+    monkeypatch.setattr("segstudy.worker.psutil.disk_usage", lambda _: Usage)
+    folder, rows = StudyFolder(tmp_path / "study"), []
+    plan = planned(dataset, folder, loss=["bce"])
+    assert carried_out(plan, folder, epoch=lambda _job, row: rows.append(row)) == ["disk full"]
+    assert not rows
+
+
+def test_a_cache_on_a_full_disk_is_one_line(dataset, tmp_path):
+    """Where no small disk can be mounted, a limit on the size of files stands in."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False, capture_output=True
+    )
+    limit = (
+        ""
+        if mounted.returncode == 0
+        else "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9999,) * 2); "
+    )
+    code = f"{limit}import os, sys, segstudy.cli; os.environ['SEGSTUDY_CACHE'] = {str(disk)!r}; "
+    code += "segstudy.cli.main(sys.argv[1:])"
+    options = ["run", dataset, "--out", tmp_path / "s", "--image-size", "64", "--width", "2", "--loss", "bce"]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, options)], check=False, capture_output=True, text=True
+        )
+    finally:
+        subprocess.run(["umount", disk], check=False, capture_output=True)
+    assert done.returncode == 2, done.stderr
+    assert "SEGSTUDY_CACHE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_reason_has_its_error_and_every_error_its_remedy(tmp_path):
+    full, broken = (DiskError(tmp_path, OSError(code, "no")) for code in (errno.ENOSPC, errno.EIO))
+    errors = [
+        DivergedError(),
+        HeldError("x"),
+        full,
+        broken,
+        PreparedDataGoneError("x"),
+        MemoryError(),
+        KeyError(),
+    ]
+    assert {reason_of(error) for error in errors} == REMEDIES.keys() - {"worker died"}
+    assert np.all([REMEDIES[reason_of(error)] for error in errors])
