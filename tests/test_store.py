@@ -2,13 +2,19 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
 
+import segstudy
+from segstudy.checkpoint import load_model
+from segstudy.config import Configuration, Run
 from segstudy.errors import UserError
 from segstudy.files import write_text
+from segstudy.locks import hold
 from segstudy.store import StudyFolder
 
 TABLES = {
@@ -97,3 +103,54 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--out"):
         StudyFolder(tmp_path / "file" / "study").create()
+
+
+OLDER = Path(__file__).parent / "references" / "study-of-0.1"  # written by commit 6991eb1, before resuming
+
+
+def test_a_study_of_an_older_version_is_read_as_its_own(tmp_path):
+    """Its runs have neither cost nor boundary metrics, its protocol no micro-batches: all of them count."""
+    study = shutil.copytree(OLDER, tmp_path / "study")
+    now = segstudy.status(study)
+    assert (now.num_finished, now.num_left, now.num_unnamed) == (2, 0, 0)
+    assert segstudy.table(study).count("1 of 1") == 2
+    assert segstudy.report(study, images=False).is_file()
+    for record in StudyFolder(study).run_records(StudyFolder(study).finished()):
+        configuration = Configuration(
+            architecture=record["architecture"], loss=record["loss"], protocol=record["protocol"]
+        )
+        run = Run(
+            configuration=configuration,
+            numerics=record["description"]["numerics"],
+            **{name: record["description"][name] for name in ("data", "split", "seed")},
+            fold=None,
+        )
+        assert run.key == record["key"]
+        assert load_model(study / "runs" / run.key)[1]["width"] == 1
+
+
+def test_a_study_of_a_newer_version_is_refused_in_a_line(tmp_path):
+    study = shutil.copytree(OLDER, tmp_path / "study")
+    key = min(StudyFolder(study).finished())
+    record = json.loads((study / "runs" / key / "run.json").read_text())
+    (study / "runs" / key / "run.json").write_text(json.dumps({"format": 2, "everything": record}))
+    for read in (segstudy.status, segstudy.table, segstudy.report):
+        with pytest.raises(UserError, match=rf"{key}/run.json: format 2 is not one .* update segstudy"):
+            read(study)
+
+
+def test_what_processes_that_died_left_is_tidied_away_and_what_others_hold_stays(folder):
+    write(folder, "done")
+    for path in ("checkpoints/done", "checkpoints/half", "runs/half.partial", "runs/held.partial", "locks"):
+        (folder.path / path).mkdir(parents=True, exist_ok=True)
+    left = ["study.toml.new", "checkpoints/done/000001.state", "checkpoints/half/000002.state.new"]
+    left += ["runs/half.partial/run.json", "failures/half.json.new", "failures/done.json", "locks/half"]
+    kept = ["checkpoints/half/000001.state", "runs/held.partial/run.json", "failures/half.json"]
+    for path in left + kept:
+        (folder.path / path).write_text("{}")
+    with hold(folder.run_lock("held"), "a run"):
+        folder.tidy()
+        there = {str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()}
+    assert not there & set(left)
+    assert there >= set(kept)
+    assert folder.finished() == {"done"}
