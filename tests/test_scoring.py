@@ -332,7 +332,8 @@ def test_the_true_masks_of_ph2_score_1_in_both_forms(ph2_folder, tmp_path):
     ids = [sample.id for sample in dataset.samples]
     folder = make_study(tmp_path / "s", data=str(ph2_folder))
     described = [{"id": i, "group": i, "category": None, "part": None} for i in ids]
-    data = {"name": "PH2Dataset", "fingerprint": fingerprint(dataset.samples), "samples": described}
+    data = {"name": "PH2Dataset", "reader": "ph2", "fingerprint": fingerprint(dataset.samples)}
+    data |= {"samples": described, "findings": []}
     folder.write_json("data.json", data)
     split = {"train": ids[:180], "validation": ids[180:190], "test": ids[190:]}
     folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **split}]})

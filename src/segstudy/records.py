@@ -57,7 +57,6 @@ class RunRecord(Identity):
     started: str
     seconds: Seconds
     environment: dict[str, Any]
-    sha256: dict[str, str]
 
 
 class FailureRecord(Identity):
@@ -74,7 +73,6 @@ class ExternalRecord(Described):
     name: str
     kind: str
     seeds: list[int]
-    scores: dict[str, Any]
 
 
 class DataSample(Described):
