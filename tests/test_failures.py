@@ -192,7 +192,8 @@ def test_prepared_data_that_vanish_fail_the_run_and_come_back_with_the_next(data
 
 
 @pytest.mark.parametrize("file", ["images.npy", "native.bits", "index.json"])
-def test_prepared_data_cut_short_are_prepared_again(dataset, tmp_path, file):
+def test_prepared_data_cut_short_are_prepared_again(dataset, tmp_path, monkeypatch, file):
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
     folder = StudyFolder(tmp_path / "study")
     plan = planned(dataset, folder, loss=["bce"])
     assert carried_out(plan, folder) == [None]

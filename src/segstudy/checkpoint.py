@@ -175,7 +175,7 @@ class Checkpoints:
         torch.save(dict(state), stream)
         content = stream.getbuffer()
         header = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n"
-        write_bytes(self.folder / f"{epoch:06}{STATE}", b"".join([header, content]))
+        write_bytes(self.folder / f"{epoch:06}{STATE}", header, content)
         for old in self._files()[KEPT:]:
             with suppress(OSError):  # one too many does no harm
                 old.unlink()

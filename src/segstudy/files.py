@@ -38,15 +38,15 @@ class DiskError(UserError):
         super().__init__(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
 
 
-def write_bytes(file: Path, data: bytes) -> None:
-    """Put a whole file in place of what stood there.
+def write_bytes(file: Path, *data: bytes | memoryview) -> None:
+    """Put a whole file in place of what stood there; several pieces of data follow each other.
 
     Raises:
         DiskError: when it cannot be written; what stood there is as it was.
     """
     aside = file.with_name(file.name + NEW)
     with _or_disk_error(file, aside):
-        _write(aside, data)
+        _write(aside, *data)
         aside.replace(file)
         _sync_folder(file.parent)
 
@@ -131,9 +131,10 @@ def _or_disk_error(target: Path, aside: Path | None = None) -> Iterator[None]:
         raise DiskError(target, error) from error
 
 
-def _write(file: Path, data: bytes) -> None:
+def _write(file: Path, *data: bytes | memoryview) -> None:
     with file.open("wb") as stream:
-        stream.write(data)
+        for piece in data:
+            stream.write(piece)
         stream.flush()
         os.fsync(stream.fileno())
 

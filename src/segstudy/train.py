@@ -38,7 +38,7 @@ from segstudy.seeding import seed_for
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 
-SELECTION = ("rows", "best_iou", "selected_epoch", "weights", "seconds")  # of a training, beside its parts
+SELECTION = ("rows", "best_iou", "selected_epoch", "seconds")  # of a training, beside its parts
 
 
 class DivergedError(ArithmeticError):
@@ -229,10 +229,12 @@ def snapshot(training: Training) -> dict[str, Any]:
     Random streams need no state: each is drawn anew from its name, which holds the seed and the epoch.
     """
     scheduler = training.scheduler
+    selected_now = training.selected_epoch == len(training.rows)  # then its weights are the network's
     return {
         "model": training.model.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": scheduler.state_dict() if scheduler else None,
+        "weights": None if selected_now else training.weights,
         **{name: getattr(training, name) for name in SELECTION},
     }
 
@@ -250,6 +252,8 @@ def restore(training: Training, taken: Mapping[str, Any]) -> None:
             training.scheduler.load_state_dict(taken["scheduler"])
         for name in SELECTION:
             setattr(training, name, taken[name])
+        selected_now = taken["weights"] is None
+        training.weights = copy_weights(training.model) if selected_now else taken["weights"]
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"does not fit this training: {' '.join(str(error).split())}") from error
 
