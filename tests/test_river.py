@@ -31,6 +31,7 @@ RIVER = (
     "failures",
     "records",
     "store",
+    "integrity",
     "worker",
     "worker_process",
     "executors",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         status,
         synth,
         table,
+        verify,
     )
     from segstudy.errors import UserError
 
@@ -38,6 +39,7 @@ __all__ = [
     "status",
     "synth",
     "table",
+    "verify",
 ]
 
 __version__ = "0.1.0"

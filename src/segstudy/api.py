@@ -20,6 +20,7 @@ from segstudy.errors import Stopped, UserError
 from segstudy.estimate import Estimate, estimate
 from segstudy.executors import Watch
 from segstudy.external import Models, evaluate_models, one_run, without
+from segstudy.integrity import Verification, quarantined, verify_folder
 from segstudy.interruption import asked_to_stop
 from segstudy.locks import hold, holder, is_held
 from segstudy.reporting.comparing import Comparison, compare_configurations, sides
@@ -286,6 +287,21 @@ def status(folder: str | Path) -> Status:
 def table(folder: str | Path, format: str = "text", show_all: bool = False) -> str:  # noqa: A002
     """The leaderboard as text, Markdown, CSV, JSON or LaTeX."""
     return render(Study(folder).leaderboard(show_all), format)
+
+
+def verify(folder: str | Path, repair: bool = False) -> Verification:
+    """Check every file of a study against its checksums and keys.
+
+    Args:
+        folder: the study's folder.
+        repair: move what is wrong to ``quarantine/<n>/``; nothing is ever deleted, and the next ``run``
+            trains anew what is missing then.
+
+    Raises:
+        UserError: no study there, a run of a newer version, or, for a repair, somebody at work on it.
+    """
+    found = verify_folder(StudyFolder(Path(folder)))
+    return quarantined(StudyFolder(Path(folder)), found) if repair and found.faults else found
 
 
 def compare(*arguments: str) -> Comparison:

@@ -201,11 +201,25 @@ class Checkpoints:
 
 
 def _read_state(file: Path) -> dict[str, Any] | None:
+    content = _whole_content(file)
+    if content is None:
+        return None
     try:
-        header, _, content = file.read_bytes().partition(b"\n")
-        if header != STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode():
-            return None
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
         return None
     return state if isinstance(state, dict) else None
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a saved state is as it was written, by its checksum."""
+    return _whole_content(file) is not None
+
+
+def _whole_content(file: Path) -> bytes | None:
+    try:
+        header, _, content = file.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    wanted = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode()
+    return content if header == wanted else None

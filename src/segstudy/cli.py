@@ -212,6 +212,35 @@ def table(
 
 
 @app.command
+def verify(
+    folder: Path,
+    /,
+    *,
+    repair: Annotated[bool, Parameter(help="move what is wrong to quarantine/", negative=())] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Check every file of a study against its checksums and keys; exit with 1 if something is wrong.
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    repair
+        Move what is wrong to quarantine/; nothing is deleted, and the next `run` trains anew what is missing.
+    json_
+        As JSON.
+    """
+    from segstudy.integrity import verification_text  # imports torch; `--help` must not
+
+    found = segstudy.verify(folder, repair)
+    if json_:
+        sys.stdout.write(json.dumps(asdict(found), indent=1, default=str) + "\n")
+    else:
+        console.print(verification_text(found, folder), markup=False, highlight=False)
+    return 1 if found.faults else 0
+
+
+@app.command
 def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """Compare two configurations on the same test images: difference, interval, p value, in plain words.
 

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from segstudy.records import (
 from segstudy.studyfile import load
 
 FORMAT = 1  # of a run folder
+RECORD_SEAL = "seal"
 
 # Of the files beside the runs: what their readers rely on, and what to do when they are damaged.
 KNOWN: dict[str, type[BaseModel]] = {
@@ -279,8 +280,15 @@ class StudyFolder:
         contents |= model_files(weights, card)
         checksums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
         record = {"format": FORMAT, "key": key, **record, "sha256": checksums}
+        record[RECORD_SEAL] = seal(record)
         write_folder(self.runs / key, {**contents, "run.json": _json(record).encode()})
         self.clear_failure(key)
+
+
+def seal(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of a run's record without the seal itself, which stands beside the others' checksums."""
+    text = json.dumps({name: value for name, value in record.items() if name != RECORD_SEAL}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def folder_name(name: str) -> str:
