@@ -331,8 +331,8 @@ def test_two_images_or_two_masks_of_one_name_are_an_error(tmp_path: Path) -> Non
     save(tmp_path / "masks" / "b_mask.png", disc(0)[1])
     dataset = read(tmp_path)
     assert [(p.severity, p.kind, p.where) for p in dataset.problems] == [
-        ("error", "two images of one name", "images/a.jpg, images/a.png"),
-        ("error", "two masks for one image", "masks/b.png, masks/b_mask.png"),
+        ("error", "two images of one name", "images/a.jpg, images/a.png, masks/a.png"),
+        ("error", "two masks for one image", "images/b.png, masks/b.png, masks/b_mask.png"),
     ]
     assert ids(dataset) == ["c"]
 

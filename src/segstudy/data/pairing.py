@@ -70,9 +70,9 @@ def _unpaired(root: Path, images: list[Path], masks: list[Path]) -> list[Problem
     which = "which is meant? Remove or rename the others"
     problems = []
     if len(images) > 1:
-        problems.append(problem("error", "two images of one name", images, which))
-    if len(masks) > 1:
-        problems.append(problem("error", "two masks for one image", masks, which))
+        problems.append(problem("error", "two images of one name", [*images, *masks], which))
+    elif len(masks) > 1:
+        problems.append(problem("error", "two masks for one image", [*images, *masks], which))
     if not masks:
         problems.append(problem("warning", "unpaired image", images, "no mask of that name; left out"))
     if not images:
