@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import polars as pl
 import psutil
 import scipy.stats
@@ -39,14 +40,16 @@ def memory(executor: str, num_runs: int, folder: Path) -> Iterator[dict[str, obj
         assert outcome.status == "finished"
         processes = {"serial": [caller], "processes": [caller, *caller.children()[:1]]}[executor]
         for name, process in zip(NAMES[executor], processes, strict=False):
-            yield {"run": number, "process": name, "MB": process.memory_info().rss / 1e6}
+            resident = process.memory_info().rss / 1e6
+            if resident:  # else it is ending: all is done
+                yield {"run": number, "process": name, "MB": resident}
 
 
 def slope(runs: pl.DataFrame) -> str:
     """KB a run with its 95 % interval, by least squares after the warm-up."""
     late = runs.filter(pl.col("run") > WARM_UP)
     fit = scipy.stats.linregress(late["run"], 1000 * late["MB"])
-    half = scipy.stats.t.ppf(0.975, late.height - 2) * fit.stderr
+    half = scipy.stats.t.ppf(0.975, late.height - 2) * np.nan_to_num(fit.stderr)  # of a constant: no number
     low, high = fit.slope - half, fit.slope + half
     ends = f"{late['MB'][0]:.0f} MB after run {WARM_UP + 1}, {late['MB'][-1]:.0f} MB after the last"
     return f"{ends}; {fit.slope:+.1f} KB a run [{low:+.1f}, {high:+.1f}]"

@@ -208,13 +208,13 @@ BESIDE = {
         lambda study: cut(study / "thumbnails.parquet"),
         "thumbnails.parquet",
         "altered",
-        "cannot be read",
+        "damaged",
     ),
     "baselines": (
         lambda study: cut(study / "baselines.parquet"),
         "baselines.parquet",
         "altered",
-        "cannot be read",
+        "damaged",
     ),
     "reports": (
         lambda study: (study / "reports.json").write_text("{}"),

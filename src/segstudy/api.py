@@ -408,7 +408,8 @@ def _planned(
     if is_held(folder.lock):
         with hold(folder.lock, "this study"):  # says who holds it, before data are read
             pass
-    machine_options = {name: options[name] for name in MachineOptions.__annotations__ if options.get(name)}
+    names = [name for name in MachineOptions.__annotations__ if options.get(name) is not None]
+    machine_options = {name: options[name] for name in names}
     machine = choose_machine(**machine_options)
     made = make_plan(described, machine, folder.read_json("data.json"))
     return made, folder, machine, missing_runs(made, folder, retry)

@@ -110,11 +110,9 @@ def read_card(file: Path) -> Card:
             from a user's own file.
     """
     try:
-        if file.stat().st_size > MAX_CARD_BYTES:
-            raise UserError(
-                f"{file}: {file.stat().st_size} bytes are too many for a model's card; is it one?"
-            )
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as stream:
+            text = stream.read(MAX_CARD_BYTES + 1)
+        raw = json.loads(text) if len(text) <= MAX_CARD_BYTES else "too long to be a card"
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); a model is a run's folder") from None
     except (ValueError, RecursionError) as error:

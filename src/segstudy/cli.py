@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import segstudy
-from segstudy.errors import Stopped, UserError
+from segstudy.errors import Stopped, UserError, printable
 
 app = App(
     name="segstudy",
@@ -108,11 +108,11 @@ def run(  # noqa: PLR0913 (an option each)
         out=out,
         **_options(flags, machine),
     )
-    console.print(segstudy.table(finished.path), markup=False, highlight=False)
-    console.print(f"report: {finished.path / 'report.html'}", markup=False, highlight=False)
+    _say(segstudy.table(finished.path))
+    _say(f"report: {finished.path / 'report.html'}")
     failed = segstudy.status(finished.path).failures
     for failure in failed:
-        problems.print(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", markup=False)
+        _say(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", problems)
     return 1 if failed else 0
 
 
@@ -173,9 +173,9 @@ def status(folder: Path, /) -> int:
         f"{now.num_finished} of {now.num_planned} runs finished, {now.num_failed} failed, {now.num_left} left"
     )
     if now.holder:
-        console.print(f"being trained by {now.holder}", markup=False, highlight=False)
+        _say(f"being trained by {now.holder}")
     if now.num_begun:
-        console.print(f"{now.num_begun} of them begun and saved: `run` goes on with them", markup=False)
+        _say(f"{now.num_begun} of them begun and saved: `run` goes on with them")
     if now.num_unnamed:
         console.print(
             f"{now.num_unnamed} more finished runs are no longer named by study.toml (--all shows them)"
@@ -183,8 +183,8 @@ def status(folder: Path, /) -> int:
     if now.num_left and now.seconds_to_go is not None:
         console.print(f"about {duration(now.seconds_to_go)} of training to go")
     for failure in now.failures:
-        console.print(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}", markup=False)
-        console.print(f"        {failure['remedy']}", markup=False)
+        _say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
+        _say(f"        {failure['remedy']}")
     return 1 if now.num_failed else 0
 
 
@@ -236,7 +236,7 @@ def verify(
     if json_:
         sys.stdout.write(json.dumps(asdict(found), indent=1, default=str) + "\n")
     else:
-        console.print(verification_text(found, folder), markup=False, highlight=False)
+        _say(verification_text(found, folder))
     return 1 if found.faults else 0
 
 
@@ -279,7 +279,7 @@ def report(
         Open it in the browser.
     """
     page = segstudy.report(folder, images)
-    console.print(page, markup=False, highlight=False)
+    _say(page)
     if open:
         import webbrowser
 
@@ -306,7 +306,7 @@ def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -
 
     with problems.status(f"scoring {masks}"):
         records = segstudy.score(data, masks, study, name)
-    console.print(scores_text(records), markup=False, highlight=False)
+    _say(scores_text(records))
     return 0
 
 
@@ -357,7 +357,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
             foreground=foreground,
             exclude=exclude or (),
         )
-    console.print(evaluation_text(record), markup=False, highlight=False)
+    _say(evaluation_text(record))
     return 0
 
 
@@ -385,14 +385,12 @@ def check(
     """
     found = segstudy.check(data, reader, foreground)
     if json_:
-        sys.stdout.write(
-            json.dumps([asdict(problem) for problem in found], indent=1, ensure_ascii=False) + "\n"
-        )
+        sys.stdout.write(json.dumps([asdict(problem) for problem in found], indent=1) + "\n")
     else:
         from segstudy.data.check import summarise  # imports torch; `--help` must not
 
         for line in summarise(found):
-            console.print(line, markup=False, highlight=False)
+            _say(line)
     return 2 if any(problem.severity == "error" for problem in found) else 0
 
 
@@ -411,8 +409,14 @@ def synth(
     seed
         Another seed, another set.
     """
-    console.print(f"{n} images in {segstudy.synth(folder, n, seed)}", markup=False, highlight=False)
+    _say(f"{n} images in {segstudy.synth(folder, n, seed)}")
     return 0
+
+
+def _say(text: object, where: Console | None = None) -> None:
+    """Print text as it is, line by line, with nothing in it that a terminal would act on."""
+    lines = (printable(line) for line in str(text).split("\n"))
+    (where or console).print("\n".join(lines), markup=False, highlight=False)
 
 
 def _options(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
@@ -454,19 +458,31 @@ def _guarded(call: Callable[[], Any], debug: bool) -> int:
     except (UserError, CycloptsError) as error:
         if debug:
             raise
-        problems.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}", highlight=False)
+        problems.print(
+            f"[bold red]error:[/] {escape(printable(' '.join(str(error).split())))}", highlight=False
+        )
         return 2
     except Stopped as stopped:
-        problems.print(f"stopped: {stopped}", markup=False, highlight=False)
+        _say(f"stopped: {stopped}", problems)
         return 128 + stopped.signal
     except KeyboardInterrupt:
         problems.print(
             "stopped now: what was finished or saved is kept, and the same command goes on from there"
         )
         return 130
-    except Exception as error:  # a mistake of ours, or of a disk: nobody but us can read a traceback
+    except OSError as error:  # a path, a disk or a right that is not as it should be
+        if debug:
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        problems.print(
+            f"[bold red]error:[/] {escape(printable(what))}; check that path and its disk", highlight=False
+        )
+        return 2
+    except Exception as error:  # a mistake of ours: nobody but us can read a traceback
         if debug:
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        problems.print(f"[bold red]error:[/] unexpected {escape(what)}; run again with --debug and report it")
+        problems.print(
+            f"[bold red]error:[/] unexpected {escape(printable(what))}; run again with --debug and report it"
+        )
         return 1

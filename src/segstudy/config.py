@@ -6,6 +6,7 @@ Everything is frozen and validated once, here; unknown keys are refused with the
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
@@ -26,6 +27,10 @@ from segstudy.errors import UserError
 from segstudy.presets import PRESETS
 
 Positive = Annotated[int, Field(ge=1)]
+MAX_CONFIGURATIONS, MAX_RUNS = (
+    10_000,
+    100_000,
+)  # of a study: far above what anybody trains, far below a memory
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -64,7 +69,7 @@ def _classes(value: object) -> object:
     return value
 
 
-Classes = Annotated[tuple[int, ...], Field(min_length=1), BeforeValidator(_classes)]
+Classes = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), BeforeValidator(_classes)]
 
 
 class Frozen(BaseModel):
@@ -90,17 +95,17 @@ class Protocol(Frozen):
     resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
     foreground: Classes | None = Field(None, description="values of a multi-class mask that count")
     split: str = Field("auto", description="50/25/25, official, or auto: official where there is")
-    split_seed: int = Field(0, ge=0, description="nothing else decides which sample goes where")
-    width: Positive = Field(64, description="channels of the first stage")
-    batch_size: Positive = Field(8, description="images per step")
+    split_seed: int = Field(0, ge=0, le=2**63 - 1, description="nothing else decides which sample goes where")
+    width: Positive = Field(64, le=4096, description="channels of the first stage")
+    batch_size: Positive = Field(8, le=65_536, description="images per step")
     micro_batch: int | None = Field(
-        None, ge=1, description="images per forward pass, where memory does not hold a whole batch"
+        None, ge=1, le=65_536, description="images per forward pass, where memory does not hold a whole batch"
     )
     budget: Literal["epochs", "steps"] = Field(
         "epochs", description="what is equal for all: passes or updates"
     )
-    epochs: Positive = Field(80, description="passes over the training images")
-    steps: Positive = Field(1000, description="updates, where the budget is steps")
+    epochs: Positive = Field(80, le=1_000_000, description="passes over the training images")
+    steps: Positive = Field(1000, le=1_000_000_000, description="updates, where the budget is steps")
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0, le=100, description="learning rate (the highest, for onecycle)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
@@ -109,7 +114,9 @@ class Protocol(Frozen):
     plateau_on: Literal["val_loss", "val_iou"] = Field("val_loss", description="where no gain is looked for")
     plateau_factor: Fraction = 0.5
     plateau_threshold: float = Field(0.005, ge=0, lt=1, description="relative improvement that counts")
-    plateau_patience: int = Field(3, ge=0, description="epochs without improvement that are borne")
+    plateau_patience: int = Field(
+        3, ge=0, le=1_000_000, description="epochs without improvement that are borne"
+    )
     augmentation: Literal["none", "flips", "full"] = Field(
         "none", description="full: flips, rotation, scale and colour"
     )
@@ -210,7 +217,7 @@ class Study(Frozen):
     preset: Literal["quick", "classic", "thorough"] = Field(
         "classic", description="what fields left out come from"
     )
-    seeds: Positive = Field(1, description="runs of each configuration, with seeds 0 to N-1")
+    seeds: Positive = Field(1, le=10_000, description="runs of each configuration, with seeds 0 to N-1")
     folds: int = Field(0, ge=0, le=100, description="0 for one split, else the number of folds, at least 3")
     exclude: tuple[str, ...] = Field((), description="ids of samples left out")
     split_file: str | None = Field(None, description="a split.json that decides the parts")
@@ -237,6 +244,21 @@ class Study(Frozen):
                     raise ValueError(f"factor {factor!r} of a grid has no values")
         if not all({"architecture", "loss"} <= grid.keys() for grid in self.grid):
             raise ValueError("every grid names its architecture and loss")
+        return self
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        """Refuse what no memory holds before it is spelled out."""
+        num_configurations = sum(math.prod(map(len, grid.values())) for grid in self.grid)
+        if num_configurations > MAX_CONFIGURATIONS:
+            raise ValueError(
+                f"the grids span {num_configurations} configurations, more than {MAX_CONFIGURATIONS}"
+            )
+        num_runs = num_configurations * self.seeds * max(1, self.folds)
+        if num_runs > MAX_RUNS:
+            raise ValueError(
+                f"{num_runs} runs are planned, more than {MAX_RUNS}: fewer seeds, folds or levels"
+            )
         self.configurations()
         return self
 

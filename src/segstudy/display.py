@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from segstudy.config import Run
+from segstudy.errors import printable
 from segstudy.estimate import Estimate
 from segstudy.study import Machine, Plan
 from segstudy.worker import Job, Outcome
@@ -46,11 +47,13 @@ class Display:
         }
         num_configurations = len(plan.study.configurations())
         self.console.print(
-            f"[bold]{plan.study.name}[/]: {len(plan.runs)} runs ({num_configurations} configurations), "
+            f"[bold]{_plain(plan.study.name)}[/]: {len(plan.runs)} runs "
+            f"({num_configurations} configurations), "
             f"{len(plan.runs) - len(missing)} finished, {len(missing)} to train"
         )
         self.console.print(
-            f"data: {plan.dataset.name}, {len(plan.dataset.samples)} samples: {'; '.join(sorted(sizes))}"
+            f"data: {_plain(plan.dataset.name)}, {len(plan.dataset.samples)} samples: "
+            f"{'; '.join(sorted(sizes))}"
         )
         counts = {s: sum(p.severity == s for p in plan.problems) for s in ("warning", "note")}
         if any(counts.values()):
@@ -96,7 +99,7 @@ class Display:
 
     def say(self, job: Job, text: str) -> None:
         """Something out of the ordinary happened to a run."""
-        self.console.print(f"{self._title(job)}: {text}", markup=False, highlight=False)
+        self.console.print(printable(f"{self._title(job)}: {text}"), markup=False, highlight=False)
 
     def stopping(self) -> None:
         """The study was asked to stop."""
@@ -111,7 +114,7 @@ class Display:
         self._progress.update(self._task, completed=done, left=self._left(done, total))
         name = self._title(job) if job else outcome.key
         if outcome.status == "failed":
-            what = escape(f"{name}: {outcome.reason}: {outcome.detail}")
+            what = _plain(f"{name}: {outcome.reason}: {outcome.detail}")
             self.console.print(f"[red]failed[/] {what}", highlight=False)
         elif outcome.status == "stopped":
             epoch = f" after epoch {row['epoch']}" if row else ""
@@ -151,6 +154,10 @@ class Display:
                 f"{row['lr']:.1e}",
             )
         return Group(self._progress, table)
+
+
+def _plain(name: str) -> str:
+    return escape(printable(name))
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,17 @@
 """What a user is meant to read: the one exception, and the one interruption."""
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: what would move the cursor, change colours or break the line is spelled out.
+
+    Names come from data, and a file may be called anything.
+
+    >>> printable("le" + chr(27) + "[31msion") == "le" + chr(92) + "x1b[31msion"
+    True
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class UserError(ValueError):
     """Something in the call, the study file or the data is wrong.
 

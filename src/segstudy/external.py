@@ -23,7 +23,7 @@ from segstudy.data.split import Split
 from segstudy.errors import UserError
 from segstudy.evaluation import image_rows, probabilities
 from segstudy.scoring import NAMED, as_text, intervals_text, refuse_taken, score_text, summarise, written_now
-from segstudy.store import StudyFolder
+from segstudy.store import StudyFolder, read_table
 from segstudy.study import refuse_errors
 
 
@@ -212,7 +212,7 @@ def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
     trained_on = [parts.get(record["description"]["split"]) for record in models.records()]
     ids = {i for split in trained_on if split for i in (*split.train, *split.validation)}
     file = models.home.path / "thumbnails.parquet"
-    stored = dict(pl.read_parquet(file, columns=["id", "image"]).iter_rows()) if file.is_file() else {}
+    stored = dict(read_table(file, ["id", "image"]).iter_rows()) if file.is_file() else {}
     if None in trained_on or ids - stored.keys():
         raise UserError(
             f"{models.home.path}: no longer says which images {models.name} was trained on; "

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
 from pydantic import ValidationError
 
 from segstudy.checkpoint import CARD, DAMAGED, STATE, WEIGHTS, is_whole
@@ -21,7 +20,7 @@ from segstudy.errors import UserError
 from segstudy.files import NEW, PARTIAL, make_folder
 from segstudy.locks import hold, is_held
 from segstudy.records import ExternalRecord, FailureRecord, read_json, read_record
-from segstudy.store import FORMAT, RECORD_SEAL, StudyFolder, seal
+from segstudy.store import FORMAT, RECORD_SEAL, StudyFolder, read_table, seal
 
 State = Literal["incomplete", "altered", "orphaned"]
 
@@ -329,10 +328,7 @@ def _check_split(folder: StudyFolder) -> None:
 def _check_table(file: Path) -> None:
     if not file.exists():
         raise UserError(f"{file.name} is missing")
-    try:
-        pl.read_parquet(file)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{file.name} cannot be read ({str(error)[:80]})") from None
+    read_table(file)
 
 
 def _tried(folder: StudyFolder, path: Path, look: Callable[[], object]) -> Iterator[Fault]:

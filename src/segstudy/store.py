@@ -201,7 +201,7 @@ class StudyFolder:
 
     def predictions(self, key: str) -> pl.DataFrame:
         """``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run."""
-        return _read_table(self.runs / key / "predictions.parquet")
+        return read_table(self.runs / key / "predictions.parquet")
 
     def _table(self, keys: Sequence[str], name: str) -> pl.DataFrame:
         key_of = {str(self.runs / key / name): key for key in keys}
@@ -231,7 +231,7 @@ class StudyFolder:
 
     def external_images(self, name: str) -> pl.DataFrame:
         """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
-        return _read_table(self.external / folder_name(name) / "images.parquet")
+        return read_table(self.external / folder_name(name) / "images.parquet")
 
     def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
         """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.
@@ -250,7 +250,7 @@ class StudyFolder:
     def baselines(self) -> pl.DataFrame | None:
         """The table of ``baselines.baseline_table``, if it was made."""
         file = self.path / "baselines.parquet"
-        return _read_table(file) if file.is_file() else None
+        return read_table(file) if file.is_file() else None
 
     def write_table(self, name: str, table: pl.DataFrame) -> None:
         """Write ``baselines.parquet`` and the like."""
@@ -307,9 +307,17 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _read_table(file: Path) -> pl.DataFrame:
+def read_table(
+    file: Path, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
+) -> pl.DataFrame:
+    """Some columns and rows of a Parquet file; no more of it is read.
+
+    Raises:
+        UserError: missing, damaged, or without these columns.
+    """
     try:
-        return pl.read_parquet(file)
+        rows = pl.scan_parquet(file).filter(where)
+        return (rows if columns is None else rows.select(columns)).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{file}: damaged ({_line(error)}); {REPAIR}") from None
 

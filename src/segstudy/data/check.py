@@ -27,6 +27,7 @@ from segstudy.data.images import (
     grey_frac,
 )
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
+from segstudy.errors import printable
 
 VERSION = 1  # raised when findings change: stored ones are then made anew
 
@@ -54,6 +55,7 @@ def check(dataset: Dataset, foreground: tuple[int, ...] | None = None) -> list[P
         looks = list(pool.map(lambda sample: _look(dataset.root, sample, foreground), dataset.samples))
     return [
         *dataset.problems,
+        *_unspeakable(dataset.samples),
         *(problem for look in looks for problem in look.problems),
         *_duplicates(dataset.samples, looks),
         *_groups(dataset.samples),
@@ -72,7 +74,7 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
     for severity, kind in sorted(kinds, key=lambda k: (SEVERITIES.index(k[0]), -len(kinds[k]), k[1])):
         found = kinds[severity, kind]
         lines.append(f"{severity}: {kind} ({len(found)})")
-        lines += [f"    {problem.where}: {problem.detail}" for problem in found[:examples]]
+        lines += [f"    {printable(f'{each.where}: {each.detail}')}" for each in found[:examples]]
         lines += [f"    and {len(found) - examples} more"] if len(found) > examples else []
     return lines
 
@@ -223,6 +225,16 @@ def _parts(samples: Iterable[Sample]) -> str:
     """The official parts of samples that lie in several, else nothing."""
     parts = sorted({sample.part for sample in samples if sample.part})
     return " and ".join(parts) if len(parts) > 1 else ""
+
+
+def _unspeakable(samples: Sequence[Sample]) -> list[Problem]:
+    """Names that are no text: they could not be written down."""
+    detail = "its name is not in UTF-8; rename the file and its mask"
+    return [
+        Problem("error", "name not in UTF-8", sample.id, detail)
+        for sample in samples
+        if any("\ud800" <= character <= "\udfff" for character in sample.id)
+    ]
 
 
 def _groups(samples: Sequence[Sample]) -> list[Problem]:

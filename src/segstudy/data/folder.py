@@ -137,10 +137,14 @@ def _read_metadata(file: Path) -> tuple[dict[str, _Row], list[Problem]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error}); save it as UTF-8 text with commas") from None
     heading = text.partition("\n")[0]
-    lines = csv.DictReader(
+    table = csv.DictReader(
         text.splitlines(), delimiter=";" if heading.count(";") > heading.count(",") else ","
     )
-    if "id" not in (lines.fieldnames or []):
+    try:
+        names, lines = table.fieldnames or [], list(table)
+    except csv.Error as error:
+        raise UserError(f"{file}: is no table ({error}); save it as UTF-8 text with commas") from None
+    if "id" not in names:
         raise UserError(
             f"{file}: has no column id; its first line is to be id,group,category,part (any but id may lack)"
         )

@@ -146,13 +146,15 @@ def _categories(file: Path) -> dict[str, str]:
     """
     if not file.is_file():
         return {}
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        lines = csv.DictReader(stream)
-        if not {"image_id", "melanoma", "seborrheic_keratosis"} <= set(lines.fieldnames or []):
-            raise UserError(f"{file}: has no columns image_id, melanoma and seborrheic_keratosis; remove it")
-        return {
-            line["image_id"]: _diagnosis(line["melanoma"], line["seborrheic_keratosis"]) for line in lines
-        }
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.DictReader(stream, restval="")
+            names, lines = table.fieldnames or [], list(table)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: is no table ({error}); remove it") from None
+    if not {"image_id", "melanoma", "seborrheic_keratosis"} <= set(names):
+        raise UserError(f"{file}: has no columns image_id, melanoma and seborrheic_keratosis; remove it")
+    return {line["image_id"]: _diagnosis(line["melanoma"], line["seborrheic_keratosis"]) for line in lines}
 
 
 def _diagnosis(melanoma: str, keratosis: str) -> str:

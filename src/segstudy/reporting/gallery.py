@@ -14,7 +14,7 @@ from PIL import Image
 
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.reporting.rows import Row
-from segstudy.store import StudyFolder
+from segstudy.store import StudyFolder, read_table
 
 SHOWN = 4  # images of each group
 MOST_MODELS = 12  # with 12 images they take about half a megabyte of the page
@@ -148,7 +148,7 @@ def _tested(folder: StudyFolder, records: Sequence[Mapping[str, Any]], thumbnail
         folder.images([record["key"] for record in records])
         .filter(pl.col("part") == "test")
         .unique("id", keep="first", maintain_order=True)
-        .join(pl.read_parquet(thumbnails, columns=["id"]), on="id", how="semi")
+        .join(read_table(thumbnails, ["id"]), on="id", how="semi")
         .sort("native_iou", "id")["id"]
         .to_list()
     )
@@ -176,8 +176,8 @@ class _Photo:
 
 
 def _photos(thumbnails: Path, ids: Sequence[str]) -> dict[str, _Photo]:
-    found = pl.scan_parquet(thumbnails).filter(pl.col("id").is_in(ids)).select("id", "image", "mask")
-    return {i: _photo(image, mask) for i, image, mask in found.collect().iter_rows()}
+    found = read_table(thumbnails, ["id", "image", "mask"], pl.col("id").is_in(ids))
+    return {i: _photo(image, mask) for i, image, mask in found.iter_rows()}
 
 
 def _photo(jpeg: bytes, mask: bytes) -> _Photo:
@@ -197,10 +197,9 @@ def _overlays(
         resize: Resize = record["protocol"]["resize"]
         run = folder.runs / record["key"]
         wanted = (pl.col("part") == "test") & pl.col("id").is_in([*photos])
-        probs = pl.scan_parquet(run / "predictions.parquet").filter(wanted).select("id", "prob")
-        scores = pl.scan_parquet(run / "images.parquet").filter(wanted).select("id", "native_iou")
-        joined = probs.join(scores, on="id").collect()
-        for i, prob, iou in joined.iter_rows():
+        probs = read_table(run / "predictions.parquet", ["id", "prob"], wanted)
+        scores = read_table(run / "images.parquet", ["id", "native_iou"], wanted)
+        for i, prob, iou in probs.join(scores, on="id").iter_rows():
             if i not in found:
                 truth = photos[i].truth
                 found[i] = Overlay(_data_uri(painted(truth, _mask(prob, truth.shape, resize)), ERRORS), iou)

@@ -14,7 +14,7 @@ from segstudy.reporting import figures
 from segstudy.reporting.evidence import Evidence, comparable
 from segstudy.reporting.figures import ROWS, Spec, finished, with_rows
 from segstudy.stats import Interval, by_group, mean_interval
-from segstudy.store import StudyFolder
+from segstudy.store import StudyFolder, read_table
 
 FEWEST = 20  # images that an interval takes; below, a point is all there is
 MOST = 5  # configurations
@@ -101,7 +101,7 @@ def _by_mask(folder: StudyFolder, ids: Ids) -> dict[tuple[str, str], list[str]]:
     file = folder.path / "thumbnails.parquet"
     if not file.is_file():
         return {}
-    rows = pl.scan_parquet(file).filter(pl.col("id").is_in(list(ids))).select("id", "mask").collect()
+    rows = read_table(file, ["id", "mask"], pl.col("id").is_in(list(ids)))
     masks = {each: _decoded(mask) for each, mask in rows.iter_rows()}
     if len(masks) < len(ids):
         return {}

@@ -1,0 +1,6 @@
+"""What the server of the corpus imports once, so that each case need not."""
+
+import segstudy.api
+import segstudy.cli
+import segstudy.display
+import segstudy.reporting.page  # noqa: F401
