@@ -1,20 +1,26 @@
 """Every way in which a run may fail has its word, its remedy and its next try."""
 
 import errno
+import re
 import shutil
 import subprocess
 import sys
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 from small import write_dataset
 
+import segstudy
 from segstudy.config import override, preset_study
 from segstudy.data.prepared import PreparedDataGoneError, cache_folder
 from segstudy.executors import Watch
 from segstudy.failures import REMEDIES, reason_of, remedy
 from segstudy.files import DiskError
 from segstudy.locks import HeldError, hold
+from segstudy.reporting.provenance import environments, mixed
+from segstudy.reporting.rows import Row
 from segstudy.store import StudyFolder
 from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
 from segstudy.train import DivergedError
@@ -265,3 +271,47 @@ def test_every_reason_has_its_error_and_every_error_its_remedy(tmp_path):
     ]
     assert {reason_of(error) for error in errors} == REMEDIES.keys() - {"worker died"}
     assert np.all([REMEDIES[reason_of(error)] for error in errors])
+
+
+def test_no_decision_depends_on_the_clock():
+    """Laptops sleep and clocks jump: durations come from a monotonic clock, no file's age is looked at."""
+    for file in Path(segstudy.__file__).parent.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"\btime\.time\(|st_[mc]time|getmtime", text), file.name
+        # The date is only ever written down.
+        assert all(
+            ".isoformat(" in line or "started" in line for line in text.split("\n") if "now(UTC)" in line
+        )
+
+
+def test_a_clock_that_jumps_back_changes_no_result(dataset, tmp_path, monkeypatch):
+    class Jumping(datetime):
+        years = 2030
+
+        @classmethod
+        def now(cls, tz=None):
+            cls.years -= 10
+            return datetime(cls.years, 1, 1, tzinfo=tz)
+
+    plain, jumped = StudyFolder(tmp_path / "plain"), StudyFolder(tmp_path / "jumped")
+    plan = planned(dataset, plain, loss=["bce"])
+    assert carried_out(plan, plain) == [None]
+    for module in ("worker", "locks"):
+        monkeypatch.setattr(f"segstudy.{module}.datetime", Jumping)
+    planned(dataset, jumped, loss=["bce"])
+    assert carried_out(plan, jumped) == [None]
+    for file in (plain.runs / plan.runs[0].key).iterdir():
+        if file.name != "run.json":
+            assert file.read_bytes() == (jumped.runs / plan.runs[0].key / file.name).read_bytes()
+    (record,) = jumped.run_records(jumped.finished())
+    assert all(seconds >= 0 for seconds in record["seconds"].values())
+
+
+def test_a_report_says_which_environments_a_resumed_run_has_seen():
+    records = [
+        {"environment": {"threads": 1}, "resumed": [{"after_epoch": 2, "environment": {"threads": 2}}]}
+    ]
+    records += [{"environment": {"threads": 1}}]  # of the first version
+    row = Row("a", {}, tuple(records), (), 2, 2)
+    assert environments([row]) == [{"threads": 1}, {"threads": 2}]
+    assert mixed([row]) == 1

@@ -37,9 +37,11 @@ def remedy(reason: str, run: Run) -> str:
     """What helps against a failure of a run; where memory was short, with numbers."""
     protocol = run.configuration.protocol
     at_once = min(protocol.micro_batch or protocol.batch_size, protocol.batch_size)
-    if reason != "out of memory" or at_once < 4:
+    if reason not in ("out of memory", "worker died") or at_once < 4:
         return REMEDIES[reason]
     half = at_once // 2
+    if reason == "worker died":
+        return f"{REMEDIES[reason]}; where memory was short, --set micro_batch={half} takes about half of it"
     return (
         f"--set micro_batch={half} keeps the batch of {protocol.batch_size} and takes about half the memory: "
         f"gradients add up over passes of {half} images, but batch norm normalises by {half} images too, so "

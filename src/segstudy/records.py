@@ -45,6 +45,13 @@ class Seconds(Described):
     total: float
 
 
+class SessionRecord(Described):
+    """A session of a run that was interrupted."""
+
+    after_epoch: int
+    environment: dict[str, Any]
+
+
 class RunRecord(Identity):
     """``runs/<key>/run.json``."""
 
@@ -57,6 +64,7 @@ class RunRecord(Identity):
     started: str
     seconds: Seconds
     environment: dict[str, Any]
+    resumed: list[SessionRecord] = Field([])
 
 
 class FailureRecord(Identity):

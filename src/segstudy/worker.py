@@ -94,6 +94,8 @@ def execute(job: Job, listener: Listener) -> Outcome:
             done = key in folder.finished() or _train_and_store(job, listener)
     except Exception as error:  # a run may fail in any way; the rest of the study goes on
         reason, detail, log = reason_of(error), str(error), ""
+        if job.device == "cuda":
+            torch.cuda.empty_cache()  # the next run finds what this one held
         if reason == "diverged":  # from the saved states it would only diverge again
             folder.checkpoints(key).clear()
         if not isinstance(error, UserError | DivergedError):

@@ -24,6 +24,7 @@ from segstudy.reporting.per_image import per_image
 from segstudy.reporting.provenance import (
     described_data,
     environments,
+    mixed,
     publishable_study,
     publishable_texts,
     shared_protocol,
@@ -80,6 +81,7 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
         "failures": [publishable_texts(failure) for row in rows for failure in row.failures],
         "protocol": shared_protocol(study),
         "environments": environments(rows),
+        "mixed": mixed(rows),
         "study_file": publishable_study(folder),
     }
     page = folder.path / "report.html"

@@ -74,9 +74,20 @@ def _spelled(value: Any) -> str:
 
 
 def environments(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Where the runs were trained: one entry for all that agree."""
-    found = {json.dumps(record["environment"], sort_keys=True) for row in rows for record in row.records}
+    """Where the runs were trained, sessions that were interrupted included: one entry for all that agree."""
+    found = {text for row in rows for record in row.records for text in _sessions(record)}
     return [json.loads(text) for text in sorted(found)]
+
+
+def mixed(rows: Sequence[Row]) -> int:
+    """How many runs were interrupted and resumed elsewhere, or with other versions or threads."""
+    return sum(len(_sessions(record)) > 1 for row in rows for record in row.records)
+
+
+def _sessions(record: Mapping[str, Any]) -> set[str]:
+    """The environments of a run; older records know no resuming."""
+    sessions = [session["environment"] for session in record.get("resumed", [])]
+    return {json.dumps(environment, sort_keys=True) for environment in (*sessions, record["environment"])}
 
 
 def publishable_study(folder: StudyFolder) -> str:
