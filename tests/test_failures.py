@@ -176,6 +176,17 @@ def test_a_state_that_cannot_be_used_is_set_aside_and_the_one_before_serves(data
             assert file.read_bytes() == (folder.runs / plan.runs[0].key / file.name).read_bytes()
 
 
+def test_where_no_state_can_be_used_the_run_begins_again(dataset, tmp_path, own):
+    folder, said = StudyFolder(tmp_path / "study"), []
+    plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[3])
+    carried_out(plan, folder, epoch=lambda *_: (tmp_path / "now").touch())
+    (tmp_path / "now").unlink()
+    for file, _ in folder.checkpoints(plan.runs[0].key).states():
+        file.write_bytes(b"torn")
+    assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
+    assert said[-1] == "no state that was saved can be used: begins again"
+
+
 def test_a_state_resumed_with_other_threads_says_that_bits_may_differ(dataset, tmp_path, own):
     folder, said = StudyFolder(tmp_path / "study"), []
     plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[3])

@@ -252,6 +252,12 @@ BESIDE = {
         "incomplete",
         "cut short",
     ),
+    "half a new score": (
+        lambda study: (study / "external" / "x.partial").mkdir(parents=True),
+        "external/x.partial",
+        "incomplete",
+        "cut short",
+    ),
     "an empty score": (
         lambda study: (study / "external" / "x").mkdir(parents=True),
         "external/x",

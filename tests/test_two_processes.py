@@ -8,8 +8,10 @@ import sys
 import time
 
 import pytest
-from small import write_dataset
+from small import TINY, write_dataset
 
+import segstudy
+from segstudy.locks import HeldError, hold
 from segstudy.store import StudyFolder
 
 # A loss of one's own that writes down every epoch of every training: one line when the first batch comes.
@@ -64,6 +66,18 @@ def test_started_at_once_one_trains_and_the_other_names_it(command, tmp_path):
     assert {name: trained.count(name) for name in "abc"} == dict.fromkeys("abc", CALLS)
     assert len(StudyFolder(tmp_path / "study").finished()) == 3
     assert not (tmp_path / "study" / "study.lock").exists()
+
+
+def test_commands_that_only_read_are_nobodys_rivals(dataset, tmp_path):
+    options = {"architecture": "unet", "loss": "bce", "batch_size": 4, "executor": "serial", "images": False}
+    folder = segstudy.run(dataset, out=tmp_path / "study", **TINY, **options).folder
+    with hold(folder.lock, "this study"):
+        assert len(segstudy.plan(folder.path)[0].runs) == 1
+        assert segstudy.status(folder.path).holder.startswith(f"process {os.getpid()} on host")
+        assert segstudy.verify(folder.path).faults == ()
+        with pytest.raises(HeldError, match="is at work on this study"):
+            segstudy.run(folder.path, loss="dice")
+    assert segstudy.status(folder.path).holder is None
 
 
 def test_a_killed_holder_holds_nothing_even_while_its_workers_are_ending(command, tmp_path):

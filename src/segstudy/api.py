@@ -182,7 +182,7 @@ def run(
             written then. A disk that is full or cannot be written.
         Stopped: a signal asked to stop; what was trained is saved, and the same call goes on from there.
     """
-    plan, folder, machine, missing = _planned(study, retry, options)
+    plan, folder, machine, missing = _planned(study, retry, options, refuse_held=True)
     folder.refuse_unwritable()
     display = display or Display(Console(file=io.StringIO()))
     display.plan(plan, missing)
@@ -402,10 +402,10 @@ def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:
 
 
 def _planned(
-    source: str | Path | None, retry: bool, options: Mapping[str, Any]
+    source: str | Path | None, retry: bool, options: Mapping[str, Any], refuse_held: bool = False
 ) -> tuple[Plan, StudyFolder, Machine, list[config.Run]]:
     described, folder = _described(source, options)
-    if is_held(folder.lock):
+    if refuse_held and is_held(folder.lock):
         with hold(folder.lock, "this study"):  # says who holds it, before data are read
             pass
     names = [name for name in MachineOptions.__annotations__ if options.get(name) is not None]

@@ -116,9 +116,10 @@ class _Worker:
 
     def stop(self) -> None:
         """End the process, whatever it is doing; what it had not saved is lost."""
-        self._stopped = True
-        if self._process is not None:
-            self._process.kill()
+        with self._sending:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
         self._thread.join()
 
     def _work(self) -> None:
@@ -145,12 +146,14 @@ class _Worker:
 
     def _train(self, job: Job) -> Outcome | None:
         """Hand a job to the process and wait for its outcome; None when the process died over it."""
-        if self._process is None or self._process.poll() is not None:
-            self._close()
-            self._start(job.threads)
-        assert self._process is not None
-        assert self._process.stdout is not None
-        with self._sending:
+        with self._sending:  # so that nothing is started once all is to stop
+            if self._stopped:
+                return None
+            if self._process is None or self._process.poll() is not None:
+                self._close()
+                self._start(job.threads)
+            assert self._process is not None
+            assert self._process.stdout is not None
             self._send(job.model_dump_json())
             if self._told:
                 self._send(STOP)

@@ -297,7 +297,7 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
 
 def _externals(folder: StudyFolder) -> Iterator[Fault]:
     for path in sorted(folder.external.glob("*")):
-        if path.name.startswith("."):
+        if path.name.startswith(".") or path.name.endswith(PARTIAL):
             yield Fault(
                 "incomplete", _inside(folder, path), "left from a score or evaluation that was cut short"
             )
@@ -346,7 +346,8 @@ def _left_behind(folder: StudyFolder, finished: set[str]) -> Iterator[Fault]:
 
     checkpoints = folder.path / "checkpoints"
     half = [*folder.path.glob(f"*{NEW}"), *folder.failures.glob(f"*{NEW}"), *checkpoints.glob(f"*/*{NEW}")]
-    yield from left("incomplete", half, "half written by a process that died")
+    if not is_held(folder.lock):  # else it is being written
+        yield from left("incomplete", half, "half written by a process that died")
     done = [path for path in checkpoints.glob("*") if path.name in finished]
     yield from left("orphaned", done, "saved states of a finished run")
     others = [path for path in checkpoints.glob("*/*") if path.parent.name not in finished]

@@ -58,22 +58,26 @@ def resumed(
         environment: of this session, to be saved and compared with that of the session before.
         say: told what was found.
     """
+    unusable = 0
     for file, state in checkpoints.states():
         training = begin()
         try:
             if state is None or state["key"] != training.run.key:
                 raise ValueError("torn or altered")
             restore(training, state["training"])
-            before, earlier = state["environment"], state["resumed"]
-        except (ValueError, KeyError) as error:
+            before, earlier = dict(state["environment"]), list(state["resumed"])
+        except (ValueError, KeyError, TypeError) as error:
+            unusable += 1
             with suppress(OSError):  # on a disk that takes no writing it is only passed over
                 checkpoints.set_aside(file)
-            say(f"{file.name} cannot be used ({error}) and was set aside; what was saved before it is")
+            say(f"{file.name} cannot be used ({error}) and was set aside")
             continue
         epoch = len(training.rows)
         say(f"goes on after epoch {epoch} of {training.num_epochs}{_elsewhere(before, environment)}")
         session = {"after_epoch": epoch, "environment": before}
         return training, Saving(checkpoints, environment, [*earlier, session], say)
+    if unusable:
+        say("no state that was saved can be used: begins again")
     return begin(), Saving(checkpoints, environment, [], say)
 
 

@@ -117,7 +117,7 @@ class StudyFolder:
             each for each in self._entries("runs", f"*{PARTIAL}") if not is_held(self.run_lock(each.stem))
         ]
         half_files = [*self._entries(".", f"*{NEW}"), *self._entries("failures", f"*{NEW}")]
-        half_files += self._entries("checkpoints", f"*/*{NEW}")
+        half_files += [*self._entries("checkpoints", f"*/*{NEW}"), *self._entries("figures", f"*{NEW}")]
         for each in (*idle, *half_runs, *half_files):
             with suppress(OSError):  # what stays is found by `segstudy verify`
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
@@ -226,7 +226,7 @@ class StudyFolder:
         return [
             read_record(file, ExternalRecord, remedy)
             for file in found
-            if not file.parent.name.startswith(".")
+            if not file.parent.name.startswith(".") and not file.parent.name.endswith(PARTIAL)
         ]
 
     def external_images(self, name: str) -> pl.DataFrame:
