@@ -13,7 +13,18 @@ from small import write_dataset
 
 from segstudy.interruption import asked_to_stop
 
-SHORT = ["--architecture", "unet", "--batch-size", "3", "--epochs", "6", "--width", "8", "--image-size", "64"]
+SHORT = [
+    "--architecture",
+    "unet",
+    "--batch-size",
+    "3",
+    "--epochs",
+    "10",
+    "--width",
+    "8",
+    "--image-size",
+    "96",
+]
 LONG = [*SHORT[:-4], "--width", "24", "--image-size", "256", "--yes"]  # an epoch takes many seconds
 SIDE_BY_SIDE = ["--executor", "processes", "--workers", "2", "--threads", "1"]
 ONE_BY_ONE = ["--executor", "serial", "--threads", "1"]
@@ -25,7 +36,7 @@ def dataset(tmp_path_factory):
 
 
 def start(dataset, folder, *options, size=SHORT):
-    command = [sys.executable, "-m", "segstudy", "run", dataset, "--out", folder, "--loss", "bce,dice"]
+    command = [sys.executable, "-m", "segstudy", "run", dataset, "--out", folder, "--loss", "bce,dice,combo"]
     return subprocess.Popen(
         [*map(str, command), *size, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

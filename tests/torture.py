@@ -37,7 +37,7 @@ from small import write_dataset
 
 EPOCHS = 24
 ARCHITECTURES, LOSSES = ("unet", "segnet"), ("bce", "dice", "tversky")
-TOTAL = EPOCHS * len(ARCHITECTURES) * len(LOSSES)
+RUNS = len(ARCHITECTURES) * len(LOSSES)
 SURVIVAL_S = 5.0
 SHARES = {"write": 0.25, "worker": 0.32, "start": 0.05}  # of all kills; the others hit in mid-epoch
 DERIVED = ("report.html", "leaderboard.csv", "reports.json")  # and figures/: they hold times
@@ -49,6 +49,7 @@ class Siege:
 
     data: Path
     folder: Path
+    epochs: int
     draws: random.Random
     process: "subprocess.Popen[bytes] | None" = None
     hits: Counter[str] = field(default_factory=Counter)
@@ -57,13 +58,26 @@ class Siege:
     survivors: int = 0
     unproven: int = 0
 
+    @property
+    def total(self) -> int:
+        return self.epochs * RUNS
 
-def command(data: Path, folder: Path) -> list[str]:
+    def saved(self) -> int:
+        """Epochs that no kill can take away any more."""
+        finished = [run for run in self.folder.glob("runs/*") if "." not in run.name]
+        newest = {
+            state.parent.name: int(state.stem) for state in sorted(self.folder.glob("checkpoints/*/*.state"))
+        }
+        open_runs = {key: epoch for key, epoch in newest.items() if not (self.folder / "runs" / key).exists()}
+        return self.epochs * len(finished) + sum(open_runs.values())
+
+
+def command(data: Path, folder: Path, epochs: int) -> list[str]:
     options = {
         "--out": str(folder),
         "--architecture": ",".join(ARCHITECTURES),
         "--loss": ",".join(LOSSES),
-        "--epochs": str(EPOCHS),
+        "--epochs": str(epochs),
         "--image-size": "64",
         "--width": "10",
         "--batch-size": "8",
@@ -75,17 +89,6 @@ def command(data: Path, folder: Path) -> list[str]:
     return [sys.executable, "-m", "segstudy", "run", str(data), *words]
 
 
-def saved_epochs(folder: Path) -> int:
-    """Epochs that no kill can take away any more."""
-    finished = [run for run in folder.glob("runs/*") if "." not in run.name]
-    newest = {}
-    for state in sorted(folder.glob("checkpoints/*/*.state")):
-        newest[state.parent.name] = int(state.stem)
-    return EPOCHS * len(finished) + sum(
-        epoch for key, epoch in newest.items() if not (folder / "runs" / key).exists()
-    )
-
-
 def being_written(folder: Path) -> list[Path]:
     return [*folder.glob("checkpoints/*/*.new"), *folder.glob("runs/*.partial")]
 
@@ -95,7 +98,9 @@ def start(siege: Siege) -> psutil.Process:
     if siege.process is None or siege.process.poll() is not None:
         siege.starts += 1
         log = (siege.folder.parent / "said.txt").open("ab")
-        siege.process = subprocess.Popen(command(siege.data, siege.folder), stdout=log, stderr=log)
+        siege.process = subprocess.Popen(
+            command(siege.data, siege.folder, siege.epochs), stdout=log, stderr=log
+        )
         log.close()
     return psutil.Process(siege.process.pid)
 
@@ -103,7 +108,7 @@ def start(siege: Siege) -> psutil.Process:
 def wait_until(siege: Siege, condition: Callable[[], object], pause_s: float = 0.01) -> bool:
     """Wait while the study is trained, started again whenever it ends; False when all is done."""
     while not condition():
-        if saved_epochs(siege.folder) == TOTAL and not being_written(siege.folder):
+        if siege.saved() == siege.total and not being_written(siege.folder):
             return False
         start(siege)
         time.sleep(pause_s)
@@ -149,8 +154,8 @@ def holder_of(lock: Path) -> psutil.Process | None:
 
 
 def hit_mid_epoch(siege: Siege) -> bool:
-    before = saved_epochs(siege.folder)
-    if not wait_until(siege, lambda: saved_epochs(siege.folder) > before and training(siege)):
+    before = siege.saved()
+    if not wait_until(siege, lambda: siege.saved() > before and training(siege)):
         return False
     time.sleep(siege.draws.uniform(0.0, 0.15))
     if not wait_until(siege, lambda: training(siege) and not being_written(siege.folder), pause_s=0.0):
@@ -213,13 +218,13 @@ def besiege(siege: Siege, kills: int) -> None:
     kinds += ["mid-epoch"] * (kills - len(kinds))
     siege.draws.shuffle(kinds)
     for number, kind in enumerate(kinds, 1):
-        due = TOTAL * number / (kills + 2)
-        if not wait_until(siege, lambda due=due: saved_epochs(siege.folder) >= due):  # type: ignore[misc]
+        due = siege.total * number / (kills + 2)
+        if not wait_until(siege, lambda due=due: siege.saved() >= due):  # type: ignore[misc]
             break
         if not HITS[kind](siege):
             break
         siege.hits[kind] += 1
-        siege.progress.append(saved_epochs(siege.folder) / TOTAL)
+        siege.progress.append(siege.saved() / siege.total)
     for _ in range(4):  # runs whose worker was killed are failures until the next start
         start(siege)
         assert siege.process is not None
@@ -258,7 +263,7 @@ def different(a: dict[str, bytes], b: dict[str, bytes]) -> list[str]:
     return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
 
 
-def torture(kills: int, folder: Path, seed: int = 0) -> dict[str, object]:
+def torture(kills: int, folder: Path, seed: int = 0, epochs: int = EPOCHS) -> dict[str, object]:
     """Train a study in peace and under fire, and compare; what was counted, by name."""
     data = write_dataset(folder / "set", n=48)
     peace, fire = folder / "peace" / "study", folder / "fire" / "study"
@@ -266,9 +271,9 @@ def torture(kills: int, folder: Path, seed: int = 0) -> dict[str, object]:
     fire.parent.mkdir()
     os.environ["SEGSTUDY_CACHE"] = str(folder / "cache")
     began = time.monotonic()
-    subprocess.run(command(data, peace), check=True, capture_output=True)
+    subprocess.run(command(data, peace, epochs), check=True, capture_output=True)
     peace_s = time.monotonic() - began
-    siege = Siege(data, fire, random.Random(seed))
+    siege = Siege(data, fire, epochs, random.Random(seed))
     besiege(siege, kills)
     under_fire_s = time.monotonic() - began - peace_s
     runs, sessions = resumed_runs(fire)
@@ -282,7 +287,7 @@ def torture(kills: int, folder: Path, seed: int = 0) -> dict[str, object]:
         "kills not counted, for want of proof": siege.unproven,
         "starts": siege.starts,
         "processes that outlived their caller by 5 s": siege.survivors,
-        "runs resumed": f"{runs} of {TOTAL // EPOCHS}, {sessions} times",
+        "runs resumed": f"{runs} of {RUNS}, {sessions} times",
         "seconds in peace, under fire": f"{peace_s:.0f}, {under_fire_s:.0f}",
         "files compared": len(a.keys() | b.keys()),
         "files that differ": different(a, b),
