@@ -15,6 +15,7 @@ from small import write_dataset
 import segstudy
 from segstudy.config import override, preset_study
 from segstudy.data.prepared import PreparedDataGoneError, cache_folder
+from segstudy.errors import UserError
 from segstudy.executors import Watch
 from segstudy.failures import REMEDIES, reason_of, remedy
 from segstudy.files import DiskError
@@ -206,6 +207,26 @@ def test_prepared_data_that_vanish_fail_the_run_and_come_back_with_the_next(data
 
     assert carried_out(plan, folder, epoch=empty_the_cache) == [None, "prepared data gone"]
     assert carried_out(plan, folder) == [None]
+
+
+def test_images_that_vanish_while_runs_are_trained_are_missed_by_nobody(tmp_path):
+    folder, data = StudyFolder(tmp_path / "study"), write_dataset(tmp_path / "set", n=12, seed=3)
+    plan = planned(data, folder, loss=["bce", "dice"])
+
+    def lose_the_data(_job, _row):
+        shutil.rmtree(data, ignore_errors=True)
+
+    assert carried_out(plan, folder, epoch=lose_the_data) == [None, None]
+    with pytest.raises(UserError, match="no such folder"):
+        planned(data, folder, loss=["bce", "dice", "combo"])
+
+
+def test_an_image_that_vanishes_before_training_is_named(tmp_path):
+    folder, data = StudyFolder(tmp_path / "study"), write_dataset(tmp_path / "set", n=12, seed=4)
+    plan = planned(data, folder, loss=["bce"])
+    (data / "images" / "disc03.png").unlink()
+    with pytest.raises(UserError, match=r"disc03\.png: no such file"):
+        carried_out(plan, folder)
 
 
 @pytest.mark.parametrize("file", ["images.npy", "native.bits", "index.json"])
