@@ -116,7 +116,7 @@ def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
     assert reasons == {None, "the call", "disk full" if error == errno.ENOSPC else "disk error"}
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 37])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 61])
 def test_each_write_of_a_whole_study_may_fail_in_turn(dataset, whole, tmp_path, monkeypatch, step):
     """Plan, thumbnails, baselines, runs and report; one line for the user, and the next call mends it all."""
     options = {**TINY, "architecture": "unet", "loss": ["bce", "dice"], "batch_size": 4, "threads": 1}

@@ -72,8 +72,12 @@ def whole(dataset, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("asked", "executor"),
-    [(signal.SIGINT, ONE_BY_ONE), (signal.SIGTERM, SIDE_BY_SIDE), (signal.SIGHUP, SIDE_BY_SIDE)],
-    ids=["Ctrl-C, serial", "SIGTERM, processes", "SIGHUP, processes"],
+    [
+        pytest.param(signal.SIGINT, SIDE_BY_SIDE, id="Ctrl-C, processes", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, ONE_BY_ONE, id="SIGHUP, serial", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, ONE_BY_ONE, id="Ctrl-C, serial"),
+        pytest.param(signal.SIGTERM, SIDE_BY_SIDE, id="SIGTERM, processes"),
+    ],
 )
 def test_asked_once_it_saves_says_how_to_go_on_and_ends_with_the_same_bytes(
     dataset, tmp_path, whole, asked, executor

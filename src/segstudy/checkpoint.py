@@ -93,6 +93,8 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
             model = build(card.architecture, card.width, seed=0)
         _refuse_other_shapes(model, weights)
         model.load_state_dict(weights, assign=True)
+    except UserError as error:
+        raise UserError(f"{folder / CARD}: {error}") from None
     except (RuntimeError, ValueError, OverflowError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -127,7 +129,11 @@ def read_card(file: Path) -> Card:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the card"
         raise UserError(f"{file}: {where}: {first['msg']}; take it from its run again") from None
-    if parse(card.architecture).file is not None:
+    try:
+        component = parse(card.architecture)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    if component.file is not None:
         raise UserError(
             f"{file}: its network {card.architecture!r} comes from a file of one's own, and segstudy runs "
             "no code that a model's folder names"
