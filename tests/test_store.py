@@ -154,3 +154,18 @@ def test_what_processes_that_died_left_is_tidied_away_and_what_others_hold_stays
     assert not there & set(left)
     assert there >= set(kept)
     assert folder.finished() == {"done"}
+
+
+def test_a_table_over_which_the_reader_panics_is_damaged(folder, monkeypatch):
+    """A panic of polars is no ``Exception``; it was seen over a single altered byte."""
+
+    def panic(*_, **__):
+        raise pl.exceptions.PanicException("Thrift out of range")
+
+    write(folder)
+    monkeypatch.setattr(pl, "scan_parquet", panic)
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    with pytest.raises(UserError, match=r"predictions.parquet: damaged \(Thrift out of range\)"):
+        folder.predictions("k1")
+    with pytest.raises(UserError, match=r"k1/images.parquet: damaged"):
+        folder.images(["k1"])

@@ -19,6 +19,9 @@ class UserError(ValueError):
     prints it and exits with 2; in Python it is an ordinary ``ValueError``.
     """
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class Stopped(KeyboardInterrupt):
     """A study was asked to stop and has: what was trained is saved, and the same call goes on from there.

@@ -37,6 +37,8 @@ from segstudy.studyfile import load
 
 FORMAT = 1  # of a run folder
 RECORD_SEAL = "seal"
+# What polars raises over an altered Parquet file; a panic is no ``Exception``.
+DAMAGED_TABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 # Of the files beside the runs: what their readers rely on, and what to do when they are damaged.
 KNOWN: dict[str, type[BaseModel]] = {
@@ -210,7 +212,7 @@ class StudyFolder:
             for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
                 by_schema[tuple(pl.read_parquet_schema(file))].append(file)
             tables = [pl.read_parquet(files, include_file_paths="key") for files in by_schema.values()]
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except DAMAGED_TABLE as error:
             raise UserError(
                 f"{self.runs}: {_first_damaged(key_of)}: damaged ({_line(error)}); {REPAIR}"
             ) from None
@@ -318,7 +320,7 @@ def read_table(
     try:
         rows = pl.scan_parquet(file).filter(where)
         return (rows if columns is None else rows.select(columns)).collect()
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except DAMAGED_TABLE as error:
         raise UserError(f"{file}: damaged ({_line(error)}); {REPAIR}") from None
 
 
@@ -327,10 +329,10 @@ def _first_damaged(files: Iterable[str]) -> str:
     for file in files:
         try:
             pl.read_parquet(file)
-        except (OSError, pl.exceptions.PolarsError):
+        except DAMAGED_TABLE:
             return "/".join(Path(file).parts[-2:])
     return "one of its tables"
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from segstudy.errors import UserError
+from segstudy.errors import UserError, printable
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
@@ -48,7 +48,7 @@ class ImageError(UserError):
         self.path, self.kind, self.detail = path, kind, detail
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.detail}"
+        return printable(f"{self.path}: {self.detail}")
 
 
 @dataclass(frozen=True)
