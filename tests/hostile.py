@@ -743,6 +743,7 @@ def command_lines() -> Iterator[Case]:
     yield case(f"run set --out {'x' * 300} {SMALL}", "too long")
     yield case("run ''", "no known layout")
     yield case("run gone", "no such folder or study file")
+    yield case("run set --out \udcff", "UTF-8")
     yield case("run gone.toml", "no such file")
     yield case("run /etc/passwd", "is a file")
     yield case("status set", "no study here")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small import write_dataset
 
 import segstudy
@@ -17,7 +18,7 @@ from segstudy.config import override, preset_study
 from segstudy.data.prepared import PreparedDataGoneError, cache_folder
 from segstudy.errors import UserError
 from segstudy.executors import Watch
-from segstudy.failures import REMEDIES, reason_of, remedy
+from segstudy.failures import REMEDIES, SourceChangedError, reason_of, remedy
 from segstudy.files import DiskError
 from segstudy.locks import HeldError, hold
 from segstudy.reporting.provenance import environments, mixed
@@ -301,6 +302,7 @@ def test_every_reason_has_its_error_and_every_error_its_remedy(tmp_path):
         MemoryError(),
         KeyError(),
     ]
+    errors.append(SourceChangedError("x"))
     assert {reason_of(error) for error in errors} == REMEDIES.keys() - {"worker died"}
     assert np.all([REMEDIES[reason_of(error)] for error in errors])
 
@@ -347,3 +349,58 @@ def test_a_report_says_which_environments_a_resumed_run_has_seen():
     row = Row("a", {}, tuple(records), (), 2, 2)
     assert environments([row]) == [{"threads": 1}, {"threads": 2}]
     assert mixed([row]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("[enforce fail] not enough memory: you tried to allocate 8 bytes"), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.EIO, "Input/output error"), False),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory lane"), False),
+    ],
+)
+def test_short_memory_has_many_words(error, short):
+    assert (reason_of(error) == "out of memory") == short
+
+
+@pytest.mark.parametrize("what", ["memory", "disk"])
+def test_a_state_that_cannot_be_read_now_is_kept_for_later(dataset, tmp_path, own, monkeypatch, what):
+    """Short memory or a sulking disk says nothing about what was saved."""
+    folder, said = StudyFolder(tmp_path / "study"), []
+    plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[3])
+    carried_out(plan, folder, epoch=lambda *_: (tmp_path / "now").touch())
+    (tmp_path / "now").unlink()
+    with monkeypatch.context() as patch:
+        if what == "memory":
+            patch.setattr("segstudy.train.copy_weights", short_of_memory)
+        else:
+            patch.setattr("segstudy.checkpoint._whole_content", broken_disk)
+        assert carried_out(plan, folder) == ["out of memory" if what == "memory" else "crashed"]
+    assert folder.begun()
+    assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
+    assert said == ["goes on after epoch 1 of 3"]
+
+
+def short_of_memory(_model):
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def broken_disk(file):
+    raise OSError(errno.EIO, "Input/output error", str(file))
+
+
+def test_a_network_of_ones_own_that_is_edited_meanwhile_is_not_trained_under_the_old_key(
+    dataset, tmp_path, own
+):
+    folder = StudyFolder(tmp_path / "study")
+    loss = own("return bce(logits, target)")
+    plan = planned(dataset, folder, loss=[loss, "bce"])
+    own("return 2 * bce(logits, target)")
+    assert carried_out(plan, folder) == ["source changed", None]
+    again = planned(dataset, folder, loss=[loss, "bce"])
+    assert again.runs[0].key != plan.runs[0].key
+    assert carried_out(again, folder) == [None]

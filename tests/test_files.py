@@ -62,6 +62,20 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_what_stood_there_survives_a_process_that_died_between_two_renames(tmp_path, monkeypatch):
+    (tmp_path / ".there.old").mkdir()
+    (tmp_path / ".there.old" / "x").write_bytes(b"old")
+    disk = FailingDisk(tmp_path, monkeypatch)
+    disk.fail(1, errno.ENOSPC)
+    with pytest.raises(DiskError):
+        write_over(tmp_path)
+    disk.mend()
+    assert found(tmp_path / "there") == {"x": b"old"}
+    write_over(tmp_path)
+    assert found(tmp_path / "there") == CONTENTS
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_what_a_dead_process_left_aside_is_in_nobodys_way(tmp_path):
     (tmp_path / "run.partial").mkdir()
     (tmp_path / "run.partial" / "rubbish").write_bytes(b"half")

@@ -309,3 +309,19 @@ def test_ph2_decodes_in_seconds(ph2_folder: Path) -> None:
         mask = image.parents[1] / f"{image.stem}_lesion" / f"{image.stem}_lesion.bmp"
         assert read_image(image).shape[:2] == read_mask(mask).shape == image_size(image)
     assert time.perf_counter() - start < 10, "1 s on an idle core"
+
+
+def test_no_file_reaches_an_interpreter_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow knows PostScript by its content and starts Ghostscript for it."""
+
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("Ghostscript was started")
+
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", started)
+    file = tmp_path / "evil.png"
+    Image.new("RGB", (40, 40)).save(file, "EPS")
+    for read in (read_image, read_mask):
+        with pytest.raises(ImageError, match="not an image"):
+            read(file)

@@ -222,7 +222,8 @@ def _train(
     finally:
         display.stop()
     if stop.signal is not None and done < len(missing):
-        finished = f"{len(plan.runs) - len(missing) + done} of {len(plan.runs)} runs are done"
+        num_finished = len(folder.finished() & {run.key for run in plan.runs})
+        finished = f"{num_finished} of {len(plan.runs)} runs are finished"
         raise Stopped(
             f"{finished}, those begun are saved; go on with: segstudy run {shlex.quote(str(folder.path))}",
             stop.signal,
@@ -405,6 +406,11 @@ def _planned(
     source: str | Path | None, retry: bool, options: Mapping[str, Any], refuse_held: bool = False
 ) -> tuple[Plan, StudyFolder, Machine, list[config.Run]]:
     described, folder = _described(source, options)
+    for path in (described.data, str(folder.path)):
+        if any("\ud800" <= character <= "\udfff" for character in path):
+            raise UserError(
+                f"{path}: is not in UTF-8, so that it could not be written down; rename the folder"
+            )
     if refuse_held and is_held(folder.lock):
         with hold(folder.lock, "this study"):  # says who holds it, before data are read
             pass

@@ -4,6 +4,7 @@ Nothing loaded can run code: weights are safetensors, the card is JSON, the stat
 ``weights_only`` loader, and a card never leads to a user's own source file.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -29,6 +30,9 @@ from segstudy.models import build
 WEIGHTS, CARD = "model.safetensors", "model.json"
 CARD_FORMAT = 1
 MAX_CARD_BYTES = 1_000_000
+
+# As PyTorch puts it on a CPU under Linux and Windows, on CUDA and on MPS.
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 STATE_FORMAT = b"segstudy-state-1"  # raised when a state's content changes: older ones are then set aside
 STATE, DAMAGED = ".state", ".damaged"
@@ -150,6 +154,16 @@ def _refuse_other_shapes(model: nn.Module, weights: Mapping[str, Tensor]) -> Non
         raise ValueError(f"{odd[0]}{more} of another name, shape or type")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of the device or the host: several of PyTorch's allocators raise a plain ``RuntimeError``."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in NO_MEMORY)
+
+
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     """A copy of the network's state on the CPU, in the ordinary memory format."""
     return {
@@ -201,7 +215,7 @@ class Checkpoints:
             self.folder.rmdir()
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{STATE}"), reverse=True)
+        return sorted(self.folder.glob(f"*{STATE}"), key=lambda file: file.stem.zfill(20), reverse=True)
 
 
 def _read_state(file: Path) -> dict[str, Any] | None:
@@ -210,7 +224,9 @@ def _read_state(file: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        if is_out_of_memory(error):  # says nothing about the state
+            raise
         return None
     return state if isinstance(state, dict) else None
 
@@ -221,9 +237,14 @@ def is_whole(file: Path) -> bool:
 
 
 def _whole_content(file: Path) -> bytes | None:
+    """What a state holds; None if its checksum says otherwise, or it is gone.
+
+    Raises:
+        OSError: it cannot be read, which says nothing about what it holds.
+    """
     try:
         header, _, content = file.read_bytes().partition(b"\n")
-    except OSError:
+    except FileNotFoundError:
         return None
     wanted = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode()
     return content if header == wanted else None

@@ -218,7 +218,9 @@ def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
             f"{models.home.path}: no longer says which images {models.name} was trained on; "
             "give a model of the study as it stands"
         )
-    return {i: thumbnail(np.asarray(Image.open(io.BytesIO(stored[i])))) for i in sorted(ids)}
+    return {
+        i: thumbnail(np.asarray(Image.open(io.BytesIO(stored[i]), formats=("JPEG",)))) for i in sorted(ids)
+    }
 
 
 def _inner(prepared: Prepared, position: int) -> NDArray[np.uint8]:

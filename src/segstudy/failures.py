@@ -1,10 +1,12 @@
 """Why a run failed, in a word, and what helps."""
 
+from segstudy.checkpoint import is_out_of_memory
 from segstudy.config import Run
 from segstudy.data.prepared import PreparedDataGoneError
+from segstudy.errors import UserError
 from segstudy.files import DiskError
 from segstudy.locks import HeldError
-from segstudy.train import DivergedError, is_out_of_memory
+from segstudy.train import DivergedError
 
 AGAIN = "the next `run` goes on after its last saved epoch"
 REMEDIES = {
@@ -15,22 +17,30 @@ REMEDIES = {
     "disk full": f"free some room on the study's disk; {AGAIN}",
     "disk error": f"look after the study's disk; {AGAIN}",
     "prepared data gone": f"the next `run` prepares the data again; {AGAIN}",
+    "source changed": "run again: with its new source it is another run, with a key of its own",
     "at work elsewhere": "wait until that process has finished this run, or stop it",
+}
+
+
+class SourceChangedError(UserError):
+    """A user's own file is not what the study was planned with."""
+
+
+REASONS: dict[type[Exception], str] = {
+    DivergedError: "diverged",
+    HeldError: "at work elsewhere",
+    PreparedDataGoneError: "prepared data gone",
+    SourceChangedError: "source changed",
 }
 
 
 def reason_of(error: Exception) -> str:
     """Which of ``REMEDIES`` an error calls for."""
-    match error:
-        case DivergedError():
-            return "diverged"
-        case HeldError():
-            return "at work elsewhere"
-        case DiskError():
-            return "disk full" if error.full else "disk error"
-        case PreparedDataGoneError():
-            return "prepared data gone"
-    return "out of memory" if is_out_of_memory(error) else "crashed"
+    if is_out_of_memory(error.__cause__ or error):
+        return "out of memory"
+    if isinstance(error, DiskError):
+        return "disk full" if error.full else "disk error"
+    return next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), "crashed")
 
 
 def remedy(reason: str, run: Run) -> str:

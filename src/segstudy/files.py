@@ -87,25 +87,31 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """As ``write_folder``, but what stood there goes.
+    """As ``write_folder``, but what stood there goes once the new one is complete.
 
-    Between two renames nothing stands there; the old folder lies aside as ``.<name>.old`` until the new one
-    is in place.
+    Between two renames nothing stands there; the old folder lies aside as ``.<name>.old`` then, and is put
+    back by whoever comes next.
 
     Raises:
         DiskError: when it cannot be written; what stood there is as it was.
     """
-    old = folder.with_name(f".{folder.name}.old")
-    with _or_disk_error(folder, old):
+    old, fresh = folder.with_name(f".{folder.name}.old"), folder.with_name(f".{folder.name}.fresh")
+    with _or_disk_error(folder):
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(fresh, ignore_errors=True)
+    write_folder(fresh, contents)
+    with _or_disk_error(folder, fresh):
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.rename(old)
-    try:
-        write_folder(folder, contents)
-    except DiskError:
-        if old.exists():
-            old.rename(folder)
-        raise
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+        _sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from segstudy.locks import hold, is_held
 from segstudy.records import ExternalRecord, FailureRecord, read_json, read_record
 from segstudy.store import FORMAT, RECORD_SEAL, StudyFolder, read_table, seal
 
-State = Literal["incomplete", "altered", "orphaned"]
+State = Literal["incomplete", "altered", "orphaned", "unreadable"]
 
 KEY = re.compile(r"[0-9a-f]{16}")
 FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
@@ -34,8 +35,9 @@ class Fault:
     """Something in a study's folder that is not as segstudy wrote it.
 
     Attributes:
-        state: ``incomplete`` (half written, or part of it gone), ``altered`` (not what was written) or
-            ``orphaned`` (left behind by what is finished or dead).
+        state: ``incomplete`` (half written, or part of it gone), ``altered`` (not what was written),
+            ``orphaned`` (left behind by what is finished or dead, or a stranger), or ``unreadable``, which
+            says nothing about what was written: no repair moves it.
         path: relative to the study's folder; what a repair moves.
         detail: what is wrong with it.
     """
@@ -73,7 +75,7 @@ def verify_folder(folder: StudyFolder) -> Verification:
     keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))
     inputs = _inputs(folder)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(partial(_run_faults, folder, inputs), keys))
+        found = list(pool.map(partial(_run_faults, folder), keys))
     faults = [fault for each in found for fault in each]
     faults += [*_strangers(folder), *_beside(folder), *_externals(folder), *_left_behind(folder, set(keys))]
     bad = {fault.path.name for fault in faults if fault.path.parent.name == "runs"}
@@ -89,7 +91,11 @@ def quarantined(folder: StudyFolder, found: Verification) -> Verification:
         DiskError: when the folder cannot be written.
     """
     with hold(folder.lock, "this study"):
-        paths = {fault.path for fault in found.faults} - {KEPT_IN_PLACE, folder.lock.relative_to(folder.path)}
+        found = verify_folder(folder)  # as it is now that nobody else is at work
+        paths = {fault.path for fault in found.faults if fault.state != "unreadable"} - {
+            KEPT_IN_PLACE,
+            folder.lock.relative_to(folder.path),
+        }
         topmost = [path for path in sorted(paths) if not paths & set(path.parents)]
         there = [
             path for path in topmost if (folder.path / path).exists() or (folder.path / path).is_symlink()
@@ -131,7 +137,7 @@ def _free_place(quarantine: Path) -> Path:
 # Runs
 
 
-def _run_faults(folder: StudyFolder, inputs: dict[tuple[str, str], Any], key: str) -> list[Fault]:
+def _run_faults(folder: StudyFolder, key: str) -> list[Fault]:
     """What is wrong with a finished run, the first thing that is.
 
     Raises:
@@ -146,13 +152,26 @@ def _run_faults(folder: StudyFolder, inputs: dict[tuple[str, str], Any], key: st
         raise
     except UserError as error:
         return [Fault("altered", _inside(folder, path), _reason(error, path))]
+    strangers = _strange_files(folder, path, record)
     try:
         if detail := _missing(path, record):
-            return [Fault("incomplete", _inside(folder, path), detail)]
-        detail = _altered(path, record) or _contradiction(path, record, inputs)
-    except (OSError, ValueError, RecursionError) as error:
+            return [*strangers, Fault("incomplete", _inside(folder, path), detail)]
+        detail = _altered(path, record) or _contradiction(path, record)
+    except OSError as error:
+        return [
+            *strangers,
+            Fault("unreadable", _inside(folder, path), f"{error}; check permissions and disk"),
+        ]
+    except (ValueError, RecursionError) as error:
         detail = f"cannot be read ({error})"
-    return [Fault("altered", _inside(folder, path), detail)] if detail else []
+    return [*strangers, *([Fault("altered", _inside(folder, path), detail)] if detail else [])]
+
+
+def _strange_files(folder: StudyFolder, path: Path, record: dict[str, Any]) -> list[Fault]:
+    """Files that a file browser or a person put into a run's folder: they go, the run stays."""
+    known = {*_checksums(record), "run.json"}
+    strange = sorted(file for file in path.iterdir() if file.name not in known and file.name not in FILES)
+    return [Fault("orphaned", _inside(folder, file), "does not belong to the run") for file in strange]
 
 
 def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
@@ -185,9 +204,8 @@ def _missing(path: Path, record: dict[str, Any]) -> str:
 def _altered(path: Path, record: dict[str, Any]) -> str:
     """What was not written so: by its checksum, or at all."""
     checksums = _checksums(record)
-    more = sorted(file.name for file in path.iterdir() if file.name not in {*checksums, "run.json"})
-    if more:
-        return f"{', '.join(more)} does not belong to it"
+    if not checksums.keys() >= FILES:
+        return "run.json lacks the checksums"
     changed = [name for name, checksum in checksums.items() if _checksum(path / name) != checksum]
     if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
         changed.append("run.json")
@@ -199,15 +217,12 @@ def _checksums(record: dict[str, Any]) -> dict[str, str]:
     return checksums if isinstance(checksums, dict) else {}
 
 
-def _checksum(file: Path) -> str | None:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return None
+def _checksum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _contradiction(path: Path, record: dict[str, Any], inputs: dict[tuple[str, str], Any]) -> str:
+def _contradiction(path: Path, record: dict[str, Any]) -> str:
     """Where run.json says other than what is checksummed, hashed into the key, or written beside the runs."""
     description = record["description"]
     if record["key"] != path.name or key_of(description) != path.name:
@@ -219,9 +234,6 @@ def _contradiction(path: Path, record: dict[str, Any], inputs: dict[tuple[str, s
         return f"run.json and {CARD} differ in the results"
     if not _is_described(record):
         return "run.json contradicts its own description"
-    split = inputs.get((description["data"], description["split"]))
-    if split is not None and split["fold"] != record["fold"]:
-        return f"its fold is {split['fold']} by split.json, {record['fold']} by run.json"
     return ""
 
 
@@ -352,12 +364,19 @@ def _left_behind(folder: StudyFolder, finished: set[str]) -> Iterator[Fault]:
     yield from left("orphaned", done, "saved states of a finished run")
     others = [path for path in checkpoints.glob("*/*") if path.parent.name not in finished]
     yield from left("altered", [p for p in others if p.suffix == DAMAGED], "a saved state that was set aside")
-    torn = [path for path in others if path.suffix == STATE and not is_whole(path)]
+    idle = [path for path in others if not is_held(folder.run_lock(path.parent.name))]
+    torn = [path for path in idle if path.suffix == STATE and path.exists() and _is_torn(path)]
     yield from left("altered", torn, "a saved state that is torn or altered (checksum)")
     obsolete = [path for path in folder.failures.glob("*.json") if path.stem in finished]
     yield from left("orphaned", obsolete, "the failure of a run that has finished since")
     locks = [path for path in [folder.lock, *(folder.path / "locks").glob("*")] if path.is_file()]
     yield from left("orphaned", [path for path in locks if not is_held(path)], "the lock of a dead process")
+
+
+def _is_torn(path: Path) -> bool:
+    with suppress(OSError):  # what cannot be read may be whole
+        return not is_whole(path)
+    return False
 
 
 def _inside(folder: StudyFolder, path: Path) -> Path:

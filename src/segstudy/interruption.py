@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -38,7 +38,8 @@ def asked_to_stop(announce: Callable[[], None]) -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.signal = number
         stop.set()
-        announce()
+        with suppress(RuntimeError):  # the signal came amid a print, which a second one must not enter
+            announce()
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from segstudy.checkpoint import copy_weights
+from segstudy.checkpoint import copy_weights, is_out_of_memory
 from segstudy.config import Protocol, Run
 from segstudy.data.augment import augment
 from segstudy.data.batches import Positions, in_batches, load_batch, num_batches, shuffled
@@ -43,11 +43,6 @@ SELECTION = ("rows", "best_iou", "selected_epoch", "seconds")  # of a training, 
 
 class DivergedError(ArithmeticError):
     """The loss is no finite number any more."""
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Of the device or the host: PyTorch's allocator on a CPU raises a plain ``RuntimeError``."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @dataclass(frozen=True)
@@ -255,6 +250,8 @@ def restore(training: Training, taken: Mapping[str, Any]) -> None:
         selected_now = taken["weights"] is None
         training.weights = copy_weights(training.model) if selected_now else taken["weights"]
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        if is_out_of_memory(error):  # says nothing about the snapshot
+            raise
         raise ValueError(f"does not fit this training: {' '.join(str(error).split())}") from error
 
 

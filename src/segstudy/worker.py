@@ -25,10 +25,11 @@ from segstudy.config import Frozen, Run
 from segstudy.data.prepared import open_prepared
 from segstudy.data.split import Split
 from segstudy.errors import UserError
-from segstudy.failures import reason_of, remedy
+from segstudy.failures import SourceChangedError, reason_of, remedy
 from segstudy.files import DiskError
 from segstudy.locks import hold
-from segstudy.models import build
+from segstudy.losses import resolve_loss
+from segstudy.models import build, resolve_architecture
 from segstudy.resuming import Session, resumed
 from segstudy.store import StudyFolder
 from segstudy.train import DivergedError, Result, Training, begin, epochs, finish, reproducible, timed
@@ -107,6 +108,7 @@ def execute(job: Job, listener: Listener) -> Outcome:
 def _train_and_store(job: Job, listener: Listener) -> bool:
     """Train from the last saved epoch on and store the result; False when asked to stop before the last."""
     started, clock = datetime.now(UTC), time.perf_counter()
+    _refuse_changed_source(job.run)
     reset_peak_memory(job.device)
     prepared = open_prepared(job.prepared)
     training, saving = resumed(
@@ -131,6 +133,23 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
     _store(job, result, saving.resumed, started)
     saving.checkpoints.clear()
     return True
+
+
+def _refuse_changed_source(run: Run) -> None:
+    """Results belong to the source that their key was made from.
+
+    Raises:
+        SourceChangedError: a network or loss of one's own was edited since the study was planned.
+    """
+    found = {
+        "architecture": resolve_architecture(run.configuration.architecture)[1],
+        "loss": resolve_loss(run.configuration.loss)[1],
+    }
+    for kind, numerics in found.items():
+        if run.numerics.get(kind, numerics) != numerics:
+            raise SourceChangedError(
+                f"the source of {getattr(run.configuration, kind)} has changed meanwhile"
+            )
 
 
 def _refuse_full_disk(job: Job, training: Training) -> None:

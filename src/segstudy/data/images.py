@@ -20,6 +20,8 @@ from segstudy.errors import UserError, printable
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
+# What a file may hold, whatever it is called. Pillow knows more, and starts Ghostscript for some of it.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
 THRESHOLD = 128  # of masks with more than two values
 GREY = range(32, 224)  # neither background nor foreground, even after JPEG
 MAX_GREY_FRAC = 0.05
@@ -201,7 +203,7 @@ def _listed(found: NDArray[Any], most: int = 8) -> str:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image and turn every failure inside the block into one line for the user."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             _check_extent(image, path)
             yield image
     except ImageError:

@@ -181,10 +181,12 @@ def _photos(thumbnails: Path, ids: Sequence[str]) -> dict[str, _Photo]:
 
 
 def _photo(jpeg: bytes, mask: bytes) -> _Photo:
-    image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    image = Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB")
     scale = PICTURE_PX / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    truth = Image.open(io.BytesIO(mask)).convert("L").resize(size, Image.Resampling.BILINEAR)
+    truth = (
+        Image.open(io.BytesIO(mask), formats=("PNG",)).convert("L").resize(size, Image.Resampling.BILINEAR)
+    )
     return _Photo(np.asarray(image.resize(size, Image.Resampling.BICUBIC)), np.asarray(truth) >= 128)
 
 
@@ -208,7 +210,7 @@ def _overlays(
 
 def _mask(png: bytes, size: tuple[int, ...], resize: Resize) -> NDArray[np.bool_]:
     """The predicted mask at a height and width, from a probability of the network's size."""
-    prob = np.asarray(Image.open(io.BytesIO(png)), np.float32) / np.float32(255)
+    prob = np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)), np.float32) / np.float32(255)
     return prob_to_native(prob, (size[0], size[1]), resize) >= 0.5
 
 

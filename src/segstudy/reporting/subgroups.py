@@ -119,7 +119,7 @@ def _by_mask(folder: StudyFolder, ids: Ids) -> dict[tuple[str, str], list[str]]:
 
 
 def _decoded(mask: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(mask)).convert("L")) >= 128
+    return np.asarray(Image.open(io.BytesIO(mask), formats=("PNG",)).convert("L")) >= 128
 
 
 def _extent(shares: np.ndarray) -> str:
