@@ -10,6 +10,7 @@ import polars as pl
 import torch
 from PIL import Image
 
+from segstudy.checkpoint import model_files
 from segstudy.components import title
 from segstudy.config import Configuration, Study, configuration_names
 from segstudy.data.split import Split
@@ -162,8 +163,7 @@ def finish(
             ),
             "predictions": predictions(parts),
         },
-        {"w": torch.zeros(1)},
-        {"key": key},
+        model_files({"w": torch.zeros(1)}, {"key": key}),
     )
     return key
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from small import write_dataset
 
 from segstudy.data import read
-from segstudy.data.batches import in_batches, load_batch, num_batches, shuffled
+from segstudy.data.batches import Pixels, in_batches, num_batches, shuffled
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
+
+CPU = torch.device("cpu")
 
 COUNTS, BATCH_SIZES = st.integers(1, 200), st.integers(1, 40)
 
@@ -76,7 +78,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 def test_a_batch_is_images_from_0_to_1_and_masks_of_0_and_1(prepared: Prepared) -> None:
-    image, mask = load_batch(prepared, np.array([2, 0]), torch.device("cpu"))
+    image, mask = Pixels(prepared, CPU).batch(np.array([2, 0]))
     assert image.shape == (2, 3, 32, 40)
     assert mask.shape == (2, 1, 32, 40)
     assert image.dtype == mask.dtype == torch.float32
@@ -87,8 +89,17 @@ def test_a_batch_is_images_from_0_to_1_and_masks_of_0_and_1(prepared: Prepared) 
 
 
 def test_writing_to_a_batch_leaves_the_prepared_images_alone(prepared: Prepared) -> None:
-    image, mask = load_batch(prepared, np.array([1]), torch.device("cpu"))
+    image, mask = Pixels(prepared, CPU).batch(np.array([1]))
     before = prepared.images[1].copy()
     image.zero_()
     mask.zero_()
     assert np.array_equal(prepared.images[1], before)
+
+
+def test_samples_that_lie_on_the_device_make_the_same_batches(prepared: Prepared) -> None:
+    resident = torch.from_numpy(np.array(prepared.images)), torch.from_numpy(np.array(prepared.masks))
+    positions = np.array([3, 0, 2])
+    sent, held = Pixels(prepared, CPU).batch(positions), Pixels(prepared, CPU, resident).batch(positions)
+    for ours, theirs in zip(held, sent, strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.stride() == theirs.stride()

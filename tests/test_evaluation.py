@@ -9,14 +9,16 @@ from small import write_dataset
 from torch import Tensor, nn
 
 from segstudy.data import read
+from segstudy.data.batches import Pixels
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.evaluation import (
     THRESHOLDS,
     autocast,
     best_threshold,
-    image_ious,
     image_rows,
+    ious_of,
+    overlaps,
     probabilities,
     score_part,
 )
@@ -63,7 +65,7 @@ def test_a_parts_score_is_the_mean_over_its_images_alone(prepared: Prepared) -> 
         logits = model.eval()(image[None]).detach()
         losses.append(float(bce(logits, torch.tensor(prepared.masks[i][None, None]))))
         ious.append(slow_iou(logits[0, 0].numpy() >= 0, prepared.masks[i]))
-    score = score_part(model, bce, prepared, POSITIONS, CPU, "float32")
+    score = score_part(model, bce, Pixels(prepared, CPU), POSITIONS, "float32")
     assert score.loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert score.iou == pytest.approx(np.mean(ious), abs=1e-12)
     assert 0.3 < score.iou < 1  # a number that could have been otherwise
@@ -72,7 +74,7 @@ def test_a_parts_score_is_the_mean_over_its_images_alone(prepared: Prepared) -> 
 def test_scoring_turns_evaluation_mode_on_and_leaves_the_network_as_it_was(prepared: Prepared) -> None:
     model = Darkness().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    once, again = (score_part(model, bce, prepared, POSITIONS, CPU, "float32") for _ in range(2))
+    once, again = (score_part(model, bce, Pixels(prepared, CPU), POSITIONS, "float32") for _ in range(2))
     assert once == again  # dropout is off
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not model.training
@@ -86,7 +88,7 @@ def test_the_loss_gets_float32_whatever_the_precision(prepared: Prepared) -> Non
         return bce(logits, target)
 
     model = nn.Conv2d(3, 1, 1)  # convolutions run in bfloat16 under autocast
-    score_part(model, loss, prepared, POSITIONS, CPU, "bfloat16")
+    score_part(model, loss, Pixels(prepared, CPU), POSITIONS, "bfloat16")
     assert set(seen) == {(torch.float32, False)}
 
 
@@ -98,23 +100,23 @@ def test_precision_is_of_the_forward_pass(precision: str, dtype: torch.dtype) ->
 
 def test_a_logit_of_0_is_foreground_as_a_probability_of_a_half_is() -> None:
     target = torch.ones(1, 1, 4, 4)
-    assert image_ious(torch.zeros(1, 1, 4, 4), target) == [1.0]
-    assert image_ious(torch.full((1, 1, 4, 4), -1e-6), target) == [0.0]
+    assert ious_of(overlaps(torch.zeros(1, 1, 4, 4), target)) == [1.0]
+    assert ious_of(overlaps(torch.full((1, 1, 4, 4), -1e-6), target)) == [0.0]
 
 
 def test_ious_of_a_batch_are_those_of_its_images_also_of_empty_ones() -> None:
     logits = torch.tensor([[[[1.0, -1.0]]], [[[-1.0, -1.0]]], [[[1.0, 1.0]]]])
     target = torch.tensor([[[[1.0, 1.0]]], [[[0.0, 0.0]]], [[[0.0, 0.0]]]])
-    assert image_ious(logits, target) == [0.5, 1.0, 0.0]
+    assert ious_of(overlaps(logits, target)) == [0.5, 1.0, 0.0]
 
 
 def test_probabilities_stand_in_the_order_of_the_positions(prepared: Prepared) -> None:
     model = Darkness().eval()
-    prob = probabilities(model, prepared, POSITIONS, CPU, "float32")
+    prob = probabilities(model, Pixels(prepared, CPU), POSITIONS, "float32")
     assert prob.shape == (18, 32, 40)
     assert prob.dtype == np.float32
     for row, position in zip(prob, POSITIONS, strict=True):
-        alone = probabilities(model, prepared, np.array([position]), CPU, "float32")[0]
+        alone = probabilities(model, Pixels(prepared, CPU), np.array([position]), "float32")[0]
         assert np.allclose(row, alone, atol=1e-6)
         darkness = 4 * (0.6 - prepared.images[position].mean(2) / 255) / np.sqrt(1 + 1e-5)
         assert np.allclose(row, 1 / (1 + np.exp(-darkness)), atol=1e-5)

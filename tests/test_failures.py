@@ -14,6 +14,7 @@ import torch
 from small import write_dataset
 
 import segstudy
+from segstudy.checkpoint import read_state, state_bytes
 from segstudy.config import override, preset_study
 from segstudy.data.prepared import PreparedDataGoneError, cache_folder
 from segstudy.errors import UserError
@@ -150,7 +151,9 @@ def test_a_state_that_cannot_be_used_is_set_aside_and_the_one_before_serves(data
     carried_out(plan, folder, epoch=break_after_three)
     (tmp_path / "now").unlink()
     checkpoints = folder.checkpoints(plan.runs[0].key)
-    (newest, state), (_, before) = checkpoints.states()
+    (newest, content), (_, before) = checkpoints.contents()
+    assert content is not None
+    state = read_state(content)
     match damage:
         case "torn":
             newest.write_bytes(newest.read_bytes()[:-100])
@@ -161,14 +164,14 @@ def test_a_state_that_cannot_be_used_is_set_aside_and_the_one_before_serves(data
         case "emptied":
             newest.write_bytes(b"")
         case "another run's":
-            checkpoints.write(3, {**state, "key": "f" * 16})
+            checkpoints.write(3, state_bytes({**state, "key": "f" * 16}))
         case "another network's":
             state["training"]["model"].popitem()
-            checkpoints.write(3, state)
+            checkpoints.write(3, state_bytes(state))
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
     assert "000003.state cannot be used" in said[0]
     assert said[1:] == ["goes on after epoch 2 of 4"]
-    assert len(before["training"]["rows"]) == 2
+    assert len(read_state(before)["training"]["rows"]) == 2
 
     whole = StudyFolder(tmp_path / "whole")
     planned(dataset, whole, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[4])
@@ -183,7 +186,7 @@ def test_where_no_state_can_be_used_the_run_begins_again(dataset, tmp_path, own)
     plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[3])
     carried_out(plan, folder, epoch=lambda *_: (tmp_path / "now").touch())
     (tmp_path / "now").unlink()
-    for file, _ in folder.checkpoints(plan.runs[0].key).states():
+    for file, _ in folder.checkpoints(plan.runs[0].key).contents():
         file.write_bytes(b"torn")
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
     assert said[-1] == "no state that was saved can be used: begins again"
@@ -378,7 +381,7 @@ def test_a_state_that_cannot_be_read_now_is_kept_for_later(dataset, tmp_path, ow
         if what == "memory":
             patch.setattr("segstudy.train.copy_weights", short_of_memory)
         else:
-            patch.setattr("segstudy.checkpoint._whole_content", broken_disk)
+            patch.setattr("segstudy.states._whole_content", broken_disk)
         assert carried_out(plan, folder) == ["out of memory" if what == "memory" else "crashed"]
     assert folder.begun()
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.checkpoint import CARD, Checkpoints, load_model
+from segstudy.checkpoint import load_model, read_state, state_bytes
 from segstudy.data.pairing import pair
 from segstudy.errors import UserError
+from segstudy.records import CARD
+from segstudy.states import Checkpoints
 from segstudy.store import StudyFolder
 
 ROOT = Path("root")
@@ -214,7 +216,8 @@ def test_a_state_of_anything_is_no_state(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "states"
     folder.mkdir(exist_ok=True)
     (folder / "000001.state").write_bytes(data)
-    assert [state for _, state in Checkpoints(folder).states()] == [None]
+    assert [content for _, content in Checkpoints(folder).contents()] == [None]
+    assert read_state(data) is None
 
 
 class Evil:
@@ -226,6 +229,8 @@ def test_a_state_that_would_run_code_is_no_state(tmp_path, monkeypatch):
     """With a checksum that is right: whoever forged it knew how."""
     monkeypatch.chdir(tmp_path)
     checkpoints = Checkpoints(tmp_path / "states")
-    checkpoints.write(1, {"key": "k", "training": Evil()})
-    assert [state for _, state in checkpoints.states()] == [None]
+    checkpoints.write(1, state_bytes({"key": "k", "training": Evil()}))
+    ((_, content),) = checkpoints.contents()
+    assert content is not None
+    assert read_state(content) is None
     assert not (tmp_path / "evil-was-here").exists()

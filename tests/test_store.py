@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import segstudy
-from segstudy.checkpoint import load_model
+from segstudy.checkpoint import load_model, model_files
 from segstudy.config import Configuration, Run
 from segstudy.errors import UserError
 from segstudy.files import write_text
@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 
 def write(folder, key="k1", **record):
-    folder.write_run(key, {"name": "unet-bce-b8", **record}, TABLES, WEIGHTS, {"key": key})
+    folder.write_run(key, {"name": "unet-bce-b8", **record}, TABLES, model_files(WEIGHTS, {"key": key}))
 
 
 def test_a_run_is_there_only_once_it_is_complete(folder, monkeypatch):

@@ -10,11 +10,12 @@ import pytest
 import torch
 from small import write_dataset
 
-from segstudy.checkpoint import Checkpoints
+from segstudy.checkpoint import read_state, state_bytes
 from segstudy.config import Configuration, Protocol, Run
 from segstudy.data import read
 from segstudy.data.prepared import fingerprint, open_prepared, prepare
 from segstudy.data.split import make_split
+from segstudy.states import Checkpoints
 from segstudy.train import (
     DivergedError,
     begin,
@@ -188,6 +189,7 @@ WAYS = {
     "cosine, sgd": {"scheduler": "cosine", "optimizer": "sgd", "epochs": 4},
     "steps": {"budget": "steps", "steps": 9, "scheduler": "none", "optimizer": "adamw"},
     "bfloat16, augmented": {"precision": "bfloat16", "augmentation": "full", "epochs": 4},
+    "float16, scaled": {"precision": "float16", "epochs": 4},
     "micro-batches": {"batch_size": 4, "micro_batch": 2, "epochs": 4},
     "last epoch": {"select": "last", "epochs": 4},
 }
@@ -198,16 +200,16 @@ def through_a_file(data, run, folder):
     checkpoints, sessions = Checkpoints(folder), 0
     while True:
         training = begin(run, *data, CPU)
-        for _, state in checkpoints.states():
-            assert state is not None
-            restore(training, state)
+        for _, content in checkpoints.contents():
+            assert content is not None
+            restore(training, read_state(content))
             break
         torch.rand(1)  # other processes draw other numbers first
         with reproducible(1):
             if next(epochs(training), None) is None:
                 return finish(training), sessions
         sessions += 1
-        checkpoints.write(len(training.rows), snapshot(training))
+        checkpoints.write(len(training.rows), state_bytes(snapshot(training)))
 
 
 @pytest.mark.parametrize("way", WAYS)

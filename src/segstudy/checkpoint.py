@@ -5,13 +5,9 @@ Nothing loaded can run code: weights are safetensors, the card is JSON, the stat
 """
 
 import errno
-import hashlib
 import io
 import json
-import pickle
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,19 +20,14 @@ from torch import Tensor, nn
 from segstudy.components import parse
 from segstudy.config import Frozen, Positive, Size
 from segstudy.errors import UserError
-from segstudy.files import make_folder, write_bytes
 from segstudy.models import build
+from segstudy.records import CARD, WEIGHTS
 
-WEIGHTS, CARD = "model.safetensors", "model.json"
 CARD_FORMAT = 1
 MAX_CARD_BYTES = 1_000_000
 
 # As PyTorch puts it on a CPU under Linux and Windows, on CUDA and on MPS.
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-
-STATE_FORMAT = b"segstudy-state-1"  # raised when a state's content changes: older ones are then set aside
-STATE, DAMAGED = ".state", ".damaged"
-KEPT = 2  # the newest state, and the one before in case the newest is damaged
 
 
 class Card(Frozen):
@@ -172,79 +163,19 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-@dataclass(frozen=True)
-class Checkpoints:
-    """The states of one training, ``<epoch>.state``: the newest and the one before.
-
-    A file is a line with the format and the SHA-256 of what follows, and then that: tensors and plain values
-    as ``torch.save`` writes them.
-    """
-
-    folder: Path
-
-    def write(self, epoch: int, state: Mapping[str, Any]) -> None:
-        """Save a state, and let go of all but the one before.
-
-        Raises:
-            DiskError: when it cannot be written; the earlier ones are as they were.
-        """
-        make_folder(self.folder)
-        stream = io.BytesIO()
-        torch.save(dict(state), stream)
-        content = stream.getbuffer()
-        header = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n"
-        write_bytes(self.folder / f"{epoch:06}{STATE}", header, content)
-        for old in self._files()[KEPT:]:
-            with suppress(OSError):  # one too many does no harm
-                old.unlink()
-
-    def states(self) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-        """The saved states, newest first; None for one that is torn or altered."""
-        for file in self._files():
-            yield file, _read_state(file)
-
-    def set_aside(self, file: Path) -> None:
-        """Keep a state that cannot be used from being read again."""
-        file.replace(file.with_suffix(DAMAGED))
-
-    def clear(self) -> None:
-        """Remove them all: the run is finished."""
-        with suppress(OSError):  # what stays is found by `segstudy verify`
-            for file in self.folder.iterdir():
-                file.unlink()
-            self.folder.rmdir()
-
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{STATE}"), key=lambda file: file.stem.zfill(20), reverse=True)
+def state_bytes(state: Mapping[str, Any]) -> memoryview:
+    """A training's state, tensors and plain values, as ``torch.save`` writes it."""
+    stream = io.BytesIO()
+    torch.save(dict(state), stream)
+    return stream.getbuffer()
 
 
-def _read_state(file: Path) -> dict[str, Any] | None:
-    content = _whole_content(file)
-    if content is None:
-        return None
+def read_state(content: bytes) -> dict[str, Any] | None:
+    """What ``state_bytes`` wrote; None for anything else, and nothing in it is run."""
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # its readers raise whatever happens to them over foreign bytes
         if is_out_of_memory(error):  # says nothing about the state
             raise
         return None
     return state if isinstance(state, dict) else None
-
-
-def is_whole(file: Path) -> bool:
-    """Whether a saved state is as it was written, by its checksum."""
-    return _whole_content(file) is not None
-
-
-def _whole_content(file: Path) -> bytes | None:
-    """What a state holds; None if its checksum says otherwise, or it is gone.
-
-    Raises:
-        OSError: it cannot be read, which says nothing about what it holds.
-    """
-    try:
-        header, _, content = file.read_bytes().partition(b"\n")
-    except FileNotFoundError:
-        return None
-    wanted = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode()
-    return content if header == wanted else None

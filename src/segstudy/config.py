@@ -121,7 +121,7 @@ class Protocol(Frozen):
         "none", description="full: flips, rotation, scale and colour"
     )
     select: Literal["val_iou", "last"] = Field("val_iou", description="which epoch's weights are kept")
-    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
 
     def numbers(self) -> dict[str, Any]:

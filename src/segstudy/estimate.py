@@ -8,7 +8,6 @@ import psutil
 import torch
 from torch import Tensor
 
-from segstudy.checkpoint import KEPT
 from segstudy.components import title
 from segstudy.config import Configuration, Protocol, Run
 from segstudy.data.batches import num_batches
@@ -17,6 +16,7 @@ from segstudy.errors import UserError
 from segstudy.evaluation import autocast
 from segstudy.losses import build_loss
 from segstudy.models import build
+from segstudy.states import KEPT
 from segstudy.study import Machine, Plan
 from segstudy.train import make_optimizer, reproducible
 

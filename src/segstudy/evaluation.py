@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from segstudy.data.batches import Positions, in_batches, load_batch
+from segstudy.data.batches import Pixels, Positions, in_batches
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
-from segstudy.metrics import Mask, calibration_scores, confusion, iou, scores, surface_scores
+from segstudy.metrics import Confusion, Mask, calibration_scores, confusion, iou, scores, surface_scores
 
 EVALUATION_BATCH = 16  # fixed: a batch size of its own could move the last bits
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -32,48 +32,74 @@ class PartScore:
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """The precision of forward passes; losses are computed in float32 outside of it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    lower = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+    return torch.autocast(device.type, lower, enabled=lower is not None)
+
+
+@dataclass
+class Tally:
+    """Losses and overlaps of batches, gathered on the device: nothing waits for it before ``score``."""
+
+    _losses: list[Tensor] = field(default_factory=list)
+    _counts: list[Tensor] = field(default_factory=list)
+
+    def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
+        """Take one batch in: its mean loss, logits and targets ``(batch, 1, H, W)``."""
+        self._losses.append(loss.detach())
+        self._counts.append(overlaps(logits.detach(), target))
+
+    def score(self) -> PartScore:
+        """Means over all images so far."""
+        sizes = [len(counts) for counts in self._counts]
+        losses = torch.stack(self._losses).tolist()
+        total = sum(size * loss for size, loss in zip(sizes, losses, strict=True))
+        ious = ious_of(torch.cat(self._counts))
+        return PartScore(total / sum(sizes), float(np.mean(ious)))
 
 
 @torch.inference_mode()
 def score_part(
     model: nn.Module,
     loss: Callable[[Tensor, Tensor], Tensor],
-    prepared: Prepared,
+    pixels: Pixels,
     positions: Positions,
-    device: torch.device,
     precision: str,
 ) -> PartScore:
     """Loss and IoU of a part as the network stands; batch norm in evaluation mode."""
     model.eval()
-    total, ious = 0.0, []
+    tally = Tally()
     for batch in in_batches(positions, EVALUATION_BATCH):
-        image, target = load_batch(prepared, batch, device)
-        with autocast(device, precision):
+        image, target = pixels.batch(batch)
+        with autocast(pixels.device, precision):
             logits = model(image)
-        total += len(batch) * float(loss(logits.float(), target))
-        ious += image_ious(logits, target)
-    return PartScore(total / len(positions), float(np.mean(ious)))
+        tally.add(loss(logits.float(), target), logits, target)
+    return tally.score()
 
 
-def image_ious(logits: Tensor, target: Tensor) -> list[float]:
-    """IoU of every image of a batch at threshold .5: a logit of 0."""
-    predicted = (logits.detach() >= 0).squeeze(1).cpu().numpy()
-    true = target.bool().squeeze(1).cpu().numpy()
-    return [iou(confusion(p, t)) for p, t in zip(predicted, true, strict=True)]
+def overlaps(logits: Tensor, target: Tensor) -> Tensor:
+    """Pixels of every image of a batch at threshold .5, a logit of 0: ``(batch, 4)``, as ``Confusion``."""
+    predicted, true = (logits >= 0).flatten(1), target.bool().flatten(1)
+    tp = (predicted & true).sum(1)
+    fp, fn = predicted.sum(1) - tp, true.sum(1) - tp
+    return torch.stack([tp, fp, fn, predicted.shape[1] - tp - fp - fn], dim=1)
+
+
+def ious_of(counts: Tensor) -> list[float]:
+    """IoU of every row of ``overlaps``."""
+    return [iou(Confusion(*row)) for row in counts.tolist()]
 
 
 @torch.inference_mode()
 def probabilities(
-    model: nn.Module, prepared: Prepared, positions: Positions, device: torch.device, precision: str
+    model: nn.Module, pixels: Pixels, positions: Positions, precision: str
 ) -> NDArray[np.float32]:
     """Foreground probability of every pixel at network size, ``(len(positions), height, width)``."""
     model.eval()
-    out = np.empty((len(positions), *prepared.masks.shape[1:]), np.float32)
+    out = np.empty((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)
     done = 0
     for batch in in_batches(positions, EVALUATION_BATCH):
-        image, _ = load_batch(prepared, batch, device)
-        with autocast(device, precision):
+        image, _ = pixels.batch(batch)
+        with autocast(pixels.device, precision):
             logits = model(image)
         out[done : done + len(batch)] = logits.float().sigmoid().squeeze(1).cpu().numpy()
         done += len(batch)

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.table import Table
 
 from segstudy.checkpoint import load_model
+from segstudy.data.batches import pixels_on
 from segstudy.data.check import check
 from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
@@ -141,7 +142,9 @@ def _predicted(
     """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``."""
     model, card = load_model(home.runs / record["key"])
     everything = np.arange(len(prepared.ids))
-    prob = probabilities(model.to(device), prepared, everything, device, record["protocol"]["precision"])
+    prob = probabilities(
+        model.to(device), pixels_on(prepared, device), everything, record["protocol"]["precision"]
+    )
     rows = image_rows(prob, prepared, everything, "test", card["tuned_threshold"])
     return _of_run(rows, record)
 

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from segstudy.checkpoint import CARD, DAMAGED, STATE, WEIGHTS, is_whole
 from segstudy.config import ADDED_LATER, Protocol, key_of
 from segstudy.data.samples import PARTS
 from segstudy.data.split import Split
 from segstudy.errors import UserError
 from segstudy.files import NEW, PARTIAL, make_folder
 from segstudy.locks import hold, is_held
-from segstudy.records import ExternalRecord, FailureRecord, read_json, read_record
+from segstudy.records import CARD, WEIGHTS, ExternalRecord, FailureRecord, read_json, read_record
+from segstudy.states import DAMAGED, STATE, is_whole
 from segstudy.store import FORMAT, RECORD_SEAL, StudyFolder, read_table, seal
 
 State = Literal["incomplete", "altered", "orphaned", "unreadable"]

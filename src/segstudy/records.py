@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from segstudy.errors import UserError
 
+WEIGHTS, CARD = "model.safetensors", "model.json"
 REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the next `run` makes it anew"
 
 

@@ -1,12 +1,13 @@
 """A training saved after its epochs, and brought back to where it was."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from segstudy.checkpoint import Checkpoints
+from segstudy.checkpoint import read_state, state_bytes
 from segstudy.files import DiskError
+from segstudy.states import Checkpoints
 from segstudy.train import Training, restore, snapshot
 
 BITS = ("torch", "numpy", "pillow", "kornia", "cpu", "device", "threads")  # what may move a run's last bits
@@ -14,34 +15,64 @@ BITS = ("torch", "numpy", "pillow", "kornia", "cpu", "device", "threads")  # wha
 Session = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Saving:
-    """Where a run's states go, and from where it came.
+    """Where a run's states go, and from where it came; to be left when its training ends, however it ends.
 
-    Attributes:
-        checkpoints: the run's.
-        environment: of this session.
-        resumed: each earlier session: ``after_epoch``, where it ended, and its ``environment``.
-        say: told in a line what is out of the ordinary.
+    States are written by a thread of their own while the training goes on; the next one waits for the one
+    before.
     """
 
-    checkpoints: Checkpoints
-    environment: Mapping[str, Any]
-    resumed: list[Session]
-    say: Callable[[str], None]
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        environment: Mapping[str, Any],
+        resumed: list[Session],
+        say: Callable[[str], None],
+    ):
+        """Take note of what goes with every state.
+
+        Args:
+            checkpoints: the run's.
+            environment: of this session.
+            resumed: each earlier session: ``after_epoch``, where it ended, and its ``environment``.
+            say: told in a line what is out of the ordinary.
+        """
+        self.checkpoints, self.resumed = checkpoints, resumed
+        self._environment, self._say = environment, say
+        self._thread = ThreadPoolExecutor(1, "saving")
+        self._under_way: tuple[int, Future[None]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
+        self._thread.shutdown()
 
     def save(self, training: Training) -> None:
         """Save a training's state; where that fails it goes on, for it may well end before the power does."""
-        state = {
-            "key": training.run.key,
-            "training": snapshot(training),
-            "environment": dict(self.environment),
-            "resumed": self.resumed,
-        }
+        content = state_bytes(
+            {
+                "key": training.run.key,
+                "training": snapshot(training),
+                "environment": dict(self._environment),
+                "resumed": self.resumed,
+            }
+        )
+        self.wait()
+        epoch = len(training.rows)
+        self._under_way = epoch, self._thread.submit(self.checkpoints.write, epoch, content)
+
+    def wait(self) -> None:
+        """Until the last state is on the disk, or could not be written."""
+        if self._under_way is None:
+            return
+        epoch, written = self._under_way
+        self._under_way = None
         try:
-            self.checkpoints.write(len(training.rows), state)
+            written.result()
         except DiskError as error:
-            self.say(f"its state after epoch {len(training.rows)} could not be saved: {error}")
+            self._say(f"its state after epoch {epoch} could not be saved: {error}")
 
 
 def resumed(
@@ -59,9 +90,10 @@ def resumed(
         say: told what was found.
     """
     unusable = 0
-    for file, state in checkpoints.states():
+    for file, content in checkpoints.contents():
         training = begin()
         try:
+            state = None if content is None else read_state(content)
             if state is None or state["key"] != training.run.key:
                 raise ValueError("torn or altered")
             restore(training, state["training"])

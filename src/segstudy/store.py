@@ -16,7 +16,6 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from segstudy.checkpoint import Checkpoints, model_files
 from segstudy.config import Study
 from segstudy.errors import UserError
 from segstudy.files import NEW, PARTIAL, make_folder, replace_folder, write_bytes, write_folder, write_text
@@ -33,6 +32,7 @@ from segstudy.records import (
     read_json,
     read_record,
 )
+from segstudy.states import Checkpoints
 from segstudy.studyfile import load
 
 FORMAT = 1  # of a run folder
@@ -263,8 +263,7 @@ class StudyFolder:
         key: str,
         record: dict[str, Any],
         tables: dict[str, pl.DataFrame],
-        weights: dict[str, Any],
-        card: dict[str, Any],
+        model: Mapping[str, bytes],
     ) -> None:
         """Store a finished run, all of it at once, with checksums; if it is there already, that one stays.
 
@@ -272,14 +271,13 @@ class StudyFolder:
             key: the run's key.
             record: what varies by machine; becomes ``run.json``, with the checksums of the other files.
             tables: by file name without ``.parquet``.
-            weights: the model's state.
-            card: what goes with the weights.
+            model: the files of weights and card, see ``checkpoint.model_files``.
 
         Raises:
             DiskError: when it cannot be written; nothing of it is there then.
         """
         contents = {f"{name}.parquet": as_parquet(table) for name, table in tables.items()}
-        contents |= model_files(weights, card)
+        contents |= model
         checksums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
         record = {"format": FORMAT, "key": key, **record, "sha256": checksums}
         record[RECORD_SEAL] = seal(record)

@@ -175,9 +175,9 @@ def resolve(study: Study, machine: Machine) -> Study:
 
 
 def _precision(machine: Machine) -> str:
-    """bfloat16 where the hardware has it: emulated, it is slower than float32."""
+    """bfloat16 where the hardware has it: emulated, it is slower than float32. Older GPUs have float16."""
     if machine.device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if machine.device == "cpu":
         return "bfloat16" if _cpu_has_bfloat16() else "float32"
     return "float32"

@@ -20,14 +20,14 @@ from torch.optim import lr_scheduler
 from segstudy.checkpoint import copy_weights, is_out_of_memory
 from segstudy.config import Protocol, Run
 from segstudy.data.augment import augment
-from segstudy.data.batches import Positions, in_batches, load_batch, num_batches, shuffled
+from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pixels_on, shuffled
 from segstudy.data.prepared import Prepared
 from segstudy.data.split import Split
 from segstudy.evaluation import (
     PartScore,
+    Tally,
     autocast,
     best_threshold,
-    image_ious,
     image_rows,
     probabilities,
     score_part,
@@ -81,13 +81,13 @@ class Training:
     """
 
     run: Run
-    prepared: Prepared
-    device: torch.device
+    pixels: Pixels
     parts: dict[str, Positions]
     model: nn.Module
     loss: Callable[[Tensor, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
     scheduler: lr_scheduler.LRScheduler | None
+    scaler: torch.amp.GradScaler
     steps_per_epoch: int
     total_steps: int
     rows: list[dict[str, float]]
@@ -130,13 +130,14 @@ def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> T
     total_steps = protocol.steps if protocol.budget == "steps" else protocol.epochs * steps_per_epoch
     return Training(
         run=run,
-        prepared=prepared,
-        device=device,
+        pixels=pixels_on(prepared, device),
         parts=parts,
         model=model,
         loss=build_loss(run.configuration.loss),
         optimizer=optimizer,
         scheduler=make_scheduler(optimizer, protocol, total_steps),
+        # Gradients of float16 vanish below 6e-8; in the other precisions the scaler does nothing.
+        scaler=torch.amp.GradScaler(device.type, enabled=protocol.precision == "float16"),
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         rows=[],
@@ -155,17 +156,10 @@ def epochs(training: Training) -> Iterator[dict[str, float]]:
     """
     run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
     protocol = run.configuration.protocol
-    score = partial(
-        score_part,
-        model,
-        training.loss,
-        training.prepared,
-        device=training.device,
-        precision=protocol.precision,
-    )
+    score = partial(score_part, model, training.loss, training.pixels, precision=protocol.precision)
     for epoch in range(len(training.rows) + 1, training.num_epochs + 1):
         lr = optimizer.param_groups[0]["lr"]
-        with timed(training.seconds, "train"), _random_stream(run.seed, epoch, training.device):
+        with timed(training.seconds, "train"), _random_stream(run.seed, epoch, training.pixels.device):
             trained = _train_epoch(training, epoch)
         with timed(training.seconds, "validation"):
             validation = score(positions=training.parts["validation"])
@@ -189,13 +183,13 @@ def epochs(training: Training) -> Iterator[dict[str, float]]:
 
 def finish(training: Training) -> Result:
     """Score the selected epoch; its weights are in the network afterwards."""
-    model, prepared, parts = training.model, training.prepared, training.parts
-    device, precision = training.device, training.run.configuration.protocol.precision
+    model, pixels, parts = training.model, training.pixels, training.parts
+    prepared, precision = pixels.prepared, training.run.configuration.protocol.precision
     model.load_state_dict(training.weights)
     with timed(training.seconds, "final"):
-        prob = {"validation": probabilities(model, prepared, parts["validation"], device, precision)}
+        prob = {"validation": probabilities(model, pixels, parts["validation"], precision)}
         start = time.perf_counter()  # the network is warm by now
-        prob["test"] = probabilities(model, prepared, parts["test"], device, precision)
+        prob["test"] = probabilities(model, pixels, parts["test"], precision)
         inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
         images = pl.concat(
@@ -229,6 +223,7 @@ def snapshot(training: Training) -> dict[str, Any]:
         "model": training.model.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": scheduler.state_dict() if scheduler else None,
+        "scaler": training.scaler.state_dict(),
         "weights": None if selected_now else training.weights,
         **{name: getattr(training, name) for name in SELECTION},
     }
@@ -245,6 +240,8 @@ def restore(training: Training, taken: Mapping[str, Any]) -> None:
         training.optimizer.load_state_dict(taken["optimizer"])
         if training.scheduler is not None:
             training.scheduler.load_state_dict(taken["scheduler"])
+        if training.scaler.is_enabled():
+            training.scaler.load_state_dict(taken["scaler"])
         for name in SELECTION:
             setattr(training, name, taken[name])
         selected_now = taken["weights"] is None
@@ -256,13 +253,13 @@ def restore(training: Training, taken: Mapping[str, Any]) -> None:
 
 
 def _training_batches(
-    run: Run, prepared: Prepared, order: Positions, epoch: int, device: torch.device
+    run: Run, pixels: Pixels, order: Positions, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     protocol = run.configuration.protocol
     for positions in in_batches(order, protocol.batch_size):
-        image, target = load_batch(prepared, positions, device)
+        image, target = pixels.batch(positions)
         if protocol.augmentation != "none":
-            ids = [prepared.ids[i] for i in positions]
+            ids = [pixels.prepared.ids[i] for i in positions]
             image, target = augment(image, target, protocol.augmentation, ids, run.seed, epoch)
         yield image, target
 
@@ -270,25 +267,25 @@ def _training_batches(
 def _train_epoch(training: Training, epoch: int) -> PartScore:
     """One pass over the training images, or what is left of the steps."""
     run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
-    protocol = run.configuration.protocol
+    scaler, protocol = training.scaler, run.configuration.protocol
     steps_left = training.total_steps - (epoch - 1) * training.steps_per_epoch
     order = shuffled(training.parts["train"], run.seed, epoch)
-    batches = _training_batches(run, training.prepared, order, epoch, training.device)
+    batches = _training_batches(run, training.pixels, order, epoch)
     model.train()
-    total, ious = 0.0, []
+    tally = Tally()
     for image, target in islice(batches, steps_left):
         optimizer.zero_grad(set_to_none=True)
         for images, targets in micro_batches(image, target, protocol.micro_batch):
-            with autocast(training.device, protocol.precision):
+            with autocast(training.pixels.device, protocol.precision):
                 logits = model(images)
             value = training.loss(logits.float(), targets)
-            (value * (len(images) / len(image))).backward()  # type: ignore[no-untyped-call]
-            total += len(images) * value.item()
-            ious += image_ious(logits, targets)
-        optimizer.step()
+            scaler.scale(value * (len(images) / len(image))).backward()  # type: ignore[no-untyped-call]
+            tally.add(value, logits, targets)
+        scaler.step(optimizer)
+        scaler.update()
         if scheduler is not None and not isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
             scheduler.step()
-    return PartScore(total / len(ious), float(np.mean(ious)))
+    return tally.score()
 
 
 def micro_batches(image: Tensor, target: Tensor, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:

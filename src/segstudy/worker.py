@@ -20,6 +20,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from segstudy.allocator import keep_memory
+from segstudy.checkpoint import model_files
 from segstudy.components import title
 from segstudy.config import Frozen, Run
 from segstudy.data.prepared import open_prepared
@@ -107,6 +109,7 @@ def execute(job: Job, listener: Listener) -> Outcome:
 
 def _train_and_store(job: Job, listener: Listener) -> bool:
     """Train from the last saved epoch on and store the result; False when asked to stop before the last."""
+    keep_memory()
     started, clock = datetime.now(UTC), time.perf_counter()
     _refuse_changed_source(job.run)
     reset_peak_memory(job.device)
@@ -119,16 +122,17 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
     )
     _refuse_full_disk(job, training)
     earlier_s = training.seconds.get("total", 0.0)
-    for row in epochs(training):
-        listener.epoch(row)
-        stopping, last = listener.stop.is_set(), len(training.rows) == training.num_epochs
-        training.seconds["total"] = earlier_s + time.perf_counter() - clock
-        if stopping or last or len(training.rows) % job.checkpoint_every == 0:
-            with timed(training.seconds, "checkpoints"):
-                saving.save(training)
-        if stopping and not last:
-            return False
-    result = finish(training)
+    with saving:
+        for row in epochs(training):
+            listener.epoch(row)
+            stopping, last = listener.stop.is_set(), len(training.rows) == training.num_epochs
+            training.seconds["total"] = earlier_s + time.perf_counter() - clock
+            if stopping or last or len(training.rows) % job.checkpoint_every == 0:
+                with timed(training.seconds, "checkpoints"):
+                    saving.save(training)
+            if stopping and not last:
+                return False
+        result = finish(training)
     training.seconds["total"] = earlier_s + time.perf_counter() - clock
     _store(job, result, saving.resumed, started)
     saving.checkpoints.clear()
@@ -240,7 +244,7 @@ def _store(job: Job, result: Result, sessions: list[Session], started: datetime)
         "images": result.images,
         "predictions": result.predictions,
     }
-    StudyFolder(job.study).write_run(run.key, record, tables, result.weights, card)
+    StudyFolder(job.study).write_run(run.key, record, tables, model_files(result.weights, card))
 
 
 @torch.inference_mode()

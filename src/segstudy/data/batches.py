@@ -1,6 +1,7 @@
 """Batches of prepared samples, in an order that depends on seed and epoch alone."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from segstudy.data.prepared import Prepared
 from segstudy.seeding import seed_for
 
 Positions = NDArray[np.int64]
+
+RESIDENT_SHARE = 0.25  # of a GPU's free memory that the samples may take
 
 
 def shuffled(positions: Positions, seed: int, epoch: int) -> Positions:
@@ -34,8 +37,38 @@ def num_batches(num_samples: int, batch_size: int) -> int:
     return full + (rest > 0 and not joined)
 
 
-def load_batch(prepared: Prepared, positions: Positions, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images ``(batch, 3, H, W)`` in [0, 1], channels last in memory, and masks ``(batch, 1, H, W)``."""
-    image = torch.from_numpy(prepared.images[positions]).to(device).permute(0, 3, 1, 2)
-    mask = torch.from_numpy(prepared.masks[positions]).to(device).unsqueeze(1)
-    return image.float().div_(255), mask.float()
+@dataclass(frozen=True)
+class Pixels:
+    """Prepared samples, as the device takes them that trains on them.
+
+    Attributes:
+        prepared: the samples.
+        device: where batches are wanted.
+        resident: all images ``(N, H, W, 3)`` and masks ``(N, H, W)``, on the device; None where each batch
+            is sent there.
+    """
+
+    prepared: Prepared
+    device: torch.device
+    resident: tuple[Tensor, Tensor] | None = None
+
+    def batch(self, positions: Positions) -> tuple[Tensor, Tensor]:
+        """Images ``(batch, 3, H, W)`` in [0, 1], channels last in memory, and masks ``(batch, 1, H, W)``."""
+        if self.resident is not None:
+            index = torch.from_numpy(positions).to(self.device, non_blocking=True)
+            image, mask = (pixels[index] for pixels in self.resident)
+        else:
+            image = torch.from_numpy(self.prepared.images[positions]).to(self.device)
+            mask = torch.from_numpy(self.prepared.masks[positions]).to(self.device)
+        return image.permute(0, 3, 1, 2).float().div_(255), mask.unsqueeze(1).float()
+
+
+def pixels_on(prepared: Prepared, device: torch.device) -> Pixels:
+    """Samples for a device; on a GPU all of them at once, where they fit: no batch waits for the host."""
+    needed = prepared.images.nbytes + prepared.masks.nbytes
+    if device.type != "cuda" or needed > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return Pixels(prepared, device)
+    images, masks = (
+        torch.from_numpy(np.array(part)).to(device) for part in (prepared.images, prepared.masks)
+    )
+    return Pixels(prepared, device, (images, masks))

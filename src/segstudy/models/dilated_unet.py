@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segstudy.models.blocks import conv_block, head
+from segstudy.models.blocks import concatenate, conv_block, head
 
 
 class DilatedUNet(nn.Module):
@@ -39,7 +39,7 @@ class DilatedUNet(nn.Module):
             features.append(x)
         for up, stage, skip in zip(self.up, self.decoder, reversed(features[:-1]), strict=True):
             x = dilated_up(x, up, skip.shape[-2:])
-            x = stage(torch.cat([skip, x], dim=1))
+            x = stage(concatenate(skip, x))
         logits: Tensor = self.head(x)
         return logits
 

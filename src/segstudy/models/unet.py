@@ -1,10 +1,9 @@
 """UNet: skip connections from every encoder stage to the decoder stage of the same size."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segstudy.models.blocks import conv_block, head
+from segstudy.models.blocks import concatenate, conv_block, head
 
 
 class UNet(nn.Module):
@@ -40,6 +39,6 @@ class UNet(nn.Module):
             features.append(x)
         for stage, skip in zip(self.decoder, reversed(features[:-1]), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
-            x = stage(torch.cat([skip, x], dim=1) if self.skips else x)
+            x = stage(concatenate(skip, x) if self.skips else x)
         logits: Tensor = self.head(x)
         return logits

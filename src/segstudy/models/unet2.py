@@ -1,9 +1,8 @@
 """UNet2: U-Net whose down- and upsampling are learned."""
 
-import torch
 from torch import Tensor, nn
 
-from segstudy.models.blocks import conv_block, head
+from segstudy.models.blocks import concatenate, conv_block, head
 
 
 class UNet2(nn.Module):
@@ -37,6 +36,6 @@ class UNet2(nn.Module):
             features.append(x)
         for up, stage, skip in zip(self.up, self.decoder, reversed(features[:-1]), strict=True):
             x = up(x, output_size=skip.shape[-2:])
-            x = stage(torch.cat([skip, x], dim=1))
+            x = stage(concatenate(skip, x))
         logits: Tensor = self.head(x)
         return logits
