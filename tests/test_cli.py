@@ -246,7 +246,7 @@ def test_check_exits_with_2_on_errors_only(here, call):
 
 
 def test_more_than_two_hours_are_asked_about(here, call, monkeypatch):
-    monkeypatch.setattr("segstudy.api.ASK_ABOVE_HOURS", 0.0)
+    monkeypatch.setattr("segstudy.running.ASK_ABOVE_HOURS", 0.0)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     code, _, err = call("run", "discs", *QUICKLY)
     assert code == 2

@@ -1,75 +1,36 @@
-"""One function per command, with the same names; ``segstudy.run(...)`` is the command ``segstudy run``."""
+"""One function per command, with the same names; ``segstudy.run(...)`` is the command ``segstudy run``.
+
+What needs PyTorch or draws charts is imported by the function that needs it: a look at a study takes no
+seconds of importing.
+"""
 
 import io
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 from rich.console import Console
 
 from segstudy import config, studyfile
-from segstudy.config import Level, is_synthetic
 from segstudy.data import read, synthetic
 from segstudy.data.check import check as find_problems
 from segstudy.data.samples import Problem
-from segstudy.display import Display, duration
-from segstudy.errors import Stopped, UserError
-from segstudy.estimate import Estimate, estimate
-from segstudy.executors import Watch
-from segstudy.external import Models, evaluate_models, one_run, without
+from segstudy.display import Display
+from segstudy.errors import UserError
 from segstudy.integrity import Verification, quarantined, verify_folder
-from segstudy.interruption import asked_to_stop
-from segstudy.locks import hold, holder, is_held
-from segstudy.reporting.comparing import Comparison, compare_configurations, sides
+from segstudy.locks import holder, is_held
+from segstudy.receipt import settled
 from segstudy.reporting.leaderboard import leaderboard, render, rows_of, winner
-from segstudy.reporting.page import write_report
-from segstudy.scoring import score_masks
+from segstudy.request import Options, StudyOptions, described, excluded
 from segstudy.store import StudyFolder
-from segstudy.study import Machine, Plan, carry_out, choose_machine, make_plan, missing_runs, write_plan
 
-ASK_ABOVE_HOURS = 2.0
-
-Values = Level | Sequence[Level]
-
-
-class StudyOptions(TypedDict, total=False):
-    """What overrides a study; every field is also an option of ``segstudy run``.
-
-    A sequence of values makes a factor: ``loss=["bce", "dice"]``, ``lr=[1e-3, 1e-4]``.
-    """
-
-    protocol: str
-    architecture: Values
-    loss: Values
-    batch_size: Values
-    epochs: Values
-    image_size: Values
-    width: Values
-    seeds: int
-    folds: int
-    fields: Mapping[str, Values]
-    data: str | Path
-    split: str | Path
-    exclude: str | Path | Sequence[str]
-
-
-class MachineOptions(TypedDict, total=False):
-    """Where and how to train: nothing of it changes a run's key."""
-
-    device: str
-    threads: int
-    workers: int
-    executor: str | None
-    checkpoint_every: int
-
-
-class Options(StudyOptions, MachineOptions, total=False):
-    """All options that ``run`` and ``plan`` share."""
-
-    out: str | Path | None
+if TYPE_CHECKING:
+    from segstudy.estimate import Estimate
+    from segstudy.external import Models
+    from segstudy.reporting.comparing import Comparison
+    from segstudy.study import Machine, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +123,7 @@ def run(
     *,
     retry: bool = False,
     images: bool = True,
-    confirm: Callable[[Estimate], bool] = lambda _: True,
+    confirm: Callable[["Estimate"], bool] = lambda _: True,
     display: Display | None = None,
     **options: Unpack[Options],
 ) -> Study:
@@ -182,71 +143,46 @@ def run(
             written then. A disk that is full or cannot be written.
         Stopped: a signal asked to stop; what was trained is saved, and the same call goes on from there.
     """
-    plan, folder, machine, missing = _planned(study, retry, options, refuse_held=True)
-    folder.refuse_unwritable()
+    asked, folder = described(study, options)
     display = display or Display(Console(file=io.StringIO()))
-    display.plan(plan, missing)
-    if missing:
-        ahead = estimate(plan, missing, machine, fit_memory=not options.get("workers"))
-        machine = replace(machine, workers=ahead.workers)
-        display.estimate(ahead, machine)
-        if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
-            raise UserError(f"about {duration(ahead.hours * 3600)} are ahead: --yes goes on without asking")
-    with hold(folder.lock, "this study"):
-        finished = folder.finished()  # perhaps by whoever held the lock before
-        folder.tidy()
-        write_plan(plan, folder)
-        _train(plan, [run for run in missing if run.key not in finished], folder, machine, display)
-        folder.tidy()
-        if missing or not (folder.path / "report.html").is_file():
-            write_report(folder, images)
+    overview = settled(asked, folder) if _leaves_all_to_the_machine(options) else None
+    if overview is not None and not is_held(folder.lock):
+        display.plan(overview, 0)
+        return Study(folder.path)
+    from segstudy.running import train_missing
+
+    train_missing(asked, folder, options, retry=retry, images=images, confirm=confirm, display=display)
     return Study(folder.path)
 
 
-def _train(
-    plan: Plan, missing: Sequence[config.Run], folder: StudyFolder, machine: Machine, display: Display
-) -> None:
-    """Train, show it, and stop when asked to.
-
-    Raises:
-        Stopped: before all was trained.
-    """
-    display.start(len(missing))
-    try:
-        with asked_to_stop(display.stopping) as stop:
-            watch = Watch(display.epoch, display.say, stop)
-            done = 0
-            for outcome in carry_out(plan, missing, folder, machine, watch, display.preparing):
-                done += outcome.status != "stopped"
-                display.outcome(outcome, done, len(missing))
-    finally:
-        display.stop()
-    if stop.signal is not None and done < len(missing):
-        num_finished = len(folder.finished() & {run.key for run in plan.runs})
-        finished = f"{num_finished} of {len(plan.runs)} runs are finished"
-        raise Stopped(
-            f"{finished}, those begun are saved; go on with: segstudy run {shlex.quote(str(folder.path))}",
-            stop.signal,
-        )
+def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
+    """Whether nothing about the machine is asked for that planning would look into."""
+    by_number = all(int(options.get(name) or 0) >= 0 for name in ("threads", "workers"))
+    by_name = options.get("executor") is None and options.get("device") in (None, "auto")
+    return by_number and by_name and int(options.get("checkpoint_every") or 1) >= 1
 
 
 def plan(
     study: str | Path | None = None, **options: Unpack[Options]
-) -> tuple[Plan, list[config.Run], Estimate, Machine]:
+) -> "tuple[Plan, list[config.Run], Estimate, Machine]":
     """What ``run`` would do; writes nothing. Returns the plan, the runs left, their cost and the machine.
 
     Raises:
         UserError: a wrong call, study file or data set.
     """
-    made, _, machine, missing = _planned(study, False, options)
+    from segstudy.estimate import estimate
+    from segstudy.running import planned
+
+    asked, folder = described(study, options)
+    made, machine, missing = planned(asked, folder, options)
     ahead = estimate(made, missing, machine, fit_memory=not options.get("workers"))
     return made, missing, ahead, replace(machine, workers=ahead.workers)
 
 
 def init(study: str | Path | None = None, **options: Unpack[StudyOptions]) -> str:
     """A study file to start from, as text."""
-    described, _ = _described(study, options)
-    return studyfile.dump(described, Path.cwd(), comments=True)
+    asked, _ = described(study, options)
+    return studyfile.dump(asked, Path.cwd(), comments=True)
 
 
 def check(
@@ -305,12 +241,14 @@ def verify(folder: str | Path, repair: bool = False) -> Verification:
     return quarantined(StudyFolder(Path(folder)), found) if repair and found.faults else found
 
 
-def compare(*arguments: str) -> Comparison:
+def compare(*arguments: str) -> "Comparison":
     """Two configurations on the same test images: ``compare(DIR, A, B)`` or ``compare("DIR1:A", "DIR2:B")``.
 
     Raises:
         UserError: an unknown name, nothing finished, or other test images.
     """
+    from segstudy.reporting.comparing import compare_configurations, sides
+
     return compare_configurations(*sides(arguments))
 
 
@@ -321,6 +259,8 @@ def report(folder: str | Path, images: bool = True) -> Path:
         folder: the study's folder.
         images: whether pictures of the data may be in it.
     """
+    from segstudy.reporting.page import write_report
+
     return write_report(Study(folder).folder, images)
 
 
@@ -341,6 +281,8 @@ def score(
     Raises:
         UserError: other data than the study's, or masks that do not fit.
     """
+    from segstudy.scoring import score_masks
+
     return score_masks(data, Path(masks), Study(study).folder, name)
 
 
@@ -373,19 +315,24 @@ def evaluate(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: no model, wrong data, or images the model has seen.
     """
+    from segstudy.external import evaluate_models, without
+    from segstudy.study import choose_machine
+
     models = _models(Path(model))
     folder = Study(study).folder if study is not None else models.home
-    dataset = without(read(data, reader), _excluded(exclude))
+    dataset = without(read(data, reader), excluded(exclude))
     values = tuple(foreground) if foreground else None
     return evaluate_models(models, dataset, folder, choose_machine(device).device, name, values)
 
 
-def _models(path: Path) -> Models:
+def _models(path: Path) -> "Models":
     """The trainings that a folder stands for.
 
     Raises:
         UserError: neither a run's folder within its study nor a study's, or a study without a winner.
     """
+    from segstudy.external import Models, one_run
+
     if not StudyFolder(path).exists():
         return one_run(path)
     folder = StudyFolder(path)
@@ -400,85 +347,3 @@ def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:
     """Write the synthetic set as ordinary files."""
     synthetic.write(Path(folder), n, seed)
     return Path(folder)
-
-
-def _planned(
-    source: str | Path | None, retry: bool, options: Mapping[str, Any], refuse_held: bool = False
-) -> tuple[Plan, StudyFolder, Machine, list[config.Run]]:
-    described, folder = _described(source, options)
-    for path in (described.data, str(folder.path)):
-        if any("\ud800" <= character <= "\udfff" for character in path):
-            raise UserError(
-                f"{path}: is not in UTF-8, so that it could not be written down; rename the folder"
-            )
-    if refuse_held and is_held(folder.lock):
-        with hold(folder.lock, "this study"):  # says who holds it, before data are read
-            pass
-    names = [name for name in MachineOptions.__annotations__ if options.get(name) is not None]
-    machine_options = {name: options[name] for name in names}
-    machine = choose_machine(**machine_options)
-    made = make_plan(described, machine, folder.read_json("data.json"))
-    return made, folder, machine, missing_runs(made, folder, retry)
-
-
-def _described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[config.Study, StudyFolder]:
-    """The study that a source and options stand for, and the folder it belongs in."""
-    fields = _fields(options)
-    preset, out = options.get("protocol"), options.get("out")
-    path = Path(source) if source is not None else None
-    if path is not None and StudyFolder(path).exists():
-        if preset:
-            raise UserError(
-                f"{path} is a study already: --protocol is for a new one, in another folder (--out)"
-            )
-        return config.extend(StudyFolder(path).study(), fields), StudyFolder(path)
-    if path is not None and path.suffix == ".toml":
-        study = studyfile.load(path)
-        if preset:
-            raise UserError(f"{path}: the protocol of a study file stands in it, as preset = {preset!r}")
-    else:
-        preset = preset or ("classic" if path is not None and not is_synthetic(str(source)) else "quick")
-        data, name = _data_and_name(source)
-        study = config.preset_study(preset, f"{name}-{preset}", data)
-    study = config.override(study, fields)
-    return study, StudyFolder(Path(out) if out else Path(study.name))
-
-
-def _data_and_name(source: str | Path | None) -> tuple[str, str]:
-    text = "synthetic" if source is None else str(source)
-    if is_synthetic(text):
-        return text, text.replace(":", "-")
-    path = Path(text).resolve()
-    if not path.exists():
-        raise UserError(f"{text}: no such folder or study file; `segstudy run` alone tries the embedded set")
-    return str(path), path.name
-
-
-def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
-    """Options as the fields of a study they override, each with its values."""
-    named: dict[str, Any] = dict(options.get("fields") or {})
-    for name in ("architecture", "loss", "batch_size", "epochs", "image_size", "width", "seeds", "folds"):
-        if options.get(name) is not None:
-            named[name] = options[name]
-    if options.get("data") is not None:
-        data = str(options["data"])
-        named["data"] = data if is_synthetic(data) else str(Path(data).resolve())
-    if options.get("split") is not None:
-        named["split_file"] = str(Path(options["split"]).resolve())
-    if options.get("exclude") is not None:
-        named["exclude"] = _excluded(options["exclude"])
-    if named.get("epochs") is not None:
-        named.setdefault("budget", "epochs")
-    return {name: values if isinstance(values, list | tuple) else [values] for name, values in named.items()}
-
-
-def _excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
-    if not isinstance(given, str | Path):
-        return tuple(given)
-    try:
-        lines = Path(given).read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise UserError(
-            f"{given}: cannot be read ({error.strerror}); it is to hold one sample id a line"
-        ) from None
-    return tuple(line.strip() for line in lines if line.strip())

@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913 (an option each)
         A study file, a data set's folder or a study's folder. Without it: the embedded drawn images and
         the quick protocol.
     """
-    from segstudy.display import Display  # imports torch; `--help` must not
+    from segstudy.display import Display  # what `--help` does without
 
     finished = segstudy.run(
         study,
@@ -132,11 +132,11 @@ def plan(
     study
         As for `run`.
     """
-    from segstudy.display import Display  # imports torch; `--help` must not
+    from segstudy.display import Display  # what `--help` does without
 
     made, missing, ahead, chosen = segstudy.plan(study, out=out, **_options(flags, machine))
     display = Display(console)
-    display.plan(made, missing)
+    display.plan(made.overview(), len(missing))
     display.estimate(ahead, chosen)
     return 0
 
@@ -166,7 +166,7 @@ def status(folder: Path, /) -> int:
     folder
         The study's folder.
     """
-    from segstudy.display import duration  # imports torch; `--help` must not
+    from segstudy.display import duration  # what `--help` does without
 
     now = segstudy.status(folder)
     console.print(
@@ -230,7 +230,7 @@ def verify(
     json_
         As JSON.
     """
-    from segstudy.integrity import verification_text  # imports torch; `--help` must not
+    from segstudy.integrity import verification_text  # what `--help` does without
 
     found = segstudy.verify(folder, repair)
     if json_:
@@ -251,7 +251,7 @@ def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", neg
     json_
         As JSON.
     """
-    from segstudy.reporting.comparing import render_comparison  # imports torch; `--help` must not
+    from segstudy.reporting.comparing import render_comparison  # what `--help` does without
 
     found = segstudy.compare(*arguments)
     text = json.dumps(found.as_dict(), indent=1) + "\n" if json_ else render_comparison(found)
@@ -302,7 +302,7 @@ def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -
     name
         The model's name, if there is one model only; else its folder's.
     """
-    from segstudy.scoring import scores_text  # imports torch; `--help` must not
+    from segstudy.scoring import scores_text  # what `--help` does without
 
     with problems.status(f"scoring {masks}"):
         records = segstudy.score(data, masks, study, name)
@@ -344,7 +344,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     exclude
         A file with one sample id a line, to be left out.
     """
-    from segstudy.external import evaluation_text  # imports torch; `--help` must not
+    from segstudy.external import evaluation_text  # what `--help` does without
 
     with problems.status(f"predicting {data}"):
         record = segstudy.evaluate(
@@ -387,7 +387,7 @@ def check(
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found], indent=1) + "\n")
     else:
-        from segstudy.data.check import summarise  # imports torch; `--help` must not
+        from segstudy.data.check import summarise  # what `--help` does without
 
         for line in summarise(found):
             _say(line)

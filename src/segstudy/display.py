@@ -1,7 +1,7 @@
 """What a user sees while a study runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -9,11 +9,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from segstudy.config import Run
 from segstudy.errors import printable
-from segstudy.estimate import Estimate
-from segstudy.study import Machine, Plan
-from segstudy.worker import Job, Outcome
+from segstudy.receipt import Overview
+
+if TYPE_CHECKING:  # they import torch, and a finished study is shown without
+    from segstudy.estimate import Estimate
+    from segstudy.study import Machine
+    from segstudy.worker import Job, Outcome
 
 PLAIN_SECONDS = 30.0  # between plain lines about one run
 
@@ -39,30 +41,27 @@ class Display:
         self._task = self._progress.add_task("runs", total=0, left="")
         self._live: Live | None = None
 
-    def plan(self, plan: Plan, missing: Sequence[Run]) -> None:
+    def plan(self, plan: Overview, num_missing: int) -> None:
         """Say what the study consists of and what is left to do."""
-        sizes = {
-            f"{len(s.train)} / {len(s.validation)} / {len(s.test)} images in training / validation / test"
-            for s in plan.splits.values()
-        }
-        num_configurations = len(plan.study.configurations())
+        sizes = [
+            f"{train} / {validation} / {test} images in training / validation / test"
+            for train, validation, test in plan.parts
+        ]
         self.console.print(
-            f"[bold]{_plain(plan.study.name)}[/]: {len(plan.runs)} runs "
-            f"({num_configurations} configurations), "
-            f"{len(plan.runs) - len(missing)} finished, {len(missing)} to train"
+            f"[bold]{_plain(plan.name)}[/]: {plan.num_runs} runs "
+            f"({plan.num_configurations} configurations), "
+            f"{plan.num_runs - num_missing} finished, {num_missing} to train"
         )
         self.console.print(
-            f"data: {_plain(plan.dataset.name)}, {len(plan.dataset.samples)} samples: "
-            f"{'; '.join(sorted(sizes))}"
+            f"data: {_plain(plan.data)}, {plan.num_samples} samples: {'; '.join(sorted(sizes))}"
         )
-        counts = {s: sum(p.severity == s for p in plan.problems) for s in ("warning", "note")}
-        if any(counts.values()):
+        if plan.num_warnings or plan.num_notes:
             self.console.print(
-                f"check: {counts['warning']} warnings, {counts['note']} notes; "
+                f"check: {plan.num_warnings} warnings, {plan.num_notes} notes; "
                 "[italic]segstudy check[/] lists them"
             )
 
-    def estimate(self, estimate: Estimate, machine: Machine) -> None:
+    def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
         """Say what it will cost."""
         self._hours_ahead = estimate.hours
         self.console.print(
@@ -86,7 +85,7 @@ class Display:
         if not self.console.is_terminal and done % 500 == 0:
             self.console.print(f"prepared {done} images")
 
-    def epoch(self, job: Job, row: dict[str, float]) -> None:
+    def epoch(self, job: "Job", row: dict[str, float]) -> None:
         """An epoch of a run has ended."""
         self._running[job.run.key] = (job, row)
         now = time.monotonic()
@@ -97,7 +96,7 @@ class Display:
                 f"validation loss {row['validation_loss']:.4f}, validation IoU {row['validation_iou']:.3f}"
             )
 
-    def say(self, job: Job, text: str) -> None:
+    def say(self, job: "Job", text: str) -> None:
         """Something out of the ordinary happened to a run."""
         self.console.print(printable(f"{self._title(job)}: {text}"), markup=False, highlight=False)
 
@@ -108,7 +107,7 @@ class Display:
             highlight=False,
         )
 
-    def outcome(self, outcome: Outcome, done: int, total: int) -> None:
+    def outcome(self, outcome: "Outcome", done: int, total: int) -> None:
         """A run has ended."""
         job, row = self._running.pop(outcome.key, (None, None))
         self._progress.update(self._task, completed=done, left=self._left(done, total))
@@ -128,7 +127,7 @@ class Display:
             self._live.stop()
             self._live = None
 
-    def _title(self, job: Job) -> str:
+    def _title(self, job: "Job") -> str:
         fold = "" if job.run.fold is None else f", fold {job.run.fold}"
         return f"{job.name} (seed {job.run.seed}{fold})"
 

@@ -34,6 +34,7 @@ from segstudy.executors import EXECUTORS, Watch
 from segstudy.files import write_text
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
+from segstudy.receipt import Overview
 from segstudy.records import read_json
 from segstudy.store import StudyFolder
 from segstudy.studyfile import dump
@@ -81,6 +82,21 @@ class Plan:
     data: str
     splits: Mapping[SplitKey, Split]
     runs: tuple[Run, ...]
+
+    def overview(self) -> Overview:
+        """What the user is told of it."""
+        counts = [sum(p.severity == severity for p in self.problems) for severity in ("warning", "note")]
+        parts = {(len(s.train), len(s.validation), len(s.test)) for s in self.splits.values()}
+        return Overview(
+            name=self.study.name,
+            num_runs=len(self.runs),
+            num_configurations=len(self.study.configurations()),
+            data=self.dataset.name,
+            num_samples=len(self.dataset.samples),
+            parts=tuple(sorted(parts)),
+            num_warnings=counts[0],
+            num_notes=counts[1],
+        )
 
     def split_of(self, run: Run) -> Split:
         protocol = run.configuration.protocol

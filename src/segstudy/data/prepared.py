@@ -5,9 +5,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,9 @@ from segstudy.data.images import read_image, read_mask
 from segstudy.data.preprocess import NUMERICS, Resize, Size, image_to_network, mask_to_network
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
+from segstudy.files import DiskError, make_folder, write_text
+
+UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
 
 class PreparedDataGoneError(UserError):
@@ -71,10 +75,46 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     files = [file for sample in ordered for file in (sample.image, sample.mask)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        hashes = list(pool.map(_hash_file, files))
+    hashes = _hashes(files)
     rows = [[s.id, hashes[2 * i], hashes[2 * i + 1]] for i, s in enumerate(ordered)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _hashes(files: Sequence[Path]) -> list[str]:
+    """Of every file; what was hashed before, and is the same by size and times, is not read again."""
+    names = [os.fspath(file) for file in files]
+    name = hashlib.sha256("\n".join(names).encode(errors="surrogatepass")).hexdigest()[:16]
+    memory = cache_folder() / "fingerprints" / f"{name}.json"
+    stamps = {name: _stamp(file) for name, file in zip(names, files, strict=True)}
+    known = {name: h for name, (stamp, h) in _remembered(memory).items() if stamps.get(name) == stamp}
+    fresh = [name for name in names if name not in known]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        known |= zip(fresh, pool.map(_hash_file, map(Path, fresh)), strict=True)
+    if fresh:
+        past = time.time_ns() - UNSETTLED_NS
+        lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:]) < past}
+        with suppress(DiskError):  # it only saves time
+            make_folder(memory.parent)
+            write_text(memory, json.dumps(lasting))
+    return [known[name] for name in names]
+
+
+def _remembered(memory: Path) -> dict[str, tuple[list[int], str]]:
+    """Hashes by file, each with the stamp it was made at; nothing where nothing can be read."""
+    try:
+        entries = json.loads(memory.read_text(encoding="utf-8")).items()
+        return {file: (list(map(int, stamp)), str(hashed)) for file, (stamp, hashed) in entries}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _stamp(file: Path) -> list[int]:
+    """What changes when a file does: its size and the times of its content and of its entry, in ns."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _hash_file(file: Path) -> str:

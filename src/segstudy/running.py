@@ -1,0 +1,108 @@
+"""Training what a study lacks, under its lock, and its report at the end."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from segstudy import config
+from segstudy.display import Display, duration
+from segstudy.errors import Stopped, UserError
+from segstudy.estimate import Estimate, estimate
+from segstudy.executors import Watch
+from segstudy.interruption import asked_to_stop
+from segstudy.locks import hold, is_held
+from segstudy.receipt import write_receipts
+from segstudy.reporting.page import write_report
+from segstudy.request import MachineOptions
+from segstudy.store import StudyFolder
+from segstudy.study import Machine, Plan, carry_out, choose_machine, make_plan, missing_runs, write_plan
+
+ASK_ABOVE_HOURS = 2.0
+
+
+def train_missing(  # noqa: PLR0913 (what a call of `run` says)
+    asked: config.Study,
+    folder: StudyFolder,
+    options: Mapping[str, Any],
+    *,
+    retry: bool,
+    images: bool,
+    confirm: Callable[[Estimate], bool],
+    display: Display,
+) -> None:
+    """Train every run of a study that is not stored yet, then write the report; as ``segstudy.run``."""
+    plan, machine, missing = planned(asked, folder, options, retry, refuse_held=True)
+    folder.refuse_unwritable()
+    display.plan(plan.overview(), len(missing))
+    if missing:
+        ahead = estimate(plan, missing, machine, fit_memory=not options.get("workers"))
+        machine = replace(machine, workers=ahead.workers)
+        display.estimate(ahead, machine)
+        if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
+            raise UserError(f"about {duration(ahead.hours * 3600)} are ahead: --yes goes on without asking")
+    with hold(folder.lock, "this study"):
+        finished = folder.finished()  # perhaps by whoever held the lock before
+        folder.tidy()
+        write_plan(plan, folder)
+        _train(plan, [run for run in missing if run.key not in finished], folder, machine, display)
+        folder.tidy()
+        if missing or not (folder.path / "report.html").is_file():
+            write_report(folder, images)
+    keys = [run.key for run in plan.runs]
+    if folder.finished().issuperset(keys):
+        write_receipts(asked, folder, plan.dataset.samples, keys, plan.overview())
+
+
+def _train(
+    plan: Plan, missing: Sequence[config.Run], folder: StudyFolder, machine: Machine, display: Display
+) -> None:
+    """Train, show it, and stop when asked to.
+
+    Raises:
+        Stopped: before all was trained.
+    """
+    display.start(len(missing))
+    try:
+        with asked_to_stop(display.stopping) as stop:
+            watch = Watch(display.epoch, display.say, stop)
+            done = 0
+            for outcome in carry_out(plan, missing, folder, machine, watch, display.preparing):
+                done += outcome.status != "stopped"
+                display.outcome(outcome, done, len(missing))
+    finally:
+        display.stop()
+    if stop.signal is not None and done < len(missing):
+        num_finished = len(folder.finished() & {run.key for run in plan.runs})
+        finished = f"{num_finished} of {len(plan.runs)} runs are finished"
+        raise Stopped(
+            f"{finished}, those begun are saved; go on with: segstudy run {shlex.quote(str(folder.path))}",
+            stop.signal,
+        )
+
+
+def planned(
+    asked: config.Study,
+    folder: StudyFolder,
+    options: Mapping[str, Any],
+    retry: bool = False,
+    refuse_held: bool = False,
+) -> tuple[Plan, Machine, list[config.Run]]:
+    """The plan of a study, where it would be trained, and which of its runs are not stored yet.
+
+    Raises:
+        UserError: a wrong call, study file or data set; somebody at work on it, if that is to be refused.
+    """
+    for path in (asked.data, str(folder.path)):
+        if any("\ud800" <= character <= "\udfff" for character in path):
+            raise UserError(
+                f"{path}: is not in UTF-8, so that it could not be written down; rename the folder"
+            )
+    if refuse_held and is_held(folder.lock):
+        with hold(folder.lock, "this study"):  # says who holds it, before data are read
+            pass
+    names = [name for name in MachineOptions.__annotations__ if options.get(name) is not None]
+    machine_options = {name: options[name] for name in names}
+    machine = choose_machine(**machine_options)
+    made = make_plan(asked, machine, folder.read_json("data.json"))
+    return made, machine, missing_runs(made, folder, retry)
