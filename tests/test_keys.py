@@ -5,9 +5,11 @@ table is written anew by ``python tests/test_keys.py``.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 from segstudy.config import configuration_names, override, planned_runs, preset_study
+from segstudy.data import read
 from segstudy.study import _numerics, choose_machine, resolve
 
 TABLE = Path(__file__).parent / "keys.json"
@@ -40,7 +42,10 @@ def keys() -> dict[str, dict[str, str]]:
         configurations = study.configurations()
         names = dict(zip(configurations, configuration_names(configurations), strict=True))
         runs = planned_runs(
-            study, "0" * 16, lambda protocol, fold: f"{protocol.split}, fold {fold}", _numerics
+            study,
+            "0" * 16,
+            lambda protocol, fold: f"{protocol.split}, fold {fold}",
+            partial(_numerics, read("synthetic:n=4")),
         )
         table[title] = {
             f"{names[run.configuration]}, seed {run.seed}, fold {run.fold}": run.key for run in runs

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from segstudy.checkpoint import copy_weights, load_model, model_files
 from segstudy.errors import UserError
 from segstudy.models import MODELS, build, check_size, resolve_architecture
+from segstudy.models.blocks import concatenate
 from segstudy.models.dilated_unet import dilated_down, dilated_up
 from segstudy.models.segnet import unpool
 
@@ -502,3 +503,18 @@ def test_a_users_file_that_does_not_work_is_said_in_one_line(
     with pytest.raises(UserError, match=message) as caught:
         build(f"{file}:MyNet", WIDTH, seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_concatenation_hands_packed_gradients_to_both_sides() -> None:
+    skip = torch.randn(2, 3, 8, 8, requires_grad=True)
+    x = torch.randn(2, 5, 8, 8, requires_grad=True)
+    weight = torch.randn(2, 8, 8, 8)
+    seen: dict[str, torch.Tensor] = {}
+    for name, tensor in (("skip", skip), ("x", x)):
+        tensor.register_hook(lambda gradient, name=name: seen.__setitem__(name, gradient))
+    joined = concatenate(skip, x)
+    assert torch.equal(joined, torch.cat([skip, x], dim=1))
+    (joined * weight).sum().backward()
+    assert torch.equal(seen["skip"], weight[:, :3])
+    assert torch.equal(seen["x"], weight[:, 3:])
+    assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in seen.values())

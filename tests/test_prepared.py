@@ -1,8 +1,10 @@
 """The prepared arrays: made once, equal wherever and by whomever they are made."""
 
+import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import pytest
 from PIL import Image
 from small import write_dataset
 
+from segstudy.data import prepared as module
 from segstudy.data import read
 from segstudy.data.images import read_image, read_mask
 from segstudy.data.prepared import cache_folder, fingerprint, open_prepared, prepare
-from segstudy.data.preprocess import image_to_network, mask_to_network
+from segstudy.data.preprocess import image_to_network, mask_to_network, numerics
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 
@@ -221,3 +224,113 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
     with pytest.raises(UserError, match=r"No space left.*SEGSTUDY_CACHE"):
         prepare(samples, "f" * 16, (32, 32), "squash")
     assert not list((tmp_path / "cache" / "prepared").iterdir())
+
+
+# Remembered hashes
+
+
+@pytest.fixture
+def hashed(monkeypatch) -> list[Path]:
+    """The files whose content is read for a fingerprint."""
+    seen: list[Path] = []
+    hash_file = module._hash_file
+    monkeypatch.setattr(module, "_hash_file", lambda file: seen.append(file) or hash_file(file))
+    return seen
+
+
+def aged(samples, monkeypatch) -> None:
+    """As if a while had passed since the files were written."""
+    now = time.time_ns()
+    monkeypatch.setattr(module.time, "time_ns", lambda: now + 60 * 10**9)
+
+
+def test_files_that_have_not_changed_are_hashed_once(samples, hashed, monkeypatch) -> None:
+    aged(samples, monkeypatch)
+    once = fingerprint(samples)
+    assert len(hashed) == 12
+    assert fingerprint(samples) == once
+    assert len(hashed) == 12
+
+
+def test_a_file_that_was_replaced_is_hashed_again_though_its_size_and_time_are_the_same(
+    samples, hashed, monkeypatch
+) -> None:
+    aged(samples, monkeypatch)
+    before = fingerprint(samples)
+    file = samples[0].image
+    status, content = file.stat(), bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    hashed.clear()
+    assert fingerprint(samples) != before
+    assert hashed == [file]
+
+
+def test_a_file_written_just_now_is_not_relied_on(samples, hashed) -> None:
+    fingerprint(samples)
+    fingerprint(samples)
+    assert len(hashed) == 24
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"a": 1}', "no JSON", '{"x": [["a"], 1]}'])
+def test_a_damaged_memory_is_none(samples, cache, monkeypatch, damage) -> None:
+    aged(samples, monkeypatch)
+    before = fingerprint(samples)
+    (memory,) = (cache / "fingerprints").iterdir()
+    memory.write_text(damage, encoding="utf-8")
+    assert fingerprint(samples) == before
+
+
+def test_where_nothing_can_be_remembered_hashing_goes_on(samples, cache, monkeypatch) -> None:
+    before = fingerprint(samples)
+    shutil.rmtree(cache / "fingerprints")
+    (cache / "fingerprints").write_text("in the way", encoding="utf-8")
+    assert fingerprint(samples) == before
+
+
+# Large JPEG images at reduced scale
+
+
+def photographs(folder: Path, orientation: int = 1) -> tuple[Sample, ...]:
+    """Two smooth photographs of 640 x 480 as JPEG, with masks."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for i in range(2):
+        noise = np.random.default_rng(i).integers(40, 220, (24, 32, 3), np.uint8)
+        image = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        image.save(folder / "images" / f"{i}.jpg", quality=90, exif=exif)
+        mask = np.zeros((640, 480) if orientation >= 5 else (480, 640), np.uint8)
+        mask[100:300, 100:300] = 255
+        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
+    return read(folder).samples
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("resize", ["squash", "pad"])
+def test_a_jpeg_decoded_at_reduced_scale_is_the_same_picture(tmp_path, resize, orientation) -> None:
+    samples = photographs(tmp_path / "photographs", orientation)
+    prepared = open_prepared(prepare(samples, "data", (64, 80), resize))
+    for i, sample in enumerate(samples):
+        whole = image_to_network(read_image(sample.image), (64, 80), resize)
+        off = np.abs(prepared.images[i].astype(int) - whole)
+        assert off.max() > 0  # it was decoded another way
+        assert off.mean() < 1  # of 255 grey levels
+        assert off.max() <= 12
+        assert prepared.native_sizes[i] == ((640, 480) if orientation >= 5 else (480, 640))
+
+
+def test_only_as_much_is_left_out_as_resizing_would_not_see(tmp_path) -> None:
+    file = photographs(tmp_path / "photographs")[0].image
+    assert read_image(file).shape == (480, 640, 3)
+    assert read_image(file, (480, 640)).shape == (480, 640, 3)
+    assert read_image(file, (200, 300)).shape == (240, 320, 3)
+    assert read_image(file, (241, 300)).shape == (480, 640, 3)
+    assert read_image(file, (30, 30)).shape == (60, 80, 3)
+
+
+def test_only_data_with_jpegs_have_the_version_of_reduced_scale() -> None:
+    assert numerics([Path("a.png"), Path("b.bmp")]) == 1
+    assert numerics([Path("a.png"), Path("b.JPG")]) == 2

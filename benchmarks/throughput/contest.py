@@ -1,10 +1,9 @@
-"""What the contenders of ``throughput.py`` have in common: what is asked of them, the data, what they answer."""
+"""What the contenders of ``throughput.py`` share: what is asked of them, the data, what they answer."""
 
 import argparse
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -101,7 +100,3 @@ class Answer:
     def give(self) -> None:
         """Say how it went."""
         print(json.dumps({"seconds": time.perf_counter() - self._begun, "trainings": self._trainings}))
-
-
-def here() -> Path:
-    return Path(__file__).parent

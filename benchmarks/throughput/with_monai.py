@@ -1,4 +1,4 @@
-"""MONAI's data pipeline and loop as its tutorials write them: transforms, CacheDataset, DataLoader, MeanIoU."""
+"""MONAI's data pipeline and loop as its tutorials write them: transforms, CacheDataset, MeanIoU."""
 
 import warnings
 

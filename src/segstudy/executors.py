@@ -210,7 +210,7 @@ class _Worker:
 
 def _left_by_a_dead_worker(job: Job, ended_with: str, log: str) -> Outcome:
     """What became of its run: it may have died just after storing it."""
-    if job.run.key in StudyFolder(job.study).finished():
+    if StudyFolder(job.study).is_finished(job.run.key):
         return Outcome(key=job.run.key, status="finished")
     return failure(job, "worker died", ended_with, log)
 

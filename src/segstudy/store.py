@@ -156,6 +156,10 @@ class StudyFolder:
             return set()
         return {entry.name for entry in os.scandir(self.runs) if entry.is_dir() and "." not in entry.name}
 
+    def is_finished(self, key: str) -> bool:
+        """Whether this run is, without a look at all the others."""
+        return (self.runs / key).is_dir()
+
     def begun(self) -> set[str]:
         """The keys of all runs with a saved state to go on from."""
         return {state.parent.name for state in self._entries("checkpoints", "*/*.state")}

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,10 @@ def make_plan(study: Study, machine: Machine, stored: Mapping[str, Any] | None =
     refuse_errors(problems)
     splits = _cut(study, dataset.samples)
     runs = planned_runs(
-        study, data, lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint, _numerics
+        study,
+        data,
+        lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
+        partial(_numerics, dataset),
     )
     return Plan(study, dataset, tuple(problems), data, splits, tuple(runs))
 
@@ -288,11 +292,11 @@ def read_split(file: Path, samples: Sequence[Sample]) -> Split:
     return Split(*parts)
 
 
-def _numerics(configuration: Configuration) -> dict[str, int | str]:
+def _numerics(dataset: Dataset, configuration: Configuration) -> dict[str, int | str]:
     versions: dict[str, int | str] = {
         "architecture": resolve_architecture(configuration.architecture)[1],
         "loss": resolve_loss(configuration.loss)[1],
-        "preprocessing": preprocess.NUMERICS,
+        "preprocessing": preprocess.numerics(sample.image for sample in dataset.samples),
         "training": train.NUMERICS,
     }
     if configuration.protocol.augmentation != "none":

@@ -68,16 +68,21 @@ class Decoded:
     turned: bool
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Decode an image to RGB ``(H, W, 3)``, 0 to 255.
 
     Grey becomes three equal channels, 16 bits are scaled to 8, transparent areas become black,
     palettes, CMYK and other colour spaces are converted as Pillow does.
 
+    Args:
+        path: the file.
+        at_least: height and width that are enough: a JPEG may come at a half, a quarter or an eighth of its
+            size then, but no smaller; its decoder makes that several times as quick as the whole.
+
     Raises:
         ImageError: missing, not an image, damaged, 32-bit, above ``MAX_PIXELS`` or under ``MIN_SIDE_PX``.
     """
-    return decode_image(path).pixels
+    return decode_image(path, at_least).pixels
 
 
 def read_mask(path: Path, foreground: tuple[int, ...] | None = None) -> NDArray[np.bool_]:
@@ -100,9 +105,12 @@ def image_size(path: Path) -> tuple[int, int]:
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
-def decode_image(path: Path) -> Decoded:
+def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> Decoded:
     """As ``read_image``, with what is worth reporting about the file."""
     with _opened(path) as image:
+        if at_least is not None:
+            height, width = at_least[::-1] if _orientation(image) >= 5 else at_least
+            image.draft(None, (width, height))
         mode, turned = image.mode, _orientation(image) > 1
         upright = ImageOps.exif_transpose(image) if turned else image
         return Decoded(_rgb(upright, path), mode, turned)

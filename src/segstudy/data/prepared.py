@@ -17,8 +17,8 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from segstudy.data.images import read_image, read_mask
-from segstudy.data.preprocess import NUMERICS, Resize, Size, image_to_network, mask_to_network
+from segstudy.data.images import image_size, read_image, read_mask
+from segstudy.data.preprocess import Resize, Size, enough, image_to_network, mask_to_network, numerics
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 from segstudy.files import DiskError, make_folder, write_text
@@ -149,7 +149,8 @@ def prepare(
     Raises:
         UserError: an unreadable image or mask.
     """
-    settings = json.dumps([NUMERICS, data, size, resize, foreground])
+    version = numerics(sample.image for sample in samples)
+    settings = json.dumps([version, data, size, resize, foreground])
     folder = cache_folder() / "prepared" / hashlib.sha256(settings.encode()).hexdigest()[:16]
     if folder.is_dir():
         if _is_whole(folder):
@@ -183,11 +184,12 @@ def _build(
     size, resize, foreground = settings
 
     def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
-        image, mask = read_image(sample.image), read_mask(sample.mask, foreground)
-        if image.shape[:2] != mask.shape:
+        native, mask = image_size(sample.image), read_mask(sample.mask, foreground)
+        if native != mask.shape:
             raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
+        image = read_image(sample.image, enough(native, size, resize))
         small = image_to_network(image, size, resize), mask_to_network(mask, size, resize)
-        return *small, (mask.shape[0], mask.shape[1]), np.packbits(mask)
+        return *small, native, np.packbits(mask)
 
     shape = (len(samples), *size)
     sizes: list[Size] = []

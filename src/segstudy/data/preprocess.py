@@ -3,6 +3,8 @@
 Training, prediction, exported files and the page all come through here. Needs no PyTorch.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,9 +12,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
+REDUCED_NUMERICS = 2  # instead, of data with JPEG images: large ones are decoded at reduced scale
+ENOUGH = 2  # times the network's size: from there on antialiased resizing no longer sees the decoder's scale
+JPEG = (".jpg", ".jpeg")
 
 Resize = Literal["squash", "pad"]
 Size = tuple[int, int]
+
+
+def numerics(images: Iterable[Path]) -> int:
+    """The version of what happens to these images before they reach the network."""
+    return REDUCED_NUMERICS if any(image.suffix.lower() in JPEG for image in images) else NUMERICS
+
+
+def enough(native: Size, size: Size, resize: Resize) -> Size:
+    """Height and width at which an image of ``native`` size may be decoded on its way to the network."""
+    _, _, height, width = placement(native, size, resize)
+    return ENOUGH * height, ENOUGH * width
 
 
 def image_to_network(image: NDArray[np.uint8], size: Size, resize: Resize) -> NDArray[np.uint8]:

@@ -1,0 +1,255 @@
+"""Time and memory as a study grows: in images, in runs, in workers; exponents of the growth.
+
+    python benchmarks/growth.py docs/results/speed/growth.json
+
+Images: read, check, hash, prepare and train an epoch on 200 to 10,000 made-up images. Runs: plan, carry out,
+plan again and rank 10 to 10,000 runs whose training is a stub that stores a small result. Workers: 8 small
+real runs on 1, 2 and 4 workers. Each size is measured in a process of its own.
+
+The exponent is the slope of log time over log size between the largest size and the one two steps below;
+memory is the peak of what belongs to the process, without the pages of mapped files, which the system takes
+back when it needs them.
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import described, write_result
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+SIZES = {"images": (200, 1000, 3000, 10_000), "runs": (10, 100, 1000, 10_000), "workers": (1, 2, 4)}
+TESTED = 50  # images of the stub's runs
+
+
+class Clock:
+    """Seconds and peak memory of named steps."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, dict[str, float]] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        peak, over = _memory(), threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not over.wait(0.01):
+                peak = max(peak, _memory())
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        over.set()
+        thread.join()
+        self.steps[name] = {"seconds": seconds, "peak_mb": peak}
+
+
+def _memory() -> float:
+    """Of this process alone, in MB; without mapped files."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+
+
+def made_up_images(folder: Path, n: int) -> None:
+    """Smooth noise with an ellipse, different in every image, as small PNG files."""
+    rng = np.random.default_rng(n)
+    y, x = np.mgrid[:96, :128]
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for i in range(n):
+        noise = Image.fromarray(rng.integers(60, 200, (12, 16, 3), np.uint8)).resize((128, 96))
+        centre, radii = rng.uniform(30, 66, 2), rng.uniform(8, 28, 2)
+        mask = ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1] - 16) / radii[1]) ** 2 < 1
+        image = np.where(mask[..., None], np.asarray(noise) // 2, noise).astype(np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{i:06}.png", compress_level=1)
+        Image.fromarray(mask).save(folder / "masks" / f"{i:06}.png")
+
+
+def in_images(n: int, folder: Path) -> dict[str, Any]:
+    """One size of the images' growth."""
+    made_up_images(folder / "data", n)
+    import torch
+
+    from segstudy.config import Configuration, Protocol, Run
+    from segstudy.data import read
+    from segstudy.data.check import check
+    from segstudy.data.prepared import fingerprint, open_prepared, prepare
+    from segstudy.data.split import make_split
+    from segstudy.train import begin, epochs, reproducible
+
+    clock = Clock()
+    with clock.step("read"):
+        samples = read(folder / "data")
+    with clock.step("check"):
+        check(samples)
+    with clock.step("hash"):
+        data = fingerprint(samples.samples)
+    with clock.step("hash again"):
+        fingerprint(samples.samples)
+    with clock.step("prepare"):
+        prepared = open_prepared(prepare(samples.samples, data, (64, 64), "squash"))
+    split = make_split(samples.samples, "auto", 0)
+    protocol = Protocol(image_size=64, width=4, epochs=1, record_test=False)
+    run = Run(
+        configuration=Configuration(architecture="unet", loss="bce", protocol=protocol),
+        seed=0,
+        fold=None,
+        data=data,
+        split=split.fingerprint,
+        numerics={},
+    )
+    with clock.step("an epoch"), reproducible(1):
+        list(epochs(begin(run, prepared, split, torch.device("cpu"))))
+    return clock.steps
+
+
+def in_runs(n: int, folder: Path) -> dict[str, Any]:
+    """One size of the runs' growth."""
+    import polars as pl
+
+    import segstudy
+    import segstudy.worker
+    from segstudy.config import override, preset_study
+    from segstudy.store import StudyFolder
+    from segstudy.study import carry_out, choose_machine, make_plan, missing_runs, write_plan
+
+    made_up_images(folder / "data", 4 * TESTED)
+
+    def stub(job: Any, _listener: object) -> bool:
+        rng = np.random.default_rng(int(job.run.key[:8], 16))
+        tables = []
+        for part in ("validation", "test"):
+            ids = job.split.part(part)
+            iou = rng.normal(0.8, 0.1, len(ids)).clip(0, 1)
+            names = (
+                "network_iou",
+                "native_iou",
+                "network_dice",
+                "native_dice",
+                "native_iou_tuned",
+                "native_hd95_px",
+            )
+            tables.append(pl.DataFrame({"id": ids, "part": [part] * len(ids), **dict.fromkeys(names, iou)}))
+        epochs = pl.DataFrame({"epoch": [1], "validation_iou": [0.8]})
+        record = {
+            "name": job.name,
+            **segstudy.worker._identity(job.run),
+            "description": job.run.description(),
+            "summary": {"selected_epoch": 1, "tuned_threshold": 0.5, "scores": {}},
+            "num_parameters": 1,
+            "cost": {"num_macs": 1, "inference_ms": 1.0, "peak_memory_bytes": 1},
+            "started": "2026-01-01T00:00:00+00:00",
+            "seconds": {"total": 1.0},
+            "environment": {"torch": "2", "device": "cpu", "threads": 1},
+        }
+        contents = {"epochs": epochs, "images": pl.concat(tables)}
+        StudyFolder(job.study).write_run(job.run.key, record, contents, {"model.json": b"{}"})
+        return True
+
+    segstudy.worker._train_and_store = stub
+    seeds = max(1, n // 10)
+    fields = {"architecture": ["unet", "segnet"], "loss": ["bce", "focal", "dice", "tversky", "combo"]}
+    study = override(
+        preset_study("classic", "growth", str(folder / "data")),
+        {**fields, "batch_size": [8], "image_size": [32], "seeds": [seeds]},
+    )
+    machine, store, clock = choose_machine("cpu", 1, 1, "serial"), StudyFolder(folder / "study"), Clock()
+    make_plan(study, machine)  # data are hashed and checked once
+    with clock.step("plan"):
+        plan = make_plan(study, machine)
+        write_plan(plan, store)
+        missing = missing_runs(plan, store)
+    assert len(missing) == n
+    with clock.step("carry out"):
+        for outcome in carry_out(plan, missing, store, machine):
+            assert outcome.status == "finished", outcome
+    with clock.step("plan again"):
+        assert not missing_runs(make_plan(study, machine, store.read_json("data.json")), store)
+    with clock.step("rank"):
+        segstudy.table(store.path)
+    return clock.steps
+
+
+def in_workers(n: int, folder: Path) -> dict[str, Any]:
+    """One number of workers, one thread each."""
+    from segstudy.config import override, preset_study
+    from segstudy.store import StudyFolder
+    from segstudy.study import carry_out, choose_machine, make_plan, write_plan
+
+    made_up_images(folder / "data", 200)
+    fields = {"architecture": ["unet"], "loss": ["bce"], "batch_size": [8], "image_size": [64], "width": [8]}
+    fields |= {"epochs": [6], "seeds": [8], "record_test": [False]}
+    machine, store, clock = choose_machine("cpu", 1, n, "processes"), StudyFolder(folder / "study"), Clock()
+    plan = make_plan(override(preset_study("classic", "growth", str(folder / "data")), fields), machine)
+    write_plan(plan, store)
+    with clock.step("8 runs"):
+        for outcome in carry_out(plan, plan.runs, store, machine):
+            assert outcome.status == "finished", outcome
+    return clock.steps
+
+
+MEASURES: dict[str, Callable[[int, Path], dict[str, Any]]] = {
+    "images": in_images,
+    "runs": in_runs,
+    "workers": in_workers,
+}
+
+
+def exponent(sizes: tuple[int, ...], seconds: list[float]) -> float:
+    """Slope of log time over log size, from the third largest to the largest size."""
+    return math.log(seconds[-1] / seconds[-3]) / math.log(sizes[-1] / sizes[-3])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", nargs="?", type=Path)
+    parser.add_argument("--one", nargs=2)
+    parser.add_argument("--only", choices=MEASURES)
+    asked = parser.parse_args()
+    if asked.one:
+        what, n = asked.one[0], int(asked.one[1])
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["SEGSTUDY_CACHE"] = str(Path(folder) / "cache")
+            print(json.dumps(MEASURES[what](n, Path(folder))))
+        return
+    result: dict[str, Any] = {"machine": described()}
+    for what in [asked.only] if asked.only else MEASURES:
+        result[what] = {}
+        for n in SIZES[what]:
+            command = [sys.executable, __file__, "--one", what, str(n)]
+            result[what][n] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        show(what, result[what])
+    if asked.out:
+        write_result(asked.out, result)
+
+
+def show(what: str, found: dict[int, Any]) -> None:
+    """Seconds and peak memory by size, and the exponents."""
+    sizes = tuple(found)
+    table = Table(what, *(f"{n}: s (MB)" for n in sizes), "exponent")
+    for step in found[sizes[0]]:
+        cells = [f"{found[n][step]['seconds']:.2f} ({found[n][step]['peak_mb']:.0f})" for n in sizes]
+        table.add_row(step, *cells, f"{exponent(sizes, [found[n][step]['seconds'] for n in sizes]):.2f}")
+    whole = [sum(step["seconds"] for step in found[n].values()) for n in sizes]
+    table.add_row("all", *(f"{s:.2f}" for s in whole), f"{exponent(sizes, whole):.2f}")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,331 @@
+"""Images per second of one training step: what each measure brings, and how far the hardware would go.
+
+    python benchmarks/training_step.py docs/results/speed/training-step.json
+
+Three tables, for every architecture at width 16, 128 px and batch 8 (and U-Net at other sizes):
+
+- a ladder from a notebook's float32 step to segstudy's, one measure more on each rung;
+- the bare convolutions of a step, called one by one at the same precision and format, as a ceiling;
+- the share of whole epochs (training, validation, saved states) outside forward, backward and optimizer.
+
+Every figure is of a process of its own. Rungs alternate, round by round; figures are medians of the rounds,
+ratios are of figures of one round.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from machine import described, write_result
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+sys.path.insert(0, str(Path(__file__).parent / "throughput"))
+from textbook import textbook
+
+from segstudy.allocator import keep_memory
+from segstudy.models import build
+from segstudy.train import reproducible
+
+ARCHITECTURES = ("segnet", "unet", "unet2", "dilated_unet")
+CORES = psutil.cpu_count(logical=False) or 1
+SECONDS = 2.0  # of steps that are timed
+WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to train.
+
+    Attributes:
+        form: ``textbook`` (every layer as it stands) or ``ours``.
+        workers: trainings side by side.
+        kept: whether freed memory is kept.
+    """
+
+    architecture: str
+    form: str = "textbook"
+    precision: str = "float32"
+    channels_last: bool = False
+    kept: bool = False
+    threads: int = CORES
+    workers: int = 1
+    compiled: bool = False
+    width: int = 16
+    image_size: int = 128
+    batch_size: int = 8
+
+
+def ladder(architecture: str) -> dict[str, Case]:
+    """From the notebook's step to ours; each rung keeps what the one before brought."""
+    notebook = Case(architecture)
+    packed = replace(notebook, channels_last=True)
+    lower = replace(packed, precision="bfloat16")
+    ours = replace(lower, form="ours")
+    kept = replace(ours, kept=True)
+    return {
+        "float32, as in a notebook": notebook,
+        "+ channels last": packed,
+        "+ bfloat16": lower,
+        "+ rewritten layers, fused Adam": ours,
+        "+ kept memory": kept,
+        "+ a run per core": replace(kept, threads=1, workers=CORES),
+    }
+
+
+def other_cases() -> dict[str, Case]:
+    """U-Net at other sizes, precisions and compiled, all with everything else switched on."""
+    ours = Case("unet", "ours", "bfloat16", channels_last=True, kept=True)
+    return {
+        "width 8, 64 px": replace(ours, width=8, image_size=64),
+        "width 8, 64 px, a run per core": replace(ours, width=8, image_size=64, threads=1, workers=CORES),
+        "width 16, 128 px, batch 16": replace(ours, batch_size=16),
+        "width 16, 128 px, float32": replace(ours, precision="float32"),
+        "width 16, 128 px, float32, a run per core": replace(
+            ours, precision="float32", threads=1, workers=CORES
+        ),
+        "width 32, 128 px": replace(ours, width=32),
+        "width 32, 128 px, a run per core": replace(ours, width=32, threads=1, workers=CORES),
+        "width 64, 256 px, batch 2": replace(ours, width=64, image_size=256, batch_size=2),
+        "width 64, 256 px, batch 2, a run per core": replace(
+            ours, width=64, image_size=256, batch_size=2, threads=1, workers=CORES
+        ),
+    }
+
+
+class Step:
+    """A training step of a case, ready to be repeated."""
+
+    def __init__(self, case: Case):
+        torch.set_num_threads(case.threads)
+        if case.kept:
+            keep_memory()
+        make = textbook if case.form == "textbook" else build
+        self.model = make(case.architecture, case.width, 0).train()
+        self.image = torch.rand(case.batch_size, 3, case.image_size, case.image_size)
+        if case.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+            self.image = self.image.contiguous(memory_format=torch.channels_last)
+        self.mask = (self.image[:, :1] > 0.5).float()
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=case.form == "ours" or None)
+        self.called: nn.Module = torch.compile(self.model) if case.compiled else self.model  # type: ignore[assignment]
+        self.lower = case.precision == "bfloat16"
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.lower):
+            logits = self.called(self.image)
+        F.binary_cross_entropy_with_logits(logits.float(), self.mask).backward()
+        self.optimizer.step()
+
+
+def images_per_second(case: Case) -> float:
+    """Median over some seconds of steps."""
+    step = Step(case)
+    with reproducible(case.threads) if case.form == "ours" else nothing():
+        return case.batch_size / median_seconds(step)
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    yield
+
+
+def median_seconds(call: Callable[[], object], seconds: float = SECONDS) -> float:
+    for _ in range(WARM_UP):
+        call()
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < 5:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+class Convolutions(TorchDispatchMode):
+    """Takes down every convolution of a forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution.default:
+            self.calls.append(args)
+        return function(*args, **(kwargs or {}))
+
+
+def bare_convolutions(case: Case) -> float:
+    """Images per second if a step were its convolutions alone, forward and backward, one after the other."""
+    step = Step(case)
+    with Convolutions() as seen, torch.autocast("cpu", torch.bfloat16, enabled=step.lower):
+        step.model(step.image)
+    total = 0.0
+    for place, (given, kernel, bias, *geometry) in enumerate(seen.calls):
+        x, weight = given.detach().clone(), kernel.detach().clone()
+        out = torch.ops.aten.convolution(x, weight, bias, *geometry)
+        gradient = torch.randn_like(out)
+        wanted = [place > 0, True, bias is not None]  # nothing learns from the image's own gradient
+
+        def both(x=x, weight=weight, bias=bias, geometry=geometry, gradient=gradient, wanted=wanted) -> None:
+            torch.ops.aten.convolution(x, weight, bias, *geometry)
+            sizes = None if bias is None else [len(bias)]
+            torch.ops.aten.convolution_backward(gradient, x, weight, sizes, *geometry, wanted)
+
+        total += median_seconds(both, 0.2)
+    return case.batch_size / total
+
+
+def outside(case: Case) -> float:
+    """The share of whole epochs, as a worker trains them, outside forward, backward and optimizer."""
+    import tempfile
+
+    import segstudy.train as loop
+    from segstudy.config import override, preset_study
+    from segstudy.store import StudyFolder
+    from segstudy.study import carry_out, choose_machine, make_plan, write_plan
+
+    inside = 0.0
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal inside
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                inside += time.perf_counter() - start
+
+        return call
+
+    make_model, make_loss, make_optimizer = loop.build, loop.build_loss, loop.make_optimizer
+
+    def model(*args: Any) -> nn.Module:
+        made = make_model(*args)
+        made.forward = timed(made.forward)
+        return made
+
+    def optimizer(*args: Any) -> torch.optim.Optimizer:
+        made = make_optimizer(*args)
+        made.step = timed(made.step)  # type: ignore[method-assign]
+        return made
+
+    loop.build, loop.make_optimizer = model, optimizer
+    loop.build_loss = lambda text: timed(make_loss(text))
+    torch.Tensor.backward = timed(torch.Tensor.backward)  # type: ignore[method-assign]
+    fields = {"architecture": [case.architecture], "loss": ["combo"], "batch_size": [case.batch_size]}
+    fields |= {"image_size": [case.image_size], "width": [case.width], "precision": [case.precision]}
+    machine = choose_machine("cpu", threads=1, executor="serial")
+    with tempfile.TemporaryDirectory() as folder:
+        study = override(preset_study("classic", "outside", "synthetic"), {**fields, "epochs": [4]})
+        plan = make_plan(study, machine)
+        store = StudyFolder(Path(folder) / "study")
+        write_plan(plan, store)
+        inside_until: list[float] = []
+        marks: list[float] = []
+        from segstudy.executors import Watch
+
+        def mark(*_: object) -> None:
+            marks.append(time.perf_counter())
+            inside_until.append(inside)
+
+        list(carry_out(plan, plan.runs, store, machine, Watch(epoch=mark)))
+    # From the end of the first epoch to that of the last: its states saved, nothing warming up any more.
+    return 1 - (inside_until[-1] - inside_until[0]) / (marks[-1] - marks[0])
+
+
+MEASURES = {"steps": images_per_second, "ceiling": bare_convolutions, "outside": outside}
+
+
+def measured(measure: str, case: Case) -> float:
+    """In processes of their own, as many at once as the case has workers; their sum."""
+    command = [sys.executable, __file__, "--measure", measure, "--case", json.dumps(asdict(case))]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(case.workers)]
+    return sum(float(process.communicate()[0]) for process in running)
+
+
+def rounds_of(measure: str, cases: dict[str, Case], rounds: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in track(range(rounds), f"{measure}: {next(iter(cases.values())).architecture}"):
+        for name, case in cases.items():
+            found[name].append(measured(measure, case))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", nargs="?", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--measure", choices=MEASURES)
+    parser.add_argument("--case")
+    asked = parser.parse_args()
+    if asked.case:
+        print(MEASURES[asked.measure](Case(**json.loads(asked.case))))
+        return
+    result: dict[str, Any] = {
+        "machine": described(),
+        "rounds": asked.rounds,
+        "ladder": {},
+        "ceiling": {},
+        "outside": {},
+    }
+    for architecture in ARCHITECTURES:
+        rungs = ladder(architecture)
+        result["ladder"][architecture] = rounds_of("steps", rungs, asked.rounds)
+        alone = replace(rungs["+ kept memory"], threads=1)
+        ceilings = {"bare convolutions": measured("ceiling", alone), "step": measured("steps", alone)}
+        result["ceiling"][architecture] = ceilings
+        result["outside"][architecture] = measured("outside", alone)
+    result["other"] = rounds_of("steps", other_cases(), asked.rounds)
+    show(result)
+    if asked.out:
+        write_result(asked.out, result)
+
+
+def show(result: dict[str, Any]) -> None:
+    """As tables."""
+    console = Console(width=110)
+    names = list(next(iter(result["ladder"].values())))
+    table = Table("images/s (ratio to the first rung)", *result["ladder"])
+    for name in names:
+        cells = []
+        for rungs in result["ladder"].values():
+            ratio = statistics.median(a / b for a, b in zip(rungs[name], rungs[names[0]], strict=True))
+            cells.append(f"{statistics.median(rungs[name]):.0f} ({ratio:.2f})")
+        table.add_row(name, *cells)
+    for title, figures in (
+        ("one thread: step", [f"{c['step']:.0f}" for c in result["ceiling"].values()]),
+        (
+            "one thread: bare convolutions",
+            [f"{c['bare convolutions']:.0f}" for c in result["ceiling"].values()],
+        ),
+        (
+            "share of that ceiling",
+            [f"{c['step'] / c['bare convolutions']:.0%}" for c in result["ceiling"].values()],
+        ),
+        ("outside forward, backward, optimizer", [f"{share:.1%}" for share in result["outside"].values()]),
+    ):
+        table.add_row(title, *figures)
+    console.print(table)
+    table = Table("unet, all measures", "images/s")
+    for name, figures in result["other"].items():
+        table.add_row(name, f"{statistics.median(figures):.2f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

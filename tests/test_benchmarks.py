@@ -1,0 +1,32 @@
+"""The benchmarks compare equals: the textbook's networks compute what ours compute."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def textbook(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "throughput"))
+    import textbook as module
+
+    yield module
+    sys.modules.pop("textbook")
+
+
+@pytest.mark.parametrize("size", [64, 50])
+@pytest.mark.parametrize("architecture", ["segnet", "unet", "unet2", "dilated_unet"])
+def test_a_textbook_network_is_ours_in_value_and_gradient(textbook, architecture, size):
+    from segstudy.models import build
+
+    theirs, ours = textbook.textbook(architecture, 4, 0), build(architecture, 4, 0)
+    image = torch.rand(2, 3, size, size)
+    for network in (theirs, ours):
+        network(image).square().mean().backward()
+    assert torch.allclose(theirs(image), ours(image), atol=1e-5)
+    for a, b in zip(theirs.parameters(), ours.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, atol=1e-5, rtol=1e-3)

@@ -1,0 +1,130 @@
+"""A finished study asked for again: recognised at a glance, and only where nothing has changed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small import write_dataset
+
+import segstudy
+from segstudy import receipt
+from segstudy.data.prepared import cache_folder
+from segstudy.request import described
+from segstudy.store import StudyFolder
+
+OPTIONS = {"image_size": 32, "width": 2, "epochs": 1, "batch_size": 8, "architecture": "unet", "loss": "bce"}
+LOSS = "def mine(logits, target):\n    return ((logits.sigmoid() - target) ** 2).mean()\n"
+# In a process of its own: what it prints, and whether it imported PyTorch.
+AGAIN = """
+import sys, segstudy
+segstudy.run(sys.argv[1])
+assert "torch" not in sys.modules, "PyTorch was imported"
+segstudy.table(sys.argv[1]), segstudy.status(sys.argv[1])
+assert "torch" not in sys.modules, "PyTorch was imported for a look"
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A finished study of one run, with a loss of one's own, and the data beside."""
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "discs", n=12)
+    (tmp_path / "mine.py").write_text(LOSS, encoding="utf-8")
+    segstudy.run("discs", **{**OPTIONS, "loss": "mine.py:mine"}, out="study", executor="serial")
+    return tmp_path / "study"
+
+
+def settled(path: Path, **options: object) -> receipt.Overview | None:
+    return receipt.settled(*described(path, options))
+
+
+def test_a_finished_study_needs_no_torch_and_leaves_every_file_alone(study):
+    before = {file: file.stat().st_mtime_ns for file in study.rglob("*") if file.is_file()}
+    done = subprocess.run([sys.executable, "-c", AGAIN, study], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {file: file.stat().st_mtime_ns for file in study.rglob("*") if file.is_file()} == before
+
+
+def test_it_is_recognised_by_its_folder_and_by_the_call_that_made_it(study):
+    overview = settled(study)
+    assert overview is not None
+    assert (overview.num_runs, overview.num_samples, overview.parts) == (1, 12, ((6, 3, 3),))
+    again = {**OPTIONS, "loss": "mine.py:mine", "out": "study"}
+    assert receipt.settled(*described("discs", again)) == overview
+
+
+def touch_later(file: Path) -> None:
+    status = file.stat()
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+
+
+def change_mask(study: Path) -> None:
+    Image.fromarray(np.zeros((40, 48), np.uint8)).save(study.parent / "discs" / "masks" / "disc00.png")
+
+
+CHANGES = {
+    "a mask is another": change_mask,
+    "an image was touched": lambda study: touch_later(study.parent / "discs" / "images" / "disc01.png"),
+    "an image is gone": lambda study: (study.parent / "discs" / "images" / "disc01.png").unlink(),
+    "the data are gone": lambda study: (study.parent / "discs").rename(study.parent / "elsewhere"),
+    "the study file was edited": lambda study: (study / "study.toml").write_text(
+        (study / "study.toml").read_text(encoding="utf-8").replace("lr = 0.001", "lr = 0.002"),
+        encoding="utf-8",
+    ),
+    "the split was edited": lambda study: (study / "split.json").write_text("{}", encoding="utf-8"),
+    "the loss was edited": lambda study: (study.parent / "mine.py").write_text(LOSS + "\n", encoding="utf-8"),
+    "the run is gone": lambda study: next((study / "runs").iterdir()).rename(study / "aside"),
+    "the report is gone": lambda study: (study / "report.html").unlink(),
+    "the receipts are gone": lambda _: [file.unlink() for file in (cache_folder() / "receipts").iterdir()],
+    "the receipts are torn": lambda _: [
+        file.write_text(file.read_text(encoding="utf-8")[:-9], encoding="utf-8")
+        for file in (cache_folder() / "receipts").iterdir()
+    ],
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_after_any_change_the_study_is_planned_anew(study, what):
+    assert settled(study) is not None
+    CHANGES[what](study)
+    assert settled(study) is None
+
+
+def test_another_program_plans_anew(study, monkeypatch):
+    monkeypatch.setattr(receipt, "__version__", "99")
+    assert settled(study) is None
+
+
+def test_another_call_plans_anew(study):
+    assert settled(study, seeds=2) is None
+    assert settled(study, loss="bce") is None
+
+
+def test_a_run_that_is_gone_is_trained_again(study):
+    run = next((study / "runs").iterdir())
+    run.rename(study / "aside")
+    segstudy.run(study, executor="serial")
+    assert run.is_dir()
+
+
+def test_wrong_options_of_the_machine_are_refused_all_the_same(study):
+    for wrong in ({"threads": -1}, {"executor": "telepathy"}, {"device": "abacus"}, {"checkpoint_every": -1}):
+        with pytest.raises(segstudy.UserError):
+            segstudy.run(study, **wrong)
+
+
+def test_an_unfinished_study_gets_no_receipt(study, tmp_path):
+    segstudy.run(study, loss=["mine.py:mine", "dice"], executor="serial")
+    assert settled(study) is not None
+    run = sorted((study / "runs").iterdir())[0]
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert record["key"] == run.name
+    run.rename(tmp_path / "aside")
+    assert settled(study) is None
+    assert not StudyFolder(study).finished().issuperset({run.name})
