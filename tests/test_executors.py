@@ -13,7 +13,7 @@ import pytest
 from small import write_dataset
 
 from segstudy.config import override, preset_study
-from segstudy.executors import Watch
+from segstudy.executors import Watch, gpu_for, visible_gpus
 from segstudy.store import StudyFolder
 from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
 
@@ -145,3 +145,11 @@ def test_the_pool_is_gone_when_the_last_job_is_done(dataset, tmp_path):
     trained(dataset, tmp_path / "s", "processes")
     time.sleep(0.2)
     assert set(psutil.Process().children()) <= before
+
+
+def test_gpus_are_shared_out_in_turn(monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [gpu_for(place, visible_gpus()) for place in range(5)] == ["0", "1", "2", "0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5a1")
+    assert [gpu_for(place, visible_gpus()) for place in range(3)] == ["2", "GPU-5a1", "2"]

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from segstudy.checkpoint import copy_weights, load_model, model_files
 from segstudy.errors import UserError
 from segstudy.models import MODELS, build, check_size, resolve_architecture
-from segstudy.models.blocks import concatenate
+from segstudy.models.blocks import _MaxPool, concatenate, put_back
 from segstudy.models.dilated_unet import dilated_down, dilated_up
-from segstudy.models.segnet import unpool
 
 WIDTH = 4
 ARCHITECTURES = [*MODELS, "unet:skips=false"]
@@ -233,38 +232,38 @@ def test_segnet_has_2_2_3_3_3_convolutions_and_mirrors_them() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (2, 2), (32, 33)])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_unpool_equals_max_unpool2d_bit_for_bit(
+def test_put_back_equals_max_unpool2d_bit_for_bit(
     size: tuple[int, int], memory_format: torch.memory_format
 ) -> None:
     """With a batch of 3: an index counts within its own map, not through the batch."""
     x = noise(3, 4, *size).to(memory_format=memory_format)
     pooled, index = F.max_pool2d(x, 2, return_indices=True)
     expected = F.max_unpool2d(pooled, index, 2, output_size=size)
-    assert torch.equal(unpool(pooled, index, torch.Size(size)), expected)
+    assert torch.equal(put_back(pooled, index, torch.Size(size)), expected)
 
 
-def test_the_gradient_of_unpool_equals_that_of_max_unpool2d() -> None:
+def test_the_gradient_of_put_back_equals_that_of_max_unpool2d() -> None:
     x, weight = noise(3, 4, 9, 13), noise(3, 4, 9, 13, seed=1)
     pooled, index = F.max_pool2d(x, 2, return_indices=True)
     pooled.requires_grad_()
-    (ours,) = torch.autograd.grad((unpool(pooled, index, torch.Size((9, 13))) * weight).sum(), pooled)
+    (ours,) = torch.autograd.grad((put_back(pooled, index, torch.Size((9, 13))) * weight).sum(), pooled)
     (theirs,) = torch.autograd.grad(
         (F.max_unpool2d(pooled, index, 2, output_size=(9, 13)) * weight).sum(), pooled
     )
     assert torch.equal(ours, theirs)
 
 
-def test_unpool_runs_where_max_unpool2d_is_refused_as_not_deterministic() -> None:
+def test_put_back_runs_where_max_unpool2d_is_refused_as_not_deterministic() -> None:
     pooled, index = F.max_pool2d(noise(3, 4, 9, 13), 2, return_indices=True)
     with deterministic():
         with pytest.raises(RuntimeError, match="does not have a deterministic implementation"):
             F.max_unpool2d(pooled, index, 2, output_size=(9, 13))
-        assert unpool(pooled, index, torch.Size((9, 13))).shape == (3, 4, 9, 13)
+        assert put_back(pooled, index, torch.Size((9, 13))).shape == (3, 4, 9, 13)
 
 
 def test_three_quarters_of_an_unpooled_map_are_zero() -> None:
     pooled, index = F.max_pool2d(noise(3, 4, 8, 8), 2, return_indices=True)
-    assert unpool(pooled, index, torch.Size((8, 8))).count_nonzero() == pooled.numel()
+    assert put_back(pooled, index, torch.Size((8, 8))).count_nonzero() == pooled.numel()
 
 
 # UNet and what it is without its skips.
@@ -518,3 +517,16 @@ def test_concatenation_hands_packed_gradients_to_both_sides() -> None:
     assert torch.equal(seen["skip"], weight[:, :3])
     assert torch.equal(seen["x"], weight[:, 3:])
     assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in seen.values())
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 13)])
+def test_pooling_for_a_gpu_is_pooling(size: tuple[int, int]) -> None:
+    x = torch.randn(3, 4, *size, requires_grad=True)
+    pooled, index = _MaxPool.apply(x)
+    expected, where = F.max_pool2d(x, 2, return_indices=True)
+    assert torch.equal(pooled, expected)
+    assert torch.equal(index, where)
+    weight = torch.randn_like(pooled)
+    (ours,) = torch.autograd.grad((pooled * weight).sum(), x)
+    (theirs,) = torch.autograd.grad((expected * weight).sum(), x)
+    assert torch.equal(ours, theirs)

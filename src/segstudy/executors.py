@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import torch
+
 from segstudy.store import StudyFolder
 from segstudy.worker import Job, Listener, Outcome, execute, failure
 from segstudy.worker_process import STOP
@@ -67,7 +69,7 @@ def processes(jobs: Sequence[Job], workers: int, watch: Watch) -> Iterator[Outco
     for job in jobs:
         waiting.put(job)
     ended: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
-    pool = [_Worker(waiting, ended, watch) for _ in range(min(workers, len(jobs)))]
+    pool = [_Worker(waiting, ended, watch, place) for place in range(min(workers, len(jobs)))]
     at_work = len(pool)
     try:
         while at_work:
@@ -97,8 +99,9 @@ class _Worker:
         waiting: "queue.SimpleQueue[Job]",
         ended: "queue.SimpleQueue[Outcome | Exception | None]",
         watch: Watch,
+        place: int,
     ):
-        self._waiting, self._ended, self._watch = waiting, ended, watch
+        self._waiting, self._ended, self._watch, self._place = waiting, ended, watch, place
         self._process: subprocess.Popen[str] | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._sending = threading.Lock()
@@ -151,7 +154,7 @@ class _Worker:
                 return None
             if self._process is None or self._process.poll() is not None:
                 self._close()
-                self._start(job.threads)
+                self._start(job)
             assert self._process is not None
             assert self._process.stdout is not None
             self._send(job.model_dump_json())
@@ -176,7 +179,10 @@ class _Worker:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
 
-    def _start(self, threads: int) -> None:
+    def _start(self, job: Job) -> None:
+        settings = {"OMP_NUM_THREADS": str(job.threads)}
+        if job.device == "cuda":
+            settings["CUDA_VISIBLE_DEVICES"] = gpu_for(self._place, visible_gpus())
         process = subprocess.Popen(
             [sys.executable, "-m", "segstudy.worker_process"],
             stdin=subprocess.PIPE,
@@ -185,7 +191,7 @@ class _Worker:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env={**os.environ, **settings},
         )
         self._process = process
         self._log = deque(maxlen=LOG_LINES)
@@ -206,6 +212,17 @@ class _Worker:
         with suppress(BrokenPipeError), self._process:
             self._process.stdin.close()  # type: ignore[union-attr]
             self._listener.join()
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",") if named else [str(i) for i in range(torch.cuda.device_count())]
+
+
+def gpu_for(place: int, gpus: Sequence[str]) -> str:
+    """The GPU of the worker at this place of the pool: in turn, so that all have equally many workers."""
+    return gpus[place % len(gpus)]
 
 
 def _left_by_a_dead_worker(job: Job, ended_with: str, log: str) -> Outcome:

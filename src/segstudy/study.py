@@ -52,7 +52,7 @@ class Machine:
     Attributes:
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of one training; they move the last bits, so every executor uses the same.
-        workers: trainings side by side.
+        workers: trainings side by side; several GPUs share them out.
         executor: a key of ``EXECUTORS``.
         checkpoint_every: epochs from one saved state to the next: as many can be lost.
     """
@@ -138,7 +138,7 @@ def choose_machine(
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     threads = threads or max(1, cores // 4)
     if workers == 0:
-        workers = max(1, cores // threads) if device == "cpu" else 1
+        workers = {"cpu": max(1, cores // threads), "cuda": torch.cuda.device_count()}.get(device, 1)
     if executor is None:
         executor = "processes" if workers > 1 else "serial"
     return Machine(device, threads, 1 if executor == "serial" else workers, executor, checkpoint_every)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -364,6 +365,7 @@ def reproducible(threads: int) -> Iterator[None]:
 
     1 and 2 threads give different weights after ten steps, so the number is part of what a run records.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses to be deterministic
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

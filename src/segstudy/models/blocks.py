@@ -1,8 +1,9 @@
-"""What the architectures share: the 3x3 convolution block, the skip connection and the output layer."""
+"""What the architectures share: the convolution block, pooling, the skip connection and the output layer."""
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
+from torch.nn import functional as F
 
 
 def conv_block(in_channels: int, channels: int, num_convs: int = 2) -> nn.Sequential:
@@ -47,3 +48,50 @@ class _Concatenation(torch.autograd.Function):
         of_skip, of_x = torch.split(gradients[0], ctx.channels, dim=1)  # type: ignore[attr-defined]
         packed = torch.channels_last
         return of_skip.contiguous(memory_format=packed), of_x.contiguous(memory_format=packed)
+
+
+def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
+    """2x2 max-pooling of ``(batch, channels, H, W)``, and where in the flattened H x W each maximum was.
+
+    On a GPU PyTorch adds up this layer's gradients in no fixed order; as the windows do not overlap there is
+    nothing to add up, and each can be put in its place.
+    """
+    pooled: tuple[Tensor, Tensor] = (
+        _MaxPool.apply(x)  # type: ignore[no-untyped-call]
+        if x.is_cuda
+        else F.max_pool2d(x, 2, return_indices=True)
+    )
+    return pooled
+
+
+def put_back(x: Tensor, index: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Put every value where ``max_pool`` found it; all other places are zero.
+
+    Equal to ``max_unpool2d`` bit for bit, but deterministic and exportable: that one raises under
+    ``torch.use_deterministic_algorithms`` even on a CPU.
+
+    Args:
+        x: ``(batch, channels, h, w)``.
+        index: of the same shape, positions in the flattened ``size``.
+        size: height and width of the result (passed on because odd sizes lose a row in pooling).
+    """
+    height, width = size
+    batch, channels = x.shape[:2]
+    flat = x.new_zeros(batch, channels, height * width).scatter(2, index.flatten(2), x.flatten(2))
+    return flat.view(batch, channels, height, width)
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, index = F.max_pool2d(x, 2, return_indices=True)
+        ctx.save_for_backward(index)
+        ctx.mark_non_differentiable(index)
+        ctx.size = x.shape[-2:]  # type: ignore[attr-defined]
+        return pooled, index
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        (index,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        placed = put_back(gradients[0], index, ctx.size)  # type: ignore[attr-defined]
+        return placed.contiguous(memory_format=torch.channels_last)

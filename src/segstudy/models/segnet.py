@@ -2,9 +2,8 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from segstudy.models.blocks import conv_block, head
+from segstudy.models.blocks import conv_block, head, max_pool, put_back
 
 
 class SegNet(nn.Module):
@@ -49,27 +48,10 @@ class SegNet(nn.Module):
         for stage in self.encoder:
             x = stage(x)
             size = x.shape[-2:]
-            x, index = F.max_pool2d(x, 2, return_indices=True)
+            x, index = max_pool(x)
             pooled.append((index, size))
         for stage in self.decoder:
             index, size = pooled.pop()
-            x = stage(unpool(x, index, size))
+            x = stage(put_back(x, index, size))
         logits: Tensor = self.head(x)
         return logits
-
-
-def unpool(x: Tensor, index: Tensor, size: torch.Size) -> Tensor:
-    """Put every value back where its maximum was; all other places are zero.
-
-    Equal to ``max_unpool2d`` bit for bit, but deterministic and exportable: that one raises under
-    ``torch.use_deterministic_algorithms`` even on a CPU.
-
-    Args:
-        x: ``(batch, channels, h, w)``.
-        index: of the same shape, positions in the flattened ``size``, as ``max_pool2d`` gives them.
-        size: height and width of the result (passed on because odd sizes lose a row in pooling).
-    """
-    height, width = size
-    batch, channels = x.shape[:2]
-    flat = x.new_zeros(batch, channels, height * width).scatter(2, index.flatten(2), x.flatten(2))
-    return flat.view(batch, channels, height, width)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segstudy.models.blocks import concatenate, conv_block, head
+from segstudy.models.blocks import concatenate, conv_block, head, max_pool
 
 
 class UNet(nn.Module):
@@ -35,7 +35,7 @@ class UNet(nn.Module):
         x = self.encoder[0](image)
         features = [x]
         for stage in list(self.encoder)[1:]:
-            x = stage(F.max_pool2d(x, 2))
+            x = stage(max_pool(x)[0])
             features.append(x)
         for stage, skip in zip(self.decoder, reversed(features[:-1]), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
