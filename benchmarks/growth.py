@@ -50,7 +50,7 @@ class Clock:
             while not over.wait(0.01):
                 peak = max(peak, _memory())
 
-        thread = threading.Thread(target=watch)
+        thread = threading.Thread(target=watch, daemon=True)
         thread.start()
         start = time.perf_counter()
         yield

@@ -4,9 +4,9 @@
     python benchmarks/original_study.py PH2Dataset OUT --image-size 64 --width 8 --epochs 4   # on a small CPU
 
 By default what the original trained: four architectures and five losses, 80 epochs at 256 px and width 64, in
-the lower precision that the machine has in hardware. After so many minutes it stops, with everything saved, and
-the same command goes on. The study's folder holds the finished runs all the while; ``OUT/speed.json`` sums up
-what is there.
+the lower precision that the machine has in hardware. After so many minutes it stops, with everything saved,
+and the same command goes on. The study's folder holds the finished runs all the while; ``OUT/speed.json`` sums
+up what is there.
 """
 
 import argparse

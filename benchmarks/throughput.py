@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("out", nargs="?", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--iou", action="store_true")
     asked = parser.parse_args()
     result: dict[str, Any] = {"machine": described(), "epochs": asked.epochs, "rounds": asked.rounds}

@@ -9,6 +9,7 @@ The thresholds separate all pairs of PH2 (the most similar: detail .66) and of t
 """
 
 from collections.abc import Iterator
+from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,24 +34,26 @@ def near_duplicates(thumbnails: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
     Images without any structure match nothing. Mirrored and rotated copies are not found.
     """
-    spectra = _spectra(thumbnails)
     found = []
     for first, second in _alike(thumbnails):
-        detail = _best_shift(spectra[first], spectra[second])
-        found += [(int(i), int(j)) for i, j in zip(first[detail], second[detail], strict=True)]
-    return sorted(found)
+        shown, where = np.unique(np.stack([first, second]), return_inverse=True)
+        spectra = _spectra(thumbnails[shown])
+        for at in range(0, len(first), BLOCK):
+            block = where.reshape(2, -1)[:, at : at + BLOCK]
+            found += shown[block[:, _best_shift(*spectra[block])]].T.tolist()
+    return sorted((i, j) for i, j in found)
 
 
 def _alike(thumbnails: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Blocks of index pairs whose coarse thumbnails correlate."""
+    """Index pairs ``i < j`` whose coarse thumbnails correlate, those of a block of images with another's."""
     n, factor = len(thumbnails), THUMBNAIL_PX // COARSE_PX
     means = thumbnails.reshape(n, COARSE_PX, factor, COARSE_PX, factor).mean((2, 4), dtype=np.float32)
     coarse = _unit(means.reshape(n, -1))
-    for start in range(0, n, BLOCK):
-        alike = coarse[start : start + BLOCK] @ coarse[start:].T >= MIN_COARSE
-        first, second = np.nonzero(np.triu(alike, 1))
-        for at in range(0, len(first), BLOCK):
-            yield first[at : at + BLOCK] + start, second[at : at + BLOCK] + start
+    for start, other in combinations_with_replacement(range(0, n, BLOCK), 2):
+        alike = coarse[start : start + BLOCK] @ coarse[other : other + BLOCK].T >= MIN_COARSE
+        first, second = np.nonzero(np.triu(alike, 1) if start == other else alike)
+        if len(first):
+            yield first + start, second + other
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

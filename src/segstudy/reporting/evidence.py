@@ -13,6 +13,7 @@ from segstudy.store import StudyFolder
 
 HEADLINE = "native_iou"
 Side = tuple[str, str]
+REPLICATE = {"key": pl.String, "configuration": pl.String, "seed": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,14 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
     tables: dict[Side, pl.DataFrame] = {}
     images = folder.images([record["key"] for row in rows for record in row.records])
     if images.height:
-        by_key = {key: table for (key,), table in images.partition_by("key", as_dict=True).items()}
-        for row in rows:
-            tables |= _tables_of(row.name, _replicates(row, by_key))
+        runs = [run for row in rows for run in _replicates(row)]
+        whole = pl.DataFrame(runs, schema=REPLICATE, orient="row")
+        parts = images.join(whole, on="key").drop("key").partition_by("configuration", "part", as_dict=True)
+        for (name, part), table in parts.items():
+            tables[str(name), str(part)] = table.drop("configuration").sort("seed", "id")
     for row in rows:
         if row.masks is not None:
-            tables |= _tables_of(row.name, [_without_gaps(folder.external_images(row.name))])
+            tables |= _masks_of(row.name, _without_gaps(folder.external_images(row.name)))
     groups = {sample["id"]: sample["group"] for sample in data["samples"]}
     return Evidence(tuple(rows), tables, groups, {side: _axes(table) for side, table in tables.items()})
 
@@ -103,8 +106,8 @@ def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
     return images.filter(seeds.over("part", "id") == seeds.over("part"))
 
 
-def _replicates(row: Row, by_key: Mapping[Any, pl.DataFrame]) -> list[pl.DataFrame]:
-    """The images of every replicate that has all its folds.
+def _replicates(row: Row) -> list[tuple[str, str, int]]:
+    """Key, configuration and seed of the runs of every replicate that has all its folds.
 
     While none has, the fullest one stands in, and with it those that have the same folds: other folds test
     other images.
@@ -115,16 +118,15 @@ def _replicates(row: Row, by_key: Mapping[Any, pl.DataFrame]) -> list[pl.DataFra
     folds = {seed: {record["fold"] for record in records} for seed, records in sorted(runs.items())}
     fullest = max(folds.values(), key=len, default=set())
     return [
-        pl.concat([by_key[record["key"]] for record in records]).with_columns(seed=pl.lit(seed))
+        (record["key"], row.name, seed)
         for seed, records in sorted(runs.items())
         if folds[seed] == fullest
+        for record in records
     ]
 
 
-def _tables_of(name: str, replicates: Sequence[pl.DataFrame]) -> dict[Side, pl.DataFrame]:
-    if not replicates:
-        return {}
-    parts = pl.concat(replicates, how="diagonal").drop("key", strict=False).partition_by("part", as_dict=True)
+def _masks_of(name: str, images: pl.DataFrame) -> dict[Side, pl.DataFrame]:
+    parts = images.drop("key", strict=False).partition_by("part", as_dict=True)
     return {(name, str(part)): table.sort("seed", "id") for (part,), table in parts.items()}
 
 
