@@ -5,8 +5,8 @@
 
 By default what the original trained: four architectures and five losses, 80 epochs at 256 px and width 64, in
 the lower precision that the machine has in hardware. After so many minutes it stops, with everything saved,
-and the same command goes on. The study's folder holds the finished runs all the while; ``OUT/speed.json`` sums
-up what is there.
+and the same command goes on. The study's folder holds the finished runs all the while; ``OUT/speed.json``
+sums up what is there.
 """
 
 import argparse
@@ -38,6 +38,7 @@ def trained(asked: argparse.Namespace) -> int:
             if getattr(asked, name):
                 command += [f"--{name.replace('_', '-')}", str(getattr(asked, name))]
     command += ["--no-images", "--yes", "--workers", str(asked.workers)]
+    command += ["--checkpoint-every", str(asked.checkpoint_every)]
     running = subprocess.Popen(command)
     try:
         return running.wait(60 * asked.minutes if asked.minutes else None)
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=0, help="stop then, saved; 0: never")
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--checkpoint-every", type=int, default=20, help="a state is half a GB at width 64")
     for name in ("image-size", "width", "epochs"):
         parser.add_argument(f"--{name}", type=int)
     asked = parser.parse_args()

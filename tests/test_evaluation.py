@@ -194,3 +194,14 @@ def test_native_rows_of_a_perfect_prediction_are_short_of_1_by_the_resolution_al
     rows = image_rows(perfect, prepared, POSITIONS, "test", 0.5)
     assert rows["network_iou"].to_list() == [1.0] * 18
     assert 0.9 < rows["native_iou"].mean() < 1
+
+
+def test_a_loss_of_shape_1_counts_as_a_number(prepared: Prepared) -> None:
+    score = score_part(
+        nn.Conv2d(3, 1, 1),
+        lambda logits, target: bce(logits, target)[None],
+        Pixels(prepared, CPU),
+        POSITIONS,
+        "float32",
+    )
+    assert isinstance(score.loss, float)

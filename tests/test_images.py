@@ -325,3 +325,12 @@ def test_no_file_reaches_an_interpreter_whatever_it_is_called(
     for read in (read_image, read_mask):
         with pytest.raises(ImageError, match="not an image"):
             read(file)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tiff", "webp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_in_the_header_is_that_of_the_decoded_image(tmp_path, kind, orientation) -> None:
+    file, exif = tmp_path / f"x.{kind}", Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.zeros((20, 40, 3), np.uint8)).save(file, exif=exif)
+    assert image_size(file) == read_image(file).shape[:2]

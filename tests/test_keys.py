@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from segstudy.config import configuration_names, override, planned_runs, preset_study
-from segstudy.data import read
+from segstudy.data import preprocess
 from segstudy.study import _numerics, choose_machine, resolve
 
 TABLE = Path(__file__).parent / "keys.json"
@@ -45,7 +45,7 @@ def keys() -> dict[str, dict[str, str]]:
             study,
             "0" * 16,
             lambda protocol, fold: f"{protocol.split}, fold {fold}",
-            partial(_numerics, read("synthetic:n=4")),
+            partial(_numerics, preprocess.NUMERICS),
         )
         table[title] = {
             f"{names[run.configuration]}, seed {run.seed}, fold {run.fold}": run.key for run in runs

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from segstudy.checkpoint import copy_weights, load_model, model_files
 from segstudy.errors import UserError
 from segstudy.models import MODELS, build, check_size, resolve_architecture
-from segstudy.models.blocks import _MaxPool, concatenate, put_back
+from segstudy.models.blocks import _MaxPool, concatenate, put_back, put_back_by_comparison
 from segstudy.models.dilated_unet import dilated_down, dilated_up
 
 WIDTH = 4
@@ -519,9 +519,13 @@ def test_concatenation_hands_packed_gradients_to_both_sides() -> None:
     assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in seen.values())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("size", [(8, 8), (9, 13)])
-def test_pooling_for_a_gpu_is_pooling(size: tuple[int, int]) -> None:
-    x = torch.randn(3, 4, *size, requires_grad=True)
+def test_pooling_for_a_gpu_is_pooling(
+    size: tuple[int, int], layout: torch.memory_format, dtype: torch.dtype
+) -> None:
+    x = torch.randn(3, 4, *size).to(dtype).contiguous(memory_format=layout).requires_grad_()
     pooled, index = _MaxPool.apply(x)
     expected, where = F.max_pool2d(x, 2, return_indices=True)
     assert torch.equal(pooled, expected)
@@ -530,3 +534,5 @@ def test_pooling_for_a_gpu_is_pooling(size: tuple[int, int]) -> None:
     (ours,) = torch.autograd.grad((pooled * weight).sum(), x)
     (theirs,) = torch.autograd.grad((expected * weight).sum(), x)
     assert torch.equal(ours, theirs)
+    back = put_back_by_comparison(pooled, index, x.shape[-2:])
+    assert torch.equal(back, put_back(pooled, index, x.shape[-2:]))

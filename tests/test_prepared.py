@@ -17,7 +17,7 @@ from segstudy.data import prepared as module
 from segstudy.data import read
 from segstudy.data.images import read_image, read_mask
 from segstudy.data.prepared import cache_folder, fingerprint, open_prepared, prepare
-from segstudy.data.preprocess import image_to_network, mask_to_network, numerics
+from segstudy.data.preprocess import image_to_network, mask_to_network, numerics, placement
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 
@@ -292,17 +292,17 @@ def test_where_nothing_can_be_remembered_hashing_goes_on(samples, cache, monkeyp
 # Large JPEG images at reduced scale
 
 
-def photographs(folder: Path, orientation: int = 1) -> tuple[Sample, ...]:
-    """Two smooth photographs of 640 x 480 as JPEG, with masks."""
+def photographs(folder: Path, orientation: int = 1, size: tuple[int, int] = (640, 480)) -> tuple[Sample, ...]:
+    """Two smooth photographs as JPEG of this width and height, with masks."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
     for i in range(2):
         noise = np.random.default_rng(i).integers(40, 220, (24, 32, 3), np.uint8)
-        image = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
+        image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
         exif = Image.Exif()
         exif[0x0112] = orientation
         image.save(folder / "images" / f"{i}.jpg", quality=90, exif=exif)
-        mask = np.zeros((640, 480) if orientation >= 5 else (480, 640), np.uint8)
+        mask = np.zeros(size if orientation >= 5 else size[::-1], np.uint8)
         mask[100:300, 100:300] = 255
         Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
     return read(folder).samples
@@ -320,6 +320,24 @@ def test_a_jpeg_decoded_at_reduced_scale_is_the_same_picture(tmp_path, resize, o
         assert off.mean() < 1  # of 255 grey levels
         assert off.max() <= 12
         assert prepared.native_sizes[i] == ((640, 480) if orientation >= 5 else (480, 640))
+
+
+def test_a_padded_jpeg_lies_where_its_mask_does(tmp_path) -> None:
+    """Sizes at which the reduced image, by itself, would be placed a row off."""
+    samples = photographs(tmp_path / "photographs", size=(591, 400))
+    prepared = open_prepared(prepare(samples, "data", (128, 128), "pad"))
+    top, _, height, _ = placement((400, 591), (128, 128), "pad")
+    rows = np.flatnonzero(prepared.images[0].any((1, 2)))
+    assert (rows[0], rows[-1]) == (top, top + height - 1)
+
+
+def test_a_jpeg_by_another_name_is_decoded_whole(tmp_path) -> None:
+    """The version of a data set's preprocessing goes by names."""
+    samples = photographs(tmp_path / "photographs")
+    other = [s.image.rename(s.image.with_suffix(".png")) for s in samples]
+    renamed = [replace(s, image=image) for s, image in zip(samples, other, strict=True)]
+    prepared = open_prepared(prepare(renamed, "data", (64, 80), "squash"))
+    assert np.array_equal(prepared.images[0], image_to_network(read_image(other[0]), (64, 80), "squash"))
 
 
 def test_only_as_much_is_left_out_as_resizing_would_not_see(tmp_path) -> None:

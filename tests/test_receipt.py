@@ -1,21 +1,22 @@
 """A finished study asked for again: recognised at a glance, and only where nothing has changed."""
 
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from small import write_dataset
 
 import segstudy
-from segstudy import receipt
+from segstudy import receipt, running
 from segstudy.data.prepared import cache_folder
+from segstudy.display import Display
 from segstudy.request import described
-from segstudy.store import StudyFolder
 
 OPTIONS = {"image_size": 32, "width": 2, "epochs": 1, "batch_size": 8, "architecture": "unet", "loss": "bce"}
 LOSS = "def mine(logits, target):\n    return ((logits.sigmoid() - target) ** 2).mean()\n"
@@ -114,17 +115,68 @@ def test_a_run_that_is_gone_is_trained_again(study):
 
 
 def test_wrong_options_of_the_machine_are_refused_all_the_same(study):
-    for wrong in ({"threads": -1}, {"executor": "telepathy"}, {"device": "abacus"}, {"checkpoint_every": -1}):
+    wrongs = ({"threads": -1}, {"executor": "telepathy"}, {"device": "abacus"}, {"checkpoint_every": 0})
+    for wrong in wrongs:
         with pytest.raises(segstudy.UserError):
             segstudy.run(study, **wrong)
 
 
-def test_an_unfinished_study_gets_no_receipt(study, tmp_path):
-    segstudy.run(study, loss=["mine.py:mine", "dice"], executor="serial")
-    assert settled(study) is not None
-    run = sorted((study / "runs").iterdir())[0]
-    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    assert record["key"] == run.name
-    run.rename(tmp_path / "aside")
+def receipt_files() -> set[Path]:
+    return set((cache_folder() / "receipts").iterdir())
+
+
+class Meanwhile(Display):
+    """Changes something while the study is trained."""
+
+    def __init__(self, change: Callable[[], object]):
+        super().__init__(Console(quiet=True))
+        self.start = lambda _num_runs: change()
+
+
+def test_an_unfinished_study_gets_no_receipt(study):
+    before = receipt_files()
+    (study.parent / "bad.py").write_text(
+        "def bad(logits, target):\n    return logits.sum() * nan\n", encoding="utf-8"
+    )
+    with pytest.raises(segstudy.UserError):  # the trial step fails
+        segstudy.run(study, loss="bad.py:bad", executor="serial")
+    diverging = "def bad(logits, target):\n    return logits.sum() * float('nan')\n"
+    (study.parent / "bad.py").write_text(diverging, encoding="utf-8")
+    segstudy.run(study, loss=["mine.py:mine", "bad.py:bad"], executor="serial")
+    assert segstudy.status(study).num_failed == 1
+    assert receipt_files() == before
+
+
+def test_a_study_file_edited_while_it_is_trained_is_trained_next_time(study):
+    def add_a_loss() -> None:
+        file = study / "study.toml"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace('loss = ["', 'loss = ["focal", "'), encoding="utf-8")
+
+    segstudy.run(study, loss="dice", executor="serial", display=Meanwhile(add_a_loss))
+    assert "focal" in (study / "study.toml").read_text(encoding="utf-8")
     assert settled(study) is None
-    assert not StudyFolder(study).finished().issuperset({run.name})
+
+
+@pytest.mark.parametrize("what", ["a mask is another", "the loss was edited"])
+def test_what_changes_while_a_study_is_trained_is_seen_next_time(study, what):
+    segstudy.run(study, seeds=2, executor="serial", display=Meanwhile(lambda: CHANGES[what](study)))
+    assert settled(study) is None
+
+
+def test_what_changed_while_the_study_was_planned_leaves_no_receipt(study, monkeypatch):
+    before = receipt_files()
+    write_plan = running.write_plan
+
+    def late(*arguments: object) -> None:
+        write_plan(*arguments)
+        CHANGES["a mask is another"](study)
+
+    monkeypatch.setattr(running, "write_plan", late)
+    segstudy.run(study, loss="dice", executor="serial")
+    assert receipt_files() == before
+
+
+def test_another_machine_plans_anew(study, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    assert settled(study) is None

@@ -159,7 +159,8 @@ def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
     """Whether nothing about the machine is asked for that planning would look into."""
     by_number = all(int(options.get(name) or 0) >= 0 for name in ("threads", "workers"))
     by_name = options.get("executor") is None and options.get("device") in (None, "auto")
-    return by_number and by_name and int(options.get("checkpoint_every") or 1) >= 1
+    every = options.get("checkpoint_every")
+    return by_number and by_name and (every is None or int(every) >= 1)
 
 
 def plan(

@@ -93,7 +93,7 @@ def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool
         disk += step.weight_bytes + _prediction_bytes(run.configuration.protocol, split)
     worker_bytes = PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0)
     workers = max(1, min(machine.workers, len(runs)))
-    if fit_memory:
+    if fit_memory and machine.device == "cpu":  # elsewhere it is the device's memory that counts
         workers = max(1, min(workers, int(MEMORY_SHARE * psutil.virtual_memory().available / worker_bytes)))
     largest_bytes = max((step.weight_bytes for step in steps.values()), default=0)
     disk += workers * KEPT * STATE_SHARE * largest_bytes
@@ -138,6 +138,9 @@ def _tried(configuration: Configuration, machine: Machine) -> Step:
             f"a trial step of {name} failed: {type(error).__name__}: {error}; mend it, or lower "
             "--image-size, --width or --batch-size if memory was short"
         ) from error
+    finally:
+        if machine.device == "cuda":
+            torch.cuda.empty_cache()  # the workers, other processes, find what the trial held
 
 
 def timed_step(configuration: Configuration, machine: Machine) -> Step:

@@ -45,7 +45,7 @@ class Tally:
 
     def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Take one batch in: its mean loss, logits and targets ``(batch, 1, H, W)``."""
-        self._losses.append(loss.detach())
+        self._losses.append(loss.detach().reshape(()))
         self._counts.append(overlaps(logits.detach(), target))
 
     def score(self) -> PartScore:

@@ -7,15 +7,18 @@ times), the sources of components of one's own; and as long as every run of the 
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from segstudy import __version__
-from segstudy.components import parse, source_hash
-from segstudy.config import Frozen, Study
+from segstudy.components import parse
+from segstudy.config import Frozen, Study, is_synthetic
 from segstudy.data import read
 from segstudy.data.prepared import cache_folder
 from segstudy.data.samples import Sample
@@ -77,20 +80,38 @@ def settled(asked: Study, folder: StudyFolder) -> Overview | None:
     return receipt.overview if whole else None
 
 
-def write_receipts(
-    asked: Study, folder: StudyFolder, samples: Sequence[Sample], keys: Iterable[str], overview: Overview
-) -> None:
-    """Take down that a study is finished, as it was asked for and as its folder has it now."""
-    try:
+def receipts(
+    asked: Study,
+    folder: StudyFolder,
+    samples: Sequence[Sample],
+    keys: Iterable[str],
+    overview: Overview,
+    began_ns: int,
+) -> dict[Path, Receipt]:
+    """What to write down once all these runs are there: for the study as asked for, and as its folder has it.
+
+    To be made under the folder's lock, while it is as the plan left it. There is none if anything that the
+    plan came from has changed since planning began: it may then have seen the one or the other.
+    """
+    made: dict[Path, Receipt] = {}
+    with suppress(OSError, UserError):  # it only saves time
         for study in (asked, folder.study()):
-            receipt = Receipt(
-                made_from=_made_from(study, folder, samples), keys=tuple(keys), overview=overview
-            )
-            file = _file(study, folder)
+            sources = [*_program(), *_own_files(study)]
+            if not is_synthetic(study.data):  # which is drawn when it is first planned with
+                sources += [file for sample in samples for file in (sample.image, sample.mask)]
+            if any(max(_stamp(file)[2:]) > began_ns for file in sources):
+                return {}
+            made_from = _made_from(study, folder, samples)
+            made[_file(study, folder)] = Receipt(made_from=made_from, keys=tuple(keys), overview=overview)
+    return made
+
+
+def write_receipts(made: Mapping[Path, Receipt]) -> None:
+    """Write receipts down; every run they speak of is there."""
+    with suppress(DiskError):  # it only saves time
+        for file, receipt in made.items():
             make_folder(file.parent)
             write_text(file, receipt.model_dump_json())
-    except (DiskError, OSError, UserError):  # it only saves time
-        return
 
 
 def _file(asked: Study, folder: StudyFolder) -> Path:
@@ -103,20 +124,29 @@ def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | No
         found = read(asked.data, asked.reader).samples
         samples = [sample for sample in found if sample.id not in asked.exclude]
     files = [folder.path / name for name in PLAN_FILES]
-    files += [Path(asked.split_file)] if asked.split_file else []
-    spellings = {text for c in asked.configurations() for text in (c.architecture, c.loss)}
-    program = sorted(Path(__file__).parent.rglob("*.py"))
     return {
-        "program": _hash([__version__, *(_stamp(file) for file in program)]),
+        "machine": _hash([platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES")]),  # `auto` looks at it
+        "program": _hash([__version__, *map(_stamp, _program())]),
         "files": _hash([file.read_text(encoding="utf-8") for file in files]),
+        "own files": _hash([[str(f), hashlib.sha256(f.read_bytes()).hexdigest()] for f in _own_files(asked)]),
         "data": _hash(
             [
                 [s.id, s.group, s.category, s.part, _stamp(s.image), _stamp(s.mask)]
                 for s in sorted(samples, key=lambda sample: sample.id)
             ]
         ),
-        "sources": _hash([[text, source_hash(parse(text))] for text in sorted(spellings)]),
     }
+
+
+def _program() -> list[Path]:
+    return sorted(Path(__file__).parent.rglob("*.py"))
+
+
+def _own_files(study: Study) -> list[Path]:
+    """The user's own: a split file, the sources of architectures and losses."""
+    spellings = {text for c in study.configurations() for text in (c.architecture, c.loss)}
+    found = {file for text in spellings if (file := parse(text).file)}
+    return sorted(found | ({Path(study.split_file)} if study.split_file else set()))
 
 
 def _stamp(file: Path) -> list[Any]:

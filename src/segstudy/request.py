@@ -109,6 +109,11 @@ def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
 
 
 def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """The ids to leave out, given as such or as a file with one a line.
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
     if not isinstance(given, str | Path):
         return tuple(given)
     try:

@@ -51,6 +51,7 @@ class Saving:
 
     def save(self, training: Training) -> None:
         """Save a training's state; where that fails it goes on, for it may well end before the power does."""
+        self.wait()  # before the next copy is made: states may be large
         content = state_bytes(
             {
                 "key": training.run.key,
@@ -59,7 +60,6 @@ class Saving:
                 "resumed": self.resumed,
             }
         )
-        self.wait()
         epoch = len(training.rows)
         self._under_way = epoch, self._thread.submit(self.checkpoints.write, epoch, content)
 

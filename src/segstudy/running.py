@@ -1,6 +1,7 @@
 """Training what a study lacks, under its lock, and its report at the end."""
 
 import shlex
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from segstudy.estimate import Estimate, estimate
 from segstudy.executors import Watch
 from segstudy.interruption import asked_to_stop
 from segstudy.locks import hold, is_held
-from segstudy.receipt import write_receipts
+from segstudy.receipt import receipts, write_receipts
 from segstudy.reporting.page import write_report
 from segstudy.request import MachineOptions
 from segstudy.store import StudyFolder
@@ -32,6 +33,7 @@ def train_missing(  # noqa: PLR0913 (what a call of `run` says)
     display: Display,
 ) -> None:
     """Train every run of a study that is not stored yet, then write the report; as ``segstudy.run``."""
+    began_ns = time.time_ns()
     plan, machine, missing = planned(asked, folder, options, retry, refuse_held=True)
     folder.refuse_unwritable()
     display.plan(plan.overview(), len(missing))
@@ -45,13 +47,14 @@ def train_missing(  # noqa: PLR0913 (what a call of `run` says)
         finished = folder.finished()  # perhaps by whoever held the lock before
         folder.tidy()
         write_plan(plan, folder)
+        keys = [run.key for run in plan.runs]
+        made = receipts(asked, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         _train(plan, [run for run in missing if run.key not in finished], folder, machine, display)
         folder.tidy()
         if missing or not (folder.path / "report.html").is_file():
             write_report(folder, images)
-    keys = [run.key for run in plan.runs]
-    if folder.finished().issuperset(keys):
-        write_receipts(asked, folder, plan.dataset.samples, keys, plan.overview())
+        if folder.finished().issuperset(keys):
+            write_receipts(made)
 
 
 def _train(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from segstudy.files import make_folder, write_bytes
 
-STATE_FORMAT = b"segstudy-state-1"  # raised when a state's content changes: older ones are then set aside
+STATE_FORMAT = b"segstudy-state-1"  # raised when older states can no longer be read: they are then set aside
 STATE, DAMAGED = ".state", ".damaged"
 KEPT = 2  # the newest state, and the one before in case the newest is damaged
 

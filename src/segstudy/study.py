@@ -165,7 +165,7 @@ def make_plan(study: Study, machine: Machine, stored: Mapping[str, Any] | None =
         study,
         data,
         lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
-        partial(_numerics, dataset),
+        partial(_numerics, preprocess.numerics(sample.image for sample in dataset.samples)),
     )
     return Plan(study, dataset, tuple(problems), data, splits, tuple(runs))
 
@@ -292,11 +292,11 @@ def read_split(file: Path, samples: Sequence[Sample]) -> Split:
     return Split(*parts)
 
 
-def _numerics(dataset: Dataset, configuration: Configuration) -> dict[str, int | str]:
+def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int | str]:
     versions: dict[str, int | str] = {
         "architecture": resolve_architecture(configuration.architecture)[1],
         "loss": resolve_loss(configuration.loss)[1],
-        "preprocessing": preprocess.numerics(sample.image for sample in dataset.samples),
+        "preprocessing": preprocessing,
         "training": train.NUMERICS,
     }
     if configuration.protocol.augmentation != "none":

@@ -102,7 +102,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as image:
         height, width = image.height, image.width
-        return (width, height) if _orientation(image) >= 5 else (height, width)
+        turned = _orientation(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
+        return (width, height) if turned else (height, width)
 
 
 def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> Decoded:

@@ -18,7 +18,15 @@ import platformdirs
 from numpy.typing import NDArray
 
 from segstudy.data.images import image_size, read_image, read_mask
-from segstudy.data.preprocess import Resize, Size, enough, image_to_network, mask_to_network, numerics
+from segstudy.data.preprocess import (
+    Resize,
+    Size,
+    enough,
+    image_to_network,
+    is_jpeg,
+    mask_to_network,
+    numerics,
+)
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 from segstudy.files import DiskError, make_folder, write_text
@@ -85,14 +93,14 @@ def _hashes(files: Sequence[Path]) -> list[str]:
     names = [os.fspath(file) for file in files]
     name = hashlib.sha256("\n".join(names).encode(errors="surrogatepass")).hexdigest()[:16]
     memory = cache_folder() / "fingerprints" / f"{name}.json"
+    past = time.time_ns() - UNSETTLED_NS
     stamps = {name: _stamp(file) for name, file in zip(names, files, strict=True)}
     known = {name: h for name, (stamp, h) in _remembered(memory).items() if stamps.get(name) == stamp}
     fresh = [name for name in names if name not in known]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         known |= zip(fresh, pool.map(_hash_file, map(Path, fresh)), strict=True)
     if fresh:
-        past = time.time_ns() - UNSETTLED_NS
-        lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:]) < past}
+        lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:3]) < past}
         with suppress(DiskError):  # it only saves time
             make_folder(memory.parent)
             write_text(memory, json.dumps(lasting))
@@ -109,12 +117,12 @@ def _remembered(memory: Path) -> dict[str, tuple[list[int], str]]:
 
 
 def _stamp(file: Path) -> list[int]:
-    """What changes when a file does: its size and the times of its content and of its entry, in ns."""
+    """What changes when a file does: size, times of its content and its entry in ns, and inode."""
     try:
         status = file.stat()
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _hash_file(file: Path) -> str:
@@ -184,11 +192,11 @@ def _build(
     size, resize, foreground = settings
 
     def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
-        native, mask = image_size(sample.image), read_mask(sample.mask, foreground)
+        native, image = _decoded(sample.image, size, resize)
+        mask = read_mask(sample.mask, foreground)
         if native != mask.shape:
             raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
-        image = read_image(sample.image, enough(native, size, resize))
-        small = image_to_network(image, size, resize), mask_to_network(mask, size, resize)
+        small = image_to_network(image, size, resize, native), mask_to_network(mask, size, resize)
         return *small, native, np.packbits(mask)
 
     shape = (len(samples), *size)
@@ -212,6 +220,15 @@ def _build(
     index = {"ids": [s.id for s in samples], "native_sizes": sizes, "starts": starts, "resize": resize}
     with _written(folder / "index.json") as stream:
         stream.write(json.dumps(index).encode())
+
+
+def _decoded(file: Path, size: Size, resize: Resize) -> tuple[Size, NDArray[np.uint8]]:
+    """An image's own height and width, and its pixels; of a large JPEG as many as the network will see."""
+    if is_jpeg(file):
+        native = image_size(file)
+        return native, read_image(file, enough(native, size, resize))
+    image = read_image(file)
+    return (image.shape[0], image.shape[1]), image
 
 
 @contextmanager

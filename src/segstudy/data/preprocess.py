@@ -22,7 +22,12 @@ Size = tuple[int, int]
 
 def numerics(images: Iterable[Path]) -> int:
     """The version of what happens to these images before they reach the network."""
-    return REDUCED_NUMERICS if any(image.suffix.lower() in JPEG for image in images) else NUMERICS
+    return REDUCED_NUMERICS if any(map(is_jpeg, images)) else NUMERICS
+
+
+def is_jpeg(image: Path) -> bool:
+    """By its name, as the version of a data set's preprocessing goes by names."""
+    return image.suffix.lower() in JPEG
 
 
 def enough(native: Size, size: Size, resize: Resize) -> Size:
@@ -31,9 +36,14 @@ def enough(native: Size, size: Size, resize: Resize) -> Size:
     return ENOUGH * height, ENOUGH * width
 
 
-def image_to_network(image: NDArray[np.uint8], size: Size, resize: Resize) -> NDArray[np.uint8]:
-    """Antialiased bilinear resizing of an RGB image ``(H, W, 3)`` to ``(*size, 3)``; padding is black."""
-    top, left, height, width = placement(image.shape[:2], size, resize)
+def image_to_network(
+    image: NDArray[np.uint8], size: Size, resize: Resize, native: Size | None = None
+) -> NDArray[np.uint8]:
+    """Antialiased bilinear resizing of an RGB image ``(H, W, 3)`` to ``(*size, 3)``; padding is black.
+
+    ``native`` is the image's own size, where it was decoded at another: the padding is for that.
+    """
+    top, left, height, width = placement(native or image.shape[:2], size, resize)
     out = np.zeros((*size, 3), np.uint8)
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     out[top : top + height, left : left + width] = np.asarray(resized)

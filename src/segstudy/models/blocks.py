@@ -1,5 +1,7 @@
 """What the architectures share: the convolution block, pooling, the skip connection and the output layer."""
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -75,10 +77,25 @@ def put_back(x: Tensor, index: Tensor, size: tuple[int, int] | torch.Size) -> Te
         index: of the same shape, positions in the flattened ``size``.
         size: height and width of the result (passed on because odd sizes lose a row in pooling).
     """
+    if x.is_cuda:
+        return put_back_by_comparison(x, index, size)
     height, width = size
     batch, channels = x.shape[:2]
     flat = x.new_zeros(batch, channels, height * width).scatter(2, index.flatten(2), x.flatten(2))
     return flat.view(batch, channels, height, width)
+
+
+def put_back_by_comparison(x: Tensor, index: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """``put_back`` for a GPU, whose deterministic scatter sorts all indices first."""
+    height, width = size
+    h, w = x.shape[-2:]
+    rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
+    corner = 2 * width * rows[:, None] + 2 * columns  # of each window, in the flattened map
+    out = torch.zeros(*x.shape[:2], height, width, dtype=x.dtype, device=x.device)
+    for dy, dx in product((0, 1), repeat=2):
+        here = index == corner + dy * width + dx
+        out[..., dy : 2 * h : 2, dx : 2 * w : 2] = torch.where(here, x, torch.zeros_like(x))
+    return out
 
 
 class _MaxPool(torch.autograd.Function):
