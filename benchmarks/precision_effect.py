@@ -4,7 +4,7 @@
     python benchmarks/precision_effect.py PH2-precision
 
 The study trains every configuration in both precisions, with several seeds. Intervals are 95 % over images
-and trainings; that of the mean over all settings is to lie within the margin of practical equality, .01 IoU.
+and trainings; "all", the mean over all settings, is to lie within the margin of practical equality, .01 IoU.
 """
 
 import sys

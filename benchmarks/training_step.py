@@ -1,4 +1,4 @@
-"""Images per second of one training step: what each measure brings, and how far the hardware would go.
+r"""Images per second of one training step: what each measure brings, and how far the hardware would go.
 
     python benchmarks/training_step.py docs/results/speed/training-step.json
 
@@ -9,7 +9,14 @@ Three tables, for every architecture at width 16, 128 px and batch 8 (and U-Net 
 - the share of whole epochs (training, validation, saved states) outside forward, backward and optimizer.
 
 Every figure is of a process of its own. Rungs alternate, round by round; figures are medians of the rounds,
-ratios are of figures of one round.
+ratios are of figures of one round. Ceilings and shares are measured once: the ones in one process on an idle
+machine, the others in as many at once as there are cores (their mean). A share counts the forward passes of
+validation as inside.
+
+One case alone, also compiled ones, which a study never uses:
+
+    python benchmarks/training_step.py --measure steps --case \
+        '{"architecture": "unet", "form": "ours", "precision": "bfloat16", "threads": 1, "compiled": true}'
 """
 
 import argparse
@@ -229,6 +236,7 @@ def outside(case: Case) -> float:
     torch.Tensor.backward = timed(torch.Tensor.backward)  # type: ignore[method-assign]
     fields = {"architecture": [case.architecture], "loss": ["combo"], "batch_size": [case.batch_size]}
     fields |= {"image_size": [case.image_size], "width": [case.width], "precision": [case.precision]}
+    fields |= {"record_test": [False]}
     machine = choose_machine("cpu", threads=1, executor="serial")
     with tempfile.TemporaryDirectory() as folder:
         study = override(preset_study("classic", "outside", "synthetic"), {**fields, "epochs": [4]})
@@ -255,7 +263,8 @@ def measured(measure: str, case: Case) -> float:
     """In processes of their own, as many at once as the case has workers; their sum."""
     command = [sys.executable, __file__, "--measure", measure, "--case", json.dumps(asdict(case))]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(case.workers)]
-    return sum(float(process.communicate()[0]) for process in running)
+    figures = [float(process.communicate()[0]) for process in running]
+    return statistics.mean(figures) if measure == "outside" else sum(figures)
 
 
 def rounds_of(measure: str, cases: dict[str, Case], rounds: int) -> dict[str, list[float]]:
@@ -289,7 +298,7 @@ def main() -> None:
         alone = replace(rungs["+ kept memory"], threads=1)
         ceilings = {"bare convolutions": measured("ceiling", alone), "step": measured("steps", alone)}
         result["ceiling"][architecture] = ceilings
-        result["outside"][architecture] = measured("outside", alone)
+        result["outside"][architecture] = measured("outside", replace(alone, workers=CORES))
     result["other"] = rounds_of("steps", other_cases(), asked.rounds)
     show(result)
     if asked.out:
