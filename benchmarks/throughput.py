@@ -64,8 +64,8 @@ def grid(data: str, rounds: int, epochs: int) -> dict[str, Any]:
 
 def learned(data: str) -> dict[str, Any]:
     """Best validation IoU of every training."""
-    size = ["--image-size", "64", "--width", "8", "--epochs", "30"]
-    options = [*size, "--seeds", "4", "--architectures", "segnet,unet"]
+    size = ["--image-size", "64", "--width", "8", "--epochs", "15"]
+    options = [*size, "--seeds", "3", "--architectures", "segnet,unet"]
     found = {}
     for name in track([*OTHERS, "segstudy"], "learned"):
         by_architecture = defaultdict(list)
