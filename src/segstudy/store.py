@@ -217,9 +217,11 @@ class StudyFolder:
             for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
                 by_schema[tuple(pl.read_parquet_schema(file))].append(file)
             tables = [
-                pl.read_parquet(files[at : at + TOGETHER], include_file_paths="key").with_columns(
-                    pl.col("key").replace_strict(key_of)
+                pl.read_parquet(files[at : at + TOGETHER], include_file_paths="key")
+                .with_columns(
+                    pl.col("key").replace_strict({file: key_of[file] for file in files[at : at + TOGETHER]})
                 )
+                .rechunk()
                 for files in by_schema.values()
                 for at in range(0, len(files), TOGETHER)
             ]
