@@ -91,7 +91,10 @@ def show(result: dict[str, Any]) -> None:
     if "iou" in result:
         table = Table("best validation IoU", "segnet", "unet")
         for name, scores in result["iou"].items():
-            cells = [f"{statistics.mean(s):.3f} +- {statistics.stdev(s):.3f}" for s in scores.values()]
+            cells = [
+                f"{statistics.mean(s):.3f} +- {statistics.stdev(s):.3f}"
+                for s in (scores["segnet"], scores["unet"])
+            ]
             table.add_row(name, *cells)
         console.print(table)
 
