@@ -9,9 +9,8 @@ Three tables, for every architecture at width 16, 128 px and batch 8 (and U-Net 
 - the share of whole epochs (training, validation, saved states) outside forward, backward and optimizer.
 
 Every figure is of a process of its own. Rungs alternate, round by round; figures are medians of the rounds,
-ratios are of figures of one round. Ceilings and shares are measured once: the ones in one process on an idle
-machine, the others in as many at once as there are cores (their mean). A share counts the forward passes of
-validation as inside.
+ratios are of figures of one round. Ceilings are of one process on an idle machine, shares of as many at once
+as there are cores (their mean). A share counts the forward passes of validation as inside.
 
 One case alone, also compiled ones, which a study never uses:
 
@@ -267,10 +266,12 @@ def measured(measure: str, case: Case) -> float:
     return statistics.mean(figures) if measure == "outside" else sum(figures)
 
 
-def rounds_of(measure: str, cases: dict[str, Case], rounds: int) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in track(range(rounds), f"{measure}: {next(iter(cases.values())).architecture}"):
-        for name, case in cases.items():
+def rounds_of(asked: dict[str, tuple[str, Case]], rounds: int) -> dict[str, list[float]]:
+    """One figure a round of each of these measures, by name."""
+    found: dict[str, list[float]] = {name: [] for name in asked}
+    (_, first), *_ = asked.values()
+    for _ in track(range(rounds), first.architecture):
+        for name, (measure, case) in asked.items():
             found[name].append(measured(measure, case))
     return found
 
@@ -285,21 +286,23 @@ def main() -> None:
     if asked.case:
         print(MEASURES[asked.measure](Case(**json.loads(asked.case))))
         return
-    result: dict[str, Any] = {
-        "machine": described(),
-        "rounds": asked.rounds,
-        "ladder": {},
-        "ceiling": {},
-        "outside": {},
-    }
+    result: dict[str, Any] = {"machine": described(), "rounds": asked.rounds, "ladder": {}, "one thread": {}}
     for architecture in ARCHITECTURES:
         rungs = ladder(architecture)
-        result["ladder"][architecture] = rounds_of("steps", rungs, asked.rounds)
+        result["ladder"][architecture] = rounds_of(
+            {name: ("steps", rungs[name]) for name in rungs}, asked.rounds
+        )
         alone = replace(rungs["+ kept memory"], threads=1)
-        ceilings = {"bare convolutions": measured("ceiling", alone), "step": measured("steps", alone)}
-        result["ceiling"][architecture] = ceilings
-        result["outside"][architecture] = measured("outside", replace(alone, workers=CORES))
-    result["other"] = rounds_of("steps", other_cases(), asked.rounds)
+        result["one thread"][architecture] = rounds_of(
+            {
+                "step": ("steps", alone),
+                "bare convolutions": ("ceiling", alone),
+                "outside": ("outside", replace(alone, workers=CORES)),
+            },
+            asked.rounds,
+        )
+    cases = other_cases()
+    result["other"] = rounds_of({name: ("steps", cases[name]) for name in cases}, asked.rounds)
     show(result)
     if asked.out:
         write_result(asked.out, result)
@@ -316,19 +319,16 @@ def show(result: dict[str, Any]) -> None:
             ratio = statistics.median(a / b for a, b in zip(rungs[name], rungs[names[0]], strict=True))
             cells.append(f"{statistics.median(rungs[name]):.0f} ({ratio:.2f})")
         table.add_row(name, *cells)
-    for title, figures in (
-        ("one thread: step", [f"{c['step']:.0f}" for c in result["ceiling"].values()]),
-        (
-            "one thread: bare convolutions",
-            [f"{c['bare convolutions']:.0f}" for c in result["ceiling"].values()],
-        ),
-        (
-            "share of that ceiling",
-            [f"{c['step'] / c['bare convolutions']:.0%}" for c in result["ceiling"].values()],
-        ),
-        ("outside forward, backward, optimizer", [f"{share:.1%}" for share in result["outside"].values()]),
-    ):
-        table.add_row(title, *figures)
+    alone = [
+        {name: statistics.median(figures) for name, figures in measures.items()}
+        for measures in result["one thread"].values()
+    ]
+    for name in ("step", "bare convolutions"):
+        table.add_row(f"one thread: {name}", *(f"{each[name]:.0f}" for each in alone))
+    table.add_row(
+        "share of that ceiling", *(f"{each['step'] / each['bare convolutions']:.0%}" for each in alone)
+    )
+    table.add_row("outside forward, backward, optimizer", *(f"{each['outside']:.1%}" for each in alone))
     console.print(table)
     table = Table("unet, all measures", "images/s")
     for name, figures in result["other"].items():

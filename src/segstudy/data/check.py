@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.data.duplicates import near_duplicates, thumbnail
+from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
 from segstudy.data.images import (
     Decoded,
     ImageError,
@@ -33,6 +33,7 @@ VERSION = 1  # raised when findings change: stored ones are then made anew
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
+BLOCK = 256  # samples at a time; what is kept of them afterwards is small
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ class _Look:
     thumbnail: NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True)
+class _Looks:
+    """What is kept of all of them: ``(samples, 64, 64)`` thumbnails, black where there is no image."""
+
+    problems: list[Problem]
+    digests: list[bytes | None]
+    thumbnails: NDArray[np.uint8]
+
+
 def check(dataset: Dataset, foreground: tuple[int, ...] | None = None) -> list[Problem]:
     """Decode every file and list all findings: the reader's first, then by sample, then across samples.
 
@@ -51,12 +61,11 @@ def check(dataset: Dataset, foreground: tuple[int, ...] | None = None) -> list[P
         dataset: what a reader returned.
         foreground: class values that count as foreground, as in the protocol.
     """
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        looks = list(pool.map(lambda sample: _look(dataset.root, sample, foreground), dataset.samples))
+    looks = _look_at_all(dataset, foreground)
     return [
         *dataset.problems,
         *_unspeakable(dataset.samples),
-        *(problem for look in looks for problem in look.problems),
+        *looks.problems,
         *_duplicates(dataset.samples, looks),
         *_groups(dataset.samples),
     ]
@@ -77,6 +86,20 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
         lines += [f"    {printable(f'{each.where}: {each.detail}')}" for each in found[:examples]]
         lines += [f"    and {len(found) - examples} more"] if len(found) > examples else []
     return lines
+
+
+def _look_at_all(dataset: Dataset, foreground: tuple[int, ...] | None) -> _Looks:
+    samples = dataset.samples
+    kept = _Looks([], [], np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8))
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+        for at in range(0, len(samples), BLOCK):
+            looks = pool.map(lambda sample: _look(dataset.root, sample, foreground), samples[at : at + BLOCK])
+            for i, look in enumerate(looks, at):
+                kept.problems.extend(look.problems)
+                kept.digests.append(look.digest)
+                if look.thumbnail is not None:
+                    kept.thumbnails[i] = look.thumbnail
+    return kept
 
 
 def _look(root: Path, sample: Sample, foreground: tuple[int, ...] | None) -> _Look:
@@ -179,21 +202,15 @@ def looks_inverted(mask: NDArray[np.bool_]) -> bool:
     return bool(border.mean() >= 0.99 and mask.mean() <= 0.99)
 
 
-def _duplicates(samples: Sequence[Sample], looks: Sequence[_Look]) -> list[Problem]:
+def _duplicates(samples: Sequence[Sample], looks: _Looks) -> list[Problem]:
     by_digest: dict[bytes, list[Sample]] = defaultdict(list)
-    for sample, look in zip(samples, looks, strict=True):
-        if look.digest:
-            by_digest[look.digest].append(sample)
+    for sample, digest in zip(samples, looks.digests, strict=True):
+        if digest:
+            by_digest[digest].append(sample)
     problems = [_exact(same) for same in by_digest.values() if _divisible(same)]
     equal = {(a.id, b.id) for same in by_digest.values() for a in same for b in same}
-
-    there = [
-        (s, look.thumbnail) for s, look in zip(samples, looks, strict=True) if look.thumbnail is not None
-    ]
-    if len(there) < 2:
-        return problems
-    for i, j in near_duplicates(np.stack([small for _, small in there])):
-        pair = there[i][0], there[j][0]
+    for i, j in near_duplicates(looks.thumbnails):  # black ones, of images that were not read, match nothing
+        pair = samples[i], samples[j]
         if _divisible(pair) and (pair[0].id, pair[1].id) not in equal:
             problems.append(_near(pair))
     return problems

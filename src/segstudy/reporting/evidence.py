@@ -1,6 +1,6 @@
 """What a study's runs say image by image, in the shape the statistics take: replicates x images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from segstudy.reporting.rows import Row, mask_rows, rows_of
 from segstudy.stats import Scores, by_group
-from segstudy.store import StudyFolder
+from segstudy.store import TOGETHER, StudyFolder
 
 HEADLINE = "native_iou"
 Side = tuple[str, str]
@@ -80,18 +80,33 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
     rows = [*rows_of(folder, show_all), *mask_rows(folder)]
     data = folder.read_json("data.json") or {"samples": []}
     tables: dict[Side, pl.DataFrame] = {}
-    images = folder.images([record["key"] for row in rows for record in row.records])
-    if images.height:
-        runs = [run for row in rows for run in _replicates(row)]
-        whole = pl.DataFrame(runs, schema=REPLICATE, orient="row")
-        parts = images.join(whole, on="key").drop("key").partition_by("configuration", "part", as_dict=True)
-        for (name, part), table in parts.items():
-            tables[str(name), str(part)] = table.drop("configuration").sort("seed", "id")
+    for some in _blocks(rows):
+        tables |= _tables_of(folder, some)
     for row in rows:
         if row.masks is not None:
             tables |= _masks_of(row.name, _without_gaps(folder.external_images(row.name)))
     groups = {sample["id"]: sample["group"] for sample in data["samples"]}
     return Evidence(tuple(rows), tables, groups, {side: _axes(table) for side, table in tables.items()})
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Configurations of some hundred runs: quick to read together, and no more is held twice."""
+    block: list[Row] = []
+    for row in rows:
+        block.append(row)
+        if sum(len(each.records) for each in block) >= TOGETHER:
+            yield block
+            block = []
+    yield block
+
+
+def _tables_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFrame]:
+    runs = pl.DataFrame([run for row in rows for run in _replicates(row)], schema=REPLICATE, orient="row")
+    if not runs.height:
+        return {}
+    images = folder.images(runs["key"].to_list()).join(runs, on="key").drop("key")
+    parts = images.partition_by("configuration", "part", as_dict=True, include_key=False)
+    return {(str(name), str(part)): table.sort("seed", "id") for (name, part), table in parts.items()}
 
 
 def _axes(table: pl.DataFrame) -> tuple[tuple[int, ...], tuple[str, ...]]:
