@@ -44,6 +44,8 @@ def main() -> None:
         groups.append((f"{' and '.join(architectures)}, {' and '.join(losses)}", chosen))
     groups.append(("all", settings))
     for title, chosen in groups:
+        if not chosen:
+            continue
         found = difference(evidence, {level: [names[level][i] for i in chosen] for level in LEVELS})
         within = found.low > -MARGIN and found.high < MARGIN
         interval = f"[{found.low:+.4f}, {found.high:+.4f}]"

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from segstudy.data import read
 from segstudy.data.batches import Pixels
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
-from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.evaluation import (
     THRESHOLDS,
     autocast,
@@ -24,6 +23,7 @@ from segstudy.evaluation import (
 )
 from segstudy.losses import bce
 from segstudy.metrics import METRICS, calibration_scores, scores, surface_scores
+from segstudy.preprocess import Resize, prob_to_native
 
 CPU = torch.device("cpu")
 POSITIONS = np.array([17, 3, 5, 0, 11, 1, 2, 4, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16])  # in batches of 16 and 2

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from segstudy.data.images import ImageError, binarise, image_size, read_image, read_mask
 from segstudy.errors import UserError
+from segstudy.images import ImageError, binarise, image_size, read_image, read_mask
 
 FORMATS = ("png", "jpg", "bmp", "tif", "TIFF", "JPEG")
 RED, BLACK, WHITE, GREEN = (255, 0, 0), (0, 0, 0), (255, 255, 255), (0, 255, 0)

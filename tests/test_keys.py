@@ -8,8 +8,8 @@ import json
 from functools import partial
 from pathlib import Path
 
+from segstudy import preprocess
 from segstudy.config import configuration_names, override, planned_runs, preset_study
-from segstudy.data import preprocess
 from segstudy.study import _numerics, choose_machine, resolve
 
 TABLE = Path(__file__).parent / "keys.json"

@@ -15,11 +15,11 @@ from small import write_dataset
 
 from segstudy.data import prepared as module
 from segstudy.data import read
-from segstudy.data.images import read_image, read_mask
 from segstudy.data.prepared import cache_folder, fingerprint, open_prepared, prepare
-from segstudy.data.preprocess import image_to_network, mask_to_network, numerics, placement
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
+from segstudy.images import read_image, read_mask
+from segstudy.preprocess import image_to_network, mask_to_network, numerics, placement
 
 SIZE = (32, 40)
 

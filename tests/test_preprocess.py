@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segstudy.data.images import read_mask
 from segstudy.data.ph2 import read as read_ph2
-from segstudy.data.preprocess import Resize, image_to_network, mask_to_network, placement, prob_to_native
+from segstudy.images import read_mask
 from segstudy.metrics import confusion, iou
+from segstudy.preprocess import Resize, image_to_network, mask_to_network, placement, prob_to_native
 
 SIDES = st.integers(8, 60)
 SIZES = st.tuples(SIDES, SIDES)

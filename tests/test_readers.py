@@ -15,9 +15,9 @@ from fake_data import (
 )
 
 from segstudy.data import READERS, folder, isic, ph2, read
-from segstudy.data.images import read_mask
 from segstudy.data.samples import PARTS, Dataset
 from segstudy.errors import UserError
+from segstudy.images import read_mask
 
 
 def ids(dataset: Dataset) -> list[str]:

@@ -325,8 +325,8 @@ def test_the_true_masks_of_ph2_score_1_in_both_forms(ph2_folder, tmp_path):
     from fake_study import make_study
 
     from segstudy.data import read
-    from segstudy.data.images import read_mask
     from segstudy.data.prepared import fingerprint
+    from segstudy.images import read_mask
 
     dataset = read(ph2_folder)
     ids = [sample.id for sample in dataset.samples]

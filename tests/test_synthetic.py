@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from segstudy.data import read
 from segstudy.data.drawing import KINDS, SHARED_LESION_EVERY, Drawing, draw
-from segstudy.data.images import read_image, read_mask
 from segstudy.data.synthetic import write
 from segstudy.errors import UserError
+from segstudy.images import read_image, read_mask
 
 NUM = 40
 

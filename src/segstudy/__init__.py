@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         check,
         compare,
         evaluate,
+        export,
         init,
         plan,
         report,
@@ -24,18 +25,25 @@ if TYPE_CHECKING:
         verify,
     )
     from segstudy.errors import UserError
+    from segstudy.predictor import Predictor
+    from segstudy.using import card, predict, serve
 
 __all__ = [
+    "Predictor",
     "Study",
     "UserError",
+    "card",
     "check",
     "compare",
     "evaluate",
+    "export",
     "init",
     "plan",
+    "predict",
     "report",
     "run",
     "score",
+    "serve",
     "status",
     "synth",
     "table",
@@ -44,12 +52,19 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+ELSEWHERE = {
+    "Predictor": "predictor",
+    "UserError": "errors",
+    "card": "using",
+    "predict": "using",
+    "serve": "using",
+}
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'segstudy' has no attribute {name!r}")
-    module = importlib.import_module("segstudy.errors" if name == "UserError" else "segstudy.api")
-    return getattr(module, name)
+    return getattr(importlib.import_module(f"segstudy.{ELSEWHERE.get(name, 'api')}"), name)
 
 
 def __dir__() -> list[str]:

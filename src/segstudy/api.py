@@ -18,17 +18,17 @@ from segstudy.data import read, synthetic
 from segstudy.data.check import check as find_problems
 from segstudy.data.samples import Problem
 from segstudy.display import Display
-from segstudy.errors import UserError
 from segstudy.integrity import Verification, quarantined, verify_folder
 from segstudy.locks import holder, is_held
 from segstudy.receipt import settled
-from segstudy.reporting.leaderboard import leaderboard, render, rows_of, winner
+from segstudy.reporting.leaderboard import leaderboard, render
 from segstudy.request import Options, StudyOptions, described, excluded
 from segstudy.store import StudyFolder
 
 if TYPE_CHECKING:
     from segstudy.estimate import Estimate
-    from segstudy.external import Models
+    from segstudy.exporting import Format
+    from segstudy.parity import Exported
     from segstudy.reporting.comparing import Comparison
     from segstudy.study import Machine, Plan
 
@@ -317,31 +317,43 @@ def evaluate(  # noqa: PLR0913 (an option each)
         UserError: no model, wrong data, or images the model has seen.
     """
     from segstudy.external import evaluate_models, without
+    from segstudy.opening import models_of
     from segstudy.study import choose_machine
 
-    models = _models(Path(model))
+    models = models_of(Path(model))
     folder = Study(study).folder if study is not None else models.home
     dataset = without(read(data, reader), excluded(exclude))
     values = tuple(foreground) if foreground else None
     return evaluate_models(models, dataset, folder, choose_machine(device).device, name, values)
 
 
-def _models(path: Path) -> "Models":
-    """The trainings that a folder stands for.
+def export(
+    model: str | Path,
+    to: "Format",
+    *,
+    int8: bool = False,
+    out: str | Path | None = None,
+    data: str | Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> "Exported":
+    """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
+
+    Args:
+        model: a run's folder, or a study's: then the best run of its winner.
+        to: ``onnx`` or ``openvino``.
+        int8: arithmetic in 8 bits, calibrated on training images: quicker still, and close.
+        out: the file; in the study's ``exports`` if left out.
+        data: where the data set lies now, if not where the study says.
+        progress: told what is being done.
 
     Raises:
-        UserError: neither a run's folder within its study nor a study's, or a study without a winner.
+        UserError: no model, no data, missing packages, or masks that differ by more than the tolerance.
     """
-    from segstudy.external import Models, one_run
+    from segstudy.opening import models_of
+    from segstudy.parity import export_model
 
-    if not StudyFolder(path).exists():
-        return one_run(path)
-    folder = StudyFolder(path)
-    best = winner(leaderboard(folder))
-    if best is None:
-        raise UserError(f"{path}: no configuration is complete, so none is best; give the folder of a run")
-    records = next(row.records for row in rows_of(folder) if row.name == best)
-    return Models(folder, tuple(record["key"] for record in records), best)
+    best = models_of(Path(model)).best()
+    return export_model(best, to, int8, Path(out) if out else None, Path(data) if data else None, progress)
 
 
 def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:

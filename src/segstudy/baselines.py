@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from segstudy.config import Protocol
 from segstudy.data.prepared import Prepared, open_prepared, prepare
-from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part, Sample
 from segstudy.data.split import Split
 from segstudy.metrics import scores
+from segstudy.preprocess import prob_to_native
 from segstudy.store import StudyFolder
 
 ALL_FOREGROUND, MEAN_MASK = "all foreground", "mean mask"

@@ -9,55 +9,21 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import safetensors.torch
 import torch
-from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from segstudy.cards import CARD_FORMAT, Card, read_card
 from segstudy.components import parse
-from segstudy.config import Frozen, Positive, Size
 from segstudy.errors import UserError
 from segstudy.models import build
 from segstudy.records import CARD, WEIGHTS
 
-CARD_FORMAT = 1
-MAX_CARD_BYTES = 1_000_000
-
 # As PyTorch puts it on a CPU under Linux and Windows, on CUDA and on MPS.
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-
-
-class Card(Frozen):
-    """What goes with the weights.
-
-    Attributes:
-        format: of the card.
-        key: the run's.
-        architecture: with options, never a user's own file.
-        width: channels of the first stage.
-        image_size: height and width in pixels at which the network was trained.
-        resize: how images are brought to that size.
-        threshold: of the probability, for a mask.
-        training: the run's description.
-        selected_epoch: counted from 1.
-        tuned_threshold: the threshold best on validation.
-        scores: mean metrics by part and column of ``images.parquet``.
-    """
-
-    format: Literal[1]
-    key: str
-    architecture: str
-    width: Positive
-    image_size: Size
-    resize: Literal["squash", "pad"]
-    threshold: float = Field(ge=0, le=1)
-    training: dict[str, Any]
-    selected_epoch: Positive
-    tuned_threshold: float = Field(ge=0, le=1)
-    scores: dict[str, dict[str, float]]
 
 
 def model_files(weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> dict[str, bytes]:
@@ -74,9 +40,11 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a run folder, in evaluation mode on the CPU, and its card.
 
     Raises:
-        UserError: no model there, a card that is none, or weights that do not fit it.
+        UserError: no model there, a card that is none, a network from a user's own file, or weights that do
+            not fit.
     """
     card = read_card(folder / CARD)
+    _refuse_own_code(folder / CARD, card)
     try:
         weights = safetensors.torch.load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
@@ -99,31 +67,7 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), card.model_dump(mode="json")
 
 
-def read_card(file: Path) -> Card:
-    """A model's card.
-
-    Raises:
-        UserError: not there, no JSON, of another format, with fields that do not make sense, or of a network
-            from a user's own file.
-    """
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_CARD_BYTES + 1)
-        raw = json.loads(text) if len(text) <= MAX_CARD_BYTES else "too long to be a card"
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); a model is a run's folder") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: no JSON ({error}); take it from its run again") from None
-    if isinstance(raw, dict) and raw.get("format") != CARD_FORMAT:
-        raise UserError(
-            f"{file}: format {raw.get('format')!r} is not one this version knows; update segstudy"
-        )
-    try:
-        card = Card.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the card"
-        raise UserError(f"{file}: {where}: {first['msg']}; take it from its run again") from None
+def _refuse_own_code(file: Path, card: Card) -> None:
     try:
         component = parse(card.architecture)
     except UserError as error:
@@ -133,7 +77,6 @@ def read_card(file: Path) -> Card:
             f"{file}: its network {card.architecture!r} comes from a file of one's own, and segstudy runs "
             "no code that a model's folder names"
         )
-    return card
 
 
 def _refuse_other_shapes(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

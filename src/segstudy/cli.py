@@ -2,26 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
-from rich.markup import escape
+from cyclopts import Parameter
 
 import segstudy
-from segstudy.errors import Stopped, UserError, printable
-
-app = App(
-    name="segstudy",
-    help="Which segmentation architecture, trained with which loss, is best on your images?",
-    version=segstudy.__version__,
-    suppress_keyboard_interrupt=False,  # it is ours to say what was saved
-)
-console = Console(soft_wrap=True, emoji=False)
-problems = Console(stderr=True, soft_wrap=True, emoji=False)
+from segstudy.errors import UserError
+from segstudy.model_commands import app
+from segstudy.terminal import console, guarded, problems, say
 
 Paths = Annotated[Path | None, Parameter()]
 
@@ -108,11 +98,11 @@ def run(  # noqa: PLR0913 (an option each)
         out=out,
         **_options(flags, machine),
     )
-    _say(segstudy.table(finished.path))
-    _say(f"report: {finished.path / 'report.html'}")
+    say(segstudy.table(finished.path))
+    say(f"report: {finished.path / 'report.html'}")
     failed = segstudy.status(finished.path).failures
     for failure in failed:
-        _say(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", problems)
+        say(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", problems)
     return 1 if failed else 0
 
 
@@ -173,9 +163,9 @@ def status(folder: Path, /) -> int:
         f"{now.num_finished} of {now.num_planned} runs finished, {now.num_failed} failed, {now.num_left} left"
     )
     if now.holder:
-        _say(f"being trained by {now.holder}")
+        say(f"being trained by {now.holder}")
     if now.num_begun:
-        _say(f"{now.num_begun} of them begun and saved: `run` goes on with them")
+        say(f"{now.num_begun} of them begun and saved: `run` goes on with them")
     if now.num_unnamed:
         console.print(
             f"{now.num_unnamed} more finished runs are no longer named by study.toml (--all shows them)"
@@ -183,8 +173,8 @@ def status(folder: Path, /) -> int:
     if now.num_left and now.seconds_to_go is not None:
         console.print(f"about {duration(now.seconds_to_go)} of training to go")
     for failure in now.failures:
-        _say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
-        _say(f"        {failure['remedy']}")
+        say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
+        say(f"        {failure['remedy']}")
     return 1 if now.num_failed else 0
 
 
@@ -236,7 +226,7 @@ def verify(
     if json_:
         sys.stdout.write(json.dumps(asdict(found), indent=1, default=str) + "\n")
     else:
-        _say(verification_text(found, folder))
+        say(verification_text(found, folder))
     return 1 if found.faults else 0
 
 
@@ -279,7 +269,7 @@ def report(
         Open it in the browser.
     """
     page = segstudy.report(folder, images)
-    _say(page)
+    say(page)
     if open:
         import webbrowser
 
@@ -306,7 +296,7 @@ def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -
 
     with problems.status(f"scoring {masks}"):
         records = segstudy.score(data, masks, study, name)
-    _say(scores_text(records))
+    say(scores_text(records))
     return 0
 
 
@@ -357,7 +347,42 @@ def evaluate(  # noqa: PLR0913 (an option each)
             foreground=foreground,
             exclude=exclude or (),
         )
-    _say(evaluation_text(record))
+    say(evaluation_text(record))
+    return 0
+
+
+@app.command
+def export(
+    model: Path,
+    /,
+    *,
+    to: Literal["onnx", "openvino"],
+    int8: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+    data: Path | None = None,
+) -> int:
+    """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
+
+    Parameters
+    ----------
+    model
+        A run's folder, or a study's: then the best run of its winner.
+    to
+        The format: .onnx, or OpenVINO's .xml and .bin.
+    int8
+        Arithmetic in 8 bits, calibrated on training images: quicker still, and close.
+    out
+        The file; in the study's exports/ if left out.
+    data
+        Where the data set lies now, if not where the study says.
+    """
+    from segstudy.parity import in_words  # what `--help` does without
+
+    with problems.status("exporting") as shown:
+        made = segstudy.export(model, to, int8=int8, out=out, data=data, progress=shown.update)
+    for each in made.parity:
+        say(in_words(each))
+    say(f"{made.file}; report: {made.report}")
     return 0
 
 
@@ -390,7 +415,7 @@ def check(
         from segstudy.data.check import summarise  # what `--help` does without
 
         for line in summarise(found):
-            _say(line)
+            say(line)
     return 2 if any(problem.severity == "error" for problem in found) else 0
 
 
@@ -409,14 +434,8 @@ def synth(
     seed
         Another seed, another set.
     """
-    _say(f"{n} images in {segstudy.synth(folder, n, seed)}")
+    say(f"{n} images in {segstudy.synth(folder, n, seed)}")
     return 0
-
-
-def _say(text: object, where: Console | None = None) -> None:
-    """Print text as it is, line by line, with nothing in it that a terminal would act on."""
-    lines = (printable(line) for line in str(text).split("\n"))
-    (where or console).print("\n".join(lines), markup=False, highlight=False)
 
 
 def _options(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
@@ -442,47 +461,4 @@ def _ask(question: str) -> bool:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit with 0, 1 or 2 as DESIGN.md says."""
-    words = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    sys.exit(
-        _guarded(
-            lambda: app(words, exit_on_error=False, print_error=False, result_action="return_value"), debug
-        )
-    )
-
-
-def _guarded(call: Callable[[], Any], debug: bool) -> int:
-    try:
-        return int(call() or 0)
-    except (UserError, CycloptsError) as error:
-        if debug:
-            raise
-        problems.print(
-            f"[bold red]error:[/] {escape(printable(' '.join(str(error).split())))}", highlight=False
-        )
-        return 2
-    except Stopped as stopped:
-        _say(f"stopped: {stopped}", problems)
-        return 128 + stopped.signal
-    except KeyboardInterrupt:
-        problems.print(
-            "stopped now: what was finished or saved is kept, and the same command goes on from there"
-        )
-        return 130
-    except OSError as error:  # a path, a disk or a right that is not as it should be
-        if debug:
-            raise
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        problems.print(
-            f"[bold red]error:[/] {escape(printable(what))}; check that path and its disk", highlight=False
-        )
-        return 2
-    except Exception as error:  # a mistake of ours: nobody but us can read a traceback
-        if debug:
-            raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        problems.print(
-            f"[bold red]error:[/] unexpected {escape(printable(what))}; run again with --debug and report it"
-        )
-        return 1
+    guarded(app, arguments)

@@ -9,52 +9,25 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from segstudy.components import title
 from segstudy.errors import UserError
 from segstudy.presets import PRESETS
+from segstudy.values import Frozen, Positive, Size
 
-Positive = Annotated[int, Field(ge=1)]
 MAX_CONFIGURATIONS, MAX_RUNS = (
     10_000,
     100_000,
 )  # of a study: far above what anybody trains, far below a memory
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-def _size(value: object) -> object:
-    """``"192x256"`` to (192, 256) and ``128`` to (128, 128)."""
-    match value:
-        case bool():
-            return value
-        case int():
-            return (value, value)
-        case str():
-            sides = value.lower().split("x")
-            if all(side.isdecimal() for side in sides) and len(sides) in (1, 2):
-                return (int(sides[0]), int(sides[-1]))
-            raise ValueError("a size is N or HxW, as 128 or 96x128")
-        case list() | tuple() if len(value) != 2:
-            raise ValueError("a size is N or HxW, as 128 or 96x128")
-    return value
-
-
-Size = Annotated[
-    tuple[Annotated[int, Field(ge=32, le=8192)], Annotated[int, Field(ge=32, le=8192)]],
-    BeforeValidator(_size),
-]
 
 
 def _classes(value: object) -> object:
@@ -70,19 +43,6 @@ def _classes(value: object) -> object:
 
 
 Classes = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), BeforeValidator(_classes)]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_boolean_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        assert info.field_name is not None
-        kind = cls.model_fields[info.field_name].annotation
-        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
-            raise ValueError("a number is meant")  # pydantic would take true for 1
-        return value
 
 
 class Protocol(Frozen):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 
 from segstudy.data.batches import Pixels, Positions, in_batches
 from segstudy.data.prepared import Prepared
-from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
 from segstudy.metrics import Confusion, Mask, calibration_scores, confusion, iou, scores, surface_scores
+from segstudy.preprocess import prob_to_native
 
 EVALUATION_BATCH = 16  # fixed: a batch size of its own could move the last bits
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -34,6 +35,20 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
     """The precision of forward passes; losses are computed in float32 outside of it."""
     lower = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
     return torch.autocast(device.type, lower, enabled=lower is not None)
+
+
+def best_precision(device: str) -> str:
+    """bfloat16 where the hardware has it: emulated, it is slower than float32. Older GPUs have float16."""
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if device == "cpu":
+        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+    return "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)  # not in 2.9
+    return bool(capabilities().get("avx512_bf16"))
 
 
 @dataclass

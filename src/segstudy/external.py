@@ -2,8 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,48 +17,15 @@ from segstudy.data.batches import pixels_on
 from segstudy.data.check import check
 from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
-from segstudy.data.preprocess import placement
 from segstudy.data.samples import PARTS, Dataset
 from segstudy.data.split import Split
 from segstudy.errors import UserError
 from segstudy.evaluation import image_rows, probabilities
+from segstudy.preprocess import placement
 from segstudy.scoring import NAMED, as_text, intervals_text, refuse_taken, score_text, summarise, written_now
 from segstudy.store import StudyFolder, read_table
 from segstudy.study import refuse_errors
-
-
-@dataclass(frozen=True)
-class Models:
-    """Trainings of one configuration.
-
-    Attributes:
-        home: the study they belong to.
-        keys: of the runs, in order of seed and fold.
-        name: the configuration's, or that and the seed for one of several trainings.
-    """
-
-    home: StudyFolder
-    keys: tuple[str, ...]
-    name: str
-
-    def records(self) -> list[dict[str, Any]]:
-        return self.home.run_records(self.keys)
-
-
-def one_run(path: Path) -> Models:
-    """The single training in a run's folder, which lies in its study.
-
-    Raises:
-        UserError: something else is there.
-    """
-    home = StudyFolder(path.absolute().parent.parent)
-    if not (path / "run.json").is_file() or not home.exists():
-        raise UserError(
-            f"{path}: neither a study's folder nor that of a finished run in its study (runs/<key>)"
-        )
-    (record,) = home.run_records([path.absolute().name])
-    fold = "" if record["fold"] is None else f"-fold{record['fold']}"
-    return Models(home, (record["key"],), f"{record['name']}-seed{record['seed']}{fold}")
+from segstudy.trained import Models
 
 
 def evaluate_models(

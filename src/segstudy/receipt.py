@@ -18,13 +18,14 @@ from pydantic import ValidationError
 
 from segstudy import __version__
 from segstudy.components import parse
-from segstudy.config import Frozen, Study, is_synthetic
+from segstudy.config import Study, is_synthetic
 from segstudy.data import read
 from segstudy.data.prepared import cache_folder
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 from segstudy.files import DiskError, make_folder, write_text
 from segstudy.store import StudyFolder
+from segstudy.values import Frozen
 
 PLAN_FILES = ("study.toml", "split.json", "data.json")
 

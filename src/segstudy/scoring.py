@@ -17,11 +17,11 @@ from rich.table import Table
 
 from segstudy.config import configuration_names
 from segstudy.data import read
-from segstudy.data.images import ImageError, read_mask
 from segstudy.data.prepared import fingerprint
 from segstudy.data.samples import Part, Sample
 from segstudy.errors import UserError
 from segstudy.evaluation import mask_columns
+from segstudy.images import ImageError, read_mask
 from segstudy.maskfolders import MaskSet, find_masks
 from segstudy.metrics import METRICS, Mask
 from segstudy.stats import by_group, mean_interval

@@ -13,7 +13,7 @@ import psutil
 import torch
 from PIL import Image
 
-from segstudy import train
+from segstudy import preprocess, train
 from segstudy.baselines import write_baselines
 from segstudy.config import (
     Configuration,
@@ -24,13 +24,14 @@ from segstudy.config import (
     planned_runs,
     unique,
 )
-from segstudy.data import augment, preprocess, read
+from segstudy.data import augment, read
 from segstudy.data.check import VERSION as CHECK_VERSION
 from segstudy.data.check import check
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.split import Split, make_folds, make_split
 from segstudy.errors import UserError
+from segstudy.evaluation import best_precision
 from segstudy.executors import EXECUTORS, Watch
 from segstudy.files import write_text
 from segstudy.losses import resolve_loss
@@ -182,7 +183,7 @@ def resolve(study: Study, machine: Machine) -> Study:
             return resolve_architecture(value)[0].spelling
         if factor == "loss":
             return resolve_loss(value)[0].spelling
-        return _precision(machine) if (factor, value) == ("precision", "auto") else value
+        return best_precision(machine.device) if (factor, value) == ("precision", "auto") else value
 
     grids = [
         {f: tuple(unique(level(f, v) for v in levels)) for f, levels in grid.items()} for grid in study.grid
@@ -192,20 +193,6 @@ def resolve(study: Study, machine: Machine) -> Study:
     for configuration in resolved.configurations():
         check_size(*configuration.protocol.image_size)
     return resolved
-
-
-def _precision(machine: Machine) -> str:
-    """bfloat16 where the hardware has it: emulated, it is slower than float32. Older GPUs have float16."""
-    if machine.device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if machine.device == "cpu":
-        return "bfloat16" if _cpu_has_bfloat16() else "float32"
-    return "float32"
-
-
-def _cpu_has_bfloat16() -> bool:
-    capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)  # not in 2.9
-    return bool(capabilities().get("avx512_bf16"))
 
 
 def load_data(study: Study) -> Dataset:

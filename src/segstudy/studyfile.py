@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args, get_origin
 
 import tomlkit
 
-from segstudy.config import Frozen, Level, Protocol, Study, is_synthetic, spelled, validated
+from segstudy.config import Level, Protocol, Study, is_synthetic, spelled, validated
 from segstudy.errors import UserError
 from segstudy.presets import PRESETS
+from segstudy.values import Frozen
 
 
 def load(file: Path) -> Study:

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from segstudy.allocator import keep_memory
 from segstudy.checkpoint import model_files
 from segstudy.components import title
-from segstudy.config import Frozen, Run
+from segstudy.config import Run
 from segstudy.data.prepared import open_prepared
 from segstudy.data.split import Split
 from segstudy.errors import UserError
@@ -35,6 +35,7 @@ from segstudy.models import build, resolve_architecture
 from segstudy.resuming import Session, resumed
 from segstudy.store import StudyFolder
 from segstudy.train import DivergedError, Result, Training, begin, epochs, finish, reproducible, timed
+from segstudy.values import Frozen
 
 PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 resets the peak of the resident set (proc(5))
 LOCK_WAIT_S = 30.0  # a worker whose caller died holds its run's lock until it has noticed

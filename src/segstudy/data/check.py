@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
-from segstudy.data.images import (
+from segstudy.data.samples import Dataset, Problem, Sample, Severity
+from segstudy.errors import printable
+from segstudy.images import (
     Decoded,
     ImageError,
     as_bytes,
@@ -26,8 +28,6 @@ from segstudy.data.images import (
     distinct,
     grey_frac,
 )
-from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.errors import printable
 
 VERSION = 1  # raised when findings change: stored ones are then made anew
 

@@ -17,19 +17,18 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from segstudy.data.images import image_size, read_image, read_mask
-from segstudy.data.preprocess import (
-    Resize,
-    Size,
-    enough,
-    image_to_network,
-    is_jpeg,
-    mask_to_network,
-    numerics,
-)
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 from segstudy.files import DiskError, make_folder, write_text
+from segstudy.images import read_mask
+from segstudy.preprocess import (
+    Resize,
+    Size,
+    image_to_network,
+    mask_to_network,
+    numerics,
+    read_for_network,
+)
 
 UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
@@ -192,7 +191,7 @@ def _build(
     size, resize, foreground = settings
 
     def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
-        native, image = _decoded(sample.image, size, resize)
+        native, image = read_for_network(sample.image, size, resize)
         mask = read_mask(sample.mask, foreground)
         if native != mask.shape:
             raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
@@ -220,15 +219,6 @@ def _build(
     index = {"ids": [s.id for s in samples], "native_sizes": sizes, "starts": starts, "resize": resize}
     with _written(folder / "index.json") as stream:
         stream.write(json.dumps(index).encode())
-
-
-def _decoded(file: Path, size: Size, resize: Resize) -> tuple[Size, NDArray[np.uint8]]:
-    """An image's own height and width, and its pixels; of a large JPEG as many as the network will see."""
-    if is_jpeg(file):
-        native = image_size(file)
-        return native, read_image(file, enough(native, size, resize))
-    image = read_image(file)
-    return (image.shape[0], image.shape[1]), image
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """UNet2: U-Net whose down- and upsampling are learned."""
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segstudy.models.blocks import concatenate, conv_block, head
 
@@ -35,7 +37,21 @@ class UNet2(nn.Module):
             x = stage(down(x))
             features.append(x)
         for up, stage, skip in zip(self.up, self.decoder, reversed(features[:-1]), strict=True):
-            x = up(x, output_size=skip.shape[-2:])
+            x = upsampled(x, up, skip.shape[-2:])
             x = stage(concatenate(skip, x))
         logits: Tensor = self.head(x)
         return logits
+
+
+def upsampled(x: Tensor, layer: nn.Module, size: torch.Size) -> Tensor:
+    """``layer(x, size)`` for a 3x3 transposed convolution of stride 2, exportable for any size.
+
+    The exported form computes the larger of the two possible sizes, then cuts: ONNX knows no output padding
+    that depends on the input. Same numbers up to rounding.
+    """
+    assert isinstance(layer, nn.ConvTranspose2d)
+    if not torch.compiler.is_exporting():
+        own: Tensor = layer(x, output_size=list(size))
+        return own
+    larger = F.conv_transpose2d(x, layer.weight, layer.bias, stride=2, padding=1, output_padding=1)
+    return larger[..., : size[0], : size[1]]

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from segstudy.data.preprocess import Resize, prob_to_native
+from segstudy.preprocess import Resize, prob_to_native
 from segstudy.reporting.rows import Row
 from segstudy.store import StudyFolder, read_table
 

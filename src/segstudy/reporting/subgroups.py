@@ -70,10 +70,7 @@ def subgroups(
     if not names:
         return None
     ids = evidence.ids(names[0])
-    members = {
-        ("category", name): [i for i in ids if categories.get(i) == name]
-        for name in sorted({str(categories[i]) for i in ids if categories.get(i)})
-    } | _by_mask(folder, ids)
+    members = members_of(folder, ids, categories)
     groups = tuple(
         Subgroup(kind, name, len(mine), tuple(_score(evidence, each, mine) for each in names))
         for (kind, name), mine in members.items()
@@ -84,6 +81,16 @@ def subgroups(
     out = folder.path / "figures"
     chart = figures.save(_chart(names, groups), out / "subgroups")
     return Subgroups(tuple(names), groups, Markup(figures.inline(chart)))  # noqa: S704  escaped by Vega
+
+
+def members_of(
+    folder: StudyFolder, ids: Ids, categories: Mapping[str, str | None]
+) -> dict[tuple[str, str], list[str]]:
+    """The images of each subgroup, by kind and name; some may be empty or hold all images."""
+    return {
+        ("category", name): [i for i in ids if categories.get(i) == name]
+        for name in sorted({str(categories[i]) for i in ids if categories.get(i)})
+    } | _by_mask(folder, ids)
 
 
 def _score(evidence: Evidence, name: str, ids: Ids) -> Interval:

@@ -4,9 +4,10 @@ Whatever the file's colour mode, an image becomes 8-bit RGB and a mask boolean, 
 their EXIF orientation. Of a file with several frames the first counts.
 """
 
+import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,34 @@ def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> Decoded
         return Decoded(_rgb(upright, path), mode, turned)
 
 
+def decode_bytes(
+    content: bytes,
+    at_least: Callable[[tuple[int, int]], tuple[int, int] | None],
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[tuple[int, int], NDArray[np.uint8]]:
+    """An image that came over a wire: its own height and width, and its RGB pixels ``(H, W, 3)``.
+
+    Args:
+        content: of the file.
+        at_least: from height and width to those that are enough, as in ``read_image``; None for all.
+        max_pixels: no image may have more.
+
+    Raises:
+        ImageError: as ``read_image``; errors speak of ``image``.
+    """
+    path = Path("image")
+    with _opened(path, io.BytesIO(content)) as image:
+        if image.width * image.height > max_pixels:
+            raise _too_large(path, max_pixels)
+        turned = _orientation(image)
+        upright = turned >= 5 and image.format != "TIFF"
+        native = (image.width, image.height) if upright else (image.height, image.width)
+        if (wanted := at_least(native)) is not None:
+            height, width = wanted[::-1] if turned >= 5 else wanted
+            image.draft(None, (width, height))
+        return native, _rgb(ImageOps.exif_transpose(image) if turned > 1 else image, path)
+
+
 def decode_mask(path: Path) -> Decoded:
     """The grey or class values of a mask ``(H, W)``, before they are made boolean.
 
@@ -209,10 +238,10 @@ def _listed(found: NDArray[Any], most: int = 8) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image and turn every failure inside the block into one line for the user."""
+def _opened(path: Path, stream: io.BytesIO | None = None) -> Iterator[Image.Image]:
+    """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(stream or path, formats=FORMATS) as image:
             _check_extent(image, path)
             yield image
     except ImageError:
@@ -222,7 +251,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise ImageError(path, "unreadable", "no such file; check the path") from None
     except UnidentifiedImageError:
-        empty = path.stat().st_size == 0
+        empty = not (stream.getbuffer().nbytes if stream else path.stat().st_size)
         what = "an empty file (0 bytes)" if empty else "not an image, or in a format that is not understood"
         raise ImageError(path, "unreadable", f"{what}; replace it by a PNG, JPEG, BMP or TIFF") from None
     except _BROKEN as error:
@@ -239,10 +268,9 @@ def _check_extent(image: Image.Image, path: Path) -> None:
         raise ImageError(path, "tiny", detail)
 
 
-def _too_large(path: Path) -> ImageError:
-    return ImageError(
-        path, "oversized", f"more than {MAX_PIXELS // 10**6} million pixels; scale it down first"
-    )
+def _too_large(path: Path, max_pixels: int = MAX_PIXELS) -> ImageError:
+    detail = f"more than {max_pixels / 10**6:g} million pixels; scale it down first"
+    return ImageError(path, "oversized", detail)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.images import image_size, read_image
+
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 REDUCED_NUMERICS = 2  # instead, of data with JPEG images: large ones are decoded at reduced scale
 ENOUGH = 2  # times the network's size: from there on antialiased resizing no longer sees the decoder's scale
@@ -48,6 +50,19 @@ def image_to_network(
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     out[top : top + height, left : left + width] = np.asarray(resized)
     return out
+
+
+def read_for_network(file: Path, size: Size, resize: Resize) -> tuple[Size, NDArray[np.uint8]]:
+    """An image's own height and width, and its pixels; of a large JPEG as many as the network will see.
+
+    Raises:
+        ImageError: as ``images.read_image``.
+    """
+    if is_jpeg(file):
+        native = image_size(file)
+        return native, read_image(file, enough(native, size, resize))
+    image = read_image(file)
+    return (image.shape[0], image.shape[1]), image
 
 
 def mask_to_network(mask: NDArray[np.bool_], size: Size, resize: Resize) -> NDArray[np.bool_]:

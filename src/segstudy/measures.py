@@ -1,0 +1,124 @@
+"""What a mask shows, in numbers and polygons; and what is done to it on request. Needs no PyTorch.
+
+Pixels that touch by a corner belong together. Positions are in pixels from the top left corner, x to the
+right, y down, and name pixel centres.
+"""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Points = list[list[int]]
+
+
+class Polygon(TypedDict):
+    """A part of a mask: the pixels along its border, as ``[x, y]``, and along its holes."""
+
+    outer: Points
+    holes: list[Points]
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """A mask in numbers; of an empty one, place and shape are None.
+
+    Attributes:
+        area_px: number of foreground pixels.
+        area_frac: of the image's.
+        left_px: of the bounding box, as the three below.
+        top_px: of it.
+        width_px: of it.
+        height_px: of it.
+        centroid_x_px: mean position of the foreground.
+        centroid_y_px: likewise.
+        perimeter_px: length of the outlines, holes included, from pixel centre to pixel centre.
+        num_parts: connected parts.
+        touches_border: whether foreground lies on the image's border, so that some may be cut off.
+        confidence: mean probability of the foreground's pixels; of an empty mask, one minus the highest.
+    """
+
+    area_px: int
+    area_frac: float
+    left_px: int | None
+    top_px: int | None
+    width_px: int | None
+    height_px: int | None
+    centroid_x_px: float | None
+    centroid_y_px: float | None
+    perimeter_px: float
+    num_parts: int
+    touches_border: bool
+    confidence: float
+
+
+def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
+    """Measure a mask ``(H, W)``, with the foreground probabilities it was made from."""
+    drawn = mask.view(np.uint8)
+    area = int(np.count_nonzero(mask))
+    if not area:
+        sure = round(1 - float(prob.max()), 4)
+        return Measures(0, 0.0, None, None, None, None, None, None, 0.0, 0, False, sure)
+    contours, _ = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    left, top, width, height = cv2.boundingRect(drawn)
+    moments = cv2.moments(drawn, binaryImage=True)
+    border = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+    return Measures(
+        area_px=area,
+        area_frac=round(area / mask.size, 6),
+        left_px=int(left),
+        top_px=int(top),
+        width_px=int(width),
+        height_px=int(height),
+        centroid_x_px=round(moments["m10"] / moments["m00"], 2),
+        centroid_y_px=round(moments["m01"] / moments["m00"], 2),
+        perimeter_px=round(sum(cv2.arcLength(each, closed=True) for each in contours), 1),
+        num_parts=int(cv2.connectedComponents(drawn, connectivity=8)[0]) - 1,
+        touches_border=bool(border),
+        confidence=round(float(prob[mask].mean()), 4),
+    )
+
+
+def polygons(mask: Mask) -> list[Polygon]:
+    """The outlines of every part of a mask ``(H, W)``; straight runs are given by their ends."""
+    contours, tree = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    found: dict[int, Polygon] = {}
+    inner: list[tuple[int, Points]] = []
+    for i, contour in enumerate(contours):
+        points: Points = contour[:, 0, :].tolist()
+        parent = int(tree[0][i][3])
+        if parent < 0:
+            found[i] = {"outer": points, "holes": []}
+        else:
+            inner.append((parent, points))
+    for parent, points in inner:
+        found[parent]["holes"].append(points)
+    return list(found.values())
+
+
+def largest_component(mask: Mask) -> Mask:
+    """Only the largest connected part of a mask ``(H, W)``; of equal ones the first from the top."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    return np.asarray(parts == largest)
+
+
+def fill_holes(mask: Mask) -> Mask:
+    """A mask ``(H, W)`` with every hole filled: background that foreground encloses."""
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
+    return filled.view(np.bool_)
+
+
+def outline(mask: Mask, width_px: int = 1) -> Mask:
+    """The foreground within ``width_px`` of the background; the image's border is no background."""
+    side = 2 * width_px + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    inner = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_REPLICATE)
+    return mask & ~inner.view(np.bool_)

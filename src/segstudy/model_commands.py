@@ -1,0 +1,223 @@
+"""The commands that use a trained model. They stand alone: the light distribution has these only."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import segstudy
+from segstudy.errors import UserError
+from segstudy.terminal import guarded, problems, say
+
+app = App(
+    name="segstudy",
+    help="Which segmentation architecture, trained with which loss, is best on your images?",
+    version=segstudy.__version__,
+    suppress_keyboard_interrupt=False,  # it is ours to say what was saved
+)
+
+SHOWN = 5  # files that could not be used
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@app.command
+def predict(  # noqa: PLR0913 (an option each)
+    model: Path,
+    images: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    out: Path,
+    probability: Flag = False,
+    overlay: Flag = False,
+    outline: Flag = False,
+    threshold: float | None = None,
+    tta: Flag = False,
+    largest_component: Flag = False,
+    fill_holes: Flag = False,
+    ensemble: Flag = False,
+    match: str | None = None,
+    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    threads: int = 0,
+) -> int:
+    """Segment images: a mask for each at its own size, and a table of measurements.
+
+    Parameters
+    ----------
+    model
+        A run's folder, a study's (its best run) or an exported file.
+    images
+        Image files and folders, which are searched through; of a data set the images without the masks.
+    out
+        The folder of results. The same command again goes on where it was stopped.
+    probability
+        Also the probabilities, as grey PNG.
+    overlay
+        Also the images with the mask over them.
+    outline
+        Also the images with the mask's outline.
+    threshold
+        Of the probability; 0.5 if left out.
+    tta
+        Average over the eight flips and rotations of each image; takes eight times as long.
+    largest_component
+        Keep only the largest part of each mask.
+    fill_holes
+        Fill holes of each mask.
+    ensemble
+        Of a study: average over all seeds and folds of its best configuration.
+    match
+        Only files in folders whose path matches, such as '*_Dermoscopic_Image/*.bmp'.
+    engine
+        What computes; auto: OpenVINO for a study or run on a CPU, where it is installed, else PyTorch.
+    precision
+        Of the arithmetic; auto: bfloat16 where processor and engine have it.
+    device
+        Where PyTorch computes.
+    threads
+        Images at a time; 0: as many as the machine has cores.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=problems,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("loading the model", total=None)
+        rows = segstudy.predict(
+            model,
+            images,
+            out,
+            kinds=[
+                name
+                for name, wanted in (("probability", probability), ("overlay", overlay), ("outline", outline))
+                if wanted
+            ],
+            threshold=threshold,
+            tta=tta,
+            largest_component=largest_component,
+            fill_holes=fill_holes,
+            match=match,
+            threads=threads,
+            ensemble=ensemble,
+            engine=engine,
+            precision=precision,
+            device=device,
+            progress=lambda done, total: bar.update(
+                task, description="segmenting", completed=done, total=total
+            ),
+        )
+    failed = [row for row in rows if row["error"]]
+    say(f"{len(rows) - len(failed)} masks in {out / 'masks'}, measurements in {out / 'predictions.csv'}")
+    for row in failed[:SHOWN]:
+        say(f"not segmented: {row['image']}: {row['error']}", problems)
+    if len(failed) > SHOWN:
+        say(f"and {len(failed) - SHOWN} more, all listed in the table", problems)
+    return 1 if failed else 0
+
+
+@app.command
+def serve(  # noqa: PLR0913 (an option each)
+    model: Path,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    threshold: float | None = None,
+    max_mb: float = 50,
+    max_megapixels: float = 50,
+    queue: int = 64,
+    ensemble: Flag = False,
+    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    threads: int = 0,
+    open: Flag = False,  # noqa: A002
+) -> int:
+    """Serve a model over HTTP: a page to try it, and an interface for programs (openapi.json).
+
+    Parameters
+    ----------
+    model
+        A run's folder, a study's (its best run) or an exported file.
+    host
+        Address to listen on. One that other machines reach needs a token.
+    port
+        To listen on; 0 takes a free one.
+    token
+        That callers have to show; better set as SEGSTUDY_TOKEN, where no list of processes shows it.
+    threshold
+        Of the probability, where a request names none.
+    max_mb
+        Largest file of an image.
+    max_megapixels
+        Largest image.
+    queue
+        Images received, waiting or in work at the same time; more are refused with 503.
+    ensemble
+        Of a study: average over all seeds and folds of its best configuration.
+    engine
+        As for predict.
+    precision
+        As for predict.
+    device
+        As for predict.
+    threads
+        Images decoded at a time; 0: as many as the machine has cores.
+    open
+        Open the page in the browser.
+    """
+    from segstudy.serving.limits import Limits  # what `--help` does without
+
+    def ready(address: str) -> None:
+        say(f"serving at {address} (stop with Ctrl-C)", problems)
+        if open:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    segstudy.serve(
+        model,
+        host=host,
+        port=port,
+        token=token or os.environ.get("SEGSTUDY_TOKEN"),
+        threshold=threshold,
+        limits=Limits(bytes=int(max_mb * 1e6), pixels=int(max_megapixels * 1e6), queue=queue),
+        ready=ready,
+        ensemble=ensemble,
+        engine=engine,
+        precision=precision,
+        device=device,
+        threads=threads,
+    )
+    return 0
+
+
+@app.command
+def card(model: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Print what is known of a trained model: data, training, scores, limits.
+
+    Parameters
+    ----------
+    model
+        A run's folder, a study's (its best run) or an exported file.
+    json_
+        As JSON.
+    """
+    say(segstudy.card(model, "json" if json_ else "markdown").rstrip("\n"))
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line of the light distribution."""
+    guarded(app, arguments)
+
+
+__all__ = ["UserError", "app", "main"]

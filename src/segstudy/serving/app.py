@@ -1,0 +1,346 @@
+"""The HTTP interface: what may come in, what goes out, and one line of log for every request."""
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import segstudy
+from segstudy.cards import Card
+from segstudy.images import ImageError
+from segstudy.predictor import Predictor
+from segstudy.serving.limits import DEFAULT, Limits
+from segstudy.serving.service import MEDIA, Answer, Asked, Service, View
+
+log = logging.getLogger("segstudy.serve")
+
+IMAGES = (
+    *("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/gif", "image/webp"),
+    *("image/x-portable-pixmap", "application/octet-stream"),
+)
+LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+# Nothing but what this server sends itself: a page that talks to nobody else.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
+PAGE_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+
+
+class Measurements(BaseModel):
+    """A mask in numbers; of an empty one, place and shape are null."""
+
+    area_px: int
+    area_frac: float
+    left_px: int | None
+    top_px: int | None
+    width_px: int | None
+    height_px: int | None
+    centroid_x_px: float | None
+    centroid_y_px: float | None
+    perimeter_px: float
+    num_parts: int
+    touches_border: bool
+    confidence: float
+
+
+class PolygonOut(BaseModel):
+    """One part of a mask: the pixels along its border as [x, y], and along its holes."""
+
+    outer: list[list[int]]
+    holes: list[list[list[int]]]
+
+
+class Segmented(BaseModel):
+    """What was found in an image."""
+
+    width_px: int
+    height_px: int
+    threshold: float
+    measurements: Measurements
+    polygons: list[PolygonOut]
+
+
+class Health(BaseModel):
+    """That the server is there."""
+
+    status: str
+    version: str
+    in_work: int
+
+
+class ModelOut(BaseModel):
+    """The model that answers."""
+
+    name: str
+    engine: str
+    threshold: float
+    card: Card
+    text: str | None
+
+
+class Problem(BaseModel):
+    """What is wrong with a request, and what to do."""
+
+    detail: str
+
+
+def problem(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of an endpoint, for its description."""
+    return {status: {"model": Problem} for status in statuses}
+
+
+def create_app(
+    predictor: Predictor, threads: int, limits: Limits = DEFAULT, token: str | None = None
+) -> FastAPI:
+    """The application for one model.
+
+    Args:
+        predictor: the model.
+        threads: images decoded and encoded at a time.
+        limits: on each request.
+        token: that callers have to show; None where only this machine can call.
+    """
+    service = Service(predictor, threads, limits.pixels)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(
+        title="segstudy",
+        summary=f"Segments images with {predictor.networks[0].name}. Not a medical device.",
+        version=segstudy.__version__,
+        lifespan=life,
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+    )
+    gate = Gate(limits)
+    allowed = [Depends(bearer(token))] if token else []
+
+    @app.get("/health", responses=problem(400))
+    async def health() -> Health:
+        """That the server is there, and how many images it has in work."""
+        return Health(status="ok", version=segstudy.__version__, in_work=gate.in_work)
+
+    @app.get("/model", dependencies=allowed, responses=problem(400, *([401] if token else [])))
+    async def model() -> ModelOut:
+        """The card of the model that answers."""
+        first = predictor.networks[0]
+        text = first.package.text if first.package else None
+        return ModelOut(
+            name=first.name, engine=first.engine, threshold=predictor.threshold, card=first.card, text=text
+        )
+
+    @app.post(
+        "/segment",
+        dependencies=allowed,
+        response_model=Segmented,
+        responses={
+            200: {"content": {media: {"schema": BINARY} for media in ("image/png", "image/jpeg")}},
+            **problem(400, 406, 408, 413, 415, 422, 503, *([401] if token else [])),
+        },
+        openapi_extra={
+            "requestBody": {"required": True, "content": {media: {"schema": BINARY} for media in IMAGES}}
+        },
+    )
+    async def segment(
+        request: Request,
+        threshold: Annotated[float | None, Query(gt=0, lt=1, description="of the probability")] = None,
+        view: Annotated[View, Query(description="which picture, where one is asked for")] = "mask",
+        largest_component: Annotated[bool, Query(description="keep only the largest part")] = False,
+        fill_holes: Annotated[bool, Query(description="fill holes")] = False,
+    ) -> Response:
+        """Segment one image, sent as it is.
+
+        With `Accept: application/json` (or none) polygons and measurements come back, with `image/png` the
+        mask or the probability, with `image/jpeg` an overlay or outline.
+        """
+        wanted = _view(request.headers.get("accept", "*/*"), view)
+        asked = Asked(threshold or predictor.threshold, wanted, largest_component, fill_holes)
+        async with gate.place():
+            content = await gate.body(request)
+            try:
+                answer = await asyncio.wait_for(service.segment(content, asked), limits.answer_s)
+            except ImageError as error:
+                raise HTTPException(413 if error.kind == "oversized" else 422, error.detail) from None
+            except TimeoutError:
+                raise HTTPException(503, "took too long; try again later", {"Retry-After": "5"}) from None
+        request.state.pixels = answer.height * answer.width
+        return _response(answer, wanted)
+
+    for path, name in PAGE.items():
+        _add_page(app, path, name)
+    app.add_middleware(Guard, local_only=token is None)
+    return app
+
+
+BINARY = {"type": "string", "format": "binary"}
+
+
+def _view(accept: str, view: View) -> View | None:
+    """Which picture to send, or None for JSON: the first of the caller's types that there is.
+
+    Raises:
+        HTTPException: there is none of them.
+    """
+    for each in accept.split(","):
+        media = each.partition(";")[0].strip().lower()
+        if media in ("application/json", "*/*", "application/*"):
+            return None
+        if media in (MEDIA[view], "image/*"):
+            return view
+        if media == "image/jpeg" and view == "mask":
+            return "overlay"
+    raise HTTPException(
+        406, f"{accept[:100]}: not to be had; ask for application/json, image/png or image/jpeg"
+    )
+
+
+def _response(answer: Answer, view: View | None) -> Response:
+    if isinstance(answer.content, bytes):
+        assert view is not None
+        return Response(answer.content, media_type=MEDIA[view])
+    return JSONResponse(answer.content)
+
+
+def bearer(token: str) -> Callable[..., Awaitable[None]]:
+    """A check that callers show the token; how long it takes says nothing about the token."""
+    scheme = HTTPBearer(auto_error=False)
+
+    async def check(shown: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
+        given = shown.credentials if shown else ""
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise HTTPException(
+                401, "a token is needed: Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"}
+            )
+
+    return check
+
+
+class Gate:
+    """Lets in as many images as there is room for, and no larger or slower ones than the limits allow."""
+
+    def __init__(self, limits: Limits):
+        self.limits = limits
+        self.in_work = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Raises:
+        HTTPException: too many are in work already.
+        """
+        if self.in_work >= self.limits.queue:
+            raise HTTPException(503, "too many images in work; try again later", {"Retry-After": "1"})
+        self.in_work += 1
+        try:
+            yield
+        finally:
+            self.in_work -= 1
+
+    async def body(self, request: Request) -> bytes:
+        """Raises:
+        HTTPException: of a wrong type, too large or too slow.
+        """
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media not in IMAGES:
+            raise HTTPException(415, f"send the image itself, with a Content-Type of {', '.join(IMAGES)}")
+        too_large = HTTPException(
+            413, f"more than {self.limits.bytes / 1e6:g} MB; send a smaller file", {"Connection": "close"}
+        )
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self.limits.bytes:
+            raise too_large
+        pieces = bytearray()
+        try:
+            async with asyncio.timeout(self.limits.receive_s):
+                async for piece in request.stream():
+                    pieces += piece
+                    if len(pieces) > self.limits.bytes:
+                        raise too_large
+        except TimeoutError:
+            detail = f"not received within {self.limits.receive_s:g} s; try again"
+            raise HTTPException(408, detail, {"Connection": "close"}) from None
+        return bytes(pieces)
+
+
+def _add_page(app: FastAPI, path: str, name: str) -> None:
+    content = files("segstudy.serving").joinpath("page", name).read_text(encoding="utf-8")
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
+    kind = PAGE_TYPES[name.rpartition(".")[2]]
+
+    @app.get(f"/{path}", include_in_schema=False)
+    async def page() -> Response:
+        return PlainTextResponse(content, media_type=kind, headers=headers)
+
+
+class Guard:
+    """Around everything: who may call a server without token, safe headers, and the log.
+
+    A page elsewhere could have a name that leads to this machine; so without a token only calls by a local
+    name are answered.
+    """
+
+    def __init__(self, app: ASGIApp, local_only: bool):
+        self.app, self.local_only = app, local_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status, sent = time.perf_counter(), 500, 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message.setdefault("headers", [])
+                message["headers"] += [
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        scope.setdefault("state", {})
+        try:
+            if self.local_only and not _is_local(dict(scope["headers"]).get(b"host", b"")):
+                detail = "only answered by a local name; start with --host and --token for others"
+                await JSONResponse({"detail": detail}, 400)(scope, receive, watched)
+            else:
+                await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            status = 499  # as nginx calls it: nobody is there to be answered
+        finally:
+            record = {
+                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "method": scope["method"],
+                "path": scope["path"][:100],
+                "status": status,
+                "ms": round((time.perf_counter() - start) * 1000, 1),
+                "sent_bytes": sent,
+                "pixels": scope["state"].get("pixels"),
+            }
+            log.info(json.dumps(record))
+
+
+def _is_local(host: bytes) -> bool:
+    name = host.decode("latin-1").lower()
+    name = name[: name.index("]") + 1] if name.startswith("[") and "]" in name else name.partition(":")[0]
+    return name in LOCAL

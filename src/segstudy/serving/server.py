@@ -1,0 +1,69 @@
+"""The server itself: where it listens, and how it stops."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from segstudy.errors import UserError
+from segstudy.predictor import Predictor
+from segstudy.serving.app import LOCAL, create_app, log
+from segstudy.serving.limits import DEFAULT, Limits
+
+MIN_TOKEN = 16  # characters
+GRACE_S = 60  # to answer what was accepted, once asked to stop
+
+
+def serve(  # noqa: PLR0913 (an option each)
+    predictor: Predictor,
+    threads: int,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    limits: Limits = DEFAULT,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Answer requests until a signal asks to stop; what was accepted is answered first.
+
+    Args:
+        predictor: the model.
+        threads: images decoded and encoded at a time.
+        host: address to listen on; one that other machines reach needs a token.
+        port: to listen on.
+        token: that callers have to show, 16 characters or more.
+        limits: on each request.
+        ready: told the page's address once the server listens.
+
+    Raises:
+        UserError: an address for others without a token, a short token, or an address that cannot be had.
+    """
+    if host not in LOCAL and token is None:
+        raise UserError(
+            f"--host {host}: other machines could reach it, so it needs a token: set SEGSTUDY_TOKEN to "
+            f"{MIN_TOKEN} characters or more"
+        )
+    if token is not None and len(token) < MIN_TOKEN:
+        raise UserError(f"the token has {len(token)} characters; it needs {MIN_TOKEN} or more")
+    log.handlers = [logging.StreamHandler(sys.stderr)]
+    log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    config = uvicorn.Config(
+        create_app(predictor, threads, limits, token),
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = uvicorn.Server(config)
+    try:
+        socket = config.bind_socket()
+    except SystemExit:  # uvicorn's way of saying that the address is taken
+        raise UserError(f"{host}:{port}: cannot be listened on; choose another with --port") from None
+    shown = f"[{host}]" if ":" in host else host
+    ready(f"http://{shown}:{socket.getsockname()[1]}/")
+    server.run(sockets=[socket])

@@ -1,0 +1,71 @@
+"""What the user sees on the terminal, and what becomes of errors there."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+from rich.markup import escape
+
+from segstudy.errors import Stopped, UserError, printable
+
+console = Console(soft_wrap=True, emoji=False)
+problems = Console(stderr=True, soft_wrap=True, emoji=False)
+
+
+def say(text: object, where: Console | None = None) -> None:
+    """Print text as it is, line by line, with nothing in it that a terminal would act on."""
+    lines = (printable(line) for line in str(text).split("\n"))
+    (where or console).print("\n".join(lines), markup=False, highlight=False)
+
+
+def guarded(app: App, arguments: list[str] | None = None) -> None:
+    """Run a command line and exit: with 0; with 1 if something failed; with 2 if call or data are wrong.
+
+    Nobody sees a traceback without ``--debug``.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    sys.exit(
+        _guarded(
+            lambda: app(words, exit_on_error=False, print_error=False, result_action="return_value"), debug
+        )
+    )
+
+
+def _guarded(call: Callable[[], Any], debug: bool) -> int:
+    try:
+        return int(call() or 0)
+    except (UserError, CycloptsError) as error:
+        if debug:
+            raise
+        problems.print(
+            f"[bold red]error:[/] {escape(printable(' '.join(str(error).split())))}", highlight=False
+        )
+        return 2
+    except Stopped as stopped:
+        say(f"stopped: {stopped}", problems)
+        return 128 + stopped.signal
+    except KeyboardInterrupt:
+        problems.print(
+            "stopped now: what was finished or saved is kept, and the same command goes on from there"
+        )
+        return 130
+    except OSError as error:  # a path, a disk or a right that is not as it should be
+        if debug:
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        problems.print(
+            f"[bold red]error:[/] {escape(printable(what))}; check that path and its disk", highlight=False
+        )
+        return 2
+    except Exception as error:  # a mistake of ours: nobody but us can read a traceback
+        if debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        problems.print(
+            f"[bold red]error:[/] unexpected {escape(printable(what))}; run again with --debug and report it"
+        )
+        return 1

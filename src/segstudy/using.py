@@ -1,0 +1,151 @@
+"""Using a trained model: one function per command, with the same names.
+
+What a light distribution without PyTorch can do stands here, the rest in ``api``.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Unpack
+
+import psutil
+
+from segstudy.engines import SUFFIXES, open_exported
+from segstudy.errors import UserError
+from segstudy.opening import Opened, models_of
+from segstudy.prediction import KINDS, Item, find_images, named_apart, predict_files
+from segstudy.predictor import Predictor, Settings
+from segstudy.serving.limits import DEFAULT, Limits
+
+
+def predict(  # noqa: PLR0913 (an option each)
+    model: str | Path,
+    images: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    kinds: Sequence[str] = (),
+    threshold: float | None = None,
+    tta: bool = False,
+    largest_component: bool = False,
+    fill_holes: bool = False,
+    match: str | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    **opened: Unpack[Opened],
+) -> list[dict[str, str]]:
+    """Segment files and folders of images; see ``prediction.predict_files`` for what is written.
+
+    Args:
+        model: a run's folder, a study's (its best run) or an exported file.
+        images: files and folders. Of a folder that is a data set its images are taken, without the masks.
+        out: the folder of results; the same call again goes on where it was stopped.
+        kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``.
+        threshold: of the probability; the card's, .5, if left out.
+        tta: average over the eight flips and rotations of each image.
+        largest_component: keep only the largest part of each mask.
+        fill_holes: fill holes of each mask.
+        match: a pattern for the paths of files in folders.
+        progress: told how many of all images are done.
+        opened: how the model is to run, see ``opening.Opened``.
+
+    Returns:
+        The rows of ``predictions.csv``; those of images that could not be used have an ``error``.
+
+    Raises:
+        UserError: no model or images there, or a folder with other results.
+    """
+    if odd := sorted(set(kinds) - set(KINDS)):
+        raise UserError(f"kinds: {odd[0]!r} is none of {', '.join(KINDS)}")
+    settings = Settings(threshold, tta, largest_component, fill_holes)
+    given = [images] if isinstance(images, str | Path) else list(images)
+    items = images_of([Path(each) for each in given], match)
+    threads = cores(opened.get("threads", 0))
+    opened["threads"] = threads
+    predictor = Predictor(model, settings, **opened)
+    return predict_files(predictor, items, Path(out), kinds, threads, progress)
+
+
+def images_of(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
+    """As ``prediction.find_images``; of a folder that is a data set, the images without the masks.
+
+    Raises:
+        UserError: as there.
+    """
+    if len(inputs) == 1 and inputs[0].is_dir() and match is None and find_spec("segstudy.data"):
+        from segstudy.data import READERS, read
+
+        if any(reader.detect(inputs[0]) for reader in READERS.values()):
+            files = [sample.image for sample in read(inputs[0]).samples]
+            return named_apart([Item(file, _inside(file, inputs[0])) for file in files])
+    return find_images(inputs, match)
+
+
+def _inside(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+
+
+def cores(threads: int) -> int:
+    """As many as asked for; 0 means the machine's physical cores.
+
+    Raises:
+        UserError: a negative number.
+    """
+    if threads < 0:
+        raise UserError(f"--threads {threads}: is to be 0 or more; 0 leaves it to this machine")
+    return threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
+
+
+def serve(  # noqa: PLR0913 (an option each)
+    model: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    threshold: float | None = None,
+    limits: Limits = DEFAULT,
+    ready: Callable[[str], None] = lambda _: None,
+    **opened: Unpack[Opened],
+) -> None:
+    """Serve a model over HTTP, with a page, until a signal asks to stop.
+
+    Args:
+        model: a run's folder, a study's (its best run) or an exported file.
+        host: address to listen on; one that other machines reach needs a token.
+        port: to listen on; 0 takes a free one.
+        token: that callers have to show.
+        threshold: of the probability, where a request names none.
+        limits: on each request.
+        ready: told the page's address once the server listens.
+        opened: how the model is to run, see ``opening.Opened``.
+
+    Raises:
+        UserError: no model there, a missing token or package, or an address that cannot be had.
+    """
+    if not find_spec("fastapi") or not find_spec("uvicorn"):
+        raise UserError("fastapi and uvicorn are needed to serve; pip install 'segstudy[serve]'")
+    from segstudy.serving.server import serve as run_server
+
+    threads = cores(opened.get("threads", 0))
+    opened["threads"] = threads
+    predictor = Predictor(model, Settings(threshold), **opened)
+    run_server(predictor, threads, host=host, port=port, token=token, ready=ready, limits=limits)
+
+
+def card(model: str | Path, format: str = "markdown") -> str:  # noqa: A002
+    """What is known of a trained model, as Markdown or JSON.
+
+    Raises:
+        UserError: no model there.
+    """
+    path = Path(model)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        package = open_exported(path).package
+        assert package is not None
+        return package.text if format == "markdown" else package.model_dump_json(indent=1)
+    models = models_of(path)
+    from segstudy.reporting.modelcard import as_markdown, model_card
+
+    (record,) = models.best().records()
+    about = model_card(models, record)
+    return as_markdown(about) if format == "markdown" else json.dumps(about, indent=1, ensure_ascii=False)
