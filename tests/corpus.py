@@ -73,7 +73,8 @@ def trace(folder: Path) -> str:
 
 def speak_to(stream: IO[str]) -> None:
     for name in ("console", "problems"):
-        setattr(segstudy.cli, name, Console(file=stream, soft_wrap=True, emoji=False))
+        for module in (segstudy.cli, segstudy.model_commands, segstudy.terminal):
+            setattr(module, name, Console(file=stream, soft_wrap=True, emoji=False))
 
 
 def warm_up(folder: Path) -> None:

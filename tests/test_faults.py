@@ -214,8 +214,8 @@ def as_another_user(*commands):
         def call(arguments):
             said = io.StringIO()
             from rich.console import Console
-            segstudy.cli.console = Console(file=said, soft_wrap=True)
-            segstudy.cli.problems = Console(file=said, soft_wrap=True)
+            for module in (segstudy.cli, segstudy.terminal):
+                module.console = module.problems = Console(file=said, soft_wrap=True)
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 try:
                     segstudy.cli.main(arguments)

@@ -64,7 +64,15 @@ ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'segstudy' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"segstudy.{ELSEWHERE.get(name, 'api')}"), name)
+    where = f"segstudy.{ELSEWHERE.get(name, 'api')}"
+    try:
+        return getattr(importlib.import_module(where), name)
+    except ModuleNotFoundError as error:
+        if error.name != where:
+            raise
+        raise AttributeError(
+            f"segstudy-runtime only uses models; for segstudy.{name} pip install segstudy"
+        ) from None
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,8 @@
 
 The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8, and gives foreground
 probabilities ``(N, H, W)``; the resizing before and after is ``preprocess``'s, whose version stands in the
-file's metadata, with the whole model card. Batch and size are free.
+file's metadata, with the whole model card. Batch and size are free, but of OpenVINO's INT8, which is
+fixed to one image of the network's size.
 """
 
 import hashlib
@@ -33,6 +34,7 @@ from segstudy.trained import Models, run_name
 
 NUMERICS = 1  # of an exported graph; raised when it changes, so that cached ones are made anew
 OPSET = 18
+QUANTIZED = ["Conv", "ConvTranspose"]  # layers
 INPUT, OUTPUT = "image", "probability"
 INPUT_TEXT = "RGB image at network size, uint8, (N, H, W, 3); see card.image_size and card.resize"
 OUTPUT_TEXT = "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold"
@@ -88,9 +90,11 @@ def onnx_of(folder: Path) -> bytes:
 def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
     """An ONNX model in INT8, calibrated on images ``(N, H, W, 3)`` at network size.
 
-    Weights per channel, activations per tensor; the first and last layers stay as they are.
+    Weights per channel, activations per tensor. The first convolution and the last, which see pixels and make
+    logits, stay as they are: SegNet loses .006 IoU with them and .001 without (docs/LOG.md).
     """
     _need("onnx", "onnxruntime")
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -105,6 +109,7 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
         plain, ready, small = (str(Path(place) / f"{name}.onnx") for name in ("plain", "ready", "small"))
         Path(plain).write_bytes(model)
         quant_pre_process(plain, ready, skip_symbolic_shape=True)
+        layers = [node.name for node in onnx.load(ready).graph.node if node.op_type in QUANTIZED]
         quantize_static(
             ready,
             small,
@@ -113,7 +118,8 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "ConvTranspose"],
+            op_types_to_quantize=QUANTIZED,
+            nodes_to_exclude=[layers[0], layers[-1]],
         )
         return Path(small).read_bytes()
 
@@ -134,6 +140,8 @@ def write_model(model: bytes, package: Package, file: Path) -> None:
 
     with tempfile.TemporaryDirectory() as place:
         graph = openvino.Core().read_model(model)
+        if package.precision == "int8":  # computed wrongly with free ones, see ``engines``
+            graph.reshape([1, *package.card.image_size, 3])
         graph.set_rt_info(text, METADATA)
         openvino.save_model(graph, Path(place) / "model.xml", compress_to_fp16=False)
         # The weights first: whoever finds the graph finds them too.

@@ -94,7 +94,7 @@ def export_model(
     if file.suffix != SUFFIX[to]:
         raise UserError(f"{file}: is to end in {SUFFIX[to]}")
     progress("reading the study's images")
-    prepared = _prepared(models, record, data)
+    prepared = prepared_for(models, record, data)
     parts = parts_of(models.home, record)
     if not parts:
         raise UserError(
@@ -182,7 +182,7 @@ def _probabilities(network: Network, prepared: Prepared, positions: Any) -> NDAr
     return np.concatenate([network.forward(prepared.images[batch]) for batch in batches])
 
 
-def _prepared(models: Models, record: Any, data: Path | None) -> Prepared:
+def prepared_for(models: Models, record: Any, data: Path | None = None) -> Prepared:
     """The study's own images, as the run saw them.
 
     Raises:

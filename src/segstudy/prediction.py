@@ -27,7 +27,7 @@ from segstudy.preprocess import Size, read_for_network
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".ppm", ".pgm")
 KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
 TABLE, SETTINGS = "predictions.csv", "predictions.json"
-COLOUR = (255, 210, 0)  # of overlays and outlines, RGB: seen on skin and on dark ground
+COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ has it
 TINT = 0.35
 AHEAD = 4  # images in work for each thread, so that memory does not grow with their number
 

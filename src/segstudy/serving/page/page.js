@@ -2,7 +2,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const COLOUR = [255, 210, 0]; // of mask and outline, as in `segstudy predict --overlay`
+const COLOUR = [0, 214, 232]; // of mask and outline, as in `segstudy predict --overlay`
 const SHOWN_PX = 1400; // the longer side of what is drawn; measurements are of all pixels
 const AT_ONCE = 4; // requests
 

@@ -1,0 +1,86 @@
+"""Masks of exported files against PyTorch's: every architecture in every format, on a study's test part.
+
+    segstudy run PH2Dataset --protocol classic --loss combo --batch-size 8 --image-size 128 --width 16 \
+        --epochs 30 --set precision=auto --out PH2-export --no-images
+    python benchmarks/export_parity.py PH2-export docs/results/export/parity.json
+
+One run of each architecture, the best on validation. What would be refused is shown like the rest.
+"""
+
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import described, write_result
+from rich.console import Console
+from rich.table import Table
+
+from segstudy.exporting import SUFFIX, onnx_of, package_of, quantized, write_model
+from segstudy.parity import CALIBRATION_IMAGES, compare, prepared_for
+from segstudy.reporting.modelcard import parts_of
+from segstudy.reporting.rows import rows_of
+from segstudy.store import StudyFolder
+from segstudy.trained import Models
+
+
+def best_of_each(folder: StudyFolder) -> dict[str, Models]:
+    """The best run of every architecture."""
+    keys: dict[str, list[str]] = {}
+    for row in rows_of(folder):
+        for record in row.records:
+            keys.setdefault(record["architecture"], []).append(record["key"])
+    return {name: Models(folder, tuple(each), name).best() for name, each in keys.items()}
+
+
+def exports(models: Models, place: Path) -> dict[tuple[str, str], Path]:
+    """A run in every format and precision, whether it would pass or not."""
+    (record,) = models.records()
+    prepared, parts = prepared_for(models, record), parts_of(models.home, record)
+    train = prepared.positions(parts["train"])[:CALIBRATION_IMAGES]
+    graph = onnx_of(models.folder(record))
+    graphs = {"float32": graph, "int8": quantized(graph, prepared.images[np.sort(train)])}
+    files = {}
+    for to, suffix in SUFFIX.items():
+        for precision, each in graphs.items():
+            files[to, precision] = place / f"{to}-{precision}{suffix}"
+            write_model(each, package_of(models, record, precision), files[to, precision])
+    return files
+
+
+def main() -> None:
+    folder, rows = StudyFolder(Path(sys.argv[1])), []
+    for architecture, models in best_of_each(folder).items():
+        (record,) = models.records()
+        prepared = prepared_for(models, record)
+        test = prepared.positions(parts_of(folder, record)["test"])
+        with tempfile.TemporaryDirectory() as place:
+            for (to, _), file in exports(models, Path(place)).items():
+                size = sum(part.stat().st_size for part in Path(place).glob(f"{file.stem}.*"))
+                about = {"architecture": architecture, "file": to, "bytes": size}
+                rows += [about | asdict(found) for found in compare(models, file, prepared, test)]
+    show(rows)
+    if len(sys.argv) > 2:
+        write_result(Path(sys.argv[2]), {"machine": described(), "runs": rows})
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    table = Table("", "engine", "pixels that differ", "worst image", "IoU", "change", "passes", "MB")
+    for row in rows:
+        table.add_row(
+            row["architecture"],
+            row["engine"],
+            f"{row['flipped_frac']:.4%}",
+            f"{row['worst_flipped_frac']:.3%}",
+            f"{row['iou']:.4f}",
+            f"{row['iou'] - row['iou_pytorch']:+.4f}",
+            "yes" if row["passed"] else "no",
+            f"{row['bytes'] / 1e6:.1f}",
+        )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
