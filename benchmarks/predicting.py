@@ -4,8 +4,8 @@
 
 Every contender reads the published images and writes a mask of native size as PNG for each, in a process of
 its own, all cores at its disposal, imports included. They take turns; times are medians of the rounds, ratios
-are of times of one round. IoU is of the written masks to truth, over the study's test part. The study's best run
-is used; its exported files are made before, without the gate (``export_parity.py`` has that).
+are of times of one round. IoU is of the written masks to truth, over the study's test part. The study's best
+run is used; its exported files are made before, without the gate (``export_parity.py`` has that).
 """
 
 import argparse
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", help="comma list of words in contenders' names; the loop always runs")
     parser.add_argument("--loop", nargs=2)
     asked = parser.parse_args()
     items = images_of([asked.data])
@@ -83,6 +84,9 @@ def main() -> None:
             "ONNX, int8": [str(files["onnx", "int8"])],
             "OpenVINO, int8": [str(files["openvino", "int8"])],
         }
+        if asked.only:
+            wanted = [LOOP, *asked.only.split(",")]
+            contenders = {name: each for name, each in contenders.items() if any(w in name for w in wanted)}
         os.environ["SEGSTUDY_CACHE"] = str(Path(place) / "cache")
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         first = 0.0
