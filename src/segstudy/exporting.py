@@ -6,8 +6,6 @@ file's metadata, with the whole model card. Batch and size are free, but of Open
 fixed to one image of the network's size.
 """
 
-import hashlib
-import json
 import logging
 import tempfile
 import warnings
@@ -23,16 +21,14 @@ from numpy.typing import NDArray
 import segstudy
 from segstudy.cards import CARD_FORMAT, Card, Package
 from segstudy.checkpoint import load_model
-from segstudy.data.prepared import cache_folder
 from segstudy.engines import METADATA
 from segstudy.errors import UserError
-from segstudy.files import make_folder, write_bytes
+from segstudy.files import write_bytes
 from segstudy.pytorch_engine import Deployed
-from segstudy.records import CARD, WEIGHTS
+from segstudy.records import CARD
 from segstudy.reporting.modelcard import as_markdown, model_card
 from segstudy.trained import Models, run_name
 
-NUMERICS = 1  # of an exported graph; raised when it changes, so that cached ones are made anew
 OPSET = 18
 QUANTIZED = ["Conv", "ConvTranspose"]  # layers
 INPUT, OUTPUT = "image", "probability"
@@ -41,25 +37,6 @@ OUTPUT_TEXT = "foreground probability, float32, (N, H, W); resize it bilinearly,
 
 Format = Literal["onnx", "openvino"]
 SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
-
-
-def converted(models: Models, record: Mapping[str, Any], suffix: str) -> Path:
-    """The network of a run as ``.onnx`` or ``.xml`` in the cache, made where it is not there yet.
-
-    For predicting on this machine; nobody has compared its masks with PyTorch's, as ``export`` does.
-
-    Raises:
-        UserError: as ``checkpoint.load_model``; a package is missing, or the cache cannot be written.
-    """
-    folder = models.folder(record)
-    content = hashlib.sha256((folder / CARD).read_bytes() + (folder / WEIGHTS).read_bytes())
-    content.update(json.dumps([NUMERICS, segstudy.__version__]).encode())
-    place = cache_folder() / "networks" / content.hexdigest()[:16]
-    file = place / f"model{suffix}"
-    if not file.is_file():
-        make_folder(place)
-        write_model(onnx_of(folder), package_of(models, record, "float32"), file)
-    return file
 
 
 def onnx_of(folder: Path) -> bytes:

@@ -133,6 +133,8 @@ def serve(  # noqa: PLR0913 (an option each)
     threshold: float | None = None,
     max_mb: float = 50,
     max_megapixels: float = 50,
+    receive_s: float = 30,
+    answer_s: float = 60,
     queue: int = 64,
     ensemble: Flag = False,
     engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
@@ -159,6 +161,10 @@ def serve(  # noqa: PLR0913 (an option each)
         Largest file of an image.
     max_megapixels
         Largest image.
+    receive_s
+        Seconds within which an image has to be sent.
+    answer_s
+        Seconds within which it is answered, or given up with 503.
     queue
         Images received, waiting or in work at the same time; more are refused with 503.
     ensemble
@@ -189,7 +195,7 @@ def serve(  # noqa: PLR0913 (an option each)
         port=port,
         token=token or os.environ.get("SEGSTUDY_TOKEN"),
         threshold=threshold,
-        limits=Limits(bytes=int(max_mb * 1e6), pixels=int(max_megapixels * 1e6), queue=queue),
+        limits=Limits(int(max_mb * 1e6), int(max_megapixels * 1e6), receive_s, answer_s, queue),
         ready=ready,
         ensemble=ensemble,
         engine=engine,

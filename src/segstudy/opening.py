@@ -1,14 +1,20 @@
 """What a MODEL stands for: an exported file, a run's folder, or a study's folder and its best run."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+import segstudy
 from segstudy.engines import SUFFIXES, EngineName, Network, Precision, open_exported
 from segstudy.errors import UserError
 
 if TYPE_CHECKING:  # what the light distribution lacks, and what predicting with a file does without
     from segstudy.trained import Models
+
+GRAPH_NUMERICS = 1  # of converted networks; raised when the graph changes, so that they are made anew
 
 
 class Opened(TypedDict, total=False):
@@ -54,11 +60,40 @@ def open_model(path: Path, **opened: Unpack[Opened]) -> tuple[Network, ...]:
         engine = "openvino"
     if engine in ("auto", "torch"):
         return _by_pytorch(models, device, precision)
-    from segstudy.exporting import converted
-
     suffix = ".xml" if engine == "openvino" else ".onnx"
-    files = [converted(models, record, suffix) for record in models.records()]
+    files = [_converted(models, record, suffix) for record in models.records()]
     return tuple(open_exported(file, engine, opened.get("threads", 1), precision) for file in files)
+
+
+def _converted(models: "Models", record: Mapping[str, Any], suffix: str) -> Path:
+    """The network of a run as ``.onnx`` or ``.xml`` in the cache, made where it is not there yet.
+
+    For predicting on this machine; nobody has compared its masks with PyTorch's, as ``export`` does.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``; a package is missing, or the cache cannot be written.
+    """
+    from segstudy.data.prepared import cache_folder
+    from segstudy.files import make_folder
+    from segstudy.records import CARD, WEIGHTS
+
+    folder = models.folder(record)
+    try:
+        content = hashlib.sha256((folder / CARD).read_bytes() + (folder / WEIGHTS).read_bytes())
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give another run") from None
+    content.update(json.dumps([GRAPH_NUMERICS, segstudy.__version__]).encode())
+    file = cache_folder() / "networks" / content.hexdigest()[:16] / f"model{suffix}"
+    if not file.is_file():
+        from segstudy.exporting import (
+            onnx_of,
+            package_of,
+            write_model,
+        )  # PyTorch: seconds that are spared else
+
+        make_folder(file.parent)
+        write_model(onnx_of(folder), package_of(models, record, "float32"), file)
+    return file
 
 
 def can_convert() -> bool:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
@@ -161,7 +162,9 @@ def create_app(
     )
     async def segment(
         request: Request,
-        threshold: Annotated[float | None, Query(gt=0, lt=1, description="of the probability")] = None,
+        threshold: Annotated[
+            float, Query(gt=0, lt=1, description="of the probability")
+        ] = predictor.threshold,
         view: Annotated[View, Query(description="which picture, where one is asked for")] = "mask",
         largest_component: Annotated[bool, Query(description="keep only the largest part")] = False,
         fill_holes: Annotated[bool, Query(description="fill holes")] = False,
@@ -172,7 +175,7 @@ def create_app(
         mask or the probability, with `image/jpeg` an overlay or outline.
         """
         wanted = _view(request.headers.get("accept", "*/*"), view)
-        asked = Asked(threshold or predictor.threshold, wanted, largest_component, fill_holes)
+        asked = Asked(threshold, wanted, largest_component, fill_holes)
         async with gate.place():
             content = await gate.body(request)
             try:
@@ -183,6 +186,11 @@ def create_app(
                 raise HTTPException(503, "took too long; try again later", {"Retry-After": "5"}) from None
         request.state.pixels = answer.height * answer.width
         return _response(answer, wanted)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_query(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)
 
     for path, name in PAGE.items():
         _add_page(app, path, name)

@@ -1,8 +1,11 @@
 """The server itself: where it listens, and how it stops."""
 
 import logging
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -66,4 +69,19 @@ def serve(  # noqa: PLR0913 (an option each)
         raise UserError(f"{host}:{port}: cannot be listened on; choose another with --port") from None
     shown = f"[{host}]" if ":" in host else host
     ready(f"http://{shown}:{socket.getsockname()[1]}/")
-    server.run(sockets=[socket])
+    with _stopping_in_order():
+        server.run(sockets=[socket])
+
+
+@contextmanager
+def _stopping_in_order() -> Iterator[None]:
+    """Inside, uvicorn acts on signals; once it is done it raises them again, and they are spent here."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

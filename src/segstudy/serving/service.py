@@ -49,13 +49,16 @@ class Service:
     def __init__(self, predictor: Predictor, threads: int, max_pixels: int):
         self.predictor = predictor
         self.max_pixels = max_pixels
-        self._threads = ThreadPoolExecutor(threads, "images")
-        self._network = ThreadPoolExecutor(1, "network")
+        self._num_threads = threads
+        self._threads: ThreadPoolExecutor
+        self._network: ThreadPoolExecutor
         self._waiting: asyncio.Queue[tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]]
         self._batches: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to take images; within the event loop that will call."""
+        self._threads = ThreadPoolExecutor(self._num_threads, "images")
+        self._network = ThreadPoolExecutor(1, "network")
         self._waiting = asyncio.Queue()
         self._batches = asyncio.create_task(self._run_batches())
 

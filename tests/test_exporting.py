@@ -1,0 +1,154 @@
+"""Exported files give PyTorch's masks, or are refused: every architecture, odd sizes, batches, INT8."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_study import ARCHITECTURES, train
+
+import segstudy
+from segstudy import parity
+from segstudy.cards import parse_package
+from segstudy.engines import open_exported
+from segstudy.errors import UserError
+from segstudy.exporting import onnx_of, package_of, quantized, write_model
+from segstudy.pytorch_engine import open_run
+from segstudy.store import StudyFolder
+from segstudy.trained import Models, one_run
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
+SHAPES = ((1, 32, 32), (3, 33, 47), (2, 64, 40), (1, 75, 101))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("export"))
+
+
+def run_of(study: Path, architecture: str) -> Models:
+    home = StudyFolder(study)
+    (key,) = (r["key"] for r in home.run_records(home.finished()) if r["architecture"] == architecture)
+    return one_run(home.runs / key)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def files(request, study, tmp_path_factory) -> tuple[Models, dict[str, Path]]:
+    """One run in every format."""
+    models, place = run_of(study, request.param), tmp_path_factory.mktemp(request.param)
+    (record,) = models.records()
+    graph = onnx_of(models.folder(record))
+    prepared = parity.prepared_for(models, record)
+    made = {}
+    for precision, each in (("float32", graph), ("int8", quantized(graph, np.array(prepared.images)))):
+        for suffix in (".onnx", ".xml"):
+            file = place / f"{precision}{suffix}"
+            write_model(each, package_of(models, record, precision), file)
+            made[file.name] = file
+    return models, made
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_batch_and_size_gives_the_same_probabilities(files, shape):
+    models, made = files
+    (record,) = models.records()
+    images = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    expected = open_run(models.folder(record), "x", "cpu", "float32").forward(images)
+    assert expected.shape == shape
+    for name in ("float32.onnx", "float32.xml"):
+        found = open_exported(made[name], precision="float32").forward(images)
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+    for name in ("int8.onnx", "int8.xml"):
+        found = open_exported(made[name]).forward(images)
+        assert found.shape == shape
+        assert found.dtype == np.float32
+
+
+def test_int8_is_close_to_float32_at_the_trained_size(files):
+    """OpenVINO's INT8 with free shapes was off by a fifth of the pixels; ours must not be."""
+    models, made = files
+    (record,) = models.records()
+    prepared = parity.prepared_for(models, record)
+    images = np.array(prepared.images[:3])
+    expected = open_run(models.folder(record), "x", "cpu", "float32").forward(images)
+    for name in ("int8.onnx", "int8.xml"):
+        found = open_exported(made[name]).forward(images)
+        assert np.abs(found - expected).mean() < 0.05, name
+        assert ((found >= 0.5) != (expected >= 0.5)).mean() < 0.05, name
+
+
+def test_the_file_says_what_it_is(files):
+    models, made = files
+    (record,) = models.records()
+    for name, file in made.items():
+        network = open_exported(file)
+        package = network.package
+        assert package is not None
+        assert package.card.key == record["key"]
+        assert package.precision == name.partition(".")[0]
+        assert package.data["fingerprint"] == record["description"]["data"]
+        assert package.text.startswith(f"# {models.name}")
+        assert segstudy.card(file) == package.text
+        assert parse_package(package.model_dump_json(), file) == package
+
+
+def test_export_leaves_file_and_report(study, tmp_path):
+    made = segstudy.export(study, "openvino", out=tmp_path / "m.xml")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["m.bin", "m.xml", "m.xml.parity.json"]
+    report = json.loads(made.report.read_text())
+    assert [each["passed"] for each in report] == [True] * len(report)
+    assert report[0]["flipped_frac"] <= parity.MAX_FLIPPED
+    assert report[0]["engine"] == "OpenVINO, float32"
+
+
+def test_a_file_whose_masks_differ_is_refused_and_nothing_stays(study, tmp_path, monkeypatch):
+    honest = parity._parity
+
+    def flipped(network, reference, prepared, positions):
+        inverted = replace(network, forward=lambda images: 1 - network.forward(images))
+        return honest(inverted, reference, prepared, positions)
+
+    monkeypatch.setattr(parity, "_parity", flipped)
+    for to, name in (("onnx", "m.onnx"), ("openvino", "m.xml")):
+        with pytest.raises(UserError, match=r"not exported: .* of the pixels differ"):
+            segstudy.export(study, to, out=tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_says_what_is_missing(study, tmp_path):
+    with pytest.raises(UserError, match=r"is to end in \.onnx"):
+        segstudy.export(study, "onnx", out=tmp_path / "m.pt")
+    with pytest.raises(UserError, match="--data"):
+        segstudy.export(study, "onnx", data=tmp_path)
+
+
+def test_what_is_no_exported_model_is_refused(tmp_path):
+    for name in ("a.onnx", "a.xml"):
+        (tmp_path / name).write_bytes(b"nothing of the kind")
+        with pytest.raises(UserError, match="cannot be loaded"):
+            open_exported(tmp_path / name)
+        with pytest.raises(UserError, match="no exported model"):
+            open_exported(tmp_path / f"gone-{name}")
+
+
+def test_a_foreign_onnx_file_is_refused(tmp_path):
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(UserError, match="was not made by `segstudy export`"):
+        open_exported(tmp_path / "foreign.onnx")
+
+
+def test_a_card_names_data_training_scores_and_limits(study):
+    text = segstudy.card(study)
+    for words in ("not a medical device", "terms of the data", "IoU |", "Environment", "Run `"):
+        assert words in text
+    about = json.loads(segstudy.card(study, "json"))
+    assert about["scores"]["test"]["native_iou"]["mean"] is not None
+    assert about["data"]["num_train"] == 12

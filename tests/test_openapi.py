@@ -1,0 +1,72 @@
+"""Schemathesis calls the server with everything that its description allows, and with what it does not."""
+
+import io
+
+import numpy as np
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_study import train
+from PIL import Image
+from schemathesis import GenerationMode
+
+import segstudy
+from segstudy.predictor import Predictor
+from segstudy.serving.app import IMAGES, create_app
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+HEADERS = {"Host": "localhost"}
+KINDS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/bmp": "BMP",
+    "image/tiff": "TIFF",
+    "image/gif": "GIF",
+    "image/webp": "WEBP",
+    "image/x-portable-pixmap": "PPM",
+    "application/octet-stream": "PNG",
+}
+
+
+def pictures(kind: str) -> st.SearchStrategy[bytes]:
+    def made(height: int, width: int, seed: int) -> bytes:
+        stream = io.BytesIO()
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+        Image.fromarray(pixels).save(stream, kind)
+        return stream.getvalue()
+
+    return st.builds(made, st.integers(8, 90), st.integers(8, 90), st.integers(0, 9))
+
+
+assert KINDS.keys() == set(IMAGES)
+for _media, _kind in KINDS.items():
+    schemathesis.openapi.media_type(_media, pictures(_kind))
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("openapi")
+    file = segstudy.export(train(folder), "onnx", out=folder / "model.onnx").file
+    app = create_app(Predictor(file), 2)
+    return schemathesis.openapi.from_asgi("/openapi.json", app, headers=HEADERS)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("path", ["/health", "/model", "/segment"])
+def test_the_server_keeps_to_its_description(described, path, mode):
+    (operation,) = (each.ok() for each in described.get_all_operations() if each.ok().path == path)
+    if mode is GenerationMode.NEGATIVE and path != "/segment":
+        return  # nothing to get wrong: they take no parameters
+
+    @given(operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    def holds(case):
+        case.call_and_validate(headers=HEADERS)
+
+    holds()
+
+
+def test_all_of_the_interface_is_described(described):
+    assert {each.ok().path for each in described.get_all_operations()} == {"/health", "/model", "/segment"}
