@@ -92,6 +92,8 @@ def main() -> None:
         first = 0.0
         for number in track(range(asked.rounds + 1)):  # the first fills disk cache and conversion cache
             for name, words in contenders.items():
+                if not number and words is None:
+                    continue
                 out = Path(place) / "masks" / name / str(number)
                 took = timed(asked, words, run, out)
                 if number:
