@@ -1,4 +1,4 @@
-"""Memory that a training keeps instead of giving it back between two operations.
+"""Memory that a training keeps instead of giving it back between two operations, and a server does not.
 
 Every operation on a batch allocates megabytes and frees them soon after. The C library returns pieces of
 that size to the system at once, which then hands out fresh pages, each filled with zeros first: on a CPU some
@@ -31,3 +31,10 @@ def keep_memory() -> bool:
         }
         return all(library.mallopt(name, value) for name, value in settings.items())
     return False
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library can: after a rush, not between operations."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # musl has no malloc_trim
+            ctypes.CDLL(None).malloc_trim(0)

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import segstudy
+from segstudy.allocator import give_back
 from segstudy.cards import Card
 from segstudy.images import ImageError
 from segstudy.predictor import Predictor
@@ -284,8 +285,10 @@ class Gate:
                 place.work.add_done_callback(self.leave)
 
     def leave(self, work: "asyncio.Future[Answer] | None" = None) -> None:
-        """Give the room of an image back."""
+        """Give the room of an image back, and after the last one the memory of all."""
         self.in_work -= 1
+        if not self.in_work:
+            give_back()
         if work is not None and not work.cancelled():
             work.exception()  # nobody waits for it any more
 
