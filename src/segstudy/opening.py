@@ -123,13 +123,14 @@ def models_of(path: Path) -> "Models":
     Raises:
         UserError: neither a run's folder within its study nor a study's, or a study without a winner.
     """
-    from segstudy.reporting.leaderboard import leaderboard, rows_of, winner
     from segstudy.store import StudyFolder
     from segstudy.trained import Models, one_run
 
     folder = StudyFolder(path)
     if not folder.exists():
         return one_run(path)
+    from segstudy.reporting.leaderboard import leaderboard, rows_of, winner  # statistics: half a second
+
     best = winner(leaderboard(folder))
     if best is None:
         raise UserError(f"{path}: no configuration is complete, so none is best; give the folder of a run")
