@@ -13,13 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from machine import described, write_result
 from rich.console import Console
 from rich.table import Table
 
 from segstudy.exporting import SUFFIX, onnx_of, package_of, quantized, write_model
-from segstudy.parity import CALIBRATION_IMAGES, compare, prepared_for
+from segstudy.parity import calibration_images, compare, prepared_for
 from segstudy.reporting.modelcard import parts_of
 from segstudy.reporting.rows import rows_of
 from segstudy.store import StudyFolder
@@ -39,9 +38,8 @@ def exports(models: Models, place: Path) -> dict[tuple[str, str], Path]:
     """A run in every format and precision, whether it would pass or not."""
     (record,) = models.records()
     prepared, parts = prepared_for(models, record), parts_of(models.home, record)
-    train = prepared.positions(parts["train"])[:CALIBRATION_IMAGES]
     graph = onnx_of(models.folder(record))
-    graphs = {"float32": graph, "int8": quantized(graph, prepared.images[np.sort(train)])}
+    graphs = {"float32": graph, "int8": quantized(graph, calibration_images(prepared, parts["train"]))}
     files = {}
     for to, suffix in SUFFIX.items():
         for precision, each in graphs.items():

@@ -1,6 +1,7 @@
 """From images to masks: the training's own preprocessing, files and folders, resuming, errors."""
 
 import csv
+import io
 import json
 import os
 import threading
@@ -42,8 +43,6 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 def test_a_run_predicts_what_its_training_scored(study):
     """Network-size probabilities equal those stored with the run, up to their 8 bits."""
-    import io
-
     best = models_of(study).best()
     (record,) = best.records()
     stored = best.home.predictions(record["key"]).filter(part="test")
@@ -236,6 +235,93 @@ def test_a_changed_image_is_done_again(study, exported, tmp_path):
     assert (row["image_width_px"], row["image_height_px"]) == ("80", "60")
 
 
+def test_results_of_another_image_are_not_taken_for_one_s_own(study, exported, tmp_path):
+    for folder, name in (("a", "disc00"), ("b", "disc07")):
+        (tmp_path / folder).mkdir()
+        Image.open(images(study) / f"{name}.png").save(tmp_path / folder / "x.png")
+    out = tmp_path / "out"
+    segstudy.predict(exported, tmp_path / "a", out)
+    with pytest.raises(UserError, match=r"x\.png is the mask of .*; choose another folder"):
+        segstudy.predict(exported, tmp_path / "b", out)
+    assert len(rows(out)) == 1
+
+
+def test_a_file_replaced_by_an_older_one_is_done_again(study, exported, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.open(images(study) / "disc00.png").save(folder / "a.png")
+    segstudy.predict(exported, folder, tmp_path / "out")
+    Image.new("RGB", (80, 60), "white").save(folder / "a.png")
+    os.utime(folder / "a.png", (1e9, 1e9))
+    (row,) = segstudy.predict(exported, folder, tmp_path / "out")
+    assert row["image_width_px"] == "80"
+
+
+def test_a_relative_path_means_the_folder_it_was_called_in(study, exported, tmp_path, monkeypatch):
+    for folder, name in (("a", "disc00"), ("b", "disc07")):
+        (tmp_path / folder / "in").mkdir(parents=True)
+        Image.open(images(study) / f"{name}.png").save(tmp_path / folder / "in" / "x.png")
+    monkeypatch.chdir(tmp_path / "a")
+    segstudy.predict(exported, "in", tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "b")
+    with pytest.raises(UserError, match="choose another folder"):
+        segstudy.predict(exported, "in", tmp_path / "out")
+
+
+def test_results_within_the_images_are_no_images(study, exported, tmp_path):
+    Image.open(images(study) / "disc00.png").save(tmp_path / "x.png")
+    for _ in range(3):
+        found = segstudy.predict(exported, tmp_path, tmp_path / "out", kinds=["overlay"])
+        assert len(found) == 1
+
+
+def test_a_table_of_another_origin_is_left_alone(study, exported, tmp_path):
+    (tmp_path / "predictions.csv").write_text("mine\n")
+    with pytest.raises(UserError, match="was not made here"):
+        segstudy.predict(exported, images(study), tmp_path)
+    assert (tmp_path / "predictions.csv").read_text() == "mine\n"
+    for name, content in (("predictions.json", "[]"), ("predictions.csv", "\xff")):
+        out = tmp_path / name
+        segstudy.predict(exported, images(study) / "disc00.png", out)
+        (out / name).write_bytes(content.encode("latin-1"))
+        with pytest.raises(UserError, match="cannot be read"):
+            segstudy.predict(exported, images(study) / "disc00.png", out)
+
+
+def test_one_process_at_a_time(study, exported, tmp_path):
+    from segstudy.locks import hold
+
+    with (
+        hold(tmp_path / ".predict.lock", "these predictions"),
+        pytest.raises(UserError, match="is at work on these predictions"),
+    ):
+        segstudy.predict(exported, images(study), tmp_path)
+
+
+def test_a_name_that_is_no_text(study, exported, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    name = os.fsdecode(b"b\xff.png")
+    Image.open(images(study) / "disc00.png").save(folder / name, "PNG")
+    Image.open(images(study) / "disc01.png").save(folder / "good.png")
+    found = segstudy.predict(exported, folder, tmp_path / "out")
+    assert [row["error"] for row in found] == ["", ""]
+    assert found == segstudy.predict(exported, folder, tmp_path / "out")
+    assert "b\\xff.png" in (tmp_path / "out" / "predictions.csv").read_text()
+
+
+def test_an_overlay_tints_the_mask_alone():
+    from segstudy.prediction import COLOUR, TINT, encoded
+
+    pixels = np.full((60, 60, 3), 100, np.uint8)
+    mask = np.zeros((60, 60), np.bool_)
+    mask[10:50, 10:50] = True
+    content = encoded("overlay", pixels, mask, mask.astype(np.float32))
+    found = np.asarray(Image.open(io.BytesIO(content))).astype(int)
+    assert found[30, 30] == pytest.approx([(1 - TINT) * 100 + TINT * c for c in COLOUR], abs=8)
+    assert found[2, 2] == pytest.approx([100] * 3, abs=8)
+
+
 def test_results_of_other_settings_are_not_mixed(study, exported, tmp_path):
     out = tmp_path / "out"
     segstudy.predict(exported, images(study) / "disc00.png", out)
@@ -262,6 +348,9 @@ def test_names_that_would_collide(tmp_path):
 def test_wrong_models_are_said_in_a_line(study, tmp_path):
     with pytest.raises(UserError, match="neither a study's folder nor that of a finished run"):
         Predictor(tmp_path)
+    (tmp_path / "m.onnx").write_bytes(b"")
+    with pytest.raises(UserError, match="run on the CPU"):
+        Predictor(tmp_path / "m.onnx", device="cuda")
     with pytest.raises(UserError, match="makes no ensemble"):
         Predictor(tmp_path / "m.onnx", ensemble=True)
 

@@ -60,6 +60,7 @@ RIVER = (
     "parity",
     "opening",
     "predictor",
+    "predictions",
     "prediction",
     "serving",
     "using",

@@ -122,6 +122,21 @@ def test_pictures_come_by_accept_and_view(exported):
     assert np.array_equal(opened[4] > 0, probability >= 0.9)
 
 
+def test_all_views_of_a_large_photograph_show_one_mask(exported):
+    """JPEGs are decoded at reduced scale on their way to the network, whatever is sent back."""
+    content = picture(1600, 1200, "JPEG")
+    jpeg = {"Content_Type": "image/jpeg"}
+    mask, outlined, said = calls(
+        Predictor(exported),
+        post(content, Accept="image/png", **jpeg),
+        post(content, "?view=outline", Accept="image/jpeg", **jpeg),
+        post(content, **jpeg),
+    )
+    found = np.asarray(Image.open(io.BytesIO(mask.content))) > 0
+    assert found.sum() == said.json()["measurements"]["area_px"]
+    assert np.asarray(Image.open(io.BytesIO(outlined.content))).shape == (*found.shape, 3)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_photograph_is_segmented_upright(exported, orientation):
     upright = Image.open(io.BytesIO(picture(60, 90)))
@@ -252,6 +267,35 @@ def test_what_takes_too_long_is_given_up(exported):
     assert answer.status_code == 503
 
 
+def test_what_was_given_up_is_not_computed(exported):
+    card = open_model(exported)[0].card
+    computed: list[int] = []
+
+    def slow(images: np.ndarray) -> np.ndarray:
+        computed.append(len(images))
+        time.sleep(0.5)
+        return np.zeros(images.shape[:3], np.float32)
+
+    predictor = Predictor([Network(card, "slow", "test", slow)])
+    found = calls(predictor, *(post(picture()) for _ in range(20)), limits=Limits(answer_s=0.2))
+    assert {each.status_code for each in found} == {503}
+    assert sum(computed) < 20
+
+
+def test_limits_make_sense():
+    for wrong in ({"queue": 0}, {"bytes": float("nan")}, {"receive_s": -1}, {"answer_s": float("inf")}):
+        with pytest.raises(UserError, match="above 0"):
+            Limits(**wrong)
+    with pytest.raises(UserError, match="at most 100"):
+        Limits(pixels=2e8)
+
+
+@pytest.mark.parametrize("host", ["localhost:1:2", "[::1]x", "x@localhost", "127.0.0.1.example", ""])
+def test_a_host_that_only_looks_local(exported, host):
+    (answer,) = calls(Predictor(exported), {"method": "GET", "url": "/health", "headers": {"Host": host}})
+    assert answer.status_code == 400
+
+
 def test_the_page_may_talk_to_nobody_else(exported):
     found = calls(
         Predictor(exported), *({"method": "GET", "url": url} for url in ("/", "/page.js", "/page.css"))
@@ -269,12 +313,15 @@ def test_addresses_for_others_need_a_token(exported):
     predictor = Predictor(exported)
     with pytest.raises(UserError, match="needs a token"):
         serve(predictor, 1, host="0.0.0.0")
-    with pytest.raises(UserError, match="16 or more"):
-        serve(predictor, 1, host="0.0.0.0", token="short")
+    for token in ("short", "ümlaut-ümlaut-ümlaut"):
+        with pytest.raises(UserError, match="16 or more"):
+            serve(predictor, 1, host="0.0.0.0", token=token)
+    with pytest.raises(UserError, match="0 to 65535"):
+        serve(predictor, 1, port=99_999)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(UserError, match="choose another with --port"):
+        with pytest.raises(UserError, match="choose another --host or --port"):
             serve(predictor, 1, port=taken.getsockname()[1])
 
 

@@ -130,8 +130,10 @@ def _openvino(file: Path, threads: int, precision: Precision) -> Network:
         return np.array(request.infer([image], share_inputs=True)[0], np.float32)
 
     forward: Forward = infer
-    arithmetic = {"bf16": "bfloat16", "f32": "float32"}.get(used, used)
+    arithmetic = {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}.get(used, used)
     if package.precision == "int8":
+        if precision != "auto":
+            raise UserError(f"{file}: computes in INT8; leave --precision out")
         forward, arithmetic = _one_at_a_time(core, model, settings), "int8"
     # Once, before threads call: two that make their first tensors at the same time wait for each other for
     # ever (2026.4.1: one holds a lock of the library's and waits for Python's, the other the reverse).

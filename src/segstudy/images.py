@@ -121,7 +121,7 @@ def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> Decoded
 def decode_bytes(
     content: bytes,
     at_least: Callable[[tuple[int, int]], tuple[int, int] | None],
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: float = MAX_PIXELS,
 ) -> tuple[tuple[int, int], NDArray[np.uint8]]:
     """An image that came over a wire: its own height and width, and its RGB pixels ``(H, W, 3)``.
 
@@ -268,7 +268,7 @@ def _check_extent(image: Image.Image, path: Path) -> None:
         raise ImageError(path, "tiny", detail)
 
 
-def _too_large(path: Path, max_pixels: int = MAX_PIXELS) -> ImageError:
+def _too_large(path: Path, max_pixels: float = MAX_PIXELS) -> ImageError:
     detail = f"more than {max_pixels / 10**6:g} million pixels; scale it down first"
     return ImageError(path, "oversized", detail)
 

@@ -8,7 +8,6 @@ from cyclopts import App, Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import segstudy
-from segstudy.errors import UserError
 from segstudy.terminal import guarded, problems, say
 
 app = App(
@@ -195,7 +194,7 @@ def serve(  # noqa: PLR0913 (an option each)
         port=port,
         token=token or os.environ.get("SEGSTUDY_TOKEN"),
         threshold=threshold,
-        limits=Limits(int(max_mb * 1e6), int(max_megapixels * 1e6), receive_s, answer_s, queue),
+        limits=Limits(max_mb * 1e6, max_megapixels * 1e6, receive_s, answer_s, queue),
         ready=ready,
         ensemble=ensemble,
         engine=engine,
@@ -224,6 +223,3 @@ def card(model: Path, /, *, json_: Annotated[bool, Parameter(name="--json", nega
 def main(arguments: list[str] | None = None) -> None:
     """The command line of the light distribution."""
     guarded(app, arguments)
-
-
-__all__ = ["UserError", "app", "main"]

@@ -46,12 +46,9 @@ def open_model(path: Path, **opened: Unpack[Opened]) -> tuple[Network, ...]:
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         if opened.get("ensemble"):
             raise UserError(f"{path}: one exported model makes no ensemble; give a study's folder")
+        if opened.get("device", "auto") not in ("auto", "cpu"):
+            raise UserError(f"{path}: exported models run on the CPU; leave --device out or give the run")
         return (open_exported(path, engine, opened.get("threads", 1), precision),)
-    if find_spec("torch") is None:
-        raise UserError(
-            f"{path}: is no exported model, and for studies and runs the whole of segstudy is needed: "
-            "pip install segstudy, or export the model where it was trained"
-        )
     models = models_of(path)
     if not opened.get("ensemble") and len(models.keys) > 1:
         models = models.best()
@@ -123,6 +120,11 @@ def models_of(path: Path) -> "Models":
     Raises:
         UserError: neither a run's folder within its study nor a study's, or a study without a winner.
     """
+    if find_spec("segstudy.trained") is None:
+        raise UserError(
+            f"{path}: is no exported model, and for studies and runs the whole of segstudy is needed: "
+            "pip install segstudy, or export the model where it was trained"
+        )
     from segstudy.store import StudyFolder
     from segstudy.trained import Models, one_run
 

@@ -104,9 +104,7 @@ def export_model(
     graph = onnx_of(models.folder(record))
     if int8:
         progress("calibrating")
-        train = prepared.positions(parts["train"])
-        chosen = train[np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)]
-        graph = quantized(graph, prepared.images[np.sort(chosen)])
+        graph = quantized(graph, calibration_images(prepared, parts["train"]))
     make_folder(file.parent)
     aside = file.with_name(f".unproven.{file.name}")
     try:
@@ -116,13 +114,20 @@ def export_model(
         report = file.with_name(f"{file.name}.parity.json")
         if failed := [each for each in found if not each.passed]:
             raise UserError(f"{file}: not exported: {'; '.join(map(in_words, failed))}")
-        for suffix in {".bin", file.suffix} if to == "openvino" else {file.suffix}:
+        write_text(report, json.dumps([asdict(each) for each in found], indent=1) + "\n")
+        for suffix in (".bin", ".xml") if to == "openvino" else (".onnx",):
             aside.with_suffix(suffix).replace(file.with_suffix(suffix))
     finally:
         for suffix in (".bin", ".xml", ".onnx"):
             aside.with_suffix(suffix).unlink(missing_ok=True)
-    write_text(report, json.dumps([asdict(each) for each in found], indent=1) + "\n")
     return Exported(file, report, found)
+
+
+def calibration_images(prepared: Prepared, train: Sequence[str]) -> NDArray[np.uint8]:
+    """Training images spread evenly over the data set, at network size."""
+    places = np.sort(prepared.positions(train))
+    chosen = np.linspace(0, len(places) - 1, min(len(places), CALIBRATION_IMAGES)).astype(int)
+    return np.array(prepared.images[places[chosen]])
 
 
 def in_words(parity: Parity) -> str:
@@ -144,7 +149,7 @@ def compare(
     )
     ways: tuple[Precision, ...] = ("auto",)
     first = open_exported(file, precision="auto")
-    if first.engine.endswith("bfloat16"):
+    if first.engine.rpartition(" ")[2] not in ("float32", "int8"):
         ways = ("float32", "auto")
     return tuple(_parity(open_exported(file, precision=way), reference, prepared, positions) for way in ways)
 

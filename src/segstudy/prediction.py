@@ -1,13 +1,10 @@
 """Files or folders of images in, masks and measurements out."""
 
-import csv
-import io
-import json
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
@@ -18,17 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.errors import UserError, printable
-from segstudy.files import DiskError, make_folder, write_text
+from segstudy.files import DiskError
 from segstudy.images import FORMATS, ImageError, read_image
-from segstudy.measures import Measures, measured, outline
+from segstudy.measures import measured, outline
+from segstudy.predictions import SETTINGS, Prediction, identity, results_in, stamp_of
 from segstudy.predictor import Predictor
-from segstudy.preprocess import Size, read_for_network
+from segstudy.preprocess import read_for_network
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".ppm", ".pgm")
 KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
-TABLE, SETTINGS = "predictions.csv", "predictions.json"
 COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ has it
 TINT = 0.35
+# Of every value of each channel: what the tint makes of it.
+TINTED = np.rint((1 - TINT) * np.arange(256)[:, None] + TINT * np.array(COLOUR)).astype(np.uint8)[None]
 AHEAD = 4  # images in work for each thread, so that memory does not grow with their number
 
 
@@ -57,9 +56,10 @@ def find_images(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
         UserError: nothing there, no image, or two images whose results would have one name.
     """
     found: list[Item] = []
-    for each in inputs:
+    given = list({each.resolve(): each for each in inputs}.values())
+    for each in given:
         if each.is_dir():
-            before = "" if len(inputs) == 1 else f"{each.resolve().name}/"
+            before = "" if len(given) == 1 else f"{each.resolve().name}/"
             inside = [file for file in _walk(each) if _matches(file.relative_to(each), match)]
             found += [Item(file, before + file.relative_to(each).as_posix()) for file in inside]
         elif each.exists():
@@ -74,6 +74,8 @@ def find_images(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
 def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if SETTINGS in files:  # results of this command are no images
+            folders[:] = [name for name in folders if name not in KINDS]
         for name in sorted(files):
             if not name.startswith(".") and name.lower().endswith(SUFFIXES):
                 yield Path(place) / name
@@ -98,45 +100,11 @@ def named_apart(items: Sequence[Item]) -> list[Item]:
         name = stem if stems[stem] == 1 else item.name
         if other := named.get(name):
             raise UserError(
-                f"{item.file} and {other.file}: both results would be called {name}; give them one at a time"
+                f"{item.file} and {other.file}: both results would be called {name}; give "
+                "each a folder of results of its own"
             )
         named[name] = Item(item.file, name)
     return list(named.values())
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What became of one image: a row of ``predictions.csv``.
-
-    Attributes:
-        image: the file.
-        mask: of the result, relative to the folder of results; None where there is none.
-        size: height and width of the image in pixels.
-        measures: of the mask.
-        error: what was wrong with the image.
-    """
-
-    image: str
-    mask: str | None = None
-    size: Size | None = None
-    measures: Measures | None = None
-    error: str | None = None
-
-    def row(self) -> dict[str, Any]:
-        height, width = self.size or (None, None)
-        numbers = asdict(self.measures) if self.measures else dict.fromkeys(MEASURED)
-        return {
-            "image": self.image,
-            "mask": self.mask,
-            "image_width_px": width,
-            "image_height_px": height,
-            **numbers,
-            "error": self.error,
-        }
-
-
-MEASURED = tuple(field.name for field in fields(Measures))
-COLUMNS = tuple(Prediction("").row())
 
 
 def predict_files(
@@ -169,39 +137,38 @@ def predict_files(
         DiskError: something cannot be written.
     """
     wanted = [kind for kind in KINDS if kind == "masks" or kind in kinds]
-    make_folder(out)
-    rows = _resumed(out, _identity(predictor))
-    missing = [item for item in items if not _is_done(rows.get(str(item.file)), item, out, wanted)]
-    progress(len(items) - len(missing), len(items))
+    with results_in(out, identity(predictor)) as results:
+        places = {item.file: [place(kind, item) for kind in wanted] for item in items}
+        results.refuse_others({places[item.file][0]: item.file for item in items})
+        missing = [item for item in items if not results.has(item.file, places[item.file])]
+        progress(len(items) - len(missing), len(items))
 
-    def one(item: Item) -> Prediction:
-        return _predict_file(predictor, item, out, wanted)
+        def one(item: Item) -> Prediction:
+            return _predict_file(predictor, item, out, wanted)
 
-    with (out / TABLE).open("a", encoding="utf-8", newline="") as stream:
-        table = csv.DictWriter(stream, COLUMNS)
-        if not rows:
-            table.writeheader()
         for done, prediction in enumerate(_in_order(one, missing, threads), len(items) - len(missing) + 1):
-            rows[prediction.image] = prediction.row()
-            table.writerow(rows[prediction.image])
-            stream.flush()
+            results.add(prediction)
             progress(done, len(items))
-    ordered = [_as_text(rows[str(item.file)]) for item in items]
-    _write_table(out / TABLE, rows.values())
-    return ordered
+        return [results.row(item.file) for item in items]
 
 
 def _predict_file(predictor: Predictor, item: Item, out: Path, wanted: Sequence[str]) -> Prediction:
+    """Segment one file; whatever is wrong with it is its own row's matter."""
+    stamp = stamp_of(item.file)
     try:
         native, pixels = read_for_network(item.file, predictor.size, predictor.resize)
         mask, probability = predictor.of_pixels(pixels, native)
         if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
             pixels = read_image(item.file)
+        contents = {kind: encoded(kind, pixels, mask, probability) for kind in wanted}
     except ImageError as error:
-        return Prediction(str(item.file), error=printable(error.detail))
+        return Prediction(item.file, stamp, error=printable(error.detail))
+    except (MemoryError, cv2.error, ArithmeticError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        return Prediction(item.file, stamp, error=printable(f"{type(error).__name__}: {reason}"))
     for kind in wanted:
-        _write(out / place(kind, item), encoded(kind, pixels, mask, probability))
-    return Prediction(str(item.file), place("masks", item), native, measured(mask, probability))
+        _write(out / place(kind, item), contents[kind])
+    return Prediction(item.file, stamp, place("masks", item), native, measured(mask, probability))
 
 
 def place(kind: str, item: Item) -> str:
@@ -219,7 +186,7 @@ def encoded(
         return _png(np.rint(probability * 255).astype(np.uint8))
     shown = pixels.copy()
     if kind == "overlay":
-        shown[mask] = np.rint((1 - TINT) * shown[mask] + TINT * np.array(COLOUR)).astype(np.uint8)
+        cv2.copyTo(cv2.LUT(shown, TINTED), mask.view(np.uint8), shown)
     shown[outline(mask, max(1, round(min(mask.shape) / 300)))] = COLOUR
     found, content = cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
     assert found
@@ -263,70 +230,3 @@ def _in_order(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _identity(predictor: Predictor) -> dict[str, Any]:
-    """What decides the results, whatever engine computes them."""
-    networks = [
-        {"key": network.card.key, "precision": network.package.precision if network.package else "float32"}
-        for network in predictor.networks
-    ]
-    return {
-        "models": networks,
-        **asdict(predictor.settings),
-        "threshold": predictor.threshold,
-        "engine": predictor.networks[0].engine,
-    }
-
-
-def _resumed(out: Path, identity: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rows that are there from before, by image.
-
-    Raises:
-        UserError: they are of another model or other settings.
-    """
-    settings, table = out / SETTINGS, out / TABLE
-    try:
-        before = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else None
-    except (OSError, ValueError):
-        raise UserError(
-            f"{settings}: cannot be read; delete {out} or choose another folder with --out"
-        ) from None
-    if before is not None and before != identity:
-        odd = next(name for name in identity if before.get(name) != identity[name])
-        raise UserError(
-            f"{out}: holds results with other {odd} ({before.get(odd)}); choose another folder with --out"
-        )
-    write_text(settings, json.dumps(identity, indent=1) + "\n")
-    if before is None or not table.is_file():
-        return {}
-    with table.open(encoding="utf-8", newline="") as stream:
-        rows = [
-            row for row in csv.DictReader(stream) if set(row) == set(COLUMNS) and None not in row.values()
-        ]
-    return {row["image"]: row for row in rows}
-
-
-def _is_done(row: Mapping[str, Any] | None, item: Item, out: Path, wanted: Sequence[str]) -> bool:
-    """Whether an image's results are there, and no older than the image."""
-    if row is None or row["error"]:
-        return False
-    try:
-        made = [(out / place(kind, item)).stat().st_mtime for kind in wanted]
-        return min(made) >= item.file.stat().st_mtime
-    except OSError:
-        return False
-
-
-def _as_text(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row as it reads in the table."""
-    return {name: "" if value is None else str(value) for name, value in row.items()}
-
-
-def _write_table(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """The whole table in the order of the images' names: after resuming, some rows were replaced."""
-    stream = io.StringIO(newline="")
-    table = csv.DictWriter(stream, COLUMNS)
-    table.writeheader()
-    table.writerows(sorted(rows, key=lambda row: str(row["image"])))
-    write_text(file, stream.getvalue())

@@ -113,10 +113,15 @@ class Predictor:
 
     def mask(self, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
         """The mask of these probabilities ``(H, W)``."""
-        mask = probability >= self.threshold
-        if self.settings.fill_holes:
-            mask = fill_holes(mask)
-        return largest_component(mask) if self.settings.largest_component else mask
+        return mask_of(probability, self.threshold, self.settings)
+
+
+def mask_of(probability: NDArray[np.float32], threshold: float, settings: Settings) -> NDArray[np.bool_]:
+    """The mask of probabilities ``(H, W)`` at a threshold, cleaned up as the settings say."""
+    mask = probability >= threshold
+    if settings.fill_holes:
+        mask = fill_holes(mask)
+    return largest_component(mask) if settings.largest_component else mask
 
 
 def _averaged(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -93,7 +93,8 @@ def cores(threads: int) -> int:
     """
     if threads < 0:
         raise UserError(f"--threads {threads}: is to be 0 or more; 0 leaves it to this machine")
-    return threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return threads or min(psutil.cpu_count(logical=False) or allowed, allowed)
 
 
 def serve(  # noqa: PLR0913 (an option each)

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +23,7 @@ import segstudy
 from segstudy.allocator import give_back
 from segstudy.cards import Card
 from segstudy.images import ImageError
-from segstudy.predictor import Predictor
+from segstudy.predictor import Predictor, Settings
 from segstudy.serving.limits import DEFAULT, Limits
 from segstudy.serving.service import MEDIA, Answer, Asked, Service, View
 
@@ -32,7 +33,8 @@ IMAGES = (
     *("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/gif", "image/webp"),
     *("image/x-portable-pixmap", "application/octet-stream"),
 )
-LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+LOCAL = ("127.0.0.1", "localhost", "::1")
+LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
 # Nothing but what this server sends itself: a page that talks to nobody else.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -176,7 +178,8 @@ def create_app(
         mask or the probability, with `image/jpeg` an overlay or outline.
         """
         wanted = _view(request.headers.get("accept", "*/*"), view)
-        asked = Asked(threshold, wanted, largest_component, fill_holes)
+        settings = Settings(largest_component=largest_component, fill_holes=fill_holes)
+        asked = Asked(threshold, wanted, settings)
         with gate.place() as place:
             content = await gate.body(request)
             work = place.hold(service.segment(content, asked))
@@ -185,6 +188,7 @@ def create_app(
             except ImageError as error:
                 raise HTTPException(413 if error.kind == "oversized" else 422, error.detail) from None
             except TimeoutError:
+                work.cancel()  # what has not begun is dropped
                 raise HTTPException(503, "took too long; try again later", {"Retry-After": "5"}) from None
         request.state.pixels = answer.height * answer.width
         return _response(answer, wanted)
@@ -196,10 +200,11 @@ def create_app(
 
     for path, name in PAGE.items():
         _add_page(app, path, name)
-    app.add_middleware(Guard, local_only=token is None)
+    app.add_middleware(Guard, local_only=token is None, send_s=limits.receive_s)
     return app
 
 
+IDLE_S = 2.0
 BINARY = {"type": "string", "format": "binary"}
 
 
@@ -235,7 +240,7 @@ def bearer(token: str) -> Callable[..., Awaitable[None]]:
 
     async def check(shown: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
         given = shown.credentials if shown else ""
-        if not hmac.compare_digest(given.encode(), token.encode()):
+        if not hmac.compare_digest(given.encode("latin-1", "replace"), token.encode()):
             raise HTTPException(
                 401, "a token is needed: Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"}
             )
@@ -287,10 +292,14 @@ class Gate:
     def leave(self, work: "asyncio.Future[Answer] | None" = None) -> None:
         """Give the room of an image back, and after the last one the memory of all."""
         self.in_work -= 1
-        if not self.in_work:
-            give_back()
+        if not self.in_work:  # and none comes for a while
+            asyncio.get_running_loop().call_later(IDLE_S, self._tidy)
         if work is not None and not work.cancelled():
             work.exception()  # nobody waits for it any more
+
+    def _tidy(self) -> None:
+        if not self.in_work:
+            give_back()
 
     async def body(self, request: Request) -> bytes:
         """The image that is sent.
@@ -330,6 +339,13 @@ def _add_page(app: FastAPI, path: str, name: str) -> None:
         return PlainTextResponse(content, media_type=kind, headers=headers)
 
 
+SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+
+
+class CutOffError(Exception):
+    """A caller does not read its answer; raised to the server, which closes the connection."""
+
+
 class Guard:
     """Around everything: who may call a server without token, safe headers, and the log.
 
@@ -337,8 +353,8 @@ class Guard:
     name are answered.
     """
 
-    def __init__(self, app: ASGIApp, local_only: bool):
-        self.app, self.local_only = app, local_only
+    def __init__(self, app: ASGIApp, local_only: bool, send_s: float):
+        self.app, self.local_only, self.send_s = app, local_only, send_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -350,14 +366,13 @@ class Guard:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message.setdefault("headers", [])
-                message["headers"] += [
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"referrer-policy", b"no-referrer"),
-                ]
+                message["headers"] = [*message.get("headers", []), *SAFE]
+                if status >= 400:  # its body may not have been read, and nobody wants to
+                    message["headers"] += [(b"connection", b"close")]
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
-            await send(message)
+            async with asyncio.timeout(self.send_s):
+                await send(message)
 
         scope.setdefault("state", {})
         try:
@@ -368,6 +383,9 @@ class Guard:
                 await self.app(scope, receive, watched)
         except ClientDisconnect:
             status = 499  # as nginx calls it: nobody is there to be answered
+        except TimeoutError:  # who does not read what was asked for
+            status = 499
+            raise CutOffError from None
         finally:
             record = {
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -382,6 +400,4 @@ class Guard:
 
 
 def _is_local(host: bytes) -> bool:
-    name = host.decode("latin-1").lower()
-    name = name[: name.index("]") + 1] if name.startswith("[") and "]" in name else name.partition(":")[0]
-    return name in LOCAL
+    return LOCAL_HOST.fullmatch(host.decode("latin-1").lower()) is not None

@@ -1,6 +1,7 @@
 """The server itself: where it listens, and how it stops."""
 
 import logging
+import math
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ from segstudy.serving.app import LOCAL, create_app, log
 from segstudy.serving.limits import DEFAULT, Limits
 
 MIN_TOKEN = 16  # characters
-GRACE_S = 60  # to answer what was accepted, once asked to stop
+CONNECTIONS = 8  # for each place in the queue: whoever opens more is refused with 503
 
 
 def serve(  # noqa: PLR0913 (an option each)
@@ -47,8 +48,10 @@ def serve(  # noqa: PLR0913 (an option each)
             f"--host {host}: other machines could reach it, so it needs a token: set SEGSTUDY_TOKEN to "
             f"{MIN_TOKEN} characters or more"
         )
-    if token is not None and len(token) < MIN_TOKEN:
-        raise UserError(f"the token has {len(token)} characters; it needs {MIN_TOKEN} or more")
+    if token is not None and not (len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
+        raise UserError(f"the token needs {MIN_TOKEN} or more characters, plain letters, digits and signs")
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port {port}: is a number from 0 to 65535; 0 takes a free one")
     log.handlers = [logging.StreamHandler(sys.stderr)]
     log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
     log.setLevel(logging.INFO)
@@ -60,26 +63,32 @@ def serve(  # noqa: PLR0913 (an option each)
         access_log=False,
         log_level="warning",
         server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=math.ceil(2 * limits.receive_s + limits.answer_s) + 1,
+        limit_concurrency=CONNECTIONS * limits.queue,
     )
     server = uvicorn.Server(config)
     try:
         socket = config.bind_socket()
     except SystemExit:  # uvicorn's way of saying that the address is taken
-        raise UserError(f"{host}:{port}: cannot be listened on; choose another with --port") from None
+        raise UserError(f"{host}:{port}: cannot be listened on; choose another --host or --port") from None
     shown = f"[{host}]" if ":" in host else host
-    ready(f"http://{shown}:{socket.getsockname()[1]}/")
-    with _stopping_in_order():
+    socket.listen(config.backlog)  # callers wait from here on
+    with _stopping_in_order(server):
+        ready(f"http://{shown}:{socket.getsockname()[1]}/")
         server.run(sockets=[socket])
 
 
 @contextmanager
-def _stopping_in_order() -> Iterator[None]:
-    """Inside, uvicorn acts on signals; once it is done it raises them again, and they are spent here."""
+def _stopping_in_order(server: uvicorn.Server) -> Iterator[None]:
+    """Inside, uvicorn acts on signals; what comes before it does, or is raised again after, ends here."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

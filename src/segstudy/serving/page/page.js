@@ -11,6 +11,7 @@ const state = { items: [], current: null, view: "mask", token: "", sending: 0 };
 // --- images in -------------------------------------------------------------------------------------------------
 
 function add(files) {
+  if ($("files").disabled) return;
   for (const file of files) {
     if (file.type && !file.type.startsWith("image/")) { say(`${file.name} is no image`, true); continue; }
     const item = { file, name: file.name || "pasted image", note: "waiting", row: row(), prob: null, picture: null };
@@ -75,7 +76,8 @@ async function segment(item) {
   const answer = await ask("segment?view=probability", {
     method: "POST",
     body: item.file,
-    headers: { Accept: "image/png", "Content-Type": item.file.type || "application/octet-stream" },
+    // Browsers name types in their own ways; the server looks at the content.
+    headers: { Accept: "image/png", "Content-Type": "application/octet-stream" },
   });
   const grey = await createImageBitmap(await answer.blob());
   item.width = grey.width;
@@ -85,15 +87,35 @@ async function segment(item) {
   item.shownWidth = Math.max(1, Math.round(item.width * scale));
   item.shownHeight = Math.max(1, Math.round(item.height * scale));
   item.shownProb = scale === 1 ? item.prob : greys(grey, item.shownWidth, item.shownHeight);
-  try {
-    item.picture = pixels(await createImageBitmap(item.file), item.shownWidth, item.shownHeight);
-  } catch { // TIFF, say: segmented, but no browser shows it
-    item.picture = null;
-  }
+  grey.close();
+  item.picture = await photograph(item);
   item.note = `${item.width} × ${item.height}`;
   thumbnail(item);
-  if (state.current === item) draw();
+  if (state.current === item) select(item);
   say(`${item.name}: segmented`);
+}
+
+async function photograph(item) { // null where the browser cannot show it (TIFF, say), or turns it another way
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(item.file);
+  } catch {
+    return null;
+  }
+  const same = Math.abs((bitmap.width * item.height) / (bitmap.height * item.width) - 1) < 0.02;
+  const picture = same ? pixels(bitmap, item.shownWidth, item.shownHeight) : null;
+  bitmap.close();
+  return picture;
+}
+
+function faithful() { // some browsers give back other pixels than were drawn, against being recognised
+  const canvas = new OffscreenCanvas(16, 16);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const drawn = new ImageData(16, 16);
+  for (let i = 0; i < drawn.data.length; i += 1) drawn.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256;
+  context.putImageData(drawn, 0, 0);
+  const found = context.getImageData(0, 0, 16, 16).data;
+  return drawn.data.every((value, i) => value === found[i]);
 }
 
 function pixels(bitmap, width, height) {
@@ -355,12 +377,18 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input:not([type=file])")) return; // sliders and radios have arrows of their own
   const views = [...document.getElementsByName("view")];
-  if (event.key === "ArrowRight" || event.key === "ArrowDown") step(1);
-  else if (event.key === "ArrowLeft" || event.key === "ArrowUp") step(-1);
+  const inList = event.target === $("list"); // elsewhere up and down scroll the page
+  if (event.key === "ArrowRight" || (inList && event.key === "ArrowDown")) step(1);
+  else if (event.key === "ArrowLeft" || (inList && event.key === "ArrowUp")) step(-1);
   else if (event.key === "d") download();
   else if (views[Number(event.key) - 1]) views[Number(event.key) - 1].click();
   else return;
   event.preventDefault();
 });
 draw();
-describe();
+if (faithful()) describe();
+else {
+  $("files").disabled = true;
+  say("This browser changes the pixels of pictures to hide who you are; masks and numbers would be wrong. "
+    + "Allow this page to read canvases, or use another browser.", true);
+}

@@ -1,0 +1,200 @@
+"""A folder of predictions: its table, and what of it is done already."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from segstudy.errors import UserError
+from segstudy.files import DiskError, write_text
+from segstudy.locks import hold
+from segstudy.measures import Measures
+from segstudy.predictor import Predictor
+from segstudy.preprocess import Size
+
+TABLE, SETTINGS, LOCK = "predictions.csv", "predictions.json", ".predict.lock"
+MEASURED = tuple(field.name for field in fields(Measures))
+
+Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseconds
+
+
+def escaped(text: str) -> str:
+    """Text that can be written down: bytes of a name that are no UTF-8 are spelled out."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def name_of(image: Path) -> str:
+    """An image in the table: its whole path, the same from wherever it is called."""
+    return escaped(str(image.absolute()))
+
+
+def stamp_of(file: Path) -> Stamp:
+    """By which a file is recognised that has not changed."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What became of one image: a row of the table.
+
+    Attributes:
+        image: the file.
+        stamp: of the file, when it was read.
+        mask: of the result, relative to the folder; None where there is none.
+        size: height and width of the image in pixels.
+        measures: of the mask.
+        error: what was wrong with the image.
+    """
+
+    image: Path
+    stamp: Stamp = (0, 0)
+    mask: str | None = None
+    size: Size | None = None
+    measures: Measures | None = None
+    error: str | None = None
+
+    def row(self) -> dict[str, str]:
+        """As it reads in the table."""
+        height, width = self.size or (None, None)
+        numbers = asdict(self.measures) if self.measures else dict.fromkeys(MEASURED)
+        values = {
+            "image": name_of(self.image),
+            "mask": None if self.mask is None else escaped(self.mask),
+            "image_width_px": width,
+            "image_height_px": height,
+            **numbers,
+            "error": self.error,
+            "file_bytes": self.stamp[0],
+            "file_changed_ns": self.stamp[1],
+        }
+        return {name: "" if value is None else str(value) for name, value in values.items()}
+
+
+COLUMNS = tuple(Prediction(Path()).row())
+
+
+class Results:
+    """The rows of a folder of results; for whoever holds its lock."""
+
+    def __init__(self, folder: Path, rows: dict[str, dict[str, str]], stream: io.TextIOBase):
+        self.folder, self.rows, self._stream = folder, rows, stream
+        self._table = csv.DictWriter(stream, COLUMNS)
+
+    def row(self, image: Path) -> dict[str, str]:
+        return self.rows[name_of(image)]
+
+    def add(self, prediction: Prediction) -> None:
+        """Take a row in, on the disk too."""
+        row = self.rows[name_of(prediction.image)] = prediction.row()
+        try:
+            self._table.writerow(row)
+            self._stream.flush()
+        except OSError as error:
+            raise DiskError(self.folder / TABLE, error) from None
+
+    def has(self, image: Path, places: Sequence[str]) -> bool:
+        """Whether all these results of an image are there, made from the file as it is now."""
+        row = self.rows.get(name_of(image))
+        if row is None or row["error"] or row["mask"] != escaped(places[0]):
+            return False
+        unchanged = (row["file_bytes"], row["file_changed_ns"]) == tuple(map(str, stamp_of(image)))
+        return unchanged and all((self.folder / each).is_file() for each in places)
+
+    def refuse_others(self, masks: Mapping[str, Path]) -> None:
+        """Stop if one of these masks belongs to another image.
+
+        Raises:
+            UserError: naming both.
+        """
+        wanted = {escaped(mask): name_of(image) for mask, image in masks.items()}
+        for row in self.rows.values():
+            if wanted.get(row["mask"], row["image"]) != row["image"]:
+                raise UserError(
+                    f"{self.folder}: {row['mask']} is the mask of {row['image']}, and would be that of "
+                    f"{wanted[row['mask']]}; choose another folder with --out"
+                )
+
+
+def identity(predictor: Predictor) -> dict[str, Any]:
+    """What decides the results: models, settings, engine."""
+    return {
+        "models": [
+            {
+                "key": network.card.key,
+                "precision": network.package.precision if network.package else "float32",
+            }
+            for network in predictor.networks
+        ],
+        **asdict(predictor.settings),
+        "threshold": predictor.threshold,
+        "engine": predictor.networks[0].engine,
+    }
+
+
+@contextmanager
+def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
+    """Hold a folder of results, with the rows that are there from before; the table is whole at the end.
+
+    Raises:
+        UserError: results of another model or other settings, a table of another origin, or another process
+            at work.
+        DiskError: something cannot be written.
+    """
+    with hold(folder / LOCK, "these predictions"):
+        rows = _before(folder, made_by)
+        write_text(folder / SETTINGS, json.dumps(made_by, indent=1) + "\n")
+        _write(folder / TABLE, rows.values())  # without what a power failure left half written
+        try:
+            with (folder / TABLE).open("a", encoding="utf-8", newline="") as stream:
+                results = Results(folder, rows, stream)
+                yield results
+        finally:
+            _write(folder / TABLE, rows.values())
+
+
+def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    settings, table = folder / SETTINGS, folder / TABLE
+    if not settings.is_file():
+        if table.exists():
+            raise UserError(
+                f"{table}: is there already and was not made here; choose another folder with --out"
+            )
+        return {}
+    try:
+        before = json.loads(settings.read_text(encoding="utf-8"))
+        rows = []
+        if table.is_file():
+            with table.open(encoding="utf-8", newline="") as stream:
+                rows = [row for row in csv.DictReader(stream) if _is_whole(row)]
+    except (OSError, ValueError, csv.Error):
+        before, rows = None, []
+    if not isinstance(before, dict):
+        raise UserError(f"{settings} or {table}: cannot be read; choose another folder with --out")
+    if before != made_by:
+        odd = next((name for name in made_by if before.get(name) != made_by[name]), "settings")
+        raise UserError(
+            f"{folder}: holds results with other {odd} ({before.get(odd)}); choose another folder with --out"
+        )
+    return {row["image"]: row for row in rows}
+
+
+def _is_whole(row: Mapping[str | Any, str | None]) -> bool:
+    return tuple(row) == COLUMNS and None not in row.values() and row["image"] != "image"
+
+
+def _write(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """The whole table, in the order of the images' names."""
+    stream = io.StringIO(newline="")
+    table = csv.DictWriter(stream, COLUMNS)
+    table.writeheader()
+    table.writerows(sorted(rows, key=lambda row: row["image"]))
+    write_text(file, stream.getvalue())
