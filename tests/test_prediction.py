@@ -281,7 +281,7 @@ def test_a_table_of_another_origin_is_left_alone(study, exported, tmp_path):
         segstudy.predict(exported, images(study), tmp_path)
     assert (tmp_path / "predictions.csv").read_text() == "mine\n"
     for name, content in (("predictions.json", "[]"), ("predictions.csv", "\xff")):
-        out = tmp_path / name
+        out = tmp_path / f"out-{name}"
         segstudy.predict(exported, images(study) / "disc00.png", out)
         (out / name).write_bytes(content.encode("latin-1"))
         with pytest.raises(UserError, match="cannot be read"):
