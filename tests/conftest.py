@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+import segstudy
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -43,3 +46,19 @@ def ph2_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("ph2") / "PH2Dataset"
     subprocess.run([sys.executable, unpack, folder], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four small trained models, see ``model_study``; for reading only."""
+    from model_study import train
+
+    return train(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def exported_model(trained_study: Path) -> Path:
+    """Its best one as an ONNX file; for reading only."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return segstudy.export(trained_study, "onnx", out=trained_study.parent / "model.onnx").file

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_study import ARCHITECTURES, train
+from model_study import ARCHITECTURES
 
 import segstudy
 from segstudy import parity
@@ -23,8 +23,8 @@ SHAPES = ((1, 32, 32), (3, 33, 47), (2, 64, 40), (1, 75, 101))
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tmp_path_factory.mktemp("export"))
+def study(trained_study: Path) -> Path:
+    return trained_study
 
 
 def run_of(study: Path, architecture: str) -> Models:

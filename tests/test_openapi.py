@@ -7,11 +7,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_study import train
 from PIL import Image
 from schemathesis import GenerationMode
 
-import segstudy
 from segstudy.predictor import Predictor
 from segstudy.serving.app import IMAGES, create_app
 
@@ -46,10 +44,8 @@ for _media, _kind in KINDS.items():
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("openapi")
-    file = segstudy.export(train(folder), "onnx", out=folder / "model.onnx").file
-    app = create_app(Predictor(file), 2)
+def described(exported_model):
+    app = create_app(Predictor(exported_model), 2)
     return schemathesis.openapi.from_asgi("/openapi.json", app, headers=HEADERS)
 
 

@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uvicorn
-from model_study import train
 from PIL import Image
 
-import segstudy
 from segstudy.measures import measured
 from segstudy.predictor import Predictor
 from segstudy.serving.app import create_app
@@ -29,13 +27,13 @@ TOKEN = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> Path:
-    return train(tmp_path_factory.mktemp("page"))
+def study(trained_study) -> Path:
+    return trained_study
 
 
 @pytest.fixture(scope="module")
-def predictor(study) -> Predictor:
-    return Predictor(segstudy.export(study, "onnx", out=study.parent / "model.onnx").file)
+def predictor(exported_model) -> Predictor:
+    return Predictor(exported_model)
 
 
 class Running(threading.Thread):
@@ -169,10 +167,11 @@ def test_views_by_key_and_images_by_arrow(page, study):
 
 
 def test_all_of_it_by_keyboard(page, study):
+    page.get_by_text("test IoU").wait_for()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "files"
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(files(study, "disc03"))
     page.locator("#list li canvas").wait_for()
     reached = set()

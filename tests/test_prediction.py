@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_study import train
 from PIL import Image
 
 import segstudy
@@ -23,13 +22,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is n
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> Path:
-    return train(tmp_path_factory.mktemp("predict"))
+def study(trained_study) -> Path:
+    return trained_study
 
 
 @pytest.fixture(scope="module")
-def exported(study, tmp_path_factory) -> Path:
-    return segstudy.export(study, "onnx", out=tmp_path_factory.mktemp("exported") / "model.onnx").file
+def exported(exported_model) -> Path:
+    return exported_model
 
 
 def images(study: Path) -> Path:

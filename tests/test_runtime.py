@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from model_study import train
 
 import segstudy
 
@@ -29,7 +28,7 @@ def described() -> dict:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def place(tmp_path_factory, trained_study, exported_model) -> Path:
     """The distribution's files as they would be installed, and an exported model."""
     folder = tmp_path_factory.mktemp("runtime")
     listed = described()["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
@@ -40,7 +39,9 @@ def place(tmp_path_factory) -> Path:
             shutil.copytree(found, wanted, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(found, wanted)
-    segstudy.export(train(folder), "onnx", out=folder / "model.onnx")
+    shutil.copy(exported_model, folder / "model.onnx")
+    shutil.copytree(trained_study, folder / "study")
+    shutil.copytree(trained_study.parent / "discs", folder / "discs")
     return folder
 
 

@@ -18,10 +18,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from model_study import train
 from PIL import Image
 
-import segstudy
 from segstudy.engines import Network
 from segstudy.errors import UserError
 from segstudy.measures import measured, polygons
@@ -36,9 +34,8 @@ TOKEN = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("serve")
-    return segstudy.export(train(folder), "onnx", out=folder / "model.onnx").file
+def exported(exported_model: Path) -> Path:
+    return exported_model
 
 
 def picture(height: int = 60, width: int = 80, kind: str = "PNG", seed: int = 0) -> bytes:
@@ -138,13 +135,13 @@ def test_all_views_of_a_large_photograph_show_one_mask(exported):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_photograph_is_segmented_upright(exported, orientation):
+def test_a_turned_photograph_is_segmented_upright(exported, orientation, tmp_path):
     upright = Image.open(io.BytesIO(picture(60, 90)))
     exif = Image.Exif()
     exif[0x0112] = orientation
     stream = io.BytesIO()
     upright.save(stream, "JPEG", quality=95, exif=exif)
-    path_like = Path(f"{exported}.jpg")
+    path_like = tmp_path / "turned.jpg"
     path_like.write_bytes(stream.getvalue())
     predictor = Predictor(exported)
     (answer,) = calls(predictor, post(stream.getvalue(), Accept="image/png", Content_Type="image/jpeg"))

@@ -69,7 +69,7 @@ def predict(  # noqa: PLR0913 (an option each)
     ensemble
         Of a study: average over all seeds and folds of its best configuration.
     match
-        Only files in folders whose path matches, such as '*_Dermoscopic_Image/*.bmp'.
+        Only files in folders whose path there matches, such as ``*_Dermoscopic_Image/*.bmp``.
     engine
         What computes; auto: OpenVINO for a study or run on a CPU, where it is installed, else PyTorch.
     precision
