@@ -2,10 +2,6 @@
 
 import asyncio
 import hmac
-import json
-import logging
-import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
@@ -16,25 +12,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import segstudy
 from segstudy.allocator import give_back
 from segstudy.cards import Card
 from segstudy.images import ImageError
 from segstudy.predictor import Predictor, Settings
+from segstudy.serving.guard import Guard
 from segstudy.serving.limits import DEFAULT, Limits
 from segstudy.serving.service import MEDIA, Answer, Asked, Service, View
-
-log = logging.getLogger("segstudy.serve")
 
 IMAGES = (
     *("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/gif", "image/webp"),
     *("image/x-portable-pixmap", "application/octet-stream"),
 )
-LOCAL = ("127.0.0.1", "localhost", "::1")
-LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
 # Nothing but what this server sends itself: a page that talks to nobody else.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -200,7 +191,7 @@ def create_app(
 
     for path, name in PAGE.items():
         _add_page(app, path, name)
-    app.add_middleware(Guard, local_only=token is None, send_s=limits.receive_s)
+    app.add_middleware(Guard, local_only=token is None, limits=limits)
     return app
 
 
@@ -337,67 +328,3 @@ def _add_page(app: FastAPI, path: str, name: str) -> None:
     @app.get(f"/{path}", include_in_schema=False)
     async def page() -> Response:
         return PlainTextResponse(content, media_type=kind, headers=headers)
-
-
-SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-
-
-class CutOffError(Exception):
-    """A caller does not read its answer; raised to the server, which closes the connection."""
-
-
-class Guard:
-    """Around everything: who may call a server without token, safe headers, and the log.
-
-    A page elsewhere could have a name that leads to this machine; so without a token only calls by a local
-    name are answered.
-    """
-
-    def __init__(self, app: ASGIApp, local_only: bool, send_s: float):
-        self.app, self.local_only, self.send_s = app, local_only, send_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        start, status, sent = time.perf_counter(), 500, 0
-
-        async def watched(message: Message) -> None:
-            nonlocal status, sent
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", []), *SAFE]
-                if status >= 400:  # its body may not have been read, and nobody wants to
-                    message["headers"] += [(b"connection", b"close")]
-            elif message["type"] == "http.response.body":
-                sent += len(message.get("body", b""))
-            async with asyncio.timeout(self.send_s):
-                await send(message)
-
-        scope.setdefault("state", {})
-        try:
-            if self.local_only and not _is_local(dict(scope["headers"]).get(b"host", b"")):
-                detail = "only answered by a local name; start with --host and --token for others"
-                await JSONResponse({"detail": detail}, 400)(scope, receive, watched)
-            else:
-                await self.app(scope, receive, watched)
-        except ClientDisconnect:
-            status = 499  # as nginx calls it: nobody is there to be answered
-        except TimeoutError:  # who does not read what was asked for
-            status = 499
-            raise CutOffError from None
-        finally:
-            record = {
-                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "method": scope["method"],
-                "path": scope["path"][:100],
-                "status": status,
-                "ms": round((time.perf_counter() - start) * 1000, 1),
-                "sent_bytes": sent,
-                "pixels": scope["state"].get("pixels"),
-            }
-            log.info(json.dumps(record))
-
-
-def _is_local(host: bytes) -> bool:
-    return LOCAL_HOST.fullmatch(host.decode("latin-1").lower()) is not None

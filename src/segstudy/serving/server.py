@@ -12,7 +12,8 @@ import uvicorn
 
 from segstudy.errors import UserError
 from segstudy.predictor import Predictor
-from segstudy.serving.app import LOCAL, create_app, log
+from segstudy.serving.app import create_app
+from segstudy.serving.guard import LOCAL, log
 from segstudy.serving.limits import DEFAULT, Limits
 
 MIN_TOKEN = 16  # characters
