@@ -75,7 +75,7 @@ def test_of_equal_configurations_none_is_excluded(
 
 @pytest.mark.parametrize(
     ("num_seeds", "num_studies"),
-    [(5, 400), *(pytest.param(count, NUM_STUDIES, marks=pytest.mark.slow) for count in (3, 5, 10))],
+    [(5, 200), *(pytest.param(count, NUM_STUDIES, marks=pytest.mark.slow) for count in (3, 5, 10))],
 )
 def test_a_better_configuration_excludes_others(num_seeds: int, num_studies: int) -> None:
     """With one of 20 better by .02 and 5 seeds, at least 6 of the other 19 are excluded on average."""
