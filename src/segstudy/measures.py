@@ -5,11 +5,11 @@ right, y down, and name pixel centres.
 """
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict  # pydantic describes the standard library's from Python 3.12 on only
 
 Mask = NDArray[np.bool_]
 Points = list[list[int]]

@@ -1,6 +1,7 @@
 """The commands that use a trained model. They stand alone: the light distribution has these only."""
 
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,32 @@ SHOWN = 5  # files that could not be used
 Flag = Annotated[bool, Parameter(negative=())]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EngineFlags:
+    """What computes, and how."""
+
+    engine: Annotated[
+        Literal["auto", "torch", "onnxruntime", "openvino"],
+        Parameter(
+            help="what computes; auto: what an exported file is for; of a run on a CPU OpenVINO, where "
+            "it is installed, else PyTorch"
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Parameter(help="of the arithmetic; auto: bfloat16 where processor and engine have it"),
+    ] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where PyTorch computes")] = (
+        "auto"
+    )
+    threads: Annotated[int, Parameter(help="images at a time; 0: as many as the machine has cores")] = 0
+    ensemble: Annotated[
+        bool,
+        Parameter(help="of a study: average over all seeds and folds of its best configuration", negative=()),
+    ] = False
+
+
 @app.command
 def predict(  # noqa: PLR0913 (an option each)
     model: Path,
@@ -35,12 +62,8 @@ def predict(  # noqa: PLR0913 (an option each)
     tta: Flag = False,
     largest_component: Flag = False,
     fill_holes: Flag = False,
-    ensemble: Flag = False,
     match: str | None = None,
-    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-    threads: int = 0,
+    how: EngineFlags = EngineFlags(),
 ) -> int:
     """Segment images: a mask for each at its own size, and a table of measurements.
 
@@ -66,18 +89,8 @@ def predict(  # noqa: PLR0913 (an option each)
         Keep only the largest part of each mask.
     fill_holes
         Fill holes of each mask.
-    ensemble
-        Of a study: average over all seeds and folds of its best configuration.
     match
         Only files in folders whose path there matches, such as ``*_Dermoscopic_Image/*.bmp``.
-    engine
-        What computes; auto: OpenVINO for a study or run on a CPU, where it is installed, else PyTorch.
-    precision
-        Of the arithmetic; auto: bfloat16 where processor and engine have it.
-    device
-        Where PyTorch computes.
-    threads
-        Images at a time; 0: as many as the machine has cores.
     """
     bar = Progress(
         TextColumn("{task.description}"),
@@ -103,11 +116,7 @@ def predict(  # noqa: PLR0913 (an option each)
             largest_component=largest_component,
             fill_holes=fill_holes,
             match=match,
-            threads=threads,
-            ensemble=ensemble,
-            engine=engine,
-            precision=precision,
-            device=device,
+            **asdict(how),
             progress=lambda done, total: bar.update(
                 task, description="segmenting", completed=done, total=total
             ),
@@ -135,11 +144,7 @@ def serve(  # noqa: PLR0913 (an option each)
     receive_s: float = 30,
     answer_s: float = 60,
     queue: int = 64,
-    ensemble: Flag = False,
-    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-    threads: int = 0,
+    how: EngineFlags = EngineFlags(),
     open: Flag = False,  # noqa: A002
 ) -> int:
     """Serve a model over HTTP: a page to try it, and an interface for programs (openapi.json).
@@ -166,16 +171,6 @@ def serve(  # noqa: PLR0913 (an option each)
         Seconds within which it is answered, or given up with 503.
     queue
         Images received, waiting or in work at the same time; more are refused with 503.
-    ensemble
-        Of a study: average over all seeds and folds of its best configuration.
-    engine
-        As for predict.
-    precision
-        As for predict.
-    device
-        As for predict.
-    threads
-        Images decoded at a time; 0: as many as the machine has cores.
     open
         Open the page in the browser.
     """
@@ -196,11 +191,7 @@ def serve(  # noqa: PLR0913 (an option each)
         threshold=threshold,
         limits=Limits(max_mb * 1e6, max_megapixels * 1e6, receive_s, answer_s, queue),
         ready=ready,
-        ensemble=ensemble,
-        engine=engine,
-        precision=precision,
-        device=device,
-        threads=threads,
+        **asdict(how),
     )
     return 0
 

@@ -17,6 +17,7 @@ import segstudy
 from segstudy.allocator import give_back
 from segstudy.cards import Card
 from segstudy.images import ImageError
+from segstudy.measures import Measures, Polygon
 from segstudy.predictor import Predictor, Settings
 from segstudy.serving.guard import Guard
 from segstudy.serving.limits import DEFAULT, Limits
@@ -35,38 +36,14 @@ PAGE = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
 PAGE_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
-class Measurements(BaseModel):
-    """A mask in numbers; of an empty one, place and shape are null."""
-
-    area_px: int
-    area_frac: float
-    left_px: int | None
-    top_px: int | None
-    width_px: int | None
-    height_px: int | None
-    centroid_x_px: float | None
-    centroid_y_px: float | None
-    perimeter_px: float
-    num_parts: int
-    touches_border: bool
-    confidence: float
-
-
-class PolygonOut(BaseModel):
-    """One part of a mask: the pixels along its border as [x, y], and along its holes."""
-
-    outer: list[list[int]]
-    holes: list[list[list[int]]]
-
-
 class Segmented(BaseModel):
     """What was found in an image."""
 
     width_px: int
     height_px: int
     threshold: float
-    measurements: Measurements
-    polygons: list[PolygonOut]
+    measurements: Measures
+    polygons: list[Polygon]
 
 
 class Health(BaseModel):
