@@ -1,7 +1,5 @@
 """The forecast: counted images, and workers that fit into memory."""
 
-from types import SimpleNamespace
-
 import pytest
 from small import write_dataset
 
@@ -47,8 +45,8 @@ def test_workers_are_as_many_as_fit_into_memory(plan, monkeypatch):
     roomy = estimate(plan, plan.runs, TWO)
     assert roomy.workers == 2
     assert roomy.num_runs == len(plan.runs) == 5
-    tight = SimpleNamespace(available=1.5 * roomy.worker_bytes / module.MEMORY_SHARE)
-    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: tight)
+    tight = int(1.5 * roomy.worker_bytes / module.MEMORY_SHARE)
+    monkeypatch.setattr(module, "allowed_memory", lambda: tight)
     assert estimate(plan, plan.runs, TWO).workers == 1
     assert estimate(plan, plan.runs, TWO, fit_memory=False).workers == 2
 

@@ -12,6 +12,7 @@ ROOT = Path(segstudy.__file__).parent
 # In the order in which data flow. A package stands for all modules in it.
 RIVER = (
     "errors",
+    "resources",
     "allocator",
     "files",
     "images",

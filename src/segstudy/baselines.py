@@ -15,6 +15,7 @@ from segstudy.data.samples import Part, Sample
 from segstudy.data.split import Split
 from segstudy.metrics import scores
 from segstudy.preprocess import prob_to_native
+from segstudy.resources import allowed_cores
 from segstudy.store import StudyFolder
 
 ALL_FOREGROUND, MEAN_MASK = "all foreground", "mean mask"
@@ -64,7 +65,7 @@ def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFram
         ``fold``, ``id``, ``part`` and the metrics at native size, ``native_iou`` and so on, without surface
         distances.
     """
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         rows = [
             {"baseline": baseline, "data": data, "split": split, "split_seed": seed, "fold": fold, **row}
             for (split, seed, fold), parts in splits.items()

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from segstudy.errors import UserError
 from segstudy.evaluation import autocast
 from segstudy.losses import build_loss
 from segstudy.models import build
+from segstudy.resources import allowed_memory
 from segstudy.states import KEPT
 from segstudy.study import Machine, Plan
 from segstudy.train import make_optimizer, reproducible
@@ -94,7 +94,7 @@ def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool
     worker_bytes = PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0)
     workers = max(1, min(machine.workers, len(runs)))
     if fit_memory and machine.device == "cpu":  # elsewhere it is the device's memory that counts
-        workers = max(1, min(workers, int(MEMORY_SHARE * psutil.virtual_memory().available / worker_bytes)))
+        workers = max(1, min(workers, int(MEMORY_SHARE * allowed_memory() / worker_bytes)))
     largest_bytes = max((step.weight_bytes for step in steps.values()), default=0)
     disk += workers * KEPT * STATE_SHARE * largest_bytes
     return Estimate(

@@ -20,6 +20,7 @@ from segstudy.errors import UserError
 from segstudy.files import NEW, PARTIAL, make_folder
 from segstudy.locks import hold, is_held
 from segstudy.records import CARD, WEIGHTS, ExternalRecord, FailureRecord, read_json, read_record
+from segstudy.resources import allowed_cores
 from segstudy.states import DAMAGED, STATE, is_whole
 from segstudy.store import FORMAT, RECORD_SEAL, StudyFolder, read_table, seal
 
@@ -74,7 +75,7 @@ def verify_folder(folder: StudyFolder) -> Verification:
         raise UserError(f"{folder.path}: no study here (study.toml is missing); give the study's folder")
     keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))
     inputs = _inputs(folder)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         found = list(pool.map(partial(_run_faults, folder), keys))
     faults = [fault for each in found for fault in each]
     faults += [*_strangers(folder), *_beside(folder), *_externals(folder), *_left_behind(folder, set(keys))]

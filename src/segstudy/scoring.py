@@ -24,6 +24,7 @@ from segstudy.evaluation import mask_columns
 from segstudy.images import ImageError, read_mask
 from segstudy.maskfolders import MaskSet, find_masks
 from segstudy.metrics import METRICS, Mask
+from segstudy.resources import allowed_cores
 from segstudy.stats import by_group, mean_interval
 from segstudy.store import StudyFolder, folder_name
 from segstudy.worker import environment
@@ -95,7 +96,7 @@ def score_masks(
                 f"{masks}: {model.name} has masks of training images only; validation and test are scored"
             )
     foreground = folder.study().protocol.foreground
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         job = partial(_rows, found, foreground)
         rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
     return [

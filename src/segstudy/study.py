@@ -1,7 +1,6 @@
 """From a study to its runs: read the data, plan, train what is not stored yet, store."""
 
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 import torch
 from PIL import Image
 
@@ -38,6 +36,7 @@ from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.receipt import Overview
 from segstudy.records import read_json
+from segstudy.resources import allowed_cores
 from segstudy.store import StudyFolder
 from segstudy.studyfile import dump
 from segstudy.worker import Job, Outcome
@@ -136,7 +135,7 @@ def choose_machine(
     if not available.get(device, False):
         have = ", ".join(name for name, there in available.items() if there)
         raise UserError(f"device {device!r} is not to be had here: choose of {have}, or leave --device out")
-    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    cores = allowed_cores()
     threads = threads or max(1, cores // 4)
     if workers == 0:
         workers = {"cpu": max(1, cores // threads), "cuda": torch.cuda.device_count()}.get(device, 1)

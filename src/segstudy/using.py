@@ -4,19 +4,17 @@ What a light distribution without PyTorch can do stands here, the rest in ``api`
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Unpack
-
-import psutil
 
 from segstudy.engines import SUFFIXES, open_exported
 from segstudy.errors import UserError
 from segstudy.opening import Opened, models_of
 from segstudy.prediction import KINDS, Item, find_images, named_apart, predict_files
 from segstudy.predictor import Predictor, Settings
+from segstudy.resources import allowed_cores
 from segstudy.serving.limits import DEFAULT, Limits
 
 
@@ -86,15 +84,14 @@ def _inside(file: Path, folder: Path) -> str:
 
 
 def cores(threads: int) -> int:
-    """As many as asked for; 0 means the machine's physical cores.
+    """As many as asked for; 0 means all physical cores that this process may use.
 
     Raises:
         UserError: a negative number.
     """
     if threads < 0:
         raise UserError(f"--threads {threads}: is to be 0 or more; 0 leaves it to this machine")
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return threads or min(psutil.cpu_count(logical=False) or allowed, allowed)
+    return threads or allowed_cores()
 
 
 def serve(  # noqa: PLR0913 (an option each)

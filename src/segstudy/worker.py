@@ -1,7 +1,6 @@
 """One job in: trained and stored, or what went wrong written down."""
 
 import errno
-import os
 import platform
 import threading
 import time
@@ -32,6 +31,7 @@ from segstudy.files import DiskError
 from segstudy.locks import hold
 from segstudy.losses import resolve_loss
 from segstudy.models import build, resolve_architecture
+from segstudy.resources import allowed_cores
 from segstudy.resuming import Session, resumed
 from segstudy.store import StudyFolder
 from segstudy.train import DivergedError, Result, Training, begin, epochs, finish, reproducible, timed
@@ -287,7 +287,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
+        "cores": allowed_cores(hyperthreads=True),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "threads": threads,
     }

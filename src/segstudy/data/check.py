@@ -4,7 +4,6 @@ An error means that training would be wrong, a warning that it may be, a note is
 """
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from segstudy.images import (
     distinct,
     grey_frac,
 )
+from segstudy.resources import allowed_cores
 
 VERSION = 1  # raised when findings change: stored ones are then made anew
 
@@ -91,7 +91,7 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
 def _look_at_all(dataset: Dataset, foreground: tuple[int, ...] | None) -> _Looks:
     samples = dataset.samples
     kept = _Looks([], [], np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8))
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(MAX_THREADS, allowed_cores(hyperthreads=True))) as pool:
         for at in range(0, len(samples), BLOCK):
             looks = pool.map(lambda sample: _look(dataset.root, sample, foreground), samples[at : at + BLOCK])
             for i, look in enumerate(looks, at):

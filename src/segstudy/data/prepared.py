@@ -29,6 +29,7 @@ from segstudy.preprocess import (
     numerics,
     read_for_network,
 )
+from segstudy.resources import allowed_cores
 
 UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
@@ -96,7 +97,7 @@ def _hashes(files: Sequence[Path]) -> list[str]:
     stamps = {name: _stamp(file) for name, file in zip(names, files, strict=True)}
     known = {name: h for name, (stamp, h) in _remembered(memory).items() if stamps.get(name) == stamp}
     fresh = [name for name in names if name not in known]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         known |= zip(fresh, pool.map(_hash_file, map(Path, fresh)), strict=True)
     if fresh:
         lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:3]) < past}
@@ -202,7 +203,7 @@ def _build(
     sizes: list[Size] = []
     starts = [0]
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool,
         _written(folder / "images.npy") as images,
         _written(folder / "masks.npy") as masks,
         _written(folder / "native.bits") as native,
