@@ -13,6 +13,7 @@ ROOT = Path(segstudy.__file__).parent
 RIVER = (
     "errors",
     "resources",
+    "stages",
     "allocator",
     "files",
     "images",

@@ -23,6 +23,7 @@ from segstudy.locks import holder, is_held
 from segstudy.receipt import settled
 from segstudy.reporting.leaderboard import leaderboard, render
 from segstudy.request import Options, StudyOptions, described, excluded
+from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
 
 if TYPE_CHECKING:
@@ -164,9 +165,14 @@ def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
 
 
 def plan(
-    study: str | Path | None = None, **options: Unpack[Options]
+    study: str | Path | None = None, *, stage: Stage = silent, **options: Unpack[Options]
 ) -> "tuple[Plan, list[config.Run], Estimate, Machine]":
     """What ``run`` would do; writes nothing. Returns the plan, the runs left, their cost and the machine.
+
+    Args:
+        study: as for ``run``.
+        stage: told what is being done, and how much of it is done.
+        options: see ``Options``.
 
     Raises:
         UserError: a wrong call, study file or data set.
@@ -175,8 +181,8 @@ def plan(
     from segstudy.running import planned
 
     asked, folder = described(study, options)
-    made, machine, missing = planned(asked, folder, options)
-    ahead = estimate(made, missing, machine, fit_memory=not options.get("workers"))
+    made, machine, missing = planned(asked, folder, options, stage=stage)
+    ahead = estimate(made, missing, machine, fit_memory=not options.get("workers"), stage=stage)
     return made, missing, ahead, replace(machine, workers=ahead.workers)
 
 
@@ -187,14 +193,30 @@ def init(study: str | Path | None = None, **options: Unpack[StudyOptions]) -> st
 
 
 def check(
-    data: str | Path, reader: str | None = None, foreground: Sequence[int] | None = None
+    data: str | Path,
+    reader: str | None = None,
+    foreground: Sequence[int] | None = None,
+    stage: Stage = silent,
 ) -> list[Problem]:
     """Every problem of a data set, the worst first.
+
+    Args:
+        data: the data set's folder, or ``synthetic``.
+        reader: how to read it, if that is not plain from the folder.
+        foreground: values of a multi-class mask that count as foreground.
+        stage: told what is being done, and how much of it is done.
 
     Raises:
         UserError: when there is nothing to read.
     """
-    found = find_problems(read(data, reader), tuple(foreground) if foreground else None)
+    stage("finding the images and masks", 0, 0)
+    dataset = read(data, reader)
+    total = len(dataset.samples)
+    found = find_problems(
+        dataset,
+        tuple(foreground) if foreground else None,
+        lambda done: stage("checking the data", done, total),
+    )
     order = ("error", "warning", "note")
     return sorted(found, key=lambda problem: (order.index(problem.severity), problem.kind, problem.where))
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 import segstudy
 from segstudy.errors import UserError
 from segstudy.model_commands import app
+from segstudy.stages import Stages
 from segstudy.terminal import console, guarded, problems, say
 
 Paths = Annotated[Path | None, Parameter()]
@@ -89,15 +90,17 @@ def run(  # noqa: PLR0913 (an option each)
     """
     from segstudy.display import Display  # what `--help` does without
 
-    finished = segstudy.run(
-        study,
-        retry=retry,
-        images=images,
-        confirm=lambda ahead: yes or _ask(f"about {ahead.hours:.1f} hours are ahead; go on?"),
-        display=Display(problems),
-        out=out,
-        **_options(flags, machine),
-    )
+    with Display(problems) as display:
+        display.stage("starting")
+        finished = segstudy.run(
+            study,
+            retry=retry,
+            images=images,
+            confirm=lambda ahead: yes or _ask(f"about {ahead.hours:.1f} hours are ahead; go on?"),
+            display=display,
+            out=out,
+            **_options(flags, machine),
+        )
     say(segstudy.table(finished.path))
     say(f"report: {finished.path / 'report.html'}")
     failed = segstudy.status(finished.path).failures
@@ -124,7 +127,9 @@ def plan(
     """
     from segstudy.display import Display  # what `--help` does without
 
-    made, missing, ahead, chosen = segstudy.plan(study, out=out, **_options(flags, machine))
+    with Stages(problems) as stage:
+        stage("starting")
+        made, missing, ahead, chosen = segstudy.plan(study, out=out, stage=stage, **_options(flags, machine))
     display = Display(console)
     display.plan(made.overview(), len(missing))
     display.estimate(ahead, chosen)
@@ -408,7 +413,9 @@ def check(
     json_
         As JSON.
     """
-    found = segstudy.check(data, reader, foreground)
+    with Stages(problems) as stage:
+        stage("starting")
+        found = segstudy.check(data, reader, foreground, stage)
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found], indent=1) + "\n")
     else:

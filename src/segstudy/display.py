@@ -1,7 +1,8 @@
 """What a user sees while a study runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -10,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from segstudy.errors import printable
-from segstudy.receipt import Overview
+from segstudy.stages import Stages
 
 if TYPE_CHECKING:  # they import torch, and a finished study is shown without
     from segstudy.estimate import Estimate
+    from segstudy.receipt import Overview
     from segstudy.study import Machine
     from segstudy.worker import Job, Outcome
 
@@ -40,8 +42,18 @@ class Display:
         )
         self._task = self._progress.add_task("runs", total=0, left="")
         self._live: Live | None = None
+        self.stage = Stages(self.console)
 
-    def plan(self, plan: Overview, num_missing: int) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stage.end()
+        self.stop()
+
+    def plan(self, plan: "Overview", num_missing: int) -> None:
         """Say what the study consists of and what is left to do."""
         sizes = [
             f"{train} / {validation} / {test} images in training / validation / test"
@@ -72,6 +84,7 @@ class Display:
 
     def start(self, num_runs: int) -> None:
         """From here on runs are trained."""
+        self.stage.end()
         self._started = time.monotonic()
         self._progress.update(self._task, total=num_runs)
         if self.console.is_terminal:
@@ -79,11 +92,6 @@ class Display:
                 get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True
             )
             self._live.start()
-
-    def preparing(self, done: int) -> None:
-        """So many samples are decoded and resized."""
-        if not self.console.is_terminal and done % 500 == 0:
-            self.console.print(f"prepared {done} images")
 
     def epoch(self, job: "Job", row: dict[str, float]) -> None:
         """An epoch of a run has ended."""

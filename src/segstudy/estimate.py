@@ -16,6 +16,7 @@ from segstudy.evaluation import autocast
 from segstudy.losses import build_loss
 from segstudy.models import build
 from segstudy.resources import allowed_memory
+from segstudy.stages import Stage, silent
 from segstudy.states import KEPT
 from segstudy.study import Machine, Plan
 from segstudy.train import make_optimizer, reproducible
@@ -68,7 +69,9 @@ class Step:
     weight_bytes: int
 
 
-def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool = True) -> Estimate:
+def estimate(
+    plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool = True, stage: Stage = silent
+) -> Estimate:
     """Time a few steps of every kind of network that is to be trained, and multiply.
 
     Args:
@@ -76,6 +79,7 @@ def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool
         runs: those of its runs that are still to be trained.
         machine: where they will be.
         fit_memory: no more workers than the free memory holds.
+        stage: told what is being done.
 
     Raises:
         UserError: a network that cannot be trained as planned.
@@ -85,7 +89,10 @@ def estimate(plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool
         other = largest.setdefault(_kind(configuration), configuration)
         if configuration.protocol.batch_size > other.protocol.batch_size:
             largest[_kind(configuration)] = configuration
-    steps = {kind: _tried(configuration, machine) for kind, configuration in largest.items()}
+    steps: dict[Kind, Step] = {}
+    for kind, configuration in largest.items():
+        stage("timing a training step of each kind of network", len(steps), len(largest))
+        steps[kind] = _tried(configuration, machine)
     seconds, disk = 0.0, 0
     for run in runs:
         step, split = steps[_kind(run.configuration)], plan.split_of(run)

@@ -10,14 +10,15 @@ from segstudy import config
 from segstudy.display import Display, duration
 from segstudy.errors import Stopped, UserError
 from segstudy.estimate import Estimate, estimate
-from segstudy.executors import Watch
+from segstudy.executors import EXECUTORS, Watch
 from segstudy.interruption import asked_to_stop
 from segstudy.locks import hold, is_held
 from segstudy.receipt import receipts, write_receipts
 from segstudy.reporting.page import write_report
 from segstudy.request import MachineOptions
+from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
-from segstudy.study import Machine, Plan, carry_out, choose_machine, make_plan, missing_runs, write_plan
+from segstudy.study import Machine, Plan, choose_machine, jobs_of, make_plan, missing_runs, write_plan
 
 ASK_ABOVE_HOURS = 2.0
 
@@ -34,11 +35,11 @@ def train_missing(  # noqa: PLR0913 (what a call of `run` says)
 ) -> None:
     """Train every run of a study that is not stored yet, then write the report; as ``segstudy.run``."""
     began_ns = time.time_ns()
-    plan, machine, missing = planned(asked, folder, options, retry, refuse_held=True)
+    plan, machine, missing = planned(asked, folder, options, retry, refuse_held=True, stage=display.stage)
     folder.refuse_unwritable()
     display.plan(plan.overview(), len(missing))
     if missing:
-        ahead = estimate(plan, missing, machine, fit_memory=not options.get("workers"))
+        ahead = estimate(plan, missing, machine, fit_memory=not options.get("workers"), stage=display.stage)
         machine = replace(machine, workers=ahead.workers)
         display.estimate(ahead, machine)
         if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
@@ -52,6 +53,7 @@ def train_missing(  # noqa: PLR0913 (what a call of `run` says)
         _train(plan, [run for run in missing if run.key not in finished], folder, machine, display)
         folder.tidy()
         if missing or not (folder.path / "report.html").is_file():
+            display.stage("writing the report", 0, 0)
             write_report(folder, images)
         if folder.finished().issuperset(keys):
             write_receipts(made)
@@ -65,12 +67,13 @@ def _train(
     Raises:
         Stopped: before all was trained.
     """
-    display.start(len(missing))
     try:
         with asked_to_stop(display.stopping) as stop:
             watch = Watch(display.epoch, display.say, stop)
             done = 0
-            for outcome in carry_out(plan, missing, folder, machine, watch, display.preparing):
+            jobs = jobs_of(plan, missing, folder, machine, display.stage)
+            display.start(len(missing))
+            for outcome in EXECUTORS[machine.executor](jobs, machine.workers, watch):
                 done += outcome.status != "stopped"
                 display.outcome(outcome, done, len(missing))
     finally:
@@ -90,6 +93,7 @@ def planned(
     options: Mapping[str, Any],
     retry: bool = False,
     refuse_held: bool = False,
+    stage: Stage = silent,
 ) -> tuple[Plan, Machine, list[config.Run]]:
     """The plan of a study, where it would be trained, and which of its runs are not stored yet.
 
@@ -107,5 +111,5 @@ def planned(
     names = [name for name in MachineOptions.__annotations__ if options.get(name) is not None]
     machine_options = {name: options[name] for name in names}
     machine = choose_machine(**machine_options)
-    made = make_plan(asked, machine, folder.read_json("data.json"))
+    made = make_plan(asked, machine, folder.read_json("data.json"), stage)
     return made, machine, missing_runs(made, folder, retry)

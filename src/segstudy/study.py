@@ -37,6 +37,7 @@ from segstudy.models import check_size, resolve_architecture
 from segstudy.receipt import Overview
 from segstudy.records import read_json
 from segstudy.resources import allowed_cores
+from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
 from segstudy.studyfile import dump
 from segstudy.worker import Job, Outcome
@@ -144,22 +145,38 @@ def choose_machine(
     return Machine(device, threads, 1 if executor == "serial" else workers, executor, checkpoint_every)
 
 
-def make_plan(study: Study, machine: Machine, stored: Mapping[str, Any] | None = None) -> Plan:
+def make_plan(
+    study: Study, machine: Machine, stored: Mapping[str, Any] | None = None, stage: Stage = silent
+) -> Plan:
     """Read and check the data, cut the splits and plan the runs. Writes nothing.
 
     Args:
         study: as the user wrote it.
         machine: resolves ``precision = auto``.
         stored: ``data.json`` of a study folder: equal data are not checked a second time.
+        stage: told what is being done.
 
     Raises:
         UserError: wrong components, wrong data or an impossible split.
     """
+    stage("finding the images and masks", 0, 0)
     study = resolve(study, machine)
     dataset = load_data(study)
-    data = fingerprint(dataset.samples)
-    problems = _check_once(dataset, data, study.protocol.foreground, stored)
+    total = len(dataset.samples)
+    data = fingerprint(dataset.samples, lambda done: stage("reading images and masks", done, total))
+    problems = _check_once(
+        dataset, data, study.protocol.foreground, stored, lambda done: stage("checking the data", done, total)
+    )
     refuse_errors(problems)
+    return plan_on(study, dataset, data, tuple(problems))
+
+
+def plan_on(study: Study, dataset: Dataset, data: str, problems: tuple[Problem, ...]) -> Plan:
+    """The plan of a resolved study on data that were read and checked.
+
+    Raises:
+        UserError: an impossible split.
+    """
     splits = _cut(study, dataset.samples)
     runs = planned_runs(
         study,
@@ -167,7 +184,7 @@ def make_plan(study: Study, machine: Machine, stored: Mapping[str, Any] | None =
         lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
         partial(_numerics, preprocess.numerics(sample.image for sample in dataset.samples)),
     )
-    return Plan(study, dataset, tuple(problems), data, splits, tuple(runs))
+    return Plan(study, dataset, problems, data, splits, tuple(runs))
 
 
 def resolve(study: Study, machine: Machine) -> Study:
@@ -209,12 +226,16 @@ def load_data(study: Study) -> Dataset:
 
 
 def _check_once(
-    dataset: Dataset, data: str, foreground: tuple[int, ...] | None, stored: Mapping[str, Any] | None
+    dataset: Dataset,
+    data: str,
+    foreground: tuple[int, ...] | None,
+    stored: Mapping[str, Any] | None,
+    progress: Callable[[int], None],
 ) -> list[Problem]:
     made = {"fingerprint": data, "check": CHECK_VERSION, "foreground": foreground and list(foreground)}
     if stored and made.items() <= stored.items():
         return [Problem(**finding) for finding in stored["findings"]]
-    return check(dataset, foreground)
+    return check(dataset, foreground, progress)
 
 
 def refuse_errors(problems: Sequence[Problem]) -> None:
@@ -345,17 +366,9 @@ def carry_out(
     folder: StudyFolder,
     machine: Machine,
     watch: Watch | None = None,
-    preparing: Callable[[int], None] = lambda _: None,
+    stage: Stage = silent,
 ) -> Iterator[Outcome]:
-    """Train and store these runs of a plan.
-
-    Args:
-        plan: what they belong to; already written to the folder.
-        runs: which of them to train, in this order.
-        folder: where they are stored.
-        machine: how to train them.
-        watch: told of every job, and asked whether to stop.
-        preparing: told how many samples are decoded and resized.
+    """Train and store these runs of a plan; arguments as of ``jobs_of``.
 
     Yields:
         Outcomes as runs end; a failed one never stops the others. Runs that were not begun when the watch
@@ -364,17 +377,43 @@ def carry_out(
     Raises:
         UserError: data that cannot be prepared, or a folder that cannot be written.
     """
+    jobs = jobs_of(plan, runs, folder, machine, stage)
+    yield from EXECUTORS[machine.executor](jobs, machine.workers, watch or Watch())
+
+
+def jobs_of(
+    plan: Plan, runs: Sequence[Run], folder: StudyFolder, machine: Machine, stage: Stage = silent
+) -> list[Job]:
+    """Bring the data to network size, once, and say for each run all that its worker needs.
+
+    Args:
+        plan: what the runs belong to; already written to the folder.
+        runs: which of them to train, in this order.
+        folder: where they are stored.
+        machine: how to train them.
+        stage: told what is being done; it may raise to stop it.
+
+    Raises:
+        UserError: data that cannot be prepared, or a folder that cannot be written.
+    """
     names = plan.names()
     prepared: dict[tuple[Any, ...], Path] = {}
+    total = len(plan.dataset.samples)
+
+    def resized(done: int) -> None:
+        stage("resizing the images", done, total)
+
     for protocol in unique(run.configuration.protocol for run in runs):
         settings = (protocol.image_size, protocol.resize, protocol.foreground)
         if settings not in prepared:
-            prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=preparing)
+            prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
     first = plan.study.configurations()[0].protocol
-    write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, preparing)
+    stage("scoring the baselines", 0, 0)
+    write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, resized)
     if prepared:
+        stage("drawing small images for the report", 0, 0)
         _write_thumbnails(folder, open_prepared(next(iter(prepared.values()))))
-    jobs = [
+    return [
         Job(
             run=run,
             name=names[run.key],
@@ -388,7 +427,6 @@ def carry_out(
         for run in runs
         for p in [run.configuration.protocol]
     ]
-    yield from EXECUTORS[machine.executor](jobs, machine.workers, watch or Watch())
 
 
 def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:

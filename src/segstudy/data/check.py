@@ -5,7 +5,7 @@ An error means that training would be wrong, a warning that it may be, a note is
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +54,19 @@ class _Looks:
     thumbnails: NDArray[np.uint8]
 
 
-def check(dataset: Dataset, foreground: tuple[int, ...] | None = None) -> list[Problem]:
+def check(
+    dataset: Dataset,
+    foreground: tuple[int, ...] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Problem]:
     """Decode every file and list all findings: the reader's first, then by sample, then across samples.
 
     Args:
         dataset: what a reader returned.
         foreground: class values that count as foreground, as in the protocol.
+        progress: told how many samples are looked at.
     """
-    looks = _look_at_all(dataset, foreground)
+    looks = _look_at_all(dataset, foreground, progress)
     return [
         *dataset.problems,
         *_unspeakable(dataset.samples),
@@ -88,7 +93,9 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
     return lines
 
 
-def _look_at_all(dataset: Dataset, foreground: tuple[int, ...] | None) -> _Looks:
+def _look_at_all(
+    dataset: Dataset, foreground: tuple[int, ...] | None, progress: Callable[[int], None]
+) -> _Looks:
     samples = dataset.samples
     kept = _Looks([], [], np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8))
     with ThreadPoolExecutor(min(MAX_THREADS, allowed_cores(hyperthreads=True))) as pool:
@@ -99,6 +106,7 @@ def _look_at_all(dataset: Dataset, foreground: tuple[int, ...] | None) -> _Looks
                 kept.digests.append(look.digest)
                 if look.thumbnail is not None:
                     kept.thumbnails[i] = look.thumbnail
+                progress(i + 1)
     return kept
 
 

@@ -75,20 +75,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SEGSTUDY_CACHE") or platformdirs.user_cache_path("segstudy"))
 
 
-def fingerprint(samples: Sequence[Sample]) -> str:
+def fingerprint(samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None) -> str:
     """A hash of ids, image files and mask files: equal data, equal fingerprint, wherever it lies.
+
+    Args:
+        samples: what to hash.
+        progress: told how many samples are hashed.
 
     Raises:
         UserError: a file that cannot be read.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     files = [file for sample in ordered for file in (sample.image, sample.mask)]
-    hashes = _hashes(files)
+    hashes = _hashes(files, lambda count: progress(count // 2))
     rows = [[s.id, hashes[2 * i], hashes[2 * i + 1]] for i, s in enumerate(ordered)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def _hashes(files: Sequence[Path]) -> list[str]:
+def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]:
     """Of every file; what was hashed before, and is the same by size and times, is not read again."""
     names = [os.fspath(file) for file in files]
     name = hashlib.sha256("\n".join(names).encode(errors="surrogatepass")).hexdigest()[:16]
@@ -98,7 +102,9 @@ def _hashes(files: Sequence[Path]) -> list[str]:
     known = {name: h for name, (stamp, h) in _remembered(memory).items() if stamps.get(name) == stamp}
     fresh = [name for name in names if name not in known]
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        known |= zip(fresh, pool.map(_hash_file, map(Path, fresh)), strict=True)
+        for name, hashed in zip(fresh, pool.map(_hash_file, map(Path, fresh)), strict=True):
+            known[name] = hashed
+            progress(len(known))
     if fresh:
         lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:3]) < past}
         with suppress(DiskError):  # it only saves time

@@ -1,0 +1,79 @@
+"""What is being done is said at once, and with what is done of it; never a control code in a pipe."""
+
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+from small import write_dataset
+
+from segstudy import stages
+from segstudy.stages import Stages
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    monkeypatch.setattr(stages, "PATIENCE_S", 0.05)
+    return Console(file=io.StringIO(), width=80)
+
+
+def lines(console: Console) -> list[str]:
+    return console.file.getvalue().splitlines()
+
+
+def test_a_stage_that_lasts_is_said_before_it_ends(plain):
+    with Stages(plain) as stage:
+        stage("reading")
+        time.sleep(0.2)
+        assert lines(plain) == ["reading"]
+        stage("checking", 1, 3)
+    time.sleep(0.2)
+    assert lines(plain) == ["reading"], "what ended at once is not worth a line"
+
+
+def test_progress_comes_as_plain_lines(plain, monkeypatch):
+    monkeypatch.setattr(stages, "PLAIN_S", 0.0)
+    with Stages(plain) as stage:
+        for done in range(3):
+            stage("checking", done, 2)
+    assert lines(plain) == ["checking: 1 of 2", "checking: 2 of 2"]
+
+
+def test_a_name_cannot_steer_the_terminal(plain, monkeypatch):
+    with Stages(plain) as stage:
+        stage("reading \x1b[31m[red]my[/red] images\n")
+        time.sleep(0.2)
+    assert lines(plain) == ["reading \\x1b[31m[red]my[/red] images\\n"]
+
+
+def test_a_terminal_sees_it_at_once_and_is_left_clean():
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with Stages(console) as stage:
+        stage("checking the data", 3, 24)
+        assert "checking the data" in console.file.getvalue()
+        assert "3 of 24" in console.file.getvalue()
+    assert console.file.getvalue().endswith("\x1b[2K"), "the line is taken back"
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "run"])
+def test_the_first_word_comes_long_before_the_libraries_are_loaded(tmp_path, command):
+    """Something is said within half a second of the start of the interpreter; times of a busy machine."""
+    write_dataset(tmp_path / "discs", n=12)
+    bare = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import cyclopts, rich.progress"], check=True)
+    bare = time.monotonic() - bare
+    began = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-m", "segstudy", command, "discs"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    ) as process:
+        first = process.stderr.readline()
+        seconds = time.monotonic() - began
+        process.kill()
+    assert first.strip() == b"starting"
+    assert seconds < 1.0 + 4 * bare
+    assert b"\x1b" not in first
