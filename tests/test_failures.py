@@ -1,6 +1,7 @@
 """Every way in which a run may fail has its word, its remedy and its next try."""
 
 import errno
+import os
 import re
 import shutil
 import subprocess
@@ -245,6 +246,33 @@ def test_prepared_data_cut_short_are_prepared_again(dataset, tmp_path, monkeypat
     (prepared / file).write_bytes(data[: len(data) // 2])
     assert carried_out(plan, folder) == [None]
     assert (prepared / file).read_bytes() == data
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+@pytest.mark.parametrize("damage", ["cut short", "altered"])
+def test_prepared_data_damaged_in_the_middle_of_a_run_fail_it_with_the_reason(
+    dataset, tmp_path, monkeypatch, executor, damage
+):
+    """Mapped into memory, a file cut short would end the process by SIGBUS: in a serial run all of it."""
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
+    folder = StudyFolder(tmp_path / "study")
+    plan = planned(dataset, folder, loss=["bce"], epochs=[50])
+
+    def damaged(_job, row):
+        (file,) = (cache_folder() / "prepared").glob("*/images.npy")
+        if row["epoch"] == 1 and damage == "cut short":
+            os.truncate(file, 1000)
+        elif row["epoch"] == 1:
+            content = bytearray(file.read_bytes())
+            content[-1] ^= 128
+            file.write_bytes(content)
+
+    machine = Machine("cpu", threads=1, workers=1, executor=executor)
+    assert carried_out(plan, folder, machine, epoch=damaged) == ["prepared data gone"]
+    (failure,) = folder.failed().values()
+    assert "images.npy: was " in failure["detail"]
+    assert "the next `run` prepares the data again" in failure["remedy"]
+    assert carried_out(plan, folder, machine) == [None]
 
 
 def test_a_run_that_another_process_holds_is_left_to_it(dataset, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The prepared arrays: made once, equal wherever and by whomever they are made."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from small import write_dataset
 
 from segstudy.data import prepared as module
 from segstudy.data import read
+from segstudy.data.arrays import PreparedDataGoneError
 from segstudy.data.prepared import cache_folder, fingerprint, open_prepared, prepare
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
@@ -226,7 +228,97 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
     assert not list((tmp_path / "cache" / "prepared").iterdir())
 
 
+# What was altered meanwhile
+
+
+def flip(file: Path, at: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("at", [0, 60, 200, -1])
+@pytest.mark.parametrize("file", ["images.npy", "masks.npy", "native.bits", "index.json"])
+def test_an_altered_byte_anywhere_has_the_data_prepared_again_and_that_is_said(
+    samples, caplog, file, at
+) -> None:
+    data = fingerprint(samples)
+    folder = prepare(samples, data, SIZE, "squash")
+    before = content(folder)
+    flip(folder / file, at)
+    with pytest.raises(PreparedDataGoneError, match="run again"):
+        open_prepared(folder)
+    assert prepare(samples, data, SIZE, "squash") == folder
+    assert content(folder) == before
+    (said,) = caplog.messages
+    assert str(folder) in said
+    assert said.endswith("the data are prepared again")
+    assert "\n" not in said
+
+
+def test_an_id_that_was_swapped_in_the_index_is_noticed(samples, caplog) -> None:
+    folder = prepare(samples, fingerprint(samples), SIZE, "squash")
+    index = folder / "index.json"
+    text = index.read_text()
+    index.write_text(text.replace("disc00", "x").replace("disc01", "disc00").replace('"x"', '"disc01"'))
+    prepare(samples, fingerprint(samples), SIZE, "squash")
+    assert index.read_text() == text
+    assert "index.json: was altered" in caplog.text
+
+
+def test_data_that_an_older_version_prepared_without_hashes_are_prepared_again(samples, caplog) -> None:
+    folder = prepare(samples, fingerprint(samples), SIZE, "squash")
+    before = content(folder)
+    index = json.loads((folder / "index.json").read_text())["index"]
+    old = {name: index[name] for name in ("ids", "native_sizes", "starts", "resize")}
+    (folder / "index.json").write_text(json.dumps(old))
+    prepare(samples, fingerprint(samples), SIZE, "squash")
+    assert content(folder) == before
+    assert "has no hashes" in caplog.text
+
+
+def test_another_folder_in_its_place_is_noticed(samples, caplog) -> None:
+    """Whole and well hashed, but made with another size."""
+    data = fingerprint(samples)
+    one, other = prepare(samples, data, SIZE, "squash"), prepare(samples, data, SIZE[::-1], "squash")
+    before = content(one)
+    shutil.rmtree(one)
+    shutil.copytree(other, one)
+    assert content(prepare(samples, data, SIZE, "squash")) == before
+    assert "other data than its name says" in caplog.text
+
+
+def test_what_is_altered_and_cannot_be_removed_is_refused(samples, monkeypatch) -> None:
+    """As in another user's cache."""
+    folder = prepare(samples, fingerprint(samples), SIZE, "squash")
+    flip(folder / "images.npy", 500)
+    remove = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: path == folder or remove(path))
+    with pytest.raises(UserError, match=r"cannot be removed.*SEGSTUDY_CACHE"):
+        prepare(samples, fingerprint(samples), SIZE, "squash")
+
+
+def test_whole_data_are_prepared_once_and_nothing_is_said(samples, caplog) -> None:
+    folder = prepare(samples, fingerprint(samples), SIZE, "squash")
+    before = {file.name: file.stat().st_ino for file in folder.iterdir()}
+    prepare(samples, fingerprint(samples), SIZE, "squash")
+    assert {file.name: file.stat().st_ino for file in folder.iterdir()} == before
+    assert not caplog.messages
+
+
 # Remembered hashes
+
+
+def test_a_memory_that_was_altered_is_not_believed(samples, hashed, cache, monkeypatch) -> None:
+    aged(samples, monkeypatch)
+    before = fingerprint(samples)
+    (memory,) = (cache / "fingerprints").iterdir()
+    files = json.loads(memory.read_text())["files"]
+    _, digest = files[str(samples[0].image)]
+    memory.write_text(memory.read_text().replace(digest, "0" * 32))
+    hashed.clear()
+    assert fingerprint(samples) == before
+    assert len(hashed) == 12
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from segstudy.checkpoint import is_out_of_memory
 from segstudy.config import Run
-from segstudy.data.prepared import PreparedDataGoneError
+from segstudy.data.arrays import PreparedDataGoneError
 from segstudy.errors import UserError
 from segstudy.files import DiskError
 from segstudy.locks import HeldError

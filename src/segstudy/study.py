@@ -412,7 +412,7 @@ def jobs_of(
     write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, resized)
     if prepared:
         stage("drawing small images for the report", 0, 0)
-        _write_thumbnails(folder, open_prepared(next(iter(prepared.values()))))
+        _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # just was
     return [
         Job(
             run=run,

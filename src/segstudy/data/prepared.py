@@ -1,24 +1,34 @@
-"""Decode and resize once; afterwards every run and process maps the same arrays into memory."""
+"""Decode and resize once; afterwards every run and process reads the same arrays."""
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from segstudy.data.arrays import (
+    BLOCK_BYTES,
+    HashedWriter,
+    PreparedDataGoneError,
+    StoredArray,
+    StoredFile,
+    verify,
+    written,
+)
+from segstudy.data.cache import ELSEWHERE, built, is_cached
+from segstudy.data.cache import cache_folder as cache_folder  # noqa: PLC0414 (found here as well)
 from segstudy.data.samples import Sample
-from segstudy.errors import UserError
+from segstudy.errors import UserError, printable
 from segstudy.files import DiskError, make_folder, write_text
 from segstudy.images import read_mask
 from segstudy.preprocess import (
@@ -31,16 +41,14 @@ from segstudy.preprocess import (
 )
 from segstudy.resources import allowed_cores
 
+IMAGES, MASKS, NATIVE = "images.npy", "masks.npy", "native.bits"
+log = logging.getLogger(__name__)
 UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
-
-
-class PreparedDataGoneError(UserError):
-    """Prepared data cannot be opened: caches may be emptied at any time."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All samples at network size, with the true masks at native size; arrays are read-only maps.
+    """All samples at network size, with the true masks at native size; what is indexed is read.
 
     Attributes:
         ids: N sample ids, sorted.
@@ -51,28 +59,23 @@ class Prepared:
     """
 
     ids: tuple[str, ...]
-    images: NDArray[np.uint8]
-    masks: NDArray[np.bool_]
+    images: StoredArray[np.uint8]
+    masks: StoredArray[np.bool_]
     native_sizes: tuple[Size, ...]
     resize: Resize
-    _packed: NDArray[np.uint8]
+    _packed: StoredFile
     _starts: tuple[int, ...]
 
     def native_mask(self, index: int) -> NDArray[np.bool_]:
         """The true mask of one sample at the image's own size, ``(H, W)``."""
         height, width = self.native_sizes[index]
-        bits = self._packed[self._starts[index] : self._starts[index + 1]]
+        bits = self._packed.read(self._starts[index], self._starts[index + 1])
         return np.unpackbits(bits, count=height * width).view(np.bool_).reshape(height, width)
 
     def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Where these ids stand in the arrays."""
         place = {sample_id: i for i, sample_id in enumerate(self.ids)}
         return np.array([place[sample_id] for sample_id in ids], np.int64)
-
-
-def cache_folder() -> Path:
-    """Where derived data may be kept and deleted: SEGSTUDY_CACHE, or the system's place for caches."""
-    return Path(os.environ.get("SEGSTUDY_CACHE") or platformdirs.user_cache_path("segstudy"))
 
 
 def fingerprint(samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None) -> str:
@@ -109,16 +112,19 @@ def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]
         lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:3]) < past}
         with suppress(DiskError):  # it only saves time
             make_folder(memory.parent)
-            write_text(memory, json.dumps(lasting))
+            write_text(memory, json.dumps({"sha256": _seal(json.dumps(lasting)), "files": lasting}))
     return [known[name] for name in names]
 
 
 def _remembered(memory: Path) -> dict[str, tuple[list[int], str]]:
-    """Hashes by file, each with the stamp it was made at; nothing where nothing can be read."""
+    """Hashes by file, each with the stamp it was made at; nothing where nothing is as it was written."""
     try:
-        entries = json.loads(memory.read_text(encoding="utf-8")).items()
+        content = json.loads(memory.read_text(encoding="utf-8"))
+        if _seal(json.dumps(content["files"])) != content["sha256"]:
+            return {}
+        entries = content["files"].items()
         return {file: (list(map(int, stamp)), str(hashed)) for file, (stamp, hashed) in entries}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
@@ -150,7 +156,8 @@ def prepare(
     """Bring all samples to network size, once; the folder returned is opened with ``open_prepared``.
 
     The folder's name is a hash of content and settings. It is built aside and renamed, so processes
-    may share it and it may be deleted at any time.
+    may share it and it may be deleted at any time. One that is there is checked, byte by byte; what is not
+    as it was written is prepared again, and a warning is logged.
 
     Args:
         samples: what to prepare.
@@ -161,32 +168,48 @@ def prepare(
         progress: told the number of samples done.
 
     Raises:
-        UserError: an unreadable image or mask.
+        UserError: an unreadable image or mask, or a cache that cannot be written.
     """
     version = numerics(sample.image for sample in samples)
     settings = json.dumps([version, data, size, resize, foreground])
-    folder = cache_folder() / "prepared" / hashlib.sha256(settings.encode()).hexdigest()[:16]
-    if folder.is_dir():
-        if _is_whole(folder):
+    folder = cache_folder() / "prepared" / _name(settings)
+    if is_cached(folder):
+        fault = _fault(folder)
+        if fault is None:
             return folder
-        shutil.rmtree(folder, ignore_errors=True)  # half emptied, or cut short by a power failure
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise UserError(
-            f"{folder.parent}: cannot be written ({error.strerror}); point SEGSTUDY_CACHE elsewhere"
-        ) from None
-    try:
-        _build(building, sorted(samples, key=lambda s: s.id), (size, resize, foreground), progress)
-        _rename(building, folder)
-    except OSError as error:
-        raise UserError(
-            f"{folder.parent}: no room or no right ({error.strerror}); point SEGSTUDY_CACHE elsewhere"
-        ) from None
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        log.warning(printable(f"{fault}; the data are prepared again"))
+        _remove(folder)
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    with built(folder) as building:
+        index = _build(building, ordered, (size, resize, foreground), progress)
+        _write_index(building / "index.json", index | {"settings": settings})
     return folder
+
+
+def _name(settings: str) -> str:
+    return hashlib.sha256(settings.encode()).hexdigest()[:16]
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with a prepared folder; None for nothing."""
+    try:
+        open_prepared(folder)
+    except PreparedDataGoneError as error:
+        return error.detail
+    return None
+
+
+def _remove(folder: Path) -> None:
+    """Make room for a new one.
+
+    Raises:
+        UserError: it belongs to another user.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    if is_cached(folder) and _fault(folder):  # else another process has made it again already
+        raise UserError(
+            f"{folder}: is damaged and cannot be removed: have it removed by its owner, or {ELSEWHERE}"
+        )
 
 
 def _build(
@@ -194,7 +217,7 @@ def _build(
     samples: Sequence[Sample],
     settings: tuple[Size, Resize, tuple[int, ...] | None],
     progress: Callable[[int], None],
-) -> None:
+) -> dict[str, Any]:
     size, resize, foreground = settings
 
     def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
@@ -208,77 +231,86 @@ def _build(
     shape = (len(samples), *size)
     sizes: list[Size] = []
     starts = [0]
-    with (
-        ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool,
-        _written(folder / "images.npy") as images,
-        _written(folder / "masks.npy") as masks,
-        _written(folder / "native.bits") as native,
-    ):
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(allowed_cores(hyperthreads=True)))
         # Written, not mapped: a full disk then is an error and not the end of the process (SIGBUS).
-        _write_header(images, np.dtype(np.uint8), (*shape, 3))
-        _write_header(masks, np.dtype(np.bool_), shape)
+        images, masks, native = (
+            HashedWriter(stack.enter_context(written(folder / name))) for name in (IMAGES, MASKS, NATIVE)
+        )
+        images.write_header(np.dtype(np.uint8), (*shape, 3))
+        masks.write_header(np.dtype(np.bool_), shape)
         for i, (image, mask, native_size, bits) in enumerate(pool.map(load, samples)):
-            images.write(np.ascontiguousarray(image).data)
-            masks.write(np.ascontiguousarray(mask).data)
+            images.write(np.ascontiguousarray(image).data.cast("B"))
+            masks.write(np.ascontiguousarray(mask).view(np.uint8).data.cast("B"))
             sizes.append(native_size)
             starts.append(starts[-1] + native.write(bits.data))
             progress(i + 1)
-    index = {"ids": [s.id for s in samples], "native_sizes": sizes, "starts": starts, "resize": resize}
-    with _written(folder / "index.json") as stream:
-        stream.write(json.dumps(index).encode())
+    hashes = {IMAGES: images.hashes(), MASKS: masks.hashes(), NATIVE: native.hashes()}
+    ids = [sample.id for sample in samples]
+    return {"ids": ids, "native_sizes": sizes, "starts": starts, "resize": resize, "hashes": hashes}
 
 
-@contextmanager
-def _written(file: Path) -> Iterator[BinaryIO]:
-    """A new file, on the disk when the block ends."""
-    with file.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
+def _write_index(file: Path, index: dict[str, Any]) -> None:
+    index["block_bytes"] = BLOCK_BYTES
+    text = json.dumps(index)
+    with written(file) as stream:
+        stream.write(json.dumps({"sha256": _seal(text), "index": index}).encode())
 
 
-def _write_header(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, description)
+def _seal(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _is_whole(folder: Path) -> bool:
-    try:
-        prepared = open_prepared(folder)
-    except PreparedDataGoneError:
-        return False
-    lengths = {len(prepared.ids), len(prepared.images), len(prepared.masks), len(prepared._starts) - 1}
-    return len(lengths) == 1 and prepared._starts[-1] == len(prepared._packed)
+def open_prepared(folder: Path, *, check: bool = True) -> Prepared:
+    """Open a prepared folder.
 
-
-def _rename(building: Path, folder: Path) -> None:
-    try:
-        building.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was first, with the same content
-            raise
-
-
-def open_prepared(folder: Path) -> Prepared:
-    """Map a prepared folder into memory.
+    Args:
+        folder: as ``prepare`` returned it.
+        check: compare all of it with its hashes; some seconds for ten gigabytes. Without, only what changes
+            from now on is noticed.
 
     Raises:
-        PreparedDataGoneError: it is not there any more, or not whole.
+        PreparedDataGoneError: it is not there any more, or not as it was written.
     """
     try:
-        return _open(folder)
+        return _open(folder, check)
+    except PreparedDataGoneError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PreparedDataGoneError(f"{folder}: prepared data that cannot be read ({error})") from error
 
 
-def _open(folder: Path) -> Prepared:
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+def _open(folder: Path, check: bool) -> Prepared:
+    index = _read_index(folder)
+    files = [StoredFile(folder / name, index["hashes"][name]) for name in (IMAGES, MASKS, NATIVE)]
+    if check:
+        verify(files)
+    else:
+        for file in files:
+            file.rely_on(file.status())
     return Prepared(
         ids=tuple(index["ids"]),
-        images=np.load(folder / "images.npy", mmap_mode="r"),
-        masks=np.load(folder / "masks.npy", mmap_mode="r"),
+        images=StoredArray(files[0], np.dtype(np.uint8)),
+        masks=StoredArray(files[1], np.dtype(np.bool_)),
         native_sizes=tuple((height, width) for height, width in index["native_sizes"]),
         resize=index["resize"],
-        _packed=np.memmap(folder / "native.bits", np.uint8, "r"),
+        _packed=files[2],
         _starts=tuple(index["starts"]),
     )
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """What ``_write_index`` wrote, if it is whole and of this folder.
+
+    Raises:
+        PreparedDataGoneError: altered, of other data, or without hashes.
+    """
+    content = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    if "sha256" not in content:
+        raise PreparedDataGoneError(f"{folder}: has no hashes, as older versions wrote it")
+    index: dict[str, Any] = content["index"]
+    if _seal(json.dumps(index)) != content["sha256"] or index["block_bytes"] != BLOCK_BYTES:
+        raise PreparedDataGoneError(f"{folder / 'index.json'}: was altered")
+    if _name(index["settings"]) != folder.name:
+        raise PreparedDataGoneError(f"{folder}: holds other data than its name says")
+    return index

@@ -6,16 +6,14 @@ group. Terms: drawn by segstudy, free of any rights; they say nothing about real
 """
 
 import csv
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
 
 from segstudy.components import parse
+from segstudy.data.cache import built, cache_folder, is_cached
 from segstudy.data.drawing import NUMERICS, Drawing, draw
-from segstudy.data.prepared import cache_folder
 from segstudy.data.samples import Dataset, Sample
 from segstudy.errors import UserError
 
@@ -39,8 +37,9 @@ def read(root: Path | str) -> Dataset:
     """
     n, seed = _options(str(root))
     folder = cache_folder() / "synthetic" / f"n{n}-seed{seed}-v{NUMERICS}"
-    if not folder.is_dir():
-        _draw_aside(folder, n, seed)
+    if not is_cached(folder):
+        with built(folder) as building:
+            _draw_into(building, n, seed)
     with (folder / "metadata.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     samples = [
@@ -86,25 +85,6 @@ def _options(text: str) -> tuple[int, int]:
             f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), as synthetic:n=60:seed=1"
         )
     return n, seed
-
-
-def _draw_aside(folder: Path, n: int, seed: int) -> None:
-    """Draw into a temporary sibling and rename it: other processes see all of the set or nothing."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-        try:
-            _draw_into(building, n, seed)
-            building.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same pictures
-                raise
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-    except OSError as error:
-        raise UserError(
-            f"{folder.parent}: cannot be written ({error.strerror}); point SEGSTUDY_CACHE elsewhere"
-        ) from None
 
 
 def _draw_into(folder: Path, n: int, seed: int) -> None:
