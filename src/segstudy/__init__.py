@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segstudy.api import (
-        Study,
         check,
         compare,
         evaluate,
         export,
-        init,
-        plan,
         report,
-        run,
         score,
         status,
         synth,
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
     )
     from segstudy.errors import UserError
     from segstudy.predictor import Predictor
+    from segstudy.studies import Study, init, plan, run
     from segstudy.using import card, predict, serve
 
 __all__ = [
@@ -54,9 +51,13 @@ __version__ = "0.1.0"
 
 ELSEWHERE = {
     "Predictor": "predictor",
+    "Study": "studies",
     "UserError": "errors",
     "card": "using",
+    "init": "studies",
+    "plan": "studies",
     "predict": "using",
+    "run": "studies",
     "serve": "using",
 }
 

@@ -4,92 +4,30 @@ What needs PyTorch or draws charts is imported by the function that needs it: a 
 seconds of importing.
 """
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
-from rich.console import Console
 
-from segstudy import config, studyfile
+from segstudy.arguments import checked_call
 from segstudy.data import read, synthetic
 from segstudy.data.check import check as find_problems
 from segstudy.data.samples import Problem
-from segstudy.display import Display
 from segstudy.integrity import Verification, quarantined, verify_folder
 from segstudy.locks import holder, is_held
-from segstudy.receipt import settled
-from segstudy.reporting.leaderboard import leaderboard, render
-from segstudy.request import Options, StudyOptions, described, excluded
+from segstudy.reporting.leaderboard import render
+from segstudy.request import excluded
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
+from segstudy.studies import Study
 
 if TYPE_CHECKING:
-    from segstudy.estimate import Estimate
-    from segstudy.exporting import Format
     from segstudy.parity import Exported
     from segstudy.reporting.comparing import Comparison
-    from segstudy.study import Machine, Plan
 
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """A study's folder, opened: what ``segstudy.run`` returns.
-
-    >>> segstudy.Study("PH2Dataset-classic").leaderboard()  # doctest: +SKIP
-    """
-
-    folder: StudyFolder
-
-    def __init__(self, path: str | Path):
-        object.__setattr__(self, "folder", StudyFolder(Path(path)))
-        self.folder.study()  # or say that there is none
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
-
-    @property
-    def config(self) -> config.Study:
-        """The study as it was last run."""
-        return self.folder.study()
-
-    def leaderboard(self, show_all: bool = False) -> pl.DataFrame:
-        """One row per configuration, best validation IoU first.
-
-        Args:
-            show_all: also runs that the study no longer names.
-        """
-        return leaderboard(self.folder, show_all)
-
-    def runs(self) -> pl.DataFrame:
-        """One row per finished run: key, configuration, seed, fold and mean scores."""
-        return pl.DataFrame(
-            [
-                {
-                    "key": record["key"],
-                    "configuration": record["name"],
-                    "seed": record["seed"],
-                    "fold": record["fold"],
-                }
-                | {
-                    f"{part}_{name}": value
-                    for part, values in record["summary"]["scores"].items()
-                    for name, value in values.items()
-                }
-                for record in self.folder.run_records(sorted(self.folder.finished()))
-            ]
-        )
-
-    def epochs(self) -> pl.DataFrame:
-        """One row per run and epoch: learning curves."""
-        return self.folder.epochs(sorted(self.folder.finished()))
-
-    def images(self) -> pl.DataFrame:
-        """One row per run, part and image: every metric at network and native size."""
-        return self.folder.images(sorted(self.folder.finished()))
+TableFormat = Literal["text", "markdown", "csv", "json", "latex"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,79 +57,7 @@ class Status:
     seconds_to_go: float | None
 
 
-def run(
-    study: str | Path | None = None,
-    *,
-    retry: bool = False,
-    images: bool = True,
-    confirm: Callable[["Estimate"], bool] = lambda _: True,
-    display: Display | None = None,
-    **options: Unpack[Options],
-) -> Study:
-    """Train every run of a study that is not stored yet, then write the report.
-
-    Args:
-        study: a study file, a data set's folder or a study's folder; None for the embedded set and the
-            quick protocol.
-        retry: also runs that diverged before.
-        images: whether the report may show pictures of the data.
-        confirm: asked when more than two hours are ahead; False stops before anything is written.
-        display: told of progress.
-        options: see ``Options``.
-
-    Raises:
-        UserError: a wrong call, study file or data set, or another process at work on this study; nothing is
-            written then. A disk that is full or cannot be written.
-        Stopped: a signal asked to stop; what was trained is saved, and the same call goes on from there.
-    """
-    asked, folder = described(study, options)
-    display = display or Display(Console(file=io.StringIO()))
-    overview = settled(asked, folder) if _leaves_all_to_the_machine(options) else None
-    if overview is not None and not is_held(folder.lock):
-        display.plan(overview, 0)
-        return Study(folder.path)
-    from segstudy.running import train_missing
-
-    train_missing(asked, folder, options, retry=retry, images=images, confirm=confirm, display=display)
-    return Study(folder.path)
-
-
-def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
-    """Whether nothing about the machine is asked for that planning would look into."""
-    by_number = all(int(options.get(name) or 0) >= 0 for name in ("threads", "workers"))
-    by_name = options.get("executor") is None and options.get("device") in (None, "auto")
-    every = options.get("checkpoint_every")
-    return by_number and by_name and (every is None or int(every) >= 1)
-
-
-def plan(
-    study: str | Path | None = None, *, stage: Stage = silent, **options: Unpack[Options]
-) -> "tuple[Plan, list[config.Run], Estimate, Machine]":
-    """What ``run`` would do; writes nothing. Returns the plan, the runs left, their cost and the machine.
-
-    Args:
-        study: as for ``run``.
-        stage: told what is being done, and how much of it is done.
-        options: see ``Options``.
-
-    Raises:
-        UserError: a wrong call, study file or data set.
-    """
-    from segstudy.estimate import estimate
-    from segstudy.running import planned
-
-    asked, folder = described(study, options)
-    made, machine, missing = planned(asked, folder, options, stage=stage)
-    ahead = estimate(made, missing, machine, fit_memory=not options.get("workers"), stage=stage)
-    return made, missing, ahead, replace(machine, workers=ahead.workers)
-
-
-def init(study: str | Path | None = None, **options: Unpack[StudyOptions]) -> str:
-    """A study file to start from, as text."""
-    asked, _ = described(study, options)
-    return studyfile.dump(asked, Path.cwd(), comments=True)
-
-
+@checked_call
 def check(
     data: str | Path,
     reader: str | None = None,
@@ -221,6 +87,7 @@ def check(
     return sorted(found, key=lambda problem: (order.index(problem.severity), problem.kind, problem.where))
 
 
+@checked_call
 def status(folder: str | Path) -> Status:
     """What of a study is done, failed and left, from its folder alone."""
     opened = Study(folder)
@@ -244,11 +111,13 @@ def status(folder: str | Path) -> Status:
     )
 
 
-def table(folder: str | Path, format: str = "text", show_all: bool = False) -> str:  # noqa: A002
+@checked_call
+def table(folder: str | Path, format: TableFormat = "text", show_all: bool = False) -> str:  # noqa: A002
     """The leaderboard as text, Markdown, CSV, JSON or LaTeX."""
     return render(Study(folder).leaderboard(show_all), format)
 
 
+@checked_call
 def verify(folder: str | Path, repair: bool = False) -> Verification:
     """Check every file of a study against its checksums and keys.
 
@@ -264,6 +133,7 @@ def verify(folder: str | Path, repair: bool = False) -> Verification:
     return quarantined(StudyFolder(Path(folder)), found) if repair and found.faults else found
 
 
+@checked_call
 def compare(*arguments: str) -> "Comparison":
     """Two configurations on the same test images: ``compare(DIR, A, B)`` or ``compare("DIR1:A", "DIR2:B")``.
 
@@ -275,6 +145,7 @@ def compare(*arguments: str) -> "Comparison":
     return compare_configurations(*sides(arguments))
 
 
+@checked_call
 def report(folder: str | Path, images: bool = True) -> Path:
     """Write ``report.html``, ``leaderboard.csv`` and ``figures/`` of a study; returns the page.
 
@@ -287,6 +158,7 @@ def report(folder: str | Path, images: bool = True) -> Path:
     return write_report(Study(folder).folder, images)
 
 
+@checked_call
 def score(
     data: str | Path, masks: str | Path, study: str | Path, name: str | None = None
 ) -> list[dict[str, Any]]:
@@ -309,6 +181,7 @@ def score(
     return score_masks(data, Path(masks), Study(study).folder, name)
 
 
+@checked_call
 def evaluate(  # noqa: PLR0913 (an option each)
     model: str | Path,
     data: str | Path,
@@ -349,9 +222,10 @@ def evaluate(  # noqa: PLR0913 (an option each)
     return evaluate_models(models, dataset, folder, choose_machine(device).device, name, values)
 
 
+@checked_call
 def export(
     model: str | Path,
-    to: "Format",
+    to: Literal["onnx", "openvino"],
     *,
     int8: bool = False,
     out: str | Path | None = None,
@@ -378,6 +252,7 @@ def export(
     return export_model(best, to, int8, Path(out) if out else None, Path(data) if data else None, progress)
 
 
+@checked_call
 def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:
     """Write the synthetic set as ordinary files."""
     synthetic.write(Path(folder), n, seed)

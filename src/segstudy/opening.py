@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
 import segstudy
 from segstudy.engines import SUFFIXES, EngineName, Network, Precision, open_exported
@@ -17,49 +17,45 @@ if TYPE_CHECKING:  # what the light distribution lacks, and what predicting with
 GRAPH_NUMERICS = 1  # of converted networks; raised when the graph changes, so that they are made anew
 
 
-class Opened(TypedDict, total=False):
-    """How a model is to run.
+def open_model(
+    path: Path,
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    threads: int = 1,
+    device: str = "auto",
+    ensemble: bool = False,
+) -> tuple[Network, ...]:
+    """Load a model, or the several of an ensemble.
 
-    Attributes:
+    Args:
+        path: a run's folder, a study's or an exported file.
         engine: ``auto`` runs an exported file as ``engines.open_exported`` says; a run's folder on a CPU by
             OpenVINO where it is installed, else by PyTorch.
         precision: of the arithmetic; ``auto`` is bfloat16 where hardware and engine have it.
         threads: callers at once, each with a thread of its own.
         device: for PyTorch: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         ensemble: of a study, all trainings of its best configuration instead of the best of them.
-    """
-
-    engine: EngineName
-    precision: Precision
-    threads: int
-    device: str
-    ensemble: bool
-
-
-def open_model(path: Path, **opened: Unpack[Opened]) -> tuple[Network, ...]:
-    """Load a model, or the several of an ensemble.
 
     Raises:
         UserError: no model there, or one that cannot be run here.
     """
-    engine, precision = opened.get("engine", "auto"), opened.get("precision", "auto")
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        if opened.get("ensemble"):
+        if ensemble:
             raise UserError(f"{path}: one exported model makes no ensemble; give a study's folder")
-        if opened.get("device", "auto") not in ("auto", "cpu"):
+        if device not in ("auto", "cpu"):
             raise UserError(f"{path}: exported models run on the CPU; leave --device out or give the run")
-        return (open_exported(path, engine, opened.get("threads", 1), precision),)
+        return (open_exported(path, engine, threads, precision),)
     models = models_of(path)
-    if not opened.get("ensemble") and len(models.keys) > 1:
+    if not ensemble and len(models.keys) > 1:
         models = models.best()
-    device = opened.get("device", "auto")
     if engine == "auto" and device in ("auto", "cpu") and can_convert() and not has_gpu():
         engine = "openvino"
     if engine in ("auto", "torch"):
         return _by_pytorch(models, device, precision)
     suffix = ".xml" if engine == "openvino" else ".onnx"
     files = [_converted(models, record, suffix) for record in models.records()]
-    return tuple(open_exported(file, engine, opened.get("threads", 1), precision) for file in files)
+    return tuple(open_exported(file, engine, threads, precision) for file in files)
 
 
 def _converted(models: "Models", record: Mapping[str, Any], suffix: str) -> Path:

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.engines import Network
+from segstudy.arguments import checked_methods
+from segstudy.engines import EngineName, Network, Precision
 from segstudy.errors import UserError
 from segstudy.measures import fill_holes, largest_component
-from segstudy.opening import Opened, open_model
+from segstudy.opening import open_model
 from segstudy.preprocess import Size, image_to_network, prob_to_native, read_for_network
 
 
@@ -46,6 +47,7 @@ class Settings:
 NOTHING_MORE = Settings()
 
 
+@checked_methods
 class Predictor:
     """A trained model, ready for images; or several, whose probabilities are averaged.
 
@@ -55,27 +57,60 @@ class Predictor:
 
     Args:
         model: a run's folder, a study's (its best run), an exported file, or networks that are open already.
-        settings: what is done beyond the network.
-        opened: ``engine``, ``precision``, ``device``, ``ensemble``: as ``opening.open_model`` takes them.
+        settings: what is done beyond the network, as one value instead of the four that follow.
+        threshold: of the probability; the card's, .5, if left out.
+        tta: average over the eight flips and rotations of the image.
+        largest_component: keep only the largest connected part.
+        fill_holes: fill what foreground encloses.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        precision: of the arithmetic: ``float32`` or ``bfloat16``.
+        threads: callers at once, each with a thread of its own.
+        device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
+        ensemble: of a study, all trainings of its best configuration instead of the best of them.
 
     Raises:
-        UserError: no model there, or several of different image sizes.
+        UserError: no model there, several of different image sizes, or arguments that exclude each other.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (an option each)
         self,
         model: str | Path | Sequence[Network],
-        settings: Settings = NOTHING_MORE,
-        **opened: Unpack[Opened],
+        settings: Settings | None = None,
+        *,
+        threshold: float | None = None,
+        tta: bool = False,
+        largest_component: bool = False,
+        fill_holes: bool = False,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+        threads: int = 1,
+        device: str = "auto",
+        ensemble: bool = False,
     ):
-        networks = open_model(Path(model), **opened) if isinstance(model, str | Path) else model
-        first = networks[0].card
-        for other in networks[1:]:
+        asked = Settings(threshold, tta, largest_component, fill_holes)
+        if settings is not None and asked != NOTHING_MORE:
+            raise UserError("Predictor: give settings, or threshold, tta and the others, not both")
+        settings = settings or asked
+        if isinstance(model, str | Path):
+            model = open_model(
+                Path(model),
+                engine=engine,
+                precision=precision,
+                threads=threads,
+                device=device,
+                ensemble=ensemble,
+            )
+        elif (engine, precision, threads, device, ensemble) != ("auto", "auto", 1, "auto", False):
+            raise UserError(
+                "Predictor: these networks are open already; engine and the like cannot be chosen"
+            )
+        first = model[0].card
+        for other in model[1:]:
             if (other.card.image_size, other.card.resize) != (first.image_size, first.resize):
                 raise UserError(
                     "models of different image sizes make no ensemble; give models of one configuration"
                 )
-        self.networks = tuple(networks)
+        self.networks = tuple(model)
         self.settings = settings
         self.size, self.resize = first.image_size, first.resize
         self.threshold = first.threshold if settings.threshold is None else settings.threshold

@@ -1,52 +1,23 @@
 """What a call asks for: a study file, a data set or a study's folder, and the options that override it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from segstudy import studyfile
-from segstudy.config import Level, Study, extend, is_synthetic, override, preset_study
+from segstudy.config import Level, Protocol, Study, extend, is_synthetic, override, preset_study
 from segstudy.errors import UserError
 from segstudy.store import StudyFolder
+from segstudy.suggestions import did_you_mean
 
-Values = Level | Sequence[Level]
+# What overrides a study: the fields of its protocol, and some of its own. A split may be a rule or a file.
+STUDY_FIELDS = ("seeds", "folds", "reader", "name", "data", "exclude", "split_file")
+FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
+# Where and how to train: nothing of it changes a run's key.
+MACHINE_OPTIONS = ("device", "threads", "workers", "executor", "checkpoint_every")
 
-
-class StudyOptions(TypedDict, total=False):
-    """What overrides a study; every field is also an option of ``segstudy run``.
-
-    A sequence of values makes a factor: ``loss=["bce", "dice"]``, ``lr=[1e-3, 1e-4]``.
-    """
-
-    protocol: str
-    architecture: Values
-    loss: Values
-    batch_size: Values
-    epochs: Values
-    image_size: Values
-    width: Values
-    seeds: int
-    folds: int
-    fields: Mapping[str, Values]
-    data: str | Path
-    split: str | Path
-    exclude: str | Path | Sequence[str]
-
-
-class MachineOptions(TypedDict, total=False):
-    """Where and how to train: nothing of it changes a run's key."""
-
-    device: str
-    threads: int
-    workers: int
-    executor: str | None
-    checkpoint_every: int
-
-
-class Options(StudyOptions, MachineOptions, total=False):
-    """All options that ``run`` and ``plan`` share."""
-
-    out: str | Path | None
+_RULE = re.compile(r"auto|official|[\d.]+/[\d.]+/[\d.]+")
 
 
 def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[Study, StudyFolder]:
@@ -54,7 +25,7 @@ def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[St
 
     Args:
         source: a study file, a data set's folder or a study's folder; None for the embedded set.
-        options: see ``Options``.
+        options: ``protocol``, ``out``, ``fields`` and any of ``FIELDS``; None stands for "not given".
 
     Raises:
         UserError: neither of them, or options that do not fit.
@@ -92,20 +63,73 @@ def _data_and_name(source: str | Path | None) -> tuple[str, str]:
 
 def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
     """Options as the fields of a study they override, each with its values."""
-    named: dict[str, Any] = dict(options.get("fields") or {})
-    for name in ("architecture", "loss", "batch_size", "epochs", "image_size", "width", "seeds", "folds"):
-        if options.get(name) is not None:
-            named[name] = options[name]
-    if options.get("data") is not None:
-        data = str(options["data"])
-        named["data"] = data if is_synthetic(data) else str(Path(data).resolve())
-    if options.get("split") is not None:
-        named["split_file"] = str(Path(options["split"]).resolve())
-    if options.get("exclude") is not None:
-        named["exclude"] = excluded(options["exclude"])
-    if named.get("epochs") is not None:
-        named.setdefault("budget", "epochs")
-    return {name: values if isinstance(values, list | tuple) else [values] for name, values in named.items()}
+    named = {name: options[name] for name in FIELDS if options.get(name) is not None}
+    for name, value in (options.get("fields") or {}).items():
+        if name not in FIELDS:
+            raise UserError(f"unknown field {name!r}: {did_you_mean(name, FIELDS)}")
+        if name in named:
+            raise UserError(f"{name} is given twice: leave one of them out")
+        named[name] = value
+    fields: dict[str, Sequence[Any]] = {name: _levels(name, value) for name, value in named.items()}
+    fields.update(_places(fields))
+    if not all(_RULE.fullmatch(str(value)) for value in fields.get("split", [])):
+        fields["split_file"] = _split_file(fields.pop("split"), "split_file" in fields)
+    if "exclude" in named:
+        fields["exclude"] = excluded(named["exclude"])
+    if "epochs" in fields:
+        fields.setdefault("budget", ["epochs"])
+    return fields
+
+
+def _levels(name: str, value: Any) -> list[Any]:
+    """The values that an option gives a field: a list of several makes a factor.
+
+    Raises:
+        UserError: a collection that is no list, or a tuple that may be one size or two.
+    """
+    if hasattr(value, "tolist"):  # numpy's
+        value = value.tolist()
+    if isinstance(value, range):
+        value = list(value)
+    if not isinstance(value, list | tuple):
+        if hasattr(value, "__iter__") and not isinstance(value, str | Path):
+            raise UserError(f"{name} is to be one value or a list of values, not {value!r}")
+        return [value]
+    whole = [isinstance(each, int) and not isinstance(each, bool) for each in value]
+    if name == "foreground" and whole and all(whole):
+        return [list(value)]  # as in a study file: classes that count together
+    if name == "image_size" and isinstance(value, tuple) and len(value) == 2 and all(whole):
+        height, width = value
+        raise UserError(
+            f'image_size={value!r}: one size is "{height}x{width}" (height x width), two square ones are '
+            f"[{height}, {width}]"
+        )
+    return [list(each) if isinstance(each, tuple) else each for each in value]
+
+
+def _places(fields: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Paths among the fields, from the root on: a study may be opened from elsewhere."""
+    places = {}
+    for name in ("data", "split_file"):
+        if name in fields:
+            places[name] = [
+                str(path) if is_synthetic(str(path)) else str(Path(path).resolve()) for path in fields[name]
+            ]
+    return places
+
+
+def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
+    """The file of parts that a split names where it is no rule.
+
+    Raises:
+        UserError: neither a rule nor a file, or a second one.
+    """
+    if is_given:
+        raise UserError("split and split_file both name a file: leave one of them out")
+    if len(values) == 1 and (Path(values[0]).suffix == ".json" or Path(values[0]).is_file()):
+        return [str(Path(values[0]).resolve())]
+    text = ", ".join(map(str, values))
+    raise UserError(f"split {text!r}: is to be auto, official, shares such as 50/25/25, or one split.json")
 
 
 def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from segstudy.interruption import asked_to_stop
 from segstudy.locks import hold, is_held
 from segstudy.receipt import receipts, write_receipts
 from segstudy.reporting.page import write_report
-from segstudy.request import MachineOptions
+from segstudy.request import MACHINE_OPTIONS
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
 from segstudy.study import Machine, Plan, choose_machine, jobs_of, make_plan, missing_runs, write_plan
@@ -43,7 +43,10 @@ def train_missing(  # noqa: PLR0913 (what a call of `run` says)
         machine = replace(machine, workers=ahead.workers)
         display.estimate(ahead, machine)
         if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
-            raise UserError(f"about {duration(ahead.hours * 3600)} are ahead: --yes goes on without asking")
+            raise UserError(
+                f"about {duration(ahead.hours * 3600)} are ahead: --yes, in Python yes=True, goes on "
+                "without asking"
+            )
     with hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by whoever held the lock before
         folder.tidy()
@@ -108,8 +111,7 @@ def planned(
     if refuse_held and is_held(folder.lock):
         with hold(folder.lock, "this study"):  # says who holds it, before data are read
             pass
-    names = [name for name in MachineOptions.__annotations__ if options.get(name) is not None]
-    machine_options = {name: options[name] for name in names}
-    machine = choose_machine(**machine_options)
+    named = {name: options[name] for name in MACHINE_OPTIONS if options.get(name) is not None}
+    machine = choose_machine(**named)
     made = make_plan(asked, machine, folder.read_json("data.json"), stage)
     return made, machine, missing_runs(made, folder, retry)

@@ -7,17 +7,19 @@ import json
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Unpack
+from typing import Literal
 
-from segstudy.engines import SUFFIXES, open_exported
+from segstudy.arguments import checked_call
+from segstudy.engines import SUFFIXES, EngineName, Precision, open_exported
 from segstudy.errors import UserError
-from segstudy.opening import Opened, models_of
+from segstudy.opening import models_of
 from segstudy.prediction import KINDS, Item, find_images, named_apart, predict_files
 from segstudy.predictor import Predictor, Settings
 from segstudy.resources import allowed_cores
 from segstudy.serving.limits import DEFAULT, Limits
 
 
+@checked_call
 def predict(  # noqa: PLR0913 (an option each)
     model: str | Path,
     images: str | Path | Sequence[str | Path],
@@ -30,7 +32,11 @@ def predict(  # noqa: PLR0913 (an option each)
     fill_holes: bool = False,
     match: str | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
-    **opened: Unpack[Opened],
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str = "auto",
+    threads: int = 0,
+    ensemble: bool = False,
 ) -> list[dict[str, str]]:
     """Segment files and folders of images; see ``prediction.predict_files`` for what is written.
 
@@ -45,7 +51,11 @@ def predict(  # noqa: PLR0913 (an option each)
         fill_holes: fill holes of each mask.
         match: a pattern for the paths of files in folders.
         progress: told how many of all images are done.
-        opened: how the model is to run, see ``opening.Opened``.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        precision: of the arithmetic: ``float32`` or ``bfloat16``.
+        device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
+        threads: images at a time; 0: as many as the machine has cores.
+        ensemble: of a study, all trainings of its best configuration instead of the best of them.
 
     Returns:
         The rows of ``predictions.csv``; those of images that could not be used have an ``error``.
@@ -53,14 +63,21 @@ def predict(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: no model or images there, or a folder with other results.
     """
-    if odd := sorted(set(kinds) - set(KINDS)):
-        raise UserError(f"kinds: {odd[0]!r} is none of {', '.join(KINDS)}")
-    settings = Settings(threshold, tta, largest_component, fill_holes)
+    if isinstance(kinds, str) or (odd := sorted(set(kinds) - set(KINDS))):
+        wrong = kinds if isinstance(kinds, str) else odd[0]
+        raise UserError(f"kinds: {wrong!r} is no list of {', '.join(KINDS)}; write kinds=['overlay']")
     given = [images] if isinstance(images, str | Path) else list(images)
     items = images_of([Path(each) for each in given], match)
-    threads = cores(opened.get("threads", 0))
-    opened["threads"] = threads
-    predictor = Predictor(model, settings, **opened)
+    threads = cores(threads)
+    predictor = Predictor(
+        model,
+        Settings(threshold, tta, largest_component, fill_holes),
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        device=device,
+        ensemble=ensemble,
+    )
     return predict_files(predictor, items, Path(out), kinds, threads, progress)
 
 
@@ -94,6 +111,7 @@ def cores(threads: int) -> int:
     return threads or allowed_cores()
 
 
+@checked_call
 def serve(  # noqa: PLR0913 (an option each)
     model: str | Path,
     *,
@@ -103,7 +121,11 @@ def serve(  # noqa: PLR0913 (an option each)
     threshold: float | None = None,
     limits: Limits = DEFAULT,
     ready: Callable[[str], None] = lambda _: None,
-    **opened: Unpack[Opened],
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str = "auto",
+    threads: int = 0,
+    ensemble: bool = False,
 ) -> None:
     """Serve a model over HTTP, with a page, until a signal asks to stop.
 
@@ -115,7 +137,11 @@ def serve(  # noqa: PLR0913 (an option each)
         threshold: of the probability, where a request names none.
         limits: on each request.
         ready: told the page's address once the server listens.
-        opened: how the model is to run, see ``opening.Opened``.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        precision: of the arithmetic: ``float32`` or ``bfloat16``.
+        device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
+        threads: images at a time; 0: as many as the machine has cores.
+        ensemble: of a study, all trainings of its best configuration instead of the best of them.
 
     Raises:
         UserError: no model there, a missing token or package, or an address that cannot be had.
@@ -124,13 +150,21 @@ def serve(  # noqa: PLR0913 (an option each)
         raise UserError("fastapi and uvicorn are needed to serve; pip install 'segstudy[serve]'")
     from segstudy.serving.server import serve as run_server
 
-    threads = cores(opened.get("threads", 0))
-    opened["threads"] = threads
-    predictor = Predictor(model, Settings(threshold), **opened)
+    threads = cores(threads)
+    predictor = Predictor(
+        model,
+        threshold=threshold,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        device=device,
+        ensemble=ensemble,
+    )
     run_server(predictor, threads, host=host, port=port, token=token, ready=ready, limits=limits)
 
 
-def card(model: str | Path, format: str = "markdown") -> str:  # noqa: A002
+@checked_call
+def card(model: str | Path, format: Literal["markdown", "json"] = "markdown") -> str:  # noqa: A002
     """What is known of a trained model, as Markdown or JSON.
 
     Raises:

@@ -1,0 +1,86 @@
+"""The arguments of public functions: what is misspelled or of another kind is refused, never passed over."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from segstudy.errors import UserError
+from segstudy.suggestions import did_you_mean
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ArgumentError(UserError, TypeError):
+    """An argument that a function does not have, or of a kind that it does not take."""
+
+
+def checked_call(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose callers are told of a misspelled argument, and of one of another plain kind.
+
+    Signature and docstring stay as they are: editors, ``help`` and type checkers see every argument.
+
+    >>> @checked_call
+    ... def greet(name: str, times: int = 1) -> str:
+    ...     return name * times
+    >>> greet("a", time=2)
+    Traceback (most recent call last):
+        ...
+    segstudy.arguments.ArgumentError: greet() has no argument 'time'; did you mean times?
+    """
+    parameters = inspect.signature(function).parameters
+    kinds = {name: _plain_kinds(parameter.annotation) for name, parameter in parameters.items()}
+    by_place = [
+        name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    title = function.__qualname__.removesuffix(".__init__").removesuffix(".__call__")
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in parameters:
+                choices = [each for each in parameters if each != "self"]
+                raise ArgumentError(f"{title}() has no argument {name!r}; {did_you_mean(name, choices)}")
+        for name, value in (*zip(by_place, args, strict=False), *kwargs.items()):
+            if (plain := kinds[name]) and not any(_is_a(value, kind) for kind in plain):
+                raise ArgumentError(f"{title}(): {name} is to be {_words(plain)}, not {value!r}")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def checked_methods(cls: type[R]) -> type[R]:
+    """A class whose constructor and public methods are checked calls."""
+    for name, member in list(vars(cls).items()):
+        if inspect.isfunction(member) and (not name.startswith("_") or name in ("__init__", "__call__")):
+            setattr(cls, name, checked_call(member))
+    return cls
+
+
+def _plain_kinds(annotation: Any) -> tuple[Any, ...]:
+    """The kinds that an annotation allows, if they can all be told at a glance; else none."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    plain = (bool, int, float, str, None, NoneType)
+    return members if all(each in plain or get_origin(each) is Literal for each in members) else ()
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if kind in (None, NoneType):
+        return value is None
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, {int: Integral, float: Real, str: str}[kind])
+
+
+def _words(kinds: Iterable[Any]) -> str:
+    words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+    named = [
+        f"one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else words.get(kind, "None")
+        for kind in kinds
+    ]
+    return " or ".join(named)
