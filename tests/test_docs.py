@@ -1,10 +1,13 @@
 """The docs hold: every command has help and a page, and every block of code is valid."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+import segstudy
 from segstudy.cli import app
 from segstudy.config import FACTORS, preset_study
 from segstudy.losses import LOSSES
@@ -63,6 +66,21 @@ def test_every_component_and_field_is_in_the_docs():
 def test_every_python_block_compiles():
     for page, block in blocks("python"):
         compile(block, page, "exec")
+
+
+def test_every_call_in_the_docs_has_only_arguments_that_there_are():
+    calls = [node for _, block in blocks("python") for node in ast.walk(ast.parse(block))]
+    found = 0
+    for call in calls:
+        if not isinstance(call, ast.Call) or not ast.unparse(call.func).startswith(
+            ("segstudy.", "Predictor")
+        ):
+            continue
+        function = getattr(segstudy, ast.unparse(call.func).removeprefix("segstudy."))
+        arguments = {keyword.arg: None for keyword in call.keywords}
+        inspect.signature(function).bind(*call.args, **arguments)
+        found += 1
+    assert found >= 4
 
 
 def test_links_between_pages_lead_somewhere():
