@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bombs import BOMBS
 from corpus import SMALL, Case, Corpus, Make
 from fake_data import disc, make_folder, save
 from PIL import Image, PngImagePlugin
@@ -230,6 +231,8 @@ def images() -> Iterator[Case]:
     yield case("turned by EXIF, mask too", both_rotated, 0, "image and mask were turned")
     yield case("EXIF orientation 77", image_bytes(lambda: rotated(77), "jpg"), 0)
     yield case("EXIF of garbage", image_bytes(lambda: encoded("JPEG", exif=b"Exif\0\0garbage"), "jpg"), 0)
+    for name, make in BOMBS.items():
+        yield case(name, image_bytes(make), 2, "asks for more work")
     yield case("of 4 x 4 pixels", png("RGB", (4, 4)), 2, "tiny|size mismatch")
     yield case("of one column", png("RGB", (1, 2000)), 2, "tiny|only 1 x")
     names: dict[str, str | bytes] = {

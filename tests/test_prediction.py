@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+import bombs
 import numpy as np
 import pytest
 from PIL import Image
@@ -181,6 +182,16 @@ def test_results_lie_as_the_images_do(study, exported, tmp_path):
     (row,) = [row for row in rows(out) if row["image"].endswith("y.bmp")]
     assert int(row["area_px"]) == (mask > 0).sum()
     assert (int(row["image_height_px"]), int(row["image_width_px"])) == mask.shape
+
+
+def test_a_bomb_is_listed_and_stops_nothing(study, exported, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "bomb.jpg").write_bytes(bombs.scans(100_000))
+    (folder / "good.png").write_bytes((images(study) / "disc00.png").read_bytes())
+    found = segstudy.predict(exported, [folder], tmp_path / "out")
+    assert [bool(row["error"]) for row in found] == [True, False]
+    assert "more than 100 scans" in found[0]["error"]
 
 
 def test_one_bad_file_is_listed_and_stops_nothing(study, exported, tmp_path):

@@ -18,6 +18,7 @@ RIVER = (
     "arguments",
     "allocator",
     "files",
+    "decoding_bounds",
     "images",
     "preprocess",
     "values",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from segstudy.decoding_bounds import ExcessError, check_file, check_opened
 from segstudy.errors import UserError, printable
 
 MAX_PIXELS = 100_000_000
@@ -31,6 +32,7 @@ JPEG_COLOUR_NOISE = 16  # channels that differ by no more show the same grey
 # Pillow's own limit becomes ours. What it only warns of is refused below, so its warning says nothing new.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of broken tags: none of a user's
 
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # all seen from Pillow
@@ -101,7 +103,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: missing, not an image, too large or too small.
     """
-    with _opened(path) as image:
+    with _opened(path, header_only=True) as image:
         height, width = image.height, image.width
         turned = _orientation(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
         return (width, height) if turned else (height, width)
@@ -238,20 +240,26 @@ def _listed(found: NDArray[Any], most: int = 8) -> str:
 
 
 @contextmanager
-def _opened(path: Path, stream: io.BytesIO | None = None) -> Iterator[Image.Image]:
+def _opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
     """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
     try:
-        with Image.open(stream or path, formats=FORMATS) as image:
-            _check_extent(image, path)
-            yield image
+        with stream or path.open("rb") as file:
+            check_file(file, whole=not header_only)
+            with Image.open(file, formats=FORMATS) as image:
+                _check_extent(image, path)
+                check_opened(image, file.seek(0, io.SEEK_END))
+                yield image
     except ImageError:
         raise
     except _TOO_LARGE:
         raise _too_large(path) from None
+    except ExcessError as error:
+        detail = f"asks for more work than any picture needs ({error}); save it again, or leave it out"
+        raise ImageError(path, "excessive", detail) from None
     except FileNotFoundError:
         raise ImageError(path, "unreadable", "no such file; check the path") from None
     except UnidentifiedImageError:
-        empty = not (stream.getbuffer().nbytes if stream else path.stat().st_size)
+        empty = not (len(stream.getvalue()) if stream else path.stat().st_size)
         what = "an empty file (0 bytes)" if empty else "not an image, or in a format that is not understood"
         raise ImageError(path, "unreadable", f"{what}; replace it by a PNG, JPEG, BMP or TIFF") from None
     except _BROKEN as error:
