@@ -28,6 +28,7 @@ RIVER = (
     "locks",
     "interruption",
     "seeding",
+    "sources",
     "components",
     "presets",
     "config",

@@ -4,6 +4,12 @@ Everything the command line does is one function here, with the same name. They 
 first used, so that ``import segstudy`` costs nothing.
 """
 
+import sys
+
+if sys.argv[:1] == ["-m"] and sys.orig_argv[1:3] == ["-m", "segstudy"] and not sys.flags.safe_path:
+    # `python -m segstudy` in a folder of data: a random.py or queue.py that lies there is nobody's to import.
+    del sys.path[0]
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.errors import UserError
+from segstudy.sources import importable_beside, source_files
 
 Value = bool | int | float | str
 
@@ -178,7 +179,8 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     try:
-        spec.loader.exec_module(module)
+        with importable_beside(file):
+            spec.loader.exec_module(module)
     except Exception as error:  # the user's own code may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{file} cannot be imported: {reason}") from error
@@ -189,7 +191,8 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
 
 
 def source_hash(component: Component) -> str | None:
-    """The hash of a user's file, which enters the key of every run that uses it."""
+    """The hash of a user's file and what it imports from its folder; enters the key of runs that use it."""
     if component.file is None:
         return None
-    return hashlib.sha256(component.file.read_bytes()).hexdigest()[:16]
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in source_files(component.file)]
+    return (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())[:16]

@@ -184,7 +184,8 @@ class _Worker:
         if job.device == "cuda":
             settings["CUDA_VISIBLE_DEVICES"] = gpu_for(self._place, visible_gpus())
         process = subprocess.Popen(
-            [sys.executable, "-m", "segstudy.worker_process"],
+            # -P: a queue.py or random.py that lies in the current folder, among data, is not imported.
+            [sys.executable, "-P", "-m", "segstudy.worker_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

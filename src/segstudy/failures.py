@@ -8,6 +8,7 @@ from segstudy.files import DiskError
 from segstudy.locks import HeldError
 from segstudy.train import DivergedError
 
+LINE = 300  # characters of a line that are shown
 AGAIN = "the next `run` goes on after its last saved epoch"
 REMEDIES = {
     "diverged": "lower lr, or leave this configuration out; `run --retry` tries it again",
@@ -43,8 +44,21 @@ def reason_of(error: Exception) -> str:
     return next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), "crashed")
 
 
-def remedy(reason: str, run: Run) -> str:
-    """What helps against a failure of a run; where memory was short, with numbers."""
+def remedy(reason: str, run: Run, log: str = "") -> str:
+    """What helps against a failure of a run; where memory was short, with numbers.
+
+    Args:
+        reason: of ``REMEDIES``.
+        run: which failed.
+        log: what the process that died had said; its last line stands before all guesses.
+    """
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
+    if reason == "worker died" and last:
+        return f"its last line was: {last[:LINE]}; if that does not say why: {_guess(reason, run)}"
+    return _guess(reason, run)
+
+
+def _guess(reason: str, run: Run) -> str:
     protocol = run.configuration.protocol
     at_once = min(protocol.micro_batch or protocol.batch_size, protocol.batch_size)
     if reason not in ("out of memory", "worker died") or at_once < 4:

@@ -24,6 +24,7 @@ from segstudy.data.cache import cache_folder
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 from segstudy.files import DiskError, make_folder, write_text
+from segstudy.sources import source_files
 from segstudy.store import StudyFolder
 from segstudy.values import Frozen
 
@@ -144,9 +145,10 @@ def _program() -> list[Path]:
 
 
 def _own_files(study: Study) -> list[Path]:
-    """The user's own: a split file, the sources of architectures and losses."""
+    """The user's own: a split file, the sources of architectures and losses, with what they import."""
     spellings = {text for c in study.configurations() for text in (c.architecture, c.loss)}
-    found = {file for text in spellings if (file := parse(text).file)}
+    own = {file for text in spellings if (file := parse(text).file)}
+    found = {source for file in own for source in source_files(file)}
     return sorted(found | ({Path(study.split_file)} if study.split_file else set()))
 
 

@@ -176,7 +176,7 @@ def failure(job: Job, reason: str, detail: str, log: str = "") -> Outcome:
         **_identity(job.run),
         "reason": reason,
         "detail": detail,
-        "remedy": remedy(reason, job.run),
+        "remedy": remedy(reason, job.run, log),
         "log": log,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
