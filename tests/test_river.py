@@ -74,6 +74,7 @@ RIVER = (
     "model_commands",
     "display",
     "request",
+    "options",
     "running",
     "studies",
     "api",

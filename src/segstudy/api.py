@@ -18,7 +18,7 @@ from segstudy.data.samples import Problem
 from segstudy.integrity import Verification, quarantined, verify_folder
 from segstudy.locks import holder, is_held
 from segstudy.reporting.leaderboard import render
-from segstudy.request import excluded
+from segstudy.request import classes_of, excluded
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
 from segstudy.studies import Study
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from segstudy.parity import Exported
     from segstudy.reporting.comparing import Comparison
 
+Foreground = int | str | Sequence[int] | Sequence[str] | None
 TableFormat = Literal["text", "markdown", "csv", "json", "latex"]
 
 
@@ -61,7 +62,7 @@ class Status:
 def check(
     data: str | Path,
     reader: str | None = None,
-    foreground: Sequence[int] | None = None,
+    foreground: Foreground = None,
     stage: Stage = silent,
 ) -> list[Problem]:
     """Every problem of a data set, the worst first.
@@ -69,7 +70,7 @@ def check(
     Args:
         data: the data set's folder, or ``synthetic``.
         reader: how to read it, if that is not plain from the folder.
-        foreground: values of a multi-class mask that count as foreground.
+        foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
         stage: told what is being done, and how much of it is done.
 
     Raises:
@@ -80,7 +81,7 @@ def check(
     total = len(dataset.samples)
     found = find_problems(
         dataset,
-        tuple(foreground) if foreground else None,
+        classes_of(foreground),
         lambda done: stage("checking the data", done, total),
     )
     order = ("error", "warning", "note")
@@ -190,7 +191,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     name: str | None = None,
     device: str = "auto",
     reader: str | None = None,
-    foreground: Sequence[int] | None = None,
+    foreground: Foreground = None,
     exclude: str | Path | Sequence[str] = (),
 ) -> dict[str, Any]:
     """Test trained models on data they have never seen, and store the scores as ``external/<name>/``.
@@ -202,7 +203,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
         name: of the result.
         device: where to predict.
         reader: how to read the data, if that is not plain from the folder.
-        foreground: values of a multi-class mask that count as foreground.
+        foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
         exclude: ids to leave out, or a file with one a line.
 
     Returns:
@@ -218,7 +219,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     models = models_of(Path(model))
     folder = Study(study).folder if study is not None else models.home
     dataset = without(read(data, reader), excluded(exclude))
-    values = tuple(foreground) if foreground else None
+    values = classes_of(foreground)
     return evaluate_models(models, dataset, folder, choose_machine(device).device, name, values)
 
 

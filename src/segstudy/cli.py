@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import segstudy
-from segstudy.errors import UserError
 from segstudy.model_commands import app
 from segstudy.stages import Stages
 from segstudy.terminal import console, guarded, problems, say
@@ -316,7 +315,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     name: str | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     reader: str | None = None,
-    foreground: Annotated[list[int] | None, Parameter(negative=())] = None,
+    foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
     exclude: Path | None = None,
 ) -> int:
     """Test a trained model on data it has never seen, beside its own test part.
@@ -336,7 +335,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     reader
         How to read the data, if that is not plain from the folder.
     foreground
-        Values of a multi-class mask that count as foreground.
+        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
     exclude
         A file with one sample id a line, to be left out.
     """
@@ -398,7 +397,7 @@ def check(
     /,
     *,
     reader: str | None = None,
-    foreground: Annotated[list[int] | None, Parameter(negative=())] = None,
+    foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """List every problem of a data set; exit with 2 if training on it would be wrong.
@@ -410,7 +409,7 @@ def check(
     reader
         How to read it, if that is not plain from the folder.
     foreground
-        Values of a multi-class mask that count as foreground.
+        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
     json_
         As JSON.
     """
@@ -448,17 +447,11 @@ def synth(
 
 def _options(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
     """Flags as keyword arguments of `segstudy.run`; comma lists become lists."""
-    given = {name: value for name, value in asdict(flags).items() if value is not None}
-    fields = {}
-    for item in given.pop("set_", None) or []:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise UserError(f"--set {item}: is to be of the form field=value")
-        fields[name] = value.split(",")
-    options = {name: value.split(",") if isinstance(value, str) else value for name, value in given.items()}
-    if "protocol" in given:
-        options["protocol"] = given["protocol"]
-    return {**options, "fields": fields, **asdict(machine)}
+    from segstudy.options import study_arguments  # what `--help` does without
+
+    given = asdict(flags)
+    settings = given.pop("set_") or ()
+    return {**study_arguments(given, settings), **asdict(machine)}
 
 
 def _ask(question: str) -> bool:

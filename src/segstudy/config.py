@@ -233,6 +233,10 @@ class Study(Frozen):
                 points.append(Configuration(architecture=architecture, loss=loss, protocol=protocol))
         return list({point.model_dump_json(): point for point in points}.values())
 
+    def foregrounds(self) -> list[tuple[int, ...] | None]:
+        """The classes that count as foreground, of all configurations; several where they are a factor."""
+        return unique(configuration.protocol.foreground for configuration in self.configurations())
+
     def fold_numbers(self) -> list[int | None]:
         return list(range(self.folds)) if self.folds else [None]
 

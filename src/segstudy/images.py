@@ -191,7 +191,7 @@ def binarise(
         detail = (
             f"a mask of several classes, with the values {_listed(found)}; name those that are foreground"
         )
-        raise ImageError(path, "multi-class", f"{detail}, as in --set foreground={found[1]}")
+        raise ImageError(path, "multi-class", f"{detail}, {_naming(int(found[1]))}")
     if grey_frac(grey) > MAX_GREY_FRAC:
         detail = f"{grey_frac(grey):.0%} of the pixels are grey, neither background nor foreground"
         raise ImageError(path, "grey", f"{detail}; save it in black and white")
@@ -225,12 +225,17 @@ def looks_like_classes(found: NDArray[Any]) -> bool:
     return len(found) > 2 and int(numbers.max()) < (GREY.start if len(numbers) < len(found) else THRESHOLD)
 
 
+def _naming(value: int) -> str:
+    """How the foreground is named; not every command has both options."""
+    return f"as foreground={value} (run: --set foreground={value}; check, evaluate: --foreground {value})"
+
+
 def _constant(values: NDArray[Any], value: int, path: Path) -> NDArray[np.bool_]:
     if 1 < value < THRESHOLD:
         detail = (
             f"every pixel is {value}, neither background (0) nor foreground (255); save it in black and white"
         )
-        raise ImageError(path, "grey", f"{detail}, or name the foreground, as in --set foreground={value}")
+        raise ImageError(path, "grey", f"{detail}, or name the foreground, {_naming(value)}")
     return np.full(values.shape, value > 0)
 
 
@@ -353,5 +358,7 @@ def _agreeing(rgb: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
         f"{len(colours)} colours, {shown}{', ...' if len(colours) > 4 else ''}; save it in black and white"
     )
     raise ImageError(
-        path, "coloured", f"{detail}, or as one channel of class numbers with --set foreground=1"
+        path,
+        "coloured",
+        f"{detail}, or as one channel of class numbers, and name the foreground, {_naming(1)}",
     )

@@ -132,6 +132,24 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
     raise UserError(f"split {text!r}: is to be auto, official, shares such as 50/25/25, or one split.json")
 
 
+def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple[int, ...] | None:
+    """Class values that count as foreground together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``.
+
+    For calls that have no factors: there a comma can mean nothing else.
+
+    Raises:
+        UserError: none, or no whole numbers from 0 on.
+    """
+    if given is None:
+        return None
+    listed = given.tolist() if hasattr(given, "tolist") else given
+    words = listed if isinstance(listed, list | tuple) else [listed]
+    found = [part.strip() for word in words for part in str(word).replace(",", "+").split("+")]
+    if not found or not all(part.isascii() and part.isdecimal() for part in found):
+        raise UserError(f"foreground {given!r}: is to be one class value, or several as 1+2")
+    return tuple(dict.fromkeys(map(int, found)))
+
+
 def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
     """The ids to leave out, given as such or as a file with one a line.
 

@@ -95,7 +95,7 @@ def score_masks(
             raise UserError(
                 f"{masks}: {model.name} has masks of training images only; validation and test are scored"
             )
-    foreground = folder.study().protocol.foreground
+    foreground = _one_foreground(folder)
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         job = partial(_rows, found, foreground)
         rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
@@ -103,6 +103,21 @@ def score_masks(
         _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, strangers)
         for place, model in enumerate(found)
     ]
+
+
+def _one_foreground(folder: StudyFolder) -> tuple[int, ...] | None:
+    """The classes that count as foreground in a study.
+
+    Raises:
+        UserError: the study varies them, so that masks could be meant for any.
+    """
+    foregrounds = folder.study().foregrounds()
+    if len(foregrounds) > 1:
+        raise UserError(
+            f"{folder.path}: varies foreground, and masks could be meant for any of its values; "
+            "score them in a study of one foreground"
+        )
+    return foregrounds[0]
 
 
 def _store(

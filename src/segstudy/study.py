@@ -1,7 +1,8 @@
 """From a study to its runs: read the data, plan, train what is not stored yet, store."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -164,8 +165,9 @@ def make_plan(
     dataset = load_data(study)
     total = len(dataset.samples)
     data = fingerprint(dataset.samples, lambda done: stage("reading images and masks", done, total))
+    foregrounds = study.foregrounds()
     problems = _check_once(
-        dataset, data, study.protocol.foreground, stored, lambda done: stage("checking the data", done, total)
+        dataset, data, foregrounds, stored, lambda done: stage("checking the data", done, total)
     )
     refuse_errors(problems)
     return plan_on(study, dataset, data, tuple(problems))
@@ -201,14 +203,17 @@ def resolve(study: Study, machine: Machine) -> Study:
             return resolve_loss(value)[0].spelling
         return best_precision(machine.device) if (factor, value) == ("precision", "auto") else value
 
-    grids = [
-        {f: tuple(unique(level(f, v) for v in levels)) for f, levels in grid.items()} for grid in study.grid
-    ]
+    grids = [{f: _once(level(f, v) for v in levels) for f, levels in grid.items()} for grid in study.grid]
     protocol = study.protocol.model_copy(update={"precision": level("precision", study.protocol.precision)})
     resolved = study.model_copy(update={"grid": tuple(grids), "protocol": protocol})
     for configuration in resolved.configurations():
         check_size(*configuration.protocol.image_size)
     return resolved
+
+
+def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
+    """Levels in their order, equal ones once; some are lists."""
+    return tuple({json.dumps(level): level for level in levels}.values())
 
 
 def load_data(study: Study) -> Dataset:
@@ -228,14 +233,20 @@ def load_data(study: Study) -> Dataset:
 def _check_once(
     dataset: Dataset,
     data: str,
-    foreground: tuple[int, ...] | None,
+    foregrounds: Sequence[tuple[int, ...] | None],
     stored: Mapping[str, Any] | None,
     progress: Callable[[int], None],
 ) -> list[Problem]:
-    made = {"fingerprint": data, "check": CHECK_VERSION, "foreground": foreground and list(foreground)}
+    made = {"fingerprint": data, "check": CHECK_VERSION, "foreground": _listed(foregrounds)}
     if stored and made.items() <= stored.items():
         return [Problem(**finding) for finding in stored["findings"]]
-    return check(dataset, foreground, progress)
+    return unique(problem for each in foregrounds for problem in check(dataset, each, progress))
+
+
+def _listed(foregrounds: Sequence[tuple[int, ...] | None]) -> list[Any] | None:
+    """As it is written down: one foreground as it is, several as a list of them."""
+    listed: list[Any] = [None if each is None else list(each) for each in foregrounds]
+    return listed[0] if len(listed) == 1 else listed
 
 
 def refuse_errors(problems: Sequence[Problem]) -> None:
@@ -328,7 +339,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
         UserError: when the folder cannot be written.
     """
     folder.create()
-    dataset, foreground = plan.dataset, plan.study.protocol.foreground
+    dataset = plan.dataset
     write_text(folder.path / "study.toml", dump(plan.study, folder.path))
     splits = [
         {"split": split, "split_seed": seed, "fold": fold, **{p: list(parts.part(p)) for p in _PARTS}}  # type: ignore[arg-type]
@@ -344,7 +355,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "citation": dataset.citation,
             "fingerprint": plan.data,
             "check": CHECK_VERSION,
-            "foreground": foreground and list(foreground),
+            "foreground": _listed(plan.study.foregrounds()),
             "samples": [
                 {"id": s.id, "group": s.group, "category": s.category, "part": s.part}
                 for s in dataset.samples

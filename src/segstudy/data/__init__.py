@@ -91,7 +91,10 @@ def _choose(path: Path, name: str | None) -> Reader:
         return matching[0]
     if matching:
         names = ", ".join(reader.name for reader in matching)
-        raise UserError(f"{path}: fits several readers, {names}; choose one with --set reader=NAME")
+        raise UserError(
+            f"{path}: fits several readers, {names}; choose one (run: --set reader=NAME; check, evaluate: "
+            "--reader NAME)"
+        )
     raise UserError(f"{path}: holds {_contents(path)}; no known layout, which are: {_layouts()}")
 
 

@@ -92,7 +92,7 @@ def part_problems(root: Path, samples: Sequence[Sample]) -> list[Problem]:
         if sample.part is None
     ]
     if absent:
-        remedy = "cut from train" if "train" in there else "give shares, as in --set split=50/25/25"
+        remedy = "cut from train" if "train" in there else "give shares to run, as in --set split=50/25/25"
         detail = f"no official {' and no official '.join(absent)} part: {remedy}"
         problems.append(Problem("note", "missing part", root.resolve().name, detail))
     return problems
