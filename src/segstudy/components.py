@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -94,6 +95,30 @@ def title(text: str) -> str:
     return str(parse(text))
 
 
+def distinct_titles(texts: Iterable[str]) -> dict[str, str]:
+    """What components are called side by side: their titles, with as much of a path as tells files apart.
+
+    >>> sorted(distinct_titles(["/a/my.py:Net", "/b/my.py:Net", "unet"]).values())
+    ['a/my.py:Net', 'b/my.py:Net', 'unet']
+    """
+    components = {text: parse(text) for text in texts}
+    files: dict[str, set[Path]] = {}
+    for component in components.values():
+        if component.file is not None:
+            files.setdefault(str(component), set()).add(component.file)
+    return {text: _distinct_title(each, files.get(str(each), set())) for text, each in components.items()}
+
+
+def _distinct_title(component: Component, files: set[Path]) -> str:
+    """The title, after the last folders of its file that no other of these files ends in."""
+    if component.file is None or len(files) < 2:
+        return str(component)
+    parts, others = component.file.parts, [file.parts for file in files if file != component.file]
+    longest = len(parts)
+    size = next(n for n in range(2, longest + 1) if all(o[-n:] != parts[-n:] for o in others) or n == longest)
+    return Path(*parts[-size:-1], str(component)).as_posix()
+
+
 def resolve(
     text: str, table: Mapping[str, Callable[..., Any]], kind: str, given: Iterable[str] = ()
 ) -> tuple[Component, Callable[..., Any]]:
@@ -173,7 +198,8 @@ def _signature(component: Component, target: Callable[..., Any]) -> inspect.Sign
 def _load(file: Path, name: str) -> Callable[..., Any]:
     if not file.is_file():
         raise UserError(f"{file}: no such file; {name} was to come from it")
-    spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}", file)
+    place = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]  # files of one name are modules of their own
+    spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}_{place}", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

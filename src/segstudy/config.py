@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from segstudy.components import title
+from segstudy.components import distinct_titles, title
 from segstudy.errors import UserError
 from segstudy.presets import PRESETS
 from segstudy.values import Frozen, Positive, Size
@@ -268,27 +268,44 @@ def planned_runs(
         for fold in study.fold_numbers()
         for configuration in study.configurations()
     ]
-    return list({run.key: run for run in runs}.values())
+    once: dict[str, Run] = {}
+    for run in runs:
+        once.setdefault(run.key, run)
+    return list(once.values())
 
 
 def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
-    """``unet-combo-b8``, followed by whatever other factors differ between these configurations."""
+    """``unet-combo-b8``, followed by whatever other factors differ between these configurations.
+
+    No two are equal: of files of one name as much of the path is shown as tells them apart.
+    """
     varying = [
         factor
         for factor in Protocol.model_fields
         if factor != "batch_size" and len({json.dumps(c.level(factor)) for c in configurations}) > 1
     ]
-    return [
+    architectures = distinct_titles(c.architecture for c in configurations)
+    losses = distinct_titles(c.loss for c in configurations)
+    return numbered(
         "-".join(
             [
-                title(c.architecture),
-                title(c.loss),
+                architectures[c.architecture],
+                losses[c.loss],
                 f"b{c.protocol.batch_size}",
                 *(f"{factor}={spelled(factor, c.level(factor))}" for factor in varying),
             ]
         )
         for c in configurations
-    ]
+    )
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """These names, those that came before with a number behind them: no two are equal."""
+    given: dict[str, None] = {}
+    for name in names:
+        others = (f"{name} ({n})" for n in itertools.count(2))
+        given[next(each for each in itertools.chain([name], others) if each not in given)] = None
+    return list(given)
 
 
 def spelled(factor: str, value: Any) -> str:

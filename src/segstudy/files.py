@@ -1,20 +1,32 @@
 """Durable writing, the only place that writes a study's files: whole or not at all, also after a power cut.
 
-What is written lies aside first (``<name>.new``, ``<name>.partial``), is flushed to the disk and then
-renamed, which every file system does at once. Whatever fails leaves what stood there before, and becomes a
-``DiskError`` that says what to do.
+What is written lies aside first (``<name>.<writer>.new``, ``<name>.partial``), is flushed to the disk and
+then renamed, which every file system does at once. Whatever fails leaves what stood there before, and becomes
+a ``DiskError`` that says what to do. Nobody else writes a file under the same name aside, and what a living
+process is writing can be told from what a dead one left; folders are written under a lock.
 """
 
 import errno
+import hashlib
 import os
+import re
+import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from segstudy.errors import UserError
 
 NEW, PARTIAL = ".new", ".partial"  # endings of what is being written, or was when a process died
+OLD, FRESH = ".old", ".fresh"  # endings of what is being replaced, and of what replaces it
+_swept: set[Path] = set()  # folders in which this process looked for what dead ones left
+WRITER = re.compile(r"\.([0-9a-f]{6})-([0-9]+)-[0-9a-f]{8}\.new$")
+ELSEWHERE_S = 86_400.0  # what another machine was writing is taken for abandoned after a day
+CLOCK_S = 2.0  # by which the clocks of a file system and of the processes may differ
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -44,7 +56,7 @@ def write_bytes(file: Path, *data: bytes | memoryview) -> None:
     Raises:
         DiskError: when it cannot be written; what stood there is as it was.
     """
-    aside = file.with_name(file.name + NEW)
+    aside = _aside(file, NEW)
     with _or_disk_error(file, aside):
         _write(aside, *data)
         aside.replace(file)
@@ -67,7 +79,8 @@ def write_text(file: Path, text: str) -> None:
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Make a folder with these files, all of them at once.
 
-    A folder that is there already stays as it is: whoever made it had the same to say.
+    A folder that is there already stays as it is: whoever made it had the same to say. Its name aside is not
+    the writer's own, so it is written under a lock.
 
     Raises:
         DiskError: when it cannot be written; nothing of it is there then.
@@ -89,16 +102,15 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """As ``write_folder``, but what stood there goes once the new one is complete.
 
-    Between two renames nothing stands there; the old folder lies aside as ``.<name>.old`` then, and is put
-    back by whoever comes next.
+    Between two renames nothing stands there; the old folder lies aside as ``.<name>.old`` then, where
+    ``complete_folders`` finds it, and is put back by whoever writes next. One at a time.
 
     Raises:
         DiskError: when it cannot be written; what stood there is as it was.
     """
-    old, fresh = folder.with_name(f".{folder.name}.old"), folder.with_name(f".{folder.name}.fresh")
+    old, fresh = folder.with_name(f".{folder.name}{OLD}"), folder.with_name(f".{folder.name}{FRESH}")
     with _or_disk_error(folder):
-        if old.exists() and not folder.exists():
-            old.rename(folder)
+        put_back(folder)
         shutil.rmtree(fresh, ignore_errors=True)
     write_folder(fresh, contents)
     with _or_disk_error(folder, fresh):
@@ -113,6 +125,80 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
             raise
         _sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def put_back(folder: Path) -> bool:
+    """Undo a replacement that was cut short between its two renames; whether there was one."""
+    old = folder.with_name(f".{folder.name}{OLD}")
+    if folder.exists() or not _is_filled(old):
+        return False
+    old.rename(folder)
+    return True
+
+
+def complete_folders(parent: Path) -> dict[str, Path]:
+    """The folders in a folder by name, in order; between the two renames of a replacement the old one."""
+    if not parent.is_dir():
+        return {}
+    there = [Path(entry.path) for entry in os.scandir(parent) if entry.is_dir()]
+    found = {path.name: path for path in there if not (path.name.startswith(".") or path.suffix == PARTIAL)}
+    hidden = [path for path in there if path.name.startswith(".") and path.suffix == OLD]
+    aside = {path.stem[1:]: path for path in hidden if _is_filled(path)}
+    return dict(sorted((aside | found).items()))
+
+
+def _is_filled(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except OSError:  # not there, or no longer
+        return False
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether whoever wrote something aside is dead; of another machine, whether it did not for a day."""
+    said = WRITER.search(path.name)
+    if said is None:  # written by an older version
+        return True
+    try:
+        age_s = time.time() - path.stat().st_mtime
+    except OSError:  # renamed or removed meanwhile
+        return False
+    if said[1] != _machine():
+        return age_s > ELSEWHERE_S
+    import psutil  # what writing does without
+
+    try:
+        began = psutil.Process(int(said[2])).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+    return began > time.time() - age_s + CLOCK_S  # another process of that number
+
+
+def _aside(target: Path, ending: str) -> Path:
+    """A name beside the target that nobody else writes under, and that says who does.
+
+    What dead processes left there is removed, on the first writing into a folder.
+    """
+    _remove(target.with_name(target.name + ending))  # as older versions called it
+    if target.parent not in _swept:
+        _swept.add(target.parent)
+        with suppress(OSError):
+            left = [entry.name for entry in os.scandir(target.parent) if WRITER.search(entry.name)]
+            for path in (target.with_name(name) for name in left):
+                if is_abandoned(path):
+                    _remove(path)
+    return target.with_name(f"{target.name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{ending}")
+
+
+@cache
+def _machine() -> str:
+    """Where a process's number stands for it alone: a machine, or a container, in six digits."""
+    numbers = Path()
+    with suppress(OSError):
+        numbers = Path("/proc/self/ns/pid").readlink()
+    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:6]
 
 
 def make_folder(folder: Path) -> None:
@@ -132,9 +218,13 @@ def _or_disk_error(target: Path, aside: Path | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         if aside is not None:
-            with suppress(OSError):
-                shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
+            _remove(aside)
         raise DiskError(target, error) from error
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _write(file: Path, *data: bytes | memoryview) -> None:

@@ -17,7 +17,7 @@ from segstudy.config import ADDED_LATER, Protocol, key_of
 from segstudy.data.samples import PARTS
 from segstudy.data.split import Split
 from segstudy.errors import UserError
-from segstudy.files import NEW, PARTIAL, make_folder
+from segstudy.files import OLD, PARTIAL, complete_folders, is_abandoned, make_folder
 from segstudy.locks import hold, is_held
 from segstudy.records import CARD, WEIGHTS, ExternalRecord, FailureRecord, read_json, read_record
 from segstudy.resources import allowed_cores
@@ -93,6 +93,7 @@ def quarantined(folder: StudyFolder, found: Verification) -> Verification:
     """
     with hold(folder.lock, "this study"):
         found = verify_folder(folder)  # as it is now that nobody else is at work
+        put_back = folder.put_back_externals()
         paths = {fault.path for fault in found.faults if fault.state != "unreadable"} - {
             KEPT_IN_PLACE,
             folder.lock.relative_to(folder.path),
@@ -102,7 +103,7 @@ def quarantined(folder: StudyFolder, found: Verification) -> Verification:
             path for path in topmost if (folder.path / path).exists() or (folder.path / path).is_symlink()
         ]
         place = _free_place(folder.path / "quarantine")
-        moved = []
+        moved = [(old.relative_to(folder.path), new.relative_to(folder.path)) for old, new in put_back]
         for path in there:
             target = place / path
             make_folder(target.parent)
@@ -283,7 +284,7 @@ def _strangers(folder: StudyFolder) -> Iterator[Fault]:
     """Whatever lies in runs/ and is no finished run."""
     for path in sorted(folder.runs.glob("*")):
         if path.name.endswith(PARTIAL) and path.is_dir():
-            if not is_held(folder.run_lock(path.stem)):
+            if not is_held(folder.run_lock(path.name.split(".")[0])) and is_abandoned(path):
                 yield Fault("incomplete", _inside(folder, path), "half written by a process that died")
         elif not KEY.fullmatch(path.name) or not path.is_dir():
             yield Fault("orphaned", _inside(folder, path), "no run's folder")
@@ -294,6 +295,7 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
         "study.toml": folder.study,
         "data.json": lambda: folder.read_json("data.json"),
         "split.json": lambda: _check_split(folder),
+        "numerics.json": lambda: folder.read_json("numerics.json"),
         "reports.json": lambda: folder.read_json("reports.json"),
         "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
@@ -309,15 +311,20 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
 
 
 def _externals(folder: StudyFolder) -> Iterator[Fault]:
+    complete = complete_folders(folder.external)
+    held = is_held(folder.external_lock)
     for path in sorted(folder.external.glob("*")):
-        if path.name.startswith(".") or path.name.endswith(PARTIAL):
-            yield Fault(
-                "incomplete", _inside(folder, path), "left from a score or evaluation that was cut short"
-            )
+        inside = _inside(folder, path)
+        if path.suffix == OLD and path in complete.values():
+            if not held:
+                yield Fault("incomplete", inside, "a score or evaluation that would replace it was cut short")
+        elif path.name.startswith(".") or path.name.endswith(PARTIAL):
+            if not held and is_abandoned(path):
+                yield Fault("incomplete", inside, "left from a score or evaluation that was cut short")
         elif not path.is_dir():
-            yield Fault("orphaned", _inside(folder, path), "no folder of scores")
-        else:
-            yield from _tried(folder, path, partial(_check_external, path))
+            yield Fault("orphaned", inside, "no folder of scores")
+    for path in complete.values():
+        yield from _tried(folder, path, partial(_check_external, path))
 
 
 def _check_external(path: Path) -> None:
@@ -358,9 +365,8 @@ def _left_behind(folder: StudyFolder, finished: set[str]) -> Iterator[Fault]:
         yield from (Fault(state, _inside(folder, path), detail) for path in sorted(paths))
 
     checkpoints = folder.path / "checkpoints"
-    half = [*folder.path.glob(f"*{NEW}"), *folder.failures.glob(f"*{NEW}"), *checkpoints.glob(f"*/*{NEW}")]
-    if not is_held(folder.lock):  # else it is being written
-        yield from left("incomplete", half, "half written by a process that died")
+    half = [path for path in folder.half_written() if path.parent != folder.runs]
+    yield from left("incomplete", half, "half written by a process that died")
     done = [path for path in checkpoints.glob("*") if path.name in finished]
     yield from left("orphaned", done, "saved states of a finished run")
     others = [path for path in checkpoints.glob("*/*") if path.parent.name not in finished]
@@ -370,7 +376,8 @@ def _left_behind(folder: StudyFolder, finished: set[str]) -> Iterator[Fault]:
     yield from left("altered", torn, "a saved state that is torn or altered (checksum)")
     obsolete = [path for path in folder.failures.glob("*.json") if path.stem in finished]
     yield from left("orphaned", obsolete, "the failure of a run that has finished since")
-    locks = [path for path in [folder.lock, *(folder.path / "locks").glob("*")] if path.is_file()]
+    single = (folder.lock, folder.external_lock, folder.report_lock)
+    locks = [path for path in [*single, *(folder.path / "locks").glob("*")] if path.is_file()]
     yield from left("orphaned", [path for path in locks if not is_held(path)], "the lock of a dead process")
 
 

@@ -28,7 +28,7 @@ from segstudy.sources import source_files
 from segstudy.store import StudyFolder
 from segstudy.values import Frozen
 
-PLAN_FILES = ("study.toml", "split.json", "data.json")
+PLAN_FILES = ("study.toml", "split.json", "data.json", "numerics.json")
 
 
 class Overview(Frozen):

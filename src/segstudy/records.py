@@ -123,6 +123,20 @@ class SplitRecord(Described):
     splits: list[Parts]
 
 
+class NumericsRecord(Described):
+    """``numerics.json``: versions of the code that a study was last planned with.
+
+    Attributes:
+        architecture, loss: by component, as study.toml spells it; of a user's own file its hash.
+    """
+
+    architecture: dict[str, int | str]
+    loss: dict[str, int | str]
+    preprocessing: int
+    training: int
+    augmentation: int
+
+
 class ReportRecord(Described):
     """One look at the test part."""
 

@@ -18,13 +18,27 @@ from pydantic import BaseModel
 
 from segstudy.config import Study
 from segstudy.errors import UserError
-from segstudy.files import NEW, PARTIAL, make_folder, replace_folder, write_bytes, write_folder, write_text
-from segstudy.locks import is_held
+from segstudy.files import (
+    FRESH,
+    NEW,
+    OLD,
+    PARTIAL,
+    complete_folders,
+    is_abandoned,
+    make_folder,
+    put_back,
+    replace_folder,
+    write_bytes,
+    write_folder,
+    write_text,
+)
+from segstudy.locks import hold, is_held
 from segstudy.records import (
     REPAIR,
     DataRecord,
     ExternalRecord,
     FailureRecord,
+    NumericsRecord,
     Reports,
     RunRecord,
     SplitRecord,
@@ -45,18 +59,22 @@ DAMAGED_TABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicExceptio
 KNOWN: dict[str, type[BaseModel]] = {
     "data.json": DataRecord,
     "split.json": SplitRecord,
+    "numerics.json": NumericsRecord,
     "reports.json": Reports,
 }
 REMAKE = "delete it and run the study again"
+WRITTEN = (".", "failures", "figures")  # folders of files that are written one by one
+REPLACING_S = 60.0  # how long to wait for another process that replaces a folder of scores
 
 
 @dataclass(frozen=True, slots=True)
 class StudyFolder:
     """The paths of a study's folder, and how what lies there is read and written.
 
-    Layout: ``study.toml``, ``data.json``, ``split.json``, ``thumbnails.parquet``, ``baselines.parquet``,
-    ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``; ``checkpoints/<key>/``, ``locks/<key>``
-    and ``study.lock`` while runs are trained; whatever else is there is derived.
+    Layout: ``study.toml``, ``data.json``, ``split.json``, ``numerics.json``, ``thumbnails.parquet``,
+    ``baselines.parquet``, ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``;
+    ``checkpoints/<key>/``, ``locks/<key>`` and ``study.lock`` while runs are trained; whatever else is there
+    is derived.
     """
 
     path: Path
@@ -77,6 +95,16 @@ class StudyFolder:
     def lock(self) -> Path:
         """Held by whoever trains or repairs this study."""
         return self.path / "study.lock"
+
+    @property
+    def external_lock(self) -> Path:
+        """Held by whoever replaces a folder of ``external``."""
+        return self.path / "external.lock"
+
+    @property
+    def report_lock(self) -> Path:
+        """Held by whoever writes the report and its figures."""
+        return self.path / "report.lock"
 
     def run_lock(self, key: str) -> Path:
         """Held by whoever trains this run."""
@@ -116,17 +144,53 @@ class StudyFolder:
             self.checkpoints(key).clear()
             self.clear_failure(key)
         idle = [each for each in self._entries("locks") if not is_held(each)]
-        half_runs = [
-            each for each in self._entries("runs", f"*{PARTIAL}") if not is_held(self.run_lock(each.stem))
-        ]
-        half_files = [*self._entries(".", f"*{NEW}"), *self._entries("failures", f"*{NEW}")]
-        half_files += [*self._entries("checkpoints", f"*/*{NEW}"), *self._entries("figures", f"*{NEW}")]
-        for each in (*idle, *half_runs, *half_files):
+        idle += [each for each in (self.external_lock, self.report_lock) if not is_held(each)]
+        for each in (*idle, *self.half_written()):
             with suppress(OSError):  # what stays is found by `segstudy verify`
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
+        with suppress(UserError, OSError):  # somebody is at work on it
+            self._tidy_externals()
         for folder in ("checkpoints", "locks"):
             with suppress(OSError):  # not there, or not empty
                 (self.path / folder).rmdir()
+
+    def half_written(self) -> list[Path]:
+        """What dead processes were writing; what a living one is at work on is left out."""
+        half = [each for name in WRITTEN for each in self._entries(name, f"*{NEW}")]
+        half += self._entries("checkpoints", f"*/*{NEW}")
+        half += [
+            each
+            for each in self._entries("runs", f"*{PARTIAL}")
+            if not is_held(self.run_lock(each.name.split(".")[0]))
+        ]
+        return [each for each in half if is_abandoned(each)]
+
+    def put_back_externals(self) -> list[tuple[Path, Path]]:
+        """Put back what was being replaced when a process died.
+
+        Returns:
+            What was put back, from where to where.
+
+        Raises:
+            HeldError: somebody is replacing something there.
+            OSError: it cannot be done.
+        """
+        aside = [each for each in self._entries("external", ".*") if each.suffix == OLD]
+        if not aside:
+            return []
+        with hold(self.external_lock, "its scores"):
+            pairs = [(each, each.with_name(each.stem[1:])) for each in aside]
+            return [(old, folder) for old, folder in pairs if put_back(folder)]
+
+    def _tidy_externals(self) -> None:
+        """Remove what replacing them needed; nothing while somebody is at it."""
+        self.put_back_externals()
+        half = [each for each in self._entries("external", ".*") if each.suffix in (OLD, FRESH, PARTIAL)]
+        if half:
+            with hold(self.external_lock, "its scores"):
+                for each in half:
+                    if each.suffix != PARTIAL or is_abandoned(each):
+                        shutil.rmtree(each, ignore_errors=True)
 
     def _entries(self, folder: str, pattern: str = "*") -> list[Path]:
         return list((self.path / folder).glob(pattern))
@@ -142,7 +206,7 @@ class StudyFolder:
         return load(self.path / "study.toml")
 
     def read_json(self, name: str) -> Any:
-        """The content of ``data.json``, ``split.json`` or ``reports.json``; None if it is not there."""
+        """The content of ``data.json``, ``split.json`` and the like; None if it is not there."""
         file = self.path / name
         if not file.is_file():
             return None
@@ -235,17 +299,32 @@ class StudyFolder:
 
     def externals(self) -> list[dict[str, Any]]:
         """``record.json`` of everything scored that this study did not train or test itself, by name."""
-        found = sorted(self.external.glob("*/record.json")) if self.external.is_dir() else []
+        return list(self.external_records().values())
+
+    def external_records(self) -> dict[str, dict[str, Any]]:
+        """The same, by the name of the folder in ``external/``: names of records may be equal."""
         remedy = "delete its folder and score it again"
-        return [
-            read_record(file, ExternalRecord, remedy)
-            for file in found
-            if not file.parent.name.startswith(".") and not file.parent.name.endswith(PARTIAL)
-        ]
+        return {
+            name: read_record(self._external_file(name, "record.json"), ExternalRecord, remedy)
+            for name in complete_folders(self.external)
+            if self._external_file(name, "record.json").is_file()
+        }
+
+    def _external_file(self, folder: str, name: str) -> Path:
+        """Where a file of ``external/<folder>/`` lies, also while that is being replaced."""
+        for _ in range(3):  # it may be renamed between two looks
+            file = complete_folders(self.external).get(folder, self.external / folder) / name
+            if file.is_file():
+                break
+        return file
 
     def external_images(self, name: str) -> pl.DataFrame:
         """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
-        return read_table(self.external / folder_name(name) / "images.parquet")
+        return self.external_images_in(folder_name(name))
+
+    def external_images_in(self, folder: str) -> pl.DataFrame:
+        """The same, by the name of the folder in ``external/``."""
+        return read_table(self._external_file(folder, "images.parquet"))
 
     def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
         """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.
@@ -258,7 +337,8 @@ class StudyFolder:
             "images.parquet": as_parquet(images),
             "record.json": _json({"format": FORMAT, "name": name, **record}).encode(),
         }
-        replace_folder(final, contents)
+        with hold(self.external_lock, "its scores", REPLACING_S):
+            replace_folder(final, contents)
         return final
 
     def baselines(self) -> pl.DataFrame | None:

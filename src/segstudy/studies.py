@@ -21,6 +21,7 @@ from segstudy.display import Display
 from segstudy.locks import is_held
 from segstudy.receipt import settled
 from segstudy.reporting.leaderboard import leaderboard
+from segstudy.reporting.rows import names_of_runs
 from segstudy.request import described
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
@@ -69,12 +70,13 @@ class Study:
         return leaderboard(self.folder, show_all)
 
     def runs(self) -> pl.DataFrame:
-        """One row per finished run: key, configuration, seed, fold and mean scores."""
+        """One row per finished run: key, configuration (its name now), seed, fold and mean scores."""
+        names = names_of_runs(self.folder)
         return pl.DataFrame(
             [
                 {
                     "key": record["key"],
-                    "configuration": record["name"],
+                    "configuration": names[record["key"]],
                     "seed": record["seed"],
                     "fold": record["fold"],
                 }

@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from segstudy.records import read_json
 from segstudy.resources import allowed_cores
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
-from segstudy.studyfile import dump
+from segstudy.studyfile import dump, relative
 from segstudy.worker import Job, Outcome
 
 THUMBNAIL_PX = 192
@@ -77,6 +76,7 @@ class Plan:
         data: the samples' fingerprint.
         splits: the parts for each ``(split, split_seed, fold)`` in use.
         runs: all of them, equal ones once.
+        numerics: the versions of the code that enter each configuration's keys.
     """
 
     study: Study
@@ -85,6 +85,7 @@ class Plan:
     data: str
     splits: Mapping[SplitKey, Split]
     runs: tuple[Run, ...]
+    numerics: Mapping[Configuration, Mapping[str, int | str]]
 
     def overview(self) -> Overview:
         """What the user is told of it."""
@@ -93,7 +94,7 @@ class Plan:
         return Overview(
             name=self.study.name,
             num_runs=len(self.runs),
-            num_configurations=len(self.study.configurations()),
+            num_configurations=len(self.configurations()),
             data=self.dataset.name,
             num_samples=len(self.dataset.samples),
             parts=tuple(sorted(parts)),
@@ -105,9 +106,14 @@ class Plan:
         protocol = run.configuration.protocol
         return self.splits[_split_key(protocol, run.fold)]
 
+    def configurations(self) -> list[Configuration]:
+        """Those that runs are planned of, in the study's order: of several with equal keys the first."""
+        planned = {run.configuration for run in self.runs}
+        return [each for each in self.study.configurations() if each in planned]
+
     def names(self) -> dict[str, str]:
         """The configuration's name of each run, by key."""
-        configurations = self.study.configurations()
+        configurations = self.configurations()
         by_configuration = dict(zip(configurations, configuration_names(configurations), strict=True))
         return {run.key: by_configuration[run.configuration] for run in self.runs}
 
@@ -180,13 +186,15 @@ def plan_on(study: Study, dataset: Dataset, data: str, problems: tuple[Problem, 
         UserError: an impossible split.
     """
     splits = _cut(study, dataset.samples)
+    preprocessing = preprocess.numerics(sample.image for sample in dataset.samples)
+    numerics = {each: _numerics(preprocessing, each) for each in study.configurations()}
     runs = planned_runs(
         study,
         data,
         lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
-        partial(_numerics, preprocess.numerics(sample.image for sample in dataset.samples)),
+        numerics.__getitem__,
     )
-    return Plan(study, dataset, problems, data, splits, tuple(runs))
+    return Plan(study, dataset, problems, data, splits, tuple(runs), numerics)
 
 
 def resolve(study: Study, machine: Machine) -> Study:
@@ -346,6 +354,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
         for (split, seed, fold), parts in plan.splits.items()
     ]
     folder.write_json("split.json", {"splits": splits})
+    folder.write_json("numerics.json", _stored_numerics(plan, folder))
     folder.write_json(
         "data.json",
         {
@@ -369,6 +378,16 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
 
 
 _PARTS = ("train", "validation", "test")
+
+
+def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
+    """Content of ``numerics.json``: tells runs of this plan from those of other versions of the same code."""
+    found: dict[str, Any] = {"architecture": {}, "loss": {}, "augmentation": augment.NUMERICS}
+    for configuration, versions in plan.numerics.items():
+        for factor in ("architecture", "loss"):
+            found[factor][relative(configuration.level(factor), folder.path)] = versions[factor]
+        found |= {name: versions[name] for name in ("preprocessing", "training")}
+    return found
 
 
 def carry_out(

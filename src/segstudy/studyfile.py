@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -47,8 +48,7 @@ def dump(study: Study, folder: Path, comments: bool = False) -> str:
         folder: where the file will lie.
         comments: say beside every field what it is, for people who start from it.
     """
-    here = folder.resolve()
-    study = _with_paths(study, lambda path: Path(os.path.relpath(path, here)).as_posix())
+    study = _with_paths(study, partial(_relative_path, folder.resolve()))
     raw = study.model_dump(mode="json", exclude_none=True)
     size = spelled("image_size", study.protocol.image_size)
     raw["protocol"]["image_size"] = int(size) if size.isdecimal() else size
@@ -78,14 +78,27 @@ def _fill(
         table[name] = item
 
 
+def relative(component: str, folder: Path) -> str:
+    """A component as a study file in that folder spells it."""
+    return _with_path(component, lambda path: _relative_path(folder.resolve(), path))
+
+
+def _relative_path(folder: Path, path: str) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _with_path(component: str, change: Callable[[str], str]) -> str:
+    if ".py:" not in component:
+        return component
+    file, rest = component.split(".py:", 1)
+    return f"{change(file)}.py:{rest}"
+
+
 def _with_paths(study: Study, change: Callable[[str], str]) -> Study:
     """The study with its data, split file and users' own source files under other paths."""
 
     def component(level: Level) -> Level:
-        if not isinstance(level, str) or ".py:" not in level:
-            return level
-        file, rest = level.split(".py:", 1)
-        return f"{change(file)}.py:{rest}"
+        return _with_path(level, change) if isinstance(level, str) else level
 
     own = ("architecture", "loss")
     grids = [

@@ -174,6 +174,7 @@ def failure(job: Job, reason: str, detail: str, log: str = "") -> Outcome:
     record = {
         "name": job.name,
         **_identity(job.run),
+        "description": job.run.description(),
         "reason": reason,
         "detail": detail,
         "remedy": remedy(reason, job.run, log),

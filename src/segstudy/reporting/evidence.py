@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segstudy.reporting.rows import Row, mask_rows, rows_of
+from segstudy.reporting.rows import Row, all_rows
 from segstudy.stats import Scores, by_group
 from segstudy.store import TOGETHER, StudyFolder
 
@@ -77,14 +77,14 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
         folder: the study.
         show_all: also configurations that ``study.toml`` no longer names.
     """
-    rows = [*rows_of(folder, show_all), *mask_rows(folder)]
+    rows = all_rows(folder, show_all)
     data = folder.read_json("data.json") or {"samples": []}
     tables: dict[Side, pl.DataFrame] = {}
     for some in _blocks(rows):
         tables |= _tables_of(folder, some)
     for row in rows:
         if row.masks is not None:
-            tables |= _masks_of(row.name, _without_gaps(folder.external_images(row.name)))
+            tables |= _masks_of(row.name, _without_gaps(folder.external_images_in(row.key)))
     groups = {sample["id"]: sample["group"] for sample in data["samples"]}
     return Evidence(tuple(rows), tables, groups, {side: _axes(table) for side, table in tables.items()})
 
