@@ -6,6 +6,7 @@ import shutil
 
 import polars as pl
 import pytest
+from PIL import Image
 from small import TINY, write_dataset
 
 import segstudy
@@ -191,3 +192,76 @@ def test_runs_of_an_edited_file_are_not_averaged_with_those_of_the_older(here):
     assert everything["configuration"].n_unique() == 2
     assert sorted(everything["test_iou"]) == [0, pytest.approx(before)]
     assert "(older)" in everything["configuration"].to_list()[0]
+
+
+def write_masks(study, folder, all_white):
+    """Masks of validation and test: all white, or all black."""
+    for part in json.loads((study / "split.json").read_text())["splits"][0].items():
+        if part[0] in ("validation", "test"):
+            for sample_id in part[1]:
+                with Image.open(study.parent / "discs" / "masks" / f"{sample_id}.png") as mask:
+                    size = mask.size
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.new("L", size, 255 if all_white else 0).save(folder / f"{sample_id}.png")
+    return folder
+
+
+def test_masks_called_as_a_configuration_that_comes_later_stay_apart(here):
+    study = train()
+    masks = write_masks(study.path, here / "elsewhere", all_white=False)
+    segstudy.score("discs", masks, study.path, name="unet-dice-b4")
+    study = train(loss=["bce", "dice"])
+    frame = study.leaderboard()
+    assert frame["configuration"].n_unique() == 3
+    of_masks = frame.filter("masks").to_dicts()[0]
+    assert (of_masks["configuration"], of_masks["test_iou"]) == ("unet-dice-b4 (masks)", 0)
+    own = frame.filter(pl.col("configuration") == "unet-dice-b4").to_dicts()[0]
+    assert own["test_iou"] == pytest.approx(
+        next(m for w, (m, _) in true_means(study).items() if w[2] == "dice")
+    )
+    assert gather(study.folder).scores("unet-dice-b4").shape == (1, 3)
+
+
+def test_masks_called_alike_replace_nothing_in_silence(here):
+    study = train()
+    black = write_masks(study.path, here / "a" / "tool", all_white=False)
+    white = write_masks(study.path, here / "b" / "tool", all_white=True)
+    segstudy.score("discs", black, study.path)
+    with pytest.raises(segstudy.UserError, match="else is called tool there; choose another --name"):
+        segstudy.score("discs", white, study.path)
+    segstudy.score("discs", white, study.path, name="to:ol")
+    for alike in ("to?ol", "TO:OL", "Tool"):
+        with pytest.raises(segstudy.UserError, match="choose another --name"):
+            segstudy.score("discs", white, study.path, name=alike)
+    segstudy.score("discs", black, study.path)  # the same masks again: an update
+    frame = study.leaderboard().filter("masks")
+    assert {row["configuration"]: row["test_iou"] > 0 for row in frame.to_dicts()} == {
+        "tool": False,
+        "to:ol": True,
+    }
+
+
+def test_a_copied_folder_of_scores_is_a_row_of_its_own(here):
+    study = train()
+    segstudy.score("discs", write_masks(study.path, here / "tool", all_white=False), study.path)
+    segstudy.score("discs", write_masks(study.path, here / "white", all_white=True), study.path)
+    external = study.path / "external"
+    record = json.loads((external / "white" / "record.json").read_text())
+    (external / "white" / "record.json").write_text(json.dumps(record | {"name": "tool"}))
+    frame = study.leaderboard().filter("masks")
+    assert {row["configuration"]: row["test_iou"] > 0 for row in frame.to_dicts()} == {
+        "tool": False,
+        "tool (masks)": True,
+    }
+
+
+def test_another_data_set_of_that_name_replaces_no_evaluation(here):
+    study = train()
+    for place, seed in (("x", 7), ("y", 8)):
+        write_dataset(here / place / "clinic", n=2, seed=seed)
+    segstudy.evaluate(study.path, "x/clinic")
+    segstudy.evaluate(study.path, "x/clinic")  # again: the same
+    with pytest.raises(segstudy.UserError, match="unet-bce-b4-on-clinic there; choose another --name"):
+        segstudy.evaluate(study.path, "y/clinic")
+    segstudy.evaluate(study.path, "y/clinic", name="theirs")
+    assert [each["name"] for each in study.folder.externals()] == ["theirs", "unet-bce-b4-on-clinic"]

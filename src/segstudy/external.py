@@ -53,8 +53,12 @@ def evaluate_models(
         UserError: wrong data, images that were trained or selected on, or a name that is taken.
     """
     name = name or f"{models.name}-on-{dataset.name}"
-    refuse_taken(folder, [name], "evaluation")
     data = fingerprint(dataset.samples)
+
+    def same(record: Mapping[str, Any]) -> bool:
+        return bool(record["data"]["fingerprint"] == data and record["keys"] == list(models.keys))
+
+    refuse_taken(folder, [name], "evaluation", same)
     _refuse_own_data(models.home, data, dataset)
     refuse_errors(check(dataset, foreground))
     prepared = _prepared(models, dataset, data, foreground)

@@ -13,20 +13,18 @@ import re
 import secrets
 import shutil
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from segstudy.errors import UserError
 
 NEW, PARTIAL = ".new", ".partial"  # endings of what is being written, or was when a process died
 OLD, FRESH = ".old", ".fresh"  # endings of what is being replaced, and of what replaces it
 _swept: set[Path] = set()  # folders in which this process looked for what dead ones left
-WRITER = re.compile(r"\.([0-9a-f]{6})-([0-9]+)-[0-9a-f]{8}\.new$")
-ELSEWHERE_S = 86_400.0  # what another machine was writing is taken for abandoned after a day
-CLOCK_S = 2.0  # by which the clocks of a file system and of the processes may differ
+WRITER = re.compile(r"\.([0-9a-f]{6})-([0-9]+)-([0-9]+)-[0-9a-f]{8}\.new$")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -154,26 +152,14 @@ def _is_filled(folder: Path) -> bool:
         return False
 
 
-def is_abandoned(path: Path) -> bool:
-    """Whether whoever wrote something aside is dead; of another machine, whether it did not for a day."""
+def writer_of(path: Path) -> Literal["alive", "dead", "elsewhere"]:
+    """What became of the process that wrote something aside; on another machine nobody can tell."""
     said = WRITER.search(path.name)
-    if said is None:  # written by an older version
-        return True
-    try:
-        age_s = time.time() - path.stat().st_mtime
-    except OSError:  # renamed or removed meanwhile
-        return False
+    if said is None:  # written by an older version, or under a lock
+        return "dead"
     if said[1] != _machine():
-        return age_s > ELSEWHERE_S
-    import psutil  # what writing does without
-
-    try:
-        began = psutil.Process(int(said[2])).create_time()
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return False
-    return began > time.time() - age_s + CLOCK_S  # another process of that number
+        return "elsewhere"
+    return "alive" if _began(int(said[2])) == int(said[3]) else "dead"
 
 
 def _aside(target: Path, ending: str) -> Path:
@@ -187,18 +173,36 @@ def _aside(target: Path, ending: str) -> Path:
         with suppress(OSError):
             left = [entry.name for entry in os.scandir(target.parent) if WRITER.search(entry.name)]
             for path in (target.with_name(name) for name in left):
-                if is_abandoned(path):
+                if writer_of(path) == "dead":
                     _remove(path)
-    return target.with_name(f"{target.name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{ending}")
+    writer = f"{_machine()}-{os.getpid()}-{_began(os.getpid())}-{secrets.token_hex(4)}"
+    return target.with_name(f"{target.name}.{writer}{ending}")
 
 
 @cache
 def _machine() -> str:
-    """Where a process's number stands for it alone: a machine, or a container, in six digits."""
-    numbers = Path()
+    """Where a process's number and beginning are its alone: a machine since its start, or a container."""
+    said = [socket.gethostname()]
     with suppress(OSError):
-        numbers = Path("/proc/self/ns/pid").readlink()
-    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:6]
+        said.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        said.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256(" ".join(said).encode()).hexdigest()[:6]
+
+
+def _began(pid: int) -> int:
+    """When a process began, in ticks since the machine did or, where there is no /proc, in ms; 0 for none."""
+    with suppress(OSError, ValueError, IndexError):
+        said = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")  # proc(5)
+        state, *numbers = said.rpartition(")")[2].split()
+        return 0 if state in "ZX" else int(numbers[18])
+    if Path("/proc/self/stat").exists():
+        return 0
+    import psutil  # what writing does without on Linux
+
+    try:
+        return int(psutil.Process(pid).create_time() * 1000)
+    except psutil.Error:
+        return 0
 
 
 def make_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from segstudy.config import ADDED_LATER, Protocol, key_of
 from segstudy.data.samples import PARTS
 from segstudy.data.split import Split
 from segstudy.errors import UserError
-from segstudy.files import OLD, PARTIAL, complete_folders, is_abandoned, make_folder
+from segstudy.files import OLD, PARTIAL, complete_folders, make_folder
 from segstudy.locks import hold, is_held
 from segstudy.records import CARD, WEIGHTS, ExternalRecord, FailureRecord, read_json, read_record
 from segstudy.resources import allowed_cores
@@ -284,7 +284,7 @@ def _strangers(folder: StudyFolder) -> Iterator[Fault]:
     """Whatever lies in runs/ and is no finished run."""
     for path in sorted(folder.runs.glob("*")):
         if path.name.endswith(PARTIAL) and path.is_dir():
-            if not is_held(folder.run_lock(path.name.split(".")[0])) and is_abandoned(path):
+            if not is_held(folder.run_lock(path.name.split(".")[0])):
                 yield Fault("incomplete", _inside(folder, path), "half written by a process that died")
         elif not KEY.fullmatch(path.name) or not path.is_dir():
             yield Fault("orphaned", _inside(folder, path), "no run's folder")
@@ -319,7 +319,7 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
             if not held:
                 yield Fault("incomplete", inside, "a score or evaluation that would replace it was cut short")
         elif path.name.startswith(".") or path.name.endswith(PARTIAL):
-            if not held and is_abandoned(path):
+            if not held:
                 yield Fault("incomplete", inside, "left from a score or evaluation that was cut short")
         elif not path.is_dir():
             yield Fault("orphaned", inside, "no folder of scores")

@@ -1,7 +1,10 @@
 """Masks that any other tool made, scored on a study's images with the study's own metrics."""
 
+import hashlib
 import io
-from collections.abc import Collection, Mapping, Sequence
+import os
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,6 +66,7 @@ def human_references(reader: str) -> tuple[HumanReference, ...]:
 
 
 Score = dict[str, float | None]
+Same = Callable[[Mapping[str, Any]], bool]
 
 
 def score_masks(
@@ -88,7 +92,9 @@ def score_masks(
     samples = study_samples(folder, data)
     parts = scored_parts(folder)
     found, strangers = find_masks(masks, samples.keys(), name)
-    refuse_taken(folder, [each.name for each in found], "masks")
+    source = _source_of(masks)
+    same = (lambda _: True) if name else lambda record: record.get("source", source) == source
+    refuse_taken(folder, [each.name for each in found], "masks", same)
     wanted = {sample_id: part for part, ids in parts.items() for sample_id in ids}
     for model in found:
         if all(wanted.keys().isdisjoint(files) for files in model.seeds.values()):
@@ -100,7 +106,7 @@ def score_masks(
         job = partial(_rows, found, foreground)
         rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
     return [
-        _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, strangers)
+        _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, strangers, source)
         for place, model in enumerate(found)
     ]
 
@@ -126,11 +132,13 @@ def _store(
     rows: Sequence[Mapping[str, Any]],
     parts: Mapping[Part, Sequence[str]],
     strangers: Sequence[str],
+    source: str,
 ) -> dict[str, Any]:
     data, table = folder.read_json("data.json"), _table(rows)
     record = {
         "kind": "masks",
         "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
+        "source": source,
         "seeds": sorted(model.seeds),
         "parts": {part: _completeness(model, ids) for part, ids in parts.items()},
         "ignored": _ignored(model, {sample_id for ids in parts.values() for sample_id in ids}),
@@ -140,6 +148,11 @@ def _store(
     }
     folder.write_external(model.name, record, table)
     return {"name": model.name, **record}
+
+
+def _source_of(masks: Path) -> str:
+    """Which folder masks came from, without its name: tells an update from other masks called alike."""
+    return hashlib.sha256(os.fsencode(masks.resolve())).hexdigest()[:16]
 
 
 def written_now(device: str = "cpu") -> dict[str, Any]:
@@ -189,18 +202,32 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
     return {"test": tuple(sorted(sample_id for each in splits for sample_id in each["test"]))}
 
 
-def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str) -> None:
-    """Stop before something is taken for a configuration, or replaces a record of another kind.
+def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Same = lambda _: True) -> None:
+    """Stop before something is taken for a configuration, or replaces what is something else.
+
+    Args:
+        folder: the study's.
+        names: of what is to be stored.
+        kind: what it is, ``masks`` or ``evaluation``.
+        same: whether a record of this kind and one of these names is an earlier one of the same.
 
     Raises:
         UserError: with the name that is taken.
     """
-    taken = {*configuration_names(folder.study().configurations())}
-    taken |= {record["name"] for record in folder.externals() if record["kind"] != kind}
-    if wrong := [name for name in names if name in taken]:
-        raise UserError(f"{folder.path}: something else is called {wrong[0]} there; choose another --name")
-    if len({folder_name(name) for name in names}) < len(names):
+    there = {place_of(each): record for each, record in folder.external_records().items()}
+    configurations = {*configuration_names(folder.study().configurations())}
+    for name in names:
+        found = there.get(place_of(folder_name(name)))
+        other = found is not None and (found["name"] != name or found["kind"] != kind or not same(found))
+        if name in configurations or other:
+            raise UserError(f"{folder.path}: something else is called {name} there; choose another --name")
+    if len({place_of(folder_name(name)) for name in names}) < len(names):
         raise UserError(f"{', '.join(names)}: too alike for names of folders; rename one")
+
+
+def place_of(folder: str) -> str:
+    """A folder's name where a file system tells neither case nor the spelling of accents apart."""
+    return unicodedata.normalize("NFC", folder).casefold()
 
 
 def _rows(

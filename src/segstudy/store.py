@@ -24,13 +24,13 @@ from segstudy.files import (
     OLD,
     PARTIAL,
     complete_folders,
-    is_abandoned,
     make_folder,
     put_back,
     replace_folder,
     write_bytes,
     write_folder,
     write_text,
+    writer_of,
 )
 from segstudy.locks import hold, is_held
 from segstudy.records import (
@@ -145,7 +145,7 @@ class StudyFolder:
             self.clear_failure(key)
         idle = [each for each in self._entries("locks") if not is_held(each)]
         idle += [each for each in (self.external_lock, self.report_lock) if not is_held(each)]
-        for each in (*idle, *self.half_written()):
+        for each in (*idle, *self.half_written(holding=True)):
             with suppress(OSError):  # what stays is found by `segstudy verify`
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
         with suppress(UserError, OSError):  # somebody is at work on it
@@ -154,8 +154,12 @@ class StudyFolder:
             with suppress(OSError):  # not there, or not empty
                 (self.path / folder).rmdir()
 
-    def half_written(self) -> list[Path]:
-        """What dead processes were writing; what a living one is at work on is left out."""
+    def half_written(self, holding: bool = False) -> list[Path]:
+        """What dead processes were writing; what a living one is at work on is left out.
+
+        Args:
+            holding: whether the caller holds ``lock``, so that nobody else does.
+        """
         half = [each for name in WRITTEN for each in self._entries(name, f"*{NEW}")]
         half += self._entries("checkpoints", f"*/*{NEW}")
         half += [
@@ -163,7 +167,9 @@ class StudyFolder:
             for each in self._entries("runs", f"*{PARTIAL}")
             if not is_held(self.run_lock(each.name.split(".")[0]))
         ]
-        return [each for each in half if is_abandoned(each)]
+        at_work = is_held(self.report_lock) or (not holding and is_held(self.lock))
+        over = ("dead",) if at_work else ("dead", "elsewhere")
+        return [each for each in half if writer_of(each) in over]
 
     def put_back_externals(self) -> list[tuple[Path, Path]]:
         """Put back what was being replaced when a process died.
@@ -189,8 +195,7 @@ class StudyFolder:
         if half:
             with hold(self.external_lock, "its scores"):
                 for each in half:
-                    if each.suffix != PARTIAL or is_abandoned(each):
-                        shutil.rmtree(each, ignore_errors=True)
+                    shutil.rmtree(each, ignore_errors=True)
 
     def _entries(self, folder: str, pattern: str = "*") -> list[Path]:
         return list((self.path / folder).glob(pattern))

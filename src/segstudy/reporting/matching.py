@@ -42,8 +42,8 @@ class Planned:
     def key(self) -> str:
         """What names it, whatever it is called: 16 hex digits."""
         protocol = self.configuration.protocol
-        inputs = [[fold, *each] for fold, each in self.inputs.items()]
-        split = inputs or [protocol.split, protocol.split_seed]  # not cut yet
+        split: list[Any] = [[fold, *each] for fold, each in self.inputs.items()]
+        split = split or [protocol.split, protocol.split_seed]  # not cut yet
         return key_of({"identity": self.identity, "numerics": dict(self.numerics), "split": split})
 
     def takes(self, record: Mapping[str, Any]) -> bool:
@@ -165,8 +165,9 @@ def _completed(each: Planned, namesakes: Sequence[Planned], newest: Iterable[Map
     known = dict(each.numerics)
     if any(agree(known, other.numerics) and other.inputs == each.inputs for other in namesakes):
         for factor in COMPONENTS:
-            known.setdefault(factor, _hash_now(each.configuration.level(factor)))
-        return replace(each, numerics={name: value for name, value in known.items() if value is not None})
+            if factor not in known and (source := _hash_now(each.configuration.level(factor))):
+                known[factor] = source
+        return replace(each, numerics=known)
     first = next((record for record in newest if each.takes(record)), None)
     return replace(each, numerics={**(numerics_of(first) if first else {}), **known})
 

@@ -116,19 +116,19 @@ def _assigned(
     for place, each in enumerate(planned):
         places[each.identity].append(place)
     named: dict[int, dict[Replicate, Record]] = defaultdict(dict)
-    unnamed = []
+    unnamed: list[Record] = []
     for record in records:
-        replicate = (record["seed"], record["fold"])
+        replicate: Replicate = (record["seed"], record["fold"])
         fitting = (
             place
             for place in places[identity_of(record)]
             if record["seed"] < study.seeds and replicate not in named[place] and planned[place].takes(record)
         )
-        place = next(fitting, None)
-        if place is None:
-            unnamed.append(record)
-        else:
+        for place in fitting:
             named[place][replicate] = record
+            break
+        else:
+            unnamed.append(record)
     return named, unnamed
 
 
@@ -187,8 +187,9 @@ def _without_conflicts(records: Sequence[Record]) -> list[list[Record]]:
 def _called(record: Record, factor: str, current: set[tuple[str, str, Any]]) -> str:
     """A component's title, of a user's file that is another now with the hash it had."""
     source = numerics_of(record).get(factor)
-    same = (factor, record[factor], source) in current or not isinstance(source, str)
-    return str(record[factor]) if same else f"{record[factor]} ({source[:6]})"
+    if not isinstance(source, str) or (factor, record[factor], source) in current:
+        return str(record[factor])
+    return f"{record[factor]} ({source[:6]})"
 
 
 def _free(name: str, taken: set[str], what: str) -> str:
