@@ -13,6 +13,7 @@ from segstudy.components import parse, source_hash, title
 from segstudy.config import ADDED_LATER, Configuration, Protocol, Study, key_of
 from segstudy.data.samples import PARTS
 from segstudy.data.split import Split
+from segstudy.errors import UserError
 from segstudy.store import StudyFolder
 from segstudy.studyfile import relative
 
@@ -175,5 +176,5 @@ def _completed(each: Planned, namesakes: Sequence[Planned], newest: Iterable[Map
 def _hash_now(component: str) -> str | None:
     try:
         return source_hash(parse(component))
-    except OSError:
+    except (OSError, UserError):
         return f"{component} is gone"
