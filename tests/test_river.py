@@ -43,6 +43,7 @@ RIVER = (
     "evaluation",
     "pytorch_engine",
     "train",
+    "environment",
     "resuming",
     "failures",
     "store",

@@ -15,6 +15,7 @@ from segstudy.arguments import checked_call
 from segstudy.data import read, synthetic
 from segstudy.data.check import check as find_problems
 from segstudy.data.samples import Problem
+from segstudy.environment import differing_text, environments_of
 from segstudy.integrity import Verification, quarantined, verify_folder
 from segstudy.locks import holder, is_held
 from segstudy.reporting.leaderboard import render
@@ -45,6 +46,7 @@ class Status:
         holder: who is training this study now, in words; None for nobody.
         failures: what happened, what helps.
         seconds_to_go: of training, from the mean of the finished runs.
+        differing: in what finished runs differ that may move their last bits, in words; empty for nothing.
     """
 
     num_planned: int
@@ -56,6 +58,7 @@ class Status:
     holder: str | None
     failures: tuple[dict[str, Any], ...]
     seconds_to_go: float | None
+    differing: str = ""
 
 
 @checked_call
@@ -98,7 +101,8 @@ def status(folder: str | Path) -> Status:
     num_planned = int(frame["num_planned"].sum())
     num_finished = int(frame["num_finished"].sum())
     left = num_planned - num_finished
-    seconds = [record["seconds"]["total"] for record in opened.folder.run_records(finished)]
+    records = opened.folder.run_records(finished)
+    seconds = [record["seconds"]["total"] for record in records]
     return Status(
         num_planned=num_planned,
         num_finished=num_finished,
@@ -109,6 +113,7 @@ def status(folder: str | Path) -> Status:
         holder=holder(opened.folder.lock) if is_held(opened.folder.lock) else None,
         failures=tuple(failed.values()),
         seconds_to_go=left * sum(seconds) / len(seconds) if seconds else None,
+        differing=differing_text(each for record in records for each in environments_of(record)),
     )
 
 

@@ -103,10 +103,12 @@ def run(  # noqa: PLR0913 (an option each)
         )
     say(segstudy.table(finished.path))
     say(f"report: {finished.path / 'report.html'}")
-    failed = segstudy.status(finished.path).failures
-    for failure in failed:
+    now = segstudy.status(finished.path)
+    if now.differing:
+        say(f"runs differ in what may move their last bits: {now.differing}", problems)
+    for failure in now.failures:
         say(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", problems)
-    return 1 if failed else 0
+    return 1 if now.failures else 0
 
 
 @app.command
@@ -177,6 +179,8 @@ def status(folder: Path, /) -> int:
         )
     if now.num_left and now.seconds_to_go is not None:
         console.print(f"about {duration(now.seconds_to_go)} of training to go")
+    if now.differing:
+        say(f"runs differ in what may move their last bits: {now.differing}")
     for failure in now.failures:
         say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
         say(f"        {failure['remedy']}")

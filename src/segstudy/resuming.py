@@ -6,11 +6,10 @@ from contextlib import suppress
 from typing import Any, Self
 
 from segstudy.checkpoint import read_state, state_bytes
+from segstudy.environment import differing
 from segstudy.files import DiskError
 from segstudy.states import Checkpoints
 from segstudy.train import Training, restore, snapshot
-
-BITS = ("torch", "numpy", "pillow", "kornia", "cpu", "device", "threads")  # what may move a run's last bits
 
 Session = dict[str, Any]
 
@@ -115,5 +114,5 @@ def resumed(
 
 def _elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs from the session before, where it may move bits."""
-    moved = [f"{name} {before.get(name)}, now {now[name]}" for name in BITS if before.get(name) != now[name]]
+    moved = [f"{name} {before[name]}, now {now[name]}" for name in differing([before, now])]
     return f"; begun with {', '.join(moved)}: its last bits may differ" if moved else ""

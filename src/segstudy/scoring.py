@@ -22,6 +22,7 @@ from segstudy.config import configuration_names
 from segstudy.data import read
 from segstudy.data.prepared import fingerprint
 from segstudy.data.samples import Part, Sample
+from segstudy.environment import environment
 from segstudy.errors import UserError
 from segstudy.evaluation import mask_columns
 from segstudy.images import ImageError, read_mask
@@ -30,7 +31,6 @@ from segstudy.metrics import METRICS, Mask
 from segstudy.resources import allowed_cores
 from segstudy.stats import by_group, mean_interval
 from segstudy.store import StudyFolder, folder_name
-from segstudy.worker import environment
 
 NAMED = 5  # ids that a message or record shows of many
 # What a mask does not tell: nothing was computed at network size, and there are no probabilities.

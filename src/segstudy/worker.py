@@ -1,7 +1,6 @@
 """One job in: trained and stored, or what went wrong written down."""
 
 import errno
-import platform
 import threading
 import time
 import traceback
@@ -9,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +23,13 @@ from segstudy.components import title
 from segstudy.config import Run
 from segstudy.data.prepared import open_prepared
 from segstudy.data.split import Split
+from segstudy.environment import environment
 from segstudy.errors import UserError
 from segstudy.failures import SourceChangedError, reason_of, remedy
 from segstudy.files import DiskError
 from segstudy.locks import hold
 from segstudy.losses import resolve_loss
 from segstudy.models import build, resolve_architecture
-from segstudy.resources import allowed_cores
 from segstudy.resuming import Session, resumed
 from segstudy.store import StudyFolder
 from segstudy.train import DivergedError, Result, Training, begin, epochs, finish, reproducible, timed
@@ -275,20 +273,3 @@ def peak_memory(device: str) -> int | None:
         return None
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def environment(device: str, threads: int) -> dict[str, Any]:
-    """What can move the last bits of a run, and what its times depend on."""
-    return {
-        "segstudy": version("segstudy"),
-        "torch": str(torch.__version__),  # else a class of PyTorch's own
-        "numpy": version("numpy"),
-        "pillow": version("pillow"),
-        "kornia": version("kornia"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "cores": allowed_cores(hyperthreads=True),
-        "device": torch.cuda.get_device_name() if device == "cuda" else device,
-        "threads": threads,
-    }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from segstudy.data.arrays import (
@@ -171,7 +172,8 @@ def prepare(
         UserError: an unreadable image or mask, or a cache that cannot be written.
     """
     version = numerics(sample.image for sample in samples)
-    settings = json.dumps([version, data, size, resize, foreground])
+    # With the version of Pillow: pixels come from the one that a run says it had.
+    settings = json.dumps([version, data, size, resize, foreground, PIL.__version__])
     folder = cache_folder() / "prepared" / _name(settings)
     if is_cached(folder):
         fault = _fault(folder)

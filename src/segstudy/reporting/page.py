@@ -9,6 +9,7 @@ import polars as pl
 
 from segstudy import __version__
 from segstudy.config import is_synthetic
+from segstudy.environment import differing
 from segstudy.files import write_text
 from segstudy.reporting.beside import external_tables, references
 from segstudy.reporting.board import board
@@ -82,6 +83,7 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
         "protocol": shared_protocol(study),
         "environments": environments(rows),
         "mixed": mixed(rows),
+        "differing": differing(environments(rows)),
         "study_file": publishable_study(folder),
     }
     page = folder.path / "report.html"

@@ -12,6 +12,7 @@ import tomlkit
 
 from segstudy.components import title
 from segstudy.config import Study, is_synthetic
+from segstudy.environment import environments_of
 from segstudy.reporting.figures import PARTS
 from segstudy.reporting.rows import Row
 from segstudy.store import StudyFolder
@@ -86,8 +87,7 @@ def mixed(rows: Sequence[Row]) -> int:
 
 def _sessions(record: Mapping[str, Any]) -> set[str]:
     """The environments of a run; older records know no resuming."""
-    sessions = [session["environment"] for session in record.get("resumed", [])]
-    return {json.dumps(environment, sort_keys=True) for environment in (*sessions, record["environment"])}
+    return {json.dumps(environment, sort_keys=True) for environment in environments_of(record)}
 
 
 def publishable_study(folder: StudyFolder) -> str:
