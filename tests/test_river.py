@@ -76,6 +76,7 @@ RIVER = (
     "display",
     "request",
     "options",
+    "occupancy",
     "running",
     "studies",
     "api",

@@ -73,6 +73,15 @@ class Display:
                 "[italic]segstudy check[/] lists them"
             )
 
+    def unnamed(self, num_runs: int) -> None:
+        """Say that finished runs are not among the planned ones."""
+        if num_runs:
+            runs = f"{num_runs} finished run{'s' if num_runs > 1 else ''}"
+            self.console.print(
+                f"beside them {runs} of other options, or of the data as they were; "
+                "[italic]segstudy table --all[/] shows them"
+            )
+
     def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
         """Say what it will cost."""
         self._hours_ahead = estimate.hours

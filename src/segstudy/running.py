@@ -13,6 +13,7 @@ from segstudy.estimate import Estimate, estimate
 from segstudy.executors import EXECUTORS, Watch
 from segstudy.interruption import asked_to_stop
 from segstudy.locks import hold, is_held
+from segstudy.occupancy import refuse_occupied
 from segstudy.receipt import receipts, write_receipts
 from segstudy.reporting.page import write_report
 from segstudy.request import MACHINE_OPTIONS
@@ -38,6 +39,7 @@ def train_missing(  # noqa: PLR0913 (what a call of `run` says)
     plan, machine, missing = planned(asked, folder, options, retry, refuse_held=True, stage=display.stage)
     folder.refuse_unwritable()
     display.plan(plan.overview(), len(missing))
+    display.unnamed(len(folder.finished() - {run.key for run in plan.runs}))
     if missing:
         ahead = estimate(plan, missing, machine, fit_memory=not options.get("workers"), stage=display.stage)
         machine = replace(machine, workers=ahead.workers)
@@ -50,6 +52,7 @@ def train_missing(  # noqa: PLR0913 (what a call of `run` says)
     with hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by whoever held the lock before
         folder.tidy()
+        refuse_occupied(plan, folder)  # perhaps another study by now
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
         made = receipts(asked, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
@@ -114,4 +117,5 @@ def planned(
     named = {name: options[name] for name in MACHINE_OPTIONS if options.get(name) is not None}
     machine = choose_machine(**named)
     made = make_plan(asked, machine, folder.read_json("data.json"), stage)
+    refuse_occupied(made, folder)
     return made, machine, missing_runs(made, folder, retry)

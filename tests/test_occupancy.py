@@ -1,0 +1,171 @@
+"""A study goes into no folder that holds something else: other data, another division, other files."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from small import write_dataset
+
+import segstudy
+from segstudy.cli import main
+
+QUICK = {
+    **{"protocol": "quick", "architecture": "unet", "loss": "bce", "image_size": 32, "width": 2},
+    **{"epochs": 1, "executor": "serial", "threads": 1, "images": False},
+}
+MORE = {name: value for name, value in QUICK.items() if name != "protocol"}
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with the data sets `one` and `other` and a study of `one`."""
+    folder = tmp_path_factory.mktemp("occupancy")
+    write_dataset(folder / "one", n=12)
+    write_dataset(folder / "other", n=12, seed=1)
+    segstudy.run(folder / "one", out=folder / "s", **QUICK)
+    return folder
+
+
+@pytest.fixture
+def here(finished, tmp_path) -> Path:
+    shutil.copytree(finished, tmp_path / "here")
+    toml = tmp_path / "here" / "s" / "study.toml"
+    assert 'data = "../one"' in toml.read_text()
+    return tmp_path / "here"
+
+
+@pytest.mark.parametrize("call", [segstudy.run, segstudy.plan])
+def test_out_on_a_study_of_other_data_is_refused_with_both_named(here, call):
+    """The same ids, other pictures: a study of one would have lost its leaderboard to one of other."""
+    before = written(here / "s")
+    options = {name: value for name, value in QUICK.items() if name != "images"}
+    with pytest.raises(segstudy.UserError) as raised:
+        call(here / "other", out=here / "s", **options)
+    assert str(here / "one") in str(raised.value)
+    assert str(here / "other") in str(raised.value)
+    assert "--out" in str(raised.value)
+    assert written(here / "s") == before
+
+
+def test_a_study_s_folder_with_other_data_is_refused(here, capsys):
+    before = written(here / "s")
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(here / "s"), "--data", str(here / "other"), "--executor", "serial"])
+    assert ended.value.code == 2
+    assert "holds a study of" in capsys.readouterr().err
+    assert written(here / "s") == before
+
+
+def test_the_synthetic_set_does_not_take_the_place_of_data(here):
+    with pytest.raises(segstudy.UserError, match="holds a study of"):
+        segstudy.run(out=here / "s", **QUICK)
+
+
+def test_the_name_of_a_data_set_elsewhere_does_not_lead_into_its_study(here, monkeypatch):
+    """Two data sets called `one`, and the folder that follows from the name."""
+    monkeypatch.chdir(here)
+    segstudy.run("one", **QUICK)
+    write_dataset(here / "elsewhere" / "one", n=12, seed=2)
+    with pytest.raises(segstudy.UserError, match="one-quick: holds a study of"):
+        segstudy.run("elsewhere/one", **QUICK)
+
+
+@pytest.mark.parametrize("by", ["out", "data"])
+def test_the_same_data_elsewhere_go_on(here, by):
+    (here / "one").rename(here / "moved")
+    if by == "out":
+        segstudy.run(here / "moved", out=here / "s", **{**QUICK, "loss": ["bce", "dice"]})
+    else:
+        segstudy.run(here / "s", data=here / "moved", **{**MORE, "loss": "dice"})
+    now = segstudy.status(here / "s")
+    assert (now.num_finished, now.num_unnamed) == (2, 0)
+
+
+def test_moved_data_may_have_grown_or_lose_samples_that_are_excluded(here):
+    (here / "one").rename(here / "moved")
+    write_dataset(here / "new", n=1, seed=3)
+    for kind in ("images", "masks"):
+        (here / "new" / kind / "disc00.png").rename(here / "moved" / kind / "extra.png")
+    segstudy.run(here / "s", data=here / "moved", **MORE)
+    assert segstudy.status(here / "s").num_unnamed == 1
+    segstudy.run(here / "s", exclude=["extra", "disc01"], **MORE)
+    assert segstudy.status(here / "s").num_unnamed == 2
+    with pytest.raises(segstudy.UserError, match="holds a study of"):
+        segstudy.run(here / "s", data=here / "other", exclude=["disc01"], **MORE)
+
+
+def test_data_corrected_in_place_go_on_and_what_was_trained_before_is_said(here, capsys):
+    shutil.copy(here / "other" / "masks" / "disc00.png", here / "one" / "masks" / "disc00.png")
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(here / "s"), "--executor", "serial", "--no-images"])
+    assert ended.value.code == 0
+    assert "1 finished run of other options" in " ".join(capsys.readouterr().err.split())
+
+
+def test_another_data_set_at_the_same_place_is_refused(here):
+    for kind in ("images", "masks"):
+        for file in (here / "one" / kind).iterdir():
+            file.rename(file.with_name(f"other-{file.name}"))
+    with pytest.raises(segstudy.UserError, match="one as it was"):
+        segstudy.run(here / "s", **MORE)
+
+
+def test_another_name_is_fine(here):
+    segstudy.run(here / "one", out=here / "s", name="called otherwise", **QUICK)
+    assert segstudy.Study(here / "s").config.name == "called otherwise"
+
+
+def split(folder: Path, name: str, ids: list[str]) -> Path:
+    parts = {"train": ids[:6], "validation": ids[6:9], "test": ids[9:]}
+    (folder / name).write_text(json.dumps(parts))
+    return folder / name
+
+
+def test_another_split_file_is_refused_and_the_same_parts_from_another_file_go_on(here):
+    ids = [f"disc{i:02}" for i in range(12)]
+    first, second = split(here, "a.json", ids), split(here, "b.json", ids[::-1])
+    with pytest.raises(segstudy.UserError, match=r"divided into parts by auto, not by .*a\.json"):
+        segstudy.run(here / "s", split=first, **MORE)
+    segstudy.run(here / "one", out=here / "t", split=first, **QUICK)
+    for call in ({"study": here / "t", **MORE}, {"study": here / "one", "out": here / "t", **QUICK}):
+        with pytest.raises(segstudy.UserError, match=r"by .*a\.json, not by .*b\.json"):
+            segstudy.run(split_file=second, **call)
+    copied = split(here, "c.json", ids)
+    segstudy.run(here / "t", split=copied, **MORE)
+    assert segstudy.status(here / "t").num_unnamed == 0
+    split(here, "c.json", ids[::-1])
+    with pytest.raises(segstudy.UserError, match=r"c\.json as it was"):
+        segstudy.run(here / "t", **MORE)
+
+
+def test_a_folder_of_other_files_is_refused(here):
+    (here / "papers").mkdir()
+    for name in ("a.pdf", "b.pdf", "c.pdf", "d.pdf"):
+        (here / "papers" / name).write_text("x")
+    with pytest.raises(segstudy.UserError, match=r"holds a\.pdf, b\.pdf, c\.pdf and 1 more"):
+        segstudy.run(here / "one", out=here / "papers", **QUICK)
+    with pytest.raises(segstudy.UserError, match="is no study and holds images, masks"):
+        segstudy.run(here / "one", out=here / "one", **QUICK)
+    assert sorted(path.name for path in (here / "one").iterdir()) == ["images", "masks"]
+
+
+def test_an_empty_folder_and_a_study_s_that_lost_its_study_file_are_taken(here):
+    (here / "empty").mkdir()
+    (here / "empty" / ".hidden").write_text("")
+    segstudy.run(here / "one", out=here / "empty", **QUICK)
+    (here / "s" / "study.toml").unlink()
+    segstudy.run(here / "one", out=here / "s", **QUICK)
+    assert segstudy.status(here / "s").num_finished == 1
+
+
+def test_a_study_file_of_one_s_own_is_not_replaced_by_other_data(here):
+    (here / "mine").mkdir()
+    (here / "mine" / "study.toml").write_text('data = "../one"\n')
+    with pytest.raises(segstudy.UserError, match="holds a study of"):
+        segstudy.run(here / "other", out=here / "mine", **QUICK)
+    assert (here / "mine" / "study.toml").read_text() == 'data = "../one"\n'
