@@ -14,6 +14,7 @@ RIVER = (
     "errors",
     "resources",
     "stages",
+    "plaintext",
     "suggestions",
     "arguments",
     "allocator",

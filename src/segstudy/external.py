@@ -21,8 +21,9 @@ from segstudy.data.samples import PARTS, Dataset
 from segstudy.data.split import Split
 from segstudy.errors import UserError
 from segstudy.evaluation import image_rows, probabilities
+from segstudy.plaintext import as_text
 from segstudy.preprocess import placement
-from segstudy.scoring import NAMED, as_text, intervals_text, refuse_taken, score_text, summarise, written_now
+from segstudy.scoring import NAMED, intervals_text, refuse_taken, score_text, summarise, written_now
 from segstudy.store import StudyFolder, read_table
 from segstudy.study import refuse_errors
 from segstudy.trained import Models

@@ -1,7 +1,6 @@
 """Masks that any other tool made, scored on a study's images with the study's own metrics."""
 
 import hashlib
-import io
 import os
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from segstudy.config import configuration_names
@@ -28,6 +26,7 @@ from segstudy.evaluation import mask_columns
 from segstudy.images import ImageError, read_mask
 from segstudy.maskfolders import MaskSet, find_masks
 from segstudy.metrics import METRICS, Mask
+from segstudy.plaintext import as_text
 from segstudy.resources import allowed_cores
 from segstudy.stats import by_group, mean_interval
 from segstudy.store import StudyFolder, folder_name
@@ -394,11 +393,3 @@ def intervals_text(num_trainings: Collection[int]) -> str:
     if max(num_trainings) > 1:
         over = f"images and trainings (with one: {over})" if 1 in num_trainings else "images and trainings"
     return f"Means per image at native size; in brackets the 95 % interval over {over}."
-
-
-def as_text(table: Table) -> str:
-    """A table as plain text, as wide as it needs to be."""
-    console = Console(file=io.StringIO(), width=400)
-    console.print(table)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

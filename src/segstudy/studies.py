@@ -6,19 +6,18 @@ Every field of a study is an argument of its own, in three functions: written ou
 and type checkers know them. ``tests/test_arguments.py`` holds them to the fields of ``config.Protocol``.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from rich.console import Console
 
 from segstudy import config, studyfile
 from segstudy.arguments import checked_call, checked_methods
 from segstudy.display import Display
 from segstudy.locks import is_held
+from segstudy.plaintext import plain_console
 from segstudy.receipt import settled
 from segstudy.reporting.leaderboard import leaderboard
 from segstudy.reporting.rows import names_of_runs
@@ -213,7 +212,7 @@ def run(  # noqa: PLR0913 (an option each)
     """
     options = dict(locals())
     asked, folder = described(study, options)
-    display = display or Display(Console(file=io.StringIO(), force_jupyter=False))
+    display = display or Display(plain_console())
     overview = settled(asked, folder) if _leaves_all_to_the_machine(options) else None
     if overview is not None and not is_held(folder.lock):
         display.plan(overview, 0)

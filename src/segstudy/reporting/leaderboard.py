@@ -1,14 +1,13 @@
 """The leaderboard: one row per configuration, from the run folders alone."""
 
-import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 
 from segstudy.errors import UserError
+from segstudy.plaintext import as_text, natural_width
 from segstudy.reporting.comparisons import against_winner
 from segstudy.reporting.evidence import Evidence, gather
 from segstudy.reporting.rows import Row, rows_of
@@ -241,13 +240,7 @@ def _text(frame: pl.DataFrame) -> str:
         table.add_column(heading, justify="left" if heading == "configuration" else "right", no_wrap=True)
     for row in frame.iter_rows(named=True):
         table.add_row(*_cells(row))
-    console = Console(
-        file=io.StringIO(),
-        width=max(100, table.__rich_measure__(Console(width=400), Console(width=400).options).maximum),
-    )
-    console.print(table)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    return as_text(table, natural_width(table, least=100))
 
 
 def _warranted(frame: pl.DataFrame) -> list[bool]:
