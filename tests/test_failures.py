@@ -15,9 +15,10 @@ import torch
 from small import write_dataset
 
 import segstudy
+from segstudy.cache import cache_folder
 from segstudy.checkpoint import read_state, state_bytes
 from segstudy.config import override, preset_study
-from segstudy.data.prepared import PreparedDataGoneError, cache_folder
+from segstudy.data.prepared import PreparedDataGoneError
 from segstudy.errors import UserError
 from segstudy.executors import Watch
 from segstudy.failures import REMEDIES, SourceChangedError, reason_of, remedy

@@ -14,7 +14,7 @@ from small import write_dataset
 
 import segstudy
 from segstudy import receipt, running
-from segstudy.data.prepared import cache_folder
+from segstudy.cache import cache_folder
 from segstudy.display import Display
 from segstudy.request import described
 

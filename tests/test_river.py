@@ -18,6 +18,8 @@ RIVER = (
     "suggestions",
     "arguments",
     "allocator",
+    "cache",
+    "libraries",
     "files",
     "decoding_bounds",
     "images",

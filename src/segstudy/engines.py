@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy import libraries
 from segstudy.cards import Card, Package, parse_package
 from segstudy.errors import UserError
 
@@ -81,7 +82,7 @@ def _onnxruntime(file: Path, precision: Precision) -> Network:
             "ONNX Runtime has no bfloat16 on a CPU; use --engine openvino or leave --precision out"
         )
     try:
-        import onnxruntime
+        onnxruntime = libraries.onnxruntime()
     except ImportError:
         raise _missing("onnxruntime") from None
     options = onnxruntime.SessionOptions()
@@ -103,7 +104,7 @@ def _onnxruntime(file: Path, precision: Precision) -> Network:
 
 def _openvino(file: Path, threads: int, precision: Precision) -> Network:
     try:
-        import openvino
+        openvino = libraries.openvino()
     except ImportError:
         raise _missing("openvino") from None
     try:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 import segstudy
+from segstudy import libraries
 from segstudy.cards import CARD_FORMAT, Card, Package
 from segstudy.checkpoint import load_model
 from segstudy.engines import METADATA
@@ -71,6 +72,7 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
     logits, stay as they are: SegNet loses .006 IoU with them and .001 without (docs/LOG.md).
     """
     _need("onnx", "onnxruntime")
+    libraries.onnxruntime()
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -113,8 +115,7 @@ def write_model(model: bytes, package: Package, file: Path) -> None:
         write_bytes(file, _with_metadata(model, text))
         return
     _need("openvino")
-    import openvino
-
+    openvino = libraries.openvino()
     with tempfile.TemporaryDirectory() as place:
         graph = openvino.Core().read_model(model)
         if package.precision == "int8":  # computed wrongly with free ones, see ``engines``

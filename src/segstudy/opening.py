@@ -66,7 +66,7 @@ def _converted(models: "Models", record: Mapping[str, Any], suffix: str) -> Path
     Raises:
         UserError: as ``checkpoint.load_model``; a package is missing, or the cache cannot be written.
     """
-    from segstudy.data.prepared import cache_folder
+    from segstudy.cache import cache_folder
     from segstudy.files import make_folder
     from segstudy.records import CARD, WEIGHTS
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scikit_posthocs
 import scipy.stats
 from numpy.typing import NDArray
 
+from segstudy import libraries
 from segstudy.stats import BOOTSTRAPS, LEVEL, Scores
 
 
@@ -62,7 +62,7 @@ def ranking(means: NDArray[np.float64]) -> Ranking:
     assert blocks >= 2
     assert count >= 3
     ranks = scipy.stats.rankdata(-means, axis=1).mean(0)
-    p_values = np.asarray(scikit_posthocs.posthoc_nemenyi_friedman(means), np.float64)
+    p_values = np.asarray(libraries.scikit_posthocs().posthoc_nemenyi_friedman(means), np.float64)
     quantile = scipy.stats.studentized_range.ppf(LEVEL, count, np.inf) / np.sqrt(2)
     critical = float(quantile * np.sqrt(count * (count + 1) / (6 * blocks)))
     return Ranking(

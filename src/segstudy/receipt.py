@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from segstudy import __version__
+from segstudy.cache import cache_folder
 from segstudy.components import parse
 from segstudy.config import Study, is_synthetic
 from segstudy.data import read
-from segstudy.data.cache import cache_folder
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 from segstudy.files import DiskError, make_folder, write_text

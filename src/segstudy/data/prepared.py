@@ -17,6 +17,8 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from segstudy.cache import ELSEWHERE, built, is_cached
+from segstudy.cache import cache_folder as cache_folder  # noqa: PLC0414 (found here as well)
 from segstudy.data.arrays import (
     BLOCK_BYTES,
     HashedWriter,
@@ -26,8 +28,6 @@ from segstudy.data.arrays import (
     verify,
     written,
 )
-from segstudy.data.cache import ELSEWHERE, built, is_cached
-from segstudy.data.cache import cache_folder as cache_folder  # noqa: PLC0414 (found here as well)
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError, printable
 from segstudy.files import DiskError, make_folder, write_text

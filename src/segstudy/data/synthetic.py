@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from segstudy.cache import built, cache_folder, is_cached
 from segstudy.components import parse
-from segstudy.data.cache import built, cache_folder, is_cached
 from segstudy.data.drawing import NUMERICS, Drawing, draw
 from segstudy.data.samples import Dataset, Sample
 from segstudy.errors import UserError

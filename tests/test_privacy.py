@@ -1,0 +1,145 @@
+"""segstudy sends nothing anywhere, and writes nothing but what a command is for, its cache and scratch files."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small import write_dataset
+
+import segstudy
+
+WATCHER = Path(__file__).parent / "watcher"
+SMALL = "--architecture unet --loss bce,dice --image-size 32 --width 2 --epochs 2 --seeds 3"
+COMMANDS = (
+    "synth made -n 4",
+    "init",
+    "check discs",
+    f"run discs {SMALL} --out study --executor processes --yes",
+    "table study --format csv",
+    "status study",
+    "report study",
+    "compare study unet-bce-b8 unet-dice-b8",
+    "verify study",
+    "evaluate study made",
+    "score discs discs/masks --study study --name mine",
+    "card study",
+    "predict study discs --out by-openvino --overlay",
+    "predict study discs --out by-pytorch --engine torch",
+    "export study --to onnx --out model.onnx",
+    "export study --to onnx --int8 --out small.onnx",
+    "export study --to openvino --out model.xml",
+    "predict model.onnx discs/images --out by-onnx",
+    "predict model.xml discs/images --out by-xml",
+    "predict model.onnx discs/images --out by-both --engine openvino",
+)
+PYTHON = (
+    "from segstudy import Predictor; Predictor('study')('discs/images/disc00.png')",
+    "from segstudy.libraries import openvino; openvino(); import openvino; openvino.Core()",
+)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """Every command, one after the other, with an empty home; what each said, and where to look."""
+    folder = tmp_path_factory.mktemp("watched")
+    write_dataset(folder / "discs", n=16)
+    for name in ("home", "scratch"):
+        (folder / name).mkdir()
+    clean = {n: v for n, v in os.environ.items() if n != "CI" and not n.startswith(("XDG_", "MPL"))}
+    environment = clean | {
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "scratch"),
+        "SEGSTUDY_CACHE": str(folder / "cache"),
+        "PYTHONPATH": str(WATCHER),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "WATCHER_NOTES": str(folder / "notes"),
+        "OMP_NUM_THREADS": "1",
+    }
+    calls = [[sys.executable, "-m", "segstudy", *words.split()] for words in COMMANDS]
+    calls += [[sys.executable, "-c", code] for code in PYTHON]
+    said = {}
+    for number, call in enumerate(calls):
+        trace = [
+            "strace",
+            "-f",
+            "--seccomp-bpf",
+            "-qq",
+            "-o",
+            str(folder / f"trace{number}"),
+            "-e",
+            "trace=network,openat",
+        ]
+        command = [*trace, *call] if shutil.which("strace") else call
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (call, done.stdout[-1000:], done.stderr[-1000:])
+        said[" ".join(call[2:])] = done.stderr
+    return folder, said
+
+
+def test_the_watcher_sees_what_it_is_to_see(tmp_path):
+    code = "import socket; s = socket.socket(); s.settimeout(1); s.connect_ex(('127.0.0.1', 9))"
+    environment = {**os.environ, "PYTHONPATH": str(WATCHER), "WATCHER_NOTES": str(tmp_path / "notes")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert "127.0.0.1" in (tmp_path / "notes").read_text()
+
+
+def test_no_command_asks_for_an_address_or_calls_one(watched):
+    folder, _ = watched
+    assert not (folder / "notes").exists(), (folder / "notes").read_text()
+
+
+def test_no_command_leaves_anything_in_the_home_or_among_temporary_files(watched):
+    folder, _ = watched
+    assert not [*(folder / "home").iterdir()]
+    assert not [*(folder / "scratch").iterdir()]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace: native code is not watched here")
+def test_native_code_opens_no_connection_and_no_file_elsewhere(watched):
+    folder, _ = watched
+    calls = [line for file in folder.glob("trace*") for line in file.read_text(errors="replace").splitlines()]
+    assert len(calls) > 1000
+    assert not [call for call in calls if re.search(r"AF_INET|AF_NETLINK|sin_addr", call)]
+    written = {
+        found[1]
+        for call in calls
+        if "O_WRONLY" in call or "O_RDWR" in call or "O_CREAT" in call
+        if "= -1" not in call and (found := re.search(r'"(/[^"]*)"', call))
+    }
+    inside = (str(folder), "/dev/null", "/dev/tty", "/dev/shm/", "/proc/self/")
+    assert written
+    assert not [path for path in written if not path.startswith(inside)]
+
+
+def test_only_one_module_imports_what_would_send_or_write():
+    root = Path(segstudy.__file__).parent
+    named = ("openvino", "onnxruntime", "scikit_posthocs", "openvino_telemetry", "nncf")
+    found = set()
+    for file in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            found |= {(file.name, name) for name in names if name.split(".")[0] in named}
+    elsewhere = {each for each in found if each[0] != "libraries.py"}
+    # Parts of a package that `libraries` has imported just before.
+    assert elsewhere == {
+        ("exporting.py", "onnxruntime.quantization"),
+        ("exporting.py", "onnxruntime.quantization.shape_inference"),
+    }
+
+
+def test_telemetry_that_somebody_imported_before_stays_theirs():
+    pytest.importorskip("openvino_telemetry")
+    code = (
+        "import openvino_telemetry as theirs; from segstudy.libraries import openvino; openvino(); "
+        "import openvino_telemetry as still; assert theirs is still; "
+        "import openvino.tools.ovc.telemetry_utils as u; assert u.tm.__name__.endswith('telemetry_stub')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
