@@ -1,4 +1,4 @@
-"""segstudy sends nothing anywhere, and writes nothing but what a command is for, its cache and scratch files."""
+"""segstudy sends nothing anywhere, and writes nothing but what a command is for and its cache."""
 
 import ast
 import os
@@ -14,22 +14,17 @@ from small import write_dataset
 import segstudy
 
 WATCHER = Path(__file__).parent / "watcher"
-SMALL = "--architecture unet --loss bce,dice --image-size 32 --width 2 --epochs 2 --seeds 3"
+SMALL = "--architecture unet --loss bce,dice,focal --image-size 32 --width 2 --epochs 1 --seeds 2"
 COMMANDS = (
     "synth made -n 4",
-    "init",
     "check discs",
     f"run discs {SMALL} --out study --executor processes --yes",
     "table study --format csv",
-    "status study",
-    "report study",
-    "compare study unet-bce-b8 unet-dice-b8",
     "verify study",
     "evaluate study made",
     "score discs discs/masks --study study --name mine",
     "card study",
     "predict study discs --out by-openvino --overlay",
-    "predict study discs --out by-pytorch --engine torch",
     "export study --to onnx --out model.onnx",
     "export study --to onnx --int8 --out small.onnx",
     "export study --to openvino --out model.xml",
@@ -38,8 +33,10 @@ COMMANDS = (
     "predict model.onnx discs/images --out by-both --engine openvino",
 )
 PYTHON = (
-    "from segstudy import Predictor; Predictor('study')('discs/images/disc00.png')",
-    "from segstudy.libraries import openvino; openvino(); import openvino; openvino.Core()",
+    "import segstudy; segstudy.status('study'); segstudy.report('study'); segstudy.init('synthetic'); "
+    "segstudy.compare('study', 'unet-bce-b8', 'unet-dice-b8'); "
+    "segstudy.Predictor('study', engine='torch')('discs/images/disc00.png')",
+    "from segstudy.libraries import onnxruntime, openvino; openvino().Core(); onnxruntime().SessionOptions()",
 )
 
 

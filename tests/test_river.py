@@ -21,6 +21,7 @@ RIVER = (
     "cache",
     "libraries",
     "files",
+    "userfiles",
     "decoding_bounds",
     "images",
     "preprocess",

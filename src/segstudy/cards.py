@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from segstudy.errors import UserError
+from segstudy.userfiles import read_bytes
 from segstudy.values import Frozen, Positive, Size
 
 CARD_FORMAT = 1
@@ -85,9 +86,7 @@ def read_card(file: Path) -> Card:
         UserError: not there, no JSON, of another format, or with fields that do not make sense.
     """
     try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_CARD_BYTES + 1)
-        raw = json.loads(text) if len(text) <= MAX_CARD_BYTES else "too long to be a card"
+        raw = json.loads(read_bytes(file, MAX_CARD_BYTES))
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); a model is a run's folder") from None
     except (ValueError, RecursionError) as error:

@@ -19,6 +19,9 @@ from typing import Any
 
 from segstudy.errors import UserError
 from segstudy.sources import importable_beside, source_files
+from segstudy.userfiles import MB
+
+MAX_SOURCE_BYTES = 16 * MB
 
 Value = bool | int | float | str
 
@@ -198,6 +201,8 @@ def _signature(component: Component, target: Callable[..., Any]) -> inspect.Sign
 def _load(file: Path, name: str) -> Callable[..., Any]:
     if not file.is_file():
         raise UserError(f"{file}: no such file; {name} was to come from it")
+    if file.stat().st_size > MAX_SOURCE_BYTES:
+        raise UserError(f"{file}: larger than {MAX_SOURCE_BYTES / MB:g} MB, so no source file; give another")
     place = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]  # files of one name are modules of their own
     spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}_{place}", file)
     assert spec is not None

@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from segstudy.decoding_bounds import ExcessError, check_file, check_opened
 from segstudy.errors import UserError, printable
+from segstudy.userfiles import open_regular
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
@@ -248,7 +249,7 @@ def _listed(found: NDArray[Any], most: int = 8) -> str:
 def _opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
     """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
     try:
-        with stream or path.open("rb") as file:
+        with stream or open_regular(path) as file:
             check_file(file, whole=not header_only)
             with Image.open(file, formats=FORMATS) as image:
                 _check_extent(image, path)

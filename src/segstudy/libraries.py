@@ -11,6 +11,10 @@ from segstudy.cache import cache_folder
 
 TELEMETRY = "openvino_telemetry"
 
+# ONNX Runtime reads it when it is loaded, by whomever: PyTorch's exporter loads it too. Without it the builds
+# of 1.32 ask for an address, and keep an id of the device in the home folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 
 def openvino() -> Any:
     """OpenVINO, without its telemetry.
@@ -38,7 +42,7 @@ def openvino() -> Any:
 
 
 def onnxruntime() -> Any:
-    """ONNX Runtime, without the events that its builds for Windows hand to the system.
+    """ONNX Runtime, without its telemetry, here and where its builds for Windows hand events to the system.
 
     Raises:
         ImportError: it is not installed.
@@ -51,7 +55,7 @@ def onnxruntime() -> Any:
 
 def scikit_posthocs() -> Any:
     """The rank tests; Matplotlib, which they import, keeps its list of fonts in our cache, not at home."""
-    if "MPLCONFIGDIR" in os.environ or "matplotlib" in sys.modules:
+    if os.environ.get("MPLCONFIGDIR") or "matplotlib" in sys.modules:
         import scikit_posthocs as library
 
         return library

@@ -7,6 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from segstudy.errors import UserError
+from segstudy.userfiles import MB, read_text
+
+MAX_RECORD_BYTES = 64 * MB  # data.json and split.json of 100,000 samples have 15 to 30 MB
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the next `run` makes it anew"
@@ -165,7 +168,7 @@ def read_record(file: Path, kind: type[BaseModel], remedy: str = REPAIR) -> Any:
 def read_json(file: Path, remedy: str = REPAIR) -> Any:
     """As ``read_record``, whatever its fields."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(read_text(file, MAX_RECORD_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{file}: is missing; {remedy}") from None
     except OSError as error:

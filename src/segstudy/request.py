@@ -10,6 +10,9 @@ from segstudy.config import Level, Protocol, Study, extend, is_synthetic, overri
 from segstudy.errors import UserError
 from segstudy.store import StudyFolder
 from segstudy.suggestions import did_you_mean
+from segstudy.userfiles import MB, read_text
+
+MAX_IDS_BYTES = 16 * MB  # a quarter of a million ids of 60 characters
 
 # What overrides a study: the fields of its protocol, and some of its own. A split may be a rule or a file.
 STUDY_FIELDS = ("seeds", "folds", "reader", "name", "data", "exclude", "split_file")
@@ -159,9 +162,8 @@ def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(given, str | Path):
         return tuple(given)
     try:
-        lines = Path(given).read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise UserError(
-            f"{given}: cannot be read ({error.strerror}); it is to hold one sample id a line"
-        ) from None
+        lines = read_text(Path(given), MAX_IDS_BYTES).split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        raise UserError(f"{given}: cannot be read ({reason}); it is to hold one sample id a line") from None
     return tuple(line.strip() for line in lines if line.strip())

@@ -12,7 +12,10 @@ import tomlkit
 from segstudy.config import Level, Protocol, Study, is_synthetic, spelled, validated
 from segstudy.errors import UserError
 from segstudy.presets import PRESETS
+from segstudy.userfiles import MB, read_text
 from segstudy.values import Frozen
+
+MAX_STUDY_FILE_BYTES = 16 * MB  # the ids left out stand in it
 
 
 def load(file: Path) -> Study:
@@ -22,7 +25,8 @@ def load(file: Path) -> Study:
         UserError: no such file, no TOML, an unknown field or a value it does not take.
     """
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors begin with a byte order mark
+        # Some editors begin with a byte order mark.
+        raw = tomllib.loads(read_text(file, MAX_STUDY_FILE_BYTES, "utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; `segstudy init` prints one to start from") from None
     except OSError as error:

@@ -18,7 +18,6 @@ often number each part from 1. ``metadata.csv`` may leave that beginning out.
 Quirks: ``val``, ``valid`` and ``validation`` mean the same part. Folders bring no terms and no citation.
 """
 
-import csv
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from pathlib import Path
 
 from segstudy.data.pairing import image_files, pair, part_problems
 from segstudy.data.samples import PARTS, Dataset, Part, Problem, Sample
+from segstudy.data.tables import read_csv
 from segstudy.errors import UserError
 
 DESCRIPTION = "images/ and masks/ with equal file names, at the top or inside train/, val/, test/"
@@ -97,7 +97,7 @@ def _in_part(sample: Sample, folder: str) -> Sample:
 
 def _with_metadata(root: Path, samples: list[Sample]) -> tuple[list[Sample], list[Problem]]:
     file = root / "metadata.csv"
-    if not file.is_file():
+    if not file.exists():
         return samples, []
     rows, problems = _read_metadata(file)
     keys = [sample.id if sample.id in rows else sample.id.rpartition("/")[2] for sample in samples]
@@ -132,18 +132,7 @@ def _describe(sample: Sample, row: _Row | None) -> tuple[Sample, list[Problem]]:
 
 
 def _read_metadata(file: Path) -> tuple[dict[str, _Row], list[Problem]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); save it as UTF-8 text with commas") from None
-    heading = text.partition("\n")[0]
-    table = csv.DictReader(
-        text.splitlines(), delimiter=";" if heading.count(";") > heading.count(",") else ","
-    )
-    try:
-        names, lines = table.fieldnames or [], list(table)
-    except csv.Error as error:
-        raise UserError(f"{file}: is no table ({error}); save it as UTF-8 text with commas") from None
+    names, lines = read_csv(file, "save it as UTF-8 text with commas, a line for each sample")
     if "id" not in names:
         raise UserError(
             f"{file}: has no column id; its first line is to be id,group,category,part (any but id may lack)"
@@ -151,7 +140,7 @@ def _read_metadata(file: Path) -> tuple[dict[str, _Row], list[Problem]]:
     rows: dict[str, _Row] = {}
     problems = []
     for line in lines:
-        cells = {name: (value or "").strip() for name, value in line.items() if isinstance(name, str)}
+        cells = {name: value.strip() for name, value in line.items()}
         key = unicodedata.normalize("NFC", cells["id"])
         if key in rows:
             problems.append(

@@ -22,7 +22,6 @@ Cite: 2016 Gutman et al., arXiv:1605.01397. 2017 Codella et al., ISBI 2018, 168-
 2018 Codella et al., arXiv:1902.03368, and Tschandl et al., Scientific Data 5, 180161.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from pathlib import Path
 
 from segstudy.data.pairing import image_files, pair, part_problems
 from segstudy.data.samples import Dataset, Part, Problem, Sample
+from segstudy.data.tables import read_csv
 from segstudy.errors import UserError
 
 DESCRIPTION = (
@@ -144,14 +144,9 @@ def _categories(file: Path) -> dict[str, str]:
     Raises:
         UserError: other columns.
     """
-    if not file.is_file():
+    if not file.exists():
         return {}
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.DictReader(stream, restval="")
-            names, lines = table.fieldnames or [], list(table)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: is no table ({error}); remove it") from None
+    names, lines = read_csv(file, "remove it")
     if not {"image_id", "melanoma", "seborrheic_keratosis"} <= set(names):
         raise UserError(f"{file}: has no columns image_id, melanoma and seborrheic_keratosis; remove it")
     return {line["image_id"]: _diagnosis(line["melanoma"], line["seborrheic_keratosis"]) for line in lines}

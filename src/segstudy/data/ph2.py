@@ -29,11 +29,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
-
-from python_calamine import CalamineError, CalamineWorkbook
 
 from segstudy.data.samples import Dataset, Problem, Sample
+from segstudy.data.tables import read_sheet
+from segstudy.userfiles import MB, read_bytes
+
+MAX_TEXT_BYTES = 2 * MB  # the published one has 0.04 MB
 
 DESCRIPTION = "PH2 as published: PH2 Dataset images/IMD*/IMD*_Dermoscopic_Image and IMD*_lesion"
 TERMS = "PH2: research and education only; may not be republished"
@@ -110,10 +111,14 @@ def _inside(root: Path, path: Path) -> str:
 def _categories(folder: Path, problems: list[Problem]) -> dict[str, str]:
     """Diagnosis by id, from the spreadsheet or else the text file; a problem where there is none."""
     for file in (folder.parent / "PH2_dataset.xlsx", folder.parent / "PH2_dataset.txt"):
-        if not file.is_file():
+        if not file.exists():
             continue
-        rows = _sheet_rows(file) if file.suffix == ".xlsx" else _text_rows(file)
-        found = _diagnoses(rows)
+        try:
+            found = _diagnoses(read_sheet(file) if file.suffix == ".xlsx" else _text_rows(file))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            problems.append(Problem("warning", "unreadable diagnoses", file.name, reason))
+            continue
         if found:
             return found
         problems.append(Problem("warning", "unreadable diagnoses", file.name, "no diagnosis found in it"))
@@ -128,15 +133,8 @@ def _categories(folder: Path, problems: list[Problem]) -> dict[str, str]:
     return {}
 
 
-def _sheet_rows(file: Path) -> list[list[Any]]:
-    try:
-        return list(CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).to_python())
-    except (CalamineError, BadZipFile, OSError):
-        return []
-
-
 def _text_rows(file: Path) -> list[list[str]]:
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = read_bytes(file, MAX_TEXT_BYTES).decode("utf-8", errors="replace")
     return [[cell.strip() for cell in line.strip().strip("|").split("||")] for line in text.splitlines()]
 
 
