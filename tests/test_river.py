@@ -51,6 +51,7 @@ RIVER = (
     "resuming",
     "failures",
     "store",
+    "pace",
     "receipt",
     "integrity",
     "worker",

@@ -1,9 +1,10 @@
 """What a study will cost, from a few timed steps: hours, memory, disk."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -15,7 +16,8 @@ from segstudy.errors import UserError
 from segstudy.evaluation import autocast
 from segstudy.losses import build_loss
 from segstudy.models import build
-from segstudy.resources import allowed_memory
+from segstudy.pace import Expected, Forecast, num_epochs, wall_seconds
+from segstudy.resources import allowed_memory, machine_load
 from segstudy.stages import Stage, silent
 from segstudy.states import KEPT
 from segstudy.study import Machine, Plan
@@ -29,6 +31,9 @@ STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
 STATE_SHARE = (
     4  # of a saved state over the weights: network, two moments of Adam, the selected epoch's weights
 )
+EPOCH_S, RUN_S, START_S = 0.05, 1.0, 5.0  # saving a state, storing a run, starting the workers
+BUSY_SHARE = 0.5  # of the processors that others use: then the machine is called busy
+LEAST_CORE_SHARE = 0.8  # of a core that a timed step should have had
 TIMING_SECONDS = 1.0  # steps are repeated this long
 TIMED_BATCH = 2  # on a CPU, where time grows with the images; a full step at 256 px takes minutes
 
@@ -45,6 +50,8 @@ class Estimate:
         hours: wall time with these workers.
         worker_bytes: peak memory of one training; with several workers each takes that.
         disk_bytes: what the run folders will take, and meanwhile the saved states of those at work.
+        forecast: what each run is expected to take, for all runs of the plan whose kind was timed.
+        busy: why all may take longer, in words; empty where nothing else is at work here.
     """
 
     num_runs: int
@@ -52,6 +59,8 @@ class Estimate:
     hours: float
     worker_bytes: int
     disk_bytes: int
+    forecast: Forecast
+    busy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +71,14 @@ class Step:
         seconds_per_image: forward, backward and optimizer, over the batch size.
         worker_bytes: parameters, gradients, optimizer state and what the forward pass keeps.
         weight_bytes: the stored model.
+        core_share: processor time over wall time of a training with one thread: below 1 where others are
+            at work; None where that cannot be told.
     """
 
     seconds_per_image: float
     worker_bytes: int
     weight_bytes: int
+    core_share: float | None = None
 
 
 def estimate(
@@ -84,8 +96,36 @@ def estimate(
     Raises:
         UserError: a network that cannot be trained as planned.
     """
+    load = others_at_work()
+    steps = _timed([run.configuration for run in runs], machine, stage)
+    disk = sum(
+        steps[_kind(run.configuration)].weight_bytes
+        + _prediction_bytes(run.configuration.protocol, plan.split_of(run))
+        for run in runs
+    )
+    worker_bytes = PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0)
+    workers = max(1, min(machine.workers, len(runs)))
+    if fit_memory and machine.device == "cpu":  # elsewhere it is the device's memory that counts
+        workers = max(1, min(workers, int(MEMORY_SHARE * allowed_memory() / worker_bytes)))
+    largest_bytes = max((step.weight_bytes for step in steps.values()), default=0)
+    disk += workers * KEPT * STATE_SHARE * largest_bytes
+    forecast = Forecast(workers=workers, runs=_expected(plan, steps))
+    training_s = wall_seconds((forecast.runs[run.key].seconds for run in runs), workers)
+    return Estimate(
+        num_runs=len(runs),
+        workers=workers,
+        hours=(training_s + START_S) / 3600 if runs else 0.0,
+        worker_bytes=worker_bytes,
+        disk_bytes=disk,
+        forecast=forecast,
+        busy=busy_words(load, [step.core_share for step in steps.values()]),
+    )
+
+
+def _timed(configurations: Iterable[Configuration], machine: Machine, stage: Stage) -> dict[Kind, Step]:
+    """A step of every kind of network, at its largest batch."""
     largest: dict[Kind, Configuration] = {}
-    for configuration in (run.configuration for run in runs):
+    for configuration in configurations:
         other = largest.setdefault(_kind(configuration), configuration)
         if configuration.protocol.batch_size > other.protocol.batch_size:
             largest[_kind(configuration)] = configuration
@@ -93,24 +133,48 @@ def estimate(
     for kind, configuration in largest.items():
         stage("timing a training step of each kind of network", len(steps), len(largest))
         steps[kind] = _tried(configuration, machine)
-    seconds, disk = 0.0, 0
-    for run in runs:
-        step, split = steps[_kind(run.configuration)], plan.split_of(run)
-        seconds += images_of(run.configuration.protocol, split) * step.seconds_per_image
-        disk += step.weight_bytes + _prediction_bytes(run.configuration.protocol, split)
-    worker_bytes = PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0)
-    workers = max(1, min(machine.workers, len(runs)))
-    if fit_memory and machine.device == "cpu":  # elsewhere it is the device's memory that counts
-        workers = max(1, min(workers, int(MEMORY_SHARE * allowed_memory() / worker_bytes)))
-    largest_bytes = max((step.weight_bytes for step in steps.values()), default=0)
-    disk += workers * KEPT * STATE_SHARE * largest_bytes
-    return Estimate(
-        num_runs=len(runs),
-        workers=workers,
-        hours=seconds / 3600 / workers,
-        worker_bytes=worker_bytes,
-        disk_bytes=disk,
-    )
+    return steps
+
+
+def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
+    """What each run of a plan is expected to take, finished ones too: they tell how good that was."""
+    expected = {}
+    for run in plan.runs:
+        protocol, kind = run.configuration.protocol, _kind(run.configuration)
+        if kind not in steps:
+            continue
+        split = plan.split_of(run)
+        epochs = num_epochs(
+            protocol.budget,
+            protocol.epochs,
+            protocol.steps,
+            num_batches(len(split.train), protocol.batch_size),
+        )
+        seconds = images_of(protocol, split) * steps[kind].seconds_per_image + epochs * EPOCH_S + RUN_S
+        name = " ".join(str(part) for part in kind)
+        expected[run.key] = Expected(kind=name, seconds=seconds, num_epochs=epochs)
+    return expected
+
+
+def others_at_work() -> tuple[float, int] | None:
+    """The machine's load and its processors, where others than this process use half of them or more."""
+    found = machine_load()
+    if found is None:
+        return None
+    load, processors = found
+    age_s = max(60.0, time.time() - psutil.Process().create_time())
+    return found if load - time.process_time() / age_s >= BUSY_SHARE * processors else None
+
+
+def busy_words(load: tuple[float, int] | None, shares: Sequence[float | None] = ()) -> str:
+    """Why a forecast may be too low: others at work, or timed steps that did not have their core."""
+    if load is not None:
+        cores = f"{load[1]} core{'s' if load[1] > 1 else ''}"
+        return f"machine is busy: load {load[0]:.1f} on {cores}, so this may take longer"
+    least = min((share for share in shares if share is not None), default=1.0)
+    if least < LEAST_CORE_SHARE:
+        return f"machine is busy: a timed step had {least:.0%} of its core, so this may take longer"
+    return ""
 
 
 def _kind(configuration: Configuration) -> Kind:
@@ -187,16 +251,18 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
             torch.cuda.synchronize()
 
     with reproducible(machine.threads):
-        start = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             step()
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - began
         if seconds < TIMING_SECONDS:  # else the first step, slow to warm up, is measure enough
             start, done = time.perf_counter(), 0
             while time.perf_counter() - start < TIMING_SECONDS:
                 step()
                 done += 1
             seconds = (time.perf_counter() - start) / done
+        used = (time.process_time() - used) / (time.perf_counter() - began)
     weight_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
     activation_bytes = sum(kept.values()) * protocol.batch_size // batch_size
-    return Step(seconds / batch_size, 4 * weight_bytes + activation_bytes, weight_bytes)
+    share = used if device.type == "cpu" and machine.threads == 1 else None
+    return Step(seconds / batch_size, 4 * weight_bytes + activation_bytes, weight_bytes, share)
