@@ -18,7 +18,8 @@ from segstudy.data.samples import Problem
 from segstudy.environment import differing_text, environments_of
 from segstudy.integrity import Verification, quarantined, verify_folder
 from segstudy.locks import holder, is_held
-from segstudy.reporting.leaderboard import render
+from segstudy.reporting.leaderboard import render, rows_of
+from segstudy.reporting.time_left import time_left
 from segstudy.request import classes_of, excluded
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
@@ -45,8 +46,9 @@ class Status:
         num_unnamed: finished runs that study.toml does not name.
         holder: who is training this study now, in words; None for nobody.
         failures: what happened, what helps.
-        seconds_to_go: of training, from the mean of the finished runs.
         differing: in what finished runs differ that may move their last bits, in words; empty for nothing.
+        seconds_to_go: wall time of the runs that the next ``run`` trains; None where that is not known.
+        time_basis: what that rests on, or what is not known.
     """
 
     num_planned: int
@@ -58,6 +60,7 @@ class Status:
     holder: str | None
     failures: tuple[dict[str, Any], ...]
     seconds_to_go: float | None
+    time_basis: str
     differing: str = ""
 
 
@@ -102,7 +105,7 @@ def status(folder: str | Path) -> Status:
     num_finished = int(frame["num_finished"].sum())
     left = num_planned - num_finished
     records = opened.folder.run_records(finished)
-    seconds = [record["seconds"]["total"] for record in records]
+    ahead = time_left(opened.folder, rows_of(opened.folder))
     return Status(
         num_planned=num_planned,
         num_finished=num_finished,
@@ -112,8 +115,9 @@ def status(folder: str | Path) -> Status:
         num_unnamed=len(finished) - num_finished,
         holder=holder(opened.folder.lock) if is_held(opened.folder.lock) else None,
         failures=tuple(failed.values()),
-        seconds_to_go=left * sum(seconds) / len(seconds) if seconds else None,
         differing=differing_text(each for record in records for each in environments_of(record)),
+        seconds_to_go=ahead.seconds,
+        time_basis=ahead.basis,
     )
 
 

@@ -2,9 +2,10 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +13,9 @@ import segstudy
 from segstudy.model_commands import app
 from segstudy.stages import Stages
 from segstudy.terminal import console, guarded, problems, say
+
+if TYPE_CHECKING:
+    from segstudy.choices import Choice
 
 Paths = Annotated[Path | None, Parameter()]
 
@@ -96,7 +100,7 @@ def run(  # noqa: PLR0913 (an option each)
             retry=retry,
             images=images,
             yes=yes,
-            confirm=lambda ahead: _ask(f"about {ahead.hours:.1f} hours are ahead; go on?"),
+            choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() else None,
             display=display,
             out=out,
             **_options(flags, machine),
@@ -163,7 +167,7 @@ def status(folder: Path, /) -> int:
     folder
         The study's folder.
     """
-    from segstudy.display import duration  # what `--help` does without
+    from segstudy.quantities import duration  # what `--help` does without
 
     now = segstudy.status(folder)
     console.print(
@@ -177,10 +181,12 @@ def status(folder: Path, /) -> int:
         console.print(
             f"{now.num_unnamed} more finished runs are no longer named by study.toml (--all shows them)"
         )
-    if now.num_left and now.seconds_to_go is not None:
-        console.print(f"about {duration(now.seconds_to_go)} of training to go")
     if now.differing:
         say(f"runs differ in what may move their last bits: {now.differing}")
+    if now.num_left and now.seconds_to_go is None:
+        say(f"time to go: {now.time_basis}")
+    elif now.seconds_to_go:
+        say(f"about {duration(now.seconds_to_go)} of training to go ({now.time_basis})")
     for failure in now.failures:
         say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
         say(f"        {failure['remedy']}")
@@ -458,10 +464,19 @@ def _options(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
     return {**study_arguments(given, settings), **asdict(machine)}
 
 
-def _ask(question: str) -> bool:
-    if not sys.stdin.isatty():
-        return False
-    return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+def _choose(choices: Sequence["Choice"]) -> "Choice | None":
+    """Ask which of them, numbered from 1; the number after the last is none of them, Enter the first."""
+    stop = len(choices) + 1
+    say(f"  {stop}  stop", problems)
+    numbers = f"{', '.join(str(i) for i in range(1, stop))} or {stop}"
+    while True:
+        problems.print(f"choose {numbers} [1]: ", end="", markup=False, highlight=False)
+        line = sys.stdin.readline()
+        answer = line.strip() or "1"
+        if not line or answer == str(stop):
+            return None
+        if answer.isdecimal() and 1 <= int(answer) < stop:
+            return choices[int(answer) - 1]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """What a user sees while a study runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -8,12 +9,16 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
 from segstudy.errors import printable
+from segstudy.livetable import AtWork, table_of
+from segstudy.pace import Forecast, Pace
+from segstudy.quantities import duration, size
 from segstudy.stages import Stages
 
 if TYPE_CHECKING:  # they import torch, and a finished study is shown without
+    from segstudy.choices import Choice
     from segstudy.estimate import Estimate
     from segstudy.receipt import Overview
     from segstudy.study import Machine
@@ -23,18 +28,23 @@ PLAIN_SECONDS = 30.0  # between plain lines about one run
 
 
 class Display:
-    """Told of everything that happens in a study; says it once, where and how it can be read."""
+    """Told of everything that happens in a study; says it once, where and how it can be read.
+
+    Attributes:
+        console: where it is said.
+        stage: told what is being done before and after the training.
+    """
 
     def __init__(self, console: Console | None = None):
         self.console = console or Console(stderr=True)
-        self._names: dict[str, str] = {}
+        self.stage = Stages(self.console)
         self._running: dict[str, tuple[Job, dict[str, float]]] = {}
         self._said: dict[str, float] = {}
-        self._hours_ahead = 0.0
-        self._started = time.monotonic()
+        self._pace = Pace(Forecast(workers=1, runs={}), [])
+        self._best: tuple[float, str] | None = None
         self._progress = Progress(
             TextColumn("[bold]runs"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
@@ -42,7 +52,6 @@ class Display:
         )
         self._task = self._progress.add_task("runs", total=0, left="")
         self._live: Live | None = None
-        self.stage = Stages(self.console)
 
     def __enter__(self) -> Self:
         return self
@@ -55,13 +64,16 @@ class Display:
 
     def plan(self, plan: "Overview", num_missing: int) -> None:
         """Say what the study consists of and what is left to do."""
+        self.stage.end()
         sizes = [
             f"{train} / {validation} / {test} images in training / validation / test"
             for train, validation, test in plan.parts
         ]
+        grids = f": {_plain(plan.grids)}" if plan.grids else ""
+        leave_out = f"; {plan.leave_out}" if plan.leave_out and num_missing else ""
+        self.console.print(f"[bold]{_plain(plan.name)}[/]{grids}{leave_out}", highlight=False)
         self.console.print(
-            f"[bold]{_plain(plan.name)}[/]: {plan.num_runs} runs "
-            f"({plan.num_configurations} configurations), "
+            f"{plan.num_runs} runs ({plan.num_configurations} configurations), "
             f"{plan.num_runs - num_missing} finished, {num_missing} to train"
         )
         self.console.print(
@@ -84,18 +96,38 @@ class Display:
 
     def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
         """Say what it will cost."""
-        self._hours_ahead = estimate.hours
+        self.stage.end()
         self.console.print(
             f"ahead: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
             f"{machine.threads} thread{'s' if machine.threads > 1 else ''}), "
             f"{size(estimate.worker_bytes)} memory a run, {size(estimate.disk_bytes)} on disk"
         )
+        if estimate.busy:
+            self.console.print(f"[yellow]{estimate.busy}[/]", highlight=False)
 
-    def start(self, num_runs: int) -> None:
-        """From here on runs are trained."""
+    def choices(self, choices: "Sequence[Choice]", numbered: bool) -> None:
+        """What may be done instead of waiting long: numbered to choose from, or as commands."""
         self.stage.end()
-        self._started = time.monotonic()
-        self._progress.update(self._task, total=num_runs)
+        for number, choice in enumerate(choices, 1):
+            if numbered:
+                self.console.print(
+                    f"  {number}  {choice.title}: {choice.cost}", markup=False, highlight=False
+                )
+            else:
+                line = f"    {choice.command}  # {choice.title}: {choice.cost}"
+                self.console.print(line, markup=False, highlight=False)
+
+    def start(self, forecast: Forecast, left: Sequence[str], best: tuple[float, str] | None = None) -> None:
+        """From here on runs are trained.
+
+        Args:
+            forecast: what each was expected to take.
+            left: keys of the runs to train, in order.
+            best: validation IoU and configuration of the best run that is finished.
+        """
+        self.stage.end()
+        self._pace, self._best = Pace(forecast, left), best
+        self._progress.update(self._task, total=len(left))
         if self.console.is_terminal:
             self._live = Live(
                 get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True
@@ -104,39 +136,43 @@ class Display:
 
     def epoch(self, job: "Job", row: dict[str, float]) -> None:
         """An epoch of a run has ended."""
-        self._running[job.run.key] = (job, row)
         now = time.monotonic()
-        if self._live is None and now - self._said.get(job.run.key, 0) >= PLAIN_SECONDS:
+        self._running[job.run.key] = (job, row)
+        self._pace.epoch(job.run.key, int(row["epoch"]), now)
+        if self._best is None or row["validation_iou"] > self._best[0]:
+            self._best = row["validation_iou"], job.name
+        if self._live is None and now - self._said.get(job.run.key, -PLAIN_SECONDS) >= PLAIN_SECONDS:
             self._said[job.run.key] = now
-            self.console.print(
-                f"{self._title(job)} epoch {row['epoch']}: training loss {row['train_loss']:.4f}, "
-                f"validation loss {row['validation_loss']:.4f}, validation IoU {row['validation_iou']:.3f}"
+            self._print(
+                f"{self._title(job)} epoch {self._at_work(job, row).epoch()}: training loss "
+                f"{row['train_loss']:.4f}, validation loss {row['validation_loss']:.4f}, validation IoU "
+                f"{row['validation_iou']:.3f}; {self._left()}"
             )
 
     def say(self, job: "Job", text: str) -> None:
         """Something out of the ordinary happened to a run."""
-        self.console.print(printable(f"{self._title(job)}: {text}"), markup=False, highlight=False)
+        self._print(f"{self._title(job)}: {text}")
 
     def stopping(self) -> None:
         """The study was asked to stop."""
-        self.console.print(
-            "[yellow]stopping[/] after the epoch, which is saved; once more stops now",
-            highlight=False,
-        )
+        training = self._progress.tasks[0].total  # else it is still being prepared
+        what = "after the epoch, which is saved; once more stops now" if training else "as soon as possible"
+        self.console.print(f"[yellow]stopping[/] {what}", highlight=False)
 
     def outcome(self, outcome: "Outcome", done: int, total: int) -> None:
         """A run has ended."""
         job, row = self._running.pop(outcome.key, (None, None))
-        self._progress.update(self._task, completed=done, left=self._left(done, total))
+        self._pace.ended(outcome.key, time.monotonic())
+        self._progress.update(self._task, completed=done)
         name = self._title(job) if job else outcome.key
         if outcome.status == "failed":
             what = _plain(f"{name}: {outcome.reason}: {outcome.detail}")
             self.console.print(f"[red]failed[/] {what}", highlight=False)
         elif outcome.status == "stopped":
-            epoch = f" after epoch {row['epoch']}" if row else ""
-            self.console.print(f"saved {name}{epoch}", markup=False, highlight=False)
+            self._print(f"saved {name}" + (f" after epoch {row['epoch']}" if row else ""))
         elif self._live is None and row is not None:
-            self.console.print(f"[{done}/{total}] {name} finished; {self._left(done, total)}", markup=False)
+            left = "all done" if done == total else f"{self._left()}; {self._best_so_far()}"
+            self._print(f"[{done}/{total}] {name} finished; {left}")
 
     def stop(self) -> None:
         """Nothing is trained any more."""
@@ -144,45 +180,32 @@ class Display:
             self._live.stop()
             self._live = None
 
+    def _print(self, text: str) -> None:
+        self.console.print(printable(text), markup=False, highlight=False)
+
     def _title(self, job: "Job") -> str:
         fold = "" if job.run.fold is None else f", fold {job.run.fold}"
         return f"{job.name} (seed {job.run.seed}{fold})"
 
-    def _left(self, done: int, total: int) -> str:
-        """Time to go, by the pace so far."""
-        if done == total:
-            return "all done"
-        spent = time.monotonic() - self._started
-        ahead = self._hours_ahead * 3600 - spent if done == 0 else spent / done * (total - done)
-        return f"about {duration(max(0.0, ahead))} to go"
+    def _at_work(self, job: "Job", row: dict[str, float]) -> AtWork:
+        expected = self._pace.forecast.runs.get(job.run.key)
+        return AtWork(self._title(job), row, expected.num_epochs if expected else 0)
+
+    def _left(self) -> str:
+        return f"about {duration(self._pace.seconds_to_go(time.monotonic()))} to go"
+
+    def _best_so_far(self) -> str:
+        if self._best is None:
+            return "no epoch has ended yet"
+        return f"best so far: validation IoU {self._best[0]:.3f}, {self._best[1]}"
 
     def _render(self) -> Group:
-        table = Table(box=None, pad_edge=False)
-        for title in ("run", "epoch", "training loss", "validation loss", "validation IoU", "rate"):
-            table.add_column(title, justify="left" if title == "run" else "right")
-        for job, row in list(self._running.values()):
-            table.add_row(
-                self._title(job),
-                f"{row['epoch']}",
-                f"{row['train_loss']:.4f}",
-                f"{row['validation_loss']:.4f}",
-                f"{row['validation_iou']:.3f}",
-                f"{row['lr']:.1e}",
-            )
-        return Group(self._progress, table)
+        self._progress.update(self._task, left=self._left())
+        runs = [self._at_work(job, row) for job, row in list(self._running.values())]
+        width, height = self.console.size
+        best = Text(printable(self._best_so_far()))
+        return Group(self._progress, best, *([table_of(runs, width, height)] if runs else []))
 
 
 def _plain(name: str) -> str:
     return escape(printable(name))
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def size(num_bytes: float) -> str:
-    """``12 MB``, ``3.4 GB``."""
-    return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"

@@ -81,8 +81,16 @@ class Step:
     core_share: float | None = None
 
 
+Steps = dict[Kind, Step]
+
+
 def estimate(
-    plan: Plan, runs: Sequence[Run], machine: Machine, fit_memory: bool = True, stage: Stage = silent
+    plan: Plan,
+    runs: Sequence[Run],
+    machine: Machine,
+    fit_memory: bool = True,
+    stage: Stage = silent,
+    known: Steps | None = None,
 ) -> Estimate:
     """Time a few steps of every kind of network that is to be trained, and multiply.
 
@@ -92,12 +100,13 @@ def estimate(
         machine: where they will be.
         fit_memory: no more workers than the free memory holds.
         stage: told what is being done.
+        known: steps that were timed already; those timed now are added.
 
     Raises:
         UserError: a network that cannot be trained as planned.
     """
     load = others_at_work()
-    steps = _timed([run.configuration for run in runs], machine, stage)
+    steps = _timed([run.configuration for run in runs], machine, stage, {} if known is None else known)
     disk = sum(
         steps[_kind(run.configuration)].weight_bytes
         + _prediction_bytes(run.configuration.protocol, plan.split_of(run))
@@ -122,18 +131,18 @@ def estimate(
     )
 
 
-def _timed(configurations: Iterable[Configuration], machine: Machine, stage: Stage) -> dict[Kind, Step]:
+def _timed(configurations: Iterable[Configuration], machine: Machine, stage: Stage, known: Steps) -> Steps:
     """A step of every kind of network, at its largest batch."""
     largest: dict[Kind, Configuration] = {}
     for configuration in configurations:
         other = largest.setdefault(_kind(configuration), configuration)
         if configuration.protocol.batch_size > other.protocol.batch_size:
             largest[_kind(configuration)] = configuration
-    steps: dict[Kind, Step] = {}
-    for kind, configuration in largest.items():
-        stage("timing a training step of each kind of network", len(steps), len(largest))
-        steps[kind] = _tried(configuration, machine)
-    return steps
+    fresh = {kind: configuration for kind, configuration in largest.items() if kind not in known}
+    for i, (kind, configuration) in enumerate(fresh.items()):
+        stage("timing a training step of each kind of network", i, len(fresh))
+        known[kind] = _tried(configuration, machine)
+    return {kind: known[kind] for kind in largest}
 
 
 def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
@@ -144,12 +153,8 @@ def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
         if kind not in steps:
             continue
         split = plan.split_of(run)
-        epochs = num_epochs(
-            protocol.budget,
-            protocol.epochs,
-            protocol.steps,
-            num_batches(len(split.train), protocol.batch_size),
-        )
+        steps_per_epoch = num_batches(len(split.train), protocol.batch_size)
+        epochs = num_epochs(protocol.budget, protocol.epochs, protocol.steps, steps_per_epoch)
         seconds = images_of(protocol, split) * steps[kind].seconds_per_image + epochs * EPOCH_S + RUN_S
         name = " ".join(str(part) for part in kind)
         expected[run.key] = Expected(kind=name, seconds=seconds, num_epochs=epochs)

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from segstudy.errors import Stopped
+
 # Ctrl-C; what schedulers send before they take a machine away; a terminal that was closed.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -19,6 +21,21 @@ class Stop(threading.Event):
     """
 
     signal: int | None = None
+
+
+@contextmanager
+def noting(what: str) -> Iterator[None]:
+    """While inside, an interruption says this: what it leaves behind, and what to do next.
+
+    Raises:
+        Stopped: in place of ``KeyboardInterrupt``; one that says its own is left as it is.
+    """
+    try:
+        yield
+    except Stopped:
+        raise
+    except KeyboardInterrupt:
+        raise Stopped(what, signal.SIGINT) from None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """How long the runs of a study take and how long is left: forecast from timed steps, then measured.
 
-Before training, a few timed steps give each run its expected seconds. From the first epoch on the times of real
-runs take their place, for each kind of network by itself: a small network says little about a large one.
+Before training, a few timed steps give each run its expected seconds. From the first epoch on the times of
+real runs take their place, for each kind of network by itself: a small one says little about a large one.
 """
 
 import heapq
@@ -71,8 +71,8 @@ class Remaining:
 
     Attributes:
         seconds: wall time, with the workers of the forecast.
-        basis: runs left by what their time rests on: ``finished`` runs of the same kind of network, runs of it
-            that are ``at work``, or ``timed steps``.
+        basis: runs left by what their time rests on: ``finished`` runs of the same kind of network, runs of
+            it that are ``at work``, or ``timed steps``.
     """
 
     seconds: float
@@ -93,7 +93,8 @@ def remaining(forecast: Forecast, measured: Mapping[str, Measured], left: Iterab
     slower = _slower(forecast, measured)
     pooled = _pooled(forecast, measured)
     basis: Counter[str] = Counter()
-    begun, waiting = [], []
+    begun: list[float] = []
+    waiting: list[float] = []
     for key in left:
         expected = forecast.runs[key]
         what, factor = slower.get(expected.kind, (STEPS, pooled))
@@ -122,7 +123,7 @@ def _slower(forecast: Forecast, measured: Mapping[str, Measured]) -> dict[str, t
 
 
 def _pooled(forecast: Forecast, measured: Mapping[str, Measured]) -> float:
-    """The same for kinds not yet tried: what the others show, as far as they weigh anything beside the whole."""
+    """The same for kinds not yet tried: what the others show, as far as that weighs beside the whole."""
     prior = PRIOR_FRAC * sum(each.seconds for each in forecast.runs.values())
     if prior <= 0:
         return 1.0

@@ -43,6 +43,8 @@ class Overview(Frozen):
         parts: numbers of images in training, validation and test, for every split.
         num_warnings: of the check of the data.
         num_notes: likewise.
+        grids: what is combined with what, in words.
+        leave_out: how to leave out what was not named, where a protocol adds it.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Overview(Frozen):
     parts: tuple[tuple[int, int, int], ...]
     num_warnings: int
     num_notes: int
+    grids: str = ""
+    leave_out: str = ""
 
 
 class Receipt(Frozen):

@@ -8,7 +8,7 @@ from typing import Any, Self
 from segstudy.checkpoint import read_state, state_bytes
 from segstudy.environment import differing
 from segstudy.files import DiskError
-from segstudy.states import Checkpoints
+from segstudy.states import Checkpoints, Progress
 from segstudy.train import Training, restore, snapshot
 
 Session = dict[str, Any]
@@ -60,7 +60,14 @@ class Saving:
             }
         )
         epoch = len(training.rows)
-        self._under_way = epoch, self._thread.submit(self.checkpoints.write, epoch, content)
+        progress = Progress(
+            epoch=epoch, num_epochs=training.num_epochs, seconds=training.seconds.get("total", 0.0)
+        )
+        self._under_way = epoch, self._thread.submit(self._write, content, progress)
+
+    def _write(self, content: memoryview, progress: Progress) -> None:
+        self.checkpoints.write(progress.epoch, content)
+        self.checkpoints.note(progress)
 
     def wait(self) -> None:
         """Until the last state is on the disk, or could not be written."""

@@ -1,84 +1,157 @@
 """Training what a study lacks, under its lock, and its report at the end."""
 
 import shlex
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from segstudy import config
-from segstudy.display import Display, duration
+from segstudy.choices import Choice, as_asked, quicker, refusal
+from segstudy.display import Display
 from segstudy.errors import Stopped, UserError
 from segstudy.estimate import Estimate, estimate
 from segstudy.executors import EXECUTORS, Watch
-from segstudy.interruption import asked_to_stop
+from segstudy.interruption import Stop, asked_to_stop, noting
 from segstudy.locks import hold, is_held
 from segstudy.occupancy import refuse_occupied
+from segstudy.pace import write_forecast
 from segstudy.receipt import receipts, write_receipts
 from segstudy.reporting.page import write_report
 from segstudy.request import MACHINE_OPTIONS
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
 from segstudy.study import Machine, Plan, choose_machine, jobs_of, make_plan, missing_runs, write_plan
+from segstudy.worker import Job
 
 ASK_ABOVE_HOURS = 2.0
 
 
-def train_missing(  # noqa: PLR0913 (what a call of `run` says)
-    asked: config.Study,
-    folder: StudyFolder,
-    options: Mapping[str, Any],
-    *,
-    retry: bool,
-    images: bool,
-    confirm: Callable[[Estimate], bool],
-    display: Display,
-) -> None:
-    """Train every run of a study that is not stored yet, then write the report; as ``segstudy.run``."""
+@dataclass(frozen=True)
+class Call:
+    """A call of ``run``.
+
+    Attributes:
+        source: a study file, a data set's folder, a study's folder, or None.
+        options: of the study and of the machine.
+        study: that these stand for.
+        folder: where it belongs.
+        retry: also runs that diverged before.
+        images: whether the report may show pictures of the data.
+    """
+
+    source: str | Path | None
+    options: Mapping[str, Any]
+    study: config.Study
+    folder: StudyFolder
+    retry: bool = False
+    images: bool = True
+
+
+Choose = Callable[[Sequence[Choice]], Choice | None]
+
+
+def train_missing(
+    call: Call, confirm: Callable[[Estimate], bool] | None, choose: Choose | None, display: Display
+) -> StudyFolder:
+    """Train every run of a study that is not stored yet, then write the report; as ``segstudy.run``.
+
+    Args:
+        call: what is asked for.
+        confirm: asked where much is ahead.
+        choose: picks one of several studies there, or none.
+        display: told of progress.
+
+    Returns:
+        The study's folder: of what was asked for, or of what was chosen instead.
+
+    Raises:
+        Stopped: before all was trained and reported.
+    """
     began_ns = time.time_ns()
-    plan, machine, missing = planned(asked, folder, options, retry, refuse_held=True, stage=display.stage)
+    with noting("nothing was trained, and nothing was written"):
+        machine, chosen = _prospect(call, display)
+        if chosen.ahead.hours > ASK_ABOVE_HOURS and not (confirm is not None and confirm(chosen.ahead)):
+            chosen = _chosen(chosen, call, machine, choose, display)
+        chosen.folder.refuse_unwritable()
+    _carry_through(chosen, replace(machine, workers=chosen.ahead.workers), call.images, began_ns, display)
+    return chosen.folder
+
+
+def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
+    """What is asked for, with its plan and its cost, told to the user."""
+    asked, folder, options = call.study, call.folder, call.options
+    plan, machine, missing = planned(
+        asked, folder, options, call.retry, refuse_held=True, stage=display.stage
+    )
     folder.refuse_unwritable()
     display.plan(plan.overview(), len(missing))
     display.unnamed(len(folder.finished() - {run.key for run in plan.runs}))
+    ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
-        ahead = estimate(plan, missing, machine, fit_memory=not options.get("workers"), stage=display.stage)
-        machine = replace(machine, workers=ahead.workers)
-        display.estimate(ahead, machine)
-        if ahead.hours > ASK_ABOVE_HOURS and not confirm(ahead):
-            raise UserError(
-                f"about {duration(ahead.hours * 3600)} are ahead: --yes, in Python yes=True, goes on "
-                "without asking"
-            )
-    with hold(folder.lock, "this study"):
+        display.estimate(ahead, replace(machine, workers=ahead.workers))
+    return machine, Choice("all of it", "", asked, folder, plan, tuple(missing), ahead)
+
+
+def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, display: Display) -> Choice:
+    """What is to be trained, where what was asked for takes long.
+
+    Raises:
+        UserError: nobody is there to choose.
+        Stopped: none of it.
+    """
+    choices = quicker(asked, call.source, call.options, machine, display.stage)
+    choices.append(as_asked(asked, call.source, call.options))
+    display.choices(choices, numbered=choose is not None)
+    if choose is None:
+        raise refusal(asked, choices[:-1])
+    picked = choose(choices)
+    if picked is None:
+        raise Stopped("nothing was trained, and nothing was written", signal.SIGINT)
+    if picked is not choices[-1]:
+        display.plan(picked.plan.overview(), len(picked.missing))
+    return picked
+
+
+def _carry_through(chosen: Choice, machine: Machine, images: bool, began_ns: int, display: Display) -> None:
+    """Train under the study's lock, and write the report."""
+    plan, folder = chosen.plan, chosen.folder
+    unchanged = "nothing was trained; what the study's folder held is as it was"
+    with noting(unchanged), hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by whoever held the lock before
         folder.tidy()
         refuse_occupied(plan, folder)  # perhaps another study by now
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
-        made = receipts(asked, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
-        _train(plan, [run for run in missing if run.key not in finished], folder, machine, display)
+        made = receipts(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
+        missing = [run for run in chosen.missing if run.key not in finished]
+        _train(chosen, missing, machine, display)
         folder.tidy()
-        if missing or not (folder.path / "report.html").is_file():
+        if chosen.missing or not (folder.path / "report.html").is_file():
             display.stage("writing the report", 0, 0)
-            write_report(folder, images)
+            with noting(f"what was trained is stored; the report is written by {_call('report', folder)}"):
+                write_report(folder, images)
         if folder.finished().issuperset(keys):
             write_receipts(made)
 
 
-def _train(
-    plan: Plan, missing: Sequence[config.Run], folder: StudyFolder, machine: Machine, display: Display
-) -> None:
+def _train(chosen: Choice, missing: Sequence[config.Run], machine: Machine, display: Display) -> None:
     """Train, show it, and stop when asked to.
 
     Raises:
         Stopped: before all was trained.
     """
+    plan, folder, done = chosen.plan, chosen.folder, 0
+    if missing:
+        write_forecast(folder.path, chosen.ahead.forecast)
+    again = f"go on with: {_call('run', folder)}"
     try:
-        with asked_to_stop(display.stopping) as stop:
+        with asked_to_stop(display.stopping) as stop, noting(f"what was finished or saved is kept; {again}"):
+            jobs = _prepared(chosen, missing, machine, stop, display.stage)
+            display.start(chosen.ahead.forecast, [run.key for run in missing], _best(folder))
             watch = Watch(display.epoch, display.say, stop)
-            done = 0
-            jobs = jobs_of(plan, missing, folder, machine, display.stage)
-            display.start(len(missing))
             for outcome in EXECUTORS[machine.executor](jobs, machine.workers, watch):
                 done += outcome.status != "stopped"
                 display.outcome(outcome, done, len(missing))
@@ -87,10 +160,42 @@ def _train(
     if stop.signal is not None and done < len(missing):
         num_finished = len(folder.finished() & {run.key for run in plan.runs})
         finished = f"{num_finished} of {len(plan.runs)} runs are finished"
-        raise Stopped(
-            f"{finished}, those begun are saved; go on with: segstudy run {shlex.quote(str(folder.path))}",
-            stop.signal,
-        )
+        begun = len(folder.begun() - folder.finished())
+        saved = f", {begun} begun and saved" if begun else ""
+        raise Stopped(f"{finished}{saved}; {again}", stop.signal)
+
+
+def _prepared(
+    chosen: Choice, missing: Sequence[config.Run], machine: Machine, stop: Stop, stage: Stage
+) -> list[Job]:
+    """The jobs, with the data at network size; nobody waits for that to end who asked to stop."""
+
+    def unless_stopped(what: str, done: int, total: int) -> None:
+        if stop.signal is not None:
+            raise Stopped(
+                "nothing was trained; the study's folder was made, and its runs begin with: "
+                f"{_call('run', chosen.folder)}",
+                stop.signal,
+            )
+        stage(what, done, total)
+
+    jobs = jobs_of(chosen.plan, missing, chosen.folder, machine, unless_stopped)
+    unless_stopped("starting the training", 0, 0)
+    return jobs
+
+
+def _call(name: str, folder: StudyFolder) -> str:
+    return f"segstudy {name} {shlex.quote(str(folder.path))}"
+
+
+def _best(folder: StudyFolder) -> tuple[float, str] | None:
+    """Validation IoU at network size and configuration of the best finished run."""
+    found = []
+    for record in folder.run_records(folder.finished()):
+        iou = record["summary"]["scores"].get("validation", {}).get("network_iou")
+        if iou is not None:
+            found.append((float(iou), str(record["name"])))
+    return max(found, default=None)
 
 
 def planned(

@@ -9,11 +9,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from segstudy.files import make_folder, write_bytes
+from segstudy.files import DiskError, make_folder, write_bytes, write_text
+from segstudy.values import Frozen
 
 STATE_FORMAT = b"segstudy-state-1"  # raised when older states can no longer be read: they are then set aside
 STATE, DAMAGED = ".state", ".damaged"
+PROGRESS = "progress.json"  # how far the training is, for whoever wants to know; nothing depends on it
 KEPT = 2  # the newest state, and the one before in case the newest is damaged
+
+
+class Progress(Frozen):
+    """How far a training is.
+
+    Attributes:
+        epoch: that has ended.
+        num_epochs: of the run.
+        seconds: of training so far, over all sessions.
+    """
+
+    epoch: int
+    num_epochs: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,18 @@ class Checkpoints:
         for old in self._files()[KEPT:]:
             with suppress(OSError):  # one too many does no harm
                 old.unlink()
+
+    def note(self, progress: Progress) -> None:
+        """Say how far the training is; where that cannot be written it goes on all the same."""
+        with suppress(DiskError):
+            write_text(self.folder / PROGRESS, progress.model_dump_json())
+
+    def progress(self) -> Progress | None:
+        """How far the training is; None where nothing is known of it."""
+        try:
+            return Progress.model_validate_json((self.folder / PROGRESS).read_bytes())
+        except (OSError, ValueError):
+            return None
 
     def contents(self) -> Iterator[tuple[Path, bytes | None]]:
         """The saved states, newest first; None for one that is torn or altered."""

@@ -26,6 +26,7 @@ from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
 
 if TYPE_CHECKING:
+    from segstudy.choices import Choice
     from segstudy.estimate import Estimate
     from segstudy.study import Machine, Plan
 
@@ -146,6 +147,7 @@ def run(  # noqa: PLR0913 (an option each)
     images: bool = True,
     yes: bool = False,
     confirm: Callable[["Estimate"], bool] | None = None,
+    choose: Callable[[Sequence["Choice"]], "Choice | None"] | None = None,
     display: Display | None = None,
 ) -> Study:
     """Train every run of a study that is not stored yet, then write the report.
@@ -202,6 +204,8 @@ def run(  # noqa: PLR0913 (an option each)
         images: whether the report may show pictures of the data.
         yes: go on when more than two hours are ahead.
         confirm: asked instead, with the estimate; False stops before anything is written.
+        choose: where it was not agreed to, picks one of the studies that take less time, the quickest first,
+            or the last, which is all of it; None for none of them.
         display: told of progress.
 
     Raises:
@@ -217,11 +221,11 @@ def run(  # noqa: PLR0913 (an option each)
     if overview is not None and not is_held(folder.lock):
         display.plan(overview, 0)
         return Study(folder.path)
-    from segstudy.running import train_missing
+    from segstudy.running import Call, train_missing
 
-    asking = (lambda _: yes) if yes or confirm is None else confirm
-    train_missing(asked, folder, options, retry=retry, images=images, confirm=asking, display=display)
-    return Study(folder.path)
+    call = Call(study, options, asked, folder, retry, images)
+    trained = train_missing(call, (lambda _: True) if yes else confirm, choose, display)
+    return Study(trained.path)
 
 
 def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:

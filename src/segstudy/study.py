@@ -32,6 +32,7 @@ from segstudy.errors import UserError
 from segstudy.evaluation import best_precision
 from segstudy.executors import EXECUTORS, Watch
 from segstudy.files import write_text
+from segstudy.grids import how_to_leave_out, in_words
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.receipt import Overview
@@ -100,6 +101,8 @@ class Plan:
             parts=tuple(sorted(parts)),
             num_warnings=counts[0],
             num_notes=counts[1],
+            grids=in_words(self.study),
+            leave_out=how_to_leave_out(self.study),
         )
 
     def split_of(self, run: Run) -> Split:
