@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ from segstudy.cli import main
 from segstudy.request import described
 
 SMALL = ("--image-size", "64", "--width", "2", "--epochs", "40", "--executor", "serial")
+
+
+CTRL_C = b"\x03"
 
 
 def write_page(folder) -> None:
@@ -179,7 +183,10 @@ def at_a_terminal(folder: Path, *words: str, answer: bytes, columns: int = 80) -
             break
         shown += piece
         if answer and b"]: " in shown.split(b"choose")[-1] and b"choose" in shown:
-            os.write(ours, answer)
+            if answer == CTRL_C:  # the terminal is not the child's own: it would send no signal
+                process.send_signal(signal.SIGINT)
+            else:
+                os.write(ours, answer)
             answer = b""
     os.close(ours)
     return process.wait(), shown.decode()
@@ -197,7 +204,7 @@ def test_at_a_terminal_it_asks_and_trains_what_is_chosen(here, answer):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
-@pytest.mark.parametrize("answer", [b"3\n", b"\x04", b"\x03"])
+@pytest.mark.parametrize("answer", [b"3\n", b"\x04", CTRL_C])
 def test_whoever_wants_none_of_it_finds_nothing_changed(here, answer):
     before = set(here.rglob("*"))
     code, shown = at_a_terminal(here, "run", "my discs", "--loss", "bce", "--workers", "1", answer=answer)

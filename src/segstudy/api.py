@@ -122,9 +122,21 @@ def status(folder: str | Path) -> Status:
 
 
 @checked_call
-def table(folder: str | Path, format: TableFormat = "text", show_all: bool = False) -> str:  # noqa: A002
-    """The leaderboard as text, Markdown, CSV, JSON or LaTeX."""
-    return render(Study(folder).leaderboard(show_all), format)
+def table(
+    folder: str | Path,
+    format: TableFormat = "text",  # noqa: A002
+    show_all: bool = False,
+    width: int | None = None,
+) -> str:
+    """The leaderboard as text, Markdown, CSV, JSON or LaTeX.
+
+    Args:
+        folder: the study's folder.
+        format: ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
+        show_all: also runs that study.toml no longer names.
+        width: characters in a line of text: columns that do not fit are left out, and named; None for all.
+    """
+    return render(Study(folder).leaderboard(show_all), format, width, Path(folder))
 
 
 @checked_call

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 import segstudy
 from segstudy.model_commands import app
 from segstudy.stages import Stages
-from segstudy.terminal import console, guarded, problems, say
+from segstudy.terminal import console, guarded, problems, say, width
 
 if TYPE_CHECKING:
     from segstudy.choices import Choice
@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913 (an option each)
             out=out,
             **_options(flags, machine),
         )
-    say(segstudy.table(finished.path))
+    say(segstudy.table(finished.path, width=width()).rstrip("\n"))
     say(f"report: {finished.path / 'report.html'}")
     now = segstudy.status(finished.path)
     if now.differing:
@@ -212,7 +212,7 @@ def table(
     all
         Also runs that study.toml no longer names.
     """
-    sys.stdout.write(segstudy.table(folder, format, all).rstrip("\n") + "\n")
+    sys.stdout.write(segstudy.table(folder, format, all, width()).rstrip("\n") + "\n")
     return 0
 
 

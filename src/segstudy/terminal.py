@@ -1,5 +1,7 @@
 """What the user sees on the terminal, and what becomes of errors there."""
 
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +20,12 @@ def say(text: object, where: Console | None = None) -> None:
     """Print text as it is, line by line, with nothing in it that a terminal would act on."""
     lines = (printable(line) for line in str(text).split("\n"))
     (where or console).print("\n".join(lines), markup=False, highlight=False)
+
+
+def width() -> int | None:
+    """Characters in a line of standard output: a terminal's, or COLUMNS; None where nothing limits it."""
+    columns = shutil.get_terminal_size((0, 0)).columns
+    return columns if columns and (os.environ.get("COLUMNS") or sys.stdout.isatty()) else None
 
 
 def guarded(app: App, arguments: list[str] | None = None) -> None:

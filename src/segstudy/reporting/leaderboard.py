@@ -1,16 +1,17 @@
 """The leaderboard: one row per configuration, from the run folders alone."""
 
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.table import Table
 
 from segstudy.errors import UserError
-from segstudy.plaintext import as_text, natural_width
 from segstudy.reporting.comparisons import against_winner
 from segstudy.reporting.evidence import Evidence, gather
 from segstudy.reporting.rows import Row, rows_of
+from segstudy.reporting.text_table import TextTable, as_text
 from segstudy.stats import Scores, mean_interval
 from segstudy.store import StudyFolder
 
@@ -162,8 +163,19 @@ def _mean(values: Iterable[float]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def render(frame: pl.DataFrame, format: str) -> str:  # noqa: A002
+def render(
+    frame: pl.DataFrame,
+    format: str,  # noqa: A002
+    width: int | None = None,
+    folder: Path | None = None,
+) -> str:
     """The leaderboard as ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
+
+    Args:
+        frame: of ``leaderboard``.
+        format: one of these.
+        width: characters in a line of text; None for as many as it takes.
+        folder: of the study, named where columns are left out.
 
     Raises:
         UserError: another format.
@@ -174,7 +186,7 @@ def render(frame: pl.DataFrame, format: str) -> str:  # noqa: A002
         case "json":
             return frame.write_json()
         case "text":
-            return _text(frame)
+            return _text(frame, width, folder)
         case "markdown":
             return _markdown(frame)
         case "latex":
@@ -234,13 +246,35 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _text(frame: pl.DataFrame) -> str:
-    table = Table(box=None, pad_edge=False, caption=caption(frame), caption_justify="left")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "configuration" else "right", no_wrap=True)
-    for row in frame.iter_rows(named=True):
-        table.add_row(*_cells(row))
-    return as_text(table, natural_width(table, least=100))
+# What a narrow terminal shows without, the least important first; ``runs`` only where all are finished.
+LEAVE_OUT = (
+    "parameters",
+    "seconds",
+    "epoch",
+    "HD95 test",
+    "Dice test",
+    "runs",
+    "may be best",
+    "95 % interval",
+)
+
+
+def _text(frame: pl.DataFrame, width: int | None, folder: Path | None) -> str:
+    whole = (frame["num_finished"] == frame["num_planned"]) & (frame["failures"] == "")
+    leave_out = [name for name in LEAVE_OUT if name != "runs" or whole.all()]
+    if not frame["among_best"].is_not_null().any():  # a column of dashes goes first
+        leave_out.sort(key=lambda name: name != "may be best")
+    table = TextTable(
+        headings=HEADINGS,
+        rows=[_cells(row) for row in frame.iter_rows(named=True)],
+        leave_out=[HEADINGS.index(name) for name in leave_out],
+        name=HEADINGS.index("configuration"),
+    )
+    where = "DIR" if folder is None else shlex.quote(str(folder))
+    see_all = f"segstudy table {where} --format csv"
+    if width is not None and len(see_all) + 4 > width:
+        see_all = "segstudy table DIR --format csv"
+    return as_text(table, caption(frame), width, see_all)
 
 
 def _warranted(frame: pl.DataFrame) -> list[bool]:
