@@ -148,7 +148,10 @@ def _train(chosen: Choice, missing: Sequence[config.Run], machine: Machine, disp
         write_forecast(folder.path, chosen.ahead.forecast)
     again = f"go on with: {_call('run', folder)}"
     try:
-        with asked_to_stop(display.stopping) as stop, noting(f"what was finished or saved is kept; {again}"):
+        with (
+            asked_to_stop(display.stopping) as stop,
+            noting(f"stopped now: what was finished or saved is kept; {again}"),
+        ):
             jobs = _prepared(chosen, missing, machine, stop, display.stage)
             display.start(chosen.ahead.forecast, [run.key for run in missing], _best(folder))
             watch = Watch(display.epoch, display.say, stop)
@@ -173,8 +176,7 @@ def _prepared(
     def unless_stopped(what: str, done: int, total: int) -> None:
         if stop.signal is not None:
             raise Stopped(
-                "nothing was trained; the study's folder was made, and its runs begin with: "
-                f"{_call('run', chosen.folder)}",
+                f"nothing was trained yet; go on with: {_call('run', chosen.folder)}",
                 stop.signal,
             )
         stage(what, done, total)

@@ -54,12 +54,11 @@ def _guarded(call: Callable[[], Any], debug: bool) -> int:
         )
         return 2
     except Stopped as stopped:
-        say(f"stopped: {stopped}", problems)
+        text = str(stopped)
+        say(text if text.startswith("stopped") else f"stopped: {text}", problems)
         return 128 + stopped.signal
     except KeyboardInterrupt:
-        problems.print(
-            "stopped now: what was finished or saved is kept, and the same command goes on from there"
-        )
+        problems.print("stopped now: what was stored before is kept, and the same command may be given again")
         return 130
     except OSError as error:  # a path, a disk or a right that is not as it should be
         if debug:
