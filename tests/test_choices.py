@@ -123,7 +123,7 @@ def test_ids_that_no_command_can_say_get_none(here):
 
 def facts(source, options) -> tuple:
     study, folder = described(source, options)
-    return study.configurations(), study.seeds, study.folds, study.reader, study.name, folder
+    return set(study.configurations()), study.seeds, study.folds, study.reader, study.name, folder
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,8 @@ def test_a_command_says_what_the_options_say(here, options, monkeypatch):
 
 
 SCRIPT = """
-import sys, segstudy.running, segstudy.presets, segstudy.estimate
+import signal, sys, segstudy.running, segstudy.presets, segstudy.estimate
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
 segstudy.running.ASK_ABOVE_HOURS = 0.0
 segstudy.running.write_report = lambda folder, _: (folder.path / "report.html").touch()
 segstudy.estimate.TIMING_SECONDS, segstudy.estimate.START_S, segstudy.estimate.RUN_S = 0.05, 0.0, 0.0

@@ -15,6 +15,7 @@ from segstudy.stages import Stages
 
 @pytest.fixture
 def plain(monkeypatch):
+    monkeypatch.setattr(stages, "FIRST_PATIENCE_S", 0.05)
     monkeypatch.setattr(stages, "PATIENCE_S", 0.05)
     return Console(file=io.StringIO(), width=80)
 

@@ -14,7 +14,8 @@ from segstudy.errors import printable
 # What is being done, how much of it is done and of how much in all; 0 of 0 where that is not known.
 Stage = Callable[[str, int, int], None]
 
-PATIENCE_S = 0.3  # without a terminal a stage that ends sooner is not worth a line
+# Without a terminal a stage that ends sooner is not worth a line; the first word is to come soon.
+FIRST_PATIENCE_S, PATIENCE_S = 0.3, 1.5
 PLAIN_S = 10.0  # between plain lines about one stage
 
 
@@ -32,6 +33,7 @@ class Stages:
         self._console = console
         self._lock = threading.Lock()
         self._what = ""
+        self._is_first = True
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._waiting: threading.Timer | None = None
@@ -52,7 +54,9 @@ class Stages:
         elif what != self._what:
             self.end()
             self._what, self._said_at = what, time.monotonic()
-            self._waiting = threading.Timer(PATIENCE_S, self._say_once, (what,))
+            patience = FIRST_PATIENCE_S if self._is_first else PATIENCE_S
+            self._is_first = False
+            self._waiting = threading.Timer(patience, self._say_once, (what,))
             self._waiting.daemon = True
             self._waiting.start()
         elif done and time.monotonic() - self._said_at >= PLAIN_S:
