@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 import segstudy
-from segstudy.model_commands import app
+from segstudy.model_commands import ANSWER, PREPARE, TRAIN, USE, app
 from segstudy.stages import Stages
 from segstudy.terminal import console, guarded, problems, say, width
 
@@ -67,7 +67,7 @@ class MachineFlags:
     ] = 1
 
 
-@app.command
+@app.command(group=TRAIN)
 def run(  # noqa: PLR0913 (an option each)
     study: Paths = None,
     /,
@@ -84,6 +84,8 @@ def run(  # noqa: PLR0913 (an option each)
     images: Annotated[bool, Parameter(help="pictures of the data in the report")] = True,
 ) -> int:
     """Train every run of a study that is not there yet, and show who won.
+
+    Example: `segstudy run my-images --architecture unet,segnet --loss bce,dice --seeds 3`
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def run(  # noqa: PLR0913 (an option each)
     return 1 if now.failures else 0
 
 
-@app.command
+@app.command(group=PREPARE)
 def plan(
     study: Paths = None,
     /,
@@ -125,6 +127,8 @@ def plan(
     out: Path | None = None,
 ) -> int:
     """What `run` would do: runs, hours, memory and disk, from a few timed steps. Writes nothing.
+
+    Example: `segstudy plan my-images --protocol classic`
 
     Parameters
     ----------
@@ -142,9 +146,11 @@ def plan(
     return 0
 
 
-@app.command
+@app.command(group=PREPARE)
 def init(study: Paths = None, /, *, flags: StudyFlags = StudyFlags()) -> int:
     """Print a commented study.toml to start from.
+
+    Example: `segstudy init my-images > study.toml`
 
     Parameters
     ----------
@@ -158,9 +164,11 @@ def init(study: Paths = None, /, *, flags: StudyFlags = StudyFlags()) -> int:
     return 0
 
 
-@app.command
+@app.command(group=TRAIN)
 def status(folder: Path, /) -> int:
     """What of a study is done, failed and left.
+
+    Example: `segstudy status my-images-classic`
 
     Parameters
     ----------
@@ -193,7 +201,7 @@ def status(folder: Path, /) -> int:
     return 1 if now.num_failed else 0
 
 
-@app.command
+@app.command(group=ANSWER)
 def table(
     folder: Path,
     /,
@@ -202,6 +210,8 @@ def table(
     all: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
 ) -> int:
     """Print the leaderboard.
+
+    Example: `segstudy table my-images-classic --format markdown`
 
     Parameters
     ----------
@@ -216,7 +226,7 @@ def table(
     return 0
 
 
-@app.command
+@app.command(group=TRAIN)
 def verify(
     folder: Path,
     /,
@@ -225,6 +235,8 @@ def verify(
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Check every file of a study against its checksums and keys; exit with 1 if something is wrong.
+
+    Example: `segstudy verify my-images-classic --repair`
 
     Parameters
     ----------
@@ -245,9 +257,11 @@ def verify(
     return 1 if found.faults else 0
 
 
-@app.command
+@app.command(group=ANSWER)
 def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """Compare two configurations on the same test images: difference, interval, p value, in plain words.
+
+    Example: `segstudy compare my-images-classic unet-combo-b8 segnet-combo-b8`
 
     Parameters
     ----------
@@ -264,7 +278,7 @@ def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", neg
     return 0
 
 
-@app.command
+@app.command(group=ANSWER)
 def report(
     folder: Path,
     /,
@@ -273,6 +287,8 @@ def report(
     open: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
 ) -> int:
     """Write report.html, leaderboard.csv and figures.
+
+    Example: `segstudy report my-images-classic --open`
 
     Parameters
     ----------
@@ -292,9 +308,11 @@ def report(
     return 0
 
 
-@app.command
+@app.command(group=ANSWER)
 def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -> int:
     """Score masks that any other tool made; they enter a study's leaderboard.
+
+    Example: `segstudy score my-images masks/nnunet --study my-images-classic`
 
     Parameters
     ----------
@@ -315,7 +333,7 @@ def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -
     return 0
 
 
-@app.command
+@app.command(group=ANSWER)
 def evaluate(  # noqa: PLR0913 (an option each)
     model: Path,
     data: str,
@@ -329,6 +347,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
     exclude: Path | None = None,
 ) -> int:
     """Test a trained model on data it has never seen, beside its own test part.
+
+    Example: `segstudy evaluate my-images-classic other-hospital`
 
     Parameters
     ----------
@@ -366,7 +386,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     return 0
 
 
-@app.command
+@app.command(group=USE)
 def export(
     model: Path,
     /,
@@ -377,6 +397,8 @@ def export(
     data: Path | None = None,
 ) -> int:
     """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
+
+    Example: `segstudy export my-images-classic --to onnx`
 
     Parameters
     ----------
@@ -401,7 +423,7 @@ def export(
     return 0
 
 
-@app.command
+@app.command(group=PREPARE)
 def check(
     data: str,
     /,
@@ -411,6 +433,8 @@ def check(
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """List every problem of a data set; exit with 2 if training on it would be wrong.
+
+    Example: `segstudy check my-images`
 
     Parameters
     ----------
@@ -436,11 +460,13 @@ def check(
     return 2 if any(problem.severity == "error" for problem in found) else 0
 
 
-@app.command
+@app.command(group=PREPARE)
 def synth(
     folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 200, seed: int = 0
 ) -> int:
     """Write the drawn set as ordinary files.
+
+    Example: `segstudy synth drawn -n 40`
 
     Parameters
     ----------

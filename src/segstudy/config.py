@@ -20,7 +20,9 @@ from pydantic import (
 
 from segstudy.components import distinct_titles, title
 from segstudy.errors import UserError
+from segstudy.explanations import explained
 from segstudy.presets import PRESETS
+from segstudy.suggestions import choose_of
 from segstudy.values import Frozen, Positive, Size
 
 MAX_CONFIGURATIONS, MAX_RUNS = (
@@ -199,7 +201,7 @@ class Study(Frozen):
         for grid in self.grid:
             for factor, levels in grid.items():
                 if factor not in FACTORS:
-                    raise ValueError(f"unknown factor {factor!r} in a grid: choose of {', '.join(FACTORS)}")
+                    raise ValueError(f"unknown factor {factor!r} in a grid: {choose_of(factor, FACTORS)}")
                 if not levels:
                     raise ValueError(f"factor {factor!r} of a grid has no values")
         if not all({"architecture", "loss"} <= grid.keys() for grid in self.grid):
@@ -229,7 +231,10 @@ class Study(Frozen):
             for levels in itertools.product(*grid.values()):
                 point = dict(zip(grid, levels, strict=True))
                 architecture, loss = str(point.pop("architecture")), str(point.pop("loss"))
-                protocol = Protocol.model_validate({**self.protocol.model_dump(), **point})
+                try:
+                    protocol = Protocol.model_validate({**self.protocol.model_dump(), **point})
+                except ValidationError as error:
+                    raise ValueError(_explain(error, True)) from None
                 points.append(Configuration(architecture=architecture, loss=loss, protocol=protocol))
         return list({point.model_dump_json(): point for point in points}.values())
 
@@ -323,7 +328,7 @@ def preset_study(preset: str, name: str, data: str) -> Study:
     """
     if preset not in PRESETS:
         raise UserError(f"unknown protocol {preset!r}: choose one of {', '.join(PRESETS)}")
-    return validated({"name": name, "data": data, "preset": preset, **PRESETS[preset]}, "the call")
+    return validated({"name": name, "data": data, "preset": preset, **PRESETS[preset]}, "")
 
 
 def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
@@ -354,10 +359,9 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
                 raise UserError(f"{field} takes one value, not {len(levels)}: it is no factor")
             raw[field] = levels[0]
         else:
-            raise UserError(
-                f"unknown field {field!r}: choose of {', '.join((*FACTORS, 'seeds', 'folds', 'reader'))}"
-            )
-    return validated({**raw, "grid": grids}, "the call")
+            choices = (*FACTORS, "seeds", "folds", "reader")
+            raise UserError(f"unknown field {field!r}: {choose_of(field, choices)}")
+    return validated({**raw, "grid": grids}, "")
 
 
 def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
@@ -376,11 +380,11 @@ def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
     grids, known = list(study.grid), set(study.configurations())
     for grid in study.grid:
         added = {**grid, **factors}
-        points = validated({**study.model_dump(), "grid": [added]}, "the call").configurations()
+        points = validated({**study.model_dump(), "grid": [added]}, "").configurations()
         if not known.issuperset(points):
             grids.append(added)
             known.update(points)
-    return validated({**study.model_dump(), "grid": grids}, "the call")
+    return validated({**study.model_dump(), "grid": grids}, "")
 
 
 def is_synthetic(data: str) -> bool:
@@ -397,29 +401,32 @@ def validated(raw: Mapping[str, Any], source: str) -> Study:
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{source}: {_explain(error)}") from None
+        raise UserError(f"{source}: {_explain(error)}" if source else _explain(error, True)) from None
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, by_option: bool = False) -> str:
+    """The first thing that is wrong; an option is named as such, not by its place in a file."""
     first = error.errors()[0]
     # A level of a grid lies four deep, any other field two; below that pydantic lists all it tried.
     places = unique(e["loc"][: 4 if e["loc"][:1] == ("grid",) else 2] for e in error.errors())
-    where = ".".join(str(part) for part in places[0])
+    where, last = ".".join(str(part) for part in places[0]), str(places[0][-1]) if places[0] else ""
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
     if first["type"] == "extra_forbidden":
         fields = Protocol.model_fields if where.startswith("protocol.") else Study.model_fields
-        return f"unknown field {where!r}: choose of {', '.join(fields)}{more}"
+        return f"unknown field {where!r}: {choose_of(last, fields)}{more}"
     if first["type"] == "missing":
         described = Study.model_fields[where].description  # the protocol has defaults throughout
         return f"{where} is missing: {described}{more}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = explained(first)
     if first["type"] == "tuple_type":
-        message = f"a list is meant, as {places[0][-1]} = [{json.dumps(first['input'], default=str)}]"
+        message = f"a list is meant, as {last} = [{json.dumps(first['input'], default=str)}]"
         message = "grids are tables under [[grid]]" if where == "grid" else message
     elif first["type"] == "model_type":
         message = f"a table is meant, under [{where}]"
     elif len(first["loc"]) == 5:  # grid, number, factor, place, and the first type tried
         message = "a level is a number, a word, true, false or a list of whole numbers"
+    if by_option:
+        where = str(places[0][2]) if where.startswith("grid.") and len(places[0]) > 2 else last
     return f"{where}: {message}, not {first['input']!r}{more}" if where else f"{message}{more}"
 
 

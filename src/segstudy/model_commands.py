@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import segstudy
+from segstudy.errors import UserError
 from segstudy.terminal import guarded, problems, say
 
 app = App(
@@ -17,6 +18,15 @@ app = App(
     version=segstudy.__version__,
     suppress_keyboard_interrupt=False,  # it is ours to say what was saved
 )
+
+# The commands in the order of the work.
+PREPARE, TRAIN, ANSWER, USE, SHELL = (
+    Group(name, sort_key=place)
+    for place, name in enumerate(
+        ("Prepare", "Train", "Find the answer", "Use a trained model", "In the shell"), start=1
+    )
+)
+app["--help"].group = app["--version"].group = SHELL
 
 SHOWN = 5  # files that could not be used
 Flag = Annotated[bool, Parameter(negative=())]
@@ -48,7 +58,7 @@ class EngineFlags:
     ] = False
 
 
-@app.command
+@app.command(group=USE)
 def predict(  # noqa: PLR0913 (an option each)
     model: Path,
     images: Annotated[list[Path], Parameter(negative=())],
@@ -66,6 +76,8 @@ def predict(  # noqa: PLR0913 (an option each)
     how: EngineFlags = EngineFlags(),
 ) -> int:
     """Segment images: a mask for each at its own size, and a table of measurements.
+
+    Example: `segstudy predict my-images-classic photos --out masks --overlay`
 
     Parameters
     ----------
@@ -130,7 +142,7 @@ def predict(  # noqa: PLR0913 (an option each)
     return 1 if failed else 0
 
 
-@app.command
+@app.command(group=USE)
 def serve(  # noqa: PLR0913 (an option each)
     model: Path,
     /,
@@ -148,6 +160,8 @@ def serve(  # noqa: PLR0913 (an option each)
     open: Flag = False,  # noqa: A002
 ) -> int:
     """Serve a model over HTTP: a page to try it, and an interface for programs (openapi.json).
+
+    Example: `segstudy serve my-images-classic --open`
 
     Parameters
     ----------
@@ -196,9 +210,11 @@ def serve(  # noqa: PLR0913 (an option each)
     return 0
 
 
-@app.command
+@app.command(group=USE)
 def card(model: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """Print what is known of a trained model: data, training, scores, limits.
+
+    Example: `segstudy card my-images-classic`
 
     Parameters
     ----------
@@ -208,6 +224,27 @@ def card(model: Path, /, *, json_: Annotated[bool, Parameter(name="--json", nega
         As JSON.
     """
     say(segstudy.card(model, "json" if json_ else "markdown").rstrip("\n"))
+    return 0
+
+
+@app.command(name="--install-completion", group=SHELL)
+def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None) -> int:
+    """Let the Tab key complete commands and options.
+
+    Example: `segstudy --install-completion`
+
+    Parameters
+    ----------
+    shell
+        Which shell; the one that is running if left out.
+    """
+    from cyclopts.completion.detect import ShellDetectionError  # what other commands do without
+
+    try:
+        file = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UserError("cannot tell which shell this is; name it: --shell bash, zsh or fish") from None
+    say(f"written to {file}; open a new terminal to use it")
     return 0
 
 

@@ -126,5 +126,12 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     return f"did you mean {meant}?" if meant else f"choose of {', '.join(names)}"
 
 
+def choose_of(name: str, choices: Iterable[str]) -> str:
+    """The end of a message: all names there are, and which of them was probably meant."""
+    names = list(choices)
+    meant = nearest(name, names)
+    return f"choose of {', '.join(names)}" + (f"; did you mean {meant}?" if meant else "")
+
+
 def _plain(name: str) -> str:
     return name.strip().lstrip("-").replace("-", "_").replace(" ", "_").lower()

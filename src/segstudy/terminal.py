@@ -49,9 +49,12 @@ def _guarded(call: Callable[[], Any], debug: bool) -> int:
     except (UserError, CycloptsError) as error:
         if debug:
             raise
-        problems.print(
-            f"[bold red]error:[/] {escape(printable(' '.join(str(error).split())))}", highlight=False
-        )
+        text = str(error)
+        if isinstance(error, CycloptsError):
+            from segstudy.command_errors import in_words  # what a right command line does without
+
+            text = in_words(error)
+        problems.print(f"[bold red]error:[/] {escape(printable(' '.join(text.split())))}", highlight=False)
         return 2
     except Stopped as stopped:
         text = str(stopped)

@@ -1,0 +1,81 @@
+"""What is wrong with a command line is said with the option, what it takes, and what was probably meant."""
+
+import pytest
+
+from segstudy.cli import app, main
+
+CASES = [
+    ("plan d --archs unet", ["no option --archs", "did you mean --architecture?"]),
+    ("run d --losses bce", ["no option --losses", "did you mean --loss?"]),
+    ("run d --learning-rate 1e-3", ["did you mean --set lr=VALUE?"]),
+    ("run d --lr=1e-3", ["no option --lr;", "did you mean --set lr=VALUE?"]),
+    ("run d --optimiser sgd", ["did you mean --set optimizer=VALUE?"]),
+    ("run d --lr-scheduler none", ["did you mean --set scheduler=VALUE?"]),
+    ("run d --bs 4", ["did you mean --batch-size?"]),
+    ("run d --output x", ["did you mean --out?"]),
+    ("run d --gpu", ["did you mean --device?"]),
+    ("run d --n-epochs 3", ["did you mean --epochs?"]),
+    ("predict m i --out o --treshold .3", ["did you mean --threshold?"]),
+    ("evaluate m d --foregrond 1", ["did you mean --foreground?"]),
+    ("run d --xyzzy", ["no option --xyzzy", "segstudy run --help"]),
+    ("plan d --out", ["--out has no value"]),
+    ("run d --seeds", ["--seeds has no value: runs of each configuration"]),
+    ("export m --to", ["--to has no value", "--to onnx|openvino"]),
+    ("predict m i", ["predict needs --out VALUE: the folder of results"]),
+    ("predict", ["predict needs MODEL: a run's folder"]),
+    ("check", ["check needs DATA: the data set's folder"]),
+    ("score d", ["score needs MASKS"]),
+    ("run d --seeds x", ["--seeds x: is to be a whole number"]),
+    ("run d --device tpu", ["--device tpu: choose one of auto, cpu, cuda, mps"]),
+    ("predict m i --out o --threshold high", ["--threshold high: is to be a number"]),
+    ("table s --format xml", ["--format xml: choose one of text, markdown"]),
+    ("run d --loss bce --loss dice", ["--loss is given twice", "--loss A,B"]),
+    ("run d --seeds 2 --seeds 3", ["--seeds is given twice", "leave one of them out"]),
+    ("plan d e", ["plan takes STUDY, and e is left over"]),
+    ("trian d", ["'trian' is no command", "did you mean run?"]),
+    ("train d", ["'train' is no command", "did you mean run?"]),
+    ("leaderbord d", ["did you mean table?"]),
+    ("xyzzy", ["'xyzzy' is no command; choose of "]),
+    ("run synthetic --width -3", ["error: width: is to be at least 1, not '-3'"]),
+    ("run synthetic --width 99999", ["error: width: is to be at most 4,096"]),
+    ("run synthetic --seeds 0", ["error: seeds: is to be at least 1, not 0"]),
+    ("run synthetic --set lr=-1", ["error: lr: is to be greater than 0, not '-1'"]),
+    ("run synthetic --set lr=1,-1", ["error: lr: is to be greater than 0, not '-1'"]),
+    ("run synthetic --set lr=fast", ["error: lr: is to be a number, not 'fast'"]),
+    ("run synthetic --set momentum=2", ["error: momentum: is to be less than 1"]),
+    (
+        "run synthetic --set optimizer=lion",
+        ["error: optimizer: is to be 'adam', 'adamw' or 'sgd', not 'lion'"],
+    ),
+    ("run synthetic --set record_test=maybe", ["error: record_test: is to be true or false"]),
+    ("run synthetic --width 2.5", ["error: width: is to be a whole number"]),
+    ("run synthetic --epochs 1e999", ["error: epochs: is to be a whole number"]),
+]
+
+
+@pytest.mark.parametrize(("line", "parts"), CASES, ids=[line for line, _ in CASES])
+def test_a_wrong_command_line_gets_one_line_with_the_remedy(tmp_path, monkeypatch, capsys, line, parts):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    assert ended.value.code == 2
+    printed = [each for each in capsys.readouterr().err.splitlines() if each.startswith("error:")]
+    assert len(printed) == 1
+    assert all(part in printed[0] for part in parts), printed[0]
+    assert "Input should" not in printed[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_in_the_place_of_a_command_are_recognised(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my images").mkdir()
+    with pytest.raises(SystemExit):
+        main(["my images"])
+    assert "did you mean segstudy run 'my images'?" in capsys.readouterr().err
+
+
+def test_other_programs_names_of_commands_lead_to_ours():
+    from segstudy.command_errors import COMMANDS
+
+    assert set(COMMANDS.values()) <= {*app}
+    assert not set(COMMANDS) & {*app}
