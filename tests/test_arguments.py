@@ -233,3 +233,30 @@ def test_a_predictor_takes_its_settings_once():
         segstudy.Predictor("x", segstudy.predictor.Settings(tta=True), threshold=0.3)
     with pytest.raises(segstudy.UserError, match="open already"):
         segstudy.Predictor([], engine="torch")
+
+
+class MyNet:
+    """Stands for a network of one's own, given as it is."""
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "written"),
+    [
+        ("architecture", MyNet, "test_arguments.py:MyNet"),
+        ("architecture", ["unet", MyNet], "test_arguments.py:MyNet"),
+        ("loss", test_a_split_may_be_a_file, "test_arguments.py:test_a_split_may_be_a_file"),
+        ("loss", lambda logits, _: logits, "test_arguments.py:Name"),
+        ("architecture", np.vectorize(abs), "vectorize"),
+    ],
+)
+def test_a_class_in_the_place_of_its_name_gets_the_name_to_write(field, value, written):
+    with pytest.raises(segstudy.UserError, match=f"is given by name, .* write {field}=.*{written}"):
+        segstudy.plan("synthetic", **{field: value})
+
+
+def test_a_class_of_a_notebook_is_to_be_saved(monkeypatch):
+    monkeypatch.setattr(MyNet, "__module__", "__main__")
+    with pytest.raises(
+        segstudy.UserError, match=r'save it in a file, my\.py, and write architecture="my\.py:MyNet"'
+    ):
+        segstudy.plan("synthetic", architecture=MyNet)

@@ -1,8 +1,10 @@
 """What a call asks for: a study file, a data set or a study's folder, and the options that override it."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from segstudy import studyfile
@@ -90,6 +92,7 @@ def _levels(name: str, value: Any) -> list[Any]:
     Raises:
         UserError: a collection that is no list, or a tuple that may be one size or two.
     """
+    _refuse_code(name, value)
     if hasattr(value, "tolist"):  # numpy's
         value = value.tolist()
     if isinstance(value, range):
@@ -108,6 +111,28 @@ def _levels(name: str, value: Any) -> list[Any]:
             f"[{height}, {width}]"
         )
     return [list(each) if isinstance(each, tuple) else each for each in value]
+
+
+def _refuse_code(name: str, value: Any) -> None:
+    """Refuse a class, function or network in the place of its name.
+
+    Raises:
+        UserError: with the name to write.
+    """
+    for each in value if isinstance(value, list | tuple) else [value]:
+        if not callable(each):
+            continue
+        code = each if isinstance(each, FunctionType | type) else type(each)
+        named = code.__name__ if code.__name__.isidentifier() else "Name"
+        file = getattr(sys.modules.get(code.__module__), "__file__", None)
+        ours = str(file).startswith(str(Path(__file__).parent))
+        where = Path(file).name if file and not ours and code.__module__ != "__main__" else "my.py"
+        save = "" if where != "my.py" else "save it in a file, my.py, and "
+        kind = "a class" if isinstance(each, type) else "an object"
+        raise UserError(
+            f"{name}: is given by name, not as {kind}, because "
+            f'trainings run in processes of their own; {save}write {name}="{where}:{named}" (with its path)'
+        )
 
 
 def _places(fields: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

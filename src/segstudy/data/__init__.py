@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segstudy.data import folder, isic, ph2, synthetic
+from segstudy.data.layouts import probable_layout
 from segstudy.data.samples import Dataset
 from segstudy.errors import UserError
 
@@ -84,7 +85,12 @@ def _choose(path: Path, name: str | None) -> Reader:
         raise UserError(f"unknown reader {name!r}: choose one of {', '.join(READERS)}")
     if name is not None:
         if not READERS[name].detect(path):
-            raise UserError(f"{path}: not in the layout of reader {name}, {READERS[name].description}")
+            fits = [reader.name for reader in READERS.values() if reader.detect(path)]
+            probable = f"it fits reader {fits[0]}" if fits else probable_layout(path, READERS[name].detect)
+            raise UserError(
+                f"{path}: not in the layout of reader {name}, {READERS[name].description}"
+                + (f"; {probable}" if probable else "")
+            )
         return READERS[name]
     matching = [reader for reader in READERS.values() if reader.detect(path)]
     if len(matching) == 1:
@@ -95,7 +101,16 @@ def _choose(path: Path, name: str | None) -> Reader:
             f"{path}: fits several readers, {names}; choose one (run: --set reader=NAME; check, evaluate: "
             "--reader NAME)"
         )
+    if probable := probable_layout(path, _is_recognised):
+        raise UserError(f"{path}: {probable}")
     raise UserError(f"{path}: holds {_contents(path)}; no known layout, which are: {_layouts()}")
+
+
+def _is_recognised(path: Path) -> bool:
+    try:
+        return any(reader.detect(path) for reader in READERS.values())
+    except (OSError, UserError):  # a folder that may not be looked into, or one with a fault of its own
+        return False
 
 
 def _layouts() -> str:

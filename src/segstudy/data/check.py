@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
+from segstudy.data.exchanged import explained_by_exchange
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.errors import printable
 from segstudy.images import (
@@ -70,7 +71,7 @@ def check(
     return [
         *dataset.problems,
         *_unspeakable(dataset.samples),
-        *looks.problems,
+        *explained_by_exchange(dataset, looks.problems, foreground),
         *_duplicates(dataset.samples, looks),
         *_groups(dataset.samples),
     ]

@@ -11,6 +11,7 @@ from segstudy.reporting.evidence import Evidence, gather
 from segstudy.reporting.words import count, interval, mean, p_value, signed, told
 from segstudy.stats import MARGIN, Difference, Interval, Resolution, mean_interval, to_resolve
 from segstudy.store import StudyFolder
+from segstudy.suggestions import choose_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
 def _named(evidence: Evidence, folder: Path, name: str) -> str:
     names = [row.name for row in evidence.rows]
     if name not in names:
-        raise UserError(f"{folder} has no configuration {name!r}: choose of {', '.join(names)}")
+        raise UserError(f"{folder} has no configuration {name!r}: {choose_of(name, names)}")
     return name
 
 
@@ -96,9 +97,23 @@ def sides(arguments: Sequence[str]) -> tuple[tuple[Path, str], tuple[Path, str]]
     if len(arguments) == 3:
         folder = Path(arguments[0])
         return (folder, arguments[1]), (folder, arguments[2])
+    if len(arguments) in (1, 2) and StudyFolder(Path(arguments[0])).exists():
+        raise UserError(_missing_second(Path(arguments[0]), arguments[1:]))
     if len(arguments) == 2:
         return _split(arguments[0]), _split(arguments[1])
     raise UserError("compare takes DIR A B, or DIR1:A DIR2:B: two configurations of one study or of two")
+
+
+def _missing_second(folder: Path, named: Sequence[str]) -> str:
+    """What is missing after a study's folder, with the names there are."""
+    names = [row.name for row in gather(StudyFolder(folder), show_all=True).rows]
+    if named and named[0] not in names:
+        wrong = f"{folder} has no configuration {named[0]!r}, and a second is missing"
+        return f"{wrong}: {choose_of(named[0], names)}"
+    others = ", ".join(name for name in names if name not in named) or "which there is none yet"
+    if not named:
+        return f"two configurations are missing after {folder}, as in {folder} A B: choose of {others}"
+    return f"a second configuration is missing after {named[0]}: choose of {others}"
 
 
 def _split(text: str) -> tuple[Path, str]:
@@ -107,7 +122,10 @@ def _split(text: str) -> tuple[Path, str]:
     for place in places:
         if StudyFolder(Path(text[:place])).exists():
             return Path(text[:place]), text[place + 1 :]
-    raise UserError(f"{text}: is to be DIR:CONFIGURATION, with the folder of a study before the colon")
+    raise UserError(
+        f"{text}: is to be DIR:CONFIGURATION, with the folder of a study before the colon; of one study "
+        "it is compare DIR A B"
+    )
 
 
 def render_comparison(found: Comparison) -> str:
