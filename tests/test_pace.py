@@ -54,21 +54,22 @@ def test_what_most_runs_show_moves_those_not_yet_tried():
 def test_the_live_estimate_starts_at_the_first_epoch_and_corrects_itself():
     pace = Pace(forecast(a=("x", 100), b=("x", 100)), ["a", "b"], began=0.0)
     assert pace.seconds_to_go(0.0) == 200
-    pace.epoch("a", 1, now=40.0)  # with the start of the process: four times as slow as expected
-    assert pace.seconds_to_go(40.0) == pytest.approx(9 * 40 + 400)
-    pace.epoch("a", 2, now=60.0)  # an epoch takes 20 s, not 10
-    assert pace.seconds_to_go(60.0) == pytest.approx(8 * 20 + 200)
-    assert pace.seconds_to_go(65.0) == pytest.approx(8 * 20 + 200 - 5)
-    pace.ended("a", now=220.0)
-    assert pace.seconds_to_go(220.0) == pytest.approx(200)
-    pace.ended("b", now=400.0)
-    assert pace.seconds_to_go(400.0) == 0
+    pace.epoch("a", 1, 20.0, now=50.0)  # the worker took 30 s to start; an epoch takes 20 s, not 10
+    assert pace.seconds_to_go(50.0) == pytest.approx(9 * 20 + 200)
+    assert pace.seconds_to_go(55.0) == pytest.approx(9 * 20 + 200 - 5)
+    pace.epoch("a", 4, 160.0, now=190.0)  # slower since: 40 s an epoch
+    assert pace.seconds_to_go(190.0) == pytest.approx(6 * 40 + 400)
+    pace.ended("a", now=430.0)
+    assert pace.seconds_to_go(430.0) == pytest.approx(400)
+    pace.ended("b", now=830.0)
+    assert pace.seconds_to_go(830.0) == 0
 
 
 def test_a_run_that_goes_on_is_measured_from_where_it_goes_on():
     pace = Pace(forecast(a=("x", 100)), ["a"], began=0.0)
-    pace.epoch("a", 8, now=30.0)
-    pace.epoch("a", 9, now=42.0)
+    pace.epoch("a", 8, 12.0, now=30.0)
+    assert pace.seconds_to_go(30.0) == pytest.approx(24)
+    pace.epoch("a", 9, 24.0, now=42.0)
     assert pace.seconds_to_go(42.0) == pytest.approx(12)
 
 

@@ -71,16 +71,14 @@ class Display:
         ]
         grids = f": {_plain(plan.grids)}" if plan.grids else ""
         leave_out = f"; {plan.leave_out}" if plan.leave_out and num_missing else ""
-        self.console.print(f"[bold]{_plain(plan.name)}[/]{grids}{leave_out}", highlight=False)
-        self.console.print(
+        self._say(f"[bold]{_plain(plan.name)}[/]{grids}{leave_out}", highlight=False)
+        self._say(
             f"{plan.num_runs} runs ({plan.num_configurations} configurations), "
             f"{plan.num_runs - num_missing} finished, {num_missing} to train"
         )
-        self.console.print(
-            f"data: {_plain(plan.data)}, {plan.num_samples} samples: {'; '.join(sorted(sizes))}"
-        )
+        self._say(f"data: {_plain(plan.data)}, {plan.num_samples} samples: {'; '.join(sorted(sizes))}")
         if plan.num_warnings or plan.num_notes:
-            self.console.print(
+            self._say(
                 f"check: {plan.num_warnings} warnings, {plan.num_notes} notes; "
                 "[italic]segstudy check[/] lists them"
             )
@@ -89,7 +87,7 @@ class Display:
         """Say that finished runs are not among the planned ones."""
         if num_runs:
             runs = f"{num_runs} finished run{'s' if num_runs > 1 else ''}"
-            self.console.print(
+            self._say(
                 f"beside them {runs} of other options, or of the data as they were; "
                 "[italic]segstudy table --all[/] shows them"
             )
@@ -97,25 +95,24 @@ class Display:
     def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
         """Say what it will cost."""
         self.stage.end()
-        self.console.print(
+        self._say(
             f"ahead: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
             f"{machine.threads} thread{'s' if machine.threads > 1 else ''}), "
             f"{size(estimate.worker_bytes)} memory a run, {size(estimate.disk_bytes)} on disk"
         )
         if estimate.busy:
-            self.console.print(f"[yellow]{estimate.busy}[/]", highlight=False)
+            self._say(f"[yellow]{estimate.busy}[/]", highlight=False)
 
     def choices(self, choices: "Sequence[Choice]", numbered: bool) -> None:
         """What may be done instead of waiting long: numbered to choose from, or as commands."""
         self.stage.end()
+        self._say("That is long. What is to be trained?" if numbered else "Choose one of these commands:")
         for number, choice in enumerate(choices, 1):
             if numbered:
-                self.console.print(
-                    f"  {number}  {choice.title}: {choice.cost}", markup=False, highlight=False
-                )
+                self._say(f"  {number}  {choice.title}: {choice.cost}", markup=False, highlight=False)
             else:
                 line = f"    {choice.command}  # {choice.title}: {choice.cost}"
-                self.console.print(line, markup=False, highlight=False)
+                self._say(line, markup=False, highlight=False)
 
     def start(self, forecast: Forecast, left: Sequence[str], best: tuple[float, str] | None = None) -> None:
         """From here on runs are trained.
@@ -127,7 +124,7 @@ class Display:
         """
         self.stage.end()
         self._pace, self._best = Pace(forecast, left), best
-        self._progress.update(self._task, total=len(left))
+        self._progress.reset(self._task, total=len(left), left="")
         if self.console.is_terminal:
             self._live = Live(
                 get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True
@@ -138,7 +135,7 @@ class Display:
         """An epoch of a run has ended."""
         now = time.monotonic()
         self._running[job.run.key] = (job, row)
-        self._pace.epoch(job.run.key, int(row["epoch"]), now)
+        self._pace.epoch(job.run.key, int(row["epoch"]), row.get("session_s", 0.0), now)
         if self._best is None or row["validation_iou"] > self._best[0]:
             self._best = row["validation_iou"], job.name
         if self._live is None and now - self._said.get(job.run.key, -PLAIN_SECONDS) >= PLAIN_SECONDS:
@@ -157,7 +154,7 @@ class Display:
         """The study was asked to stop."""
         training = self._progress.tasks[0].total  # else it is still being prepared
         what = "after the epoch, which is saved; once more stops now" if training else "as soon as possible"
-        self.console.print(f"[yellow]stopping[/] {what}", highlight=False)
+        self._say(f"[yellow]stopping[/] {what}", highlight=False)
 
     def outcome(self, outcome: "Outcome", done: int, total: int) -> None:
         """A run has ended."""
@@ -167,7 +164,7 @@ class Display:
         name = self._title(job) if job else outcome.key
         if outcome.status == "failed":
             what = _plain(f"{name}: {outcome.reason}: {outcome.detail}")
-            self.console.print(f"[red]failed[/] {what}", highlight=False)
+            self._say(f"[red]failed[/] {what}", highlight=False)
         elif outcome.status == "stopped":
             self._print(f"saved {name}" + (f" after epoch {row['epoch']}" if row else ""))
         elif self._live is None and row is not None:
@@ -180,8 +177,13 @@ class Display:
             self._live.stop()
             self._live = None
 
+    def _say(self, text: str, markup: bool = True, highlight: bool = True) -> None:
+        """Print: a terminal's lines end between words; elsewhere they are as long as they are."""
+        whole = not self.console.is_terminal
+        self.console.print(text, soft_wrap=whole, markup=markup, highlight=highlight)
+
     def _print(self, text: str) -> None:
-        self.console.print(printable(text), markup=False, highlight=False)
+        self._say(printable(text), markup=False, highlight=False)
 
     def _title(self, job: "Job") -> str:
         fold = "" if job.run.fold is None else f", fold {job.run.fold}"

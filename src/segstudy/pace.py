@@ -157,27 +157,20 @@ class Pace:
         self.forecast = forecast
         self._left = dict.fromkeys(left)
         self._began = time.monotonic() if began is None else began
-        self._first: dict[str, tuple[int, float]] = {}
+        self._before: dict[str, int] = {}  # epochs of each run before this session
         self._measured: dict[str, Measured] = {}
         self._changed = self._began
         self._to_go: float | None = None
 
-    def epoch(self, key: str, epoch: int, now: float) -> None:
-        """A run has ended this epoch."""
+    def epoch(self, key: str, epoch: int, session_s: float, now: float) -> None:
+        """A run has ended this epoch, after so many seconds at work since it was begun or gone on with."""
         expected = self.forecast.runs.get(key)
         if expected is None:
             return
+        before = self._before.setdefault(key, epoch - 1)
+        covers = (epoch - before) / expected.num_epochs if session_s > 0 else 0.0
+        self._measured[key] = Measured(session_s, covers, epoch / expected.num_epochs)
         self._changed, self._to_go = now, None
-        done = epoch / expected.num_epochs
-        if key not in self._first:
-            self._first[key] = epoch, now
-            if not self._measured:  # the very first: with the start of the process, and better than nothing
-                self._measured[key] = Measured(now - self._began, 1 / expected.num_epochs, done)
-                return
-            self._measured[key] = Measured(0.0, 0.0, done)
-            return
-        first, since = self._first[key]
-        self._measured[key] = Measured(now - since, (epoch - first) / expected.num_epochs, done)
 
     def ended(self, key: str, now: float) -> None:
         """A run has finished, failed or stopped."""

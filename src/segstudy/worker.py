@@ -77,7 +77,7 @@ class Listener:
     """Who hears of a job while it is trained, and may ask it to stop.
 
     Attributes:
-        epoch: told every epoch's row.
+        epoch: told every epoch's row, and as ``session_s`` for how long the run has been at work since.
         say: told in a line what is out of the ordinary.
         stop: when set, the training ends after the epoch, saved.
     """
@@ -123,7 +123,7 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
     earlier_s = training.seconds.get("total", 0.0)
     with saving:
         for row in epochs(training):
-            listener.epoch(row)
+            listener.epoch({**row, "session_s": time.perf_counter() - clock})
             stopping, last = listener.stop.is_set(), len(training.rows) == training.num_epochs
             training.seconds["total"] = earlier_s + time.perf_counter() - clock
             if stopping or last or len(training.rows) % job.checkpoint_every == 0:

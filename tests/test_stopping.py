@@ -1,0 +1,87 @@
+"""Ctrl-C at every stage of `run` says what there is and what to do: never a promise that does not hold."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from small import write_dataset
+
+from segstudy import running
+from segstudy.cli import main
+from segstudy.stages import Stages
+
+QUICKLY = (
+    *("--image-size", "32", "--width", "2", "--epochs", "2", "--batch-size", "4", "--workers", "1"),
+    *("--architecture", "unet", "--loss", "bce", "--executor", "serial", "--out", "my study"),
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "discs", n=12)
+    monkeypatch.setattr("segstudy.estimate.TIMING_SECONDS", 0.05)
+    return tmp_path
+
+
+def pressed_at(monkeypatch, stage: str) -> None:
+    """Ctrl-C as soon as this is being done."""
+    say = Stages.__call__
+
+    def pressed(self, what: str, done: int = 0, total: int = 0) -> None:
+        say(self, what, done, total)
+        if what.startswith(stage):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Stages, "__call__", pressed)
+
+
+def stopped(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    said = capsys.readouterr().err
+    assert ended.value.code == 130, said
+    assert "Traceback" not in said
+    return said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "stage", ["finding the images", "reading images", "checking the data", "timing a training step"]
+)
+def test_before_anything_is_written_it_says_so(here, capsys, monkeypatch, stage):
+    before = set(here.rglob("*"))
+    pressed_at(monkeypatch, stage)
+    said = stopped(capsys, "run", "discs", *QUICKLY)
+    assert said == "stopped: nothing was trained, and nothing was written"
+    assert set(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("stage", ["resizing the images", "scoring the baselines"])
+def test_while_the_data_are_prepared_it_does_not_wait_for_them(here, capsys, monkeypatch, stage):
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(here / "cache"))
+    with monkeypatch.context() as patch:
+        pressed_at(patch, stage)
+        said = stopped(capsys, "run", "discs", *QUICKLY)
+    assert said == "stopped: nothing was trained yet; go on with: segstudy run 'my study'"
+    assert (here / "my study" / "study.toml").is_file()
+    assert not list((here / "my study" / "runs").iterdir())
+
+
+def test_while_the_report_is_written_it_says_how_to_write_it(here, capsys, monkeypatch):
+    def interrupted(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "write_report", interrupted)
+    said = stopped(capsys, "run", "discs", *QUICKLY)
+    assert said == (
+        "stopped: what was trained is stored; the report is written by segstudy report 'my study'"
+    )
+    assert len(list((here / "my study" / "runs").iterdir())) == 1
+
+
+def test_while_data_are_checked(here, capsys, monkeypatch):
+    pressed_at(monkeypatch, "checking the data")
+    before = set(here.rglob("*"))
+    said = stopped(capsys, "check", "discs")
+    assert said.startswith("stopped now: what was stored before is kept")
+    assert set(here.rglob("*")) == before
