@@ -1,5 +1,6 @@
 """Files or folders of images in, masks and measurements out."""
 
+import io
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segstudy.errors import UserError, printable
 from segstudy.files import DiskError
@@ -28,6 +30,8 @@ COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ ha
 TINT = 0.35
 # Of every value of each channel: what the tint makes of it.
 TINTED = np.rint((1 - TINT) * np.arange(256)[:, None] + TINT * np.array(COLOUR)).astype(np.uint8)[None]
+MAX_JPEG_SIDE_PX = 65_500  # of the encoder; the format has 65,535
+MAX_LIBPNG_SIDE_PX = 1_000_000  # the format has 2**31 - 1, and Pillow writes as many
 AHEAD = 4  # images in work for each thread, so that memory does not grow with their number
 
 
@@ -161,14 +165,15 @@ def _predict_file(predictor: Predictor, item: Item, out: Path, wanted: Sequence[
         if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
             pixels = read_image(item.file)
         contents = {kind: encoded(kind, pixels, mask, probability) for kind in wanted}
+        measures = measured(mask, probability)
     except ImageError as error:
         return Prediction(item.file, stamp, error=printable(error.detail))
-    except (MemoryError, cv2.error, ArithmeticError, ValueError) as error:
+    except Exception as error:  # decoders, engines and memory have each their own
         reason = " ".join(str(error).split())[:200]
         return Prediction(item.file, stamp, error=printable(f"{type(error).__name__}: {reason}"))
     for kind in wanted:
         _write(out / place(kind, item), contents[kind])
-    return Prediction(item.file, stamp, place("masks", item), native, measured(mask, probability))
+    return Prediction(item.file, stamp, place("masks", item), native, measures)
 
 
 def place(kind: str, item: Item) -> str:
@@ -184,21 +189,37 @@ def encoded(
         return _png(mask.view(np.uint8) * np.uint8(255))
     if kind == "probability":
         return _png(np.rint(probability * 255).astype(np.uint8))
+    if max(mask.shape) > MAX_JPEG_SIDE_PX:
+        raise ImageError(
+            Path("image"),
+            "unwritable",
+            f"an {kind} is a JPEG, which holds at most {MAX_JPEG_SIDE_PX} pixels a side, and the image has "
+            f"{_extent(mask)}; masks and probabilities are to be had of it",
+        )
     shown = pixels.copy()
     if kind == "overlay":
         cv2.copyTo(cv2.LUT(shown, TINTED), mask.view(np.uint8), shown)
     shown[outline(mask, max(1, round(min(mask.shape) / 300)))] = COLOUR
     found, content = cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-    assert found
+    if not found:
+        raise ImageError(Path("image"), "unwritable", f"no {kind} of {_extent(mask)} can be written")
     return content.tobytes()
 
 
 def _png(grey: NDArray[np.uint8]) -> bytes:
     # Every row by its difference from the one above: a third of the default's time, and no larger.
     quick = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
-    found, content = cv2.imencode(".png", grey, quick)
-    assert found
-    return content.tobytes()
+    if max(grey.shape) <= MAX_LIBPNG_SIDE_PX:
+        found, content = cv2.imencode(".png", grey, quick)
+        if found:
+            return content.tobytes()
+    stream = io.BytesIO()
+    Image.fromarray(grey).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _extent(mask: NDArray[np.bool_]) -> str:
+    return f"{mask.shape[1]} x {mask.shape[0]}"
 
 
 def _write(file: Path, content: bytes) -> None:

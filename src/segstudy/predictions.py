@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from segstudy.cells import as_cell, of_cell
 from segstudy.errors import UserError
 from segstudy.files import DiskError, write_text
 from segstudy.locks import hold
@@ -80,6 +81,7 @@ class Prediction:
 
 
 COLUMNS = tuple(Prediction(Path()).row())
+TEXTS = ("image", "mask", "error")
 
 
 class Results:
@@ -87,7 +89,7 @@ class Results:
 
     def __init__(self, folder: Path, rows: dict[str, dict[str, str]], stream: io.TextIOBase):
         self.folder, self.rows, self._stream = folder, rows, stream
-        self._table = csv.DictWriter(stream, COLUMNS)
+        self._table = csv.DictWriter(stream, COLUMNS)  # whose rows are cells
 
     def row(self, image: Path) -> dict[str, str]:
         return self.rows[name_of(image)]
@@ -96,7 +98,7 @@ class Results:
         """Take a row in, on the disk too."""
         row = self.rows[name_of(prediction.image)] = prediction.row()
         try:
-            self._table.writerow(row)
+            self._table.writerow(_cells(row))
             self._stream.flush()
         except OSError as error:
             raise DiskError(self.folder / TABLE, error) from None
@@ -174,7 +176,7 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
         rows = []
         if table.is_file():
             with table.open(encoding="utf-8", newline="") as stream:
-                rows = [row for row in csv.DictReader(stream) if _is_whole(row)]
+                rows = [_texts(row) for row in csv.DictReader(stream) if _is_whole(row)]
     except (OSError, ValueError, csv.Error):
         before, rows = None, []
     if not isinstance(before, dict):
@@ -187,6 +189,14 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
     return {row["image"]: row for row in rows}
 
 
+def _cells(row: Mapping[str, str]) -> dict[str, str]:
+    return {name: as_cell(value) if name in TEXTS else value for name, value in row.items()}
+
+
+def _texts(row: Mapping[str, str]) -> dict[str, str]:
+    return {name: of_cell(value) if name in TEXTS else value for name, value in row.items()}
+
+
 def _is_whole(row: Mapping[str | Any, str | None]) -> bool:
     return tuple(row) == COLUMNS and None not in row.values() and row["image"] != "image"
 
@@ -196,5 +206,5 @@ def _write(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
     stream = io.StringIO(newline="")
     table = csv.DictWriter(stream, COLUMNS)
     table.writeheader()
-    table.writerows(sorted(rows, key=lambda row: row["image"]))
+    table.writerows(_cells(row) for row in sorted(rows, key=lambda row: row["image"]))
     write_text(file, stream.getvalue())

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from segstudy.cells import as_cell
 from segstudy.errors import UserError
 from segstudy.reporting.comparisons import against_winner
 from segstudy.reporting.evidence import Evidence, gather
@@ -182,7 +183,9 @@ def render(
     """
     match format:
         case "csv":
-            return frame.write_csv()
+            return frame.with_columns(
+                _as_cells(column) for column in frame.select(pl.col(pl.String))
+            ).write_csv()
         case "json":
             return frame.write_json()
         case "text":
@@ -192,6 +195,11 @@ def render(
         case "latex":
             return _latex(frame)
     raise UserError(f"unknown format {format!r}: choose one of text, markdown, csv, json, latex")
+
+
+def _as_cells(text: pl.Series) -> pl.Series:
+    cells = [None if each is None else as_cell(each) for each in text]
+    return pl.Series(text.name, cells, pl.String)
 
 
 HEADINGS = (

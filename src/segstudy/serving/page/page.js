@@ -321,8 +321,10 @@ function downloadAll() {
   const rows = state.items.filter((each) => each.prob).map((each) => ({ image: each.name, ...measure(each) }));
   if (!rows.length) return;
   const cell = (value) => {
-    const text = value === null ? "" : String(value);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    let text = value === null ? "" : String(value);
+    // Spreadsheets would compute a name that begins so; an apostrophe before it means "text" to them.
+    if (typeof value === "string" && /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text)) text = `'${text}`;
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const lines = [Object.keys(rows[0]), ...rows.map(Object.values)].map((each) => each.map(cell).join(","));
   save(new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" }), "measurements.csv");
