@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segstudy import libraries
 from segstudy.cards import Card, Package, parse_package
 from segstudy.errors import UserError
+from segstudy.trial import ensure_tried
 
 METADATA = "segstudy"  # the key in a file's metadata
 SUFFIXES = (".onnx", ".xml")
@@ -47,7 +48,20 @@ class Network:
 def open_exported(
     file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
 ) -> Network:
-    """Load an exported file.
+    """As ``open_untried``, of a file that passed its trial, now or before: it may come from anywhere.
+
+    Raises:
+        UserError: as there, or it did not pass.
+    """
+    engine = _engine_for(file, engine)
+    ensure_tried(file, engine, precision)
+    return open_untried(file, engine, threads, precision)
+
+
+def open_untried(
+    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
+) -> Network:
+    """Load an exported file, whatever it does.
 
     Args:
         file: ``.onnx``, or the ``.xml`` beside its ``.bin``.
@@ -59,6 +73,11 @@ def open_exported(
     Raises:
         UserError: not there, damaged, not made by segstudy, or the engine is not installed.
     """
+    engine = _engine_for(file, engine)
+    return _onnxruntime(file, precision) if engine == "onnxruntime" else _openvino(file, threads, precision)
+
+
+def _engine_for(file: Path, engine: EngineName) -> EngineName:
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES or not file.is_file():
         raise UserError(f"{file}: no exported model; `segstudy export` makes .onnx and .xml files")
@@ -66,7 +85,7 @@ def open_exported(
         engine = "onnxruntime" if suffix == ".onnx" else "openvino"
     if engine == "torch" or (engine == "onnxruntime" and suffix == ".xml"):
         raise UserError(f"{file}: cannot be run by {engine}; leave --engine out")
-    return _onnxruntime(file, precision) if engine == "onnxruntime" else _openvino(file, threads, precision)
+    return engine
 
 
 def openvino_is_there() -> bool:
