@@ -13,6 +13,7 @@ import resource
 import shlex
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +40,14 @@ class Case:
     """One hostile input.
 
     Attributes:
-        family: images, masks, folders, study files, model files, study folders, command lines.
+        family: images, masks, folders, study files, model files, exported files, and so on.
         name: what is hostile about it.
         make: writes it, given an empty folder; ``set`` and ``study`` lie there already where needed.
         command: of segstudy, in that folder.
         code: the exit code.
         said: a regular expression found in what the command says.
-        needs: what lies in the folder before: "", "set" (a good data set), "study" (a finished study of it).
+        needs: what lies in the folder before: "", "set" (a good data set), "study" (a set with a finished
+            study and its best model as model.onnx and model.xml).
         as_nobody: run without root's rights.
     """
 
@@ -128,6 +130,10 @@ class Corpus:
         os.environ["SEGSTUDY_CACHE"] = str(folder / "cache")
         data = write_dataset(folder / "good" / "set", n=12)
         segstudy.run(data, out=folder / "good" / "study", **STUDY)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # exporters warn of what is none of ours
+            for to, model in (("onnx", "model.onnx"), ("openvino", "model.xml")):
+                segstudy.export(folder / "good" / "study", to, out=folder / "good" / model)
         make_folder(folder / "plain" / "set", ("a", "b", "c", "d"))
         for path in (folder / "cache").rglob("*"):
             path.chmod(0o777)

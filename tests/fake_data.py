@@ -1,5 +1,6 @@
 """Tiny data sets with the real layouts, made by code: drawn discs under official folder and file names."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,29 @@ def make_isic(root: Path, year: str, per_part: int = 2) -> Path:
             save(folder / f"{name}_superpixels.png", disc(99)[0])
         (root / images.format(part) / "LICENSE.txt").write_text("stray")
     return root
+
+
+# A workbook, as small as there is
+
+MAIN = "http://schemas.openxmlformats.org/"
+SHEET = f'<worksheet xmlns="{MAIN}spreadsheetml/2006/main"><sheetData>{{}}</sheetData></worksheet>'
+PARTS = {
+    "[Content_Types].xml": f'<Types xmlns="{MAIN}package/2006/content-types">'
+    '<Default Extension="xml" ContentType="application/xml"/></Types>',
+    "_rels/.rels": f'<Relationships xmlns="{MAIN}package/2006/relationships"><Relationship Id="rId1" Type='
+    f'"{MAIN}officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+    "xl/workbook.xml": f'<workbook xmlns="{MAIN}spreadsheetml/2006/main" xmlns:r="{MAIN}officeDocument/2006/'
+    'relationships"><sheets><sheet name="a" sheetId="1" r:id="rId1"/></sheets></workbook>',
+    "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{MAIN}package/2006/relationships"><Relationship '
+    f'Id="rId1" Type="{MAIN}officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>'
+    "</Relationships>",
+}
+
+
+def make_workbook(file: Path, rows: str, **more: bytes) -> Path:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in (PARTS | {"xl/worksheets/sheet1.xml": SHEET.format(rows)}).items():
+            archive.writestr(name, text)
+        for name, content in more.items():
+            archive.writestr(name, content)
+    return file

@@ -22,14 +22,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import forged
 import numpy as np
 from bombs import BOMBS
 from corpus import SMALL, Case, Corpus, Make
-from fake_data import disc, make_folder, save
+from fake_data import disc, make_folder, make_ph2, make_workbook, save
 from PIL import Image, PngImagePlugin
 from rich.console import Console
 from rich.table import Table
 
+import segstudy
 from segstudy.config import Protocol, Study
 
 # Files
@@ -700,6 +702,242 @@ def study_folders() -> Iterator[Case]:
     yield case("an unknown table", lambda here: None, "table study --format xml", 2, "format|xml")
 
 
+# Exported files, which are programs
+
+
+def exported_files() -> Iterator[Case]:
+    def case(name: str, make: Make, said: str, command: str = "predict m.onnx set --out out") -> Case:
+        return Case("exported files", name, make, command, 2, said, "study")
+
+    def onnx(name: str, make: Callable[[Path, Path], object], said: str) -> Iterator[Case]:
+        for engine in ("onnxruntime", "openvino"):
+            yield case(
+                f"{name}: {engine}",
+                lambda here: make(here / "model.onnx", here / "m.onnx"),
+                said,
+                f"predict m.onnx set --out out --engine {engine}",
+            )
+
+    def graph(nodes: Callable[[], list[Any]]) -> Callable[[Path, Path], object]:
+        return lambda good, file: forged.forged(good, nodes(), file)
+
+    too_much = r"m\.onnx: (cannot be|takes more|its trial ended)"
+    yield from onnx("a loop of 2**62 rounds", graph(forged.endless_loop), "holds a loop")
+    yield from onnx("a constant of a terabyte", forged.huge_constant, too_much)
+    yield from onnx("a terabyte filled", forged.huge_fill, too_much)
+    yield from onnx("an array of 4 TB", graph(lambda: forged.expanded([10**12])), too_much)
+    yield from onnx("an array of 16 GB", graph(lambda: forged.expanded([4 * 10**9])), too_much)
+    yield from onnx("an operation of its own", forged.own_operation, too_much)
+    for place in ("../../../../../etc/passwd", "/dev/zero", "w.bin"):
+        yield case(
+            f"weights in {place}",
+            lambda here, place=place: forged.external_weights(here / "model.onnx", here / "m.onnx", place),
+            "weights from another file",
+        )
+    yield case(
+        "300,000 operations",
+        lambda here: forged.many_nodes(here / "model.onnx", here / "m.onnx"),
+        "more than 100000 operations",
+    )
+    yield case(
+        "graphs 5,000 deep", lambda here: forged.nested(here / "model.onnx", here / "m.onnx"), "without end"
+    )
+    for name, change in {
+        "cut short": lambda data: data[: len(data) // 2],
+        "empty": lambda data: b"",
+        "zeros": lambda data: bytes(10_000),
+        "a number without end": lambda data: b"\xff" * 10_000,
+        "a pickle": lambda data: pickle.dumps(Evil()),
+    }.items():
+        yield case(
+            name,
+            lambda here, change=change: (here / "m.onnx").write_bytes(
+                change((here / "model.onnx").read_bytes())
+            ),
+            r"m\.onnx: (cannot be|was not made)",
+        )
+    yield case(
+        "2 TB, sparse",
+        lambda here: os.truncate(shutil.copy(here / "model.onnx", here / "m.onnx"), 2**41),
+        "larger",
+    )
+    yield case("a pipe", lambda here: os.mkfifo(here / "m.onnx"), "no exported model")
+    yield case("a loop, for its card", lambda here: forged.forged(here / "model.onnx", forged.endless_loop(), here / "m.onnx"),
+               "holds a loop", "card m.onnx")  # fmt: skip
+    yield case("a loop, to be served", lambda here: forged.forged(here / "model.onnx", forged.endless_loop(), here / "m.onnx"),
+               "holds a loop", "serve m.onnx --port 0")  # fmt: skip
+    for name, (change, said) in {
+        "weights far away": (forged.offsets_far_away, r"cannot be"),
+        "weights of other sizes": (forged.sizes_wrong, r"cannot be"),
+        "entities of a gigabyte": (forged.entities, "declares entities"),
+        "a loop": (forged.a_loop, "holds a loop"),
+        "an operation of its own": (forged.an_extension, "cannot be"),
+        "cut short": (lambda text: text[: len(text) // 2], "cannot be"),
+        "empty": (lambda text: "", "cannot be"),
+        "100,000 deep": (lambda text: "<a>" * 100_000 + text, "without end"),
+    }.items():
+        yield case(
+            f"OpenVINO, {name}",
+            lambda here, change=change: forged.xml_with(here / "model.xml", here / "m.xml", change),
+            said,
+            "predict m.xml set --out out",
+        )
+    yield case(
+        "OpenVINO, no weights",
+        lambda here: shutil.copy(here / "model.xml", here / "m.xml"),
+        r"m\.bin: cannot be read",
+        "predict m.xml set --out out",
+    )
+    yield case(
+        "OpenVINO, weights from a device",
+        lambda here: (
+            shutil.copy(here / "model.xml", here / "m.xml"),
+            (here / "m.bin").symlink_to("/dev/zero"),
+        ),
+        "no regular file",
+        "predict m.xml set --out out",
+    )
+
+
+# What is no file to read, or too much of one
+
+
+def sparse(name: str, num_bytes: int) -> Make:
+    def make(here: Path) -> None:
+        with (here / name).open("wb") as stream:
+            stream.truncate(num_bytes)
+
+    return make
+
+
+def workbook(rows: str) -> Make:
+    """PH2 with a workbook of these rows."""
+
+    def make(here: Path) -> None:
+        make_ph2(here / "set")
+        make_workbook(here / "set" / "PH2_dataset.xlsx", rows)
+
+    return make
+
+
+def long_image(height: int, width: int) -> Make:
+    def make(here: Path) -> None:
+        Image.new("RGB", (width, height), "grey").save(here / "set" / "images" / "x.png")
+
+    return make
+
+
+def named_as_formula(here: Path) -> None:
+    segstudy.score(here / "set", here / "set" / "masks", here / "study", "=HYPERLINK(1)")
+
+
+def doors() -> Iterator[Case]:
+    def case(name: str, make: Make, command: str, said: str, code: int = 2, needs: str = "set") -> Case:
+        return Case("doors", name, make, command, code, said, needs)
+
+    def nothing(_: Path) -> None: ...
+
+    for device in ("/dev/zero", "/dev/stdin", "/dev/null"):
+        yield case(f"ids from {device}", nothing, f"run set --exclude {device}", "no regular file|cannot be")
+        yield case(
+            f"a study file that leads to {device}",
+            lambda here, device=device: (here / "s.toml").symlink_to(device),
+            "run s.toml",
+            "no regular file|cannot be",
+        )
+    yield case(
+        "ids from a pipe", lambda here: os.mkfifo(here / "ids"), "run set --exclude ids", "no regular file"
+    )
+    yield case("ids from this process", nothing, "run set --exclude /proc/self/mem", "cannot be read")
+    yield case("ids of a terabyte", sparse("ids", 10**12), "run set --exclude ids", "larger than 16 MB")
+    yield case(
+        "ids that are no text",
+        lambda here: (here / "ids").write_bytes(b"\xff\xfe"),
+        "run set --exclude ids",
+        "UTF-8",
+    )
+    yield case(
+        "a split file of a terabyte", sparse("s.json", 10**12), "run set --split s.json", "larger than|s.json"
+    )
+    yield case("a study file of a terabyte", sparse("s.toml", 10**12), "run s.toml", "larger than 16 MB")
+    yield case(
+        "a study file that is a pipe",
+        lambda here: os.mkfifo(here / "s.toml"),
+        "run s.toml",
+        "no regular file",
+    )
+    yield case(
+        "a network of a terabyte", sparse("n.py", 10**12), "run set --architecture n.py:N", "larger than|n.py"
+    )
+    yield case("metadata.csv of a terabyte", sparse("set/metadata.csv", 10**12), CHECK, "larger than 16 MB")
+    yield case(
+        "metadata.csv from a device",
+        lambda here: (here / "set/metadata.csv").symlink_to("/dev/zero"),
+        CHECK,
+        "no regular",
+    )
+    yield case(
+        "metadata.csv of a million rows",
+        lambda here: (here / "set/metadata.csv").write_text("id\n" + "\n" * 10**6),
+        CHECK,
+        "too many",
+    )
+    yield case(
+        "metadata.csv of 100,000 columns",
+        lambda here: (here / "set/metadata.csv").write_text("id" + ",c" * 10**5 + "\na\n" * 50),
+        CHECK,
+        "too many",
+    )
+    for name, rows, said in (
+        (
+            "a cell far away",
+            '<row><c r="A1"/></row><row><c r="XFD1048576"><v>1</v></c></row>',
+            "1048576 rows",
+        ),
+        ("50 MB unpacked", f'<row><c r="A1" t="str"><v>{"x" * 50_000_000}</v></c></row>', "16 MB"),
+        ("no XML", "<row>", "mismatched|unreadable"),
+    ):
+        yield case(f"a workbook with {name}", workbook(rows), CHECK, said, 0, needs="")
+    wide = "predict model.onnx set/images --out out"
+    yield case(
+        "1,100,000 x 10 pixels",
+        long_image(10, 1_100_000),
+        f"{wide} --probability",
+        "17 masks|13 masks",
+        0,
+        "study",
+    )
+    yield case(
+        "1,100,000 x 10 pixels, drawn over",
+        long_image(10, 1_100_000),
+        f"{wide} --overlay",
+        "65500",
+        1,
+        "study",
+    )
+    yield case(
+        "10 x 1,100,000 pixels, drawn over",
+        long_image(1_100_000, 10),
+        f"{wide} --outline",
+        "65500",
+        1,
+        "study",
+    )
+    yield case("a pipe to be segmented", lambda here: os.mkfifo(here / "x.png"), "predict model.onnx x.png --out out",
+               "no regular file", 1, "study")  # fmt: skip
+    yield case(
+        "a device to be segmented",
+        nothing,
+        "predict model.onnx /dev/zero --out out",
+        "no regular file",
+        1,
+        "study",
+    )
+    yield case(
+        "a score named as a formula", named_as_formula, "table study --format csv", r"'=HYPERLINK", 0, "study"
+    )
+
+
 def command_lines() -> Iterator[Case]:
     def case(command: str, said: str, code: int = 2) -> Case:
         return Case("command lines", command[:70], lambda here: None, command, code, said)
@@ -741,7 +979,7 @@ def command_lines() -> Iterator[Case]:
     yield case("run set --split gone.json", "gone.json")
     yield case("run set --exclude gone.txt", "gone.txt")
     yield case("run set --exclude set", "set")
-    yield case(f"run set --exclude /dev/null --out set/images/a.png {SMALL}", "cannot be written")
+    yield case(f"run set --out set/images/a.png {SMALL}", "cannot be written")
     yield case(f"run set --out /proc/nowhere {SMALL}", "cannot be written")
     yield case(f"run set --out {'x' * 300} {SMALL}", "too long")
     yield case("run ''", "no known layout")
@@ -767,7 +1005,17 @@ def command_lines() -> Iterator[Case]:
     yield case("init gone", "no such folder")
 
 
-FAMILIES = (images, masks, folders, study_files, model_files, study_folders, command_lines)
+FAMILIES = (
+    images,
+    masks,
+    folders,
+    study_files,
+    model_files,
+    study_folders,
+    exported_files,
+    doors,
+    command_lines,
+)
 
 
 def all_cases() -> list[Case]:
