@@ -107,3 +107,73 @@ def test_a_folder_in_its_place_is_one_line(tmp_path):
     (tmp_path / "lock").mkdir()
     with pytest.raises(DiskError, match="cannot be written"), hold(tmp_path / "lock", "it", 0.1):
         pass
+
+
+# Where there is no flock
+
+NO_FLOCK = """
+import errno, fcntl
+def flock(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+fcntl.flock = flock
+"""
+LOOK = "import sys; from pathlib import Path; from segstudy.locks import hold, is_held\n"
+LOOK += "file = Path(sys.argv[1]); print(is_held(file), flush=True)\n"
+LOOK += "with hold(file, 'it', float(sys.argv[2])):\n    print('mine', is_held(file))\nprint(file.exists())\n"
+
+
+def look(lock, wait_s: float = 0.5) -> subprocess.CompletedProcess:
+    """Another process without flock: is it held, may I hold it, is it gone afterwards?"""
+    command = [sys.executable, "-W", "error", "-c", NO_FLOCK + LOOK, str(lock), str(wait_s)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def other_without_flock(lock):
+    command = [sys.executable, "-W", "error", "-c", NO_FLOCK + HOLD, lock]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_without_flock_a_living_holder_holds(lock, other_without_flock):
+    """Also from one who waits longer than filelock takes to give up a record that it cannot read (2 s)."""
+    found = look(lock, wait_s=3.5)
+    assert found.stdout == "True\n"
+    assert (
+        f"process {other_without_flock.pid} on host {socket.gethostname()} is at work on it" in found.stderr
+    )
+    assert other_without_flock.poll() is None
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_without_flock_a_dead_holder_holds_nothing(lock, other_without_flock, ending):
+    other_without_flock.send_signal(ending)
+    other_without_flock.wait()
+    assert lock.is_file()
+    found = look(lock)
+    assert found.stdout == "False\nmine True\nFalse\n", found.stderr
+
+
+def test_without_flock_another_process_of_the_same_number_holds_nothing(lock, other_without_flock):
+    """Its number is given again, to a process that lives but started at another time."""
+    pid, host, started = lock.read_text().splitlines()
+    other_without_flock.kill()
+    other_without_flock.wait()
+    lock.write_text(f"{os.getpid()}\n{host}\n{started}\n")
+    found = look(lock)
+    assert found.stdout == "False\nmine True\nFalse\n", found.stderr
+    assert pid != str(os.getpid())
+
+
+def test_without_flock_a_holder_on_another_host_is_believed_and_one_is_told_what_to_do(lock):
+    lock.parent.mkdir()
+    lock.write_text("4711\nada\n12345\n")
+    found = look(lock)
+    assert found.stdout == "True\n"
+    assert "process 4711 on host ada is at work on it" in found.stderr
+    assert f"delete {lock}" in found.stderr

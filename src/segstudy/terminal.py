@@ -1,5 +1,6 @@
 """What the user sees on the terminal, and what becomes of errors there."""
 
+import io
 import os
 import shutil
 import sys
@@ -33,6 +34,7 @@ def guarded(app: App, arguments: list[str] | None = None) -> None:
 
     Nobody sees a traceback without ``--debug``.
     """
+    _print_any_character()
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -41,6 +43,13 @@ def guarded(app: App, arguments: list[str] | None = None) -> None:
             lambda: app(words, exit_on_error=False, print_error=False, result_action="return_value"), debug
         )
     )
+
+
+def _print_any_character() -> None:
+    """Spell out what the output's encoding lacks (``LC_ALL=C``): it must not cost a report after training."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _guarded(call: Callable[[], Any], debug: bool) -> int:

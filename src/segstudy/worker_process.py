@@ -6,6 +6,7 @@ A worker is a fresh process, never a fork, and knows nothing of the caller's ``_
 once, even in the middle of an epoch.
 """
 
+import io
 import json
 import os
 import queue
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def _read(jobs: "queue.Queue[str]", stop: threading.Event) -> None:
-    for line in sys.stdin:
+    for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"):  # as it is sent, whatever the locale
         if line.strip() == STOP:
             stop.set()
         else:

@@ -12,6 +12,7 @@ from segstudy.reporting import figures
 from segstudy.reporting.curves import Curves, Panels, panels
 from segstudy.reporting.heat import squares_of
 from segstudy.reporting.pareto import known_costs, pareto_rows
+from segstudy.reporting.renderer import can_draw
 
 PICTURE_WIDTH_PX = 860  # of a chart that is as wide as the page
 
@@ -41,8 +42,9 @@ def drawn(out: Path, rows: Rows, tables: Rows, curves: Curves) -> dict[str, Any]
     said = {"pareto": _pareto(out, points, costs), "curves": _picker(curves)}
     text = json.dumps(said, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return {
-        "charts": Markup(text.replace("<", "\\u003c")),  # noqa: S704  no `<` is left to end the script
-        "scripts": figures.scripts(),
+        # No `<` is left to end the script.
+        "charts": Markup(text.replace("<", "\\u003c")) if can_draw() else None,  # noqa: S704
+        "scripts": figures.scripts() if can_draw() else "",
         "costs": costs,
         "curves": curves,
         "panels": shown,

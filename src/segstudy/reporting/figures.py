@@ -14,6 +14,7 @@ import polars as pl
 import vl_convert
 
 from segstudy.files import make_folder, write_bytes, write_text
+from segstudy.reporting.renderer import NOT_DRAWN, can_draw
 
 PARTS = ("train", "validation", "test")
 DRAWN = ("train", "test", "validation")  # one over the other: what decides stays visible
@@ -227,7 +228,14 @@ def _to_a_tenth(number: re.Match[str]) -> str:
 
 
 def save(spec: Spec, file: Path) -> str:
-    """Write ``file.svg`` and ``file.png``, the PNG on white; returns the SVG."""
+    """Write ``file.svg`` and ``file.png``, the PNG on white; returns the SVG.
+
+    Where charts cannot be drawn there are no such files afterwards, and what is returned says so.
+    """
+    if not can_draw():
+        for kind in (".svg", ".png"):
+            file.with_suffix(kind).unlink(missing_ok=True)
+        return NOT_DRAWN
     text = svg(spec, file.name)
     make_folder(file.parent)
     write_text(file.with_suffix(".svg"), text)
