@@ -77,6 +77,7 @@ RIVER = (
     "scoring",
     "external",
     "reporting",
+    "removal",
     "exporting",
     "parity",
     "opening",

@@ -27,6 +27,7 @@ from segstudy.studies import Study
 
 if TYPE_CHECKING:
     from segstudy.parity import Exported
+    from segstudy.removal import Removal
     from segstudy.reporting.comparing import Comparison
 
 Foreground = int | str | Sequence[int] | Sequence[str] | None
@@ -272,6 +273,40 @@ def export(
 
     best = models_of(Path(model)).best()
     return export_model(best, to, int8, Path(out) if out else None, Path(data) if data else None, progress)
+
+
+@checked_call
+def remove(
+    folder: str | Path,
+    configuration: str | None = None,
+    *,
+    unnamed: bool = False,
+    yes: bool = False,
+    confirm: Callable[["Removal"], bool] | None = None,
+) -> "Removal":
+    """Delete the runs of a configuration, or all that the study no longer names, for good.
+
+    ``study.toml`` then no longer names the configuration, so that ``run`` does not train it again. The
+    report, which would show what is gone, goes too; ``report`` writes it anew.
+
+    Args:
+        folder: the study's folder.
+        configuration: as the leaderboard calls it; of masks of another tool, their name.
+        unnamed: instead, all runs that ``table --all`` shows beyond the study's own.
+        yes: go on without asking.
+        confirm: asked instead, with what would go; False leaves everything as it is.
+
+    Returns:
+        What was deleted.
+
+    Raises:
+        UserError: an unknown name, the study's only configuration, somebody at work there, or neither ``yes``
+            nor a ``confirm`` that agrees.
+    """
+    from segstudy.removal import remove_from
+
+    agrees = (lambda _: yes) if yes or confirm is None else confirm
+    return remove_from(StudyFolder(Path(folder)), configuration, unnamed, agrees)
 
 
 @checked_call

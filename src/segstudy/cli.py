@@ -16,6 +16,7 @@ from segstudy.terminal import console, guarded, problems, say, width
 
 if TYPE_CHECKING:
     from segstudy.choices import Choice
+    from segstudy.removal import Removal
 
 Paths = Annotated[Path | None, Parameter()]
 
@@ -255,6 +256,42 @@ def verify(
     else:
         say(verification_text(found, folder))
     return 1 if found.faults else 0
+
+
+@app.command(group=TRAIN)
+def remove(
+    folder: Path,
+    configuration: str | None = None,
+    /,
+    *,
+    unnamed: Annotated[bool, Parameter(negative=())] = False,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Delete the runs of a configuration for good, after saying what goes and asking.
+
+    Example: `segstudy remove my-images-classic segnet-bce-b8`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    configuration
+        As the leaderboard calls it; of masks of another tool, their name.
+    unnamed
+        Instead, all runs that study.toml no longer names (table --all shows them).
+    yes
+        Do not ask.
+    """
+
+    def asked(removal: "Removal") -> bool:
+        say(f"to be deleted: {removal.sentence}", problems)
+        problems.print("delete it? \\[y/N] ", end="", highlight=False)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    confirm = asked if sys.stdin.isatty() and sys.stderr.isatty() else None
+    done = segstudy.remove(folder, configuration, unnamed=unnamed, yes=yes, confirm=confirm)
+    say(f"deleted: {done.sentence}" if done.paths else "nothing to delete")
+    return 0
 
 
 @app.command(group=ANSWER)

@@ -21,6 +21,7 @@ from segstudy.suggestions import nearest
 # What other programs call the commands.
 COMMANDS = {
     "convert": "export",
+    "delete": "remove",
     "eval": "evaluate",
     "fit": "run",
     "generate": "synth",
@@ -28,6 +29,7 @@ COMMANDS = {
     "inference": "predict",
     "leaderboard": "table",
     "results": "table",
+    "rm": "remove",
     "segment": "predict",
     "show": "table",
     "test": "evaluate",
