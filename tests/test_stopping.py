@@ -1,6 +1,8 @@
 """Ctrl-C at every stage of `run` says what there is and what to do: never a promise that does not hold."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,23 @@ def test_while_data_are_checked(here, capsys, monkeypatch):
     said = stopped(capsys, "check", "discs")
     assert said.startswith("stopped now: what was stored before is kept")
     assert set(here.rglob("*")) == before
+
+
+SLOW_TO_LOAD = """
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "segstudy.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["segstudy", "check", "discs"]
+runpy.run_module("segstudy", run_name="__main__")
+"""
+
+
+def test_while_the_program_is_loaded():
+    ended = subprocess.run(
+        [sys.executable, "-c", SLOW_TO_LOAD], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ended.returncode == 130
+    assert ended.stderr == "stopped: nothing was begun\n"
