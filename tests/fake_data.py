@@ -34,6 +34,22 @@ def save_pair(image: Path, mask: Path, seed: int) -> None:
     save(mask, truth)
 
 
+def photo(seed: int, side: tuple[int, int] = (120, 160), texture_sd: float = 22) -> Image.Image:
+    """A dark blob with texture of its own on light ground, as photographs of one kind resemble each other."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(0, 1, (side[0] // 5, side[1] // 5, 3)).astype(np.float32)
+    texture = np.stack(
+        [
+            np.asarray(Image.fromarray(channel).resize(side[::-1], Image.Resampling.BICUBIC))
+            for channel in np.moveaxis(coarse, 2, 0)
+        ],
+        axis=2,
+    )
+    y, x = np.mgrid[: side[0], : side[1]]
+    blob = np.exp(-(((y / side[0] - 0.5) / 0.2) ** 2) - ((x / side[1] - 0.5) / 0.2) ** 2)[..., None]
+    return Image.fromarray((190 - 110 * blob + texture_sd * texture).clip(0, 255).astype(np.uint8))
+
+
 def make_folder(root: Path, stems: tuple[str, ...] = ("a", "b", "c"), seed: int = 0) -> Path:
     """``images/a.png`` and ``masks/a.png``."""
     for i, stem in enumerate(stems):

@@ -163,6 +163,14 @@ def test_a_scaled_copy_of_a_training_image_is_refused_too(study, dataset, unseen
         segstudy.evaluate(study, mixed)
 
 
+@pytest.mark.parametrize("turn", [*Image.Transpose])
+def test_a_mirrored_or_turned_copy_of_a_training_image_is_refused_too(study, dataset, unseen, tmp_path, turn):
+    sample_id = part(study, "train")[0]
+    mixed = with_copy(unseen, dataset, sample_id, tmp_path / "mixed", lambda image: image.transpose(turn))
+    with pytest.raises(UserError, match=rf"1 of the images .*copy \({sample_id}\).*--exclude"):
+        segstudy.evaluate(study, mixed)
+
+
 def test_an_image_of_the_studys_own_test_part_is_no_leak(study, dataset, unseen, tmp_path):
     mixed = with_copy(unseen, dataset, part(study, "test")[0], tmp_path / "mixed")
     assert segstudy.evaluate(study, mixed)["num_images"] == 6

@@ -13,8 +13,8 @@ import polars as pl
 
 from segstudy.arguments import checked_call
 from segstudy.data import read, synthetic
-from segstudy.data.check import check as find_problems
 from segstudy.data.samples import Problem
+from segstudy.data.survey import survey
 from segstudy.environment import differing_text, environments_of
 from segstudy.integrity import Verification, quarantined, verify_folder
 from segstudy.locks import holder, is_held
@@ -71,6 +71,7 @@ def check(
     reader: str | None = None,
     foreground: Foreground = None,
     stage: Stage = silent,
+    write_exclude: str | Path | None = None,
 ) -> list[Problem]:
     """Every problem of a data set, the worst first.
 
@@ -79,20 +80,13 @@ def check(
         reader: how to read it, if that is not plain from the folder.
         foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
         stage: told what is being done, and how much of it is done.
+        write_exclude: a file to write, for ``exclude``: of images that show the same, which to leave out.
+            Test is kept, training is left out; within a part, or without parts, the first is kept.
 
     Raises:
-        UserError: when there is nothing to read.
+        UserError: when there is nothing to read, or the file is another's or cannot be written.
     """
-    stage("finding the images and masks", 0, 0)
-    dataset = read(data, reader)
-    total = len(dataset.samples)
-    found = find_problems(
-        dataset,
-        classes_of(foreground),
-        lambda done: stage("checking the data", done, total),
-    )
-    order = ("error", "warning", "note")
-    return sorted(found, key=lambda problem: (order.index(problem.severity), problem.kind, problem.where))
+    return survey(data, reader, classes_of(foreground), stage, write_exclude).problems
 
 
 @checked_call

@@ -50,6 +50,10 @@ class StudyFlags:
     )
     split: Annotated[Path | None, Parameter(help="a split.json that decides the parts")] = None
     exclude: Annotated[Path | None, Parameter(help="a file with one sample id a line, to be left out")] = None
+    accept_duplicates: Annotated[
+        bool | None,
+        Parameter(help="train though near-duplicates of an image lie in several parts", negative=()),
+    ] = None
 
 
 @Parameter(name="*")
@@ -467,6 +471,7 @@ def check(
     *,
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    write_exclude: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """List every problem of a data set; exit with 2 if training on it would be wrong.
@@ -481,20 +486,30 @@ def check(
         How to read it, if that is not plain from the folder.
     foreground
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+    write_exclude
+        A file to write, for `run --exclude`: of images that show the same, which to leave out. Test is kept.
     json_
         As JSON.
     """
+    from segstudy.data.check import summarise  # what `--help` does without
+    from segstudy.data.survey import summary, survey
+    from segstudy.request import classes_of
+
     with Stages(problems) as stage:
         stage("starting")
-        found = segstudy.check(data, reader, foreground, stage)
+        found = survey(data, reader, classes_of(foreground), stage, write_exclude)
     if json_:
-        sys.stdout.write(json.dumps([asdict(problem) for problem in found], indent=1) + "\n")
+        sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
     else:
-        from segstudy.data.check import summarise  # what `--help` does without
-
-        for line in summarise(found):
+        for line in [*summarise(found.problems), *summary(found)]:
             say(line)
-    return 2 if any(problem.severity == "error" for problem in found) else 0
+    if found.excluded is not None:
+        say(
+            f"{write_exclude}: {len(found.excluded)} of {len(found.dataset.samples)} samples to leave out; "
+            f"use it as --exclude {write_exclude}",
+            problems,
+        )
+    return 2 if found.has_errors() else 0
 
 
 @app.command(group=PREPARE)

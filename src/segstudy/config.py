@@ -182,6 +182,7 @@ class Study(Frozen):
     seeds: Positive = Field(1, le=10_000, description="runs of each configuration, with seeds 0 to N-1")
     folds: int = Field(0, ge=0, le=100, description="0 for one split, else the number of folds, at least 3")
     exclude: tuple[str, ...] = Field((), description="ids of samples left out")
+    accept_duplicates: bool = Field(False, description="train though one photograph lies in several parts")
     split_file: str | None = Field(None, description="a split.json that decides the parts")
     protocol: Protocol
     grid: tuple[Grid, ...]
@@ -354,7 +355,7 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
                     grid[field] = tuple(levels)
         elif field == "exclude":
             raw[field] = tuple(levels)
-        elif field in ("reader", "seeds", "folds", "split_file", "name", "data"):
+        elif field in ("reader", "seeds", "folds", "accept_duplicates", "split_file", "name", "data"):
             if len(levels) > 1:
                 raise UserError(f"{field} takes one value, not {len(levels)}: it is no factor")
             raw[field] = levels[0]

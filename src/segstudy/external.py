@@ -22,10 +22,9 @@ from segstudy.data.split import Split
 from segstudy.errors import UserError
 from segstudy.evaluation import image_rows, probabilities
 from segstudy.plaintext import as_text
-from segstudy.preprocess import placement
 from segstudy.scoring import NAMED, intervals_text, refuse_taken, score_text, summarise, written_now
 from segstudy.store import StudyFolder, read_table
-from segstudy.study import refuse_errors
+from segstudy.study import refuse_errors, small_image
 from segstudy.trained import Models
 
 
@@ -155,26 +154,22 @@ def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
 def _refuse_seen(models: Models, prepared: Prepared) -> None:
     """Stop if any image was there when the models were trained or their epochs selected.
 
-    Images are compared by what they show, as ``check`` does: neither another name nor another size or
-    compression hides a photograph that was seen.
+    Images are compared by what they show, as ``check`` does: neither another name nor another size,
+    compression, crop or orientation hides a photograph that was seen.
 
     Raises:
         UserError: naming such images.
     """
     known = _seen(models)
-    thumbnails = [*known.values(), *(thumbnail(_inner(prepared, i)) for i in range(len(prepared.ids)))]
-    names = [*known, *prepared.ids]
-    pairs = [
-        (names[first], names[second])
-        for first, second in near_duplicates(np.stack(thumbnails))
-        if first < len(known) <= second
-    ]
-    if pairs:
-        shown = ", ".join(there if there == here else f"{there} ({here})" for here, there in pairs[:NAMED])
-        more = f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
+    new = [_thumbnail(small_image(prepared, i)) for i in range(len(prepared.ids))]  # by the same steps
+    names, both = [*known, *prepared.ids], np.stack([*known.values(), *new])
+    seen = {names[there]: names[here] for here, there in near_duplicates(both, len(known))}
+    if seen:
+        shown = [there if there == here else f"{there} ({here})" for there, here in seen.items()]
+        more = f" and {len(seen) - NAMED} more" if len(seen) > NAMED else ""
         raise UserError(
-            f"{len(pairs)} of the images were trained or selected on in {models.home.path}: {shown}{more}; "
-            "leave them out with --exclude FILE"
+            f"{len(seen)} of the images were trained or selected on in {models.home.path}: "
+            f"{', '.join(shown[:NAMED])}{more}; leave them out with --exclude FILE"
         )
 
 
@@ -192,17 +187,11 @@ def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
             f"{models.home.path}: no longer says which images {models.name} was trained on; "
             "give a model of the study as it stands"
         )
-    return {
-        i: thumbnail(np.asarray(Image.open(io.BytesIO(stored[i]), formats=("JPEG",)))) for i in sorted(ids)
-    }
+    return {i: _thumbnail(stored[i]) for i in sorted(ids)}
 
 
-def _inner(prepared: Prepared, position: int) -> NDArray[np.uint8]:
-    """An image at network size without its padding."""
-    image = prepared.images[position]
-    top, left, height, width = placement(prepared.native_sizes[position], image.shape[:2], prepared.resize)
-    inner: NDArray[np.uint8] = image[top : top + height, left : left + width]
-    return inner
+def _thumbnail(jpeg: bytes) -> NDArray[np.uint8]:
+    return thumbnail(np.asarray(Image.open(io.BytesIO(jpeg), formats=("JPEG",))))
 
 
 METRICS_SHOWN = (

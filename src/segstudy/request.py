@@ -9,6 +9,7 @@ from typing import Any
 
 from segstudy import studyfile
 from segstudy.config import Level, Protocol, Study, extend, is_synthetic, override, preset_study
+from segstudy.data.leakage import ids_in
 from segstudy.errors import UserError
 from segstudy.store import StudyFolder
 from segstudy.suggestions import did_you_mean
@@ -17,7 +18,7 @@ from segstudy.userfiles import MB, read_text
 MAX_IDS_BYTES = 16 * MB  # a quarter of a million ids of 60 characters
 
 # What overrides a study: the fields of its protocol, and some of its own. A split may be a rule or a file.
-STUDY_FIELDS = ("seeds", "folds", "reader", "name", "data", "exclude", "split_file")
+STUDY_FIELDS = ("seeds", "folds", "reader", "name", "data", "exclude", "accept_duplicates", "split_file")
 FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
 # Where and how to train: nothing of it changes a run's key.
 MACHINE_OPTIONS = ("device", "threads", "workers", "executor", "checkpoint_every")
@@ -179,7 +180,7 @@ def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple
 
 
 def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """The ids to leave out, given as such or as a file with one a line.
+    """The ids to leave out, given as such or as a file with one a line; lines with # are comments.
 
     Raises:
         UserError: a file that cannot be read.
@@ -187,8 +188,8 @@ def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(given, str | Path):
         return tuple(given)
     try:
-        lines = read_text(Path(given), MAX_IDS_BYTES).split("\n")
+        text = read_text(Path(given), MAX_IDS_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
         raise UserError(f"{given}: cannot be read ({reason}); it is to hold one sample id a line") from None
-    return tuple(line.strip() for line in lines if line.strip())
+    return tuple(ids_in(text))

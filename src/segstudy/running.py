@@ -10,6 +10,7 @@ from typing import Any
 
 from segstudy import config
 from segstudy.choices import Choice, as_asked, quicker, refusal
+from segstudy.data.leakage import refuse_leaks
 from segstudy.display import Display
 from segstudy.errors import Stopped, UserError
 from segstudy.estimate import Estimate, estimate
@@ -211,7 +212,8 @@ def planned(
     """The plan of a study, where it would be trained, and which of its runs are not stored yet.
 
     Raises:
-        UserError: a wrong call, study file or data set; somebody at work on it, if that is to be refused.
+        UserError: a wrong call, study file or data set; one photograph in several parts of what is to be
+            trained; somebody at work on it, if that is to be refused.
     """
     for path in (asked.data, str(folder.path)):
         if any("\ud800" <= character <= "\udfff" for character in path):
@@ -225,4 +227,7 @@ def planned(
     machine = choose_machine(**named)
     made = make_plan(asked, machine, folder.read_json("data.json"), stage)
     refuse_occupied(made, folder)
-    return made, machine, missing_runs(made, folder, retry)
+    missing = missing_runs(made, folder, retry)
+    if not made.study.accept_duplicates:
+        refuse_leaks(made.leaks(missing))
+    return made, machine, missing

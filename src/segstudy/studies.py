@@ -136,6 +136,7 @@ def run(  # noqa: PLR0913 (an option each)
     reader: str | None = None,
     name: str | None = None,
     exclude: str | Path | Sequence[str] | None = None,
+    accept_duplicates: bool | None = None,
     fields: Mapping[str, Any] | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -193,6 +194,7 @@ def run(  # noqa: PLR0913 (an option each)
         reader: how to read it; detected if left out.
         name: names the study's folder.
         exclude: ids to leave out, or a file with one a line.
+        accept_duplicates: train though near-duplicates of an image lie in several parts.
         fields: the same fields by their names, where these are known at run time only.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows no part of what a run is.
         threads: CPU threads of each training; 0 leaves it to this machine.
@@ -274,6 +276,7 @@ def plan(  # noqa: PLR0913 (an option each)
     reader: str | None = None,
     name: str | None = None,
     exclude: str | Path | Sequence[str] | None = None,
+    accept_duplicates: bool | None = None,
     fields: Mapping[str, Any] | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -341,6 +344,7 @@ def init(  # noqa: PLR0913 (an option each)
     reader: str | None = None,
     name: str | None = None,
     exclude: str | Path | Sequence[str] | None = None,
+    accept_duplicates: bool | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> str:
     """A study file to start from, as text; takes what ``run`` takes of the study's fields.

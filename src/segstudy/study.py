@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy import preprocess, train
@@ -25,6 +26,7 @@ from segstudy.config import (
 from segstudy.data import augment, read
 from segstudy.data.check import VERSION as CHECK_VERSION
 from segstudy.data.check import check
+from segstudy.data.leakage import is_duplicate, leaks
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.split import Split, make_folds, make_split
@@ -104,6 +106,10 @@ class Plan:
             grids=in_words(self.study),
             leave_out=how_to_leave_out(self.study),
         )
+
+    def leaks(self, runs: Sequence[Run]) -> list[str]:
+        """Samples that show the same and lie in different parts of the splits of these runs, in words."""
+        return leaks(self.problems, unique(self.split_of(run) for run in runs))
 
     def split_of(self, run: Run) -> Split:
         protocol = run.configuration.protocol
@@ -250,7 +256,9 @@ def _check_once(
 ) -> list[Problem]:
     made = {"fingerprint": data, "check": CHECK_VERSION, "foreground": _listed(foregrounds)}
     if stored and made.items() <= stored.items():
-        return [Problem(**finding) for finding in stored["findings"]]
+        return [
+            Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in stored["findings"]
+        ]
     return unique(problem for each in foregrounds for problem in check(dataset, each, progress))
 
 
@@ -266,7 +274,9 @@ def refuse_errors(problems: Sequence[Problem]) -> None:
     Raises:
         UserError: naming the first error and how many there are.
     """
-    errors = [problem for problem in problems if problem.severity == "error"]
+    errors = [
+        problem for problem in problems if problem.severity == "error" and not is_duplicate(problem)
+    ]  # whether a split parts duplicates is another question
     if errors:
         first = errors[0]
         raise UserError(
@@ -373,9 +383,16 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
                 for s in dataset.samples
             ],
             "findings": [
-                {"severity": p.severity, "kind": p.kind, "where": p.where, "detail": p.detail}
+                {
+                    "severity": p.severity,
+                    "kind": p.kind,
+                    "where": p.where,
+                    "detail": p.detail,
+                    "samples": list(p.samples),
+                }
                 for p in plan.problems
             ],
+            "leaks": plan.leaks(plan.runs),
         },
     )
 
@@ -466,20 +483,29 @@ def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:
     rows = []
     for i, sample_id in enumerate(prepared.ids):
         height, width = prepared.native_sizes[i]
-        scale = THUMBNAIL_PX / max(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        top, left, h, w = preprocess.placement((height, width), prepared.masks.shape[1:], prepared.resize)
-        inner = (slice(top, top + h), slice(left, left + w))
         rows.append(
             {
                 "id": sample_id,
                 "height": height,
                 "width": width,
-                "image": _encoded(Image.fromarray(prepared.images[i][inner]).resize(size), "JPEG"),
-                "mask": _encoded(Image.fromarray(prepared.masks[i][inner]).resize(size), "PNG"),
+                "image": small_image(prepared, i),
+                "mask": _encoded(_small(prepared, i, prepared.masks[i]), "PNG"),
             }
         )
     folder.write_table("thumbnails.parquet", pl.DataFrame(rows))
+
+
+def small_image(prepared: Prepared, position: int) -> bytes:
+    """A prepared image without its padding, in its own proportions and small, as a JPEG."""
+    return _encoded(_small(prepared, position, prepared.images[position]), "JPEG")
+
+
+def _small(prepared: Prepared, position: int, pixels: NDArray[Any]) -> Image.Image:
+    height, width = prepared.native_sizes[position]
+    scale = THUMBNAIL_PX / max(height, width)
+    top, left, h, w = preprocess.placement((height, width), prepared.masks.shape[1:], prepared.resize)
+    inner = Image.fromarray(pixels[top : top + h, left : left + w])
+    return inner.resize((max(1, round(width * scale)), max(1, round(height * scale))))
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

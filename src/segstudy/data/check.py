@@ -5,7 +5,7 @@ An error means that training would be wrong, a warning that it may be, a note is
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
 from segstudy.data.exchanged import explained_by_exchange
+from segstudy.data.leakage import EXACT, NEAR
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.errors import printable
 from segstudy.images import (
@@ -30,7 +31,7 @@ from segstudy.images import (
 )
 from segstudy.resources import allowed_cores
 
-VERSION = 1  # raised when findings change: stored ones are then made anew
+VERSION = 2  # raised when findings change: stored ones are then made anew
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
@@ -44,15 +45,23 @@ class _Look:
     problems: list[Problem]
     digest: bytes | None = None
     thumbnail: NDArray[np.uint8] | None = None
+    size: tuple[int, int] | None = None
+    foreground_frac: float | None = None
 
 
 @dataclass(frozen=True)
-class _Looks:
-    """What is kept of all of them: ``(samples, 64, 64)`` thumbnails, black where there is no image."""
+class Examined:
+    """What the files of a data set show.
+
+    Attributes:
+        problems: the reader's first, then by sample, then across samples.
+        sizes: height and width of every image that could be read.
+        foreground_fracs: share of foreground of every mask that could be read.
+    """
 
     problems: list[Problem]
-    digests: list[bytes | None]
-    thumbnails: NDArray[np.uint8]
+    sizes: list[tuple[int, int]]
+    foreground_fracs: list[float]
 
 
 def check(
@@ -67,14 +76,34 @@ def check(
         foreground: class values that count as foreground, as in the protocol.
         progress: told how many samples are looked at.
     """
-    looks = _look_at_all(dataset, foreground, progress)
-    return [
+    return examine(dataset, foreground, progress).problems
+
+
+def examine(
+    dataset: Dataset,
+    foreground: tuple[int, ...] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Examined:
+    """As ``check``, with what else the files show."""
+    samples = dataset.samples
+    thumbnails = np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)  # black without an image
+    problems, digests, sizes, fracs = [], [], [], []
+    for i, look in enumerate(_look_at_all(dataset, foreground)):
+        problems += look.problems
+        digests.append(look.digest)
+        sizes += [look.size] if look.size else []
+        fracs += [look.foreground_frac] if look.foreground_frac is not None else []
+        if look.thumbnail is not None:
+            thumbnails[i] = look.thumbnail
+        progress(i + 1)
+    found = [
         *dataset.problems,
-        *_unspeakable(dataset.samples),
-        *explained_by_exchange(dataset, looks.problems, foreground),
-        *_duplicates(dataset.samples, looks),
-        *_groups(dataset.samples),
+        *_unspeakable(samples),
+        *explained_by_exchange(dataset, problems, foreground),
+        *_duplicates(samples, digests, thumbnails),
+        *_groups(samples),
     ]
+    return Examined(found, sizes, fracs)
 
 
 def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
@@ -94,43 +123,38 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
     return lines
 
 
-def _look_at_all(
-    dataset: Dataset, foreground: tuple[int, ...] | None, progress: Callable[[int], None]
-) -> _Looks:
+def _look_at_all(dataset: Dataset, foreground: tuple[int, ...] | None) -> Iterator[_Look]:
     samples = dataset.samples
-    kept = _Looks([], [], np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8))
     with ThreadPoolExecutor(min(MAX_THREADS, allowed_cores(hyperthreads=True))) as pool:
         for at in range(0, len(samples), BLOCK):
-            looks = pool.map(lambda sample: _look(dataset.root, sample, foreground), samples[at : at + BLOCK])
-            for i, look in enumerate(looks, at):
-                kept.problems.extend(look.problems)
-                kept.digests.append(look.digest)
-                if look.thumbnail is not None:
-                    kept.thumbnails[i] = look.thumbnail
-                progress(i + 1)
-    return kept
+            block = samples[at : at + BLOCK]
+            yield from pool.map(lambda sample: _look(dataset.root, sample, foreground), block)
 
 
 def _look(root: Path, sample: Sample, foreground: tuple[int, ...] | None) -> _Look:
     problems: list[Problem] = []
     image: Decoded | None = None
     mask: Decoded | None = None
+    frac: float | None = None
     try:
         image = decode_image(sample.image)
     except ImageError as error:
         problems.append(_unusable(root, sample, error, "image"))
     try:
         mask = decode_mask(sample.mask)
-        problems += _mask_problems(_inside(root, sample.mask), mask, sample.mask, foreground)
+        truth = binarise(mask.pixels, sample.mask, foreground)
+        frac = float(truth.mean())
+        problems += _mask_problems(_inside(root, sample.mask), mask, truth, foreground)
     except ImageError as error:
         problems.append(_unusable(root, sample, error, "mask"))
     if image and mask:
         problems += _pair_problems(root, sample, image, mask)
     if not image:
-        return _Look(problems)
+        return _Look(problems, foreground_frac=frac)
     digest = hashlib.blake2b(np.ascontiguousarray(image.pixels).data, digest_size=16)
     digest.update(str(image.pixels.shape).encode())
-    return _Look(problems, digest.digest(), thumbnail(image.pixels))
+    height, width = image.pixels.shape[:2]
+    return _Look(problems, digest.digest(), thumbnail(image.pixels), (height, width), frac)
 
 
 def _inside(root: Path, file: Path) -> str:
@@ -169,14 +193,9 @@ def _pair_problems(root: Path, sample: Sample, image: Decoded, mask: Decoded) ->
 
 
 def _mask_problems(
-    where: str, mask: Decoded, file: Path, foreground: tuple[int, ...] | None
+    where: str, mask: Decoded, truth: NDArray[np.bool_], foreground: tuple[int, ...] | None
 ) -> list[Problem]:
-    """What is odd about a mask that can be used.
-
-    Raises:
-        ImageError: when it cannot be used.
-    """
-    truth = binarise(mask.pixels, file, foreground)
+    """What is odd about a mask that can be used."""
     problems = []
     if mask.mode not in ("1", "L", "P") and not mask.mode.startswith("I"):
         detail = f"stored as {mask.mode}; its channels agree and are read as one"
@@ -211,16 +230,20 @@ def looks_inverted(mask: NDArray[np.bool_]) -> bool:
     return bool(border.mean() >= 0.99 and mask.mean() <= 0.99)
 
 
-def _duplicates(samples: Sequence[Sample], looks: _Looks) -> list[Problem]:
-    by_digest: dict[bytes, list[Sample]] = defaultdict(list)
-    for sample, digest in zip(samples, looks.digests, strict=True):
+def _duplicates(
+    samples: Sequence[Sample], digests: Sequence[bytes | None], thumbnails: NDArray[np.uint8]
+) -> list[Problem]:
+    by_digest: dict[bytes, list[int]] = defaultdict(list)
+    for i, digest in enumerate(digests):
         if digest:
-            by_digest[digest].append(sample)
-    problems = [_exact(same) for same in by_digest.values() if _divisible(same)]
-    equal = {(a.id, b.id) for same in by_digest.values() for a in same for b in same}
-    for i, j in near_duplicates(looks.thumbnails):  # black ones, of images that were not read, match nothing
-        pair = samples[i], samples[j]
-        if _divisible(pair) and (pair[0].id, pair[1].id) not in equal:
+            by_digest[digest].append(i)
+    equal = [[samples[i] for i in same] for same in by_digest.values()]
+    problems = [_exact(same) for same in equal if _divisible(same)]
+    # Of equal images the first stands for all; black ones, of images that were not read, match nothing.
+    firsts = [same[0] for same in by_digest.values()]
+    for i, j in near_duplicates(thumbnails[firsts]):
+        pair = samples[firsts[i]], samples[firsts[j]]
+        if _divisible([*equal[i], *equal[j]]):
             problems.append(_near(pair))
     return problems
 
@@ -231,20 +254,20 @@ def _divisible(same: Sequence[Sample]) -> bool:
 
 
 def _exact(same: Sequence[Sample]) -> Problem:
-    where = ", ".join(sample.id for sample in same)
-    severity: Severity = "error" if _parts(same) else "warning"
-    return Problem(severity, "duplicate images", where, f"the same pixels{_apart(same)}")
+    return _same(same, EXACT, "the same pixels")
 
 
 def _near(pair: Sequence[Sample]) -> Problem:
-    where = ", ".join(sample.id for sample in pair)
-    return Problem("warning", "near-duplicate images", where, f"look like one photograph{_apart(pair)}")
+    return _same(pair, NEAR, "look like one photograph")
 
 
-def _apart(same: Sequence[Sample]) -> str:
+def _same(same: Sequence[Sample], kind: str, what: str) -> Problem:
     """Where samples of the same image lie, and what to do about it."""
+    ids = tuple(sample.id for sample in same)
     parts = _parts(same)
-    return f" in {parts}; exclude one" if parts else "; exclude one, or give them one group"
+    remedy = f" in {parts}; exclude one" if parts else "; exclude one, or give them one group"
+    detail = f"{what}{remedy} (`check --write-exclude FILE` lists them)"
+    return Problem("error" if parts else "warning", kind, ", ".join(ids), detail, ids)
 
 
 def _parts(samples: Iterable[Sample]) -> str:

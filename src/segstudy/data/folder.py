@@ -9,8 +9,9 @@ Layout, one of::
 An image and its mask have the same stem, exactly; the mask's may end in ``_mask`` or ``_segmentation``.
 PNG, JPEG, BMP and TIFF are read, whatever the case of the suffix; other and hidden files are not looked at.
 
-``metadata.csv`` has a column ``id`` and any of ``group`` (patient or lesion), ``category`` and ``part``
-(train, validation or test); further columns are ignored.
+``metadata.csv`` has a column ``id`` and any of ``group`` (or ``patient``, ``patient_id``, ``subject``,
+``subject_id``, ``lesion_id``), ``category`` and ``part`` (train, validation or test). Capitals and blanks in
+a heading do not matter. Further columns are not used, which ``check`` says.
 
 Ids are stems; in official parts they begin with the part's folder, as ``train/0001``, because data sets
 often number each part from 1. ``metadata.csv`` may leave that beginning out.
@@ -19,12 +20,13 @@ Quirks: ``val``, ``valid`` and ``validation`` mean the same part. Folders bring 
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudy.data.pairing import image_files, pair, part_problems
-from segstudy.data.samples import PARTS, Dataset, Part, Problem, Sample
+from segstudy.data.samples import PARTS, Dataset, Part, Problem, Sample, Severity
 from segstudy.data.tables import read_csv
 from segstudy.errors import UserError
 
@@ -36,6 +38,45 @@ PART_FOLDERS: dict[str, Part] = {
     "validation": "validation",
     "test": "test",
 }
+
+
+METADATA = "metadata.csv"
+COLUMNS = ("id", "group", "category", "part")
+GROUP_COLUMNS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
+# What people call the columns that are known here by another name.
+MEANT_FOR = {
+    "category": ("diagnosis", "dx", "label", "class", "pathology", "type"),
+    "part": ("split", "subset", "set", "fold", "partition"),
+    "group": (
+        "lesion",
+        "patients",
+        "patientid",
+        "case",
+        "case_id",
+        "person",
+        "participant",
+        "individual",
+        "pid",
+        "groups",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Content of metadata.csv.
+
+    Attributes:
+        rows: by id.
+        problems: what is odd about it.
+        group_column: what the groups are read from, as written there; nothing if there is none.
+        category_column: likewise.
+    """
+
+    rows: Mapping[str, "_Row"]
+    problems: Sequence[Problem]
+    group_column: str = ""
+    category_column: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,11 +110,23 @@ def read(root: Path) -> Dataset:
         found, issues = pair(root, image_files(folder / "images"), image_files(folder / "masks"))
         problems += issues
         samples += [_in_part(sample, folder.name) for sample in found] if parts else found
-    samples, issues = _with_metadata(root, samples)
-    problems += issues
+    table = _read_metadata(root / METADATA) if (root / METADATA).exists() else None
+    if table:
+        samples, issues = _with_metadata(samples, table)
+        problems += issues
     samples.sort(key=lambda sample: sample.id)
     problems += part_problems(root, samples)
-    return Dataset(root.resolve().name, "folder", root, tuple(samples), tuple(problems))
+    if table:
+        problems += _group_problems(samples, table)
+    return Dataset(
+        root.resolve().name,
+        "folder",
+        root,
+        tuple(samples),
+        tuple(problems),
+        groups_from=f"column `{table.group_column}`" if table and table.group_column else "",
+        categories_from=f"column `{table.category_column}`" if table and table.category_column else "",
+    )
 
 
 def _has_pairs(folder: Path) -> bool:
@@ -95,24 +148,35 @@ def _in_part(sample: Sample, folder: str) -> Sample:
     return replace(sample, id=sample_id, group=sample_id, part=PART_FOLDERS[folder])
 
 
-def _with_metadata(root: Path, samples: list[Sample]) -> tuple[list[Sample], list[Problem]]:
-    file = root / "metadata.csv"
-    if not file.exists():
-        return samples, []
-    rows, problems = _read_metadata(file)
-    keys = [sample.id if sample.id in rows else sample.id.rpartition("/")[2] for sample in samples]
+def _with_metadata(samples: list[Sample], table: _Table) -> tuple[list[Sample], list[Problem]]:
+    problems = list(table.problems)
+    keys = [sample.id if sample.id in table.rows else sample.id.rpartition("/")[2] for sample in samples]
     described = []
     for sample, key in zip(samples, keys, strict=True):
-        new, issues = _describe(sample, rows.get(key))
+        new, issues = _describe(sample, table.rows.get(key))
         described.append(new)
         problems += issues
     known = set(keys)
     problems += [
-        Problem("warning", "unknown id", f"{file.name}: {key}", "no pair of that name; ignored")
-        for key in rows
+        Problem("warning", "unknown id", f"{METADATA}: {key}", "no pair of that name; ignored")
+        for key in table.rows
         if key not in known
     ]
     return described, problems
+
+
+def _group_problems(samples: Sequence[Sample], table: _Table) -> list[Problem]:
+    """What metadata.csv leaves open about groups; official parts have been cut by somebody who knew."""
+    if not table.group_column:
+        detail = (
+            "no column group (or patient, lesion_id): images of one patient may lie in training and in test; "
+            "add it if there are any"
+        )
+        severity: Severity = "note" if all(sample.part for sample in samples) else "warning"
+        return [Problem(severity, "no groups", METADATA, detail)]
+    without = [key for key, row in table.rows.items() if row.group is None]
+    detail = f"no {table.group_column}, so that it counts as a patient of its own; fill the cell in"
+    return [Problem("warning", "no group", f"{METADATA}: {key}", detail) for key in without]
 
 
 def _describe(sample: Sample, row: _Row | None) -> tuple[Sample, list[Problem]]:
@@ -131,16 +195,18 @@ def _describe(sample: Sample, row: _Row | None) -> tuple[Sample, list[Problem]]:
     return described, problems
 
 
-def _read_metadata(file: Path) -> tuple[dict[str, _Row], list[Problem]]:
+def _read_metadata(file: Path) -> _Table:
+    """The rows of metadata.csv by id.
+
+    Raises:
+        UserError: no table, no ids, or two columns that could both be the groups.
+    """
     names, lines = read_csv(file, "save it as UTF-8 text with commas, a line for each sample")
-    if "id" not in names:
-        raise UserError(
-            f"{file}: has no column id; its first line is to be id,group,category,part (any but id may lack)"
-        )
+    columns = _columns(file, names)
+    problems = _unused(columns)
     rows: dict[str, _Row] = {}
-    problems = []
     for line in lines:
-        cells = {name: value.strip() for name, value in line.items()}
+        cells = {known: line[written].strip() for known, written in columns.items()}
         key = unicodedata.normalize("NFC", cells["id"])
         if key in rows:
             problems.append(
@@ -149,7 +215,43 @@ def _read_metadata(file: Path) -> tuple[dict[str, _Row], list[Problem]]:
         part, issue = _part(cells, file)
         problems += issue
         rows[key] = _Row(cells.get("group") or None, cells.get("category") or None, part)
-    return rows, problems
+    return _Table(rows, problems, columns.get("group", "").strip(), columns.get("category", "").strip())
+
+
+def _columns(file: Path, written: Sequence[str]) -> dict[str, str]:
+    """What each column is known by here, and how it is written there.
+
+    Raises:
+        UserError: no ids, two columns of one name, or two columns that could both be the groups.
+    """
+    known = [name.strip().lower() for name in written]
+    number = Counter(known)
+    if twice := [name for name in (*COLUMNS, *GROUP_COLUMNS) if number[name] > 1]:
+        raise UserError(f"{file}: has two columns {twice[0]}; rename or remove one of them")
+    if "id" not in known:
+        raise UserError(
+            f"{file}: has no column id; its first line is to be id,group,category,part (any but id may lack)"
+        )
+    groups = [name for name in known if name in GROUP_COLUMNS]
+    if "group" not in known and len(groups) > 1:
+        raise UserError(
+            f"{file}: {' and '.join(groups)} could both say which images belong together; "
+            "call one of them group"
+        )
+    if "group" not in known and groups:
+        known[known.index(groups[0])] = "group"
+    return dict(zip(known, written, strict=True))
+
+
+def _unused(columns: Mapping[str, str]) -> list[Problem]:
+    problems = []
+    for known, written in columns.items():
+        if known and known not in COLUMNS:
+            meant = next((column for column, names in MEANT_FOR.items() if known in names), None)
+            may_be = f"; call it {meant} if that is what it is" if meant and meant not in columns else ""
+            detail = f"is not used: {', '.join(COLUMNS)} are{may_be}"
+            problems.append(Problem("warning", "unused column", f"{METADATA}: {written.strip()}", detail))
+    return problems
 
 
 def _part(cells: Mapping[str, str], file: Path) -> tuple[Part | None, list[Problem]]:

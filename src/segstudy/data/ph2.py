@@ -44,6 +44,7 @@ CITATION = (
 )
 IMAGES_FOLDER = "PH2 Dataset images"
 SAME_LESION = {"IMD200": "IMD199"}
+GROUPS_FROM = "the reader, which knows of one lesion taken twice"
 CATEGORIES = ("common nevus", "atypical nevus", "melanoma")
 
 
@@ -70,7 +71,9 @@ def read(root: Path) -> Dataset:
         group = SAME_LESION.get(sample_id, sample_id)
         samples.append(Sample(sample_id, image, mask, group, categories.get(sample_id)))
     problems += _without_category(samples, categories)
-    return Dataset(root.resolve().name, "ph2", root, tuple(samples), tuple(problems), TERMS, CITATION)
+    return Dataset(
+        root.resolve().name, "ph2", root, tuple(samples), tuple(problems), TERMS, CITATION, GROUPS_FROM
+    )
 
 
 def _images_folder(root: Path) -> Path | None:

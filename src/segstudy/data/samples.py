@@ -41,12 +41,14 @@ class Problem:
         kind: a short name shared by findings of one sort, such as ``"unpaired image"``.
         where: the file, relative to the data set's folder, or the sample ids concerned.
         detail: what is wrong with it and, for errors, what to do.
+        samples: the ids concerned, of findings across samples.
     """
 
     severity: Severity
     kind: str
     where: str
     detail: str
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Dataset:
         problems: what pairing the files brought up; ``check`` adds what the pixels bring up.
         terms: licence or terms of use, where the reader knows them.
         citation: what to cite, where the reader knows it.
+        groups_from: what says which samples are of one group, as "column `patient`"; nothing if nobody does.
+        categories_from: likewise, which category a sample is of.
     """
 
     name: str
@@ -70,3 +74,5 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
     terms: str | None = None
     citation: str | None = None
+    groups_from: str = ""
+    categories_from: str = ""

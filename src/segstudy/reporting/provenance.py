@@ -30,6 +30,7 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
         "citation": "",
         "samples": [],
         "findings": [],
+        "leaks": [],
     }
     data |= folder.read_json("data.json") or {}
     splits = (folder.read_json("split.json") or {"splits": []})["splits"]

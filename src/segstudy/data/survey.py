@@ -1,0 +1,130 @@
+"""A data set at a glance: its problems, and how many samples, groups and categories, of what size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segstudy.data import read
+from segstudy.data.check import SEVERITIES, examine
+from segstudy.data.leakage import is_duplicate, write_exclude
+from segstudy.data.samples import Dataset, Problem
+from segstudy.stages import Stage, silent
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What ``check`` has to say.
+
+    Attributes:
+        dataset: what the reader found.
+        problems: the worst first.
+        sizes: height and width of every image that could be read.
+        foreground_fracs: share of foreground of every mask that could be read.
+        excluded: the ids written to an exclude file; None if none was asked for.
+    """
+
+    dataset: Dataset
+    problems: list[Problem]
+    sizes: Sequence[tuple[int, int]]
+    foreground_fracs: Sequence[float]
+    excluded: Sequence[str] | None = None
+
+    def has_errors(self) -> bool:
+        """Whether training would be wrong; what an exclude file takes care of is none."""
+        return any(
+            problem.severity == "error" and not (self.excluded is not None and is_duplicate(problem))
+            for problem in self.problems
+        )
+
+
+def survey(
+    data: str | Path,
+    reader: str | None = None,
+    foreground: tuple[int, ...] | None = None,
+    stage: Stage = silent,
+    exclude_file: str | Path | None = None,
+) -> Survey:
+    """Look at every file of a data set.
+
+    Args:
+        data: the data set's folder, or ``synthetic``.
+        reader: how to read it, if that is not plain from the folder.
+        foreground: values of a multi-class mask that count as foreground.
+        stage: told what is being done.
+        exclude_file: where to write the ids of samples that show the same as others.
+
+    Raises:
+        UserError: when there is nothing to read, or the file cannot be written.
+    """
+    stage("finding the images and masks", 0, 0)
+    dataset = read(data, reader)
+    total = len(dataset.samples)
+
+    def looked_at(done: int) -> None:
+        stage("checking the data", done, total)
+
+    found = examine(dataset, foreground, looked_at)
+    problems = sorted(
+        found.problems,
+        key=lambda problem: (SEVERITIES.index(problem.severity), problem.kind, problem.where),
+    )
+    excluded = None
+    if exclude_file is not None:
+        excluded = write_exclude(Path(exclude_file), dataset, problems)
+    return Survey(dataset, problems, found.sizes, found.foreground_fracs, excluded)
+
+
+def summary(survey: Survey) -> list[str]:
+    """Lines that say what the data set is, and how many problems were found."""
+    samples = survey.dataset.samples
+    facts = [counted(len(samples), "pair"), _groups(survey.dataset), *_categories(survey.dataset)]
+    parts = [f"{sum(sample.part == part for sample in samples)} {part}" for part in _parts(survey.dataset)]
+    lines = ["; ".join(facts + ([f"parts: {', '.join(parts)}"] if parts else []))]
+    if survey.sizes and survey.foreground_fracs:
+        lines.append(f"images of {_sizes(survey.sizes)}; foreground {_fracs(survey.foreground_fracs)}")
+    counts = [
+        counted(number, severity)
+        for severity in SEVERITIES
+        if (number := sum(problem.severity == severity for problem in survey.problems))
+    ]
+    return [*lines, f"{', '.join(counts) or 'no problems'} in {counted(len(samples), 'sample')}"]
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 pair``, ``60 pairs``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def _groups(dataset: Dataset) -> str:
+    number = len({sample.group for sample in dataset.samples})
+    if dataset.groups_from:
+        return f"{counted(number, 'group')} from {dataset.groups_from}"
+    if number < len(dataset.samples):
+        return counted(number, "group")
+    return "no groups, so that each image counts as a patient of its own"
+
+
+def _categories(dataset: Dataset) -> list[str]:
+    number = len({sample.category for sample in dataset.samples if sample.category})
+    source = f" from {dataset.categories_from}" if dataset.categories_from else ""
+    return [f"{counted(number, 'category')}{source}"] if number else []
+
+
+def _parts(dataset: Dataset) -> list[str]:
+    there = {sample.part for sample in dataset.samples}
+    return [part for part in ("train", "validation", "test") if part in there]
+
+
+def _sizes(sizes: Sequence[tuple[int, int]]) -> str:
+    """Width x height: the one size of all, or the smallest and largest area."""
+    smallest, largest = (chosen(sizes, key=lambda size: (size[0] * size[1], size)) for chosen in (min, max))
+    low, high = (f"{width} x {height}" for height, width in (smallest, largest))
+    return f"{low} px" if len(set(sizes)) == 1 else f"{low} to {high} px"
+
+
+def _fracs(fracs: Sequence[float]) -> str:
+    low, middle, high = np.quantile(fracs, [0, 0.5, 1])
+    return f"{low:.1%} to {high:.1%} of an image, median {middle:.1%}".replace("%", " %")
