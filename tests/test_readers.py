@@ -445,3 +445,53 @@ def test_detection_looks_at_names_only(tmp_path: Path) -> None:
         (tmp_path / place / "a.png").write_bytes(b"not an image")
     assert folder.detect(tmp_path)
     assert ids(read(tmp_path)) == ["a"]
+
+
+# What metadata.csv says of groups
+
+
+def metadata(root: Path, text: str) -> Path:
+    make_folder(root, ("a", "b", "c"))
+    (root / "metadata.csv").write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("column", ["group", "Group", " patient ", "patient_id", "Subject", "lesion_id"])
+def test_a_column_that_names_patients_or_lesions_is_the_groups(tmp_path: Path, column: str) -> None:
+    dataset = read(metadata(tmp_path, f"id,{column}\na,p\nb,p\nc,q\n"))
+    assert [sample.group for sample in dataset.samples] == ["p", "p", "q"]
+    assert dataset.groups_from == f"column `{column.strip()}`"
+    assert dataset.problems == ()
+
+
+def test_two_columns_that_could_be_the_groups_are_refused_with_both(tmp_path: Path) -> None:
+    root = metadata(tmp_path, "id,patient,lesion_id\na,p,1\nb,p,2\nc,q,3\n")
+    with pytest.raises(UserError, match=r"patient and lesion_id could both .* call one of them group"):
+        read(root)
+    (root / "metadata.csv").write_text("id,group,lesion_id\na,p,1\nb,p,2\nc,q,3\n")
+    assert [sample.group for sample in read(root).samples] == ["p", "p", "q"]
+
+
+def test_columns_that_are_not_used_are_named_with_what_they_may_be_meant_for(tmp_path: Path) -> None:
+    found = read(metadata(tmp_path, "id,group,age,Diagnosis\na,p,50,x\nb,p,50,y\nc,q,60,x\n")).problems
+    assert [(each.severity, each.kind, each.where) for each in found] == [
+        ("warning", "unused column", "metadata.csv: age"),
+        ("warning", "unused column", "metadata.csv: Diagnosis"),
+    ]
+    assert "call it" not in found[0].detail
+    assert "call it category" in found[1].detail
+
+
+def test_metadata_without_groups_is_warned_of_where_segstudy_cuts_the_parts(tmp_path: Path) -> None:
+    [problem] = read(metadata(tmp_path / "cut", "id,category\na,x\nb,x\nc,y\n")).problems
+    assert (problem.severity, problem.kind) == ("warning", "no groups")
+    official = "id,part\na,train\nb,validation\nc,test\n"
+    [problem] = read(metadata(tmp_path / "official", official)).problems
+    assert (problem.severity, problem.kind) == ("note", "no groups")
+    assert read(make_folder(tmp_path / "nothing")).problems == ()
+
+
+def test_a_sample_without_its_group_is_named(tmp_path: Path) -> None:
+    [problem] = read(metadata(tmp_path, "id,patient\na,p\nb,\nc,p\n")).problems
+    assert (problem.severity, problem.where) == ("warning", "metadata.csv: b")
+    assert "no patient" in problem.detail
