@@ -137,3 +137,26 @@ def test_the_resolution_ceiling_on_ph2_is_the_published_one(
         small = mask_to_network(mask, (side, side), "squash").astype(np.float32)
         ious.append(iou(confusion(prob_to_native(small, mask.shape, "squash") >= 0.5, mask)))
     assert np.mean(ious) == pytest.approx(ceiling, abs=0.002)
+
+
+@pytest.mark.parametrize("native", [(90_000, 9), (9, 90_000)])
+def test_a_long_strip_is_resized_as_any_image_with_less_memory(
+    native: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (*native, 3), np.uint8)
+    prob = rng.random((32, 32), np.float32)
+    found = []
+    for most in (2**26, 2**18):
+        monkeypatch.setattr("segstudy.preprocess.MAX_BETWEEN_PIXELS", most)
+        found.append(
+            (
+                image_to_network(image, (32, 32), "squash"),
+                mask_to_network(image[..., 0] > 127, (32, 32), "squash"),
+                prob_to_native(prob, native, "squash"),
+            )
+        )
+    (whole_image, whole_mask, whole_prob), (image_parts, mask_parts, prob_parts) = found
+    assert np.abs(whole_image.astype(int) - image_parts).max() <= 1
+    assert (whole_mask == mask_parts).all()
+    assert np.abs(whole_prob - prob_parts).max() < 1e-5

@@ -26,6 +26,7 @@ RIVER = (
     "files",
     "userfiles",
     "cells",
+    "pixel_budget",
     "decoding_bounds",
     "images",
     "preprocess",

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import bombs
 import httpx
 import numpy as np
 import pytest
@@ -279,6 +280,49 @@ def test_what_was_given_up_is_not_computed(exported):
     assert sum(computed) < 20
 
 
+def test_a_blocked_thread_is_not_healthy(exported):
+    card = open_model(exported)[0].card
+    blocked = threading.Event()
+
+    def stuck(images: np.ndarray) -> np.ndarray:
+        blocked.wait(20)
+        return np.zeros(images.shape[:3], np.float32)
+
+    async def all_of_it() -> list:
+        predictor = Predictor([Network(card, "stuck", "test", stuck)])
+        limits = Limits(answer_s=0.2)
+        async with client(predictor, limits) as each, client.app.router.lifespan_context(client.app):
+            health = [await each.get("/health")]
+            answer = await each.request(**post(picture()))
+            await asyncio.sleep(0.1)
+            health.append(await each.get("/health"))
+            blocked.set()
+            await asyncio.sleep(0.2)
+            health.append(await each.get("/health"))
+        return [answer.status_code, *((found.status_code, found.json()["blocked"]) for found in health)]
+
+    assert asyncio.run(all_of_it()) == [503, (200, 0), (503, 1), (200, 0)]
+
+
+def test_images_wait_for_room_and_not_for_ever(exported):
+    """A decoder that does not come back has all the room; the next image is given up in its time."""
+    predictor = Predictor(exported)
+    app = create_app(predictor, 2, Limits(pixels=1e6, answer_s=0.3))
+    budget = app.state.budget
+
+    async def one() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        calling = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+        async with calling as each, app.router.lifespan_context(app):
+            return await each.request(**post(picture()))
+
+    with budget.take(budget.pixels):
+        answer = asyncio.run(one())
+    assert answer.status_code == 503
+    assert "too long" in answer.json()["detail"]
+    assert asyncio.run(one()).status_code == 200
+
+
 def test_limits_make_sense():
     for wrong in ({"queue": 0}, {"bytes": float("nan")}, {"receive_s": -1}, {"answer_s": float("inf")}):
         with pytest.raises(UserError, match="above 0"):
@@ -322,16 +366,15 @@ def test_addresses_for_others_need_a_token(exported):
             serve(predictor, 1, port=taken.getsockname()[1])
 
 
-@pytest.fixture
-def server(exported, tmp_path) -> Iterator[tuple[subprocess.Popen, int, Path]]:
-    """The command, in a process of its own."""
-    log = tmp_path / "log"
-    command = [sys.executable, "-m", "segstudy", "serve", str(exported), "--port", "0", "--max-mb", "1"]
+@contextlib.contextmanager
+def started(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen, int, Path]]:
+    """A server in a process of its own, its port and its log."""
+    log = folder / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stderr=stream, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
-        deadline = time.monotonic() + 60
-        while "serving at" not in log.read_text():
+        deadline = time.monotonic() + 120
+        while "127.0.0.1:" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -339,6 +382,115 @@ def server(exported, tmp_path) -> Iterator[tuple[subprocess.Popen, int, Path]]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def server(exported, tmp_path) -> Iterator[tuple[subprocess.Popen, int, Path]]:
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "segstudy", "serve", str(exported), "--port", "0", "--max-mb", "1"]
+    with started([*command, "--queue", "64"], tmp_path) as found:
+        yield found
+
+
+def slow_sender(port: int, length: int = 100_000) -> socket.socket:
+    """A connection that has sent a request's headers, and the first byte of its body."""
+    line = socket.create_connection(("127.0.0.1", port), timeout=30)
+    head = f"POST /segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+    line.sendall(f"{head}Content-Type: image/png\r\n\r\nx".encode())
+    return line
+
+
+def segmented(port: int) -> int:
+    headers = {"Content-Type": "image/png"}
+    url = f"http://127.0.0.1:{port}/segment"
+    return httpx.post(url, content=picture(), headers=headers, timeout=60).status_code
+
+
+def test_600_idle_connections_lock_nobody_out(server):
+    _, port, log = server
+    idle = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(600)]
+    for each in idle[::2]:
+        with contextlib.suppress(OSError):
+            each.sendall(b"GET /health HTTP/1.1\r\nHost: loc")  # and no more
+    assert [segmented(port) for _ in range(5)] == [200] * 5
+    began = time.monotonic()
+    for each in idle:
+        with contextlib.suppress(ConnectionError):
+            assert each.recv(1) == b""  # closed, at last by its time
+        each.close()
+    assert time.monotonic() - began < 20
+    assert segmented(port) == 200
+    deadline = time.monotonic() + 20
+    while "connections closed" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    counts = [line for line in lines if line.get("event") == "connections closed"]
+    assert sum(line.get("gave way", 0) for line in counts) >= 600 - 256
+
+
+def test_slow_bodies_lock_nobody_out(exported, tmp_path):
+    command = [sys.executable, "-m", "segstudy", "serve", str(exported), "--port", "0", "--queue", "4"]
+    with started(command, tmp_path) as (_, port, _log):
+        slow = [slow_sender(port) for _ in range(4)]
+        time.sleep(1.5)
+        assert [segmented(port) for _ in range(3)] == [200] * 3
+        slow += [slow_sender(port) for _ in range(40)]
+        time.sleep(1.5)
+        assert [segmented(port) for _ in range(3)] == [200] * 3
+        first = slow[0].recv(100)
+        assert b" 408 " in first or first == b""
+        for each in slow:
+            each.close()
+
+
+def test_all_that_a_server_says_is_json(server):
+    process, port, log = server
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as line:
+        line.sendall(b"\x16\x03\x01 no HTTP at all\r\n\r\n")
+        assert b" 400 " in line.recv(1000)
+    assert segmented(port) == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    said = [line for line in log.read_text().splitlines() if "serving at" not in line]
+    lines = [json.loads(line) for line in said]
+    assert {"warning"} <= {line.get("level") for line in lines}
+    assert all("time" in line for line in lines)
+
+
+def test_a_thread_that_never_comes_back_does_not_keep_the_server(exported, tmp_path):
+    code = f"""
+import sys, time
+from segstudy.engines import Network
+from segstudy.opening import open_model
+from segstudy.predictor import Predictor
+from segstudy.serving.limits import Limits
+from segstudy.serving.server import serve
+from pathlib import Path
+card = open_model(Path({str(exported)!r}))[0].card
+stuck = Network(card, "stuck", "test", lambda images: time.sleep(1000))
+limits = Limits(receive_s=1, answer_s=1)
+serve(Predictor([stuck]), 1, port=0, limits=limits, ready=lambda url: print(url, file=sys.stderr))
+"""
+    with started([sys.executable, "-c", code], tmp_path) as (process, port, log):
+        assert segmented(port) == 503
+        time.sleep(0.5)
+        health = httpx.get(f"http://127.0.0.1:{port}/health")
+        assert (health.status_code, health.json()["status"]) == (503, "blocked")
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert process.wait(30) == 1
+        assert time.monotonic() - began < 15
+        assert "ended by force" in log.read_text()
+
+
+@pytest.mark.parametrize("name", ["JPEG of 5,000 scans", "JPEG of 100,000 scans", "TIFF of 2,000,000 strips"])
+def test_a_bomb_is_refused_at_once_and_takes_no_thread(exported, name):
+    start = time.monotonic()
+    with contextlib.closing(io.BytesIO(bombs.BOMBS[name]())) as content:
+        found = calls(Predictor(exported), *(post(content.getvalue()) for _ in range(4)), post(picture()))
+    assert [each.status_code for each in found] == [422] * 4 + [200]
+    assert all("asks for more work" in each.json()["detail"] for each in found[:4])
+    assert time.monotonic() - start < 30
 
 
 def test_asked_to_stop_it_answers_what_it_accepted(server):

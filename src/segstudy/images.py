@@ -23,6 +23,7 @@ from segstudy.userfiles import open_regular
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
+STRIP_PIXELS = 2**20  # converted at a time
 # What a file may hold, whatever it is called. Pillow knows more, and starts Ghostscript for some of it.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
 THRESHOLD = 128  # of masks with more than two values
@@ -105,9 +106,7 @@ def image_size(path: Path) -> tuple[int, int]:
         ImageError: missing, not an image, too large or too small.
     """
     with _opened(path, header_only=True) as image:
-        height, width = image.height, image.width
-        turned = _orientation(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
-        return (width, height) if turned else (height, width)
+        return _upright_size(image)
 
 
 def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> Decoded:
@@ -116,37 +115,48 @@ def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> Decoded
         if at_least is not None:
             height, width = at_least[::-1] if _orientation(image) >= 5 else at_least
             image.draft(None, (width, height))
-        mode, turned = image.mode, _orientation(image) > 1
-        upright = ImageOps.exif_transpose(image) if turned else image
-        return Decoded(_rgb(upright, path), mode, turned)
+        mode, orientation = image.mode, _orientation(image)
+        pixels = _rgb(image, path)
+        turned_already = image.format == "TIFF"
+    del image  # and its memory
+    return Decoded(pixels if turned_already else _turned(pixels, orientation), mode, orientation > 1)
+
+
+def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width of an image that came over a wire, as ``image_size``.
+
+    Raises:
+        ImageError: as ``image_size``, and more pixels than that; errors speak of ``image``.
+    """
+    path = Path("image")
+    with _opened(path, io.BytesIO(content), header_only=True) as image:
+        if image.width * image.height > max_pixels:
+            raise _too_large(path, max_pixels)
+        return _upright_size(image)
 
 
 def decode_bytes(
-    content: bytes,
-    at_least: Callable[[tuple[int, int]], tuple[int, int] | None],
-    max_pixels: float = MAX_PIXELS,
+    content: bytes, at_least: Callable[[tuple[int, int]], tuple[int, int] | None]
 ) -> tuple[tuple[int, int], NDArray[np.uint8]]:
     """An image that came over a wire: its own height and width, and its RGB pixels ``(H, W, 3)``.
 
     Args:
         content: of the file.
         at_least: from height and width to those that are enough, as in ``read_image``; None for all.
-        max_pixels: no image may have more.
 
     Raises:
         ImageError: as ``read_image``; errors speak of ``image``.
     """
     path = Path("image")
     with _opened(path, io.BytesIO(content)) as image:
-        if image.width * image.height > max_pixels:
-            raise _too_large(path, max_pixels)
-        turned = _orientation(image)
-        upright = turned >= 5 and image.format != "TIFF"
-        native = (image.width, image.height) if upright else (image.height, image.width)
+        orientation, native = _orientation(image), _upright_size(image)
         if (wanted := at_least(native)) is not None:
-            height, width = wanted[::-1] if turned >= 5 else wanted
+            height, width = wanted[::-1] if orientation >= 5 else wanted
             image.draft(None, (width, height))
-        return native, _rgb(ImageOps.exif_transpose(image) if turned > 1 else image, path)
+        pixels = _rgb(image, path)
+        turned_already = image.format == "TIFF"
+    del image  # and its memory
+    return native, pixels if turned_already else _turned(pixels, orientation)
 
 
 def decode_mask(path: Path) -> Decoded:
@@ -248,12 +258,14 @@ def _listed(found: NDArray[Any], most: int = 8) -> str:
 @contextmanager
 def _opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
     """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
+    num_bytes = 0
     try:
         with stream or open_regular(path) as file:
+            num_bytes = file.seek(0, io.SEEK_END)
             check_file(file, whole=not header_only)
             with Image.open(file, formats=FORMATS) as image:
                 _check_extent(image, path)
-                check_opened(image, file.seek(0, io.SEEK_END))
+                check_opened(image, num_bytes)
                 yield image
     except ImageError:
         raise
@@ -265,8 +277,11 @@ def _opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = Fa
     except FileNotFoundError:
         raise ImageError(path, "unreadable", "no such file; check the path") from None
     except UnidentifiedImageError:
-        empty = not (len(stream.getvalue()) if stream else path.stat().st_size)
-        what = "an empty file (0 bytes)" if empty else "not an image, or in a format that is not understood"
+        what = (
+            "an empty file (0 bytes)"
+            if not num_bytes
+            else "not an image, or in a format that is not understood"
+        )
         raise ImageError(path, "unreadable", f"{what}; replace it by a PNG, JPEG, BMP or TIFF") from None
     except _BROKEN as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
@@ -298,17 +313,38 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    turned = _orientation(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Upright, by EXIF's number for what a camera did."""
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels.swapaxes(0, 1) if orientation >= 5 else pixels)
+
+
 def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    if image.mode in _SIXTEEN_BIT:
-        image = Image.fromarray(as_bytes(np.asarray(image)))
+    """RGB pixels as they lie in the file; strip by strip, so that no second image of their size is made."""
     if image.mode in ("I", "F"):
         detail = "holds 32-bit values, whose range is not known; save it with 8 or 16 bits"
         raise ImageError(path, "unreadable", detail)
-    if image.has_transparency_data:
-        coloured = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), coloured)
-    rgb: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
-    return rgb
+    image.load()
+    transparent = image.has_transparency_data and image.mode not in _SIXTEEN_BIT
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows := max(1, STRIP_PIXELS // width)):
+        bottom = min(height, top + rows)
+        strip = image.crop((0, top, width, bottom))
+        if strip.mode in _SIXTEEN_BIT:
+            strip = Image.fromarray(as_bytes(np.asarray(strip)))
+        if transparent:
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip.convert("RGBA"))
+        pixels[top:bottom] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _values(image: Image.Image, path: Path) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from PIL import Image
 
 from segstudy.errors import UserError, printable
 from segstudy.files import DiskError
-from segstudy.images import FORMATS, ImageError, read_image
-from segstudy.measures import measured, outline
+from segstudy.images import FORMATS, ImageError, image_size, read_image
+from segstudy.measures import Measures, measured, outline
+from segstudy.pixel_budget import PixelBudget
 from segstudy.predictions import SETTINGS, Prediction, identity, results_in, stamp_of
 from segstudy.predictor import Predictor
-from segstudy.preprocess import read_for_network
+from segstudy.preprocess import Size, read_for_network
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".ppm", ".pgm")
 KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
@@ -32,6 +34,7 @@ TINT = 0.35
 TINTED = np.rint((1 - TINT) * np.arange(256)[:, None] + TINT * np.array(COLOUR)).astype(np.uint8)[None]
 MAX_JPEG_SIDE_PX = 65_500  # of the encoder; the format has 65,535
 MAX_LIBPNG_SIDE_PX = 1_000_000  # the format has 2**31 - 1, and Pillow writes as many
+TOGETHER = 100_000_000  # pixels in memory at a time, over all threads: one image of the largest size
 AHEAD = 4  # images in work for each thread, so that memory does not grow with their number
 
 
@@ -147,8 +150,10 @@ def predict_files(
         missing = [item for item in items if not results.has(item.file, places[item.file])]
         progress(len(items) - len(missing), len(items))
 
+        budget = PixelBudget(TOGETHER)
+
         def one(item: Item) -> Prediction:
-            return _predict_file(predictor, item, out, wanted)
+            return _predict_file(predictor, item, out, wanted, budget)
 
         for done, prediction in enumerate(_in_order(one, missing, threads), len(items) - len(missing) + 1):
             results.add(prediction)
@@ -156,16 +161,14 @@ def predict_files(
         return [results.row(item.file) for item in items]
 
 
-def _predict_file(predictor: Predictor, item: Item, out: Path, wanted: Sequence[str]) -> Prediction:
-    """Segment one file; whatever is wrong with it is its own row's matter."""
+def _predict_file(
+    predictor: Predictor, item: Item, out: Path, wanted: Sequence[str], budget: PixelBudget
+) -> Prediction:
+    """Segment one file, when there is room for it; whatever is wrong with it is its own row's matter."""
     stamp = stamp_of(item.file)
     try:
-        native, pixels = read_for_network(item.file, predictor.size, predictor.resize)
-        mask, probability = predictor.of_pixels(pixels, native)
-        if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
-            pixels = read_image(item.file)
-        contents = {kind: encoded(kind, pixels, mask, probability) for kind in wanted}
-        measures = measured(mask, probability)
+        with budget.take(prod(image_size(item.file))):
+            native, found, contents = _segmented(predictor, item.file, wanted)
     except ImageError as error:
         return Prediction(item.file, stamp, error=printable(error.detail))
     except Exception as error:  # decoders, engines and memory have each their own
@@ -173,7 +176,19 @@ def _predict_file(predictor: Predictor, item: Item, out: Path, wanted: Sequence[
         return Prediction(item.file, stamp, error=printable(f"{type(error).__name__}: {reason}"))
     for kind in wanted:
         _write(out / place(kind, item), contents[kind])
-    return Prediction(item.file, stamp, place("masks", item), native, measures)
+    return Prediction(item.file, stamp, place("masks", item), native, found)
+
+
+def _segmented(
+    predictor: Predictor, file: Path, wanted: Sequence[str]
+) -> tuple[Size, Measures, dict[str, bytes]]:
+    """Size, measurements and results of an image."""
+    native, pixels = read_for_network(file, predictor.size, predictor.resize)
+    mask, probability = predictor.of_pixels(pixels, native)
+    if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
+        pixels = read_image(file)
+    contents = {kind: encoded(kind, pixels, mask, probability) for kind in wanted}
+    return native, measured(mask, probability), contents
 
 
 def place(kind: str, item: Item) -> str:

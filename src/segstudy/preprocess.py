@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segstudy.images import image_size, read_image
+from segstudy.images import STRIP_PIXELS, image_size, read_image
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 REDUCED_NUMERICS = 2  # instead, of data with JPEG images: large ones are decoded at reduced scale
 ENOUGH = 2  # times the network's size: from there on antialiased resizing no longer sees the decoder's scale
 JPEG = (".jpg", ".jpeg")
+MAX_BETWEEN_PIXELS = 2**26  # of the image between the two passes of resizing
 
 Resize = Literal["squash", "pad"]
 Size = tuple[int, int]
@@ -47,7 +48,7 @@ def image_to_network(
     """
     top, left, height, width = placement(native or image.shape[:2], size, resize)
     out = np.zeros((*size, 3), np.uint8)
-    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    resized = _resized(Image.fromarray(image), (width, height), Image.Resampling.BILINEAR)
     out[top : top + height, left : left + width] = np.asarray(resized)
     return out
 
@@ -69,7 +70,7 @@ def mask_to_network(mask: NDArray[np.bool_], size: Size, resize: Resize) -> NDAr
     """Resize a boolean mask ``(H, W)`` to ``size``: foreground where the box mean is at least .5."""
     top, left, height, width = placement(mask.shape, size, resize)
     out = np.zeros(size, np.bool_)
-    mean = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    mean = _resized(Image.fromarray(mask.astype(np.float32)), (width, height), Image.Resampling.BOX)
     out[top : top + height, left : left + width] = np.asarray(mean) >= 0.5
     return out
 
@@ -81,8 +82,30 @@ def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> N
     """
     top, left, height, width = placement(native, prob.shape, resize)
     inner = np.ascontiguousarray(prob[top : top + height, left : left + width], np.float32)
-    resized = Image.fromarray(inner).resize((native[1], native[0]), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    resized = _resized(Image.fromarray(inner), (native[1], native[0]), Image.Resampling.BILINEAR)
+    out = np.empty(native, np.float32)
+    for top in range(0, native[0], rows := max(1, STRIP_PIXELS // native[1])):  # no third copy of a large one
+        bottom = min(native[0], top + rows)
+        out[top:bottom] = np.asarray(resized.crop((0, top, native[1], bottom)))
+    return out
+
+
+def _resized(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Image.Image:
+    """Resize to width and height. Pillow makes an image of the new width and the old height on its way.
+
+    Of a strip of a million rows that would have gigabytes: its columns are then made some at a time.
+    """
+    width, height = size
+    columns = max(1, MAX_BETWEEN_PIXELS // image.height)
+    if width <= columns:
+        return image.resize(size, how)
+    out = Image.new(image.mode, size)
+    scale = image.width / width
+    for left in range(0, width, columns):
+        right = min(width, left + columns)
+        box = (left * scale, 0, min(image.width, right * scale), image.height)
+        out.paste(image.resize((right - left, height), how, box), (left, 0))
+    return out
 
 
 def placement(native: tuple[int, ...], size: tuple[int, ...], resize: Resize) -> tuple[int, int, int, int]:

@@ -2,10 +2,10 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,19 +14,16 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
 import segstudy
-from segstudy.allocator import give_back
 from segstudy.cards import Card
 from segstudy.images import ImageError
 from segstudy.measures import Measures, Polygon
+from segstudy.pixel_budget import BusyError
 from segstudy.predictor import Predictor, Settings
+from segstudy.serving.gate import IMAGES, Gate
 from segstudy.serving.guard import Guard
 from segstudy.serving.limits import DEFAULT, Limits
 from segstudy.serving.service import MEDIA, Answer, Asked, Service, View
 
-IMAGES = (
-    *("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/gif", "image/webp"),
-    *("image/x-portable-pixmap", "application/octet-stream"),
-)
 # Nothing but what this server sends itself: a page that talks to nobody else.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -47,11 +44,12 @@ class Segmented(BaseModel):
 
 
 class Health(BaseModel):
-    """That the server is there."""
+    """That the server is there and well: images in work, and threads that are blocked by one."""
 
-    status: str
+    status: Literal["ok", "blocked"]
     version: str
     in_work: int
+    blocked: int
 
 
 class ModelOut(BaseModel):
@@ -86,7 +84,7 @@ def create_app(
         limits: on each request.
         token: that callers have to show; None where only this machine can call.
     """
-    service = Service(predictor, threads, limits.pixels)
+    service = Service(predictor, threads, limits)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -102,13 +100,21 @@ def create_app(
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
     )
+    app.state.work, app.state.budget = service.work, service.budget
     gate = Gate(limits)
     allowed = [Depends(bearer(token))] if token else []
 
-    @app.get("/health", responses=problem(400))
-    async def health() -> Health:
-        """That the server is there, and how many images it has in work."""
-        return Health(status="ok", version=segstudy.__version__, in_work=gate.in_work)
+    @app.get("/health", responses={503: {"model": Health}, **problem(400)})
+    async def health(response: Response) -> Health:
+        """That the server is there, how many images it has in work, and 503 while a thread is blocked."""
+        blocked = service.num_blocked
+        response.status_code = 503 if blocked else 200
+        return Health(
+            status="blocked" if blocked else "ok",
+            version=segstudy.__version__,
+            in_work=gate.in_work,
+            blocked=blocked,
+        )
 
     @app.get("/model", dependencies=allowed, responses=problem(400, *([401] if token else [])))
     async def model() -> ModelOut:
@@ -149,13 +155,13 @@ def create_app(
         settings = Settings(largest_component=largest_component, fill_holes=fill_holes)
         asked = Asked(threshold, wanted, settings)
         with gate.place() as place:
-            content = await gate.body(request)
+            content = await gate.body(request, place)
             work = place.hold(service.segment(content, asked))
             try:
                 answer = await asyncio.wait_for(asyncio.shield(work), limits.answer_s)
             except ImageError as error:
                 raise HTTPException(413 if error.kind == "oversized" else 422, error.detail) from None
-            except TimeoutError:
+            except (TimeoutError, BusyError):
                 work.cancel()  # what has not begun is dropped
                 raise HTTPException(503, "took too long; try again later", {"Retry-After": "5"}) from None
         request.state.pixels = answer.height * answer.width
@@ -172,7 +178,6 @@ def create_app(
     return app
 
 
-IDLE_S = 2.0
 BINARY = {"type": "string", "format": "binary"}
 
 
@@ -214,87 +219,6 @@ def bearer(token: str) -> Callable[..., Awaitable[None]]:
             )
 
     return check
-
-
-class Place:
-    """The room of one image.
-
-    Attributes:
-        work: on the image, once it has begun.
-    """
-
-    work: "asyncio.Task[Answer] | None" = None
-
-    def hold(self, work: Coroutine[Any, Any, Answer]) -> "asyncio.Task[Answer]":
-        """Begin the work."""
-        self.work = asyncio.create_task(work)
-        return self.work
-
-
-class Gate:
-    """Lets in as many images as there is room for, and no larger or slower ones than the limits allow."""
-
-    def __init__(self, limits: Limits):
-        self.limits = limits
-        self.in_work = 0
-
-    @contextmanager
-    def place(self) -> Iterator["Place"]:
-        """Room for one image, until its work is done.
-
-        Raises:
-            HTTPException: there is none.
-        """
-        if self.in_work >= self.limits.queue:
-            raise HTTPException(503, "too many images in work; try again later", {"Retry-After": "1"})
-        self.in_work += 1
-        place = Place()
-        try:
-            yield place
-        finally:
-            if place.work is None or place.work.done():
-                self.leave()
-            else:  # given up, but threads cannot be stopped: the image takes its room until they are done
-                place.work.add_done_callback(self.leave)
-
-    def leave(self, work: "asyncio.Future[Answer] | None" = None) -> None:
-        """Give the room of an image back, and after the last one the memory of all."""
-        self.in_work -= 1
-        if not self.in_work:  # and none comes for a while
-            asyncio.get_running_loop().call_later(IDLE_S, self._tidy)
-        if work is not None and not work.cancelled():
-            work.exception()  # nobody waits for it any more
-
-    def _tidy(self) -> None:
-        if not self.in_work:
-            give_back()
-
-    async def body(self, request: Request) -> bytes:
-        """The image that is sent.
-
-        Raises:
-            HTTPException: of a wrong type, too large or too slow.
-        """
-        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media not in IMAGES:
-            raise HTTPException(415, f"send the image itself, with a Content-Type of {', '.join(IMAGES)}")
-        too_large = HTTPException(
-            413, f"more than {self.limits.bytes / 1e6:g} MB; send a smaller file", {"Connection": "close"}
-        )
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self.limits.bytes:
-            raise too_large
-        pieces = bytearray()
-        try:
-            async with asyncio.timeout(self.limits.receive_s):
-                async for piece in request.stream():
-                    pieces += piece
-                    if len(pieces) > self.limits.bytes:
-                        raise too_large
-        except TimeoutError:
-            detail = f"not received within {self.limits.receive_s:g} s; try again"
-            raise HTTPException(408, detail, {"Connection": "close"}) from None
-        return bytes(pieces)
 
 
 def _add_page(app: FastAPI, path: str, name: str) -> None:

@@ -1,7 +1,6 @@
 """Around every request: who may call, safe headers, callers who send or read too slowly, and the log."""
 
 import asyncio
-import json
 import logging
 import re
 import time
@@ -108,7 +107,6 @@ class Guard:
             raise CutOffError from None
         finally:
             record = {
-                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "method": scope["method"],
                 "path": scope["path"][:100],
                 "status": status,
@@ -116,7 +114,7 @@ class Guard:
                 "sent_bytes": sent,
                 "pixels": scope["state"].get("pixels"),
             }
-            log.info(json.dumps(record))
+            log.info(record)
 
 
 def is_local(host: bytes) -> bool:

@@ -24,6 +24,21 @@ class Limits:
     answer_s: float = 60.0
     queue: int = 64
 
+    @property
+    def connections(self) -> int:
+        """Connections at the same time."""
+        return 8 * self.queue
+
+    @property
+    def connections_per_peer(self) -> int:
+        """Connections of one address."""
+        return 4 * self.queue
+
+    @property
+    def held_bytes(self) -> float:
+        """Of all files that are received, waiting or in work."""
+        return 8 * self.bytes
+
     def __post_init__(self) -> None:
         wrong = [name for name, value in vars(self).items() if not 0 < value < float("inf")]
         if wrong:

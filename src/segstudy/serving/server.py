@@ -1,23 +1,27 @@
 """The server itself: where it listens, and how it stops."""
 
-import logging
 import math
+import os
 import signal
-import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
 from segstudy.errors import UserError
 from segstudy.predictor import Predictor
 from segstudy.serving.app import create_app
+from segstudy.serving.connections import bounded
 from segstudy.serving.guard import LOCAL, log
 from segstudy.serving.limits import DEFAULT, Limits
+from segstudy.serving.logs import log_as_json
+from segstudy.serving.work import Work
 
 MIN_TOKEN = 16  # characters
-CONNECTIONS = 8  # for each place in the queue: whoever opens more is refused with 503
+AFTER_GRACE_S = 5.0
 
 
 def serve(  # noqa: PLR0913 (an option each)
@@ -53,21 +57,21 @@ def serve(  # noqa: PLR0913 (an option each)
         raise UserError(f"the token needs {MIN_TOKEN} or more characters, plain letters, digits and signs")
     if not 0 <= port < 2**16:
         raise UserError(f"--port {port}: is a number from 0 to 65535; 0 takes a free one")
-    log.handlers = [logging.StreamHandler(sys.stderr)]
-    log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    log_as_json()
+    app = create_app(predictor, threads, limits, token)
+    grace_s = math.ceil(2 * limits.receive_s + limits.answer_s) + 1
     config = uvicorn.Config(
-        create_app(predictor, threads, limits, token),
+        app,
         host=host,
         port=port,
+        http=bounded(limits),
+        ws="none",
         access_log=False,
-        log_level="warning",
+        log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(2 * limits.receive_s + limits.answer_s) + 1,
-        limit_concurrency=CONNECTIONS * limits.queue,
+        timeout_graceful_shutdown=grace_s,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, grace_s + AFTER_GRACE_S)
     try:
         socket = config.bind_socket()
     except SystemExit:  # uvicorn's way of saying that the address is taken
@@ -77,6 +81,44 @@ def serve(  # noqa: PLR0913 (an option each)
     with _stopping_in_order(server):
         ready(f"http://{shown}:{socket.getsockname()[1]}/")
         server.run(sockets=[socket])
+    if server.asked_to_stop and not _came_back(app.state.work):
+        _leave("threads did not come back from an image")
+    server.stopped()
+
+
+def _came_back(work: Work) -> bool:
+    """Whether all threads are done with what had been given up, or are soon."""
+    until = time.monotonic() + AFTER_GRACE_S / 2
+    while work.num_older_than(0) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not work.num_older_than(0)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with an end that is certain: what hangs, hangs no longer than a time after the signal."""
+
+    def __init__(self, config: uvicorn.Config, end_s: float):
+        super().__init__(config)
+        self._timer = threading.Timer(end_s, _leave, ["the server did not end in its time"])
+        self._timer.daemon = True
+        self.asked_to_stop = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Act on a signal."""
+        if not self.asked_to_stop:
+            self._timer.start()
+        self.asked_to_stop = True
+        super().handle_exit(sig, frame)
+
+    def stopped(self) -> None:
+        """It has ended by itself."""
+        self._timer.cancel()
+
+
+def _leave(why: str) -> None:
+    """End this process at once: its threads would keep it for as long as they hang."""
+    log.error({"event": "ended by force", "why": why})
+    os._exit(1)
 
 
 @contextmanager

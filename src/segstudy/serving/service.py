@@ -1,23 +1,32 @@
 """From an image's bytes to what is sent back; images that wait together pass the network together."""
 
 import asyncio
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.images import decode_bytes
+from segstudy.images import decode_bytes, size_in
 from segstudy.measures import measured, polygons
+from segstudy.pixel_budget import PixelBudget
 from segstudy.prediction import encoded
 from segstudy.predictor import NOTHING_MORE, Predictor, Settings, mask_of
 from segstudy.preprocess import Size, enough, image_to_network, prob_to_native
+from segstudy.serving.limits import Limits
+from segstudy.serving.work import Work
 
 View = Literal["mask", "probability", "overlay", "outline"]
 KIND = {"mask": "masks", "probability": "probability", "overlay": "overlay", "outline": "outline"}
 MEDIA = {"mask": "image/png", "probability": "image/png", "overlay": "image/jpeg", "outline": "image/jpeg"}
 MAX_BATCH = 8
+PIXELS_A_THREAD = (
+    10_000_000  # in memory at a time where there are many threads; else one of the largest images
+)
 
 Waiting = tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]
 
@@ -47,9 +56,11 @@ class Service:
     free for the network, it takes whatever images wait, up to ``MAX_BATCH`` of them.
     """
 
-    def __init__(self, predictor: Predictor, threads: int, max_pixels: float):
+    def __init__(self, predictor: Predictor, threads: int, limits: Limits):
         self.predictor = predictor
-        self.max_pixels = max_pixels
+        self.limits = limits
+        self.work = Work()
+        self.budget = PixelBudget(max(limits.pixels, threads * PIXELS_A_THREAD))
         self._num_threads = threads
         self._threads: ThreadPoolExecutor
         self._network: ThreadPoolExecutor
@@ -67,11 +78,16 @@ class Service:
         self._batches = asyncio.create_task(self._run_batches())
 
     async def stop(self) -> None:
-        """Take no more; whoever still waits is not answered."""
+        """Take no more; whoever still waits is not answered, and threads that do not come back are left."""
         if self._batches is not None:
             self._batches.cancel()
-        self._threads.shutdown()
-        self._network.shutdown()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._network.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def num_blocked(self) -> int:
+        """Threads that have been at one image, or one pass of the network, for longer than any may take."""
+        return self.work.num_older_than(self.limits.answer_s)
 
     async def segment(self, content: bytes, asked: Asked) -> Answer:
         """Segment one image.
@@ -81,13 +97,15 @@ class Service:
 
         Raises:
             ImageError: it cannot be used.
+            BusyError: there was no room for its pixels before its time was over.
         """
         loop = asyncio.get_running_loop()
-        native, small = await loop.run_in_executor(self._threads, self._decoded, content)
+        until = time.monotonic() + self.limits.answer_s
+        native, small = await loop.run_in_executor(self._threads, self._decoded, content, until)
         done: asyncio.Future[NDArray[np.float32]] = loop.create_future()
         await self._waiting.put((small, done))
         prob = await done
-        return await loop.run_in_executor(self._threads, self._encoded, prob, native, content, asked)
+        return await loop.run_in_executor(self._threads, self._encoded, prob, native, content, asked, until)
 
     async def _run_batches(self) -> None:
         loop = asyncio.get_running_loop()
@@ -106,7 +124,7 @@ class Service:
         loop = asyncio.get_running_loop()
         try:
             images = np.stack([small for small, _ in batch])
-            found = await loop.run_in_executor(self._network, self.predictor.of_network_size, images)
+            found = await loop.run_in_executor(self._network, self._passed, images)
         except Exception as error:
             for _, done in batch:
                 if not done.done():
@@ -118,25 +136,42 @@ class Service:
         finally:
             self._room.release()
 
-    def _decoded(self, content: bytes) -> tuple[Size, NDArray[np.uint8]]:
+    def _passed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self.work.going_on():
+            return self.predictor.of_network_size(images)
+
+    @contextmanager
+    def _room_for(self, native: Size, until: float) -> Iterator[None]:
+        with self.budget.take(native[0] * native[1], until), self.work.going_on():
+            yield
+
+    def _decoded(self, content: bytes, until: float) -> tuple[Size, NDArray[np.uint8]]:
         """Native size, and the image at network size."""
         size, resize = self.predictor.size, self.predictor.resize
-        native, pixels = decode_bytes(content, lambda native: enough(native, size, resize), self.max_pixels)
-        return native, image_to_network(pixels, size, resize, native)
+        with self._room_for(size_in(content, self.limits.pixels), until):
+            native, pixels = decode_bytes(content, lambda native: enough(native, size, resize))
+            return native, image_to_network(pixels, size, resize, native)
 
-    def _encoded(self, prob: NDArray[np.float32], native: Size, content: bytes, asked: Asked) -> Answer:
-        probability = prob_to_native(prob, native, self.predictor.resize)
-        mask = mask_of(probability, asked.threshold, asked.settings)
-        if asked.view is not None:
+    def _encoded(
+        self, prob: NDArray[np.float32], native: Size, content: bytes, asked: Asked, until: float
+    ) -> Answer:
+        with self._room_for(native, until):
+            probability = prob_to_native(prob, native, self.predictor.resize)
+            mask = mask_of(probability, asked.threshold, asked.settings)
+            if asked.view is None:
+                return Answer(_measured(mask, probability, asked.threshold), *native)
             pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
             if asked.view in ("overlay", "outline"):
-                _, pixels = decode_bytes(content, lambda _: None, self.max_pixels)
+                probability = np.zeros((1, 1), np.float32)  # which pictures do not show
+                _, pixels = decode_bytes(content, lambda _: None)
             return Answer(encoded(KIND[asked.view], pixels, mask, probability), *native)
-        found = {
-            "width_px": native[1],
-            "height_px": native[0],
-            "threshold": asked.threshold,
-            "measurements": asdict(measured(mask, probability)),
-            "polygons": polygons(mask),
-        }
-        return Answer(found, *native)
+
+
+def _measured(mask: NDArray[np.bool_], probability: NDArray[np.float32], threshold: float) -> dict[str, Any]:
+    return {
+        "width_px": mask.shape[1],
+        "height_px": mask.shape[0],
+        "threshold": threshold,
+        "measurements": asdict(measured(mask, probability)),
+        "polygons": polygons(mask),
+    }
