@@ -197,6 +197,16 @@ def test_what_could_mean_two_things_or_nothing_is_refused(options, message):
         described("synthetic", {**ONE, **options})
 
 
+@pytest.mark.parametrize("budget", ["epochs", "steps"])
+def test_a_number_of_epochs_or_steps_is_the_budget(budget):
+    (found,) = configurations("synthetic", **ONE, **{budget: 7})
+    assert (found["budget"], found[budget]) == (budget, 7)
+    (found,) = configurations("synthetic", **ONE, epochs=7, steps=9, budget="steps")
+    assert (found["budget"], found["epochs"], found["steps"]) == ("steps", 7, 9)
+    with pytest.raises(segstudy.UserError, match="one of them is the budget"):
+        configurations("synthetic", **ONE, epochs=7, steps=9)
+
+
 def test_a_split_may_be_a_file(tmp_path):
     file = tmp_path / "split.json"
     file.write_text("{}")

@@ -82,8 +82,11 @@ def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
         fields["split_file"] = _split_file(fields.pop("split"), "split_file" in fields)
     if "exclude" in named:
         fields["exclude"] = excluded(named["exclude"])
-    if "epochs" in fields:
-        fields.setdefault("budget", ["epochs"])
+    if "budget" not in fields and {"epochs", "steps"} <= fields.keys():
+        raise UserError("epochs and steps: one of them is the budget; leave the other out, or say budget")
+    for budget in ("epochs", "steps"):
+        if budget in fields:
+            fields.setdefault("budget", [budget])
     return fields
 
 
