@@ -3,4 +3,6 @@
 import segstudy.api
 import segstudy.cli
 import segstudy.display
-import segstudy.reporting.page  # noqa: F401
+import segstudy.predictor
+import segstudy.reporting.page
+import segstudy.using  # noqa: F401

@@ -14,6 +14,7 @@ from segstudy.checkpoint import load_model, model_files
 from segstudy.config import Configuration, Run
 from segstudy.errors import UserError
 from segstudy.files import write_text
+from segstudy.integrity import _checksum
 from segstudy.locks import hold
 from segstudy.store import StudyFolder
 
@@ -169,3 +170,29 @@ def test_a_table_over_which_the_reader_panics_is_damaged(folder, monkeypatch):
         folder.predictions("k1")
     with pytest.raises(UserError, match=r"k1/images.parquet: damaged"):
         folder.images(["k1"])
+
+
+@pytest.mark.parametrize("name", ["epochs", "images"])
+def test_a_table_that_was_altered_is_not_read(folder, name):
+    """A row less or another number is a table as good as any: only its checksum tells."""
+    write(folder)
+    read = getattr(folder, name)
+    assert read(["k1"]).height == TABLES[name].height
+    TABLES[name].head(0).write_parquet(folder.runs / "k1" / f"{name}.parquet")
+    with pytest.raises(UserError, match=rf"k1/{name}\.parquet: damaged .* verify DIR --repair"):
+        read(["k1"])
+
+
+def test_tables_of_runs_without_checksums_are_read(folder):
+    write(folder)
+    record = json.loads((folder.runs / "k1" / "run.json").read_text())
+    del record["sha256"]
+    (folder.runs / "k1" / "run.json").write_text(json.dumps(record))
+    assert folder.images(["k1"]).height == 1
+
+
+def test_a_pipe_in_a_run_does_not_hold_verify_up(folder):
+    write(folder)
+    (folder.runs / "k1" / "model.safetensors").unlink()
+    os.mkfifo(folder.runs / "k1" / "model.safetensors")
+    assert _checksum(folder.runs / "k1" / "model.safetensors") == ""

@@ -220,6 +220,8 @@ def _checksums(record: dict[str, Any]) -> dict[str, str]:
 
 
 def _checksum(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        return ""  # a pipe or a device in its place, which would never end
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

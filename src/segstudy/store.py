@@ -300,7 +300,23 @@ class StudyFolder:
             ) from None
         if not tables:
             return pl.DataFrame({"key": []})
+        for key in keys:
+            self._refuse_altered(key, name)
         return pl.concat(tables, how="diagonal").select("key", pl.exclude("key"))
+
+    def _refuse_altered(self, key: str, name: str) -> None:
+        """Whether a run's table is as it was written: a row less or another number would show nowhere.
+
+        Raises:
+            UserError: it is not.
+        """
+        record = read_json(self.runs / key / "run.json")
+        checksums = record.get("sha256") if isinstance(record, dict) else None
+        wanted = checksums.get(name) if isinstance(checksums, dict) else None  # early versions wrote none
+        if wanted and hashlib.sha256((self.runs / key / name).read_bytes()).hexdigest() != wanted:
+            raise UserError(
+                f"{self.runs}: {key}/{name}: damaged (its checksum is not that of run.json); {REPAIR}"
+            )
 
     def externals(self) -> list[dict[str, Any]]:
         """``record.json`` of everything scored that this study did not train or test itself, by name."""
