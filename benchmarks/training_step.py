@@ -30,7 +30,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from machine import described, write_result
 from rich.console import Console
@@ -45,10 +44,11 @@ from textbook import textbook
 
 from segstudy.allocator import keep_memory
 from segstudy.models import build
+from segstudy.resources import allowed_cores
 from segstudy.train import reproducible
 
 ARCHITECTURES = ("segnet", "unet", "unet2", "dilated_unet")
-CORES = psutil.cpu_count(logical=False) or 1
+CORES = allowed_cores()
 SECONDS = 2.0  # of steps that are timed
 WARM_UP = 3
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -113,3 +114,28 @@ def test_nothing_else_counts_processors():
                 words = ("cpu_count", "sched_getaffinity", "ThreadPoolExecutor()", "virtual_memory")
                 found += [(name, word) for word in words if word in text]
     assert not found
+
+
+def test_a_real_control_group_of_one_processor(tmp_path):
+    """Where this system lets us make one (version 1, or 2 with the controller on)."""
+    makers = [("cpu", "cpu.cfs_quota_us", "100000"), (".", "cpu.max", "100000 100000")]
+    for root, limit, quota in makers:
+        group = Path("/sys/fs/cgroup") / root / f"segstudy-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(quota)
+            script = (
+                f"open({str(group / 'cgroup.procs')!r}, 'w').write(str(__import__('os').getpid())); "
+                "from segstudy.resources import allowed_cores; print(allowed_cores(hyperthreads=True))"
+            )
+            found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        except OSError:  # a plain folder, or a group without this limit
+            continue
+        finally:
+            group.rmdir()
+        assert found.stdout.strip() == "1"
+        return
+    pytest.skip("control groups cannot be made here: the tests with files as control groups stand for it")

@@ -7,10 +7,10 @@ many threads as cores) or ``packed`` (a run per core).
 import tempfile
 from pathlib import Path
 
-import psutil
 from contest import Answer, task
 
 from segstudy.config import override, preset_study
+from segstudy.resources import allowed_cores
 from segstudy.store import StudyFolder
 from segstudy.study import carry_out, choose_machine, make_plan, write_plan
 
@@ -18,7 +18,7 @@ from segstudy.study import carry_out, choose_machine, make_plan, write_plan
 def main() -> None:
     asked = task()
     precision, packing = asked.variant.split("-")
-    cores = psutil.cpu_count(logical=False) or 1
+    cores = allowed_cores()
     packed = packing == "packed"
     machine = choose_machine(
         "cpu", threads=1 if packed else cores, executor="processes" if packed else "serial"

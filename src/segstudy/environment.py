@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from segstudy.resources import allowed_cores
+
 # What may move a run's last bits, the most telling first.
 BITS = (
     "device",
@@ -62,7 +64,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "bfloat16": _bfloat16(),
         "switches": switches(),
         "arithmetic": arithmetic(),
-        "cores": os.cpu_count(),
+        "cores": allowed_cores(hyperthreads=True),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "threads": threads,
     }
