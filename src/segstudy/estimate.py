@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -36,6 +35,8 @@ BUSY_SHARE = 0.5  # of the processors that others use: then the machine is calle
 LEAST_CORE_SHARE = 0.8  # of a core that a timed step should have had
 TIMING_SECONDS = 1.0  # steps are repeated this long
 TIMED_BATCH = 2  # on a CPU, where time grows with the images; a full step at 256 px takes minutes
+
+LOADED = time.monotonic()  # when this process began, near enough
 
 Kind = tuple[str, int, tuple[int, int], str]
 
@@ -167,7 +168,7 @@ def others_at_work() -> tuple[float, int] | None:
     if found is None:
         return None
     load, processors = found
-    age_s = max(60.0, time.time() - psutil.Process().create_time())
+    age_s = max(60.0, time.monotonic() - LOADED)
     return found if load - time.process_time() / age_s >= BUSY_SHARE * processors else None
 
 
