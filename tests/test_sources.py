@@ -63,7 +63,7 @@ def test_no_code_that_lies_in_the_current_folder_runs(trapped, tmp_path, command
 def test_every_python_that_is_started_is_told_to_keep_the_current_folder_out():
     for file in Path(segstudy.__file__).parent.rglob("*.py"):
         for line in file.read_text(encoding="utf-8").splitlines():
-            if "sys.executable" in line:
+            if "[sys.executable" in line:
                 assert '"-P"' in line, f"{file.name}: {line.strip()}"
             assert "get_context(" not in line, f"{file.name}: a spawned process looks into the current folder"
 
