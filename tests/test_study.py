@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from small import write_dataset
 
 from segstudy.config import extend, override, preset_study
@@ -181,3 +182,32 @@ def test_an_unknown_device_names_those_at_hand():
 
 def test_threads_do_not_depend_on_the_executor():
     assert choose_machine(executor="serial").threads == choose_machine(executor="processes").threads
+
+
+@pytest.mark.parametrize("altered", ["a finding is struck out", "one is rewritten", "the hash is gone"])
+def test_findings_that_were_altered_are_looked_for_again(tmp_path, altered):
+    """They decide what is refused: whoever lost one would train on wrong data."""
+    data, folder = write_dataset(tmp_path / "set", n=12), StudyFolder(tmp_path / "s")
+    mask = min((data / "masks").iterdir())
+    with Image.open(mask) as image:
+        size = image.size
+    Image.new("L", size).save(mask)  # empty
+    plan = make_plan(tiny(data), SERIAL)
+    assert plan.problems
+    write_plan(plan, folder)
+    stored = folder.read_json("data.json")
+    if altered == "a finding is struck out":
+        stored["findings"] = stored["findings"][1:]
+    elif altered == "one is rewritten":
+        stored["findings"][0]["severity"] = "nothing"
+    else:
+        del stored["findings_sha256"]
+        stored["findings"] = []
+    assert make_plan(tiny(data), SERIAL, stored).problems == plan.problems
+
+
+def test_findings_as_they_were_written_are_not_looked_for_again(dataset, tmp_path, monkeypatch):
+    folder = StudyFolder(tmp_path / "s")
+    write_plan(make_plan(tiny(dataset), SERIAL), folder)
+    monkeypatch.setattr("segstudy.study.check", lambda *_: pytest.fail("checked a second time"))
+    make_plan(tiny(dataset), SERIAL, folder.read_json("data.json"))

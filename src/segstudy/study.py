@@ -1,5 +1,6 @@
 """From a study to its runs: read the data, plan, train what is not stored yet, store."""
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ from segstudy.studyfile import dump, relative
 from segstudy.worker import Job, Outcome
 
 THUMBNAIL_PX = 192
+FINDINGS_SEAL = "findings_sha256"
 SplitKey = tuple[str, int, int | None]
 
 
@@ -255,11 +257,16 @@ def _check_once(
     progress: Callable[[int], None],
 ) -> list[Problem]:
     made = {"fingerprint": data, "check": CHECK_VERSION, "foreground": _listed(foregrounds)}
-    if stored and made.items() <= stored.items():
+    if stored and made.items() <= stored.items() and stored.get(FINDINGS_SEAL) == _sealed(stored["findings"]):
         return [
             Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in stored["findings"]
         ]
     return unique(problem for each in foregrounds for problem in check(dataset, each, progress))
+
+
+def _sealed(findings: Sequence[Mapping[str, Any]]) -> str:
+    """A hash that only findings as they were written have: a warning struck out by hand is found again."""
+    return hashlib.sha256(json.dumps(findings).encode()).hexdigest()
 
 
 def _listed(foregrounds: Sequence[tuple[int, ...] | None]) -> list[Any] | None:
@@ -368,6 +375,16 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
     ]
     folder.write_json("split.json", {"splits": splits})
     folder.write_json("numerics.json", _stored_numerics(plan, folder))
+    findings = [
+        {
+            "severity": p.severity,
+            "kind": p.kind,
+            "where": p.where,
+            "detail": p.detail,
+            "samples": list(p.samples),
+        }
+        for p in plan.problems
+    ]
     folder.write_json(
         "data.json",
         {
@@ -382,16 +399,8 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
                 {"id": s.id, "group": s.group, "category": s.category, "part": s.part}
                 for s in dataset.samples
             ],
-            "findings": [
-                {
-                    "severity": p.severity,
-                    "kind": p.kind,
-                    "where": p.where,
-                    "detail": p.detail,
-                    "samples": list(p.samples),
-                }
-                for p in plan.problems
-            ],
+            "findings": findings,
+            FINDINGS_SEAL: _sealed(findings),
             "leaks": plan.leaks(plan.runs),
         },
     )
