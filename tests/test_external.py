@@ -152,6 +152,19 @@ def test_an_image_that_was_trained_or_selected_on_is_refused_under_any_name(
     assert segstudy.evaluate(study, mixed, exclude=tmp_path / "out.txt")["num_images"] == 5
 
 
+def test_every_image_that_was_seen_is_listed(study, dataset, unseen, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(unseen, mixed)
+    seen = [*part(study, "train"), *part(study, "validation")]
+    for sample_id in seen:
+        for kind in ("images", "masks"):
+            shutil.copy(dataset / kind / f"{sample_id}.png", mixed / kind / f"copy-{sample_id}.png")
+    with pytest.raises(UserError, match=rf"{len(seen)} of the images were trained") as raised:
+        segstudy.evaluate(study, mixed)
+    assert len(seen) > 5
+    assert all(f"copy-{sample_id} ({sample_id})" in str(raised.value) for sample_id in seen)
+
+
 def test_a_scaled_copy_of_a_training_image_is_refused_too(study, dataset, unseen, tmp_path):
     def larger(image):
         return image.resize(

@@ -22,10 +22,12 @@ from segstudy.data.split import Split
 from segstudy.errors import UserError
 from segstudy.evaluation import image_rows, probabilities
 from segstudy.plaintext import as_text
-from segstudy.scoring import NAMED, intervals_text, refuse_taken, score_text, summarise, written_now
+from segstudy.scoring import intervals_text, refuse_taken, score_text, summarise, written_now
 from segstudy.store import StudyFolder, read_table
 from segstudy.study import refuse_errors, small_image
 from segstudy.trained import Models
+
+SEEN_NAMED = 200  # ids in a message: they are to be written into a file, so nearly always all of them
 
 
 def evaluate_models(
@@ -166,10 +168,10 @@ def _refuse_seen(models: Models, prepared: Prepared) -> None:
     seen = {names[there]: names[here] for here, there in near_duplicates(both, len(known))}
     if seen:
         shown = [there if there == here else f"{there} ({here})" for there, here in seen.items()]
-        more = f" and {len(seen) - NAMED} more" if len(seen) > NAMED else ""
+        more = f" and {len(seen) - SEEN_NAMED} more" if len(seen) > SEEN_NAMED else ""
         raise UserError(
             f"{len(seen)} of the images were trained or selected on in {models.home.path}: "
-            f"{', '.join(shown[:NAMED])}{more}; leave them out with --exclude FILE"
+            f"{', '.join(shown[:SEEN_NAMED])}{more}; leave them out with --exclude FILE, an id a line"
         )
 
 
