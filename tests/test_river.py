@@ -61,6 +61,7 @@ RIVER = (
     "resuming",
     "failures",
     "store",
+    "coverage",
     "pace",
     "receipt",
     "integrity",

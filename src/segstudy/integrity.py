@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from segstudy.config import ADDED_LATER, Protocol, key_of
+from segstudy.coverage import staleness, stored_coverage
 from segstudy.data.samples import PARTS
 from segstudy.data.split import Split
 from segstudy.errors import UserError
@@ -24,7 +25,7 @@ from segstudy.resources import allowed_cores
 from segstudy.states import DAMAGED, STATE, is_whole
 from segstudy.store import FORMAT, RECORD_SEAL, StudyFolder, read_table, seal
 
-State = Literal["incomplete", "altered", "orphaned", "unreadable"]
+State = Literal["incomplete", "altered", "orphaned", "stale", "unreadable"]
 
 KEY = re.compile(r"[0-9a-f]{16}")
 FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
@@ -37,8 +38,9 @@ class Fault:
 
     Attributes:
         state: ``incomplete`` (half written, or part of it gone), ``altered`` (not what was written),
-            ``orphaned`` (left behind by what is finished or dead, or a stranger), or ``unreadable``, which
-            says nothing about what was written: no repair moves it.
+            ``orphaned`` (left behind by what is finished or dead, or a stranger), ``stale`` (a report of
+            other runs than are there now), or ``unreadable``, which says nothing about what was written:
+            no repair moves it.
         path: relative to the study's folder; what a repair moves.
         detail: what is wrong with it.
     """
@@ -79,6 +81,7 @@ def verify_folder(folder: StudyFolder) -> Verification:
         found = list(pool.map(partial(_run_faults, folder), keys))
     faults = [fault for each in found for fault in each]
     faults += [*_strangers(folder), *_beside(folder), *_externals(folder), *_left_behind(folder, set(keys))]
+    faults += _report(folder)
     bad = {fault.path.name for fault in faults if fault.path.parent.name == "runs"}
     elsewhere = [key for key in keys if key not in bad and _input_of(folder, key) not in inputs]
     return Verification(len(keys), len(elsewhere), tuple(sorted(faults, key=lambda fault: str(fault.path))))
@@ -327,6 +330,16 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
             yield Fault("orphaned", inside, "no folder of scores")
     for path in complete.values():
         yield from _tried(folder, path, partial(_check_external, path))
+
+
+def _report(folder: StudyFolder) -> Iterator[Fault]:
+    """A report that does not cover what is there now; while somebody is at work on that, nothing."""
+    stored = stored_coverage(folder)
+    if stored is None or is_held(folder.lock) or is_held(folder.report_lock):
+        return
+    with suppress(UserError, OSError):  # found elsewhere
+        if detail := staleness(folder, stored):
+            yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it anew")
 
 
 def _check_external(path: Path) -> None:

@@ -20,6 +20,7 @@ from segstudy import __version__
 from segstudy.cache import cache_folder
 from segstudy.components import parse
 from segstudy.config import Study, is_synthetic
+from segstudy.coverage import PLAN_FILES, is_current
 from segstudy.data import read
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
@@ -27,8 +28,6 @@ from segstudy.files import DiskError, make_folder, write_text
 from segstudy.sources import source_files
 from segstudy.store import StudyFolder
 from segstudy.values import Frozen
-
-PLAN_FILES = ("study.toml", "split.json", "data.json", "numerics.json")
 
 
 class Overview(Frozen):
@@ -73,16 +72,22 @@ class Receipt(Frozen):
     overview: Overview
 
 
-def settled(asked: Study, folder: StudyFolder) -> Overview | None:
-    """What a call would find finished; None where it may find anything to do, or wrong."""
+def settled(asked: Study, folder: StudyFolder, images: bool = True) -> Overview | None:
+    """What a call would find finished; None where it may find anything to do, or wrong.
+
+    Args:
+        asked: the study as the call says.
+        folder: where it is stored.
+        images: whether its report is to show pictures of the data.
+    """
     try:
         text = _file(asked, folder).read_text(encoding="utf-8")
         receipt = Receipt.model_validate_json(text)
         if receipt.made_from != _made_from(asked, folder):
             return None
+        whole = folder.finished().issuperset(receipt.keys) and is_current(folder, images)
     except (OSError, ValidationError, ValueError, UserError):  # the whole way says what is wrong
         return None
-    whole = (folder.path / "report.html").is_file() and folder.finished().issuperset(receipt.keys)
     return receipt.overview if whole else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from segstudy import config
 from segstudy.choices import Choice, as_asked, quicker, refusal
+from segstudy.coverage import is_current
 from segstudy.data.leakage import refuse_leaks
 from segstudy.display import Display
 from segstudy.errors import Stopped, UserError
@@ -130,7 +131,7 @@ def _carry_through(chosen: Choice, machine: Machine, images: bool, began_ns: int
         missing = [run for run in chosen.missing if run.key not in finished]
         _train(chosen, missing, machine, display)
         folder.tidy()
-        if chosen.missing or not (folder.path / "report.html").is_file():
+        if chosen.missing or not is_current(folder, images):
             display.stage("writing the report", 0, 0)
             with noting(f"what was trained is stored; the report is written by {_call('report', folder)}"):
                 write_report(folder, images)

@@ -326,12 +326,12 @@ class StudyFolder:
         """The same, by the name of the folder in ``external/``: names of records may be equal."""
         remedy = "delete its folder and score it again"
         return {
-            name: read_record(self._external_file(name, "record.json"), ExternalRecord, remedy)
+            name: read_record(self.external_file(name, "record.json"), ExternalRecord, remedy)
             for name in complete_folders(self.external)
-            if self._external_file(name, "record.json").is_file()
+            if self.external_file(name, "record.json").is_file()
         }
 
-    def _external_file(self, folder: str, name: str) -> Path:
+    def external_file(self, folder: str, name: str) -> Path:
         """Where a file of ``external/<folder>/`` lies, also while that is being replaced."""
         for _ in range(3):  # it may be renamed between two looks
             file = complete_folders(self.external).get(folder, self.external / folder) / name
@@ -345,7 +345,7 @@ class StudyFolder:
 
     def external_images_in(self, folder: str) -> pl.DataFrame:
         """The same, by the name of the folder in ``external/``."""
-        return read_table(self._external_file(folder, "images.parquet"))
+        return read_table(self.external_file(folder, "images.parquet"))
 
     def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
         """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.

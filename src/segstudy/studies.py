@@ -219,7 +219,7 @@ def run(  # noqa: PLR0913 (an option each)
     options = dict(locals())
     asked, folder = described(study, options)
     display = display or Display(plain_console())
-    overview = settled(asked, folder) if _leaves_all_to_the_machine(options) else None
+    overview = settled(asked, folder, images) if _leaves_all_to_the_machine(options) else None
     if overview is not None and not is_held(folder.lock):
         display.plan(overview, 0)
         return Study(folder.path)

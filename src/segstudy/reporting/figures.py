@@ -5,7 +5,9 @@ does that, so that one set of rows serves several charts.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,20 @@ def _to_a_tenth(number: re.Match[str]) -> str:
     return f"{float(number[0]):.1f}"
 
 
+_written: ContextVar[list[Path] | None] = ContextVar("_written", default=None)
+
+
+@contextmanager
+def written_figures() -> Iterator[list[Path]]:
+    """The files that ``save`` writes meanwhile."""
+    files: list[Path] = []
+    token = _written.set(files)
+    try:
+        yield files
+    finally:
+        _written.reset(token)
+
+
 def save(spec: Spec, file: Path) -> str:
     """Write ``file.svg`` and ``file.png``, the PNG on white; returns the SVG.
 
@@ -238,6 +254,8 @@ def save(spec: Spec, file: Path) -> str:
         return NOT_DRAWN
     text = svg(spec, file.name)
     make_folder(file.parent)
+    if (files := _written.get()) is not None:
+        files += [file.with_suffix(".svg"), file.with_suffix(".png")]
     write_text(file.with_suffix(".svg"), text)
     on_white = re.sub(r"<svg [^>]*>", r'\g<0><rect width="100%" height="100%" fill="white"/>', text, count=1)
     write_bytes(file.with_suffix(".png"), vl_convert.svg_to_png(on_white, scale=PNG_SCALE))

@@ -6,17 +6,21 @@ from typing import Any
 
 import jinja2
 import polars as pl
+from markupsafe import Markup
 
 from segstudy import __version__
 from segstudy.config import is_synthetic
+from segstudy.coverage import coverage_now, now_written, stored_coverage
 from segstudy.environment import differing
 from segstudy.files import write_text
+from segstudy.locks import hold
 from segstudy.reporting.beside import external_tables, references
 from segstudy.reporting.board import board
 from segstudy.reporting.certainty import answered
 from segstudy.reporting.charts import Rows, drawn
 from segstudy.reporting.curves import read_curves
 from segstudy.reporting.evidence import Evidence, gather
+from segstudy.reporting.figures import written_figures
 from segstudy.reporting.gallery import gallery
 from segstudy.reporting.heat import score_tables
 from segstudy.reporting.leaderboard import leaderboard, render
@@ -33,6 +37,7 @@ from segstudy.reporting.provenance import (
 from segstudy.reporting.subgroups import subgroups
 from segstudy.store import StudyFolder
 
+WRITING_S = 600.0  # how long to wait for another process that writes the same report
 ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -55,15 +60,32 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
     Raises:
         UserError: when there is no study in the folder.
     """
+    folder.study()  # or say that there is none
+    with hold(folder.report_lock, "its report", WRITING_S):
+        before, covers = stored_coverage(folder), coverage_now(folder, images)
+        with written_figures() as figures:
+            frame, context = _contents(folder, images)
+        write_text(folder.path / "leaderboard.csv", render(frame, "csv"))
+        beside = [folder.path / "leaderboard.csv", *figures]
+        names = [file.relative_to(folder.path).as_posix() for file in beside]
+        covers = covers.model_copy(update={"files": now_written(folder, names)})
+        context["covers"] = Markup(covers.as_json())  # noqa: S704  no `<` is in it
+        write_text(folder.path / "report.html", ENVIRONMENT.get_template("report.html.j2").render(context))
+        for name in set(before.files if before else ()) - set(names):  # of runs that are no longer there
+            (folder.path / name).unlink(missing_ok=True)
+    return folder.path / "report.html"
+
+
+def _contents(folder: StudyFolder, images: bool) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The leaderboard and what the page's templates show; figures are written."""
     study, evidence = folder.study(), gather(folder)
     frame, rows = leaderboard(folder, evidence=evidence), evidence.rows
-    write_text(folder.path / "leaderboard.csv", render(frame, "csv"))
     data, first = described_data(folder), leading(frame)
     trained = frame.filter(~pl.col("masks")).to_dicts()
     tables = score_tables(trained)
     epochs = folder.epochs([record["key"] for row in rows for record in row.records])
     curves = read_curves(epochs, rows, frame["configuration"].to_list())
-    context = {
+    return frame, {
         "version": __version__,
         "study": study,
         "synthetic": is_synthetic(study.data),
@@ -86,9 +108,6 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
         "differing": differing(environments(rows)),
         "study_file": publishable_study(folder),
     }
-    page = folder.path / "report.html"
-    write_text(page, ENVIRONMENT.get_template("report.html.j2").render(context))
-    return page
 
 
 def _by_image(

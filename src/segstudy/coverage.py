@@ -1,0 +1,99 @@
+"""What a written report covers, said in the page itself, so that a report that has gone stale is noticed."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from segstudy.store import StudyFolder
+from segstudy.values import Frozen
+
+PLAN_FILES = ("study.toml", "split.json", "data.json", "numerics.json")
+TAG = re.compile(r'<script type="application/json" id="covers">(.*?)</script>', re.DOTALL)
+# What a page names is read and may be removed: a shared one could name any file.
+Beside = Annotated[str, StringConstraints(pattern=r"^(leaderboard\.csv|figures/[\w-]+\.(svg|png))\z")]
+
+
+class Coverage(Frozen):
+    """What a report was made from, and what was written with it.
+
+    Attributes:
+        runs: keys of all finished runs.
+        failures: hashes of the records of those that failed, by key.
+        external: hashes of the records of other tools' masks and external tests, by folder.
+        plan: hashes of the files that say what the study is.
+        images: whether pictures of the data may be in it.
+        files: hashes of the table and the figures beside the page, by path; none while they are not written.
+    """
+
+    runs: tuple[str, ...]
+    failures: dict[str, str]
+    external: dict[str, str]
+    plan: dict[str, str]
+    images: bool
+    files: dict[Beside, str] = Field({})
+
+    def as_json(self) -> str:
+        """For the page: no ``<`` is in it."""
+        return json.dumps(self.model_dump(mode="json"), separators=(",", ":")).replace("<", "\\u003c")
+
+
+def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
+    """What a report written now would cover."""
+    records = {name: folder.external_file(name, "record.json") for name in folder.external_records()}
+    failures = {key: folder.failures / f"{key}.json" for key in folder.failed()}
+    plan = {name: folder.path / name for name in PLAN_FILES if (folder.path / name).is_file()}
+    return Coverage(
+        runs=tuple(sorted(folder.finished())),
+        failures=_hashes(failures),
+        external=_hashes(records),
+        plan=_hashes(plan),
+        images=images,
+    )
+
+
+def stored_coverage(folder: StudyFolder) -> Coverage | None:
+    """What the report that is there covers; None without one, or if it does not say: older ones do not."""
+    try:
+        found = TAG.search((folder.path / "report.html").read_text(encoding="utf-8"))
+        return Coverage.model_validate_json(found[1]) if found else None
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+def is_current(folder: StudyFolder, images: bool) -> bool:
+    """Whether the report covers what is there now, with or without pictures as wanted."""
+    stored = stored_coverage(folder)
+    return stored is not None and stored.images == images and not staleness(folder, stored)
+
+
+def staleness(folder: StudyFolder, stored: Coverage) -> str:
+    """What is there and a report does not cover, or the other way round; nothing for a current one."""
+    now = coverage_now(folder, stored.images)
+    new, gone = len(set(now.runs) - set(stored.runs)), len(set(stored.runs) - set(now.runs))
+    said = {
+        f"{_runs(new)} finished since it was written": new,
+        f"{_runs(gone)} that it covers {'is' if gone == 1 else 'are'} gone": gone,
+        "other runs failed since": now.failures != stored.failures,
+        "scores in external/ are others": now.external != stored.external,
+        "the study's files are others": now.plan != stored.plan,
+        "leaderboard.csv or a figure is of another": now_written(folder, stored.files) != stored.files,
+    }
+    return "; ".join(text for text, true in said.items() if true)
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'s' if number != 1 else ''}"
+
+
+def now_written(folder: StudyFolder, files: Iterable[str]) -> dict[str, str]:
+    """Hashes of these files as they lie in a study's folder; those that are not there are left out."""
+    return _hashes({name: folder.path / name for name in files if (folder.path / name).is_file()})
+
+
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for name, file in sorted(files.items())}
