@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -66,22 +66,34 @@ def stored_coverage(folder: StudyFolder) -> Coverage | None:
 
 
 def is_current(folder: StudyFolder, images: bool) -> bool:
-    """Whether the report covers what is there now, with or without pictures as wanted."""
+    """Whether the report covers what is there now, with or without pictures as wanted; no more, no less."""
     stored = stored_coverage(folder)
-    return stored is not None and stored.images == images and not staleness(folder, stored)
+    if stored is None or stored.images != images:
+        return False
+    now = coverage_now(folder, images)
+    return now.model_copy(update={"files": now_written(folder, stored.files)}) == stored
 
 
-def staleness(folder: StudyFolder, stored: Coverage) -> str:
-    """What is there and a report does not cover, or the other way round; nothing for a current one."""
+def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = ()) -> str:
+    """What there is that a report does not cover; nothing for a good one.
+
+    It is no worse for a figure that was deleted, for what a repair set aside, or for damaged runs, as these
+    are said themselves; nor for a study file that was edited and not run since.
+    """
     now = coverage_now(folder, stored.images)
-    new, gone = len(set(now.runs) - set(stored.runs)), len(set(stored.runs) - set(now.runs))
+    aside = {path.name for path in (folder.path / "quarantine").glob("*/runs/*")}
+    new, gone = (
+        len(set(now.runs) - set(stored.runs) - set(damaged)),
+        len(set(stored.runs) - set(now.runs) - aside),
+    )
     said = {
         f"{_runs(new)} finished since it was written": new,
         f"{_runs(gone)} that it covers {'is' if gone == 1 else 'are'} gone": gone,
-        "other runs failed since": now.failures != stored.failures,
-        "scores in external/ are others": now.external != stored.external,
-        "the study's files are others": now.plan != stored.plan,
-        "leaderboard.csv or a figure is of another": now_written(folder, stored.files) != stored.files,
+        "other runs failed since": not now.failures.items() <= stored.failures.items(),
+        "scores in external/ are others": not now.external.items() <= stored.external.items(),
+        "leaderboard.csv or a figure is of another": not (
+            now_written(folder, stored.files).items() <= stored.files.items()
+        ),
     }
     return "; ".join(text for text, true in said.items() if true)
 

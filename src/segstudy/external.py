@@ -184,7 +184,9 @@ def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
     ids = {i for split in trained_on if split for i in (*split.train, *split.validation)}
     file = models.home.path / "thumbnails.parquet"
     stored = dict(read_table(file, ["id", "image"]).iter_rows()) if file.is_file() else {}
-    if None in trained_on or ids - stored.keys():
+    data = models.home.read_json("data.json")
+    changed = any(record["description"]["data"] != data["fingerprint"] for record in models.records())
+    if changed or None in trained_on or ids - stored.keys():
         raise UserError(
             f"{models.home.path}: no longer says which images {models.name} was trained on; "
             "give a model of the study as it stands"

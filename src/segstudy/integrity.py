@@ -81,8 +81,8 @@ def verify_folder(folder: StudyFolder) -> Verification:
         found = list(pool.map(partial(_run_faults, folder), keys))
     faults = [fault for each in found for fault in each]
     faults += [*_strangers(folder), *_beside(folder), *_externals(folder), *_left_behind(folder, set(keys))]
-    faults += _report(folder)
     bad = {fault.path.name for fault in faults if fault.path.parent.name == "runs"}
+    faults += _report(folder, bad)
     elsewhere = [key for key in keys if key not in bad and _input_of(folder, key) not in inputs]
     return Verification(len(keys), len(elsewhere), tuple(sorted(faults, key=lambda fault: str(fault.path))))
 
@@ -332,13 +332,13 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
         yield from _tried(folder, path, partial(_check_external, path))
 
 
-def _report(folder: StudyFolder) -> Iterator[Fault]:
+def _report(folder: StudyFolder, damaged: set[str]) -> Iterator[Fault]:
     """A report that does not cover what is there now; while somebody is at work on that, nothing."""
     stored = stored_coverage(folder)
     if stored is None or is_held(folder.lock) or is_held(folder.report_lock):
         return
     with suppress(UserError, OSError):  # found elsewhere
-        if detail := staleness(folder, stored):
+        if detail := staleness(folder, stored, damaged):
             yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it anew")
 
 

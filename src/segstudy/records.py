@@ -88,10 +88,14 @@ class ExternalRecord(Described):
 
 
 class DataSample(Described):
+    """A sample; ``image`` and ``mask`` are hashes of its files, which older versions did not write down."""
+
     id: str
     group: str
     category: str | None
     part: str | None
+    image: str | None = None
+    mask: str | None = None
 
 
 class DataFinding(Described):

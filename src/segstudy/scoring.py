@@ -137,6 +137,7 @@ def _store(
     record = {
         "kind": "masks",
         "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
+        "foreground": folder.study().protocol.model_dump(mode="json")["foreground"],
         "source": source,
         "seeds": sorted(model.seeds),
         "parts": {part: _completeness(model, ids) for part, ids in parts.items()},

@@ -28,7 +28,7 @@ from segstudy.data import augment, read
 from segstudy.data.check import VERSION as CHECK_VERSION
 from segstudy.data.check import check
 from segstudy.data.leakage import is_duplicate, leaks
-from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
+from segstudy.data.prepared import Prepared, contents, fingerprint, fingerprint_of, open_prepared, prepare
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.split import Split, make_folds, make_split
 from segstudy.errors import UserError
@@ -367,7 +367,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
         UserError: when the folder cannot be written.
     """
     folder.create()
-    dataset = plan.dataset
+    dataset, hashes = plan.dataset, _hashes_of_files(plan)
     write_text(folder.path / "study.toml", dump(plan.study, folder.path))
     splits = [
         {"split": split, "split_seed": seed, "fold": fold, **{p: list(parts.part(p)) for p in _PARTS}}  # type: ignore[arg-type]
@@ -396,7 +396,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "check": CHECK_VERSION,
             "foreground": _listed(plan.study.foregrounds()),
             "samples": [
-                {"id": s.id, "group": s.group, "category": s.category, "part": s.part}
+                {"id": s.id, "group": s.group, "category": s.category, "part": s.part, **hashes.get(s.id, {})}
                 for s in dataset.samples
             ],
             "findings": findings,
@@ -407,6 +407,14 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
 
 
 _PARTS = ("train", "validation", "test")
+
+
+def _hashes_of_files(plan: Plan) -> dict[str, dict[str, str]]:
+    """Of every sample's ``image`` and ``mask``; none if a file has changed since the plan was made."""
+    found = contents(plan.dataset.samples)
+    if fingerprint_of(found) != plan.data:
+        return {}
+    return {sample_id: {"image": image, "mask": mask} for sample_id, (image, mask) in found.items()}
 
 
 def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -89,11 +89,22 @@ def fingerprint(samples: Sequence[Sample], progress: Callable[[int], None] = lam
     Raises:
         UserError: a file that cannot be read.
     """
-    ordered = sorted(samples, key=lambda sample: sample.id)
-    files = [file for sample in ordered for file in (sample.image, sample.mask)]
-    hashes = _hashes(files, lambda count: progress(count // 2))
-    rows = [[s.id, hashes[2 * i], hashes[2 * i + 1]] for i, s in enumerate(ordered)]
+    return fingerprint_of(contents(samples, progress))
+
+
+def fingerprint_of(hashes: Mapping[str, tuple[str, str]]) -> str:
+    """The same of what ``contents`` found."""
+    rows = [[sample_id, *hashes[sample_id]] for sample_id in sorted(hashes)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def contents(
+    samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None
+) -> dict[str, tuple[str, str]]:
+    """Hashes of each sample's image file and mask file, by its id; as ``fingerprint``."""
+    files = [file for sample in samples for file in (sample.image, sample.mask)]
+    hashes = _hashes(files, lambda count: progress(count // 2))
+    return {s.id: (hashes[2 * i], hashes[2 * i + 1]) for i, s in enumerate(samples)}
 
 
 def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]:

@@ -42,7 +42,7 @@ def against_winner(evidence: Evidence, winner: str, names: Sequence[str]) -> dic
     others = [
         name
         for name in names
-        if name != winner and evidence.complete(name) and evidence.ids(name) == evidence.ids(winner)
+        if name != winner and evidence.complete(name) and evidence.comparable(winner, name)
     ]
     if len(set(evidence.groups_of(winner))) < 2:
         return {}
@@ -65,12 +65,55 @@ def compared(ours: Evidence, a: str, theirs: Evidence, b: str) -> Difference:
             f"{a} is tested on {len(ours.ids(a))} images and {b} on {len(theirs.ids(b))}, of which {shared} "
             "are the same: only configurations with equal test images can be compared (--split sets them)"
         )
+    _refuse_other_files(ours, a, theirs, b)
     if len(set(ours.groups_of(a))) < 2:
         raise UserError("one test image, or one group of them, compares nothing: at least two are needed")
     return difference(left, right, ours.groups_of(a))
 
 
+def _refuse_other_files(ours: Evidence, a: str, theirs: Evidence, b: str) -> None:
+    """Stop where images or masks only share their names.
+
+    Raises:
+        UserError: naming the first image that differs, or where nobody wrote down what the files were.
+    """
+    left, right = ours.row(a), theirs.row(b)
+    if left.foreground != right.foreground:
+        raise UserError(
+            f"{a} has foreground {left.foreground} and {b} {right.foreground}: they are held against other "
+            "truths and cannot be compared"
+        )
+    if left.data != right.data:
+        sides = ((ours, a, left.data), (theirs, b, right.data))
+        for evidence, name, data in sides:
+            if data != evidence.data or not set(evidence.ids(name)) <= evidence.contents.keys():
+                raise UserError(
+                    f"{a} and {b} are of different data, and nobody wrote down what images and masks {name} "
+                    "was tested on, so that equal names may stand for other images: `segstudy run` on its "
+                    "study writes it down, and trains it anew if they have changed"
+                )
+        other = [each for each in ours.ids(a) if ours.contents[each] != theirs.contents[each]]
+        if other:
+            raise UserError(
+                f"{len(other)} of {len(ours.ids(a))} test images of {a} and {b} share only their names "
+                f"(first: {other[0]}): images or masks are other files, so that they cannot be compared"
+            )
+    if _partition(ours.groups_of(a)) != _partition(theirs.groups_of(b)):
+        raise UserError(
+            f"{a} and {b} are of studies that group their test images differently (patients, lesions): "
+            "run one of them anew on the data set of the other"
+        )
+
+
+def _partition(groups: Sequence[str]) -> list[int]:
+    """Where each group occurs first, whatever it is called."""
+    first: dict[str, int] = {}
+    return [first.setdefault(group, place) for place, group in enumerate(groups)]
+
+
 def _scores(evidence: Evidence, name: str) -> Scores:
+    if name in evidence.outdated:
+        raise UserError(f"{name} was scored on other images than the study's test part now: score it again")
     scores = evidence.scores(name) if evidence.has(name) else None
     if scores is None:
         raise UserError(f"{name} has no complete replicate on test: `segstudy status` says what is missing")

@@ -1,7 +1,7 @@
 """What a study's runs say image by image, in the shape the statistics take: replicates x images."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,18 @@ class Evidence:
         tables: by configuration and part: ``seed``, ``id`` and every metric, sorted by seed and id.
         groups: the group of each sample.
         replicates: seeds and image ids of each table, the rows and columns of ``scores``.
+        data: fingerprint of the study's data as they are now.
+        contents: hashes of image and mask of each sample of these; studies of older versions lack them.
+        outdated: masks that were scored on other images than the study's now: nothing is said of them.
     """
 
     rows: tuple[Row, ...]
     tables: Mapping[Side, pl.DataFrame]
     groups: Mapping[str, str]
     replicates: Mapping[Side, tuple[tuple[int, ...], tuple[str, ...]]]
+    data: str = ""
+    contents: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    outdated: frozenset[str] = frozenset()
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -64,10 +70,18 @@ class Evidence:
         """The group of each image of ``ids``."""
         return [self.groups.get(each, each) for each in self.ids(name, part)]
 
+    def row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
+
     def complete(self, name: str) -> bool:
         """Whether all that was planned of a configuration is finished."""
-        row = next(row for row in self.rows if row.name == name)
-        return row.complete and self.has(name)
+        return self.row(name).complete and self.has(name)
+
+    def comparable(self, a: str, b: str, part: str = "test") -> bool:
+        """Whether two are scored on the same images against the same masks."""
+        ours, theirs = self.row(a), self.row(b)
+        same_truth = ours.data == theirs.data and ours.foreground == theirs.foreground
+        return same_truth and self.ids(a, part) == self.ids(b, part)
 
 
 def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
@@ -78,15 +92,33 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
         show_all: also configurations that ``study.toml`` no longer names.
     """
     rows = all_rows(folder, show_all)
-    data = folder.read_json("data.json") or {"samples": []}
+    data = folder.read_json("data.json") or {"samples": [], "fingerprint": ""}
     tables: dict[Side, pl.DataFrame] = {}
     for some in _blocks(rows):
         tables |= _tables_of(folder, some)
+    outdated = set()
     for row in rows:
         if row.masks is not None:
-            tables |= _masks_of(row.name, _without_gaps(folder.external_images_in(row.key)))
+            images = folder.external_images_in(row.key)
+            if _is_outdated(folder, row, images, data["fingerprint"]):
+                outdated.add(row.name)
+            else:
+                tables |= _masks_of(row.name, _without_gaps(images))
     groups = {sample["id"]: sample["group"] for sample in data["samples"]}
-    return Evidence(tuple(rows), tables, groups, {side: _axes(table) for side, table in tables.items()})
+    contents = {s["id"]: (s["image"], s["mask"]) for s in data["samples"] if s.get("image") and s.get("mask")}
+    replicates = {side: _axes(table) for side, table in tables.items()}
+    found = data["fingerprint"], contents, frozenset(outdated)
+    return Evidence(tuple(rows), tables, groups, replicates, *found)
+
+
+def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
+    """Whether masks were scored on other data than the study's now, or when its test part was another."""
+    assert row.masks is not None
+    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    test = {sample_id for split in splits for sample_id in split["test"]}
+    missing = row.masks["parts"]["test"]["missing"].values()
+    asked = {*images.filter(pl.col("part") == "test")["id"], *(i for ids in missing for i in ids)}
+    return bool(row.data and data and row.data != data) or bool(test and asked != test)
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -147,7 +179,7 @@ def _masks_of(name: str, images: pl.DataFrame) -> dict[Side, pl.DataFrame]:
 
 def comparable(evidence: Evidence, names: Sequence[str], part: str = "test") -> list[str]:
     """Those of the configurations that are scored on the same images as the first."""
-    return [name for name in names if evidence.ids(name, part) == evidence.ids(names[0], part)]
+    return [name for name in names if evidence.comparable(names[0], name, part)]
 
 
 def pooled(evidence: Evidence, names: Sequence[str], part: str = "test") -> Scores:

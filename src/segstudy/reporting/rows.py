@@ -48,6 +48,12 @@ class Row:
         return self.num_planned // self.num_replicates if self.num_replicates else 0
 
     @property
+    def foreground(self) -> Any:
+        """The values of a multi-class mask that count: part of what is the truth."""
+        said = self.configuration["protocol"] if self.masks is None else self.masks
+        return said.get("foreground")
+
+    @property
     def complete(self) -> bool:
         """Whether every planned run is finished, or every test image has its mask."""
         if self.masks is not None:
