@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import BaseModel
@@ -49,6 +49,7 @@ from segstudy.records import (
 from segstudy.states import Checkpoints
 from segstudy.studyfile import load
 
+Content = TypeVar("Content")
 FORMAT = 1  # of a run folder
 RECORD_SEAL = "seal"
 TOGETHER = 500  # files read at once: quick, and the memory they take meanwhile stays small
@@ -64,6 +65,7 @@ KNOWN: dict[str, type[BaseModel]] = {
 }
 REMAKE = "delete it and run the study again"
 WRITTEN = (".", "failures", "figures")  # folders of files that are written one by one
+LOOKS = 5  # at a folder that another process may be replacing
 REPLACING_S = 60.0  # how long to wait for another process that replaces a folder of scores
 
 
@@ -326,18 +328,25 @@ class StudyFolder:
         """The same, by the name of the folder in ``external/``: names of records may be equal."""
         remedy = "delete its folder and score it again"
         return {
-            name: read_record(self.external_file(name, "record.json"), ExternalRecord, remedy)
+            name: self._external(name, "record.json", lambda file: read_record(file, ExternalRecord, remedy))
             for name in complete_folders(self.external)
             if self.external_file(name, "record.json").is_file()
         }
 
     def external_file(self, folder: str, name: str) -> Path:
         """Where a file of ``external/<folder>/`` lies, also while that is being replaced."""
-        for _ in range(3):  # it may be renamed between two looks
+        for _ in range(LOOKS):
             file = complete_folders(self.external).get(folder, self.external / folder) / name
             if file.is_file():
                 break
         return file
+
+    def _external(self, folder: str, name: str, read: Callable[[Path], Content]) -> Content:
+        """What a file says. It may be renamed between finding and opening it: what fails is tried again."""
+        for _ in range(LOOKS):
+            with suppress(UserError):
+                return read(self.external_file(folder, name))
+        return read(self.external_file(folder, name))
 
     def external_images(self, name: str) -> pl.DataFrame:
         """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
@@ -345,7 +354,7 @@ class StudyFolder:
 
     def external_images_in(self, folder: str) -> pl.DataFrame:
         """The same, by the name of the folder in ``external/``."""
-        return read_table(self.external_file(folder, "images.parquet"))
+        return self._external(folder, "images.parquet", read_table)
 
     def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
         """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.

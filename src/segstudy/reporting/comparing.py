@@ -56,7 +56,8 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
     Raises:
         UserError: an unknown name, nothing finished, or other test images.
     """
-    ours, theirs = (gather(StudyFolder(folder), show_all=True) for folder, _ in (first, second))
+    ours = gather(StudyFolder(first[0]), show_all=True)
+    theirs = ours if first[0] == second[0] else gather(StudyFolder(second[0]), show_all=True)
     a, b = _named(ours, *first), _named(theirs, *second)
     found = compared(ours, a, theirs, b)
     return Comparison(

@@ -78,12 +78,12 @@ def _refuse_other_files(ours: Evidence, a: str, theirs: Evidence, b: str) -> Non
         UserError: naming the first image that differs, or where nobody wrote down what the files were.
     """
     left, right = ours.row(a), theirs.row(b)
-    if left.foreground != right.foreground:
+    if None not in (left.foreground, right.foreground) and left.foreground != right.foreground:
         raise UserError(
             f"{a} has foreground {left.foreground} and {b} {right.foreground}: they are held against other "
             "truths and cannot be compared"
         )
-    if left.data != right.data:
+    if left.data != right.data and not (ours is theirs and left.has_truth_of(right)):
         sides = ((ours, a, left.data), (theirs, b, right.data))
         for evidence, name, data in sides:
             if data != evidence.data or not set(evidence.ids(name)) <= evidence.contents.keys():

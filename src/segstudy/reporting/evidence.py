@@ -79,9 +79,7 @@ class Evidence:
 
     def comparable(self, a: str, b: str, part: str = "test") -> bool:
         """Whether two are scored on the same images against the same masks."""
-        ours, theirs = self.row(a), self.row(b)
-        same_truth = ours.data == theirs.data and ours.foreground == theirs.foreground
-        return same_truth and self.ids(a, part) == self.ids(b, part)
+        return self.ids(a, part) == self.ids(b, part) and self.row(a).has_truth_of(self.row(b))
 
 
 def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:

@@ -105,7 +105,7 @@ def _contents(folder: StudyFolder, images: bool) -> tuple[pl.DataFrame, dict[str
         "protocol": shared_protocol(study),
         "environments": environments(rows),
         "mixed": mixed(rows),
-        "differing": differing(environments(rows)),
+        "differing_environments": differing(environments(rows)),
         "study_file": publishable_study(folder),
     }
 

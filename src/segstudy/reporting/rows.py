@@ -49,9 +49,14 @@ class Row:
 
     @property
     def foreground(self) -> Any:
-        """The values of a multi-class mask that count: part of what is the truth."""
+        """The values of a multi-class mask that count, part of what is the truth; None where nobody said."""
         said = self.configuration["protocol"] if self.masks is None else self.masks
-        return said.get("foreground")
+        return said["foreground"] or [] if "foreground" in said else None
+
+    def has_truth_of(self, other: "Row") -> bool:
+        """Whether both are held against the same masks of the same data, as far as they say."""
+        datas, foregrounds = {self.data, other.data} - {""}, (self.foreground, other.foreground)
+        return len(datas) < 2 and (None in foregrounds or foregrounds[0] == foregrounds[1])
 
     @property
     def complete(self) -> bool:
