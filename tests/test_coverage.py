@@ -207,7 +207,7 @@ def test_reports_of_older_versions_do_not_say_and_are_no_fault(folder):
 
 
 def test_while_somebody_is_at_work_no_report_is_called_stale(folder):
-    fake_study.finish(folder, "unet-dice-b8", 0.9, 0.9)
+    fake_study.fail(folder, "unet-dice-b8")
     with hold(folder.lock, "this study"):
         assert not stale(folder.path)
     assert stale(folder.path)

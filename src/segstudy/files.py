@@ -136,13 +136,20 @@ def put_back(folder: Path) -> bool:
 
 def complete_folders(parent: Path) -> dict[str, Path]:
     """The folders in a folder by name, in order; between the two renames of a replacement the old one."""
-    if not parent.is_dir():
-        return {}
-    there = [Path(entry.path) for entry in os.scandir(parent) if entry.is_dir()]
+    there = _folders(parent)
+    while (again := _folders(parent)) != there:  # what is renamed meanwhile may be missed
+        there = again
     found = {path.name: path for path in there if not (path.name.startswith(".") or path.suffix == PARTIAL)}
     hidden = [path for path in there if path.name.startswith(".") and path.suffix == OLD]
     aside = {path.stem[1:]: path for path in hidden if _is_filled(path)}
     return dict(sorted((aside | found).items()))
+
+
+def _folders(parent: Path) -> set[Path]:
+    try:
+        return {Path(entry.path) for entry in os.scandir(parent) if entry.is_dir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 def _is_filled(folder: Path) -> bool:

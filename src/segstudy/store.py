@@ -65,7 +65,7 @@ KNOWN: dict[str, type[BaseModel]] = {
 }
 REMAKE = "delete it and run the study again"
 WRITTEN = (".", "failures", "figures")  # folders of files that are written one by one
-LOOKS = 5  # at a folder that another process may be replacing
+LOOKS = 20  # at a folder that another process may be replacing
 REPLACING_S = 60.0  # how long to wait for another process that replaces a folder of scores
 
 
