@@ -28,7 +28,7 @@ from segstudy.maskfolders import MaskSet, find_masks
 from segstudy.metrics import METRICS, Mask
 from segstudy.plaintext import as_text
 from segstudy.resources import allowed_cores
-from segstudy.stats import by_group, mean_interval
+from segstudy.stats import by_group, score_interval
 from segstudy.store import StudyFolder, folder_name
 
 NAMED = 5  # ids that a message or record shows of many
@@ -318,12 +318,9 @@ def _score(rows: pl.DataFrame, metric: str, groups: Mapping[str, str]) -> Score:
     if rows.height != num_seeds * len(ids):
         return {"mean": float(rows[metric].mean()), "low": None, "high": None}  # type: ignore[arg-type]
     scores = rows[metric].to_numpy().reshape(num_seeds, -1)
-    interval = mean_interval(by_group(scores, [groups.get(each, each) for each in ids]))
-    most = np.inf if metric.endswith("_px") else 1.0
-    low, high = (
-        None if end is None else float(np.clip(end, 0, most)) for end in (interval.low, interval.high)
-    )
-    return {"mean": interval.mean, "low": low, "high": high}
+    units = by_group(scores, [groups.get(each, each) for each in ids])
+    interval = score_interval(units, np.inf if metric.endswith("_px") else 1.0)
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
 def scores_text(records: Sequence[Mapping[str, Any]]) -> str:

@@ -13,7 +13,7 @@ bootstraps of such means and tests over images alone do not keep theirs, so none
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -144,6 +144,19 @@ def mean_interval(scores: Scores) -> Interval:
         seed_sd=_seed_sd(scores),
         trainings=len(scores) > 1,
     )
+
+
+def score_interval(scores: Scores, most: float = 1.0) -> Interval:
+    """As ``mean_interval``, with ends that such a score can have: what is printed anywhere is this one.
+
+    Args:
+        scores: ``(replicates, units)`` of a metric from 0 on.
+        most: the highest value of the metric.
+    """
+    found = mean_interval(scores)
+    if found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(0.0, found.low), high=min(most, found.high))
 
 
 def difference(

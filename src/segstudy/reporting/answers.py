@@ -13,9 +13,9 @@ from segstudy.reporting.comparisons import Versus, against_winner, undistinguish
 from segstudy.reporting.contrasts import factorials
 from segstudy.reporting.evidence import Evidence, comparable
 from segstudy.reporting.questions import Answer, answers
-from segstudy.reporting.words import count, interval, listed, mean, signed
+from segstudy.reporting.words import count, counted_images, interval, listed, mean, signed
 from segstudy.seeding import seed_for
-from segstudy.stats import MARGIN, Scores, mean_interval, to_resolve
+from segstudy.stats import MARGIN, Scores, score_interval, to_resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _verdict(frame: pl.DataFrame, evidence: Evidence, versus: Mapping[str, Versu
     name = first["configuration"]
     units = evidence.units(name)
     assert units is not None
-    test = mean_interval(units)
+    test = score_interval(units)
     among = count(1 + len(versus), "configuration")
     others = frame.filter(pl.col("rank") > 1).height
     among = among if versus else count(1 + others, "configuration")
@@ -169,15 +169,16 @@ def _limits(
 ) -> Iterable[str]:
     """What bounds the verdict, the gravest first."""
     images, seeds = len(evidence.ids(ranked[0])), len(evidence.seeds(ranked[0]))
+    tested = counted_images(len(set(evidence.groups_of(ranked[0]))), images, "test image")
     if seeds == 1:
         yield (
-            f"One seed and {count(images, 'test image')}: images only; training noise not measured. "
+            f"One seed and {tested}: images only; training noise not measured. "
             "More seeds (--seeds 5) measure it."
         )
     else:
         over = f", each tested once in {study.folds} folds" if study.folds else ""
         yield (
-            f"It rests on {count(seeds, 'seed')} and {count(images, 'test image')}{over}, and holds for "
+            f"It rests on {count(seeds, 'seed')} and {tested}{over}, and holds for "
             "images like these and this protocol. Intervals are 95 % over images and trainings."
         )
     if incomplete:

@@ -8,8 +8,8 @@ from typing import Any
 from segstudy.errors import UserError
 from segstudy.reporting.comparisons import compared
 from segstudy.reporting.evidence import Evidence, gather
-from segstudy.reporting.words import count, interval, mean, p_value, signed, told
-from segstudy.stats import MARGIN, Difference, Interval, Resolution, mean_interval, to_resolve
+from segstudy.reporting.words import count, counted_images, interval, mean, p_value, signed, told
+from segstudy.stats import MARGIN, Difference, Interval, Resolution, score_interval, to_resolve
 from segstudy.store import StudyFolder
 from segstudy.suggestions import choose_of
 
@@ -29,7 +29,7 @@ class Comparison:
 
     Attributes:
         a, b: the two.
-        num_images: in the test part.
+        num_images: in the test part; ``a.test_iou.num_units`` is the number of their groups.
         difference: `a` less `b`.
         resolution: what would settle it; None where it is settled or training noise is not measured.
     """
@@ -79,7 +79,7 @@ def _named(evidence: Evidence, folder: Path, name: str) -> str:
 def _side(evidence: Evidence, name: str) -> Side:
     units = evidence.units(name)
     assert units is not None
-    return Side(name, mean_interval(units), len(units))
+    return Side(name, score_interval(units), len(units))
 
 
 def _resolution(ours: Evidence, a: str, theirs: Evidence, b: str) -> Resolution:
@@ -133,7 +133,8 @@ def render_comparison(found: Comparison) -> str:
     """As text for a terminal."""
     d = found.difference
     lines = [
-        f"test IoU at native size, threshold .5, {count(found.num_images, 'image')}",
+        f"test IoU at native size, threshold .5, "
+        f"{counted_images(found.a.test_iou.num_units, found.num_images)}",
         "",
         *(
             f"  {side.name:<{_width(found)}}  {mean(side.test_iou)}  {count(side.num_seeds, 'seed')}"

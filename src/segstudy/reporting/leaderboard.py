@@ -13,7 +13,7 @@ from segstudy.reporting.comparisons import against_winner
 from segstudy.reporting.evidence import Evidence, gather
 from segstudy.reporting.rows import Row, rows_of
 from segstudy.reporting.text_table import TextTable, as_text
-from segstudy.stats import Scores, mean_interval
+from segstudy.stats import Scores, score_interval
 from segstudy.store import StudyFolder
 
 __all__ = ["SCORES", "Row", "leaderboard", "render", "rows_of", "winner"]
@@ -60,7 +60,7 @@ def leaderboard(
     Returns:
         Columns ``rank``, ``configuration``, ``architecture``, ``loss``, ``batch_size``, ``num_finished`` and
         ``num_planned`` (runs), the scores of ``SCORES``, of both headline IoUs the 95 % interval
-        (``_low``, ``_high``; see ``stats.mean_interval``) and the seeds' standard deviation (``_seed_sd``),
+        (``_low``, ``_high``; see ``stats.score_interval``) and the seeds' standard deviation (``_seed_sd``),
         ``behind`` the winner on test with its interval and the adjusted p value ``p_behind``,
         ``among_best`` (not distinguishable from the winner; null where that cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
@@ -153,7 +153,7 @@ def _intervals(row: Row, evidence: Evidence) -> dict[str, float | None]:
     for column in ("validation_iou", "test_iou"):
         units = evidence.units(row.name, *SCORES[column])
         known = units is not None and _found(row, evidence, column) is not None
-        interval = mean_interval(units) if units is not None and known else None
+        interval = score_interval(units) if units is not None and known else None
         columns |= {
             f"{column}_{what}": None if interval is None else getattr(interval, what)
             for what in ("low", "high", "seed_sd")

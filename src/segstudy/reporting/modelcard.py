@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segstudy.reporting.subgroups import members_of
-from segstudy.stats import Scores, by_group, mean_interval
+from segstudy.stats import Scores, by_group, score_interval
 from segstudy.store import StudyFolder
 from segstudy.trained import Models, run_name
 
@@ -116,7 +116,7 @@ def _interval(scores: Scores, owners: Sequence[str]) -> dict[str, float | None]:
     """Mean, and its 95 % interval where there are images enough."""
     if scores.shape[1] < FEWEST:
         return {"mean": float(np.mean(scores)), "low": None, "high": None}
-    found = mean_interval(by_group(scores, owners))
+    found = score_interval(by_group(scores, owners))
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 

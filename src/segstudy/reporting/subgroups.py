@@ -13,7 +13,7 @@ from PIL import Image
 from segstudy.reporting import figures
 from segstudy.reporting.evidence import Evidence, comparable
 from segstudy.reporting.figures import ROWS, Spec, finished, with_rows
-from segstudy.stats import Interval, by_group, mean_interval
+from segstudy.stats import Interval, by_group, score_interval
 from segstudy.store import StudyFolder, read_table
 
 FEWEST = 20  # images that an interval takes; below, a point is all there is
@@ -100,7 +100,7 @@ def _score(evidence: Evidence, name: str, ids: Ids) -> Interval:
     mine = scores[:, [place[each] for each in ids]]
     if len(ids) < FEWEST:
         return Interval(float(mine.mean()), None, None, len(mine), len(ids), None, len(mine) > 1)
-    return mean_interval(by_group(mine, [evidence.groups.get(each, each) for each in ids]))
+    return score_interval(by_group(mine, [evidence.groups.get(each, each) for each in ids]))
 
 
 def _by_mask(folder: StudyFolder, ids: Ids) -> dict[tuple[str, str], list[str]]:

@@ -36,6 +36,12 @@ def count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
+def counted_images(num_units: int, num_images: int, what: str = "image") -> str:
+    """``15 images``, or ``3 groups (15 images)`` where the images of a patient or lesion count as one."""
+    images = count(num_images, what)
+    return images if num_units == num_images else f"{count(num_units, 'group')} ({images})"
+
+
 def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
     """``a``, ``a and b``, ``a, b and c``; ``a, b and 7 more`` where there are many."""
     shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]

@@ -12,7 +12,7 @@ from segstudy.reporting.contrasts import Contrast, Names, adjusted, contrast, le
 from segstudy.reporting.evidence import Evidence
 from segstudy.reporting.questions.answer import Answer, Table, contrast_table, pooled_units, said
 from segstudy.reporting.words import count, mean, p_value
-from segstudy.stats import mean_interval
+from segstudy.stats import score_interval
 
 FAMILIES = {"distribution": "distribution losses", "region": "region losses", "combined": "the combination"}
 
@@ -144,7 +144,7 @@ def _loss_table(evidence: Evidence, names: Names, found: Sequence[_Steadiness]) 
             (
                 loss,
                 FAMILIES.get(str(family(loss)), "own"),
-                mean(mean_interval(units)),
+                mean(score_interval(units)),
                 "–" if steady.seed_sd is None else f"{steady.seed_sd:.4f}",
                 f"{steady.gap:.3f}",
                 "–" if steady.sensitivity is None else f"{steady.sensitivity:.3f}",

@@ -1,0 +1,57 @@
+"""Groups are the units of every interval: said where they are, and ends of intervals are possible scores."""
+
+import fake_study
+import numpy as np
+import pytest
+
+import segstudy
+from segstudy.reporting.comparing import render_comparison
+from segstudy.reporting.page import write_report
+from segstudy.reporting.words import counted_images
+from segstudy.scoring import summarise
+from segstudy.stats import score_interval
+
+
+@pytest.fixture
+def grouped(tmp_path):
+    """A made-up study of 9 test images of 3 patients."""
+    folder = fake_study.make_study(tmp_path / "study", ("segnet", "unet"), ("bce",))
+    data = folder.read_json("data.json")
+    data["samples"] = [{**s, "group": f"p{int(s['id'][-2:]) % 3}"} for s in data["samples"]]
+    folder.write_json("data.json", data)
+    for name, mean in (("segnet-bce-b8", 0.99), ("unet-bce-b8", 0.7)):
+        fake_study.finish(folder, name, mean, mean, noise=0.05)
+    return folder
+
+
+def test_compare_and_report_say_how_many_groups_the_images_are_of(grouped):
+    found = segstudy.compare(str(grouped.path), "segnet-bce-b8", "unet-bce-b8")
+    assert "3 groups (9 images)" in render_comparison(found).splitlines()[0]
+    assert "One seed and 3 groups (9 test images)" in write_report(grouped).read_text(encoding="utf-8")
+
+
+def test_images_alone_are_counted_alone():
+    assert counted_images(9, 9) == "9 images"
+    assert counted_images(1, 4, "test image") == "1 group (4 test images)"
+
+
+def test_table_compare_and_score_give_one_interval_within_what_a_score_can_be(grouped):
+    (row,) = segstudy.Study(grouped.path).leaderboard().filter(configuration="segnet-bce-b8").to_dicts()
+    found = segstudy.compare(str(grouped.path), "segnet-bce-b8", "unet-bce-b8").a.test_iou
+    assert (row["test_iou_low"], row["test_iou_high"]) == (found.low, found.high)
+    assert found.high == 1.0
+    images = grouped.images(sorted(grouped.finished()))
+    key = images["key"][0]
+    groups = {s["id"]: s["group"] for s in grouped.read_json("data.json")["samples"]}
+    for name in ("segnet-bce-b8", "unet-bce-b8"):
+        (row,) = segstudy.Study(grouped.path).leaderboard().filter(configuration=name).to_dicts()
+        key = fake_study.key_of(name, 0, None, fake_study.DATA, "2026-01-01T00:00:00+00:00")
+        mine = images.filter(key=key).with_columns(seed=0)
+        score = summarise(mine, groups)["test"]["iou"]
+        assert (score["low"], score["high"]) == pytest.approx((row["test_iou_low"], row["test_iou_high"]))
+
+
+def test_an_interval_of_pixels_has_no_upper_end(grouped):
+    found = score_interval(np.array([[0.1, 9.0, 2.0]]), np.inf)
+    assert found.low == 0
+    assert found.high > 9
