@@ -9,6 +9,7 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli import main
+from segstudy.occupancy import OWN_NAMES
 
 QUICK = {
     **{"protocol": "quick", "architecture": "unet", "loss": "bce", "image_size": 32, "width": 2},
@@ -161,6 +162,12 @@ def test_an_empty_folder_and_a_study_s_that_lost_its_study_file_are_taken(here):
     (here / "s" / "study.toml").unlink()
     segstudy.run(here / "one", out=here / "s", **QUICK)
     assert segstudy.status(here / "s").num_finished == 1
+
+
+def test_every_file_of_a_study_is_known_as_its_own(here):
+    """Otherwise a study whose study.toml is lost could not be taken up again."""
+    segstudy.report(here / "s", images=False)
+    assert {path.name for path in (here / "s").iterdir()} <= OWN_NAMES | {"study.toml"}
 
 
 def test_a_study_file_of_one_s_own_is_not_replaced_by_other_data(here):

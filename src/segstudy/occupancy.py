@@ -15,9 +15,9 @@ from segstudy.study import Plan
 # What lies in a study's folder whose study.toml is not there: a run that was cut off, runs that were copied.
 OWN_NAMES = {
     *("runs", "failures", "external", "checkpoints", "locks", "figures", "exports", "quarantine"),
-    *("data.json", "split.json", "numerics.json", "reports.json", "report.html", "leaderboard.csv"),
+    *("data.json", "split.json", "reports.json", "report.html", "leaderboard.csv"),
     *("study.lock", "report.lock", "external.lock"),
-    *("thumbnails.parquet", "baselines.parquet", "lost+found"),
+    *("numerics.json", "forecast.json", "thumbnails.parquet", "baselines.parquet", "lost+found"),
 }
 ANOTHER = "choose another folder with --out"
 
