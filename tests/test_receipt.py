@@ -130,7 +130,7 @@ class Meanwhile(Display):
 
     def __init__(self, change: Callable[[], object]):
         super().__init__(Console(quiet=True))
-        self.start = lambda _num_runs: change()
+        self.start = lambda *_: change()
 
 
 def test_an_unfinished_study_gets_no_receipt(study):
