@@ -209,6 +209,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     reader: str | None = None,
     foreground: Foreground = None,
     exclude: str | Path | Sequence[str] = (),
+    network: str | None = None,
 ) -> dict[str, Any]:
     """Test trained models on data they have never seen, and store the scores as ``external/<name>/``.
 
@@ -221,6 +222,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
         reader: how to read the data, if that is not plain from the folder.
         foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
         exclude: ids to leave out, or a file with one a line.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Returns:
         The record, with the scores on the model's own test part beside.
@@ -228,19 +230,20 @@ def evaluate(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: no model, wrong data, or images the model has seen.
     """
-    from segstudy.external import evaluate_models, without
+    from segstudy.external import SEEN, evaluate_models, without
     from segstudy.opening import models_of
     from segstudy.study import choose_machine
 
     models = models_of(Path(model))
-    folder = Study(study).folder if study is not None else models.home
+    folder = Study(study).folder if study is not None else models.study(SEEN)
     dataset = without(read(data, reader), excluded(exclude))
     values = classes_of(foreground)
-    return evaluate_models(models, dataset, folder, choose_machine(device).device, name, values)
+    where = choose_machine(device).device
+    return evaluate_models(models, dataset, folder, where, name, values, network=network)
 
 
 @checked_call
-def export(
+def export(  # noqa: PLR0913 (an option each)
     model: str | Path,
     to: Literal["onnx", "openvino"],
     *,
@@ -248,6 +251,7 @@ def export(
     out: str | Path | None = None,
     data: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    network: str | None = None,
 ) -> "Exported":
     """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
 
@@ -255,9 +259,11 @@ def export(
         model: a run's folder, or a study's: then the best run of its winner.
         to: ``onnx`` or ``openvino``.
         int8: arithmetic in 8 bits, calibrated on training images: quicker still, and close.
-        out: the file; in the study's ``exports`` if left out.
-        data: where the data set lies now, if not where the study says.
+        out: the file; if left out in the study's ``exports``, for a model outside of its study here.
+        data: where the data set lies now, if not where the study says; for a model outside of its study,
+            images with masks to compare masks on.
         progress: told what is being done.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:
         UserError: no model, no data, missing packages, or masks that differ by more than the tolerance.
@@ -266,7 +272,15 @@ def export(
     from segstudy.parity import export_model
 
     best = models_of(Path(model)).best()
-    return export_model(best, to, int8, Path(out) if out else None, Path(data) if data else None, progress)
+    return export_model(
+        best,
+        to,
+        int8=int8,
+        out=Path(out) if out else None,
+        data=Path(data) if data else None,
+        progress=progress,
+        network=network,
+    )
 
 
 @checked_call

@@ -32,6 +32,7 @@ class Card(Frozen):
         selected_epoch: counted from 1.
         tuned_threshold: the threshold best on validation.
         scores: mean metrics by part and column of ``images.parquet``.
+        weights_sha256: of ``model.safetensors``; None in cards of older versions.
     """
 
     format: Literal[1]
@@ -45,6 +46,7 @@ class Card(Frozen):
     selected_epoch: Positive
     tuned_threshold: float = Field(ge=0, le=1)
     scores: dict[str, dict[str, float]]
+    weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
 
 
 class Package(Frozen):
@@ -63,6 +65,7 @@ class Package(Frozen):
         precision: ``float32`` or ``int8``: of the weights and the arithmetic the file asks for.
         segstudy: version that exported it.
         text: the model card in Markdown.
+        has_checksum: whether the file carries one, see ``checksums``; those of older versions do not.
     """
 
     format: Literal[1]
@@ -77,6 +80,7 @@ class Package(Frozen):
     precision: Literal["float32", "int8"]
     segstudy: str
     text: str
+    has_checksum: bool = False
 
 
 def read_card(file: Path) -> Card:

@@ -1,10 +1,11 @@
 """Weights and a card in, a model out; and a training's state, to go on from.
 
 Nothing loaded can run code: weights are safetensors, the card is JSON, the state is read by PyTorch's
-``weights_only`` loader, and a card never leads to a user's own source file.
+``weights_only`` loader, and a card never leads to a user's own source file: the user names that one.
 """
 
 import errno
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from segstudy.cards import CARD_FORMAT, Card, read_card
-from segstudy.components import parse
+from segstudy.checksums import check_weights
+from segstudy.components import Component
 from segstudy.errors import UserError
 from segstudy.models import build
+from segstudy.own_networks import own_network
 from segstudy.records import CARD, WEIGHTS
 
 # As PyTorch puts it on a CPU under Linux and Windows, on CUDA and on MPS.
@@ -29,22 +32,31 @@ NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "all
 def model_files(weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> dict[str, bytes]:
     """``model.safetensors`` and ``model.json``; equal weights and card give equal bytes.
 
+    The card gets the weights' SHA-256.
     No metadata goes into the safetensors file: with several keys its bytes differ from process to process.
     """
-    text = json.dumps({"format": CARD_FORMAT, **card}, indent=2, sort_keys=True, ensure_ascii=False)
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-    return {WEIGHTS: safetensors.torch.save(tensors), CARD: (text + "\n").encode()}
+    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
+    whole = {"format": CARD_FORMAT, **card, "weights_sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False)
+    return {WEIGHTS: content, CARD: (text + "\n").encode()}
 
 
-def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a run folder, in evaluation mode on the CPU, and its card.
+def load_model(
+    folder: Path, network: str | None = None, checked: bool = False
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a model's folder, in evaluation mode on the CPU, and its card.
+
+    Args:
+        folder: with ``model.json`` and ``model.safetensors``, such as a run's.
+        network: ``my.py:Net``, for a network from a file of one's own, see ``own_networks.own_network``.
+        checked: whether somebody has compared the checksums already.
 
     Raises:
-        UserError: no model there, a card that is none, a network from a user's own file, or weights that do
-            not fit.
+        UserError: no model there, a card that is none, a network from a user's own file that is not named or
+            another, weights that do not fit, were altered, or are no numbers.
     """
     card = read_card(folder / CARD)
-    _refuse_own_code(folder / CARD, card)
+    own = own_network(card, folder / CARD, network)
     try:
         weights = safetensors.torch.load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
@@ -52,10 +64,9 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{folder / WEIGHTS}: no readable weights ({error}); `segstudy verify` checks a study's folder"
         ) from None
     try:
-        with torch.device("meta"):  # shapes without memory: a card may ask for a network of any size
-            model = build(card.architecture, card.width, seed=0)
+        model = _build_own(own, card) if own else _build_empty(card)
         _refuse_other_shapes(model, weights)
-        model.load_state_dict(weights, assign=True)
+        model.load_state_dict(weights, assign=own is None)
     except UserError as error:
         raise UserError(f"{folder / CARD}: {error}") from None
     except (RuntimeError, ValueError, OverflowError, TypeError) as error:
@@ -64,18 +75,45 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{folder}: the weights do not fit {card.architecture} of width {card.width} ({reason[:200]}); "
             "take model.json and model.safetensors from one run"
         ) from None
+    if not checked:
+        check_weights(folder / WEIGHTS, folder / CARD, card.weights_sha256)
+    _refuse_no_numbers(folder / WEIGHTS, weights, allow_infinite=own is not None)
     return model.eval(), card.model_dump(mode="json")
 
 
-def _refuse_own_code(file: Path, card: Card) -> None:
+def _build_empty(card: Card) -> nn.Module:
+    """One of our networks, to be filled: shapes without memory, as a card may ask for any size."""
+    with torch.device("meta"):
+        return build(card.architecture, card.width, seed=0)
+
+
+def _build_own(own: Component, card: Card) -> nn.Module:
+    """A user's own network as its training began: what it keeps outside of its state may be drawn too."""
+    seed = card.training.get("seed", 0)
     try:
-        component = parse(card.architecture)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from None
-    if component.file is not None:
+        return build(
+            own.spelling, card.width, seed if isinstance(seed, int) else 0, drawn_as=card.architecture
+        )
+    except UserError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"{file}: its network {card.architecture!r} comes from a file of one's own, and segstudy runs "
-            "no code that a model's folder names"
+            f"{own.title} cannot be built: {reason[:200]}; mend that file and train it anew"
+        ) from None
+
+
+def _refuse_no_numbers(file: Path, weights: Mapping[str, Tensor], allow_infinite: bool) -> None:
+    """Stop if weights are no finite numbers; networks of one's own may keep an infinity, for a mask."""
+    odd = sorted(
+        name
+        for name, tensor in weights.items()
+        if tensor.is_floating_point() and not (~tensor.isnan() if allow_infinite else tensor.isfinite()).all()
+    )
+    if odd:
+        more = f" and {len(odd) - 1} more tensors" if len(odd) > 1 else ""
+        raise UserError(
+            f"{file}: {odd[0]}{more}: weights that are no finite numbers make no model; train it anew"
         )
 
 

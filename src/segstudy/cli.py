@@ -386,6 +386,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
     exclude: Path | None = None,
+    network: str | None = None,
 ) -> int:
     """Test a trained model on data it has never seen, beside its own test part.
 
@@ -409,6 +410,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
     exclude
         A file with one sample id a line, to be left out.
+    network
+        Your own network's file, as my.py:Net, where the model was trained with it.
     """
     from segstudy.external import evaluation_text  # what `--help` does without
 
@@ -422,6 +425,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
             reader=reader,
             foreground=foreground,
             exclude=exclude or (),
+            network=network,
         )
     say(evaluation_text(record))
     return 0
@@ -436,6 +440,7 @@ def export(
     int8: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     data: Path | None = None,
+    network: str | None = None,
 ) -> int:
     """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
 
@@ -450,14 +455,19 @@ def export(
     int8
         Arithmetic in 8 bits, calibrated on training images: quicker still, and close.
     out
-        The file; in the study's exports/ if left out.
+        The file; if left out in the study's exports/, for a model outside of its study here.
     data
-        Where the data set lies now, if not where the study says.
+        Where the data set lies now, if not where the study says; for a model outside of its study, images
+        with masks to compare masks on.
+    network
+        Your own network's file, as my.py:Net, where the model was trained with it.
     """
     from segstudy.parity import in_words  # what `--help` does without
 
     with problems.status("exporting") as shown:
-        made = segstudy.export(model, to, int8=int8, out=out, data=data, progress=shown.update)
+        made = segstudy.export(
+            model, to, int8=int8, out=out, data=data, progress=shown.update, network=network
+        )
     for each in made.parity:
         say(in_words(each))
     say(f"{made.file}; report: {made.report}")

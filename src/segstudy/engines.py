@@ -4,6 +4,7 @@ Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8, and gives
 ``(N, H, W)`` float32. It may be called from several threads at once.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from segstudy import libraries
 from segstudy.cards import Card, Package, parse_package
+from segstudy.checksums import altered, has_right_checksum, say_unchecked
 from segstudy.errors import UserError
 from segstudy.trial import ensure_tried
 
 METADATA = "segstudy"  # the key in a file's metadata
 SUFFIXES = (".onnx", ".xml")
+ROUNDING = 1e-5  # by which a probability may leave 0 to 1
 
 EngineName = Literal["auto", "torch", "onnxruntime", "openvino"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -44,6 +47,56 @@ class Network:
     forward: Forward
     package: Package | None = None
 
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As ``forward``, if what comes out is what it has to be: nobody would see it in a mask.
+
+        Raises:
+            OutputError: of another shape or type, no numbers, or outside of 0 to 1.
+        """
+        found = np.asarray(self.forward(images))
+        if problem := wrong_with(found, images.shape[:3]):
+            raise OutputError(f"{self.name} by {self.engine}: gives {problem}")
+        return found.clip(0, 1) if found.size and (found.min() < 0 or found.max() > 1) else found
+
+    def refuse_if_wrong(self) -> None:
+        """Try the network on noise, so that one that gives nonsense is refused before it is used.
+
+        Raises:
+            UserError: it does.
+        """
+        height, width = self.card.image_size
+        noise = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+        try:
+            self.probabilities(noise)
+        except OutputError as error:
+            raise UserError(f"{error}; train or export it anew") from None
+        except Exception as error:  # of whatever class each engine raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UserError(
+                f"{self.name} by {self.engine}: cannot be run ({reason}); train or export it anew"
+            ) from None
+
+
+class OutputError(ArithmeticError):
+    """What a network put out for an image are no probabilities."""
+
+
+def wrong_with(found: NDArray[Any], shape: tuple[int, ...]) -> str:
+    """What is wrong with an array that is to hold probabilities of this shape; nothing if it is as it should.
+
+    Rounding may leave 0 to 1 by ``ROUNDING``.
+    """
+    if found.shape != shape or found.dtype != np.float32:
+        return f"an array of {found.dtype} and shape {found.shape} instead of float32 and {shape}"
+    if not found.size:
+        return ""
+    low, high = float(found.min()), float(found.max())
+    if not (math.isfinite(low) and math.isfinite(high)):  # a NaN anywhere is the lowest and the highest
+        return "probabilities that are no numbers"
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        return f"probabilities from {low:.3g} to {high:.3g} instead of 0 to 1"
+    return ""
+
 
 def open_exported(
     file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
@@ -54,8 +107,31 @@ def open_exported(
         UserError: as there, or it did not pass.
     """
     engine = _engine_for(file, engine)
+    has_right_checksum(file)
     ensure_tried(file, engine, precision)
-    return open_untried(file, engine, threads, precision)
+    return open_made_here(file, engine, threads, precision)
+
+
+def open_made_here(
+    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
+) -> Network:
+    """As ``open_untried``, of a file that this machine made: with the right checksum it needs no trial.
+
+    Raises:
+        UserError: as there; it was altered, or gives what are no probabilities.
+    """
+    checked = has_right_checksum(file) if file.is_file() else False
+    network = open_untried(file, engine, threads, precision)
+    if not checked:
+        assert network.package is not None
+        if network.package.has_checksum:
+            raise altered(file)
+        say_unchecked(file)
+    # Before threads call, too: two that make their first tensors of OpenVINO at the same time wait for each
+    # other for ever (2026.4.1: one holds a lock of the library's and waits for Python's, the other the
+    # reverse).
+    network.refuse_if_wrong()
+    return network
 
 
 def open_untried(
@@ -116,7 +192,7 @@ def _onnxruntime(file: Path, precision: Precision) -> Network:
     name = session.get_inputs()[0].name
 
     def forward(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(session.run(None, {name: image})[0], np.float32)
+        return np.asarray(session.run(None, {name: image})[0])
 
     return Network(package.card, package.name, f"ONNX Runtime, {package.precision}", forward, package)
 
@@ -147,7 +223,7 @@ def _openvino(file: Path, threads: int, precision: Precision) -> Network:
 
     def infer(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         request = compiled.create_infer_request()
-        return np.array(request.infer([image], share_inputs=True)[0], np.float32)
+        return np.array(request.infer([image], share_inputs=True)[0])
 
     forward: Forward = infer
     arithmetic = {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}.get(used, used)
@@ -155,9 +231,6 @@ def _openvino(file: Path, threads: int, precision: Precision) -> Network:
         if precision != "auto":
             raise UserError(f"{file}: computes in INT8; leave --precision out")
         forward, arithmetic = _one_at_a_time(core, model, settings), "int8"
-    # Once, before threads call: two that make their first tensors at the same time wait for each other for
-    # ever (2026.4.1: one holds a lock of the library's and waits for Python's, the other the reverse).
-    forward(np.zeros((1, *(package.card.image_size if arithmetic == "int8" else (32, 32)), 3), np.uint8))
     return Network(package.card, package.name, f"OpenVINO, {arithmetic}", forward, package)
 
 
@@ -177,7 +250,7 @@ def _one_at_a_time(core: Any, model: Any, settings: dict[str, Any]) -> Forward:
     def forward(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         request = compiled(image.shape[1], image.shape[2]).create_infer_request()
         found = [np.array(request.infer([each[None]], share_inputs=True)[0][0]) for each in image]
-        return np.stack(found).astype(np.float32, copy=False)
+        return np.stack(found)
 
     return forward
 

@@ -1,5 +1,6 @@
 """A model and prepared images in, one row per image out."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from segstudy.data.batches import Pixels, Positions, in_batches
 from segstudy.data.prepared import Prepared
 from segstudy.data.samples import Part
+from segstudy.engines import OutputError, wrong_with
 from segstudy.metrics import Confusion, Mask, calibration_scores, confusion, iou, scores, surface_scores
 from segstudy.preprocess import prob_to_native
 
@@ -53,14 +55,18 @@ def _cpu_has_bfloat16() -> bool:
 
 @dataclass
 class Tally:
-    """Losses and overlaps of batches, gathered on the device: nothing waits for it before ``score``."""
+    """Losses and overlaps of batches, gathered on the device: nothing waits for it before ``score``.
+
+    Logits that are no numbers have no loss, whatever a loss makes of them: they would count as background.
+    """
 
     _losses: list[Tensor] = field(default_factory=list)
     _counts: list[Tensor] = field(default_factory=list)
 
     def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Take one batch in: its mean loss, logits and targets ``(batch, 1, H, W)``."""
-        self._losses.append(loss.detach().reshape(()))
+        no_numbers = logits.detach().isnan().any()
+        self._losses.append(loss.detach().reshape(()).masked_fill(no_numbers, math.nan))
         self._counts.append(overlaps(logits.detach(), target))
 
     def score(self) -> PartScore:
@@ -108,7 +114,11 @@ def ious_of(counts: Tensor) -> list[float]:
 def probabilities(
     model: nn.Module, pixels: Pixels, positions: Positions, precision: str
 ) -> NDArray[np.float32]:
-    """Foreground probability of every pixel at network size, ``(len(positions), height, width)``."""
+    """Foreground probability of every pixel at network size, ``(len(positions), height, width)``.
+
+    Raises:
+        OutputError: for an image, these are no numbers: they would count as background in silence.
+    """
     model.eval()
     out = np.empty((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)
     done = 0
@@ -116,7 +126,13 @@ def probabilities(
         image, _ = pixels.batch(batch)
         with autocast(pixels.device, precision):
             logits = model(image)
-        out[done : done + len(batch)] = logits.float().sigmoid().squeeze(1).cpu().numpy()
+        prob = logits.float().sigmoid().squeeze(1).cpu().numpy()
+        if problem := wrong_with(prob, (len(batch), *out.shape[1:])):
+            odd = next(
+                (i for i, each in zip(batch, prob, strict=True) if not np.isfinite(each).all()), batch[0]
+            )
+            raise OutputError(f"the network gives {problem} for {pixels.prepared.ids[odd]}")
+        out[done : done + len(batch)] = prob
         done += len(batch)
     return out
 

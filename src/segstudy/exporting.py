@@ -6,32 +6,38 @@ file's metadata, with the whole model card. Batch and size are free, but of Open
 fixed to one image of the network's size.
 """
 
+import io
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 import segstudy
 from segstudy import libraries
-from segstudy.cards import CARD_FORMAT, Card, Package
+from segstudy.cards import CARD_FORMAT, Card, Package, read_card
 from segstudy.checkpoint import load_model
+from segstudy.checksums import with_onnx_checksum, with_xml_checksum
 from segstudy.engines import METADATA
 from segstudy.errors import UserError
 from segstudy.files import write_bytes
 from segstudy.pytorch_engine import Deployed
 from segstudy.records import CARD
-from segstudy.reporting.modelcard import as_markdown, model_card
+from segstudy.reporting.cardtext import as_markdown
+from segstudy.reporting.modelcard import model_card
 from segstudy.trained import Models, run_name
 
 OPSET = 18
 QUANTIZED = ["Conv", "ConvTranspose"]  # layers
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, in messages of exporters
 INPUT, OUTPUT = "image", "probability"
 INPUT_TEXT = "RGB image at network size, uint8, (N, H, W, 3); see card.image_size and card.resize"
 OUTPUT_TEXT = "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold"
@@ -40,29 +46,70 @@ Format = Literal["onnx", "openvino"]
 SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
 
 
-def onnx_of(folder: Path) -> bytes:
-    """The network of a run's folder as an ONNX model, without metadata.
+def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> bytes:
+    """The network of a model's folder as an ONNX model, without metadata.
+
+    Args:
+        folder: with ``model.json`` and ``model.safetensors``.
+        network: ``my.py:Net``, for a network from a file of one's own.
+        checked: whether somebody has compared the checksums already.
 
     Raises:
         UserError: as ``checkpoint.load_model``; onnx or onnxscript is not installed.
     """
     _need("onnx", "onnxscript")
-    network, _ = load_model(folder)
-    example = torch.zeros(2, 64, 96, 3, dtype=torch.uint8)
-    free = torch.export.Dim.DYNAMIC
+    module, card = load_model(folder, network, checked)
+    deployed, free = Deployed(module).eval(), torch.export.Dim.DYNAMIC
+    try:
+        return _traced(deployed, (64, 96), {0: free, 1: free, 2: free})
+    except Exception:  # a user's own network, made for its own image size: batches alone are free then
+        if network is None:
+            raise
+    try:
+        return _traced(deployed, tuple(card["image_size"]), {0: free})
+    except Exception as error:  # exporters and networks raise whatever they like
+        raise UserError(
+            f"{network}: cannot be exported ({in_a_line(error)}); what it computes may not depend on the "
+            "values of pixels, and PyTorch's exporter has to know its operators"
+        ) from None
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error began with: exporters wrap errors in others, with advice for their own developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = COLOUR.sub("", f"{type(error).__name__}: {error}".split("\n\n")[0])
+    return " ".join(text.split())[:200]
+
+
+def _traced(deployed: nn.Module, size: tuple[int, ...], free: dict[int, Any]) -> bytes:
+    example = torch.zeros(2, *size, 3, dtype=torch.uint8)
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            Deployed(network).eval(),
+            deployed,
             (example,),
             dynamo=True,
-            dynamic_shapes=({0: free, 1: free, 2: free},),
+            dynamic_shapes=(free,),
             input_names=[INPUT],
             output_names=[OUTPUT],
             opset_version=OPSET,
             verbose=False,
         )
     assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    model = program.model_proto
+    _strip(model)
+    return bytes(model.SerializeToString())
+
+
+def _strip(message: Any) -> None:
+    """Take out what says where the graph comes from: stack traces, paths and names on somebody's machine."""
+    names = {field.name for field in message.DESCRIPTOR.fields}
+    for name in names & {"doc_string", "metadata_props"}:
+        message.ClearField(name)
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for each in value if hasattr(value, "add") else [value]:
+                _strip(each)
 
 
 def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
@@ -112,7 +159,7 @@ def write_model(model: bytes, package: Package, file: Path) -> None:
     """
     text = package.model_dump_json()
     if file.suffix == ".onnx":
-        write_bytes(file, _with_metadata(model, text))
+        write_bytes(file, with_onnx_checksum(_with_metadata(model, text)))
         return
     _need("openvino")
     openvino = libraries.openvino()
@@ -123,8 +170,9 @@ def write_model(model: bytes, package: Package, file: Path) -> None:
         graph.set_rt_info(text, METADATA)
         openvino.save_model(graph, Path(place) / "model.xml", compress_to_fp16=False)
         # The weights first: whoever finds the graph finds them too.
-        write_bytes(file.with_suffix(".bin"), (Path(place) / "model.bin").read_bytes())
-        write_bytes(file, (Path(place) / "model.xml").read_bytes())
+        weights = (Path(place) / "model.bin").read_bytes()
+        write_bytes(file.with_suffix(".bin"), weights)
+        write_bytes(file, with_xml_checksum((Path(place) / "model.xml").read_bytes(), weights))
 
 
 def _with_metadata(model: bytes, text: str) -> bytes:
@@ -141,12 +189,13 @@ def _with_metadata(model: bytes, text: str) -> bytes:
 def package_of(models: Models, record: Mapping[str, Any], precision: Literal["float32", "int8"]) -> Package:
     """What an exported file of a run says of itself."""
     about = model_card(models, record)
-    card = Card.model_validate_json((models.folder(record) / CARD).read_text(encoding="utf-8"))
+    folder = models.folder(record)
+    card = read_card(folder / CARD)
     return Package(
         format=CARD_FORMAT,
         card=card,
         name=run_name(record),
-        preprocessing=record["description"]["numerics"]["preprocessing"],
+        preprocessing=_preprocessing(card, folder / CARD),
         input=INPUT_TEXT,
         output=OUTPUT_TEXT,
         classes=("background", "foreground"),
@@ -155,21 +204,36 @@ def package_of(models: Models, record: Mapping[str, Any], precision: Literal["fl
         precision=precision,
         segstudy=segstudy.__version__,
         text=as_markdown(about),
+        has_checksum=True,
     )
+
+
+def _preprocessing(card: Card, file: Path) -> Literal[1, 2]:
+    """The version of ``preprocess`` by which the network's images were made."""
+    numerics = card.training.get("numerics")
+    match numerics.get("preprocessing") if isinstance(numerics, dict) else None:
+        case 1:
+            return 1
+        case 2:
+            return 2
+    raise UserError(f"{file}: does not say how its images were prepared; copy the model again from its run")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Exporters log and warn of what is none of the user's concern; what goes wrong is raised."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
-    before = [each.level for each in loggers]
+    before, disabled = [each.level for each in loggers], logging.root.manager.disable
+    logging.disable(logging.ERROR)
     for each in loggers:
         each.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        # PyTorch prints the whole graph over which it failed.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.disable(disabled)
         for each, level in zip(loggers, before, strict=True):
             each.setLevel(level)
 

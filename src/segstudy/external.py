@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.table import Table
 
+from segstudy.cards import read_card
 from segstudy.checkpoint import load_model
 from segstudy.data.batches import pixels_on
 from segstudy.data.check import check
@@ -19,24 +21,30 @@ from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
 from segstudy.data.samples import PARTS, Dataset
 from segstudy.data.split import Split
+from segstudy.engines import OutputError
 from segstudy.errors import UserError
 from segstudy.evaluation import image_rows, probabilities
+from segstudy.own_networks import is_own, stored_network
 from segstudy.plaintext import as_text
+from segstudy.records import CARD, STORED_ONNX
 from segstudy.scoring import intervals_text, refuse_taken, score_text, summarise, written_now
 from segstudy.store import StudyFolder, read_table
 from segstudy.study import refuse_errors, small_image
 from segstudy.trained import Models
 
 SEEN_NAMED = 200  # ids in a message: they are to be written into a file, so nearly always all of them
+SEEN = "which images it has seen is written there alone"  # why a model is evaluated within its study
 
 
-def evaluate_models(
+def evaluate_models(  # noqa: PLR0913 (an option each)
     models: Models,
     dataset: Dataset,
     folder: StudyFolder,
     device: str,
     name: str | None = None,
     foreground: tuple[int, ...] | None = None,
+    *,
+    network: str | None = None,
 ) -> dict[str, Any]:
     """Predict all samples of a data set with each model and store the scores as ``external/<name>/``.
 
@@ -47,6 +55,7 @@ def evaluate_models(
         device: ``cpu``, ``cuda`` or ``mps``.
         name: of the result; ``<configuration>-on-<data set>`` if left out.
         foreground: values of a multi-class mask of this data set that count as foreground.
+        network: ``my.py:Net``, for models whose network comes from a file of one's own.
 
     Returns:
         The record written, with the scores on the models' own test part under ``in_domain``.
@@ -61,12 +70,13 @@ def evaluate_models(
         return bool(record["data"]["fingerprint"] == data and record["keys"] == list(models.keys))
 
     refuse_taken(folder, [name], "evaluation", same)
-    _refuse_own_data(models.home, data, dataset)
+    _refuse_own_data(models.study(SEEN), data, dataset)
     refuse_errors(check(dataset, foreground))
     prepared = _prepared(models, dataset, data, foreground)
     _refuse_seen(models, prepared)
     runs = models.records()
-    images = pl.concat(_predicted(models.home, run, prepared, torch.device(device)) for run in runs)
+    where = torch.device(device)
+    images = pl.concat(_predicted(models.folder(run), run, prepared, where, network) for run in runs)
     record = {
         "kind": "evaluation",
         "configuration": runs[0]["name"],
@@ -109,15 +119,27 @@ def _prepared(models: Models, dataset: Dataset, data: str, foreground: tuple[int
 
 
 def _predicted(
-    home: StudyFolder, record: Mapping[str, Any], prepared: Prepared, device: torch.device
+    folder: Path, record: Mapping[str, Any], prepared: Prepared, device: torch.device, network: str | None
 ) -> pl.DataFrame:
-    """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``."""
-    model, card = load_model(home.runs / record["key"])
-    everything = np.arange(len(prepared.ids))
-    prob = probabilities(
-        model.to(device), pixels_on(prepared, device), everything, record["protocol"]["precision"]
-    )
-    rows = image_rows(prob, prepared, everything, "test", card["tuned_threshold"])
+    """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``; the model gives what are no probabilities.
+    """
+    everything, card = np.arange(len(prepared.ids)), read_card(folder / CARD)
+    try:
+        if network is None and is_own(card, folder / CARD) and (folder / STORED_ONNX).is_file():
+            stored = stored_network(folder, card)
+            prob = np.concatenate(
+                [stored.probabilities(prepared.images[everything[i : i + 1]]) for i in everything]
+            )
+        else:
+            model, _ = load_model(folder, network)
+            pixels = pixels_on(prepared, device)
+            prob = probabilities(model.to(device), pixels, everything, record["protocol"]["precision"])
+    except OutputError as error:
+        raise UserError(f"{folder}: {error}; this model cannot be scored: train it anew") from None
+    rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold)
     return _of_run(rows, record)
 
 
@@ -131,8 +153,9 @@ def _of_run(rows: pl.DataFrame, record: Mapping[str, Any]) -> pl.DataFrame:
 
 def _in_domain(models: Models) -> dict[str, Any]:
     """The same runs on the test part of their own study."""
-    data = models.home.read_json("data.json")
-    rows = [_of_run(models.home.images([record["key"]]), record) for record in models.records()]
+    home = models.study(SEEN)
+    data = home.read_json("data.json")
+    rows = [_of_run(home.images([record["key"]]), record) for record in models.records()]
     test = pl.concat(rows, how="diagonal").filter(pl.col("part") == "test")
     groups = {sample["id"]: sample["group"] for sample in data["samples"]}
     return {
@@ -162,7 +185,7 @@ def _refuse_seen(models: Models, prepared: Prepared) -> None:
     Raises:
         UserError: naming such images.
     """
-    known = _seen(models)
+    home, known = models.study(SEEN), _seen(models)
     new = [_thumbnail(small_image(prepared, i)) for i in range(len(prepared.ids))]  # by the same steps
     names, both = [*known, *prepared.ids], np.stack([*known.values(), *new])
     seen = {names[there]: names[here] for here, there in near_duplicates(both, len(known))}
@@ -170,25 +193,26 @@ def _refuse_seen(models: Models, prepared: Prepared) -> None:
         shown = [there if there == here else f"{there} ({here})" for there, here in seen.items()]
         more = f" and {len(seen) - SEEN_NAMED} more" if len(seen) > SEEN_NAMED else ""
         raise UserError(
-            f"{len(seen)} of the images were trained or selected on in {models.home.path}: "
+            f"{len(seen)} of the images were trained or selected on in {home.path}: "
             f"{', '.join(shown[:SEEN_NAMED])}{more}; leave them out with --exclude FILE, an id a line"
         )
 
 
 def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
     """Thumbnails of all images in the training and validation parts of these models, by id."""
-    splits = (models.home.read_json("split.json") or {"splits": []})["splits"]
+    home = models.study(SEEN)
+    splits = (home.read_json("split.json") or {"splits": []})["splits"]
     cut = [Split(*(tuple(each[part]) for part in PARTS)) for each in splits]
     parts = {split.fingerprint: split for split in cut}
     trained_on = [parts.get(record["description"]["split"]) for record in models.records()]
     ids = {i for split in trained_on if split for i in (*split.train, *split.validation)}
-    file = models.home.path / "thumbnails.parquet"
+    file = home.path / "thumbnails.parquet"
     stored = dict(read_table(file, ["id", "image"]).iter_rows()) if file.is_file() else {}
-    data = models.home.read_json("data.json")
+    data = home.read_json("data.json")
     changed = any(record["description"]["data"] != data["fingerprint"] for record in models.records())
     if changed or None in trained_on or ids - stored.keys():
         raise UserError(
-            f"{models.home.path}: no longer says which images {models.name} was trained on; "
+            f"{home.path}: no longer says which images {models.name} was trained on; "
             "give a model of the study as it stands"
         )
     return {i: _thumbnail(stored[i]) for i in sorted(ids)}

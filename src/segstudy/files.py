@@ -26,6 +26,9 @@ OLD, FRESH = ".old", ".fresh"  # endings of what is being replaced, and of what 
 _swept: set[Path] = set()  # folders in which this process looked for what dead ones left
 WRITER = re.compile(r"\.([0-9a-f]{6})-([0-9]+)-([0-9]+)-[0-9a-f]{8}\.new$")
 
+# Names that Windows keeps for devices.
+DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])( *\..*)?", re.IGNORECASE)
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
@@ -210,6 +213,19 @@ def _began(pid: int) -> int:
         return int(psutil.Process(pid).create_time() * 1000)
     except psutil.Error:
         return 0
+
+
+def file_name(name: str) -> str:
+    """A name as that of a file or folder, on any system.
+
+    Characters that some systems refuse become ``-``, and dots and spaces around it go. Windows keeps some
+    names for devices, whatever follows a dot.
+
+    >>> file_name("my.py:Net-bce-b8"), file_name("aux.v2"), file_name("a/b: *?.")
+    ('my.py-Net-bce-b8', '-aux.v2', 'a-b- --')
+    """
+    plain = re.sub(r"[^\w.=+ -]", "-", name).strip(". ") or "-"
+    return f"-{plain}" if DEVICE.fullmatch(plain) else plain
 
 
 def make_folder(folder: Path) -> None:

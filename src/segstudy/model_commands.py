@@ -56,6 +56,10 @@ class EngineFlags:
         bool,
         Parameter(help="of a study: average over all seeds and folds of its best configuration", negative=()),
     ] = False
+    network: Annotated[
+        str | None,
+        Parameter(help="your own network's file, as my.py:Net, where the model was trained with it"),
+    ] = None
 
 
 @app.command(group=USE)
@@ -211,7 +215,13 @@ def serve(  # noqa: PLR0913 (an option each)
 
 
 @app.command(group=USE)
-def card(model: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+def card(
+    model: Path,
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    network: str | None = None,
+) -> int:
     """Print what is known of a trained model: data, training, scores, limits.
 
     Example: `segstudy card my-images-classic`
@@ -222,8 +232,10 @@ def card(model: Path, /, *, json_: Annotated[bool, Parameter(name="--json", nega
         A run's folder, a study's (its best run) or an exported file.
     json_
         As JSON.
+    network
+        Your own network's file, as my.py:Net: says whether it is the one that the model was trained with.
     """
-    say(segstudy.card(model, "json" if json_ else "markdown").rstrip("\n"))
+    say(segstudy.card(model, "json" if json_ else "markdown", network=network).rstrip("\n"))
     return 0
 
 

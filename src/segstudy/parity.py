@@ -1,4 +1,7 @@
-"""The gate that an exported file passes: its masks against PyTorch's, on the study's own test images."""
+"""The gate that an exported file passes: its masks against PyTorch's, on the study's own test images.
+
+A model outside of its study is compared on images that the user gives: there is no way past the gate.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,16 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
+from segstudy.cards import read_card
+from segstudy.data.batches import Positions
+from segstudy.data.prepared import Prepared
 from segstudy.engines import Network, Precision, open_exported
 from segstudy.errors import UserError
 from segstudy.exporting import SUFFIX, Format, onnx_of, package_of, quantized, write_model
-from segstudy.files import make_folder, write_text
+from segstudy.files import file_name, make_folder, write_text
+from segstudy.gateimages import gate_images, spread
 from segstudy.metrics import confusion, iou
+from segstudy.own_networks import is_own, stored_network
 from segstudy.preprocess import prob_to_native
 from segstudy.pytorch_engine import open_run
-from segstudy.reporting.modelcard import parts_of
-from segstudy.study import load_data
+from segstudy.records import CARD, STORED_ONNX
 from segstudy.trained import Models
 
 MAX_FLIPPED = 1e-4  # of all pixels, by float32 inference
@@ -29,17 +35,19 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Parity:
-    """How the masks of an exported file compare with PyTorch's in float32, at native size, threshold .5.
+    """How the masks of an exported file compare with those of its model, at native size, threshold .5.
 
     Attributes:
         engine: that ran the file, and its precision.
-        num_images: of the test part.
+        num_images: that they were compared on.
         flipped_frac: pixels that are foreground in one and background in the other, of all pixels.
         worst_flipped_frac: the same of the image with most of them.
         iou: mean per-image IoU of the exported file to truth.
-        iou_pytorch: of PyTorch.
+        iou_pytorch: of the model.
         limit: what it was held to, in words.
         passed: whether it holds.
+        reference: what the model was run by: PyTorch in float32, or a user's own network's ``model.onnx``.
+        images: which ones they were compared on, in words.
     """
 
     engine: str
@@ -50,6 +58,8 @@ class Parity:
     iou_pytorch: float
     limit: str
     passed: bool
+    reference: str = "PyTorch, float32"
+    images: str = "test images"
 
     @property
     def iou_change(self) -> float:
@@ -65,13 +75,15 @@ class Exported:
     parity: tuple[Parity, ...]
 
 
-def export_model(
+def export_model(  # noqa: PLR0913 (an option each)
     models: Models,
     to: Format,
+    *,
     int8: bool = False,
     out: Path | None = None,
     data: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    network: str | None = None,
 ) -> Exported:
     """Export one trained model, if its masks stay the same.
 
@@ -79,38 +91,38 @@ def export_model(
         models: with a single run.
         to: ``onnx`` or ``openvino``.
         int8: arithmetic in 8 bits, calibrated on images of the run's own training part.
-        out: the file; ``<study>/exports/<name>.onnx`` or ``.xml`` if left out. ``<file>.parity.json`` lies
-            beside.
-        data: where the data set lies now, if not where the study says.
+        out: the file; if left out ``<study>/exports/<name>.onnx`` or ``.xml``, for a model outside of its
+            study in the current folder. ``<file>.parity.json`` lies beside.
+        data: where the data set lies now, if not where the study says; images with masks to compare on, for a
+            model outside of its study.
         progress: told what is being done.
+        network: ``my.py:Net``, for a network from a file of one's own.
 
     Raises:
-        UserError: own code, missing packages or data, or masks that differ by more than the tolerance; then
-            nothing is left behind.
+        UserError: own code that is not named, missing packages or data, or masks that differ by more than the
+            tolerance; then nothing is left behind.
     """
     (record,) = models.records()
-    name = f"{models.name}{'-int8' if int8 else ''}{SUFFIX[to]}"
-    file = out or models.home.path / "exports" / name
+    folder = models.folder(record)
+    name = export_name(models.name, "-int8" if int8 else "", record["key"])
+    place = models.home.path / "exports" if models.home else Path()
+    file = out or place / f"{name}{SUFFIX[to]}"
     if file.suffix != SUFFIX[to]:
         raise UserError(f"{file}: is to end in {SUFFIX[to]}")
-    progress("reading the study's images")
-    prepared = prepared_for(models, record, data)
-    parts = parts_of(models.home, record)
-    if not parts:
-        raise UserError(
-            f"{models.home.path}: its split.json no longer has this run's split; run the study again"
-        )
+    reference, make_graph = reference_of(folder, models.name, network)
+    progress("reading the images to compare masks on")
+    images = gate_images(models, record, data)
     progress("exporting")
-    graph = onnx_of(models.folder(record))
+    graph = make_graph()
     if int8:
         progress("calibrating")
-        graph = quantized(graph, calibration_images(prepared, parts["train"]))
+        graph = quantized(graph, calibration_images(images.prepared, images.calibration))
     make_folder(file.parent)
     aside = file.with_name(f".unproven.{file.name}")
     try:
         write_model(graph, package_of(models, record, "int8" if int8 else "float32"), aside)
-        progress("comparing masks with PyTorch's")
-        found = compare(models, aside, prepared, prepared.positions(parts["test"]))
+        progress(f"comparing masks with those of {reference.engine}")
+        found = compare(reference, aside, images.prepared, images.compared, images.what)
         report = file.with_name(f"{file.name}.parity.json")
         if failed := [each for each in found if not each.passed]:
             raise UserError(f"{file}: not exported: {'; '.join(map(in_words, failed))}")
@@ -123,35 +135,56 @@ def export_model(
     return Exported(file, report, found)
 
 
-def calibration_images(prepared: Prepared, train: Sequence[str]) -> NDArray[np.uint8]:
-    """Training images spread evenly over the data set, at network size."""
-    places = np.sort(prepared.positions(train))
-    chosen = np.linspace(0, len(places) - 1, min(len(places), CALIBRATION_IMAGES)).astype(int)
-    return np.array(prepared.images[places[chosen]])
+def export_name(name: str, ending: str, key: str) -> str:
+    """A file's name without suffix, for any system; with the key where it could be that of another model."""
+    plain = file_name(f"{name}{ending}")
+    return plain if plain == f"{name}{ending}" else file_name(f"{name}-{key[:8]}{ending}")
+
+
+def reference_of(folder: Path, name: str, network: str | None) -> tuple[Network, Callable[[], bytes]]:
+    """What exported masks are compared with, and how the graph to export is made.
+
+    That is PyTorch in float32. A user's own network whose file is not named is the ``model.onnx`` of its run,
+    which was compared with PyTorch when it was trained.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``.
+    """
+    card = read_card(folder / CARD)
+    if network is None and is_own(card, folder / CARD) and (folder / STORED_ONNX).is_file():
+        return stored_network(folder, card), (folder / STORED_ONNX).read_bytes
+    return open_run(folder, name, "cpu", "float32", network), lambda: onnx_of(folder, network, checked=True)
+
+
+def calibration_images(prepared: Prepared, train: Sequence[int] | Positions) -> NDArray[np.uint8]:
+    """Images of these positions, spread evenly over the data set, at network size."""
+    return np.array(prepared.images[spread(train, CALIBRATION_IMAGES)])
 
 
 def in_words(parity: Parity) -> str:
     """One comparison as a line."""
     return (
-        f"{parity.engine}: {parity.flipped_frac:.4%} of the pixels differ from PyTorch (worst image "
-        f"{parity.worst_flipped_frac:.3%}), IoU {parity.iou:.4f} ({parity.iou_change:+.4f}) on "
-        f"{parity.num_images} test images; limit: {parity.limit}"
+        f"{parity.engine}: {parity.flipped_frac:.4%} of the pixels differ from {parity.reference} (worst "
+        f"image {parity.worst_flipped_frac:.3%}), IoU {parity.iou:.4f} ({parity.iou_change:+.4f}) on "
+        f"{parity.num_images} {parity.images}; limit: {parity.limit}"
     )
 
 
 def compare(
-    models: Models, file: Path, prepared: Prepared, positions: Sequence[int] | NDArray[np.int64]
+    reference: Network,
+    file: Path,
+    prepared: Prepared,
+    positions: Sequence[int] | Positions,
+    images: str = "test images",
 ) -> tuple[Parity, ...]:
-    """An exported file against the run it was made from, in every precision it is run in."""
-    (record,) = models.records()
-    reference = _probabilities(
-        open_run(models.folder(record), models.name, "cpu", "float32"), prepared, positions
-    )
+    """An exported file against the model it was made from, in every precision it is run in."""
+    expected = _probabilities(reference, prepared, positions)
     ways: tuple[Precision, ...] = ("auto",)
     first = open_exported(file, precision="auto")
     if first.engine.rpartition(" ")[2] not in ("float32", "int8"):
         ways = ("float32", "auto")
-    return tuple(_parity(open_exported(file, precision=way), reference, prepared, positions) for way in ways)
+    found = [_parity(open_exported(file, precision=way), expected, prepared, positions) for way in ways]
+    return tuple(replace(each, reference=reference.engine, images=images) for each in found)
 
 
 def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared, positions: Any) -> Parity:
@@ -184,31 +217,4 @@ def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared
 
 def _probabilities(network: Network, prepared: Prepared, positions: Any) -> NDArray[np.float32]:
     batches = [positions[at : at + BATCH] for at in range(0, len(positions), BATCH)]
-    return np.concatenate([network.forward(prepared.images[batch]) for batch in batches])
-
-
-def prepared_for(models: Models, record: Any, data: Path | None = None) -> Prepared:
-    """The study's own images, as the run saw them.
-
-    Raises:
-        UserError: they are not where the study says, or no longer the same.
-    """
-    study = models.home.study()
-    if data is not None:
-        study = study.model_copy(update={"data": str(data)})
-    try:
-        dataset = load_data(study)
-    except UserError as error:
-        raise UserError(
-            f"the study's images are needed: {error}; say with --data where they lie now"
-        ) from None
-    found = fingerprint(dataset.samples)
-    if found != record["description"]["data"]:
-        raise UserError(
-            f"{dataset.root}: not the images and masks that the run was trained on; say with --data where "
-            "those lie"
-        )
-    protocol = record["protocol"]
-    height, width = protocol["image_size"]
-    foreground = tuple(protocol["foreground"]) if protocol["foreground"] else None
-    return open_prepared(prepare(dataset.samples, found, (height, width), protocol["resize"], foreground))
+    return np.concatenate([network.probabilities(prepared.images[batch]) for batch in batches])

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.engines import OutputError
 from segstudy.errors import UserError, printable
 from segstudy.files import DiskError
 from segstudy.images import FORMATS, ImageError, image_size, read_image
 from segstudy.measures import Measures, measured, outline
 from segstudy.pixel_budget import PixelBudget
-from segstudy.predictions import SETTINGS, Prediction, identity, results_in, stamp_of
+from segstudy.predictions import SETTINGS, Prediction, digest_of, identity, results_in, stamp_of
 from segstudy.predictor import Predictor
 from segstudy.preprocess import Size, read_for_network
 
@@ -171,12 +172,15 @@ def _predict_file(
             native, found, contents = _segmented(predictor, item.file, wanted)
     except ImageError as error:
         return Prediction(item.file, stamp, error=printable(error.detail))
+    except OutputError as error:
+        return Prediction(item.file, stamp, error=printable(str(error)))
     except Exception as error:  # decoders, engines and memory have each their own
         reason = " ".join(str(error).split())[:200]
         return Prediction(item.file, stamp, error=printable(f"{type(error).__name__}: {reason}"))
     for kind in wanted:
         _write(out / place(kind, item), contents[kind])
-    return Prediction(item.file, stamp, place("masks", item), native, found)
+    digests = {kind: digest_of(content) for kind, content in contents.items()}
+    return Prediction(item.file, stamp, place("masks", item), native, found, results=digests)
 
 
 def _segmented(

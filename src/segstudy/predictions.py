@@ -1,12 +1,13 @@
 """A folder of predictions: its table, and what of it is done already."""
 
 import csv
+import hashlib
 import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def stamp_of(file: Path) -> Stamp:
     return found.st_size, found.st_mtime_ns
 
 
+def digest_of(result: Path | bytes) -> str:
+    """By which a result is recognised that is as it was written; nothing for one that cannot be read."""
+    try:
+        content = result.read_bytes() if isinstance(result, Path) else result
+    except OSError:
+        return "-"
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What became of one image: a row of the table.
@@ -54,6 +64,7 @@ class Prediction:
         size: height and width of the image in pixels.
         measures: of the mask.
         error: what was wrong with the image.
+        results: the first 16 digits of each written result's SHA-256, by kind.
     """
 
     image: Path
@@ -62,6 +73,7 @@ class Prediction:
     size: Size | None = None
     measures: Measures | None = None
     error: str | None = None
+    results: Mapping[str, str] = field(default_factory=dict)
 
     def row(self) -> dict[str, str]:
         """As it reads in the table."""
@@ -76,12 +88,14 @@ class Prediction:
             "error": self.error,
             "file_bytes": self.stamp[0],
             "file_changed_ns": self.stamp[1],
+            "results": " ".join(f"{kind}={digest}" for kind, digest in self.results.items()),
         }
         return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
 COLUMNS = tuple(Prediction(Path()).row())
 TEXTS = ("image", "mask", "error")
+ADDED = ("results",)  # columns that tables of older versions lack: their images are done again when asked for
 
 
 class Results:
@@ -104,12 +118,18 @@ class Results:
             raise DiskError(self.folder / TABLE, error) from None
 
     def has(self, image: Path, places: Sequence[str]) -> bool:
-        """Whether all these results of an image are there, made from the file as it is now."""
+        """Whether all these results of an image are there as written, made from the file as it is now.
+
+        After a power failure a row may stand there whose masks are empty.
+        """
         row = self.rows.get(name_of(image))
         if row is None or row["error"] or row["mask"] != escaped(places[0]):
             return False
         unchanged = (row["file_bytes"], row["file_changed_ns"]) == tuple(map(str, stamp_of(image)))
-        return unchanged and all((self.folder / each).is_file() for each in places)
+        written = dict(each.partition("=")[::2] for each in row["results"].split())
+        return unchanged and all(
+            digest_of(self.folder / each) == written.get(each.partition("/")[0], "") for each in places
+        )
 
     def refuse_others(self, masks: Mapping[str, Path]) -> None:
         """Stop if one of these masks belongs to another image.
@@ -176,7 +196,8 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
         rows = []
         if table.is_file():
             with table.open(encoding="utf-8", newline="") as stream:
-                rows = [_texts(row) for row in csv.DictReader(stream) if _is_whole(row)]
+                read = [dict.fromkeys(ADDED, "") | row for row in csv.DictReader(stream)]
+                rows = [_texts({name: row[name] for name in COLUMNS}) for row in read if _is_whole(row)]
     except (OSError, ValueError, csv.Error):
         before, rows = None, []
     if not isinstance(before, dict):
@@ -198,7 +219,7 @@ def _texts(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_whole(row: Mapping[str | Any, str | None]) -> bool:
-    return tuple(row) == COLUMNS and None not in row.values() and row["image"] != "image"
+    return set(row) == set(COLUMNS) and None not in row.values() and row["image"] != "image"
 
 
 def _write(file: Path, rows: Iterable[Mapping[str, str]]) -> None:

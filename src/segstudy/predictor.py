@@ -12,7 +12,7 @@ from segstudy.arguments import checked_methods
 from segstudy.engines import EngineName, Network, Precision
 from segstudy.errors import UserError
 from segstudy.measures import fill_holes, largest_component
-from segstudy.opening import open_model
+from segstudy.opening import How, open_model
 from segstudy.preprocess import Size, image_to_network, prob_to_native, read_for_network
 
 
@@ -67,6 +67,7 @@ class Predictor:
         threads: callers at once, each with a thread of its own.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
         ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:
         UserError: no model there, several of different image sizes, or arguments that exclude each other.
@@ -86,6 +87,7 @@ class Predictor:
         threads: int = 1,
         device: str = "auto",
         ensemble: bool = False,
+        network: str | None = None,
     ):
         asked = Settings(threshold, tta, largest_component, fill_holes)
         if settings is not None and asked != NOTHING_MORE:
@@ -99,8 +101,9 @@ class Predictor:
                 threads=threads,
                 device=device,
                 ensemble=ensemble,
+                network=network,
             )
-        elif (engine, precision, threads, device, ensemble) != ("auto", "auto", 1, "auto", False):
+        elif How(engine, precision, threads, device, network) != How() or ensemble:
             raise UserError(
                 "Predictor: these networks are open already; engine and the like cannot be chosen"
             )
@@ -141,7 +144,7 @@ class Predictor:
     def of_network_size(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities ``(N, height, width)`` of images ``(N, height, width, 3)`` at network size."""
         found = [
-            _averaged(network, images) if self.settings.tta else network.forward(images)
+            _averaged(network, images) if self.settings.tta else network.probabilities(images)
             for network in self.networks
         ]
         return found[0] if len(found) == 1 else np.mean(found, axis=0, dtype=np.float32)
@@ -165,7 +168,7 @@ def _averaged(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32
     for flipped in (False, True):
         for turns in range(4):
             view = np.rot90(images[:, :, ::-1] if flipped else images, turns, axes=(1, 2))
-            back = np.rot90(network.forward(np.ascontiguousarray(view)), -turns, axes=(1, 2))
+            back = np.rot90(network.probabilities(np.ascontiguousarray(view)), -turns, axes=(1, 2))
             total += back[:, :, ::-1] if flipped else back
     return np.asarray(total / 8)
 

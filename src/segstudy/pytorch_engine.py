@@ -30,7 +30,9 @@ class Deployed(nn.Module):
         return probability
 
 
-def open_run(folder: Path, name: str, device: str = "cpu", precision: Precision = "auto") -> Network:
+def open_run(
+    folder: Path, name: str, device: str = "cpu", precision: Precision = "auto", network: str | None = None
+) -> Network:
     """The network of a run's folder.
 
     Args:
@@ -38,18 +40,21 @@ def open_run(folder: Path, name: str, device: str = "cpu", precision: Precision 
         name: of its configuration and seed.
         device: ``cpu``, ``cuda`` or ``mps``.
         precision: ``auto`` takes bfloat16 where the hardware has it.
+        network: ``my.py:Net``, for a network from a file of one's own.
 
     Raises:
         UserError: as ``checkpoint.load_model``.
     """
-    network, card = load_model(folder)
+    module, card = load_model(folder, network)
     place = torch.device(device)
     chosen = best_precision(device) if precision == "auto" else precision
-    network = network.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = Deployed(network).eval()
+    module = module.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Deployed(module).eval()
 
     def forward(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode(), autocast(place, chosen):
             return np.asarray(model(torch.from_numpy(image).to(place)).cpu().numpy())
 
-    return Network(Card.model_validate(card), name, f"PyTorch, {chosen}", forward)
+    opened = Network(Card.model_validate(card), name, f"PyTorch, {chosen}", forward)
+    opened.refuse_if_wrong()
+    return opened

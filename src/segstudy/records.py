@@ -12,6 +12,7 @@ from segstudy.userfiles import MB, read_text
 MAX_RECORD_BYTES = 64 * MB  # data.json and split.json of 100,000 samples have 15 to 30 MB
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+STORED_ONNX = "model.onnx"  # of networks from a user's own file
 REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the next `run` makes it anew"
 
 

@@ -29,6 +29,7 @@ from segstudy.study import Machine, Plan, choose_machine, jobs_of, make_plan, mi
 from segstudy.worker import Job
 
 ASK_ABOVE_HOURS = 2.0
+EXTRA = "segstudy.own_onnx:own_onnx"  # what else is stored with a finished run, see ``worker.Job``
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def _prepared(
 
     jobs = jobs_of(chosen.plan, missing, chosen.folder, machine, unless_stopped)
     unless_stopped("starting the training", 0, 0)
-    return jobs
+    return [job.model_copy(update={"extra": EXTRA}) for job in jobs]
 
 
 def _call(name: str, folder: StudyFolder) -> str:

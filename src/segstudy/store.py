@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from segstudy.files import (
     OLD,
     PARTIAL,
     complete_folders,
+    file_name,
     make_folder,
     put_back,
     replace_folder,
@@ -257,17 +257,7 @@ class StudyFolder:
         Raises:
             UserError: one is damaged, or of a newer version.
         """
-        return [self._run_record(key) for key in keys]
-
-    def _run_record(self, key: str) -> dict[str, Any]:
-        file = self.runs / key / "run.json"
-        content = read_json(file)
-        if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
-            raise UserError(
-                f"{file}: format {content['format']!r} is not one that this version knows; update segstudy"
-            )
-        record: dict[str, Any] = checked(content, RunRecord, file)
-        return record
+        return [read_run_record(self.runs / key) for key in keys]
 
     def epochs(self, keys: Sequence[str]) -> pl.DataFrame:
         """The rows of every epoch of these runs, with a column ``key``."""
@@ -407,6 +397,22 @@ class StudyFolder:
         self.clear_failure(key)
 
 
+def read_run_record(folder: Path) -> dict[str, Any]:
+    """``run.json`` of a run's folder, wherever it lies.
+
+    Raises:
+        UserError: missing, damaged, or of a newer version.
+    """
+    file = folder / "run.json"
+    content = read_json(file)
+    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"{file}: format {content['format']!r} is not one that this version knows; update segstudy"
+        )
+    record: dict[str, Any] = checked(content, RunRecord, file)
+    return record
+
+
 def seal(record: Mapping[str, Any]) -> str:
     """The SHA-256 of a run's record without the seal itself, which stands beside the others' checksums."""
     text = json.dumps({name: value for name, value in record.items() if name != RECORD_SEAL}, sort_keys=True)
@@ -414,8 +420,8 @@ def seal(record: Mapping[str, Any]) -> str:
 
 
 def folder_name(name: str) -> str:
-    """A name as that of a folder, on any system: characters that some of them refuse become ``-``."""
-    return re.sub(r"[^\w.=+ -]", "-", name).strip(". ") or "-"
+    """A name as that of a folder, on any system."""
+    return file_name(name)
 
 
 def as_parquet(table: pl.DataFrame) -> bytes:

@@ -1,6 +1,7 @@
 """What the user sees on the terminal, and what becomes of errors there."""
 
 import io
+import logging
 import os
 import shutil
 import sys
@@ -29,12 +30,20 @@ def width() -> int | None:
     return columns if columns and (os.environ.get("COLUMNS") or sys.stdout.isatty()) else None
 
 
+class _Lines(logging.Handler):
+    """What the library says beside its results, as lines of the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"note: {record.getMessage()}", problems)
+
+
 def guarded(app: App, arguments: list[str] | None = None) -> None:
     """Run a command line and exit: with 0; with 1 if something failed; with 2 if call or data are wrong.
 
     Nobody sees a traceback without ``--debug``.
     """
     _print_any_character()
+    logging.getLogger("segstudy").handlers = [_Lines()]
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -24,6 +24,7 @@ from segstudy.data.augment import augment
 from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pixels_on, shuffled
 from segstudy.data.prepared import Prepared
 from segstudy.data.split import Split
+from segstudy.engines import OutputError
 from segstudy.evaluation import (
     PartScore,
     Tally,
@@ -183,11 +184,15 @@ def epochs(training: Training) -> Iterator[dict[str, float]]:
 
 
 def finish(training: Training) -> Result:
-    """Score the selected epoch; its weights are in the network afterwards."""
+    """Score the selected epoch; its weights are in the network afterwards.
+
+    Raises:
+        DivergedError: the network gives what are no numbers, for an image of validation or test.
+    """
     model, pixels, parts = training.model, training.pixels, training.parts
     prepared, precision = pixels.prepared, training.run.configuration.protocol.precision
     model.load_state_dict(training.weights)
-    with timed(training.seconds, "final"):
+    with timed(training.seconds, "final"), _no_numbers_are_divergence():
         prob = {"validation": probabilities(model, pixels, parts["validation"], precision)}
         start = time.perf_counter()  # the network is warm by now
         prob["test"] = probabilities(model, pixels, parts["test"], precision)
@@ -211,6 +216,14 @@ def finish(training: Training) -> Result:
         seconds=training.seconds,
         inference_ms=inference_ms,
     )
+
+
+@contextmanager
+def _no_numbers_are_divergence() -> Iterator[None]:
+    try:
+        yield
+    except OutputError as error:
+        raise DivergedError(str(error)) from None
 
 
 def snapshot(training: Training) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from segstudy.arguments import checked_call
+from segstudy.cards import read_card
 from segstudy.engines import SUFFIXES, EngineName, Precision, open_exported
 from segstudy.errors import UserError
 from segstudy.opening import models_of
@@ -37,11 +38,12 @@ def predict(  # noqa: PLR0913 (an option each)
     device: str = "auto",
     threads: int = 0,
     ensemble: bool = False,
+    network: str | None = None,
 ) -> list[dict[str, str]]:
     """Segment files and folders of images; see ``prediction.predict_files`` for what is written.
 
     Args:
-        model: a run's folder, a study's (its best run) or an exported file.
+        model: a model's folder, a study's (its best run) or an exported file.
         images: files and folders. Of a folder that is a data set its images are taken, without the masks.
         out: the folder of results; the same call again goes on where it was stopped.
         kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``.
@@ -56,6 +58,7 @@ def predict(  # noqa: PLR0913 (an option each)
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
         threads: images at a time; 0: as many as the machine has cores.
         ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Returns:
         The rows of ``predictions.csv``; those of images that could not be used have an ``error``.
@@ -77,6 +80,7 @@ def predict(  # noqa: PLR0913 (an option each)
         threads=threads,
         device=device,
         ensemble=ensemble,
+        network=network,
     )
     return predict_files(predictor, items, Path(out), kinds, threads, progress)
 
@@ -126,11 +130,12 @@ def serve(  # noqa: PLR0913 (an option each)
     device: str = "auto",
     threads: int = 0,
     ensemble: bool = False,
+    network: str | None = None,
 ) -> None:
     """Serve a model over HTTP, with a page, until a signal asks to stop.
 
     Args:
-        model: a run's folder, a study's (its best run) or an exported file.
+        model: a model's folder, a study's (its best run) or an exported file.
         host: address to listen on; one that other machines reach needs a token.
         port: to listen on; 0 takes a free one.
         token: that callers have to show.
@@ -142,6 +147,7 @@ def serve(  # noqa: PLR0913 (an option each)
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
         threads: images at a time; 0: as many as the machine has cores.
         ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:
         UserError: no model there, a missing token or package, or an address that cannot be had.
@@ -159,25 +165,47 @@ def serve(  # noqa: PLR0913 (an option each)
         threads=threads,
         device=device,
         ensemble=ensemble,
+        network=network,
     )
     run_server(predictor, threads, host=host, port=port, token=token, ready=ready, limits=limits)
 
 
 @checked_call
-def card(model: str | Path, format: Literal["markdown", "json"] = "markdown") -> str:  # noqa: A002
+def card(
+    model: str | Path,
+    format: Literal["markdown", "json"] = "markdown",  # noqa: A002
+    *,
+    network: str | None = None,
+) -> str:
     """What is known of a trained model, as Markdown or JSON.
 
+    Args:
+        model: a model's folder, a study's (its best run) or an exported file.
+        format: ``markdown`` or ``json``.
+        network: ``my.py:Net``, for a network from a file of one's own: compared, and not run.
+
     Raises:
-        UserError: no model there.
+        UserError: no model there, or an altered one.
     """
     path = Path(model)
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        if network is not None:
+            raise UserError(f"{path}: an exported model needs no code; leave --network out")
         package = open_exported(path).package
         assert package is not None
         return package.text if format == "markdown" else package.model_dump_json(indent=1)
-    models = models_of(path)
-    from segstudy.reporting.modelcard import as_markdown, model_card
+    models = models_of(path).best()
+    from segstudy.checksums import check_weights
+    from segstudy.own_networks import own_network
+    from segstudy.records import CARD, WEIGHTS
+    from segstudy.reporting.cardtext import as_markdown
+    from segstudy.reporting.modelcard import model_card
 
-    (record,) = models.best().records()
+    (record,) = models.records()
+    file = models.folder(record) / CARD
+    trained = read_card(file)
+    check_weights(file.with_name(WEIGHTS), file, trained.weights_sha256)
+    if network is not None:  # a card needs none, but says whether it is the model's
+        own_network(trained, file, network)
     about = model_card(models, record)
     return as_markdown(about) if format == "markdown" else json.dumps(about, indent=1, ensure_ascii=False)

@@ -1,19 +1,22 @@
 """One job in: trained and stored, or what went wrong written down."""
 
 import errno
+import pkgutil
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -39,6 +42,27 @@ PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 resets the peak of the r
 LOCK_WAIT_S = 30.0  # a worker whose caller died holds its run's lock until it has noticed
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A training that is done, for what else is to be stored with it.
+
+    Attributes:
+        run: what was trained.
+        files: of weights and card, by name.
+        images: of validation at network size, ``(N, H, W, 3)`` uint8.
+        threads: CPU threads of this training.
+    """
+
+    run: Run
+    files: Mapping[str, bytes]
+    images: NDArray[np.uint8]
+    threads: int
+
+
+# Further files of a run, further fields of its run.json, and what is to be said, if anything.
+Extra = tuple[dict[str, bytes], dict[str, Any], str]
+
+
 class Job(Frozen):
     """Everything a worker needs to train and store one run.
 
@@ -51,6 +75,8 @@ class Job(Frozen):
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of this training.
         checkpoint_every: epochs from one saved state to the next: as many can be lost.
+        extra: where a function stands, as ``package.module:name``, that gives further files of a finished
+            run: ``Trained`` to ``Extra``. Training does not know what they are for.
     """
 
     run: Run
@@ -61,6 +87,7 @@ class Job(Frozen):
     device: str
     threads: int
     checkpoint_every: int = 1
+    extra: str | None = None
 
 
 class Outcome(Frozen):
@@ -133,7 +160,8 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
                 return False
         result = finish(training)
     training.seconds["total"] = earlier_s + time.perf_counter() - clock
-    _store(job, result, saving.resumed, started)
+    images = np.array(prepared.images[training.parts["validation"]]) if job.extra else None
+    _store(job, result, saving.resumed, started, images, listener.say)
     saving.checkpoints.clear()
     return True
 
@@ -197,7 +225,14 @@ def _identity(run: Run) -> dict[str, Any]:
     }
 
 
-def _store(job: Job, result: Result, sessions: list[Session], started: datetime) -> None:
+def _store(
+    job: Job,
+    result: Result,
+    sessions: list[Session],
+    started: datetime,
+    images: NDArray[np.uint8] | None,
+    say: Callable[[str], None],
+) -> None:
     run, protocol = job.run, job.run.configuration.protocol
     model = build(run.configuration.architecture, protocol.width, run.seed)
     scores = {
@@ -244,7 +279,15 @@ def _store(job: Job, result: Result, sessions: list[Session], started: datetime)
         "images": result.images,
         "predictions": result.predictions,
     }
-    StudyFolder(job.study).write_run(run.key, record, tables, model_files(result.weights, card))
+    files = model_files(result.weights, card)
+    if job.extra and images is not None:
+        more_files, more_fields, said = pkgutil.resolve_name(job.extra)(
+            Trained(run, files, images, job.threads)
+        )
+        files, record = files | more_files, record | more_fields
+        if said:
+            say(said)
+    StudyFolder(job.study).write_run(run.key, record, tables, files)
 
 
 @torch.inference_mode()

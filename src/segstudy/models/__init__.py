@@ -35,7 +35,7 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
     return component, source_hash(component) or numerics
 
 
-def build(architecture: str, width: int, seed: int) -> nn.Module:
+def build(architecture: str, width: int, seed: int, drawn_as: str | None = None) -> nn.Module:
     """A freshly initialised network.
 
     Its weights depend on the architecture, its width and the seed, on nothing drawn before: the
@@ -45,6 +45,7 @@ def build(architecture: str, width: int, seed: int) -> nn.Module:
         architecture: a name in ``MODELS`` or ``file.py:Name``, with options.
         width: channels of the first stage; a user's own network gets it if it takes it.
         seed: the run's seed.
+        drawn_as: the name under which its weights were drawn, where its file has another name by now.
 
     Raises:
         UserError: an unknown architecture or option.
@@ -54,7 +55,7 @@ def build(architecture: str, width: int, seed: int) -> nn.Module:
     if "width" in inspect.signature(network).parameters:
         options["width"] = width
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_for("init", seed=seed, architecture=str(component)))
+        torch.manual_seed(seed_for("init", seed=seed, architecture=drawn_as or str(component)))
         model: nn.Module = network(**options)
     return model
 

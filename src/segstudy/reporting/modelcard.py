@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from segstudy.checksums import refuse_altered
+from segstudy.data.samples import PARTS
+from segstudy.data.split import Split
 from segstudy.reporting.subgroups import members_of
 from segstudy.stats import Scores, by_group, score_interval
-from segstudy.store import StudyFolder
+from segstudy.store import StudyFolder, read_table
 from segstudy.trained import Models, run_name
 
 FEWEST = 20  # images of a subgroup for an interval
@@ -51,26 +55,20 @@ def model_card(models: Models, record: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that is known of one trained model.
 
     Args:
-        models: the study it lies in.
+        models: where it lies, within its study or outside of it.
         record: its run's.
 
     Returns:
         ``name``, ``key``, ``architecture``, ``loss``, ``data``, ``protocol``, ``selection``, ``scores`` (of
         validation and test, each with a 95 % interval over images), ``subgroups`` (of the test part),
-        ``environment``, and in words ``intended_use`` and ``limits``.
+        ``environment``, and in words ``intended_use`` and ``limits``. What only the study or ``run.json``
+        would know is None where they are not there, and scores have no intervals then.
     """
-    home = models.home
-    data = home.read_json("data.json") or {"samples": []}
+    data = _data_of(models.home, record)
     groups = {sample["id"]: sample["group"] for sample in data["samples"]}
     categories = {sample["id"]: sample["category"] for sample in data["samples"]}
-    images = home.images([record["key"]])
-    scored: dict[str, dict[str, Any]] = {}
-    for part in ("validation", "test"):
-        table = images.filter(part=part).sort("id")
-        owners = [groups.get(i, i) for i in table["id"]]
-        scored[part] = {
-            name: _interval(table[name].to_numpy()[None], owners) for name in SCORES if name in table.columns
-        }
+    images = images_of(models, record)
+    parts = parts_of(models.home, record) if models.home else {}
     return {
         "name": run_name(record),
         "key": record["key"],
@@ -79,8 +77,8 @@ def model_card(models: Models, record: Mapping[str, Any]) -> dict[str, Any]:
         "num_parameters": record["num_parameters"],
         "data": {
             **{name: data.get(name) for name in ("name", "reader", "fingerprint", "terms", "citation")},
-            "num_images": len(data["samples"]),
-            **{f"num_{part}": len(ids) for part, ids in parts_of(home, record).items()},
+            "num_images": len(data["samples"]) or None,
+            **{f"num_{part}": len(ids) for part, ids in parts.items()},
         },
         "protocol": {**{name: record["protocol"][name] for name in PROTOCOL}, **_budget(record["protocol"])},
         "seed": record["seed"],
@@ -90,8 +88,10 @@ def model_card(models: Models, record: Mapping[str, Any]) -> dict[str, Any]:
             "epoch": record["summary"]["selected_epoch"],
             "tuned_threshold": record["summary"]["tuned_threshold"],
         },
-        "scores": scored,
-        "subgroups": _subgroups(home, record["key"], groups, categories),
+        "scores": _means(record) if images is None else _scores(images, groups),
+        "subgroups": []
+        if images is None or models.home is None
+        else _subgroups(models.home, images, groups, categories),
         "environment": record["environment"],
         "started": record["started"],
         "intended_use": INTENDED,
@@ -99,16 +99,59 @@ def model_card(models: Models, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _data_of(home: StudyFolder | None, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the study says of the data, if it still has those that the run was trained on."""
+    fingerprint = record["description"].get("data")
+    found = home.read_json("data.json") if home else None
+    if found is None or found["fingerprint"] != fingerprint:
+        return {"fingerprint": fingerprint, "samples": []}
+    return dict(found)
+
+
+def images_of(models: Models, record: Mapping[str, Any]) -> pl.DataFrame | None:
+    """The run's scores image by image; None where its folder holds no more than the model."""
+    file = models.folder(record) / "images.parquet"
+    if not file.is_file():
+        return None
+    refuse_altered(file, file.with_name("run.json"))
+    return read_table(file)
+
+
+def _scores(images: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    scored: dict[str, dict[str, Any]] = {}
+    for part in ("validation", "test"):
+        table = images.filter(part=part).sort("id")
+        owners = [groups.get(i, i) for i in table["id"]]
+        scored[part] = {
+            name: _interval(table[name].to_numpy()[None], owners) for name in SCORES if name in table.columns
+        }
+    return scored
+
+
+def _means(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The scores of a model without its run's tables: no intervals."""
+    found = record["summary"]["scores"]
+    return {
+        part: {
+            name: {"mean": found[part][name], "low": None, "high": None}
+            for name in SCORES
+            if name in found.get(part, {})
+        }
+        for part in ("validation", "test")
+    }
+
+
 def _budget(protocol: Mapping[str, Any]) -> dict[str, Any]:
     name = protocol["budget"]
-    return {name: protocol[name]}
+    return {name: protocol[name]} if name else {}
 
 
 def parts_of(home: StudyFolder, record: Mapping[str, Any]) -> dict[str, Sequence[str]]:
     """The ids that this run was trained, selected and tested on; nothing where the study forgot."""
     for split in (home.read_json("split.json") or {"splits": []})["splits"]:
-        if split["fold"] == record["fold"] and split["split_seed"] == record["protocol"].get("split_seed", 0):
-            return {part: split[part] for part in ("train", "validation", "test")}
+        parts: dict[str, Sequence[str]] = {part: split[part] for part in PARTS}
+        if Split(*(tuple(ids) for ids in parts.values())).fingerprint == record["description"]["split"]:
+            return parts
     return {}
 
 
@@ -121,9 +164,12 @@ def _interval(scores: Scores, owners: Sequence[str]) -> dict[str, float | None]:
 
 
 def _subgroups(
-    home: StudyFolder, key: str, groups: Mapping[str, str], categories: Mapping[str, str | None]
+    home: StudyFolder,
+    images: pl.DataFrame,
+    groups: Mapping[str, str],
+    categories: Mapping[str, str | None],
 ) -> list[dict[str, Any]]:
-    test = home.images([key]).filter(part="test").sort("id")
+    test = images.filter(part="test").sort("id")
     ids = test["id"].to_list()
     place = {each: i for i, each in enumerate(ids)}
     iou = test["native_iou"].to_numpy()
@@ -137,79 +183,3 @@ def _subgroups(
         for (kind, name), mine in members_of(home, ids, categories).items()
         if mine and len(mine) < len(ids)
     ]
-
-
-def as_markdown(card: Mapping[str, Any]) -> str:
-    """The card as a page."""
-    data, chosen = card["data"], card["selection"]
-    validation, test = card["scores"]["validation"], card["scores"]["test"]
-    sizes = [str(data[f"num_{part}"]) for part in ("train", "validation", "test") if f"num_{part}" in data]
-    fold = "" if card["fold"] is None else f", fold {card['fold']}"
-    lines = [
-        f"# {card['name']}",
-        "",
-        f"A segmentation model: {card['architecture']} ({card['num_parameters']:,} parameters), trained with "
-        f"the {card['loss']} loss by segstudy. Run `{card['key']}`, seed {card['seed']}{fold}.",
-        "",
-        "## Intended use and limits",
-        "",
-        card["intended_use"],
-        "",
-        *(f"- {limit}" for limit in card["limits"]),
-        "",
-        "## Data",
-        "",
-        f"- {data['name']}, {data['num_images']} images; fingerprint `{data['fingerprint']}`",
-        *([f"- trained, selected and tested on {' / '.join(sizes)} of them"] if sizes else []),
-        f"- terms of the data: {data['terms'] or 'not known; ask whoever published them'}",
-        *([f"- cite: {data['citation']}"] if data["citation"] else []),
-        "",
-        "## Training",
-        "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name.replace('_', ' ')} | {_value(value)} |" for name, value in card["protocol"].items()),
-        f"| epoch | {chosen['epoch']}, selected by {chosen['by']} |",
-        f"| threshold | 0.5; {chosen['tuned_threshold']:g} was best on validation |",
-        "",
-        "## Scores",
-        "",
-        "Per image at its own size, threshold 0.5, mean and 95 % interval over images.",
-        "",
-        "| | validation | test |",
-        "|---|--:|--:|",
-        *(
-            f"| {title} | {_score(validation.get(name))} | {_score(test[name])} |"
-            for name, title in SCORES.items()
-            if name in test
-        ),
-        "",
-    ]
-    if card["subgroups"]:
-        lines += ["Test IoU of subgroups (under 20 images without an interval):", ""]
-        lines += ["| | images | IoU |", "|---|--:|--:|"]
-        lines += [
-            f"| {each['kind']}: {each['name']} | {each['num_images']} | {_score(each['iou'])} |"
-            for each in card["subgroups"]
-        ]
-        lines += [""]
-    shown = {name: value for name, value in card["environment"].items() if value is not None}
-    lines += ["## Environment", "", f"Trained {card['started'][:10]}.", "", "| | |", "|---|---|"]
-    lines += [f"| {name.replace('_', ' ')} | {_value(value)} |" for name, value in shown.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _score(found: Mapping[str, float | None] | None) -> str:
-    if found is None or found["mean"] is None:
-        return ""
-    digits = 1 if found["mean"] > 2 else 3
-    interval = "" if found["low"] is None else f" [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
-    return f"{found['mean']:.{digits}f}{interval}"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return " x ".join(str(each) for each in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 import segstudy
 from segstudy.cards import Card
+from segstudy.engines import OutputError
 from segstudy.images import ImageError
 from segstudy.measures import Measures, Polygon
 from segstudy.pixel_budget import BusyError
@@ -131,7 +132,7 @@ def create_app(
         response_model=Segmented,
         responses={
             200: {"content": {media: {"schema": BINARY} for media in ("image/png", "image/jpeg")}},
-            **problem(400, 406, 408, 413, 415, 422, 503, *([401] if token else [])),
+            **problem(400, 406, 408, 413, 415, 422, 500, 503, *([401] if token else [])),
         },
         openapi_extra={
             "requestBody": {"required": True, "content": {media: {"schema": BINARY} for media in IMAGES}}
@@ -171,6 +172,10 @@ def create_app(
     async def wrong_query(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+    @app.exception_handler(OutputError)
+    async def no_probabilities(_: Request, error: OutputError) -> Response:
+        return JSONResponse({"detail": f"{error} for this image: nothing is made of that"}, 500)
 
     for path, name in PAGE.items():
         _add_page(app, path, name)

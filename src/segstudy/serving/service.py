@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy.engines import OutputError
 from segstudy.images import decode_bytes, size_in
 from segstudy.measures import measured, polygons
 from segstudy.pixel_budget import PixelBudget
@@ -131,14 +132,24 @@ class Service:
                     done.set_exception(error)
         else:
             for (_, done), prob in zip(batch, found, strict=True):
-                if not done.done():
+                if done.done():
+                    continue
+                if isinstance(prob, OutputError):
+                    done.set_exception(prob)
+                else:
                     done.set_result(prob)
         finally:
             self._room.release()
 
-    def _passed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _passed(self, images: NDArray[np.uint8]) -> Sequence[NDArray[np.float32] | OutputError]:
+        """Probabilities of each image; an error where the network gives none, which is no other image's."""
         with self.work.going_on():
-            return self.predictor.of_network_size(images)
+            try:
+                return list(self.predictor.of_network_size(images))
+            except OutputError as error:
+                if len(images) == 1:
+                    return [error]
+        return [each for image in images for each in self._passed(image[None])]
 
     @contextmanager
     def _room_for(self, native: Size, until: float) -> Iterator[None]:
