@@ -24,6 +24,7 @@ from typing import Any
 
 import forged
 import numpy as np
+import polars as pl
 from bombs import BOMBS
 from corpus import SMALL, Case, Corpus, Make
 from fake_data import disc, make_folder, make_ph2, make_workbook, save
@@ -831,6 +832,68 @@ def named_as_formula(here: Path) -> None:
     segstudy.score(here / "set", here / "set" / "masks", here / "study", "=HYPERLINK(1)")
 
 
+# What was altered behind its back, and data that would give too good a score
+
+
+def altered_arrays(name: str) -> Make:
+    """One byte of each prepared array of this name in the cache."""
+
+    def make(here: Path) -> None:
+        for file in (here.parent / "cache" / "prepared").rglob(name):
+            content = bytearray(file.read_bytes())
+            content[-1] ^= 1
+            file.write_bytes(content)
+
+    return make
+
+
+def altered_table(name: str) -> Make:
+    """A row less in a run's table, which is a table as good as any."""
+
+    def make(here: Path) -> None:
+        file = run_of(here) / name
+        pl.read_parquet(file)[:-1].write_parquet(file)
+
+    return make
+
+
+def copy_in_test(turn: Callable[[np.ndarray], np.ndarray]) -> Make:
+    """The first training image again among the test images, turned."""
+
+    def make(here: Path) -> None:
+        rng = np.random.default_rng(5)
+        for part, stems in (("train", "abcd"), ("val", "ef"), ("test", "gh")):
+            for stem in stems:
+                small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+                pixels = np.asarray(small.resize((64, 48), Image.Resampling.BICUBIC))
+                if stem == "a":
+                    first = pixels
+                pixels = np.ascontiguousarray(turn(first)) if stem == "g" else pixels
+                save(here / "two" / part / "images" / f"{stem}.png", pixels)
+                save(here / "two" / part / "masks" / f"{stem}.png", disc(9, pixels.shape[:2])[1])
+
+    return make
+
+
+def silent_errors() -> Iterator[Case]:
+    def case(name: str, make: Make, command: str, said: str, code: int, needs: str = "study") -> Case:
+        return Case("silent errors", name, make, command, code, said, needs)
+
+    train = f"{SMALL} --out out/study"
+    for name in ("images.npy", "masks.npy", "native.bits"):
+        yield case(f"a byte of {name}", altered_arrays(name), f"run set {train}", "prepared again", 0)
+    for name, command in (("images.parquet", "table study"), ("epochs.parquet", "report study")):
+        yield case(f"a row less in {name}", altered_table(name), command, f"{name}: damaged", 2)
+    turns: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "mirrored": lambda pixels: pixels[:, ::-1],
+        "upside down": lambda pixels: pixels[::-1],
+        "turned by a quarter": np.rot90,
+    }
+    for name, turn in turns.items():
+        said = "accept-duplicates"
+        yield case(f"a training image in test, {name}", copy_in_test(turn), f"run two {train}", said, 2, "")
+
+
 def doors() -> Iterator[Case]:
     def case(name: str, make: Make, command: str, said: str, code: int = 2, needs: str = "set") -> Case:
         return Case("doors", name, make, command, code, said, needs)
@@ -1013,6 +1076,7 @@ FAMILIES = (
     model_files,
     study_folders,
     exported_files,
+    silent_errors,
     doors,
     command_lines,
 )
