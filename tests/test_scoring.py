@@ -346,3 +346,28 @@ def test_the_true_masks_of_ph2_score_1_in_both_forms(ph2_folder, tmp_path):
     assert grey.height == 20
     assert set(grey["native_iou"]) == {1.0}
     assert set(grey["native_hd95_px"]) == {0.0}
+
+
+def test_masks_of_a_deterministic_tool_are_compared_though_there_is_one_set_of_them(dataset, tmp_path):
+    study = segstudy.run(dataset, out=tmp_path / "s", seeds=3, **TINY, **GRID)
+    masks = write_masks(tmp_path / "otsu", dataset, scored(study.path), shift_px=0)
+    name = study.leaderboard()["configuration"][0]
+    segstudy.score(dataset, masks, study.path)
+    before = segstudy.compare(str(study.path), "otsu", name)
+    assert before.difference.conclusion == "training noise not measured"
+    assert not study.leaderboard().filter("masks")["p_behind"].is_not_null().any()
+    (record,) = segstudy.score(dataset, masks, study.path, deterministic=True)
+    assert json.loads((study.path / "external/otsu/record.json").read_text())["deterministic"] is True
+    found = segstudy.compare(str(study.path), "otsu", name)
+    assert found.difference.trainings
+    assert found.difference.conclusion != "training noise not measured"
+    assert found.difference.mean == before.difference.mean
+    assert found.difference.most_df == 2
+    assert study.leaderboard().filter("masks")["p_behind"].is_not_null().all()
+    assert "1 of 1, deterministic masks" in segstudy.table(study.path)
+    assert "deterministic" in scores_text([record])
+    assert "1 of 1, deterministic masks" in segstudy.report(study.path).read_text(encoding="utf-8")
+    for seed in (0, 1):
+        write_masks(tmp_path / "seeds" / f"seed{seed}", dataset, scored(study.path))
+    with pytest.raises(UserError, match="a deterministic tool has one set of them"):
+        segstudy.score(dataset, tmp_path / "seeds", study.path, deterministic=True)

@@ -177,7 +177,12 @@ def report(folder: str | Path, images: bool = True) -> Path:
 
 @checked_call
 def score(
-    data: str | Path, masks: str | Path, study: str | Path, name: str | None = None
+    data: str | Path,
+    masks: str | Path,
+    study: str | Path,
+    name: str | None = None,
+    *,
+    deterministic: bool = False,
 ) -> list[dict[str, Any]]:
     """Score masks that any other tool made, and store them in the study as ``external/<name>/``.
 
@@ -186,6 +191,7 @@ def score(
         masks: a folder with one mask per image, named by its id; or one such folder per model, or per seed.
         study: the study's folder.
         name: of the model, where there is one only.
+        deterministic: the tool gives the same masks every time: there is no training noise to measure.
 
     Returns:
         One record per model.
@@ -195,7 +201,7 @@ def score(
     """
     from segstudy.scoring import score_masks
 
-    return score_masks(data, Path(masks), Study(study).folder, name)
+    return score_masks(data, Path(masks), Study(study).folder, name, deterministic)
 
 
 @checked_call

@@ -350,7 +350,15 @@ def report(
 
 
 @app.command(group=ANSWER)
-def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -> int:
+def score(
+    data: Path,
+    masks: Path,
+    /,
+    *,
+    study: Path,
+    name: str | None = None,
+    deterministic: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
     """Score masks that any other tool made; they enter a study's leaderboard.
 
     Example: `segstudy score my-images masks/nnunet --study my-images-classic`
@@ -365,11 +373,13 @@ def score(data: Path, masks: Path, /, *, study: Path, name: str | None = None) -
         The study's folder.
     name
         The model's name, if there is one model only; else its folder's.
+    deterministic
+        The tool gives the same masks every time: there is no noise to measure, so it can be compared.
     """
     from segstudy.scoring import scores_text  # what `--help` does without
 
     with problems.status(f"scoring {masks}"):
-        records = segstudy.score(data, masks, study, name)
+        records = segstudy.score(data, masks, study, name, deterministic=deterministic)
     say(scores_text(records))
     return 0
 

@@ -69,7 +69,11 @@ Same = Callable[[Mapping[str, Any]], bool]
 
 
 def score_masks(
-    data: str | Path, masks: Path, folder: StudyFolder, name: str | None = None
+    data: str | Path,
+    masks: Path,
+    folder: StudyFolder,
+    name: str | None = None,
+    deterministic: bool = False,
 ) -> list[dict[str, Any]]:
     """Score masks on a study's validation and test images and store them as ``external/<name>/``.
 
@@ -81,6 +85,7 @@ def score_masks(
         masks: one mask per image, named by its id; in folders, one per model, and in those one per seed.
         folder: the study's.
         name: of the model, where there is one only; else folders' names are taken.
+        deterministic: the tool gives the same masks every time, so that one set of them is all there is.
 
     Returns:
         The records written, one per model.
@@ -91,9 +96,16 @@ def score_masks(
     samples = study_samples(folder, data)
     parts = scored_parts(folder)
     found, strangers = find_masks(masks, samples.keys(), name)
+    for model in found:
+        if deterministic and len(model.seeds) > 1:
+            raise UserError(
+                f"{masks}: {model.name} has masks of {len(model.seeds)} seeds, and a deterministic tool has "
+                "one set of them; leave --deterministic out, or give the folder of one seed"
+            )
     source = _source_of(masks)
     same = (lambda _: True) if name else lambda record: record.get("source", source) == source
     refuse_taken(folder, [each.name for each in found], "masks", same)
+    made = {"place": source, "deterministic": deterministic}
     wanted = {sample_id: part for part, ids in parts.items() for sample_id in ids}
     for model in found:
         if all(wanted.keys().isdisjoint(files) for files in model.seeds.values()):
@@ -105,7 +117,7 @@ def score_masks(
         job = partial(_rows, found, foreground)
         rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
     return [
-        _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, strangers, source)
+        _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, strangers, made)
         for place, model in enumerate(found)
     ]
 
@@ -131,14 +143,15 @@ def _store(
     rows: Sequence[Mapping[str, Any]],
     parts: Mapping[Part, Sequence[str]],
     strangers: Sequence[str],
-    source: str,
+    source: Mapping[str, Any],
 ) -> dict[str, Any]:
     data, table = folder.read_json("data.json"), _table(rows)
     record = {
         "kind": "masks",
         "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
-        "foreground": folder.study().protocol.model_dump(mode="json")["foreground"],
-        "source": source,
+        "foreground": _one_foreground(folder),
+        "source": source["place"],
+        "deterministic": source["deterministic"],
         "seeds": sorted(model.seeds),
         "parts": {part: _completeness(model, ids) for part, ids in parts.items()},
         "ignored": _ignored(model, {sample_id for ids in parts.values() for sample_id in ids}),
@@ -344,6 +357,9 @@ def scores_text(records: Sequence[Mapping[str, Any]]) -> str:
     if strangers["count"]:
         notes.append(f"ignored, as called after no image: {_names_text(strangers)}")
     trainings = {len(record["seeds"]) for record in records}
+    if all(record.get("deterministic") for record in records):
+        said = "Means per image at native size; in brackets 95 % intervals over images: deterministic masks."
+        return "\n".join([as_text(table), said, *notes])
     return "\n".join([as_text(table), intervals_text(trainings), *notes])
 
 

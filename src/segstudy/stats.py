@@ -12,6 +12,7 @@ freedom. ``tests/test_stats_calibration.py`` holds all of it to its promise on s
 bootstraps of such means and tests over images alone do not keep theirs, so none is offered.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -160,7 +161,11 @@ def score_interval(scores: Scores, most: float = 1.0) -> Interval:
 
 
 def difference(
-    a: Scores, b: Scores, groups: Sequence[str] | None = None, margin: float = MARGIN
+    a: Scores,
+    b: Scores,
+    groups: Sequence[str] | None = None,
+    margin: float = MARGIN,
+    deterministic: tuple[bool, bool] = (False, False),
 ) -> Difference:
     """Compare two configurations on the same images, each with its own seed variance.
 
@@ -169,6 +174,7 @@ def difference(
         b: the same images in the same order; replicates may differ in number and are not taken as pairs.
         groups: of each image, where several belong together.
         margin: differences whose interval lies within it count as practically equal.
+        deterministic: which of the two is no training: its one replicate has no noise to be measured.
     """
     assert a.shape[1] == b.shape[1] >= 2
     apart = a.mean(0) - b.mean(0)
@@ -177,7 +183,8 @@ def difference(
     error, mean = float(np.sqrt(variance)), ours.mean - theirs.mean
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
     p = _two_sided(mean, error, df)
-    trainings = len(a) > 1 and len(b) > 1
+    random = [len(scores) for scores, fixed in zip((a, b), deterministic, strict=True) if not fixed]
+    trainings = all(number > 1 for number in random)
     paired = _wins(a.mean(1), b.mean(1)) if len(a) == len(b) else None
     spread = float(apart.std(ddof=1))
     return Difference(
@@ -187,7 +194,7 @@ def difference(
         p=p,
         standard_error=error,
         df=df,
-        most_df=(len(a) - 1) * (len(b) - 1) if trainings else None,
+        most_df=math.prod(number - 1 for number in random) if trainings and random else None,
         effect_size=mean / spread if spread > 0 else 0.0,
         images_won=_wins(a.mean(0), b.mean(0)),
         replicates_won=paired,

@@ -21,6 +21,7 @@ class Side:
     name: str
     test_iou: Interval
     num_seeds: int
+    deterministic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,12 @@ def _named(evidence: Evidence, folder: Path, name: str) -> str:
 def _side(evidence: Evidence, name: str) -> Side:
     units = evidence.units(name)
     assert units is not None
-    return Side(name, score_interval(units), len(units))
+    return Side(name, score_interval(units), len(units), evidence.row(name).deterministic)
 
 
-def _resolution(ours: Evidence, a: str, theirs: Evidence, b: str) -> Resolution:
+def _resolution(ours: Evidence, a: str, theirs: Evidence, b: str) -> Resolution | None:
+    if ours.row(a).deterministic or theirs.row(b).deterministic:  # more of one side alone is not foreseen
+        return None
     left, right = ours.units(a), theirs.units(b)
     assert left is not None
     assert right is not None
@@ -137,7 +140,7 @@ def render_comparison(found: Comparison) -> str:
         f"{counted_images(found.a.test_iou.num_units, found.num_images)}",
         "",
         *(
-            f"  {side.name:<{_width(found)}}  {mean(side.test_iou)}  {count(side.num_seeds, 'seed')}"
+            f"  {side.name:<{_width(found)}}  {mean(side.test_iou)}  {_seeds(side)}"
             for side in (found.a, found.b)
         ),
         f"  {'difference':<{_width(found)}}  {signed(d.mean)} {interval(d.low, d.high)}"
@@ -148,6 +151,10 @@ def render_comparison(found: Comparison) -> str:
     if d.replicates_won is not None:
         lines.append(f"  {'seeds won':<{_width(found)}}  {d.replicates_won[0]} : {d.replicates_won[1]}")
     return "\n".join([*lines, "", found.sentence, *_settling(found)]) + "\n"
+
+
+def _seeds(side: Side) -> str:
+    return "deterministic" if side.deterministic else count(side.num_seeds, "seed")
 
 
 def _width(found: Comparison) -> int:

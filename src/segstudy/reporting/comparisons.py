@@ -68,7 +68,8 @@ def compared(ours: Evidence, a: str, theirs: Evidence, b: str) -> Difference:
     _refuse_other_files(ours, a, theirs, b)
     if len(set(ours.groups_of(a))) < 2:
         raise UserError("one test image, or one group of them, compares nothing: at least two are needed")
-    return difference(left, right, ours.groups_of(a))
+    fixed = (ours.row(a).deterministic, theirs.row(b).deterministic)
+    return difference(left, right, ours.groups_of(a), deterministic=fixed)
 
 
 def _refuse_other_files(ours: Evidence, a: str, theirs: Evidence, b: str) -> None:

@@ -107,6 +107,7 @@ def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
     return {
         "configuration": row.name,
         "masks": row.masks is not None,
+        "deterministic": row.deterministic,
         "architecture": row.configuration["architecture"] or None,
         "loss": row.configuration["loss"] or None,
         "batch_size": protocol.get("batch_size"),
@@ -237,7 +238,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
     of = f"/{row['epochs']}" if row["epochs"] is not None else ""
     planned = f" of {row['num_planned']}" if row["num_planned"] else ", not in study.toml"
-    planned += " masks" if row["masks"] else ""
+    planned += (", deterministic masks" if row["deterministic"] else " masks") if row["masks"] else ""
     return [
         number("rank", "d"),
         str(row["configuration"]),

@@ -48,6 +48,11 @@ class Row:
         return self.num_planned // self.num_replicates if self.num_replicates else 0
 
     @property
+    def deterministic(self) -> bool:
+        """Whether these are masks of a tool that gives the same ones every time."""
+        return self.masks is not None and bool(self.masks.get("deterministic"))
+
+    @property
     def foreground(self) -> Any:
         """The values of a multi-class mask that count, part of what is the truth; None where nobody said."""
         said = self.configuration["protocol"] if self.masks is None else self.masks
