@@ -23,7 +23,7 @@ from PIL import Image
 
 THUMBNAIL_PX = 64
 SHARES = (1.0, 0.95, 0.9)  # of an image's height and width that its copy may show
-MIN_MAGNITUDES, MIN_PHASES, MIN_SIMILARITY = 0.7, 0.7, 0.92
+MIN_MAGNITUDES, MIN_PHASES, MIN_SIMILARITY = 0.76, 0.7, 0.92
 # Waves over the height or width: what is slower is alike in photographs of one kind.
 SLOWEST, FASTEST, FASTEST_OF_ALL = 4, 16, 24
 SLACK = 2 / 64  # of the height or width: so far a copy may stick out of the image it was cut from
