@@ -1,11 +1,13 @@
-"""A server under load: 2,000 requests, 32 at a time, one in twenty of them hostile; then SIGTERM amid a load.
+"""A server under load: 2,000 requests, 32 at a time, one in ten of them hostile; then SIGTERM amid a load.
 
     python benchmarks/serve_load.py MODEL docs/results/export/serve-load.json
 
 Good requests are made-up photographs of .3 to 12 megapixels (PNG and JPEG), for masks, probabilities and
-JSON. Hostile ones: a decompression bomb, a truncated file, no image, a body of 1 GB, a slow sender, a wrong
-token. Good ones have to be answered with 200, hostile ones with a 4xx; 0 stands for a connection that was
-closed before the answer could be read. Memory has to come back.
+JSON. Hostile ones: a decompression bomb, JPEGs of 5,000 and 100,000 scans, a TIFF of two million strips, the
+largest image of 16-bit RGBA, a truncated file, no image, a body of 1 GB, a slow sender, a wrong token. All
+the time 600 connections stand idle, opened again as they are closed. Good ones have to be answered with 200
+(so does the largest image), hostile ones with a 4xx; 0 stands for a connection closed before the answer
+could be read. Memory has to come back, and the server has to end.
 """
 
 import argparse
@@ -37,10 +39,17 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import bombs
+
 TOKEN = "a token of more than sixteen characters"  # noqa: S105
 RECEIVE_S = 5  # within which the server wants a body
 SIZES = ((480, 640), (576, 768), (1080, 1920), (2000, 3000), (3000, 4000))
-HOSTILE = ("bomb", "truncated", "no image", "1 GB", "slow sender", "wrong token")
+IDLE = 600
+HOSTILE = (
+    *("bomb", "5,000 scans", "100,000 scans", "2,000,000 strips", "49 megapixels of 16-bit RGBA"),
+    *("truncated", "no image", "1 GB", "slow sender", "wrong token"),
+)
 
 
 def photograph(height: int, width: int, seed: int, kind: str) -> bytes:
@@ -65,6 +74,70 @@ def bomb() -> bytes:
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 0, 0, 0, 0)
     pixels = zlib.compress(bytes(10_000_000))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def largest(side: int = 7_000) -> bytes:
+    """A PNG of 49 megapixels of 16-bit RGBA in 400 KB."""
+    header = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0)
+    pixels = zlib.compressobj(9)
+    rows = b"".join(pixels.compress(bytes(side * 8 + 1)) for _ in range(side)) + pixels.flush()
+    parts = [bombs.chunk(b"IHDR", header), bombs.chunk(b"IDAT", rows), bombs.chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def contents(good: bytes) -> dict[str, bytes]:
+    """Of the hostile requests that send a whole file."""
+    return {
+        "bomb": bomb(),
+        "5,000 scans": bombs.BOMBS["JPEG of 5,000 scans"](),
+        "100,000 scans": bombs.BOMBS["JPEG of 100,000 scans"](),
+        "2,000,000 strips": bombs.BOMBS["TIFF of 2,000,000 strips"](),
+        "49 megapixels of 16-bit RGBA": largest(),
+        "truncated": good[: len(good) // 2],
+        "no image": b"<html>" * 1000,
+    }
+
+
+class Idle:
+    """Connections that never ask for anything; those that are closed are opened again."""
+
+    def __init__(self, port: int, count: int) -> None:
+        self.port, self.count, self.opened, self.over = port, count, 0, threading.Event()
+        self.thread = threading.Thread(target=self._hold, daemon=True)
+        self.thread.start()
+
+    def _hold(self) -> None:
+        lines: list[socket.socket] = []
+        while not self.over.wait(0.2):
+            lines = [line for line in lines if not closed(line)]
+            while len(lines) < self.count and not self.over.is_set():
+                try:
+                    lines.append(socket.create_connection(("127.0.0.1", self.port), timeout=5))
+                except OSError:
+                    break
+                self.opened += 1
+        for line in lines:
+            line.close()
+
+    def stop(self) -> int:
+        """Close all; how many were opened over the time."""
+        self.over.set()
+        self.thread.join()
+        return self.opened
+
+
+def closed(line: socket.socket) -> bool:
+    """Whether the other end has closed a connection."""
+    line.setblocking(False)
+    try:
+        gone = line.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        gone = True
+    if gone:
+        line.close()
+    return gone
 
 
 class Server:
@@ -99,12 +172,11 @@ class Server:
         return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
 
 
-def hostile(server: Server, kind: str, client: httpx.Client, good: bytes) -> int:
+def hostile(server: Server, kind: str, client: httpx.Client, good: bytes, files: dict[str, bytes]) -> int:
     """The status of the answer; 0 for a connection that was closed without one."""
     headers = {"Content-Type": "image/png", "Authorization": f"Bearer {TOKEN}"}
-    if kind in ("bomb", "truncated", "no image"):
-        content = {"bomb": bomb(), "truncated": good[: len(good) // 2], "no image": b"<html>" * 1000}[kind]
-        return client.post("/segment", content=content, headers=headers).status_code
+    if kind in files:
+        return client.post("/segment", content=files[kind], headers=headers).status_code
     if kind == "wrong token":
         return client.post(
             "/segment", content=good, headers=headers | {"Authorization": "Bearer x"}
@@ -169,16 +241,19 @@ def loaded(server: Server, goods: list[Any], requests: int, at_once: int) -> dic
         ]
         start = time.perf_counter()
         headers = {**good_headers, "Content-Type": kind, "Accept": accept}
-        answer = client.post(f"/segment{query}", content=content, headers=headers)
-        took = time.perf_counter() - start
-        return "good", answer.status_code, took, size[0] * size[1]
+        try:
+            status = client.post(f"/segment{query}", content=content, headers=headers).status_code
+        except httpx.HTTPError:
+            status = 0
+        return "good", status, time.perf_counter() - start, size[0] * size[1]
 
     def bad(number: int) -> tuple[str, int, float, int]:
         kind = HOSTILE[number % len(HOSTILE)]
         start = time.perf_counter()
-        return kind, hostile(server, kind, client, goods[0][1]), time.perf_counter() - start, 0
+        return kind, hostile(server, kind, client, goods[0][1], files), time.perf_counter() - start, 0
 
-    order = [bad] * (requests // 20) + [good] * (requests - requests // 20)
+    files = contents(goods[0][1])
+    order = [bad] * (requests // 10) + [good] * (requests - requests // 10)
     random.Random(0).shuffle(order)  # noqa: S311
     for number in range(40):  # warm: every size seen, threads and allocators at their level
         good(number)
@@ -191,10 +266,12 @@ def loaded(server: Server, goods: list[Any], requests: int, at_once: int) -> dic
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
+    idle = Idle(server.port, IDLE)
     start = time.perf_counter()
     with ThreadPoolExecutor(at_once) as pool:
         found = list(pool.map(lambda pair: pair[1](pair[0]), enumerate(order)))
     seconds = time.perf_counter() - start
+    opened = idle.stop()
     over.set()
     watching.join()
     time.sleep(5)
@@ -210,6 +287,7 @@ def loaded(server: Server, goods: list[Any], requests: int, at_once: int) -> dic
         "p95_s": statistics.quantiles(times, n=20)[-1],
         "p95_of_12_megapixels_s": statistics.quantiles(large, n=20)[-1],
         "memory_mb": {"before": before, "peak": peak, "after": server.memory_mb()},
+        "idle_connections": {"at_once": IDLE, "opened": opened},
         "in_work_after": httpx.get(f"{server.url}/health").json()["in_work"],
     }
 
@@ -226,20 +304,25 @@ def stopped_amid(server: Server, goods: list[Any], at_once: int) -> dict[str, An
             answer = httpx.post(f"{server.url}/segment", content=content, headers=headers, timeout=120)
             ends[str(answer.status_code)] += 1
         except httpx.ConnectError:
-            ends["not accepted"] += 1
+            ends["not accepted"] += 1  # nothing of it was sent
         except httpx.HTTPError as error:
             ends[f"lost: {type(error).__name__}"] += 1
 
+    idle = Idle(server.port, IDLE)
     with ThreadPoolExecutor(at_once) as pool:
         pending = [pool.submit(ask, number) for number in range(2 * at_once)]
         while httpx.get(f"{server.url}/health").json()["in_work"] < at_once // 2:
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
+        start = time.perf_counter()
+        code = server.process.wait(180)
+        seconds = time.perf_counter() - start
         for each in pending:
             each.result()
-    code = server.process.wait(90)
-    log = server.log.read_text().splitlines()
-    return {"ends": dict(ends), "exit_code": code, "logged": sum(line.startswith("{") for line in log)}
+    idle.stop()
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if "serving at" not in line]
+    logged = sum("path" in line for line in lines)
+    return {"ends": dict(ends), "exit_code": code, "seconds": seconds, "logged": logged}
 
 
 def show(result: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from segstudy.serving.limits import Limits
 log = logging.getLogger("segstudy.serve")
 
 HEADERS_S = 10.0  # to send a request's headers in, from the connection or the last answer on
+YOUNG_S = 1.0  # so long a connection may take to be used before it gives way to others
 COUNTED_S = 10.0  # closed connections are counted for so long, for one line of the log
 _DETAIL = b'{"detail":"too many connections are in use; try again later"}'
 FULL = (
@@ -40,7 +41,7 @@ class Closed:
         self.counts.clear()
 
 
-def bounded(limits: Limits) -> type[H11Protocol]:
+def bounded(limits: Limits) -> "type[Connection]":
     """The protocol of a server with these limits, as uvicorn takes it."""
     return type("BoundedConnection", (Connection,), {"limits": limits, "closed": Closed()})
 
@@ -49,12 +50,14 @@ class Connection(H11Protocol):
     """One connection, with an end to all waiting.
 
     Where there are more than ``limits.connections``, or than ``limits.connections_per_peer`` of one address,
-    the one that has been idle for longest is closed, else the one that has been sending for longest. One
-    whose request has been received is never closed.
+    the oldest that has never asked for anything is closed, else the one that has been idle or has sent for
+    longest. One whose request has been received is never closed, nor a young one, up to twice as many: a
+    burst of others would else close those that are about to send.
     """
 
     limits: Limits
     closed: Closed
+    stopping = False  # of all of a server: who comes now is not served any more
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -78,7 +81,9 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self._has_room():
+        if self.stopping:
+            transport.close()
+        elif self._has_room():
             self._wait()
         else:
             self.closed.add("refused")
@@ -128,15 +133,16 @@ class Connection(H11Protocol):
         others = [each for each in self.connections if isinstance(each, Connection) and each is not self]
         same_peer = [each for each in others if each.peer == self.peer]
         if len(same_peer) >= self.limits.connections_per_peer:
-            return _gave_way(same_peer)
-        return len(others) < self.limits.connections or _gave_way(others)
+            return self._made_room(same_peer, len(others))
+        return len(others) < self.limits.connections or self._made_room(others, len(others))
 
-
-def _gave_way(connections: list[Connection]) -> bool:
-    """Close the connection that is used least, unless all are in use."""
-    unused = [each for each in connections if each.idle or each.sending]
-    if not unused:
-        return False
-    least = min(unused, key=lambda each: (each.sending, each.since))
-    least._close("gave way")
-    return True
+    def _made_room(self, among: "list[Connection]", count: int) -> bool:
+        """Close the connection that is used least, unless it is young and there is still room."""
+        unused = [each for each in among if each.idle or each.sending]
+        if not unused:
+            return False
+        least = min(unused, key=lambda each: (each.sending, each.cycle is not None, each.since))
+        young = self.loop.time() - least.since < YOUNG_S
+        if not young or count >= 2 * self.limits.connections:
+            least._close("gave way")
+        return True

@@ -3,10 +3,12 @@
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from socket import socket as Socket
 from types import FrameType
 
 import uvicorn
@@ -14,7 +16,7 @@ import uvicorn
 from segstudy.errors import UserError
 from segstudy.predictor import Predictor
 from segstudy.serving.app import create_app
-from segstudy.serving.connections import bounded
+from segstudy.serving.connections import HEADERS_S, Connection, bounded
 from segstudy.serving.guard import LOCAL, log
 from segstudy.serving.limits import DEFAULT, Limits
 from segstudy.serving.logs import log_as_json
@@ -22,6 +24,7 @@ from segstudy.serving.work import Work
 
 MIN_TOKEN = 16  # characters
 AFTER_GRACE_S = 5.0
+OTHER_FILES = 200  # open beside the connections
 
 
 def serve(  # noqa: PLR0913 (an option each)
@@ -58,20 +61,23 @@ def serve(  # noqa: PLR0913 (an option each)
     if not 0 <= port < 2**16:
         raise UserError(f"--port {port}: is a number from 0 to 65535; 0 takes a free one")
     log_as_json()
+    _allow_files(2 * limits.connections + OTHER_FILES)
     app = create_app(predictor, threads, limits, token)
     grace_s = math.ceil(2 * limits.receive_s + limits.answer_s) + 1
+    protocol = bounded(limits)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=bounded(limits),
+        http=protocol,
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=int(HEADERS_S),  # longer than clients keep theirs: both ends close none at a time
         timeout_graceful_shutdown=grace_s,
     )
-    server = _Server(config, grace_s + AFTER_GRACE_S)
+    server = _Server(config, protocol, grace_s + AFTER_GRACE_S)
     try:
         socket = config.bind_socket()
     except SystemExit:  # uvicorn's way of saying that the address is taken
@@ -86,6 +92,17 @@ def serve(  # noqa: PLR0913 (an option each)
     server.stopped()
 
 
+def _allow_files(count: int) -> None:
+    """Have as many files open as there may be connections, as far as the system lets one."""
+    if sys.platform != "win32":
+        import resource  # which Windows does not have
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _came_back(work: Work) -> bool:
     """Whether all threads are done with what had been given up, or are soon."""
     until = time.monotonic() + AFTER_GRACE_S / 2
@@ -97,8 +114,9 @@ def _came_back(work: Work) -> bool:
 class _Server(uvicorn.Server):
     """uvicorn, with an end that is certain: what hangs, hangs no longer than a time after the signal."""
 
-    def __init__(self, config: uvicorn.Config, end_s: float):
+    def __init__(self, config: uvicorn.Config, protocol: type[Connection], end_s: float):
         super().__init__(config)
+        self._protocol = protocol
         self._timer = threading.Timer(end_s, _leave, ["the server did not end in its time"])
         self._timer.daemon = True
         self.asked_to_stop = False
@@ -109,6 +127,11 @@ class _Server(uvicorn.Server):
             self._timer.start()
         self.asked_to_stop = True
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[Socket] | None = None) -> None:
+        """Let nobody in any more, and wait for those who are there."""
+        self._protocol.stopping = True
+        await super().shutdown(sockets)
 
     def stopped(self) -> None:
         """It has ended by itself."""
