@@ -49,6 +49,7 @@ class Case:
         needs: what lies in the folder before: "", "set" (a good data set), "study" (a set with a finished
             study and its best model as model.onnx and model.xml).
         as_nobody: run without root's rights.
+        most_s: seconds it may take; more where something is trained.
     """
 
     family: str
@@ -59,6 +60,7 @@ class Case:
     said: str
     needs: str = "set"
     as_nobody: bool = False
+    most_s: float = MAX_SECONDS
 
 
 def trace(folder: Path) -> str:
@@ -172,11 +174,11 @@ class Corpus:
             target=run_case, args=(str(here), case.command, case.as_nobody, str(out))
         )
         process.start()
-        process.join(MAX_SECONDS)
+        process.join(case.most_s)
         if process.is_alive():
             process.kill()
             process.join()
-            return Found(case, f"still at work after {MAX_SECONDS:.0f} s", MAX_SECONDS)
+            return Found(case, f"still at work after {case.most_s:.0f} s", case.most_s)
         said = out.read_text(encoding="utf-8", errors="replace")
         wrongs = {
             "more than 1 GiB of memory": process.exitcode == 77,
