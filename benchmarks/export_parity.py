@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from segstudy.exporting import SUFFIX, onnx_of, package_of, quantized, write_model
-from segstudy.parity import calibration_images, compare, prepared_for
+from segstudy.gateimages import prepared_for
+from segstudy.parity import calibration_images, compare, reference_of
 from segstudy.reporting.modelcard import parts_of
 from segstudy.reporting.rows import rows_of
 from segstudy.store import StudyFolder
@@ -39,7 +40,10 @@ def exports(models: Models, place: Path) -> dict[tuple[str, str], Path]:
     (record,) = models.records()
     prepared, parts = prepared_for(models, record), parts_of(models.home, record)
     graph = onnx_of(models.folder(record))
-    graphs = {"float32": graph, "int8": quantized(graph, calibration_images(prepared, parts["train"]))}
+    graphs = {
+        "float32": graph,
+        "int8": quantized(graph, calibration_images(prepared, prepared.positions(parts["train"]))),
+    }
     files = {}
     for to, suffix in SUFFIX.items():
         for precision, each in graphs.items():
@@ -54,11 +58,12 @@ def main() -> None:
         (record,) = models.records()
         prepared = prepared_for(models, record)
         test = prepared.positions(parts_of(folder, record)["test"])
+        pytorch, _ = reference_of(models.folder(record), models.name, None)
         with tempfile.TemporaryDirectory() as place:
             for (to, _), file in exports(models, Path(place)).items():
                 size = sum(part.stat().st_size for part in Path(place).glob(f"{file.stem}.*"))
                 about = {"architecture": architecture, "file": to, "bytes": size}
-                rows += [about | asdict(found) for found in compare(models, file, prepared, test)]
+                rows += [about | asdict(found) for found in compare(pytorch, file, prepared, test)]
     show(rows)
     if len(sys.argv) > 2:
         write_result(Path(sys.argv[2]), {"machine": described(), "runs": rows})

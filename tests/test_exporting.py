@@ -14,6 +14,7 @@ from segstudy.cards import parse_package
 from segstudy.engines import open_exported
 from segstudy.errors import UserError
 from segstudy.exporting import onnx_of, package_of, quantized, write_model
+from segstudy.gateimages import prepared_for
 from segstudy.pytorch_engine import open_run
 from segstudy.store import StudyFolder
 from segstudy.trained import Models, one_run
@@ -39,7 +40,7 @@ def files(request, study, tmp_path_factory) -> tuple[Models, dict[str, Path]]:
     models, place = run_of(study, request.param), tmp_path_factory.mktemp(request.param)
     (record,) = models.records()
     graph = onnx_of(models.folder(record))
-    prepared = parity.prepared_for(models, record)
+    prepared = prepared_for(models, record)
     made = {}
     for precision, each in (("float32", graph), ("int8", quantized(graph, np.array(prepared.images)))):
         for suffix in (".onnx", ".xml"):
@@ -69,7 +70,7 @@ def test_int8_is_close_to_float32_at_the_trained_size(files):
     """OpenVINO's INT8 with free shapes was off by a fifth of the pixels; ours must not be."""
     models, made = files
     (record,) = models.records()
-    prepared = parity.prepared_for(models, record)
+    prepared = prepared_for(models, record)
     images = np.array(prepared.images[:3])
     expected = open_run(models.folder(record), "x", "cpu", "float32").forward(images)
     for name in ("int8.onnx", "int8.xml"):

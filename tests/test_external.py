@@ -218,7 +218,7 @@ def test_what_is_no_model_is_refused(study, unseen, tmp_path):
     with pytest.raises(UserError, match="neither a study's folder nor that of a finished run"):
         segstudy.evaluate(unseen, unseen)
     key = sorted(StudyFolder(study).finished())[0]
-    with pytest.raises(UserError, match="neither a study's folder"):
+    with pytest.raises(UserError, match="outside of its study"):
         segstudy.evaluate(shutil.copytree(study / "runs" / key, tmp_path / "alone"), unseen)
     shutil.rmtree(study / "runs" / key)
     with pytest.raises(UserError, match="no configuration is complete"):
