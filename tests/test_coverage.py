@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from html import unescape
 
 import fake_study
 import pytest
@@ -120,7 +121,7 @@ def test_runs_that_were_copied_there_are_covered_by_the_next_report(study, tmp_p
 
 
 def test_a_page_names_the_runs_it_covers(folder):
-    covers = json.loads(re.search(r'id="covers">(.*?)</script>', page(folder), re.DOTALL)[1])
+    covers = json.loads(unescape(re.search(r'name="covers" content="([^"]*)"', page(folder))[1]))
     assert covers["runs"] == sorted(folder.finished())
     assert {"leaderboard.csv", "figures/iou-by-seconds.svg"} <= covers["files"].keys()
     assert is_current(folder, images=True)
@@ -188,9 +189,8 @@ def test_a_page_that_names_other_files_is_not_believed(folder, name):
     (folder.path.parent / "precious").write_text("kept", encoding="utf-8")
     covers = stored_coverage(folder).model_dump(mode="json")
     covers["files"][name] = "0" * 16
-    text = re.sub(
-        r'id="covers">.*?</script>', lambda _: f'id="covers">{json.dumps(covers)}</script>', page(folder)
-    )
+    tag = f'name="covers" content="{escape(json.dumps(covers))}"'
+    text = re.sub(r'name="covers" content="[^"]*"', lambda _: tag, page(folder))
     (folder.path / "report.html").write_text(text, encoding="utf-8")
     assert stored_coverage(folder) is None
     write_report(folder)
@@ -199,7 +199,7 @@ def test_a_page_that_names_other_files_is_not_believed(folder, name):
 
 
 def test_reports_of_older_versions_do_not_say_and_are_no_fault(folder):
-    text = re.sub(r'<script type="application/json" id="covers">.*?</script>', "", page(folder))
+    text = re.sub(r'<meta name="covers"[^>]*>', "", page(folder))
     (folder.path / "report.html").write_text(text, encoding="utf-8")
     fake_study.finish(folder, "unet-dice-b8", 0.9, 0.9)
     assert not stale(folder.path)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from html import unescape
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from segstudy.store import StudyFolder
 from segstudy.values import Frozen
 
 PLAN_FILES = ("study.toml", "split.json", "data.json", "numerics.json")
-TAG = re.compile(r'<script type="application/json" id="covers">(.*?)</script>', re.DOTALL)
+TAG = re.compile(r'<meta name="covers" content="([^"]*)">')
 # What a page names is read and may be removed: a shared one could name any file.
 Beside = Annotated[str, StringConstraints(pattern=r"^(leaderboard\.csv|figures/[\w-]+\.(svg|png))\z")]
 
@@ -38,8 +39,8 @@ class Coverage(Frozen):
     files: dict[Beside, str] = Field({})
 
     def as_json(self) -> str:
-        """For the page: no ``<`` is in it."""
-        return json.dumps(self.model_dump(mode="json"), separators=(",", ":")).replace("<", "\\u003c")
+        """For the page."""
+        return json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
 
 
 def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
@@ -60,7 +61,7 @@ def stored_coverage(folder: StudyFolder) -> Coverage | None:
     """What the report that is there covers; None without one, or if it does not say: older ones do not."""
     try:
         found = TAG.search((folder.path / "report.html").read_text(encoding="utf-8"))
-        return Coverage.model_validate_json(found[1]) if found else None
+        return Coverage.model_validate_json(unescape(found[1])) if found else None
     except (OSError, ValueError, ValidationError):
         return None
 
