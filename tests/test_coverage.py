@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from html import unescape
+from html import escape, unescape
 
 import fake_study
 import pytest
