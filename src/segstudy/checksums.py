@@ -11,6 +11,7 @@ import logging
 from pathlib import Path
 
 from segstudy.errors import UserError, printable
+from segstudy.userfiles import open_regular
 
 KEY = b"segstudy_sha256"
 # An entry of metadata as ONNX's protocol buffers have it: field 14 of the model, with a key and a value.
@@ -148,12 +149,12 @@ def _recorded(record: Path) -> dict[str, object]:
 def _sha256(file: Path, num_bytes: int, *more: Path) -> str:
     """Of the first bytes of a file, followed by all of others."""
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         while num_bytes > 0 and (piece := stream.read(min(PIECE_BYTES, num_bytes))):
             digest.update(piece)
             num_bytes -= len(piece)
     for other in more:
-        with other.open("rb") as stream:
+        with open_regular(other) as stream:
             while piece := stream.read(PIECE_BYTES):
                 digest.update(piece)
     return digest.hexdigest()

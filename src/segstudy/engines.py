@@ -18,7 +18,7 @@ from segstudy import libraries
 from segstudy.cards import Card, Package, parse_package
 from segstudy.checksums import altered, has_right_checksum, say_unchecked
 from segstudy.errors import UserError
-from segstudy.trial import ensure_tried
+from segstudy.trial import ensure_tried, refuse_too_large
 
 METADATA = "segstudy"  # the key in a file's metadata
 SUFFIXES = (".onnx", ".xml")
@@ -107,6 +107,7 @@ def open_exported(
         UserError: as there, or it did not pass.
     """
     engine = _engine_for(file, engine)
+    refuse_too_large(file)
     has_right_checksum(file)
     ensure_tried(file, engine, precision)
     return open_made_here(file, engine, threads, precision)

@@ -46,15 +46,25 @@ def ensure_tried(file: Path, engine: str, precision: str) -> None:
         write_text(passed, digest)
 
 
+def refuse_too_large(file: Path) -> None:
+    """Stop before a file is read that is larger than any model.
+
+    Raises:
+        UserError: it is.
+    """
+    for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
+        most = MAX_BYTES[each.suffix.lower()]
+        with suppress(OSError):  # whoever reads it says so
+            if each.stat().st_size > most:
+                raise UserError(f"{each}: larger than {most / MB:,.0f} MB, so no model; {REMEDY}")
+
+
 def _digest(file: Path, engine: str, precision: str) -> str:
     about = [VERSION, segstudy.__version__, engine, precision, file.suffix.lower()]
     found = hashlib.sha256(json.dumps(about).encode())
     for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
-        most = MAX_BYTES[each.suffix.lower()]
         try:
             with open_regular(each) as stream:
-                if os.fstat(stream.fileno()).st_size > most:
-                    raise UserError(f"{each}: larger than {most / MB:,.0f} MB, so no model; {REMEDY}")
                 while piece := stream.read(2**20):
                     found.update(piece)
         except OSError as error:
