@@ -118,7 +118,10 @@ def test_weights_cut_short_or_missing_are_refused(good_xml, tmp_path):
     file = forged.xml_with(good_xml, tmp_path / "m.xml", lambda text: text)
     weights = file.with_suffix(".bin")
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(UserError, match="cannot be"):
+    with pytest.raises(UserError, match="altered after the export"):
+        open_exported(file)
+    file.write_bytes(file.read_bytes().rpartition(b"\n<!-- ")[0])  # without a checksum
+    with pytest.raises(UserError, match="cannot be loaded"):
         open_exported(file)
     weights.unlink()
     with pytest.raises(UserError, match=r"m\.bin: cannot be read"):
