@@ -46,7 +46,7 @@ def test_a_study_from_a_folder_ends_with_leaderboard_and_report(here, call):
     assert code == 0
     assert "unet-bce-b4" in out
     assert "report.html" in out
-    assert "1 runs (1 configurations), 0 finished, 1 to train" in err
+    assert "1 run (1 configuration), 0 finished, 1 to train" in err
     assert (here / "discs-classic" / "report.html").is_file()
 
 

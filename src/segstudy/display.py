@@ -14,7 +14,7 @@ from rich.text import Text
 from segstudy.errors import printable
 from segstudy.livetable import AtWork, table_of
 from segstudy.pace import Forecast, Pace
-from segstudy.quantities import duration, size
+from segstudy.quantities import counted, duration, size
 from segstudy.stages import Stages
 
 if TYPE_CHECKING:  # they import torch, and a finished study is shown without
@@ -73,15 +73,14 @@ class Display:
         leave_out = f"; {plan.leave_out}" if plan.leave_out and num_missing else ""
         self._say(f"[bold]{_plain(plan.name)}[/]{grids}{leave_out}", highlight=False)
         self._say(
-            f"{plan.num_runs} runs ({plan.num_configurations} configurations), "
+            f"{counted(plan.num_runs, 'run')} ({counted(plan.num_configurations, 'configuration')}), "
             f"{plan.num_runs - num_missing} finished, {num_missing} to train"
         )
-        self._say(f"data: {_plain(plan.data)}, {plan.num_samples} samples: {'; '.join(sorted(sizes))}")
+        samples = counted(plan.num_samples, "sample")
+        self._say(f"data: {_plain(plan.data)}, {samples}: {'; '.join(sorted(sizes))}")
         if plan.num_warnings or plan.num_notes:
-            self._say(
-                f"check: {plan.num_warnings} warnings, {plan.num_notes} notes; "
-                "[italic]segstudy check[/] lists them"
-            )
+            found = f"{counted(plan.num_warnings, 'warning')}, {counted(plan.num_notes, 'note')}"
+            self._say(f"check: {found}; [italic]segstudy check[/] lists them")
 
     def unnamed(self, num_runs: int) -> None:
         """Say that finished runs are not among the planned ones."""

@@ -11,3 +11,8 @@ def duration(seconds: float) -> str:
 def size(num_bytes: float) -> str:
     """``12 MB``, ``3.4 GB``."""
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``3 runs``: a number with a noun that takes an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
