@@ -335,7 +335,7 @@ def folders() -> Iterator[Case]:
     yield case("a file", lambda here: (here / "set").write_text("x"), 2, "is a file", needs="")
     yield case("a zip file", lambda here: (here / "set").write_bytes(b"PK\3\4"), 2, "unpack it", needs="")
     yield case("empty", lambda here: (here / "set").mkdir(), 2, "an empty folder", needs="")
-    yield case("images without masks", lambda here: shutil.rmtree(here / "set/masks"), 2, "no known layout")
+    yield case("images without masks", lambda here: shutil.rmtree(here / "set/masks"), 2, "masks/ is missing")
     yield case("masks of other names", lambda here: [(here / "set/masks" / f"{s}.png").rename(here / "set/masks" / f"{s}2.png")
                for s in "abcd"], 2, "no image with its mask")  # fmt: skip
     yield case("a link to itself", lambda here: (here / "set/images/loop").symlink_to(here / "set"), 0)
@@ -696,7 +696,7 @@ def study_folders() -> Iterator[Case]:
     )
     yield case("a lock of garbage", text_in("study.lock", "{"), "status study", 0, "2 of 2")
     yield case("an unknown configuration", lambda here: None, "compare study unet-bce-b4 nope", 2, "nope")
-    yield case("nothing to compare", lambda here: None, "compare study", 2, "compare")
+    yield case("nothing to compare", lambda here: None, "compare study", 2, "two configurations are missing")
     yield case(
         "masks of nothing", lambda here: (here / "masks").mkdir(), "score set masks --study study", 2, "masks"
     )
