@@ -1,6 +1,7 @@
 """The gallery: the same test images under every model."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -51,7 +52,11 @@ def rescore(folder, key: str, ious: dict[str, float]) -> None:
     """Give these test images alone, with these IoUs, to a run."""
     parts = {"test": list(ious)}
     table = scores("test", parts, 0.5).with_columns(native_iou=pl.Series(list(ious.values())))
-    table.write_parquet(folder.runs / key / "images.parquet")
+    file = folder.runs / key / "images.parquet"
+    table.write_parquet(file)
+    record = json.loads((file.parent / "run.json").read_text())
+    record["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (file.parent / "run.json").write_text(json.dumps(record))
 
 
 def repredict(folder, key: str, radius: float) -> None:
