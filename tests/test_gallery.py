@@ -1,7 +1,6 @@
 """The gallery: the same test images under every model."""
 
 import base64
-import hashlib
 import io
 import json
 import re
@@ -9,7 +8,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-from fake_study import disc, encoded, finish, make_study, sample_ids, scores
+from fake_study import disc, encoded, finish, make_study, rewrite, sample_ids, scores
 from PIL import Image
 
 from segstudy.reporting import gallery as module
@@ -52,11 +51,7 @@ def rescore(folder, key: str, ious: dict[str, float]) -> None:
     """Give these test images alone, with these IoUs, to a run."""
     parts = {"test": list(ious)}
     table = scores("test", parts, 0.5).with_columns(native_iou=pl.Series(list(ious.values())))
-    file = folder.runs / key / "images.parquet"
-    table.write_parquet(file)
-    record = json.loads((file.parent / "run.json").read_text())
-    record["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    (file.parent / "run.json").write_text(json.dumps(record))
+    rewrite(folder.runs / key / "images.parquet", table)
 
 
 def repredict(folder, key: str, radius: float) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from fake_study import finish, make_study, sample_ids
+from fake_study import finish, make_study, rewrite, sample_ids
 
 from segstudy.reporting.evidence import gather
 from segstudy.reporting.per_image import per_image
@@ -21,7 +21,7 @@ def study(tmp_path, ious: dict[str, list[float]]):
         images = pl.read_parquet(file)
         scored = pl.DataFrame({"id": TEST, "part": "test", "new": values})
         joined = images.join(scored, on=["id", "part"], how="left", maintain_order="left")
-        joined.with_columns(native_iou=pl.coalesce("new", "native_iou")).drop("new").write_parquet(file)
+        rewrite(file, joined.with_columns(native_iou=pl.coalesce("new", "native_iou")).drop("new"))
     return folder
 
 
