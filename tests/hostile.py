@@ -371,8 +371,8 @@ def folders() -> Iterator[Case]:
     yield case(
         "metadata.csv with NUL",
         lambda here: (here / "set/metadata.csv").write_bytes(b"id,group\na\0,b\n"),
-        0,
-        "",
+        2,
+        "no id fits",
     )
     yield case("metadata.csv with a field of 1 MB", lambda here: (here / "set/metadata.csv").write_text(
                "id,group\na," + "g" * 2**20 + "\n"), 2, "metadata")  # fmt: skip

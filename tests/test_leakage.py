@@ -290,6 +290,19 @@ def test_the_summary_names_pairs_groups_sizes_and_foreground(
     assert text.endswith("1 note in 3 samples\n")
 
 
+def test_the_summary_counts_only_groups_of_samples_that_have_a_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_folder(tmp_path / "d", ("01", "02", "03"))
+    (data / "metadata.csv").write_text("id,patient\n01,p\n02,q\n3,r\n")
+    assert "3 pairs; 2 groups from column `patient` (1 pair without)" in said(data, capsys)
+    (data / "metadata.csv").write_text("id,patient\n1,p\n2,q\n3,r\n")
+    text = said(data, capsys)
+    assert "3 pairs; no groups, so that each image counts as a patient of its own" in text
+    assert "error: no id fits (1)" in text
+    assert_exits(["check", str(data)], 2)
+
+
 def assert_exits(arguments: list[str], code: int) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)

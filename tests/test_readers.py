@@ -495,3 +495,60 @@ def test_a_sample_without_its_group_is_named(tmp_path: Path) -> None:
     [problem] = read(metadata(tmp_path, "id,patient\na,p\nb,\nc,p\n")).problems
     assert (problem.severity, problem.where) == ("warning", "metadata.csv: b")
     assert "no patient" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (("1", "2", "10"), "id 1 is probably 0001: the spreadsheet dropped the zeros"),
+        (("1.0", "2.0", "10.0"), "id 1.0 is probably 0001: the spreadsheet dropped the zeros"),
+        (("0001.jpg", "0002.JPG", "0010.png"), "leave the ending off: 0001"),
+        (("1.jpg", "2.jpg", "10.jpg"), "leave the ending .jpg off, and id 1 is probably 0001"),
+        (("x", "y", "z"), "none of its 3 rows fits any of the 3 pairs: ids are to be as 0001"),
+        ((), "it has no row, so that nothing fits any of the 3 pairs"),
+    ],
+)
+def test_a_table_of_which_no_row_fits_is_an_error_that_names_the_reason(
+    tmp_path: Path, ids: tuple[str, ...], said: str
+) -> None:
+    make_folder(tmp_path, ("0001", "0002", "0010"))
+    (tmp_path / "metadata.csv").write_text("\n".join(["id,patient", *(f"{each},p" for each in ids)]) + "\n")
+    dataset = read(tmp_path)
+    [error] = [each for each in dataset.problems if each.severity == "error"]
+    assert (error.kind, error.where) == ("no id fits", "metadata.csv")
+    assert said in error.detail
+    assert [sample.group for sample in dataset.samples] == ["0001", "0002", "0010"]
+
+
+def test_ids_of_official_parts_without_their_zeros_are_named_too(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        make_folder(tmp_path / part, ("01", "02"))
+    (tmp_path / "metadata.csv").write_text("id,patient\ntrain/1,p\nval/2,q\n")
+    details = [each.detail for each in read(tmp_path).problems if each.kind in ("no id fits", "unknown id")]
+    assert "id train/1 is probably train/01" in details[0]
+    assert "id val/2 is probably val/02" in details[2]
+
+
+def test_rows_that_do_not_fit_beside_some_that_do_are_warned_of_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    make_folder(tmp_path, ("01", "001", "a", "b"))
+    (tmp_path / "metadata.csv").write_text("id,patient\na,p\nB,p\n1,q\n")
+    dataset = read(tmp_path)
+    found = {each.where: each for each in dataset.problems if each.kind == "unknown id"}
+    assert all(each.severity == "warning" for each in dataset.problems)
+    assert "id B is probably b: capitals matter" in found["metadata.csv: B"].detail
+    assert "probably" not in found["metadata.csv: 1"].detail  # 01 or 001
+
+
+@pytest.mark.parametrize("column", ["Patient ID", "PATIENT-ID", "Lesion  id", "subject - ID"])
+def test_blanks_and_hyphens_in_headings_are_as_underscores(tmp_path: Path, column: str) -> None:
+    dataset = read(metadata(tmp_path, f"ID,{column}\na,p\nb,p\nc,q\n"))
+    assert [sample.group for sample in dataset.samples] == ["p", "p", "q"]
+    assert dataset.groups_from == f"column `{column}`"
+
+
+@pytest.mark.parametrize("column", ["filename", "File Name", "image", "file", "image_id", "Image-ID"])
+def test_a_column_that_may_be_the_ids_is_named(tmp_path: Path, column: str) -> None:
+    with pytest.raises(UserError, match=f"no column id; if `{column}` holds the images' names, call it id"):
+        read(metadata(tmp_path, f"{column},patient\na,p\n"))

@@ -31,7 +31,7 @@ from segstudy.images import (
 )
 from segstudy.resources import allowed_cores
 
-VERSION = 2  # raised when findings change: stored ones are then made anew
+VERSION = 3  # raised when findings change: stored ones are then made anew
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed

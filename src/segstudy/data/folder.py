@@ -10,8 +10,8 @@ An image and its mask have the same stem, exactly; the mask's may end in ``_mask
 PNG, JPEG, BMP and TIFF are read, whatever the case of the suffix; other and hidden files are not looked at.
 
 ``metadata.csv`` has a column ``id`` and any of ``group`` (or ``patient``, ``patient_id``, ``subject``,
-``subject_id``, ``lesion_id``), ``category`` and ``part`` (train, validation or test). Capitals and blanks in
-a heading do not matter. Further columns are not used, which ``check`` says.
+``subject_id``, ``lesion_id``), ``category`` and ``part`` (train, validation or test). In a heading capitals
+do not matter, and blanks and hyphens are as underscores. Further columns are not used, which ``check`` says.
 
 Ids are stems; in official parts they begin with the part's folder, as ``train/0001``, because data sets
 often number each part from 1. ``metadata.csv`` may leave that beginning out.
@@ -19,6 +19,7 @@ often number each part from 1. ``metadata.csv`` may leave that beginning out.
 Quirks: ``val``, ``valid`` and ``validation`` mean the same part. Folders bring no terms and no citation.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from pathlib import Path
 
 from segstudy.data.pairing import image_files, pair, part_problems
 from segstudy.data.samples import PARTS, Dataset, Part, Problem, Sample, Severity
+from segstudy.data.table_ids import unfit_ids
 from segstudy.data.tables import read_csv
 from segstudy.errors import UserError
 
@@ -43,6 +45,10 @@ PART_FOLDERS: dict[str, Part] = {
 METADATA = "metadata.csv"
 COLUMNS = ("id", "group", "category", "part")
 GROUP_COLUMNS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
+ID_NAMES = (
+    *("filename", "file_name", "file", "image", "image_id", "image_name", "imageid", "img", "img_id"),
+    *("name", "sample", "sample_id", "picture", "stem"),
+)
 # What people call the columns that are known here by another name.
 MEANT_FOR = {
     "category": ("diagnosis", "dx", "label", "class", "pathology", "type"),
@@ -77,6 +83,13 @@ class _Table:
     problems: Sequence[Problem]
     group_column: str = ""
     category_column: str = ""
+
+    def key_of(self, sample_id: str) -> str:
+        """The id under which a sample would be listed: the folder of the part may be left out."""
+        return sample_id if sample_id in self.rows else sample_id.rpartition("/")[2]
+
+    def row_of(self, sample_id: str) -> "_Row | None":
+        return self.rows.get(self.key_of(sample_id))
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,7 @@ def read(root: Path) -> Dataset:
         tuple(problems),
         groups_from=f"column `{table.group_column}`" if table and table.group_column else "",
         categories_from=f"column `{table.category_column}`" if table and table.category_column else "",
+        ungrouped=_ungrouped(samples, table) if table else frozenset(),
     )
 
 
@@ -150,19 +164,19 @@ def _in_part(sample: Sample, folder: str) -> Sample:
 
 def _with_metadata(samples: list[Sample], table: _Table) -> tuple[list[Sample], list[Problem]]:
     problems = list(table.problems)
-    keys = [sample.id if sample.id in table.rows else sample.id.rpartition("/")[2] for sample in samples]
     described = []
-    for sample, key in zip(samples, keys, strict=True):
-        new, issues = _describe(sample, table.rows.get(key))
+    for sample in samples:
+        new, issues = _describe(sample, table.row_of(sample.id))
         described.append(new)
         problems += issues
-    known = set(keys)
-    problems += [
-        Problem("warning", "unknown id", f"{METADATA}: {key}", "no pair of that name; ignored")
-        for key in table.rows
-        if key not in known
-    ]
-    return described, problems
+    ids = [sample.id for sample in samples]
+    used = {table.key_of(sample_id) for sample_id in ids} & table.rows.keys()
+    return described, [*problems, *unfit_ids(METADATA, table.rows.keys(), used, ids)]
+
+
+def _ungrouped(samples: Sequence[Sample], table: _Table) -> frozenset[str]:
+    rows = {sample.id: table.row_of(sample.id) for sample in samples}
+    return frozenset(sample_id for sample_id, row in rows.items() if row is None or row.group is None)
 
 
 def _group_problems(samples: Sequence[Sample], table: _Table) -> list[Problem]:
@@ -224,13 +238,16 @@ def _columns(file: Path, written: Sequence[str]) -> dict[str, str]:
     Raises:
         UserError: no ids, two columns of one name, or two columns that could both be the groups.
     """
-    known = [name.strip().lower() for name in written]
+    known = [_as_known(name) for name in written]
     number = Counter(known)
     if twice := [name for name in (*COLUMNS, *GROUP_COLUMNS) if number[name] > 1]:
         raise UserError(f"{file}: has two columns {twice[0]}; rename or remove one of them")
     if "id" not in known:
+        meant = next((name.strip() for name in written if _as_known(name) in ID_NAMES), "")
+        hint = f"if `{meant}` holds the images' names, call it id; else " if meant else ""
         raise UserError(
-            f"{file}: has no column id; its first line is to be id,group,category,part (any but id may lack)"
+            f"{file}: has no column id; {hint}its first line is to be id,group,category,part "
+            "(any but id may lack)"
         )
     groups = [name for name in known if name in GROUP_COLUMNS]
     if "group" not in known and len(groups) > 1:
@@ -241,6 +258,11 @@ def _columns(file: Path, written: Sequence[str]) -> dict[str, str]:
     if "group" not in known and groups:
         known[known.index(groups[0])] = "group"
     return dict(zip(known, written, strict=True))
+
+
+def _as_known(heading: str) -> str:
+    """``Patient ID`` and ``patient-id`` as ``patient_id``."""
+    return re.sub(r"[\s-]+", "_", heading.strip().lower())
 
 
 def _unused(columns: Mapping[str, str]) -> list[Problem]:

@@ -100,8 +100,11 @@ def counted(number: int, noun: str) -> str:
 
 def _groups(dataset: Dataset) -> str:
     number = len({sample.group for sample in dataset.samples})
-    if dataset.groups_from:
-        return f"{counted(number, 'group')} from {dataset.groups_from}"
+    known = [sample.group for sample in dataset.samples if sample.id not in dataset.ungrouped]
+    if dataset.groups_from and known:
+        num_without = len(dataset.samples) - len(known)
+        without = f" ({counted(num_without, 'pair')} without)" if num_without else ""
+        return f"{counted(len(set(known)), 'group')} from {dataset.groups_from}{without}"
     if number < len(dataset.samples):
         return counted(number, "group")
     return "no groups, so that each image counts as a patient of its own"
