@@ -9,7 +9,10 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli import main
+from segstudy.data import synthetic
 from segstudy.occupancy import OWN_NAMES
+from segstudy.running import _best
+from segstudy.store import StudyFolder
 
 QUICK = {
     **{"protocol": "quick", "architecture": "unet", "loss": "bce", "image_size": 32, "width": 2},
@@ -98,6 +101,123 @@ def test_moved_data_may_have_grown_or_lose_samples_that_are_excluded(here):
     assert segstudy.status(here / "s").num_unnamed == 2
     with pytest.raises(segstudy.UserError, match="holds a study of"):
         segstudy.run(here / "s", data=here / "other", exclude=["disc01"], **MORE)
+
+
+def grown(here: Path, place: str) -> Path:
+    """The data set `one` with a sample more, at another place."""
+    shutil.copytree(here / "one", here / place)
+    write_dataset(here / "new", n=1, seed=3)
+    for kind in ("images", "masks"):
+        (here / "new" / kind / "disc00.png").rename(here / place / kind / "extra.png")
+    return here / place
+
+
+@pytest.mark.parametrize("call", [segstudy.run, segstudy.plan])
+def test_more_data_elsewhere_are_refused_by_out_and_go_on_as_the_study_s_data(here, call):
+    """Somebody else's data set may hold this one: only who calls the study says that it is the same."""
+    more, before = grown(here, "more"), written(here / "s")
+    options = {name: value for name, value in QUICK.items() if name != "images"}
+    with pytest.raises(
+        segstudy.UserError, match=r"one \(12 samples\), not of .*more \(13 samples\)"
+    ) as raised:
+        call(more, out=here / "s", **options)
+    assert f"segstudy run {here / 's'} --data {more}" in str(raised.value)
+    assert written(here / "s") == before
+    segstudy.run(here / "s", data=more, **MORE)
+    assert segstudy.status(here / "s").num_unnamed == 1
+    segstudy.run(more, out=here / "s", **QUICK)  # from now on it is a study of these data
+
+
+def test_more_data_at_the_same_place_go_on_by_out(here):
+    grown(here, "more")
+    shutil.rmtree(here / "one")
+    (here / "more").rename(here / "one")
+    segstudy.run(here / "one", out=here / "s", **QUICK)
+    assert segstudy.status(here / "s").num_unnamed == 1
+
+
+def test_moved_data_go_on_by_out_without_samples_that_are_excluded_now_or_were_before(here):
+    (here / "one").rename(here / "moved")
+    segstudy.run(here / "moved", out=here / "s", exclude=["disc01"], **QUICK)
+    (here / "moved").rename(here / "again")
+    segstudy.run(here / "again", out=here / "s", **QUICK)
+    assert segstudy.status(here / "s").num_unnamed == 1
+
+
+@pytest.mark.parametrize("other", ["synthetic:n=30", "synthetic:n=24:seed=1"])
+def test_another_drawn_set_is_refused_and_the_same_by_another_name_goes_on(tmp_path, other):
+    """Of 30 drawn images the first 24 are those of the set of 24: it has not grown, it is another set."""
+    segstudy.run("synthetic:n=24", out=tmp_path / "s", **QUICK)
+    before = written(tmp_path / "s")
+    both = rf"holds a study of synthetic:n=24 \(24 samples\), not of {other} "
+    with pytest.raises(segstudy.UserError, match=both):
+        segstudy.run(other, out=tmp_path / "s", **QUICK)
+    with pytest.raises(segstudy.UserError, match=both):
+        segstudy.run(tmp_path / "s", data=other, **MORE)
+    assert written(tmp_path / "s") == before
+    segstudy.run("synthetic:n=24:seed=0", out=tmp_path / "s", **QUICK)
+    assert segstudy.status(tmp_path / "s").num_unnamed == 0
+
+
+def test_files_that_hold_a_drawn_set_do_not_grow_into_another_drawn_set(tmp_path):
+    synthetic.write(tmp_path / "files", 24)
+    segstudy.run(tmp_path / "files", out=tmp_path / "s", **QUICK)
+    for call in (
+        {"study": "synthetic:n=30", "out": tmp_path / "s", **QUICK},
+        {"study": tmp_path / "s", "data": "synthetic:n=30", **MORE},
+    ):
+        with pytest.raises(segstudy.UserError, match=r"files \(24 samples\), not of synthetic:n=30 "):
+            segstudy.run(**call)
+
+
+def replaced(here: Path, num_images: int) -> None:
+    """Replace so many images of `one`, and every mask, by those of `other` under the same names."""
+    for kind, num in (("images", num_images), ("masks", 12)):
+        for file in sorted((here / "other" / kind).iterdir())[:num]:
+            shutil.copy(file, here / "one" / kind / file.name)
+
+
+@pytest.mark.parametrize("num_images", [7, 12])
+@pytest.mark.parametrize("by", ["out", "study"])
+def test_other_images_under_the_same_names_are_refused(here, num_images, by):
+    replaced(here, num_images)
+    before = written(here / "s")
+    call = (
+        {"study": here / "one", "out": here / "s", **QUICK} if by == "out" else {"study": here / "s", **MORE}
+    )
+    with pytest.raises(segstudy.UserError, match="one as it was"):
+        segstudy.run(**call)
+    assert written(here / "s") == before
+
+
+def test_half_of_the_images_and_every_mask_may_be_corrected(here):
+    replaced(here, 6)
+    segstudy.run(here / "s", **MORE)
+    assert segstudy.status(here / "s").num_unnamed == 1
+
+
+def test_a_study_that_knows_no_images_by_their_hashes_goes_by_the_names(here):
+    """As older versions wrote it."""
+    file = here / "s" / "data.json"
+    stored = json.loads(file.read_text())
+    for sample in stored["samples"]:
+        del sample["image"], sample["mask"]
+    file.write_text(json.dumps(stored))
+    replaced(here, 12)
+    segstudy.run(here / "s", **MORE)
+    assert segstudy.status(here / "s").num_unnamed == 1
+
+
+def test_the_best_so_far_is_one_of_the_plan_s_own_runs_by_its_name_there(here):
+    """Finished runs of other data or options stay in the folder, and names depend on what is compared."""
+    options = {name: value for name, value in QUICK.items() if name != "images"}
+    folder = StudyFolder(here / "s")
+    plan = segstudy.plan(here / "s", **{**options, "protocol": None, "loss": "dice"})[0]
+    iou, name = _best(plan, folder)
+    assert iou == folder.run_records(folder.finished())[0]["summary"]["scores"]["validation"]["network_iou"]
+    assert name == plan.names()[next(iter(folder.finished()))]
+    other = segstudy.plan(here / "one", out=here / "elsewhere", **{**options, "loss": "dice"})[0]
+    assert _best(other, folder) is None
 
 
 def test_data_corrected_in_place_go_on_and_what_was_trained_before_is_said(here, capsys):

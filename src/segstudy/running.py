@@ -79,7 +79,7 @@ def train_missing(
         if chosen.ahead.hours > ASK_ABOVE_HOURS and not (confirm is not None and confirm(chosen.ahead)):
             chosen = _chosen(chosen, call, machine, choose, display)
         chosen.folder.refuse_unwritable()
-    _carry_through(chosen, replace(machine, workers=chosen.ahead.workers), call.images, began_ns, display)
+    _carry_through(chosen, replace(machine, workers=chosen.ahead.workers), call, began_ns, display)
     return chosen.folder
 
 
@@ -118,24 +118,24 @@ def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, 
     return picked
 
 
-def _carry_through(chosen: Choice, machine: Machine, images: bool, began_ns: int, display: Display) -> None:
+def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, display: Display) -> None:
     """Train under the study's lock, and write the report."""
     plan, folder = chosen.plan, chosen.folder
     unchanged = "nothing was trained; what the study's folder held is as it was"
     with noting(unchanged), hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by whoever held the lock before
         folder.tidy()
-        refuse_occupied(plan, folder)  # perhaps another study by now
+        refuse_occupied(plan, folder, call.source)  # perhaps another study by now
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
         made = receipts(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         missing = [run for run in chosen.missing if run.key not in finished]
         _train(chosen, missing, machine, display)
         folder.tidy()
-        if chosen.missing or not is_current(folder, images):
+        if chosen.missing or not is_current(folder, call.images):
             display.stage("writing the report", 0, 0)
             with noting(f"what was trained is stored; the report is written by {_call('report', folder)}"):
-                write_report(folder, images)
+                write_report(folder, call.images)
         if folder.finished().issuperset(keys):
             write_receipts(made)
 
@@ -156,7 +156,7 @@ def _train(chosen: Choice, missing: Sequence[config.Run], machine: Machine, disp
             noting(f"stopped now: what was finished or saved is kept; {again}"),
         ):
             jobs = _prepared(chosen, missing, machine, stop, display.stage)
-            display.start(chosen.ahead.forecast, [run.key for run in missing], _best(folder))
+            display.start(chosen.ahead.forecast, [run.key for run in missing], _best(plan, folder))
             watch = Watch(display.epoch, display.say, stop)
             for outcome in EXECUTORS[machine.executor](jobs, machine.workers, watch):
                 done += outcome.status != "stopped"
@@ -193,13 +193,13 @@ def _call(name: str, folder: StudyFolder) -> str:
     return f"segstudy {name} {shlex.quote(str(folder.path))}"
 
 
-def _best(folder: StudyFolder) -> tuple[float, str] | None:
-    """Validation IoU at network size and configuration of the best finished run."""
-    found = []
-    for record in folder.run_records(folder.finished()):
+def _best(plan: Plan, folder: StudyFolder) -> tuple[float, str] | None:
+    """Validation IoU at network size and configuration of the best finished run of this plan."""
+    found, names = [], plan.names()
+    for record in folder.run_records(folder.finished() & names.keys()):
         iou = record["summary"]["scores"].get("validation", {}).get("network_iou")
         if iou is not None:
-            found.append((float(iou), str(record["name"])))
+            found.append((float(iou), names[record["key"]]))
     return max(found, default=None)
 
 
@@ -228,7 +228,7 @@ def planned(
     named = {name: options[name] for name in MACHINE_OPTIONS if options.get(name) is not None}
     machine = choose_machine(**named)
     made = make_plan(asked, machine, folder.read_json("data.json"), stage)
-    refuse_occupied(made, folder)
+    refuse_occupied(made, folder, options.get("study"))
     missing = missing_runs(made, folder, retry)
     if not made.study.accept_duplicates:
         refuse_leaks(made.leaks(missing))
