@@ -505,3 +505,72 @@ def test_every_option_of_the_protocol_that_is_shared_is_shown_and_no_factor(tmp_
     assert shown["image size"] == "32 × 32"
     assert shown["record test"] == "yes"
     assert "batch size" not in shown
+
+
+# What the page says of groups and tests, only where it is so
+
+
+def paper(folder: StudyFolder) -> str:
+    """The methods paragraph and its BibTeX."""
+    return Reader(report(folder)).text.partition("For a paper")[2].partition("Protocol")[0]
+
+
+def finish_all(folder: StudyFolder, names: tuple[str, ...], seeds: int) -> StudyFolder:
+    for i, name in enumerate(names):
+        for seed in range(seeds):
+            finish(folder, name, 0.7 + 0.03 * i, 0.6 + 0.03 * i, seed=seed, noise=0.02)
+    return folder
+
+
+TESTS = ("Games and Howell", "Nemenyi", "ANOVA-type", "random trainings")
+CITED = ("gameshowell", "demsar", "brunner", "mrmc")
+
+
+@pytest.mark.parametrize(
+    ("architectures", "losses", "seeds", "made"),
+    [
+        (("unet",), ("bce",), 1, ()),
+        (("unet",), ("bce",), 2, (3,)),
+        (("unet", "segnet"), ("bce", "dice"), 1, ()),
+        (("unet", "segnet"), ("bce",), 2, (0, 2, 3)),
+        (("unet", "segnet"), ("bce", "dice"), 2, (0, 1, 2, 3)),
+    ],
+)
+def test_the_methods_paragraph_names_only_tests_that_were_made(tmp_path, architectures, losses, seeds, made):
+    folder = make_study(tmp_path / "study", architectures, losses, seeds=seeds)
+    names = tuple(f"{architecture}-{loss}-b8" for architecture in architectures for loss in losses)
+    text = paper(finish_all(folder, names, seeds))
+    assert [i for i, each in enumerate(TESTS) if each in text] == list(made)
+    assert [i for i, key in enumerate(CITED) if f"{{{key}," in text] == list(made)
+    assert ("training noise was not measured" in text) == (seeds == 1)
+    assert ("ranked by validation" in text) == (len(names) > 1)
+
+
+def test_seeds_that_are_planned_but_not_done_are_no_test(tmp_path):
+    folder = make_study(tmp_path / "study", ("unet",), ("bce",), seeds=2, epochs=1)
+    text = paper(finish_all(folder, ("unet-bce-b8",), 1))
+    assert "training noise was not measured" in text
+    assert "random trainings" not in text
+    assert "trained for 1 epoch with" in text
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_without_groups_no_patient_is_said_to_be_kept_together(tmp_path, folds):
+    folder = make_study(tmp_path / "study", ("unet",), ("bce",), folds=folds)
+    for fold in range(folds) if folds else [None]:
+        finish(folder, "unet-bce-b8", 0.8, 0.7, fold=fold)
+    text = Reader(report(folder)).text
+    assert "18 images; 9 nevus" in text
+    assert "Each image is treated as independent; patients or lesions are not known." in text
+    assert "Each image was treated as independent; patients or lesions are not known." in paper(folder)
+    assert "no patient or lesion" not in text
+    assert "never divided" not in text
+    data = folder.read_json("data.json")
+    samples = [
+        {**sample, "group": "p" if i < 2 else sample["group"]} for i, sample in enumerate(data["samples"])
+    ]
+    folder.write_json("data.json", {**data, "samples": samples})
+    text = Reader(report(folder)).text
+    assert "18 images of 17 groups (patients or lesions, never divided between parts)" in text
+    assert "no patient or lesion" in text
+    assert "independent; patients" not in text

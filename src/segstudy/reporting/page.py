@@ -84,12 +84,13 @@ def _contents(folder: StudyFolder, images: bool) -> tuple[pl.DataFrame, dict[str
     tables = score_tables(trained)
     epochs = folder.epochs([record["key"] for row in rows for record in row.records])
     curves = read_curves(epochs, rows, frame["configuration"].to_list())
+    said = answered(folder, study, frame, evidence, epochs)
     return frame, {
         "version": __version__,
         "study": study,
         "synthetic": is_synthetic(study.data),
-        **answered(folder, study, frame, evidence, epochs),
-        "methods": methods(study, evidence, data),
+        **said,
+        "methods": methods(study, evidence, data, said["answers"]),
         "data": data,
         "trained": trained,
         "board": board(frame, references(folder, data["reader"])),

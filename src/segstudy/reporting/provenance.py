@@ -36,6 +36,7 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
     splits = (folder.read_json("split.json") or {"splits": []})["splits"]
     return {
         **data,
+        "knows_groups": knows_groups(data),
         "num_groups": len({sample["group"] for sample in data["samples"]}),
         "categories": Counter(sample["category"] for sample in data["samples"] if sample["category"]),
         "counts": Counter((finding["severity"], finding["kind"]) for finding in data["findings"]),
@@ -43,6 +44,11 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
         "num_findings": len(data["findings"]),
         "splits": [(split, [len(split[part]) for part in PARTS]) for split in splits],
     }
+
+
+def knows_groups(data: Mapping[str, Any]) -> bool:
+    """Whether somebody said of any image which patient or lesion it is of: else each is its own group."""
+    return any(sample["group"] != sample["id"] for sample in data["samples"])
 
 
 def publishable_texts(texts: Mapping[str, Any]) -> dict[str, Any]:
