@@ -31,7 +31,13 @@ def test_what_is_missing_is_named(study, named, message):
         segstudy.compare(str(study), *named)
 
 
-@pytest.mark.parametrize("call", [(), ("nowhere",), ("nowhere", "unet-bce-b8"), ("a", "b", "c", "d")])
+@pytest.mark.parametrize("call", [(), ("nowhere",), ("a", "b", "c", "d")])
 def test_a_call_that_names_no_study_says_what_it_takes(call):
     with pytest.raises(segstudy.UserError, match="DIR A B"):
         segstudy.compare(*call)
+
+
+def test_two_names_without_a_study_are_told_where_it_goes():
+    message = "^unet-a is no study's folder; write segstudy compare STUDY unet-a unet-b"
+    with pytest.raises(segstudy.UserError, match=message):
+        segstudy.compare("unet-a", "unet-b")

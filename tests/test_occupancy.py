@@ -225,7 +225,27 @@ def test_data_corrected_in_place_go_on_and_what_was_trained_before_is_said(here,
     with pytest.raises(SystemExit) as ended:
         main(["run", str(here / "s"), "--executor", "serial", "--no-images"])
     assert ended.value.code == 0
-    assert "1 finished run of other options" in " ".join(capsys.readouterr().err.split())
+    err = " ".join(capsys.readouterr().err.split())
+    assert "1 finished run of other options" in err
+    assert f"segstudy table {here / 's'} --all shows them" in err
+    assert "set aside" not in err
+
+
+def test_what_a_study_names_no_more_is_said_before_it_is_run(here, capsys):
+    """Asked for by the data's folder, fewer configurations: another model would be used from now on."""
+    segstudy.run(here / "s", **{**MORE, "loss": ["dice"]})
+    (here / "s").rename(here / "a study")
+    asked = ["run", str(here / "one"), "--out", str(here / "a study"), "--loss", "bce", "--protocol", "quick"]
+    flags = ["--architecture", "unet", "--image-size", "32", "--width", "2", "--epochs", "1", "--no-images"]
+    for words in ([*asked, *flags, "--executor", "serial"], ["status", str(here / "a study")]):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+    out, err = (" ".join(text.split()) for text in capsys.readouterr())
+    assert "study.toml names 1 configuration now; 1 finished before is set aside" in err
+    assert f"to add to the study instead: segstudy run '{here / 'a study'}' OPTIONS" in err
+    assert f"segstudy table '{here / 'a study'}' --all shows" in err
+    assert f"segstudy table '{here / 'a study'}' --all shows" in out
 
 
 def test_another_data_set_at_the_same_place_is_refused(here):

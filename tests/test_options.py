@@ -1,6 +1,7 @@
 """Options given twice, left empty, or in one of several spellings: never the last one in silence."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli import main
+from segstudy.data import read
+from segstudy.data.check import check
 from segstudy.options import study_arguments
 from segstudy.request import classes_of
 
@@ -175,3 +178,26 @@ def test_the_masks_are_checked_for_each_foreground(here, call):
     assert found.num_finished == 2
     with pytest.raises(segstudy.UserError, match="varies foreground"):
         segstudy.score(here / "discs", here / "discs" / "masks", "s")
+
+
+def test_findings_that_rest_on_groups_are_made_anew_when_these_change(here, call):
+    """Metadata of the same images: what was found of the groups before is not said again."""
+    write_dataset(here / "discs")
+    write_dataset(here / "alike", n=1, seed=0)
+    for kind in ("images", "masks"):
+        (here / "discs" / kind / "disc01.png").write_bytes(
+            (here / "alike" / kind / "disc00.png").read_bytes()
+        )
+    same = ["--accept-duplicates", "--out", "s"]
+
+    def findings() -> list[dict[str, str]]:
+        code, _, err = call("run", "discs", *QUICKLY, *same)
+        assert code == 0, err
+        return json.loads((here / "s" / "data.json").read_text())["findings"]
+
+    before = findings()
+    patients = "".join(f"disc{i:02},p{max(i, 1)}\n" for i in range(16))
+    (here / "discs" / "metadata.csv").write_text("id,group\n" + patients)
+    after = findings()
+    assert before != after
+    assert after == [asdict(problem) | {"samples": list(problem.samples)} for problem in check(read("discs"))]

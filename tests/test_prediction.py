@@ -11,6 +11,7 @@ import bombs
 import numpy as np
 import pytest
 from PIL import Image
+from small import write_dataset
 
 import segstudy
 from segstudy.engines import Network
@@ -148,6 +149,19 @@ def test_a_data_set_s_masks_are_no_images(study, exported, tmp_path):
     found = segstudy.predict(exported, study.parent / "discs", tmp_path / "out")
     assert len(found) == 24
     assert (tmp_path / "out" / "masks" / "images" / "disc00.png").is_file()
+
+
+def test_each_of_several_inputs_may_be_a_data_set(study, exported, tmp_path):
+    picture = Image.open(images(study) / "disc00.png")
+    (tmp_path / "plain").mkdir()
+    picture.save(tmp_path / "plain" / "x.png")
+    write_dataset(tmp_path / "more", n=6)
+    inputs = [tmp_path / "plain", study.parent / "discs", tmp_path / "more"]
+    found = segstudy.predict(exported, inputs, tmp_path / "out")
+    assert len(found) == 1 + 24 + 6
+    assert not [row["image"] for row in found if "mask" in Path(row["image"]).parent.name]
+    assert (tmp_path / "out" / "masks" / "discs" / "images" / "disc00.png").is_file()
+    assert (tmp_path / "out" / "masks" / "plain" / "x.png").is_file()
 
 
 def test_results_lie_as_the_images_do(study, exported, tmp_path):
@@ -337,7 +351,12 @@ def test_results_of_other_settings_are_not_mixed(study, exported, tmp_path):
     segstudy.predict(exported, images(study) / "disc00.png", out)
     with pytest.raises(UserError, match=r"other threshold \(0\.5\); choose another folder"):
         segstudy.predict(exported, images(study) / "disc00.png", out, threshold=0.7)
-    assert json.loads((out / "predictions.json").read_text())["threshold"] == 0.5
+    made_by = json.loads((out / "predictions.json").read_text())
+    assert made_by["threshold"] == 0.5
+    del made_by["names"]  # as an older version wrote it
+    (out / "predictions.json").write_text(json.dumps(made_by))
+    segstudy.predict(exported, images(study) / "disc00.png", out)
+    assert json.loads((out / "predictions.json").read_text())["names"]
 
 
 def test_names_that_would_collide(tmp_path):
@@ -371,6 +390,15 @@ def test_the_command_line(study, exported, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["predict", str(exported), str(images(study)), "--out", str(tmp_path / "out"), "--overlay"])
     assert ended.value.code == 0
+    (name,) = json.loads((tmp_path / "out" / "predictions.json").read_text())["names"]
+    num_empty = sum(row["area_px"] == "0" for row in rows(tmp_path / "out"))
+    said = (
+        f"with {name}: 24 masks in {tmp_path / 'out' / 'masks'} (%d new, {num_empty} empty), measurements in"
+    )
+    assert said % 24 in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["predict", str(exported), str(images(study)), "--out", str(tmp_path / "out"), "--overlay"])
+    assert said % 0 in capsys.readouterr().out
     (tmp_path / "bad.png").write_bytes(b"no")
     with pytest.raises(SystemExit) as ended:
         main(["predict", str(exported), str(tmp_path / "bad.png"), "--out", str(tmp_path / "bad")])

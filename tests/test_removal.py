@@ -104,14 +104,22 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 3), ("n\n", 2, 4), ("\n", 2, 4), ("", 2, 4)])
+@pytest.mark.parametrize(
+    ("answer", "code", "left"), [("y\n", 0, 3), ("n\n", 130, 4), ("\n", 130, 4), ("", 130, 4)]
+)
 def test_the_command_says_what_goes_and_asks(study, monkeypatch, capsys, answer, code, left):
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with pytest.raises(SystemExit) as ended:
         main(["remove", str(study.path), "unet-bce-b8"])
     assert (ended.value.code or 0) == code
-    assert "to be deleted: 2 runs of unet-bce-b8" in " ".join(capsys.readouterr().err.split())
+    out, err = (" ".join(text.split()) for text in capsys.readouterr())
+    assert "to be deleted: 2 runs of unet-bce-b8" in err
+    assert ("stopped: nothing was deleted" in err) == bool(code)
+    assert "error:" not in err
+    assert (f"the report showed it and went too: segstudy report {study.path} writes it anew" in out) != bool(
+        code
+    )
     assert len(names(study)) == left
 
 

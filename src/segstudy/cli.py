@@ -1,6 +1,8 @@
 """The command line: parse, call one function, print."""
 
 import json
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 import segstudy
+from segstudy.errors import Stopped
 from segstudy.model_commands import ANSWER, PREPARE, TRAIN, USE, app
 from segstudy.stages import Stages
 from segstudy.terminal import console, guarded, problems, say, width
@@ -180,7 +183,7 @@ def status(folder: Path, /) -> int:
     folder
         The study's folder.
     """
-    from segstudy.quantities import duration  # what `--help` does without
+    from segstudy.quantities import counted, duration  # what `--help` does without
 
     now = segstudy.status(folder)
     console.print(
@@ -191,8 +194,9 @@ def status(folder: Path, /) -> int:
     if now.num_begun:
         say(f"{now.num_begun} of them begun and saved: `run` goes on with them")
     if now.num_unnamed:
-        console.print(
-            f"{now.num_unnamed} more finished runs are no longer named by study.toml (--all shows them)"
+        say(
+            f"{counted(now.num_unnamed, 'finished run')} beside them that study.toml does not name; "
+            f"segstudy table {shlex.quote(str(folder))} --all shows all"
         )
     if now.differing:
         say(f"runs differ in what may move their last bits: {now.differing}")
@@ -290,11 +294,16 @@ def remove(
     def asked(removal: "Removal") -> bool:
         say(f"to be deleted: {removal.sentence}", problems)
         problems.print("delete it? \\[y/N] ", end="", highlight=False)
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Stopped("nothing was deleted", signal.SIGINT)
+        return True
 
+    had_report = (folder / "report.html").exists()
     confirm = asked if sys.stdin.isatty() and sys.stderr.isatty() else None
     done = segstudy.remove(folder, configuration, unnamed=unnamed, yes=yes, confirm=confirm)
     say(f"deleted: {done.sentence}" if done.paths else "nothing to delete")
+    if done.paths and had_report:
+        say(f"the report showed it and went too: segstudy report {shlex.quote(str(folder))} writes it anew")
     return 0
 
 

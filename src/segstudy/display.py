@@ -1,7 +1,9 @@
 """What a user sees while a study runs: a live table on a terminal, plain lines elsewhere."""
 
+import shlex
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -82,14 +84,16 @@ class Display:
             found = f"{counted(plan.num_warnings, 'warning')}, {counted(plan.num_notes, 'note')}"
             self._say(f"check: {found}; [italic]segstudy check[/] lists them")
 
-    def unnamed(self, num_runs: int) -> None:
-        """Say that finished runs are not among the planned ones."""
+    def unnamed(self, num_runs: int, folder: Path, set_aside: str = "") -> None:
+        """Say that finished runs are not among the planned ones, and what the study named before."""
+        where = shlex.quote(str(folder))
         if num_runs:
-            runs = f"{num_runs} finished run{'s' if num_runs > 1 else ''}"
-            self._say(
-                f"beside them {runs} of other options, or of the data as they were; "
-                "[italic]segstudy table --all[/] shows them"
+            self._print(
+                f"beside them {counted(num_runs, 'finished run')} of other options, or of the data as they "
+                f"were; segstudy table {where} --all shows them"
             )
+        if set_aside:
+            self._print(f"{set_aside}; to add to the study instead: segstudy run {where} OPTIONS")
 
     def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
         """Say what it will cost."""

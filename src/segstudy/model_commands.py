@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import segstudy
 from segstudy.errors import UserError
+from segstudy.quantities import counted
 from segstudy.terminal import guarded, problems, say
 
 app = App(
@@ -88,7 +89,7 @@ def predict(  # noqa: PLR0913 (an option each)
     model
         A run's folder, a study's (its best run) or an exported file.
     images
-        Image files and folders, which are searched through; of a data set the images without the masks.
+        Image files and folders, which are searched through; of each data set the images without masks.
     out
         The folder of results. The same command again goes on where it was stopped.
     probability
@@ -116,6 +117,13 @@ def predict(  # noqa: PLR0913 (an option each)
         console=problems,
         transient=True,
     )
+    done_before: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        if not done_before:  # first told of what is there already
+            done_before.append(done)
+        bar.update(task, description="segmenting", completed=done, total=total)
+
     with bar:
         task = bar.add_task("loading the model", total=None)
         rows = segstudy.predict(
@@ -133,12 +141,17 @@ def predict(  # noqa: PLR0913 (an option each)
             fill_holes=fill_holes,
             match=match,
             **asdict(how),
-            progress=lambda done, total: bar.update(
-                task, description="segmenting", completed=done, total=total
-            ),
+            progress=progress,
         )
+    from segstudy.predictions import names_in  # what `--help` does without
+
     failed = [row for row in rows if row["error"]]
-    say(f"{len(rows) - len(failed)} masks in {out / 'masks'}, measurements in {out / 'predictions.csv'}")
+    num_new = len(rows) - len(failed) - sum(done_before)
+    num_empty = sum(row["area_px"] == "0" for row in rows)
+    say(
+        f"with {', '.join(names_in(out))}: {counted(len(rows) - len(failed), 'mask')} in {out / 'masks'} "
+        f"({num_new} new, {num_empty} empty), measurements in {out / 'predictions.csv'}"
+    )
     for row in failed[:SHOWN]:
         say(f"not segmented: {row['image']}: {row['error']}", problems)
     if len(failed) > SHOWN:

@@ -52,13 +52,18 @@ class Item:
     name: str
 
 
-def find_images(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
+def find_images(
+    inputs: Sequence[Path],
+    match: str | None = None,
+    of_data_set: Callable[[Path], Sequence[Path] | None] = lambda _: None,
+) -> list[Item]:
     """The images that files and folders stand for, in order; hidden files are left out.
 
     Args:
         inputs: files and folders. Of a single folder the results keep the structure within it; of several
             inputs each folder's own name stands before.
         match: a pattern that paths within a folder have to match, such as ``*_Dermoscopic_Image/*.bmp``.
+        of_data_set: the images of a folder that is a data set, None for any other; not asked with a pattern.
 
     Raises:
         UserError: nothing there, no image, or two images whose results would have one name.
@@ -68,8 +73,10 @@ def find_images(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
     for each in given:
         if each.is_dir():
             before = "" if len(given) == 1 else f"{each.resolve().name}/"
-            inside = [file for file in _walk(each) if _matches(file.relative_to(each), match)]
-            found += [Item(file, before + file.relative_to(each).as_posix()) for file in inside]
+            files = of_data_set(each) if match is None else None
+            if files is None:
+                files = [file for file in _walk(each) if _matches(file.relative_to(each), match)]
+            found += [Item(file, before + _inside(file, each)) for file in files]
         elif each.exists():
             found.append(Item(each, each.name))
         else:
@@ -87,6 +94,10 @@ def _walk(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if not name.startswith(".") and name.lower().endswith(SUFFIXES):
                 yield Path(place) / name
+
+
+def _inside(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
 
 
 def _matches(inside: Path, pattern: str | None) -> bool:

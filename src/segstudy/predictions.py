@@ -20,6 +20,7 @@ from segstudy.predictor import Predictor
 from segstudy.preprocess import Size
 
 TABLE, SETTINGS, LOCK = "predictions.csv", "predictions.json", ".predict.lock"
+NAMES = "names"  # of the models, for the reader
 MEASURED = tuple(field.name for field in fields(Measures))
 
 Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseconds
@@ -159,7 +160,13 @@ def identity(predictor: Predictor) -> dict[str, Any]:
         **asdict(predictor.settings),
         "threshold": predictor.threshold,
         "engine": predictor.networks[0].engine,
+        NAMES: [network.name for network in predictor.networks],
     }
+
+
+def names_in(folder: Path) -> list[str]:
+    """Of the models that made a folder of results; none in one of an older version."""
+    return list(json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get(NAMES, []))
 
 
 @contextmanager
@@ -202,12 +209,17 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
         before, rows = None, []
     if not isinstance(before, dict):
         raise UserError(f"{settings} or {table}: cannot be read; choose another folder with --out")
-    if before != made_by:
-        odd = next((name for name in made_by if before.get(name) != made_by[name]), "settings")
+    if _decisive(before) != _decisive(made_by):
+        odd = next((name for name in _decisive(made_by) if before.get(name) != made_by[name]), "settings")
         raise UserError(
             f"{folder}: holds results with other {odd} ({before.get(odd)}); choose another folder with --out"
         )
     return {row["image"]: row for row in rows}
+
+
+def _decisive(made_by: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the names: a model is the same whatever it is called, and older versions wrote none."""
+    return {name: value for name, value in made_by.items() if name != NAMES}
 
 
 def _cells(row: Mapping[str, str]) -> dict[str, str]:

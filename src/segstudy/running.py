@@ -22,6 +22,7 @@ from segstudy.occupancy import refuse_occupied
 from segstudy.pace import write_forecast
 from segstudy.receipt import receipts, write_receipts
 from segstudy.reporting.page import write_report
+from segstudy.reporting.set_aside import set_aside
 from segstudy.request import MACHINE_OPTIONS
 from segstudy.stages import Stage, silent
 from segstudy.store import StudyFolder
@@ -91,7 +92,8 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
     )
     folder.refuse_unwritable()
     display.plan(plan.overview(), len(missing))
-    display.unnamed(len(folder.finished() - {run.key for run in plan.runs}))
+    num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
+    display.unnamed(num_unnamed, folder.path, set_aside(folder, plan.configurations()))
     ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
         display.estimate(ahead, replace(machine, workers=ahead.workers))

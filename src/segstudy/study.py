@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ from segstudy.studyfile import dump, relative
 from segstudy.worker import Job, Outcome
 
 THUMBNAIL_PX = 192
-FINDINGS_SEAL = "findings_sha256"
+FINDINGS_SEAL, DESCRIBED = "findings_sha256", "described_sha256"
 SplitKey = tuple[str, int, int | None]
 
 
@@ -256,12 +256,24 @@ def _check_once(
     stored: Mapping[str, Any] | None,
     progress: Callable[[int], None],
 ) -> list[Problem]:
-    made = {"fingerprint": data, "check": CHECK_VERSION, "foreground": _listed(foregrounds)}
+    made = {
+        "fingerprint": data,
+        "check": CHECK_VERSION,
+        "foreground": _listed(foregrounds),
+        DESCRIBED: _described(dataset),
+    }
     if stored and made.items() <= stored.items() and stored.get(FINDINGS_SEAL) == _sealed(stored["findings"]):
         return [
             Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in stored["findings"]
         ]
     return unique(problem for each in foregrounds for problem in check(dataset, each, progress))
+
+
+def _described(dataset: Dataset) -> str:
+    """A hash of what findings rest on beside the files: groups, categories, parts, the reader's findings."""
+    samples = [[s.id, s.group, s.category, s.part] for s in dataset.samples]
+    found = [asdict(problem) for problem in dataset.problems]
+    return hashlib.sha256(json.dumps([samples, found]).encode()).hexdigest()
 
 
 def _sealed(findings: Sequence[Mapping[str, Any]]) -> str:
@@ -395,6 +407,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "fingerprint": plan.data,
             "check": CHECK_VERSION,
             "foreground": _listed(plan.study.foregrounds()),
+            DESCRIBED: _described(dataset),
             "samples": [
                 {"id": s.id, "group": s.group, "category": s.category, "part": s.part, **hashes.get(s.id, {})}
                 for s in dataset.samples

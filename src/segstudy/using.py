@@ -14,7 +14,7 @@ from segstudy.cards import read_card
 from segstudy.engines import SUFFIXES, EngineName, Precision, open_exported
 from segstudy.errors import UserError
 from segstudy.opening import models_of
-from segstudy.prediction import KINDS, Item, find_images, named_apart, predict_files
+from segstudy.prediction import KINDS, Item, find_images, predict_files
 from segstudy.predictor import Predictor, Settings
 from segstudy.resources import allowed_cores
 from segstudy.serving.limits import DEFAULT, Limits
@@ -44,7 +44,7 @@ def predict(  # noqa: PLR0913 (an option each)
 
     Args:
         model: a model's folder, a study's (its best run) or an exported file.
-        images: files and folders. Of a folder that is a data set its images are taken, without the masks.
+        images: files and folders. Of each folder that is a data set the images are taken, without the masks.
         out: the folder of results; the same call again goes on where it was stopped.
         kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``.
         threshold: of the probability; the card's, .5, if left out.
@@ -86,22 +86,22 @@ def predict(  # noqa: PLR0913 (an option each)
 
 
 def images_of(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
-    """As ``prediction.find_images``; of a folder that is a data set, the images without the masks.
+    """As ``prediction.find_images``; of each folder that is a data set, the images without the masks.
 
     Raises:
         UserError: as there.
     """
-    if len(inputs) == 1 and inputs[0].is_dir() and match is None and find_spec("segstudy.data"):
-        from segstudy.data import READERS, read
-
-        if any(reader.detect(inputs[0]) for reader in READERS.values()):
-            files = [sample.image for sample in read(inputs[0]).samples]
-            return named_apart([Item(file, _inside(file, inputs[0])) for file in files])
-    return find_images(inputs, match)
+    return find_images(inputs, match, _of_data_set)
 
 
-def _inside(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+def _of_data_set(folder: Path) -> list[Path] | None:
+    if not find_spec("segstudy.data"):  # the light distribution
+        return None
+    from segstudy.data import READERS, read
+
+    if not any(reader.detect(folder) for reader in READERS.values()):
+        return None
+    return [sample.image for sample in read(folder).samples]
 
 
 def cores(threads: int) -> int:

@@ -1,5 +1,6 @@
 """One paired comparison of two configurations, in words and numbers: what `segstudy compare` says."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +104,12 @@ def sides(arguments: Sequence[str]) -> tuple[tuple[Path, str], tuple[Path, str]]
         return (folder, arguments[1]), (folder, arguments[2])
     if len(arguments) in (1, 2) and StudyFolder(Path(arguments[0])).exists():
         raise UserError(_missing_second(Path(arguments[0]), arguments[1:]))
+    if len(arguments) == 2 and not any(":" in each for each in arguments):
+        a, b = (shlex.quote(each) for each in arguments)
+        raise UserError(
+            f"{arguments[0]} is no study's folder; write segstudy compare STUDY {a} {b}, or DIR1:A DIR2:B "
+            "for configurations of two studies"
+        )
     if len(arguments) == 2:
         return _split(arguments[0]), _split(arguments[1])
     raise UserError("compare takes DIR A B, or DIR1:A DIR2:B: two configurations of one study or of two")

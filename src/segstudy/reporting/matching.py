@@ -97,7 +97,7 @@ def planned_of(folder: StudyFolder, study: Study, records: Sequence[Mapping[str,
     planned = [
         Planned(
             each,
-            identity_of(_described(each)),
+            identity_of(described_as(each)),
             _stored_numerics(folder, stored, each),
             inputs(each.protocol, study),
         )
@@ -119,7 +119,8 @@ def planned_of(folder: StudyFolder, study: Study, records: Sequence[Mapping[str,
     return list(once.values())
 
 
-def _described(configuration: Configuration) -> dict[str, Any]:
+def described_as(configuration: Configuration) -> dict[str, Any]:
+    """A configuration's titles and protocol, as records of its runs have them."""
     return {
         **{factor: title(configuration.level(factor)) for factor in COMPONENTS},
         "protocol": configuration.protocol.model_dump(mode="json"),
