@@ -14,6 +14,7 @@ import pytest
 from small import TINY, write_dataset
 
 import segstudy
+from segstudy.cli import app
 from segstudy.coverage import coverage_now, is_current, staleness, stored_coverage
 from segstudy.files import write_bytes
 from segstudy.locks import hold
@@ -283,3 +284,51 @@ def test_threads_that_write_one_file_do_not_collide(tmp_path):
 
 def test_coverage_reads_no_more_than_records(folder):
     assert coverage_now(folder, images=True).files == {}
+
+
+def verified(capsys, folder, *options):
+    """Exit code, and what is said in one line."""
+    capsys.readouterr()
+    code = app(["verify", str(folder.path), *options], result_action="return_value")
+    return code, " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("options", [(), ("--repair",)], ids=["looked at", "repaired"])
+def test_a_stale_report_is_a_fault_whose_remedy_is_the_report_command(study, capsys, options):
+    (study.path / "leaderboard.csv").write_text("rank\n", encoding="utf-8")
+    fault = "stale: report.html: leaderboard.csv or a figure is of another"
+    remedy = f"`segstudy report {study.path}` writes the report anew"
+    code, said = verified(capsys, study, *options)
+    assert code == 1
+    assert fault in said
+    assert said.endswith(f"; {remedy}")
+    assert (study.path / "report.html").is_file()
+
+
+def test_the_remedies_of_a_stale_report_and_of_other_faults_are_both_named(study, capsys):
+    (study.path / "runs" / "stranger").mkdir()
+    (study.path / "leaderboard.csv").write_text("rank\n", encoding="utf-8")
+    remedy = f"`segstudy report {study.path}` writes the report anew"
+    code, said = verified(capsys, study)
+    assert (code, said.endswith(f"--repair` moves the others to quarantine/; {remedy}")) == (1, True)
+    code, said = verified(capsys, study, "--repair")
+    assert "moved: runs/stranger to quarantine/1/runs/stranger" in said
+    assert (code, said.endswith(f"trains anew what is missing now; {remedy}")) == (1, True)
+
+
+def test_scores_that_the_report_does_not_show_yet_are_a_note_and_no_fault(study, tmp_path, capsys):
+    data = study.path.parent / "discs"
+    masks = shutil.copytree(data / "masks", tmp_path / "tool")
+    command = ["score", str(data), str(masks), "--study", str(study.path)]
+    assert app(command, result_action="return_value") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith(f"the report does not show it yet: `segstudy report {study.path}` writes it")
+    for options in ((), ("--repair",)):
+        code, said = verified(capsys, study, *options)
+        assert code == 0
+        note = f"note: the report does not show tool yet; `segstudy report {study.path}` writes it anew"
+        assert said == f"{note} 1 run checked: nothing wrong"
+    segstudy.report(study.path)
+    assert verified(capsys, study) == (0, "1 run checked: nothing wrong")
+    (study.path / "leaderboard.csv").write_text("rank\n", encoding="utf-8")
+    assert verified(capsys, study)[0] == 1

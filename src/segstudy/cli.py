@@ -390,6 +390,7 @@ def score(
     with problems.status(f"scoring {masks}"):
         records = segstudy.score(data, masks, study, name, deterministic=deterministic)
     say(scores_text(records))
+    say(_not_shown_yet(study))
     return 0
 
 
@@ -432,7 +433,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
     network
         Your own network's file, as my.py:Net, where the model was trained with it.
     """
-    from segstudy.external import evaluation_text  # what `--help` does without
+    from segstudy.external import SEEN, evaluation_text  # what `--help` does without
+    from segstudy.opening import models_of
 
     with problems.status(f"predicting {data}"):
         record = segstudy.evaluate(
@@ -447,7 +449,12 @@ def evaluate(  # noqa: PLR0913 (an option each)
             network=network,
         )
     say(evaluation_text(record))
+    say(_not_shown_yet(study or models_of(model).study(SEEN).path))
     return 0
+
+
+def _not_shown_yet(study: Path) -> str:
+    return f"the report does not show it yet: `segstudy report {shlex.quote(str(study))}` writes it"
 
 
 @app.command(group=USE)

@@ -79,7 +79,8 @@ def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = 
     """What there is that a report does not cover; nothing for a good one.
 
     It is no worse for a figure that was deleted, for what a repair set aside, or for damaged runs, as these
-    are said themselves; nor for a study file that was edited and not run since.
+    are said themselves; nor for a study file that was edited and not run since, nor for scores that came
+    since: these are for ``unseen_scores``.
     """
     now = coverage_now(folder, stored.images)
     aside = {path.name for path in (folder.path / "quarantine").glob("*/runs/*")}
@@ -91,12 +92,17 @@ def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = 
         f"{_runs(new)} finished since it was written": new,
         f"{_runs(gone)} that it covers {'is' if gone == 1 else 'are'} gone": gone,
         "other runs failed since": not now.failures.items() <= stored.failures.items(),
-        "scores in external/ are others": not now.external.items() <= stored.external.items(),
         "leaderboard.csv or a figure is of another": not (
             now_written(folder, stored.files).items() <= stored.files.items()
         ),
     }
     return "; ".join(text for text, true in said.items() if true)
+
+
+def unseen_scores(folder: StudyFolder, stored: Coverage) -> tuple[str, ...]:
+    """Folders of ``external/`` with scores that came, or became others, since the report was written."""
+    now = coverage_now(folder, stored.images).external
+    return tuple(sorted(name for name, found in now.items() if stored.external.get(name) != found))
 
 
 def _runs(number: int) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from segstudy.config import ADDED_LATER, Protocol, key_of
-from segstudy.coverage import staleness, stored_coverage
+from segstudy.coverage import Coverage, staleness, stored_coverage, unseen_scores
 from segstudy.data.samples import PARTS
 from segstudy.data.split import Split
 from segstudy.errors import UserError
@@ -29,6 +29,7 @@ State = Literal["incomplete", "altered", "orphaned", "stale", "unreadable"]
 
 KEY = re.compile(r"[0-9a-f]{16}")
 FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
+LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
 KEPT_IN_PLACE = Path("study.toml")  # without it there is no study: it is for its owner to mend
 
 
@@ -59,16 +60,22 @@ class Verification:
         num_elsewhere: of them, good ones of other data or another split than the study's now.
         faults: by path.
         moved: from where to where, both relative to the study's folder, by a repair.
+        unseen: names of the scores in ``external/`` that the report does not show yet: no fault.
     """
 
     num_runs: int
     num_elsewhere: int
     faults: tuple[Fault, ...]
     moved: tuple[tuple[Path, Path], ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
-def verify_folder(folder: StudyFolder) -> Verification:
+def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
     """Check every file of a study; nothing is changed.
+
+    Args:
+        folder: the study.
+        holding: whether the caller itself holds the study's lock, so that nobody else is at work there.
 
     Raises:
         UserError: no study there, or one of its runs was written by a newer version.
@@ -80,24 +87,37 @@ def verify_folder(folder: StudyFolder) -> Verification:
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         found = list(pool.map(partial(_run_faults, folder), keys))
     faults = [fault for each in found for fault in each]
-    faults += [*_strangers(folder), *_beside(folder), *_externals(folder), *_left_behind(folder, set(keys))]
+    faults += [
+        *_strangers(folder),
+        *_beside(folder),
+        *_externals(folder),
+        *_left_behind(folder, set(keys), holding),
+    ]
     bad = {fault.path.name for fault in faults if fault.path.parent.name == "runs"}
-    faults += _report(folder, bad)
+    stored = None if _is_in_work(folder, holding) else stored_coverage(folder)
+    unseen: tuple[str, ...] = ()
+    if stored is not None:
+        faults += _report(folder, stored, bad)
+        with suppress(UserError, OSError):  # found elsewhere
+            unseen = unseen_scores(folder, stored)
     elsewhere = [key for key in keys if key not in bad and _input_of(folder, key) not in inputs]
-    return Verification(len(keys), len(elsewhere), tuple(sorted(faults, key=lambda fault: str(fault.path))))
+    by_path = tuple(sorted(faults, key=lambda fault: str(fault.path)))
+    return Verification(len(keys), len(elsewhere), by_path, unseen=unseen)
 
 
 def quarantined(folder: StudyFolder, found: Verification) -> Verification:
     """Move all faults to ``quarantine/<n>/``, under the path they had; nothing is deleted.
+
+    A stale report stays: ``report`` replaces it.
 
     Raises:
         HeldError: while somebody trains this study.
         DiskError: when the folder cannot be written.
     """
     with hold(folder.lock, "this study"):
-        found = verify_folder(folder)  # as it is now that nobody else is at work
+        found = verify_folder(folder, holding=True)  # as it is now that nobody else is at work
         put_back = folder.put_back_externals()
-        paths = {fault.path for fault in found.faults if fault.state != "unreadable"} - {
+        paths = {fault.path for fault in found.faults if fault.state not in LEFT_IN_PLACE} - {
             KEPT_IN_PLACE,
             folder.lock.relative_to(folder.path),
         }
@@ -112,7 +132,7 @@ def quarantined(folder: StudyFolder, found: Verification) -> Verification:
             make_folder(target.parent)
             (folder.path / path).rename(target)
             moved.append((path, target.relative_to(folder.path)))
-    return Verification(found.num_runs, found.num_elsewhere, found.faults, tuple(moved))
+    return replace(found, moved=tuple(moved))
 
 
 def verification_text(found: Verification, folder: Path) -> str:
@@ -122,14 +142,28 @@ def verification_text(found: Verification, folder: Path) -> str:
     runs = f"{found.num_runs} run{'s' if found.num_runs != 1 else ''} checked"
     if found.num_elsewhere:
         runs += f", {found.num_elsewhere} of them of other data or another split than the study's now"
-    if not found.faults:
-        lines.append(f"{runs}: nothing wrong")
-    elif found.moved:
-        lines.append(f"{runs}; `segstudy run {folder}` trains anew what is missing now")
-    else:
-        count = f"{len(found.faults)} fault{'s' if len(found.faults) > 1 else ''}"
-        lines.append(f"{runs}, {count}; `segstudy verify {folder} --repair` moves them to quarantine/")
+    if found.unseen:
+        names = ", ".join(found.unseen)
+        lines.append(f"note: the report does not show {names} yet; `segstudy report {folder}` writes it anew")
+    lines.append(f"{runs}{_outcome(found, folder)}")
     return "\n".join(lines)
+
+
+def _outcome(found: Verification, folder: Path) -> str:
+    """How many faults, and the commands that help."""
+    if not found.faults:
+        return ": nothing wrong"
+    num_stale = sum(fault.state == "stale" for fault in found.faults)
+    remedies = []
+    if found.moved:
+        remedies.append(f"`segstudy run {folder}` trains anew what is missing now")
+    elif len(found.faults) > num_stale:
+        what = "the others" if num_stale else "them"
+        remedies.append(f"`segstudy verify {folder} --repair` moves {what} to quarantine/")
+    if num_stale:
+        remedies.append(f"`segstudy report {folder}` writes the report anew")
+    count = "" if found.moved else f", {len(found.faults)} fault{'s' if len(found.faults) > 1 else ''}"
+    return "; ".join([count, *remedies])
 
 
 def _free_place(quarantine: Path) -> Path:
@@ -332,11 +366,13 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
         yield from _tried(folder, path, partial(_check_external, path))
 
 
-def _report(folder: StudyFolder, damaged: set[str]) -> Iterator[Fault]:
-    """A report that does not cover what is there now; while somebody is at work on that, nothing."""
-    stored = stored_coverage(folder)
-    if stored is None or is_held(folder.lock) or is_held(folder.report_lock):
-        return
+def _is_in_work(folder: StudyFolder, holding: bool) -> bool:
+    """Whether somebody else may be about to write the report."""
+    return (not holding and is_held(folder.lock)) or is_held(folder.report_lock)
+
+
+def _report(folder: StudyFolder, stored: Coverage, damaged: set[str]) -> Iterator[Fault]:
+    """A report that does not cover what is there now."""
     with suppress(UserError, OSError):  # found elsewhere
         if detail := staleness(folder, stored, damaged):
             yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it anew")
@@ -373,14 +409,14 @@ def _tried(folder: StudyFolder, path: Path, look: Callable[[], object]) -> Itera
         yield Fault("altered", _inside(folder, path), _reason(error, path))
 
 
-def _left_behind(folder: StudyFolder, finished: set[str]) -> Iterator[Fault]:
+def _left_behind(folder: StudyFolder, finished: set[str], holding: bool) -> Iterator[Fault]:
     """What those who are dead or finished no longer need."""
 
     def left(state: State, paths: Iterable[Path], detail: str) -> Iterator[Fault]:
         yield from (Fault(state, _inside(folder, path), detail) for path in sorted(paths))
 
     checkpoints = folder.path / "checkpoints"
-    half = [path for path in folder.half_written() if path.parent != folder.runs]
+    half = [path for path in folder.half_written(holding) if path.parent != folder.runs]
     yield from left("incomplete", half, "half written by a process that died")
     done = [path for path in checkpoints.glob("*") if path.name in finished]
     yield from left("orphaned", done, "saved states of a finished run")
