@@ -17,6 +17,8 @@ CASES = [
     ("run d --n-epochs 3", ["did you mean --epochs?"]),
     ("predict m i --out o --treshold .3", ["did you mean --threshold?"]),
     ("evaluate m d --foregrond 1", ["did you mean --foreground?"]),
+    ("synth d --n 12", ["no option --n;", "--number"]),
+    ("plan d --yes", ["plan asks nothing and takes no --yes"]),
     ("run d --xyzzy", ["no option --xyzzy", "segstudy run --help"]),
     ("plan d --out", ["--out has no value"]),
     ("run d --seeds", ["--seeds has no value: runs of each configuration"]),

@@ -91,6 +91,10 @@ def test_a_setting_given_twice_empty_or_unknown_is_refused(settings, message):
         study_arguments({}, settings)
 
 
+def test_a_setting_may_be_written_with_hyphens():
+    assert study_arguments({}, ["batch-size=4"])["fields"] == {"batch_size": ["4"]}
+
+
 def test_an_option_and_a_setting_of_one_field_are_refused():
     with pytest.raises(segstudy.UserError, match="--loss and --set loss=dice name the same field"):
         study_arguments({"loss": "bce"}, ["loss=dice"])

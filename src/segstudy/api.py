@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from segstudy.arguments import checked_call
+from segstudy.arguments import ArgumentError, checked_call
 from segstudy.data import read, synthetic
 from segstudy.data.samples import Problem
 from segstudy.data.survey import survey
@@ -131,6 +131,8 @@ def table(
         show_all: also runs that study.toml no longer names.
         width: characters in a line of text: columns that do not fit are left out, and named; None for all.
     """
+    if width is not None and width < 1:
+        raise ArgumentError(f"table(): width is to be at least 1 or None, not {width}")
     return render(Study(folder).leaderboard(show_all), format, width, Path(folder))
 
 

@@ -2,8 +2,10 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
@@ -63,7 +65,7 @@ def checked_methods(cls: type[R]) -> type[R]:
 def _plain_kinds(annotation: Any) -> tuple[Any, ...]:
     """The kinds that an annotation allows, if they can all be told at a glance; else none."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    plain = (bool, int, float, str, None, NoneType)
+    plain = (bool, int, float, str, Path, None, NoneType)
     return members if all(each in plain or get_origin(each) is Literal for each in members) else ()
 
 
@@ -74,11 +76,12 @@ def _is_a(value: object, kind: Any) -> bool:
         return value is None
     if kind is bool or isinstance(value, bool):
         return kind is bool and isinstance(value, bool)
-    return isinstance(value, {int: Integral, float: Real, str: str}[kind])
+    return isinstance(value, {int: Integral, float: Real, str: str, Path: str | os.PathLike}[kind])
 
 
-def _words(kinds: Iterable[Any]) -> str:
-    words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+def _words(kinds: Sequence[Any]) -> str:
+    words = {bool: "True or False", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+    kinds = [kind for kind in kinds if kind is not str] if Path in kinds else kinds
     named = [
         f"one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else words.get(kind, "None")
         for kind in kinds

@@ -552,7 +552,7 @@ def check(
 def synth(
     folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 200, seed: int = 0
 ) -> int:
-    """Write the drawn set as ordinary files.
+    """Write the synthetic set as ordinary files.
 
     Example: `segstudy synth drawn -n 40`
 

@@ -66,6 +66,11 @@ def _unknown_option(error: UnknownOptionError) -> str:
     written = (error.token.keyword or error.token.value).partition("=")[0]
     options = [name for each in error.argument_collection for name in each.names if name.startswith("--")]
     command = _command(error)
+    if written == "--yes":
+        return f"{command} asks nothing and takes no --yes: leave it out"
+    for each in error.argument_collection:
+        if written.startswith("--") and written[1:] in each.names:
+            return f"{command} has no option {written}; did you mean {'/'.join(sorted(each.names))}?"
     names = {option.removeprefix("--"): option for option in options}
     if "set" in names:
         from segstudy.config import FACTORS  # seconds that a right command line does without

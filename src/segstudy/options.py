@@ -25,6 +25,7 @@ def study_arguments(flags: Mapping[str, Any], settings: Sequence[str] = ()) -> d
     fields: dict[str, list[str]] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
+        name = name.replace("-", "_") if name.replace("-", "_") in FIELDS else name
         if not equals:
             raise UserError(f"--set {setting}: is to be of the form field=value")
         _refuse_unknown(name, setting)

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -186,10 +186,16 @@ def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
     """The ids to leave out, given as such or as a file with one a line; lines with # are comments.
 
     Raises:
-        UserError: a file that cannot be read.
+        UserError: a file that cannot be read, or an id that is no text.
     """
     if not isinstance(given, str | Path):
-        return tuple(given)
+        ids = list(given) if isinstance(given, Iterable) else [given]
+        for each in ids:
+            if not isinstance(each, str):
+                raise UserError(
+                    f"exclude: an id is text, not {each!r}; give a list of ids, or one file of them"
+                )
+        return tuple(ids)
     try:
         text = read_text(Path(given), MAX_IDS_BYTES)
     except (OSError, UnicodeDecodeError) as error:

@@ -65,6 +65,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "num_seeds": ("seeds",),
     "num_steps": ("steps",),
     "num_threads": ("threads",),
+    "number": ("n",),
     "num_workers": ("workers",),
     "opt": ("optimizer",),
     "optim": ("optimizer",),
