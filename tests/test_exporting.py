@@ -125,9 +125,9 @@ def test_export_says_what_is_missing(study, tmp_path):
 
 
 def test_what_is_no_exported_model_is_refused(tmp_path):
-    for name in ("a.onnx", "a.xml"):
+    for name, reason in (("a.onnx", "cannot be loaded"), ("a.xml", r"a\.bin: cannot be read")):
         (tmp_path / name).write_bytes(b"nothing of the kind")
-        with pytest.raises(UserError, match="cannot be loaded"):
+        with pytest.raises(UserError, match=reason):
             open_exported(tmp_path / name)
         with pytest.raises(UserError, match="no exported model"):
             open_exported(tmp_path / f"gone-{name}")

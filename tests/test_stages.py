@@ -60,7 +60,10 @@ def test_a_terminal_sees_it_at_once_and_is_left_clean():
 
 @pytest.mark.parametrize("command", ["check", "plan", "run"])
 def test_the_first_word_comes_long_before_the_libraries_are_loaded(tmp_path, command):
-    """Something is said within half a second of the start of the interpreter; times of a busy machine."""
+    """Something is said within half a second of the start of the interpreter; times of a busy machine.
+
+    A command that is done sooner than that says nothing of the kind.
+    """
     write_dataset(tmp_path / "discs", n=12)
     bare = time.monotonic()
     subprocess.run([sys.executable, "-c", "import cyclopts, rich.progress"], check=True)
@@ -75,6 +78,6 @@ def test_the_first_word_comes_long_before_the_libraries_are_loaded(tmp_path, com
         first = process.stderr.readline()
         seconds = time.monotonic() - began
         process.kill()
-    assert first.strip() == b"starting"
+    assert first.strip() == b"starting" or (command == "check" and not first)
     assert seconds < 1.0 + 4 * bare
     assert b"\x1b" not in first

@@ -40,7 +40,7 @@ ARCHITECTURES, LOSSES = ("unet", "segnet"), ("bce", "dice", "tversky")
 RUNS = len(ARCHITECTURES) * len(LOSSES)
 SURVIVAL_S = 5.0
 SHARES = {"write": 0.25, "worker": 0.32, "start": 0.05}  # of all kills; the others hit in mid-epoch
-DERIVED = ("report.html", "leaderboard.csv", "reports.json")  # and figures/: they hold times
+DERIVED = ("report.html", "leaderboard.csv", "reports.json", "forecast.json")  # and figures/: they hold times
 
 
 @dataclass
@@ -246,7 +246,8 @@ def reported(folder: Path, like: Path) -> dict[str, bytes]:
     """All files of a copy of a study, after a report on it with the run.json of another."""
     copy = folder.with_name(f"{folder.name}-reported")
     shutil.copytree(folder, copy)
-    shutil.copy(like / "reports.json", copy / "reports.json")
+    for name in ("reports.json", "forecast.json"):
+        shutil.copy(like / name, copy / name)
     for record in like.glob("runs/*/run.json"):
         shutil.copy(record, copy / "runs" / record.parent.name / "run.json")
     subprocess.run([sys.executable, "-m", "segstudy", "report", copy], check=True, stdout=subprocess.DEVNULL)
