@@ -116,7 +116,10 @@ def test_run_plan_and_init_spell_their_shared_arguments_alike():
         ("plan", {"study": 3}, "study is to be a path or None, not 3"),
         ("plan", {"exclude": [1]}, "exclude: an id is text, not 1"),
         ("plan", {"exclude": [Path("x")]}, "exclude: an id is text, not PosixPath"),
-        ("plan", {"exclude": 1}, "exclude: an id is text, not 1"),
+        ("plan", {"exclude": 1}, "exclude is to be a path or a list or None, not 1"),
+        ("plan", {"fields": 3}, "fields is to be a dictionary or None, not 3"),
+        ("Predictor", {"model": 3}, "model is to be a path or a list, not 3"),
+        ("predict", {"model": "x", "images": 3, "out": "z"}, "images is to be a path or a list, not 3"),
         ("synth", {"folder": "x", "number": 3}, "did you mean n."),
         ("table", {"folder": "x", "format": "xml"}, "one of text, markdown, csv, json, latex"),
         ("card", {"model": "x", "format": "yaml"}, "one of markdown, json"),
@@ -135,6 +138,9 @@ def test_a_value_of_another_kind_is_refused(function, wrong, message):
 def test_what_is_given_by_place_is_looked_at_too():
     with pytest.raises(segstudy.UserError, match="format is to be one of"):
         segstudy.table("x", "xml")
+    for wrong in ((3,), ("study", None, "unet")):
+        with pytest.raises(segstudy.UserError, match="arguments is to be text, not"):
+            segstudy.compare(*wrong)
 
 
 def test_a_checked_call_takes_numbers_of_numpy():

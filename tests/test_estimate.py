@@ -71,3 +71,13 @@ def test_a_network_that_cannot_be_trained_is_refused_before_anything_is_written(
 def test_nothing_left_costs_nothing(plan):
     nothing = estimate(plan, [], TWO)
     assert (nothing.num_runs, nothing.hours, nothing.disk_bytes) == (0, 0, 0)
+
+
+def test_a_network_of_ones_own_takes_longer_to_store(plan, monkeypatch, tmp_path):
+    """The same network as ours and as a user's: the other has a model.onnx made for it."""
+    monkeypatch.setattr(module, "timed_step", lambda *_: module.Step(0.001, 1000, 1000))
+    (tmp_path / "own.py").write_text("from segstudy.models.unet import UNet as Net")
+    fields = {"architecture": ["unet", f"{tmp_path}/own.py:Net"], "loss": ["bce"]}
+    both = make_plan(override(plan.study, fields), TWO)
+    ours, theirs = (each.seconds for each in estimate(both, both.runs, TWO).forecast.runs.values())
+    assert theirs == pytest.approx(ours + module.OWN_ONNX_S)

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 from small import write_dataset
 
+from segstudy.cache import cache_folder
 from segstudy.data import prepared as module
 from segstudy.data import read
 from segstudy.data.arrays import PreparedDataGoneError
-from segstudy.data.prepared import cache_folder, fingerprint, open_prepared, prepare
+from segstudy.data.prepared import fingerprint, open_prepared, prepare
 from segstudy.data.samples import Sample
 from segstudy.errors import UserError
 from segstudy.images import read_image, read_mask

@@ -2,8 +2,9 @@
 
 import functools
 import inspect
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
@@ -38,6 +39,7 @@ def checked_call(function: Callable[P, R]) -> Callable[P, R]:
     by_place = [
         name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
     ]
+    rest = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_POSITIONAL]
     title = function.__qualname__.removesuffix(".__init__").removesuffix(".__call__")
 
     @functools.wraps(function)
@@ -46,7 +48,8 @@ def checked_call(function: Callable[P, R]) -> Callable[P, R]:
             if name not in parameters:
                 choices = [each for each in parameters if each != "self"]
                 raise ArgumentError(f"{title}() has no argument {name!r}; {did_you_mean(name, choices)}")
-        for name, value in (*zip(by_place, args, strict=False), *kwargs.items()):
+        places = itertools.chain(by_place, itertools.cycle(rest))
+        for name, value in (*zip(places, args, strict=False), *kwargs.items()):
             if (plain := kinds[name]) and not any(_is_a(value, kind) for kind in plain):
                 raise ArgumentError(f"{title}(): {name} is to be {_words(plain)}, not {value!r}")
         return function(*args, **kwargs)
@@ -63,15 +66,21 @@ def checked_methods(cls: type[R]) -> type[R]:
 
 
 def _plain_kinds(annotation: Any) -> tuple[Any, ...]:
-    """The kinds that an annotation allows, if they can all be told at a glance; else none."""
+    """The kinds that an annotation allows, if they can all be told at a glance; else none.
+
+    Lists of levels are left to the study, which knows more: a class instead of its name, say.
+    """
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     plain = (bool, int, float, str, Path, None, NoneType)
-    return members if all(each in plain or get_origin(each) is Literal for each in members) else ()
+    origins = (Literal, Mapping, *([Sequence] if Path in members else []))
+    return members if all(each in plain or get_origin(each) in origins for each in members) else ()
 
 
 def _is_a(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return isinstance(value, str) and value in get_args(kind)
+    if get_origin(kind) in (Sequence, Mapping):  # what is in it is for the function to look at
+        return isinstance(value, Iterable)
     if kind in (None, NoneType):
         return value is None
     if kind is bool or isinstance(value, bool):
@@ -82,8 +91,11 @@ def _is_a(value: object, kind: Any) -> bool:
 def _words(kinds: Sequence[Any]) -> str:
     words = {bool: "True or False", int: "a whole number", float: "a number", str: "text", Path: "a path"}
     kinds = [kind for kind in kinds if kind is not str] if Path in kinds else kinds
+    origins = {Sequence: "a list", Mapping: "a dictionary"}
     named = [
-        f"one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else words.get(kind, "None")
+        f"one of {', '.join(get_args(kind))}"
+        if get_origin(kind) is Literal
+        else origins.get(get_origin(kind), words.get(kind, "None"))
         for kind in kinds
     ]
     return " or ".join(named)

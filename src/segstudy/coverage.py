@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from segstudy.quantities import counted
 from segstudy.store import StudyFolder
 from segstudy.values import Frozen
 
@@ -89,8 +90,8 @@ def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = 
         len(set(stored.runs) - set(now.runs) - aside),
     )
     said = {
-        f"{_runs(new)} finished since it was written": new,
-        f"{_runs(gone)} that it covers {'is' if gone == 1 else 'are'} gone": gone,
+        f"{counted(new, 'run')} finished since it was written": new,
+        f"{counted(gone, 'run')} that it covers {'is' if gone == 1 else 'are'} gone": gone,
         "other runs failed since": not now.failures.items() <= stored.failures.items(),
         "leaderboard.csv or a figure is of another": not (
             now_written(folder, stored.files).items() <= stored.files.items()
@@ -103,10 +104,6 @@ def unseen_scores(folder: StudyFolder, stored: Coverage) -> tuple[str, ...]:
     """Folders of ``external/`` with scores that came, or became others, since the report was written."""
     now = coverage_now(folder, stored.images).external
     return tuple(sorted(name for name, found in now.items() if stored.external.get(name) != found))
-
-
-def _runs(number: int) -> str:
-    return f"{number} run{'s' if number != 1 else ''}"
 
 
 def now_written(folder: StudyFolder, files: Iterable[str]) -> dict[str, str]:

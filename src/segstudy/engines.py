@@ -108,9 +108,9 @@ def open_exported(
     """
     engine = _engine_for(file, engine)
     refuse_too_large(file)
-    has_right_checksum(file)
+    is_checked = has_right_checksum(file)
     ensure_tried(file, engine, precision)
-    return open_made_here(file, engine, threads, precision)
+    return _looked_at(open_untried(file, engine, threads, precision), file, is_checked)
 
 
 def open_made_here(
@@ -121,9 +121,13 @@ def open_made_here(
     Raises:
         UserError: as there; it was altered, or gives what are no probabilities.
     """
-    checked = has_right_checksum(file) if file.is_file() else False
-    network = open_untried(file, engine, threads, precision)
-    if not checked:
+    is_checked = has_right_checksum(file) if file.is_file() else False
+    return _looked_at(open_untried(file, engine, threads, precision), file, is_checked)
+
+
+def _looked_at(network: Network, file: Path, is_checked: bool) -> Network:
+    """The network, if what it gives are probabilities; where its file has no checksum that is said."""
+    if not is_checked:
         assert network.package is not None
         if network.package.has_checksum:
             raise altered(file)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from segstudy.components import title
+from segstudy.components import parse, title
 from segstudy.config import Configuration, Protocol, Run
 from segstudy.data.batches import num_batches
 from segstudy.data.split import Split
@@ -31,6 +31,7 @@ STATE_SHARE = (
     4  # of a saved state over the weights: network, two moments of Adam, the selected epoch's weights
 )
 EPOCH_S, RUN_S, START_S = 0.05, 1.0, 5.0  # saving a state, storing a run, starting the workers
+OWN_ONNX_S = 10.0  # model.onnx of a user's own network, which is compared with it (docs/LOG.md)
 BUSY_SHARE = 0.5  # of the processors that others use: then the machine is called busy
 LEAST_CORE_SHARE = 0.8  # of a core that a timed step should have had
 TIMING_SECONDS = 1.0  # steps are repeated this long
@@ -157,6 +158,8 @@ def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
         steps_per_epoch = num_batches(len(split.train), protocol.batch_size)
         epochs = num_epochs(protocol.budget, protocol.epochs, protocol.steps, steps_per_epoch)
         seconds = images_of(protocol, split) * steps[kind].seconds_per_image + epochs * EPOCH_S + RUN_S
+        if parse(run.configuration.architecture).file is not None:
+            seconds += OWN_ONNX_S
         name = " ".join(str(part) for part in kind)
         expected[run.key] = Expected(kind=name, seconds=seconds, num_epochs=epochs)
     return expected

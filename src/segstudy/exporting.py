@@ -36,6 +36,9 @@ from segstudy.reporting.modelcard import model_card
 from segstudy.trained import Models, run_name
 
 OPSET = 18
+MAX_FLIPPED = (
+    1e-4  # of all pixels, by inference in float32: an exported graph that differs by more is refused
+)
 QUANTIZED = ["Conv", "ConvTranspose"]  # layers
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, in messages of exporters
 INPUT, OUTPUT = "image", "probability"

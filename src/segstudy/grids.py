@@ -5,6 +5,7 @@ from typing import Any
 
 from segstudy.components import title
 from segstudy.config import Configuration, Grid, Study, spelled
+from segstudy.quantities import counted
 
 MANY = 3  # more grids than these are only counted
 FEW = 2  # so many are named where a further grid holds only some of the first one's
@@ -45,7 +46,7 @@ def _distinct(study: Study) -> list[Grid]:
 
 
 def _one(grid: Grid, study: Study) -> str:
-    counts = [_counted(grid, "architecture", "architecture"), _counted(grid, "loss", "loss")]
+    counts = [_levels(grid, "architecture"), _levels(grid, "loss")]
     text = f"{' x '.join(counts)} at batch {_and(_batch(grid, study))}"
     return text + _other_factors(grid)
 
@@ -58,11 +59,9 @@ def _further(grid: Grid, first: Grid, study: Study) -> str:
     elif set(grid["loss"]) == set(first["loss"]):
         names = grid["architecture"]
         what = _and([title(str(n)) for n in names]) if len(names) <= FEW else f"{len(names)} architectures"
-        what += (
-            " again" if set(names) <= set(first["architecture"]) else f" x {_counted(grid, 'loss', 'loss')}"
-        )
+        what += " again" if set(names) <= set(first["architecture"]) else f" x {_levels(grid, 'loss')}"
     else:
-        what = f"{_counted(grid, 'architecture', 'architecture')} x {_counted(grid, 'loss', 'loss')}"
+        what = f"{_levels(grid, 'architecture')} x {_levels(grid, 'loss')}"
     return f"{what} at batch {_and(_batch(grid, study))}{_other_factors(grid)}"
 
 
@@ -70,11 +69,9 @@ def _batch(grid: Grid, study: Study) -> list[str]:
     return [str(size) for size in grid.get("batch_size", (study.protocol.batch_size,))]
 
 
-def _counted(grid: Mapping[str, Sequence[Any]], factor: str, word: str) -> str:
+def _levels(grid: Mapping[str, Sequence[Any]], factor: str) -> str:
     levels = grid[factor]
-    if len(levels) == 1:
-        return title(str(levels[0]))
-    return f"{len(levels)} {word}{'es' if word.endswith('s') else 's'}"
+    return title(str(levels[0])) if len(levels) == 1 else counted(len(levels), factor)
 
 
 def _other_factors(grid: Grid) -> str:

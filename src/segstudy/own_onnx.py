@@ -26,7 +26,6 @@ from segstudy.worker import Extra, Trained
 
 LIMIT_S = 600.0
 MAX_IMAGES = 100  # of validation that masks are compared on
-MAX_FLIPPED = 1e-4  # of all pixels, as for exported files (see ``parity``)
 BATCH = 8
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 RESULT, IMAGES = "result.json", "images.npy"
@@ -125,7 +124,7 @@ def _end_with_caller() -> None:
 
 def _make(place: Path, network: str) -> dict[str, Any]:
     from segstudy.engines import open_made_here
-    from segstudy.exporting import onnx_of, package_of, write_model
+    from segstudy.exporting import MAX_FLIPPED, onnx_of, package_of, write_model
     from segstudy.pytorch_engine import open_run
     from segstudy.trained import one_run
 

@@ -17,7 +17,7 @@ from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.engines import Network, Precision, open_exported
 from segstudy.errors import UserError
-from segstudy.exporting import SUFFIX, Format, onnx_of, package_of, quantized, write_model
+from segstudy.exporting import MAX_FLIPPED, SUFFIX, Format, onnx_of, package_of, quantized, write_model
 from segstudy.files import file_name, make_folder, write_text
 from segstudy.gateimages import gate_images, spread
 from segstudy.metrics import confusion, iou
@@ -27,7 +27,6 @@ from segstudy.pytorch_engine import open_run
 from segstudy.records import CARD, STORED_ONNX
 from segstudy.trained import Models
 
-MAX_FLIPPED = 1e-4  # of all pixels, by float32 inference
 MAX_IOU_DROP = 0.005  # of the mean IoU to truth, by bfloat16 and INT8
 CALIBRATION_IMAGES = 100
 BATCH = 8

@@ -1,4 +1,4 @@
-"""Durations and sizes as a person reads them."""
+"""Durations, sizes and counts as a person reads them."""
 
 
 def duration(seconds: float) -> str:
@@ -14,5 +14,7 @@ def size(num_bytes: float) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 run``, ``3 runs``: a number with a noun that takes an s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 run``, ``3 runs``, ``2 categories``, ``1,040 losses``."""
+    ending = "es" if noun.endswith("s") else "s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else noun + ending
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -17,8 +17,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from segstudy.cache import ELSEWHERE, built, is_cached
-from segstudy.cache import cache_folder as cache_folder  # noqa: PLC0414 (found here as well)
+from segstudy.cache import ELSEWHERE, built, cache_folder, is_cached
 from segstudy.data.arrays import (
     BLOCK_BYTES,
     HashedWriter,

@@ -10,6 +10,7 @@ from segstudy.data import read
 from segstudy.data.check import SEVERITIES, examine
 from segstudy.data.leakage import is_duplicate, write_exclude
 from segstudy.data.samples import Dataset, Problem
+from segstudy.quantities import counted
 from segstudy.stages import Stage, silent
 
 
@@ -90,12 +91,6 @@ def summary(survey: Survey) -> list[str]:
         if (number := sum(problem.severity == severity for problem in survey.problems))
     ]
     return [*lines, f"{', '.join(counts) or 'no problems'} in {counted(len(samples), 'sample')}"]
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 pair``, ``60 pairs``."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _groups(dataset: Dataset) -> str:
