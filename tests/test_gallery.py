@@ -57,7 +57,7 @@ def rescore(folder, key: str, ious: dict[str, float]) -> None:
 def repredict(folder, key: str, radius: float) -> None:
     prob = encoded(np.uint8(255) * disc(32, 32, radius), "PNG")
     file = folder.runs / key / "predictions.parquet"
-    pl.read_parquet(file).with_columns(prob=pl.lit(prob)).write_parquet(file)
+    rewrite(file, pl.read_parquet(file).with_columns(prob=pl.lit(prob)))
 
 
 def pixels(uri: str) -> np.ndarray:

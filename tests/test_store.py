@@ -183,6 +183,13 @@ def test_a_table_that_was_altered_is_not_read(folder, name):
         read(["k1"])
 
 
+def test_predictions_that_were_altered_are_not_shown(folder):
+    write(folder)
+    TABLES["predictions"].head(0).write_parquet(folder.runs / "k1" / "predictions.parquet")
+    with pytest.raises(UserError, match=r"k1/predictions\.parquet: damaged"):
+        folder.predictions("k1", ["id"])
+
+
 def test_tables_of_runs_without_checksums_are_read(folder):
     write(folder)
     record = json.loads((folder.runs / "k1" / "run.json").read_text())

@@ -267,9 +267,13 @@ class StudyFolder:
         """One row per run, part and image, with a column ``key``."""
         return self._table(keys, "images.parquet")
 
-    def predictions(self, key: str) -> pl.DataFrame:
-        """``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run."""
-        return read_table(self.runs / key / "predictions.parquet")
+    def predictions(
+        self, key: str, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
+    ) -> pl.DataFrame:
+        """``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run, or some of it."""
+        found = read_table(self.runs / key / "predictions.parquet", columns, where)
+        self._refuse_altered(key, "predictions.parquet")
+        return found
 
     def _table(self, keys: Sequence[str], name: str) -> pl.DataFrame:
         key_of = {str(self.runs / key / name): key for key in keys}

@@ -199,7 +199,7 @@ def _overlays(
         resize: Resize = record["protocol"]["resize"]
         run = folder.runs / record["key"]
         wanted = (pl.col("part") == "test") & pl.col("id").is_in([*photos])
-        probs = read_table(run / "predictions.parquet", ["id", "prob"], wanted)
+        probs = folder.predictions(record["key"], ["id", "prob"], wanted)
         scores = read_table(run / "images.parquet", ["id", "native_iou"], wanted)
         for i, prob, iou in probs.join(scores, on="id").iter_rows():
             if i not in found:
