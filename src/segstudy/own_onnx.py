@@ -72,8 +72,7 @@ def _made_aside(trained: Trained, architecture: str) -> tuple[bytes | None, dict
         place = Path(name)
         for file, content in trained.files.items():
             (place / file).write_bytes(content)
-        chosen = np.linspace(0, len(trained.images) - 1, min(len(trained.images), MAX_IMAGES)).astype(int)
-        np.save(place / IMAGES, trained.images[chosen])
+        np.save(place / IMAGES, trained.images(MAX_IMAGES))
         ended = _run(place, architecture, trained.threads)
         try:
             said = json.loads((place / RESULT).read_text(encoding="utf-8"))

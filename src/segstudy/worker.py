@@ -49,13 +49,14 @@ class Trained:
     Attributes:
         run: what was trained.
         files: of weights and card, by name.
-        images: of validation at network size, ``(N, H, W, 3)`` uint8.
+        images: so many of validation at most, spread evenly, at network size: ``(N, H, W, 3)`` uint8. They
+            are read when this is called, as few runs need any.
         threads: CPU threads of this training.
     """
 
     run: Run
     files: Mapping[str, bytes]
-    images: NDArray[np.uint8]
+    images: Callable[[int], NDArray[np.uint8]]
     threads: int
 
 
@@ -160,7 +161,12 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
                 return False
         result = finish(training)
     training.seconds["total"] = earlier_s + time.perf_counter() - clock
-    images = np.array(prepared.images[training.parts["validation"]]) if job.extra else None
+
+    def images(most: int) -> NDArray[np.uint8]:
+        positions = np.asarray(training.parts["validation"])
+        chosen = np.linspace(0, len(positions) - 1, min(len(positions), most)).astype(int)
+        return prepared.images[positions[chosen]]
+
     _store(job, result, saving.resumed, started, images, listener.say)
     saving.checkpoints.clear()
     return True
@@ -230,7 +236,7 @@ def _store(
     result: Result,
     sessions: list[Session],
     started: datetime,
-    images: NDArray[np.uint8] | None,
+    images: Callable[[int], NDArray[np.uint8]],
     say: Callable[[str], None],
 ) -> None:
     run, protocol = job.run, job.run.configuration.protocol
@@ -280,7 +286,7 @@ def _store(
         "predictions": result.predictions,
     }
     files = model_files(result.weights, card)
-    if job.extra and images is not None:
+    if job.extra:
         more_files, more_fields, said = pkgutil.resolve_name(job.extra)(
             Trained(run, files, images, job.threads)
         )
