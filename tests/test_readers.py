@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -546,6 +547,7 @@ def test_blanks_and_hyphens_in_headings_are_as_underscores(tmp_path: Path, colum
     dataset = read(metadata(tmp_path, f"ID,{column}\na,p\nb,p\nc,q\n"))
     assert [sample.group for sample in dataset.samples] == ["p", "p", "q"]
     assert dataset.groups_from == f"column `{column}`"
+    assert dataset.group_noun == re.split(r"[ -]", column.lower())[0]
 
 
 @pytest.mark.parametrize("column", ["filename", "File Name", "image", "file", "image_id", "Image-ID"])

@@ -571,6 +571,6 @@ def test_without_groups_no_patient_is_said_to_be_kept_together(tmp_path, folds):
     ]
     folder.write_json("data.json", {**data, "samples": samples})
     text = Reader(report(folder)).text
-    assert "18 images of 17 groups (patients or lesions, never divided between parts)" in text
+    assert "18 images of 17 groups (never divided between parts)" in text
     assert "no patient or lesion" in text
     assert "independent; patients" not in text

@@ -30,6 +30,15 @@ def test_compare_and_report_say_how_many_groups_the_images_are_of(grouped):
     assert "One seed and 3 groups (9 test images)" in write_report(grouped).read_text(encoding="utf-8")
 
 
+def test_patients_are_called_patients(grouped):
+    grouped.write_json("data.json", {**grouped.read_json("data.json"), "group_noun": "patient"})
+    found = segstudy.compare(str(grouped.path), "segnet-bce-b8", "unet-bce-b8")
+    assert "3 patients (9 images)" in render_comparison(found).splitlines()[0]
+    page = write_report(grouped).read_text(encoding="utf-8")
+    assert "One seed and 3 patients (9 test images)" in page
+    assert "of 3 patients (never divided between parts)" in page
+
+
 def test_images_alone_are_counted_alone():
     assert counted_images(9, 9) == "9 images"
     assert counted_images(1, 4, "test image") == "1 group (4 test images)"

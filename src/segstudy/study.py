@@ -404,6 +404,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "reader": dataset.reader,
             "terms": dataset.terms,
             "citation": dataset.citation,
+            "group_noun": dataset.group_noun,
             "fingerprint": plan.data,
             "check": CHECK_VERSION,
             "foreground": _listed(plan.study.foregrounds()),

@@ -44,7 +44,14 @@ PART_FOLDERS: dict[str, Part] = {
 
 METADATA = "metadata.csv"
 COLUMNS = ("id", "group", "category", "part")
-GROUP_COLUMNS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
+# Columns that say which images belong together, where there is no column group, and what a group is then.
+GROUP_COLUMNS = {
+    "patient": "patient",
+    "patient_id": "patient",
+    "subject": "subject",
+    "subject_id": "subject",
+    "lesion_id": "lesion",
+}
 ID_NAMES = (
     *("filename", "file_name", "file", "image", "image_id", "image_name", "imageid", "img", "img_id"),
     *("name", "sample", "sample_id", "picture", "stem"),
@@ -138,6 +145,7 @@ def read(root: Path) -> Dataset:
         tuple(samples),
         tuple(problems),
         groups_from=f"column `{table.group_column}`" if table and table.group_column else "",
+        group_noun=GROUP_COLUMNS.get(_as_known(table.group_column), "group") if table else "group",
         categories_from=f"column `{table.category_column}`" if table and table.category_column else "",
         ungrouped=_ungrouped(samples, table) if table else frozenset(),
     )

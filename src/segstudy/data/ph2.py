@@ -72,7 +72,15 @@ def read(root: Path) -> Dataset:
         samples.append(Sample(sample_id, image, mask, group, categories.get(sample_id)))
     problems += _without_category(samples, categories)
     return Dataset(
-        root.resolve().name, "ph2", root, tuple(samples), tuple(problems), TERMS, CITATION, GROUPS_FROM
+        root.resolve().name,
+        "ph2",
+        root,
+        tuple(samples),
+        tuple(problems),
+        TERMS,
+        CITATION,
+        GROUPS_FROM,
+        group_noun="lesion",
     )
 
 

@@ -65,6 +65,7 @@ class Dataset:
         citation: what to cite, where the reader knows it.
         groups_from: what says which samples are of one group, as "column `patient`"; nothing if nobody does.
         categories_from: likewise, which category a sample is of.
+        group_noun: what a group is: ``patient``, ``subject``, ``lesion``, or ``group`` where nobody says.
         ungrouped: ids of samples whose group ``groups_from`` does not say; each counts as a group of its own.
     """
 
@@ -77,4 +78,5 @@ class Dataset:
     citation: str | None = None
     groups_from: str = ""
     categories_from: str = ""
+    group_noun: str = "group"
     ungrouped: frozenset[str] = frozenset()

@@ -169,7 +169,8 @@ def _limits(
 ) -> Iterable[str]:
     """What bounds the verdict, the gravest first."""
     images, seeds = len(evidence.ids(ranked[0])), len(evidence.seeds(ranked[0]))
-    tested = counted_images(len(set(evidence.groups_of(ranked[0]))), images, "test image")
+    num_groups = len(set(evidence.groups_of(ranked[0])))
+    tested = counted_images(num_groups, images, "test image", evidence.group_noun)
     if seeds == 1:
         yield (
             f"One seed and {tested}: images only; training noise not measured. "

@@ -32,6 +32,7 @@ class Comparison:
     Attributes:
         a, b: the two.
         num_images: in the test part; ``a.test_iou.num_units`` is the number of their groups.
+        group_noun: what a group is, as ``patient``.
         difference: `a` less `b`.
         resolution: what would settle it; None where it is settled or training noise is not measured.
     """
@@ -41,6 +42,7 @@ class Comparison:
     num_images: int
     difference: Difference
     resolution: Resolution | None
+    group_noun: str = "group"
 
     @property
     def sentence(self) -> str:
@@ -68,6 +70,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
         num_images=len(ours.ids(a)),
         difference=found,
         resolution=_resolution(ours, a, theirs, b) if found.conclusion == "not resolved" else None,
+        group_noun=ours.group_noun,
     )
 
 
@@ -144,7 +147,7 @@ def render_comparison(found: Comparison) -> str:
     d = found.difference
     lines = [
         f"test IoU at native size, threshold .5, "
-        f"{counted_images(found.a.test_iou.num_units, found.num_images)}",
+        f"{counted_images(found.a.test_iou.num_units, found.num_images, unit=found.group_noun)}",
         "",
         *(
             f"  {side.name:<{_width(found)}}  {mean(side.test_iou)}  {_seeds(side)}"

@@ -27,6 +27,7 @@ class Evidence:
         replicates: seeds and image ids of each table, the rows and columns of ``scores``.
         data: fingerprint of the study's data as they are now.
         contents: hashes of image and mask of each sample of these; studies of older versions lack them.
+        group_noun: what a group is: ``patient``, ``lesion`` or ``group``.
         outdated: masks that were scored on other images than the study's now: nothing is said of them.
     """
 
@@ -37,6 +38,7 @@ class Evidence:
     data: str = ""
     contents: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     outdated: frozenset[str] = frozenset()
+    group_noun: str = "group"
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -105,7 +107,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
     groups = {sample["id"]: sample["group"] for sample in data["samples"]}
     contents = {s["id"]: (s["image"], s["mask"]) for s in data["samples"] if s.get("image") and s.get("mask")}
     replicates = {side: _axes(table) for side, table in tables.items()}
-    found = data["fingerprint"], contents, frozenset(outdated)
+    found = data["fingerprint"], contents, frozenset(outdated), data.get("group_noun", "group")
     return Evidence(tuple(rows), tables, groups, replicates, *found)
 
 

@@ -28,6 +28,7 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
         "reader": "",
         "terms": "",
         "citation": "",
+        "group_noun": "group",
         "samples": [],
         "findings": [],
         "leaks": [],

@@ -36,10 +36,10 @@ def count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def counted_images(num_units: int, num_images: int, what: str = "image") -> str:
-    """``15 images``, or ``3 groups (15 images)`` where the images of a patient or lesion count as one."""
+def counted_images(num_units: int, num_images: int, what: str = "image", unit: str = "group") -> str:
+    """``15 images``, or ``3 patients (15 images)`` where the images of a patient or lesion count as one."""
     images = count(num_images, what)
-    return images if num_units == num_images else f"{count(num_units, 'group')} ({images})"
+    return images if num_units == num_images else f"{count(num_units, unit)} ({images})"
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
