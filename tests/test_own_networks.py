@@ -213,7 +213,9 @@ def test_without_the_extra_a_run_is_finished_and_says_why(monkeypatch):
     from segstudy import own_onnx
 
     run = SimpleNamespace(configuration=SimpleNamespace(architecture="/x/my.py:Net"))
-    trained = SimpleNamespace(run=run, files={}, images=np.zeros((2, 32, 32, 3), np.uint8), threads=1)
+    trained = SimpleNamespace(
+        run=run, files={}, images=lambda most: np.zeros((2, 32, 32, 3), np.uint8), threads=1
+    )
     monkeypatch.setattr(own_onnx, "find_spec", lambda name: None if name == "onnxscript" else True)
     files, fields, said = own_onnx.own_onnx(trained)
     assert not files
@@ -245,7 +247,9 @@ def test_an_exporter_that_crashes_or_never_ends_costs_the_file_alone(
     card["training"]["numerics"]["architecture"] = source_hash(parse(f"{tmp_path}/my.py:Net"))
     files["model.json"] = json.dumps(card).encode()
     run = SimpleNamespace(configuration=SimpleNamespace(architecture=f"{tmp_path}/my.py:Net"))
-    trained = SimpleNamespace(run=run, files=files, images=np.zeros((2, 32, 32, 3), np.uint8), threads=1)
+    trained = SimpleNamespace(
+        run=run, files=files, images=lambda most: np.zeros((2, 32, 32, 3), np.uint8), threads=1
+    )
     if "sleep" in body:
         monkeypatch.setattr(own_onnx, "LIMIT_S", 3.0)
     made, fields, _ = own_onnx.own_onnx(trained)
