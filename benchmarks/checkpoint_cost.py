@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from segstudy.config import override, preset_study
-from segstudy.executors import Watch
-from segstudy.store import StudyFolder
-from segstudy.study import carry_out, choose_machine, make_plan, write_plan
+from segstudy.config.study import override, preset_study
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import choose_machine
+from segstudy.study.plan import carry_out, make_plan, write_plan
+from segstudy.training.executors.base import Watch
 
 SIZES = ((64, 8), (128, 16), (128, 64))  # image size in pixels, channels of the first stage
 EPOCHS = 4

@@ -6,9 +6,10 @@ python benchmarks/drawn_set_baselines.py
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.data import read
-from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
-from segstudy.metrics import confusion, iou
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.metrics.overlap import confusion, iou
 
 
 def otsu(grey: NDArray[np.uint8]) -> int:

@@ -20,8 +20,8 @@ from machine import described, write_result
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from segstudy.data import duplicates, read
-from segstudy.images import decode_image
+from segstudy.data.datasets import duplicates, read
+from segstudy.data.images import decode_image
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 LOOSE = {"MIN_MAGNITUDES": 0.6, "MIN_PHASES": 0.5}  # where the distributions begin

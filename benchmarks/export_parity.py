@@ -17,13 +17,12 @@ from machine import described, write_result
 from rich.console import Console
 from rich.table import Table
 
-from segstudy.exporting import SUFFIX, onnx_of, package_of, quantized, write_model
-from segstudy.gateimages import prepared_for
-from segstudy.parity import calibration_images, compare, reference_of
-from segstudy.reporting.modelcard import parts_of
-from segstudy.reporting.rows import rows_of
-from segstudy.store import StudyFolder
-from segstudy.trained import Models
+from segstudy.analysis.configurations import rows_of
+from segstudy.deploy.export.onnx import SUFFIX, onnx_of, package_of, quantized, write_model
+from segstudy.deploy.export.parity import calibration_images, compare, reference_of
+from segstudy.deploy.export.parity_images import prepared_for
+from segstudy.store.folder import StudyFolder
+from segstudy.store.trained_models import Models, parts_of
 
 
 def best_of_each(folder: StudyFolder) -> dict[str, Models]:

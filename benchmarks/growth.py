@@ -86,12 +86,15 @@ def in_images(n: int, folder: Path) -> dict[str, Any]:
     made_up_images(folder / "data", n)
     import torch
 
-    from segstudy.config import Configuration, Protocol, Run
-    from segstudy.data import read
+    from segstudy.config.protocol import Protocol
+    from segstudy.config.runs import Configuration, Run
+    from segstudy.core.device import reproducible
     from segstudy.data.check import check
-    from segstudy.data.prepared import fingerprint, open_prepared, prepare
+    from segstudy.data.datasets import read
+    from segstudy.data.fingerprint import fingerprint
+    from segstudy.data.prepared import open_prepared, prepare
     from segstudy.data.split import make_split
-    from segstudy.train import begin, epochs, reproducible
+    from segstudy.training.loop import begin, epochs
 
     clock = Clock()
     with clock.step("read"):
@@ -124,10 +127,11 @@ def in_runs(n: int, folder: Path) -> dict[str, Any]:
     import polars as pl
 
     import segstudy
-    import segstudy.worker
-    from segstudy.config import override, preset_study
-    from segstudy.store import StudyFolder
-    from segstudy.study import carry_out, choose_machine, make_plan, missing_runs, write_plan
+    import segstudy.training.worker
+    from segstudy.config.study import override, preset_study
+    from segstudy.store.folder import StudyFolder
+    from segstudy.study.machine import choose_machine
+    from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
 
     made_up_images(folder / "data", 4 * TESTED)
 
@@ -188,9 +192,10 @@ def in_runs(n: int, folder: Path) -> dict[str, Any]:
 
 def in_workers(n: int, folder: Path) -> dict[str, Any]:
     """One number of workers, one thread each."""
-    from segstudy.config import override, preset_study
-    from segstudy.store import StudyFolder
-    from segstudy.study import carry_out, choose_machine, make_plan, write_plan
+    from segstudy.config.study import override, preset_study
+    from segstudy.store.folder import StudyFolder
+    from segstudy.study.machine import choose_machine
+    from segstudy.study.plan import carry_out, make_plan, write_plan
 
     made_up_images(folder / "data", 200)
     fields = {"architecture": ["unet"], "loss": ["bce"], "batch_size": [8], "image_size": [64], "width": [8]}

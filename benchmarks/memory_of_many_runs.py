@@ -17,10 +17,11 @@ import psutil
 import scipy.stats
 import vl_convert
 
-from segstudy.config import override, preset_study
-from segstudy.data import synthetic
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, make_plan, write_plan
+from segstudy.config.study import override, preset_study
+from segstudy.data.datasets import synthetic
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine
+from segstudy.study.plan import carry_out, make_plan, write_plan
 
 RUNS, WARM_UP = 200, 50
 NAMES = {"serial": ["one process"], "processes": ["caller", "worker"]}

@@ -22,7 +22,7 @@ from machine import described, write_result
 from rich.console import Console
 from rich.table import Table
 
-from segstudy.store import StudyFolder
+from segstudy.store.folder import StudyFolder
 
 STOPPED = 128 + signal.SIGTERM
 

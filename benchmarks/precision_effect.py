@@ -14,19 +14,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from segstudy import stats
-from segstudy.reporting.contrasts import matched
-from segstudy.reporting.evidence import Evidence, gather, pooled
-from segstudy.store import StudyFolder
+from segstudy.analysis.contrasts import matched
+from segstudy.analysis.results import Evidence, gather, pooled
+from segstudy.stats import comparisons
+from segstudy.store.folder import StudyFolder
 
 LEVELS = ("bfloat16", "float32")
 MARGIN = 0.01
 
 
-def difference(evidence: Evidence, names: dict[str, list[str]]) -> stats.Difference:
+def difference(evidence: Evidence, names: dict[str, list[str]]) -> comparisons.Difference:
     """bfloat16 minus float32, over matched configurations."""
     ours, theirs = (pooled(evidence, names[level]) for level in LEVELS)
-    return stats.difference(ours, theirs, evidence.groups_of(names[LEVELS[0]][0]))
+    return comparisons.difference(ours, theirs, evidence.groups_of(names[LEVELS[0]][0]))
 
 
 def main() -> None:

@@ -25,12 +25,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from segstudy.data import read
-from segstudy.images import read_mask
-from segstudy.metrics import confusion, iou
-from segstudy.opening import models_of
-from segstudy.reporting.modelcard import parts_of
-from segstudy.using import images_of
+from segstudy.api.models import images_of
+from segstudy.data.datasets import read
+from segstudy.data.images import read_mask
+from segstudy.deploy.predict.load import models_of
+from segstudy.metrics.overlap import confusion, iou
+from segstudy.store.trained_models import parts_of
 
 LOOP = "plain loop, float32"
 
@@ -41,7 +41,7 @@ def plain_loop(run: str, images: list[str], out: str) -> None:
     from PIL import Image
     from torch.nn import functional as F
 
-    from segstudy.checkpoint import load_model
+    from segstudy.store.weights import load_model
 
     model, card = load_model(Path(run))
     height, width = card["image_size"]

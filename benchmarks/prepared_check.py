@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segstudy.data.arrays import HashedWriter, StoredArray, StoredFile, verify, written
-from segstudy.resources import allowed_cores
+from segstudy.core.resources import allowed_cores
+from segstudy.data.hashed_arrays import HashedWriter, StoredArray, StoredFile, verify, written
 
 NATIVE_BYTES = 600 * 800 // 8
 BATCH = 8

@@ -33,9 +33,10 @@ def seconds(command: list[str], **environment: str) -> float:
 
 def prepared_from_scratch(data: str, size: int) -> dict[str, float]:
     """Seconds for each part of what stands before the first training."""
-    from segstudy.data import read
     from segstudy.data.check import check
-    from segstudy.data.prepared import fingerprint, prepare
+    from segstudy.data.datasets import read
+    from segstudy.data.fingerprint import fingerprint
+    from segstudy.data.prepared import prepare
 
     marks = [time.perf_counter()]
     dataset = read(data)

@@ -42,10 +42,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 sys.path.insert(0, str(Path(__file__).parent / "throughput"))
 from textbook import textbook
 
-from segstudy.allocator import keep_memory
+from segstudy.core.allocator import keep_memory
+from segstudy.core.device import reproducible
+from segstudy.core.resources import allowed_cores
 from segstudy.models import build
-from segstudy.resources import allowed_cores
-from segstudy.train import reproducible
 
 ARCHITECTURES = ("segnet", "unet", "unet2", "dilated_unet")
 CORES = allowed_cores()
@@ -200,10 +200,11 @@ def outside(case: Case) -> float:
     """The share of whole epochs, as a worker trains them, outside forward, backward and optimizer."""
     import tempfile
 
-    import segstudy.train as loop
-    from segstudy.config import override, preset_study
-    from segstudy.store import StudyFolder
-    from segstudy.study import carry_out, choose_machine, make_plan, write_plan
+    from segstudy.config.study import override, preset_study
+    from segstudy.store.folder import StudyFolder
+    from segstudy.study.machine import choose_machine
+    from segstudy.study.plan import carry_out, make_plan, write_plan
+    from segstudy.training import loop
 
     inside = 0.0
 
@@ -244,7 +245,7 @@ def outside(case: Case) -> float:
         write_plan(plan, store)
         inside_until: list[float] = []
         marks: list[float] = []
-        from segstudy.executors import Watch
+        from segstudy.training.executors.base import Watch
 
         def mark(*_: object) -> None:
             marks.append(time.perf_counter())

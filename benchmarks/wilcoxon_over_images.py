@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 from simulated import Truth, pair
 
-from segstudy.stats import difference
+from segstudy.stats.comparisons import difference
 
 
 def main() -> None:

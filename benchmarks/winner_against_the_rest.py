@@ -10,7 +10,7 @@ from scipy.stats import studentized_range
 from simulated import Truth, scores
 from statsmodels.stats.multitest import multipletests
 
-from segstudy.stats import Difference, difference, distinguished
+from segstudy.stats.comparisons import Difference, difference, distinguished
 
 NUM_CONFIGURATIONS = 20
 CASES = [

@@ -11,9 +11,9 @@ import fake_study
 import numpy as np
 import polars as pl
 
-from segstudy.config import configuration_names
+from segstudy.config.runs import configuration_names
 from segstudy.data.split import Split
-from segstudy.store import StudyFolder
+from segstudy.store.folder import StudyFolder
 
 ARCHITECTURES = ("segnet", "unet", "unet2", "dilated_unet")
 LOSSES = ("bce", "focal", "dice", "tversky", "combo")

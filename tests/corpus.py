@@ -24,7 +24,7 @@ from rich.console import Console
 from small import TINY, write_dataset
 
 import segstudy
-import segstudy.cli
+import segstudy.cli.studies
 
 MAX_SECONDS, MAX_BYTES = 30.0, 2**30
 NOBODY = 65534

@@ -12,12 +12,13 @@ import polars as pl
 import torch
 from PIL import Image
 
-from segstudy.checkpoint import model_files
-from segstudy.components import title
-from segstudy.config import Configuration, Study, configuration_names
+from segstudy.config.runs import Configuration, configuration_names
+from segstudy.config.study import Study
+from segstudy.config.study_file import dump
+from segstudy.core.registry import title
 from segstudy.data.split import Split
-from segstudy.store import StudyFolder
-from segstudy.studyfile import dump
+from segstudy.store.folder import StudyFolder
+from segstudy.store.weights import model_files
 
 SIZE_PX = (24, 40)  # of every image; the networks' are 32 x 32
 DATA = "0123456789abcdef"  # fingerprint

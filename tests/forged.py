@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from segstudy.checksums import KEY, with_onnx_checksum, with_xml_checksum
+from segstudy.core.checksums import KEY, with_onnx_checksum, with_xml_checksum
 
 IMAGE = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])
 FLOATS = ("n", "h", "w")

@@ -33,7 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 import segstudy
-from segstudy.config import Protocol, Study
+from segstudy.config.protocol import Protocol
+from segstudy.config.study import Study
 
 # Files
 

@@ -8,7 +8,8 @@ from functools import cache
 import numpy as np
 from scipy.stats import studentized_range
 
-from segstudy.stats import Difference, Scores, difference, distinguished
+from segstudy.stats.comparisons import Difference, difference, distinguished
+from segstudy.stats.intervals import Scores
 
 NUM_STUDIES, NUM_IMAGES, IMAGE_SD = 2000, 40, 0.12
 GRID = list(itertools.product((0.03, 0.06), (0.005, 0.01, 0.02), (0.0, 0.03), (3, 5, 10)))

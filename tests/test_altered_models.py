@@ -11,12 +11,12 @@ import safetensors.numpy
 from PIL import Image
 
 import segstudy
-from segstudy import checksums
-from segstudy.cli import main
-from segstudy.engines import open_exported
-from segstudy.errors import UserError
-from segstudy.opening import models_of, open_model
-from segstudy.predictor import Predictor
+from segstudy.cli.studies import main
+from segstudy.core import checksums
+from segstudy.core.errors import UserError
+from segstudy.deploy.engines import open_exported
+from segstudy.deploy.predict.load import models_of, open_model
+from segstudy.deploy.predict.predictor import Predictor
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 FLIPS = 400

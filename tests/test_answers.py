@@ -6,13 +6,15 @@ import polars as pl
 import pytest
 from fake_study import fail, finish, make_study, sample_ids, scores
 
-from segstudy.errors import UserError
-from segstudy.reporting.answers import Answers, answer
-from segstudy.reporting.comparing import compare_configurations, render_comparison, sides
-from segstudy.reporting.contrasts import contrast, factorials
-from segstudy.reporting.evidence import gather
-from segstudy.reporting.history import record, told
-from segstudy.reporting.leaderboard import leaderboard, render
+from segstudy.analysis.compare import compare_configurations, sides
+from segstudy.analysis.contrasts import contrast, factorials
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.report_history import record, told
+from segstudy.analysis.results import gather
+from segstudy.analysis.verdict import Answers, answer
+from segstudy.cli.text import render_comparison
+from segstudy.core.errors import UserError
+from segstudy.reporting.tables import render
 
 SEEDS = 4
 

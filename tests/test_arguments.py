@@ -10,10 +10,11 @@ import pytest
 from small import write_dataset
 
 import segstudy
-from segstudy.arguments import checked_call
-from segstudy.config import Protocol, Study
-from segstudy.request import FIELDS, MACHINE_OPTIONS, described
-from segstudy.suggestions import SYNONYMS, nearest
+from segstudy.config.protocol import Protocol
+from segstudy.config.study import Study
+from segstudy.core.arguments import checked_call
+from segstudy.core.suggestions import SYNONYMS, nearest
+from segstudy.study.options import FIELDS, MACHINE_OPTIONS, described
 
 FUNCTIONS = [name for name in segstudy.__all__ if inspect.isfunction(getattr(segstudy, name))]
 CLASSES = (segstudy.Predictor, segstudy.Study)
@@ -239,7 +240,7 @@ def test_plan_plans_what_it_is_told(tmp_path):
 
 
 def test_more_than_two_hours_do_not_start_by_themselves(tmp_path, monkeypatch):
-    monkeypatch.setattr("segstudy.running.ASK_ABOVE_HOURS", 0.0)
+    monkeypatch.setattr("segstudy.study.run.ASK_ABOVE_HOURS", 0.0)
     data = write_dataset(tmp_path / "discs", n=12)
     quick = {**ONE, "protocol": "quick", "image_size": 32, "width": 2, "epochs": 1, "executor": "serial"}
     out = tmp_path / "study"

@@ -9,15 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segstudy.data import arrays
-from segstudy.data.arrays import HashedWriter, PreparedDataGoneError, StoredArray, StoredFile, verify, written
+from segstudy.data import hashed_arrays
+from segstudy.data.hashed_arrays import (
+    HashedWriter,
+    PreparedDataGoneError,
+    StoredArray,
+    StoredFile,
+    verify,
+    written,
+)
 
 SHAPE = (23, 5, 7, 3)
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch) -> None:
-    monkeypatch.setattr(arrays, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(hashed_arrays, "BLOCK_BYTES", 256)
 
 
 @pytest.fixture

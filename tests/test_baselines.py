@@ -6,13 +6,15 @@ import pytest
 from PIL import Image
 from small import write_dataset
 
-from segstudy.baselines import baseline_table, up_to_date, write_baselines
-from segstudy.config import extend, override, preset_study
-from segstudy.data import read
-from segstudy.data.prepared import fingerprint, open_prepared, prepare
+from segstudy.config.study import extend, override, preset_study
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.split import Split, make_folds
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, make_plan, write_plan
+from segstudy.evaluation.baselines import baseline_table, up_to_date, write_baselines
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine
+from segstudy.study.plan import carry_out, make_plan, write_plan
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segstudy.files import file_name
-from segstudy.parity import export_name
-from segstudy.reporting.cardtext import as_markdown, plain
+from segstudy.core.atomic_files import file_name
+from segstudy.deploy.export.card_markdown import as_markdown, plain
+from segstudy.deploy.export.parity import export_name
 
 EVIL = "<img src=x onerror=alert(1)> | [a](javascript:b) **c** `d` $e$\n# f"
 

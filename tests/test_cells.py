@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segstudy import cells
-from segstudy.cells import as_cell, of_cell
-from segstudy.measures import Measures
-from segstudy.predictions import COLUMNS, Prediction, results_in
-from segstudy.reporting.leaderboard import render
+from segstudy.core import csv_cells
+from segstudy.core.csv_cells import as_cell, of_cell
+from segstudy.deploy.predict.measurements import Measures
+from segstudy.deploy.predict.table import COLUMNS, Prediction, results_in
+from segstudy.reporting.tables import render
 
 BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -65,5 +65,5 @@ def test_predictions_are_read_back_as_they_were(tmp_path: Path):
 
 
 def test_the_page_neutralises_the_same_beginnings():
-    page = Path(cells.__file__).parent / "serving" / "page" / "page.js"
-    assert f"/^{cells._FORMULA.pattern}/.test(text)" in page.read_text(encoding="utf-8")
+    page = Path(csv_cells.__file__).parent / "serving" / "page" / "page.js"
+    assert f"/^{csv_cells._FORMULA.pattern}/.test(text)" in page.read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ import pytest
 from small import write_dataset
 
 import segstudy
-from segstudy.choices import command
-from segstudy.cli import main
-from segstudy.request import described
+from segstudy.cli.studies import main
+from segstudy.study.choices import command
+from segstudy.study.options import described
 
 SMALL = ("--image-size", "64", "--width", "2", "--epochs", "40", "--executor", "serial")
 
@@ -32,15 +32,15 @@ def write_page(folder) -> None:
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "my discs", n=12)
-    monkeypatch.setattr("segstudy.running.ASK_ABOVE_HOURS", 0.0)
+    monkeypatch.setattr("segstudy.study.run.ASK_ABOVE_HOURS", 0.0)
     small = {"image_size": 64, "width": 4, "epochs": 40}
     monkeypatch.setitem(segstudy.presets.PRESETS["classic"], "protocol", small)
     quick = {"image_size": 32, "width": 2, "epochs": 1, "lr": 3e-3, "scheduler": "onecycle"}
     monkeypatch.setitem(segstudy.presets.PRESETS["quick"], "protocol", quick)  # a look of seconds
     for name, value in {"TIMING_SECONDS": 0.05, "START_S": 0.0, "RUN_S": 0.0}.items():
-        monkeypatch.setattr(f"segstudy.estimate.{name}", value)
+        monkeypatch.setattr(f"segstudy.study.estimate.{name}", value)
     monkeypatch.setattr(
-        "segstudy.running.write_report", lambda folder, _: (folder.path / "report.html").touch()
+        "segstudy.study.run.write_report", lambda folder, _: (folder.path / "report.html").touch()
     )
     return tmp_path
 
@@ -149,14 +149,14 @@ def test_a_command_says_what_the_options_say(here, options, monkeypatch):
 
 
 SCRIPT = """
-import signal, sys, segstudy.running, segstudy.presets, segstudy.estimate
+import signal, sys, segstudy.study.run, segstudy.config.presets, segstudy.study.estimate
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
-segstudy.running.ASK_ABOVE_HOURS = 0.0
-segstudy.running.write_report = lambda folder, _: (folder.path / "report.html").touch()
-segstudy.estimate.TIMING_SECONDS, segstudy.estimate.START_S, segstudy.estimate.RUN_S = 0.05, 0.0, 0.0
-segstudy.presets.PRESETS["classic"]["protocol"] = {"image_size": 64, "width": 4, "epochs": 40}
-segstudy.presets.PRESETS["quick"]["protocol"] = {"image_size": 32, "width": 2, "epochs": 1}
-from segstudy.cli import main
+segstudy.study.run.ASK_ABOVE_HOURS = 0.0
+segstudy.study.run.write_report = lambda folder, _: (folder.path / "report.html").touch()
+segstudy.study.estimate.TIMING_SECONDS, segstudy.study.estimate.START_S, segstudy.study.estimate.RUN_S = 0.05, 0.0, 0.0
+segstudy.config.presets.PRESETS["classic"]["protocol"] = {"image_size": 64, "width": 4, "epochs": 40}
+segstudy.config.presets.PRESETS["quick"]["protocol"] = {"image_size": 32, "width": 2, "epochs": 1}
+from segstudy.cli.studies import main
 main(sys.argv[1:])
 """
 

@@ -12,7 +12,7 @@ from PIL import Image
 from small import write_dataset
 
 import segstudy
-from segstudy.cli import main
+from segstudy.cli.studies import main
 
 QUICKLY = [
     *("--image-size", "32", "--width", "2", "--epochs", "1", "--batch-size", "4"),
@@ -247,7 +247,7 @@ def test_check_exits_with_2_on_errors_only(here, call):
 
 
 def test_more_than_two_hours_are_asked_about(here, call, monkeypatch):
-    monkeypatch.setattr("segstudy.running.ASK_ABOVE_HOURS", 0.0)
+    monkeypatch.setattr("segstudy.study.run.ASK_ABOVE_HOURS", 0.0)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     code, _, err = call("run", "discs", *QUICKLY)
     assert code == 2
@@ -258,7 +258,7 @@ def test_more_than_two_hours_are_asked_about(here, call, monkeypatch):
 
 def test_help_needs_no_torch():
     script = (
-        "import sys; from segstudy.cli import app; app(['run', '--help'], result_action='return_value'); "
+        "import sys; from segstudy.cli.studies import app; app(['run', '--help'], result_action='return_value'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'polars', 'altair', 'kornia')))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segstudy.cli import app, main
+from segstudy.cli.studies import app, main
 
 CASES = [
     ("plan d --archs unet", ["no option --archs", "did you mean --architecture?"]),
@@ -77,7 +77,7 @@ def test_data_in_the_place_of_a_command_are_recognised(tmp_path, monkeypatch, ca
 
 
 def test_other_programs_names_of_commands_lead_to_ours():
-    from segstudy.command_errors import COMMANDS
+    from segstudy.cli.command_errors import COMMANDS
 
     assert set(COMMANDS.values()) <= {*app}
     assert not set(COMMANDS) & {*app}

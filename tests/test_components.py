@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segstudy.components import Component, parse, resolve, source_hash
-from segstudy.errors import UserError
+from segstudy.core.errors import UserError
+from segstudy.core.registry import Component, parse, resolve, source_hash
 
 
 def network(

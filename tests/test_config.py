@@ -12,21 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from segstudy import config
-from segstudy.config import (
-    Configuration,
-    Protocol,
-    Run,
-    Study,
-    configuration_names,
-    extend,
-    override,
-    planned_runs,
-    preset_study,
-)
-from segstudy.errors import UserError
-from segstudy.presets import PRESETS
-from segstudy.studyfile import dump, load
+from segstudy.config import study as config
+from segstudy.config.presets import PRESETS
+from segstudy.config.protocol import Protocol
+from segstudy.config.runs import Configuration, Run, configuration_names
+from segstudy.config.study import Study, extend, override, planned_runs, preset_study
+from segstudy.config.study_file import dump, load
+from segstudy.core.errors import UserError
 
 # A value other than the default for every field of the protocol, and what makes the field live.
 OTHER: dict[str, tuple[Any, dict[str, Any]]] = {

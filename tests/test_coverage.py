@@ -14,11 +14,11 @@ import pytest
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.cli import app
-from segstudy.coverage import coverage_now, is_current, staleness, stored_coverage
-from segstudy.files import write_bytes
-from segstudy.locks import hold
+from segstudy.cli.studies import app
+from segstudy.core.atomic_files import write_bytes
+from segstudy.core.locks import hold
 from segstudy.reporting.page import write_report
+from segstudy.store.report_coverage import coverage_now, is_current, staleness, stored_coverage
 
 GRID = {"architecture": "unet", "batch_size": 4, "executor": "serial"}
 # The process ends, without a word, just before a file of the report is written.

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from segstudy import estimate as estimates
-from segstudy.display import Display
-from segstudy.estimate import Estimate, busy_words, others_at_work
-from segstudy.livetable import HEADINGS, AtWork, table_of
-from segstudy.pace import Expected, Forecast
-from segstudy.study import Machine
+from segstudy.study import estimate as estimates
+from segstudy.study.duration import Expected, Forecast
+from segstudy.study.estimate import Estimate, busy_words, others_at_work
+from segstudy.study.machine import Machine
+from segstudy.study.trackers.live_table import HEADINGS, AtWork, table_of
+from segstudy.study.trackers.terminal import Display
 
 ROW = {"epoch": 3, "lr": 1e-3, "train_loss": 0.5, "validation_loss": 0.6, "validation_iou": 0.71}
 TWO = Machine("cpu", threads=1, workers=2, executor="processes")

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 import segstudy
-from segstudy.cli import app
-from segstudy.config import FACTORS, preset_study
+from segstudy.cli.studies import app
+from segstudy.config.protocol import FACTORS
+from segstudy.config.study import preset_study
+from segstudy.config.study_file import dump, load
 from segstudy.losses import LOSSES
 from segstudy.models import MODELS
-from segstudy.studyfile import dump, load
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

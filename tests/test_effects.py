@@ -10,7 +10,7 @@ import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
-from segstudy.effects import factorial
+from segstudy.stats.factors import factorial
 
 RNG = np.random.default_rng(0)
 

@@ -11,9 +11,9 @@ import torch
 from small import write_dataset
 
 import segstudy
-from segstudy.cli import main
-from segstudy.config import override, preset_study
-from segstudy.environment import (
+from segstudy.cli.studies import main
+from segstudy.config.study import override, preset_study
+from segstudy.core.environment import (
     BITS,
     SWITCHES,
     arithmetic,
@@ -22,14 +22,17 @@ from segstudy.environment import (
     environment,
     environments_of,
 )
-from segstudy.executors import Watch
-from segstudy.resuming import _elsewhere
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, make_plan, write_plan
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine
+from segstudy.study.plan import carry_out, make_plan, write_plan
+from segstudy.training.executors.base import Watch
+from segstudy.training.resume import _elsewhere
 
 AVX512 = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
 avx512_only = pytest.mark.skipif(not AVX512, reason="needs a processor with AVX-512, and oneDNN")
-SHOW = "import json; from segstudy.environment import environment; print(json.dumps(environment('cpu', 1)))"
+SHOW = (
+    "import json; from segstudy.core.environment import environment; print(json.dumps(environment('cpu', 1)))"
+)
 SMALL = {"image_size": [32], "width": [2], "architecture": ["unet"], "batch_size": [4]}
 
 
@@ -133,10 +136,10 @@ def test_all_sessions_of_a_run_count():
 RESUME = """
 import sys
 from pathlib import Path
-from segstudy.config import override, preset_study
-from segstudy.executors import Watch
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
+from segstudy.config.study import override, preset_study
+from segstudy.training.executors import Watch
+from segstudy.store.folder import StudyFolder
+from segstudy.study.plan import Machine, carry_out, make_plan, missing_runs, write_plan
 study = override(preset_study("classic", "t", sys.argv[1]), dict(image_size=[32], width=[2], epochs=[3],
     architecture=["unet"], loss=["bce"], batch_size=[4]))
 machine, folder = Machine("cpu", 1, 1, "serial"), StudyFolder(Path(sys.argv[2]))

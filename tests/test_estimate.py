@@ -3,12 +3,15 @@
 import pytest
 from small import write_dataset
 
-from segstudy import estimate as module
-from segstudy.config import Configuration, Protocol, override, preset_study
+from segstudy.config.protocol import Protocol
+from segstudy.config.runs import Configuration
+from segstudy.config.study import override, preset_study
+from segstudy.core.errors import UserError
 from segstudy.data.split import Split
-from segstudy.errors import UserError
-from segstudy.estimate import estimate, images_of, timed_step
-from segstudy.study import Machine, make_plan
+from segstudy.study import estimate as module
+from segstudy.study.estimate import estimate, images_of, timed_step
+from segstudy.study.machine import Machine
+from segstudy.study.plan import make_plan
 
 TWO = Machine("cpu", threads=1, workers=2, executor="processes")
 SPLIT = Split(tuple("abcdefgh"), tuple("ijkl"), tuple("mnop"))

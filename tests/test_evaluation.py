@@ -8,22 +8,18 @@ import torch
 from small import write_dataset
 from torch import Tensor, nn
 
-from segstudy.data import read
+from segstudy.core.device import autocast
 from segstudy.data.batches import Pixels
-from segstudy.data.prepared import Prepared, fingerprint, open_prepared, prepare
-from segstudy.evaluation import (
-    THRESHOLDS,
-    autocast,
-    best_threshold,
-    image_rows,
-    ious_of,
-    overlaps,
-    probabilities,
-    score_part,
-)
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.preprocess import Resize, prob_to_native
+from segstudy.evaluation.forward import ious_of, overlaps, probabilities, score_part
+from segstudy.evaluation.per_image import THRESHOLDS, best_threshold, image_rows
 from segstudy.losses import bce
-from segstudy.metrics import METRICS, calibration_scores, scores, surface_scores
-from segstudy.preprocess import Resize, prob_to_native
+from segstudy.metrics.calibration import calibration_scores
+from segstudy.metrics.overlap import METRICS, scores
+from segstudy.metrics.surface import surface_scores
 
 CPU = torch.device("cpu")
 POSITIONS = np.array([17, 3, 5, 0, 11, 1, 2, 4, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16])  # in batches of 16 and 2

@@ -12,10 +12,12 @@ import psutil
 import pytest
 from small import write_dataset
 
-from segstudy.config import override, preset_study
-from segstudy.executors import Watch, gpu_for, visible_gpus
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
+from segstudy.config.study import override, preset_study
+from segstudy.core.device import gpu_for, visible_gpus
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine
+from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
+from segstudy.training.executors.base import Watch
 
 TINY = {
     "image_size": [32],
@@ -113,10 +115,10 @@ def test_no_worker_outlives_its_parent_and_no_main_guard_is_needed(dataset, tmp_
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(f"""
-        import segstudy.study as s
+        import segstudy.study.plan as s
         from pathlib import Path
-        from segstudy.config import override, preset_study
-        from segstudy.store import StudyFolder
+        from segstudy.config.study import override, preset_study
+        from segstudy.store.folder import StudyFolder
 
         study = override(preset_study("classic", "t", {str(dataset)!r}),
             dict(image_size=[192], width=[8], architecture=["unet"], loss=["bce", "dice"], batch_size=[6]))

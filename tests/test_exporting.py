@@ -9,15 +9,15 @@ import pytest
 from model_study import ARCHITECTURES
 
 import segstudy
-from segstudy import parity
-from segstudy.cards import parse_package
-from segstudy.engines import open_exported
-from segstudy.errors import UserError
-from segstudy.exporting import onnx_of, package_of, quantized, write_model
-from segstudy.gateimages import prepared_for
-from segstudy.pytorch_engine import open_run
-from segstudy.store import StudyFolder
-from segstudy.trained import Models, one_run
+from segstudy.core.errors import UserError
+from segstudy.deploy.engines import open_exported
+from segstudy.deploy.engines.pytorch import open_run
+from segstudy.deploy.export import parity
+from segstudy.deploy.export.onnx import onnx_of, package_of, quantized, write_model
+from segstudy.deploy.export.parity_images import prepared_for
+from segstudy.store.card import parse_package
+from segstudy.store.folder import StudyFolder
+from segstudy.store.trained_models import Models, one_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 SHAPES = ((1, 32, 32), (3, 33, 47), (2, 64, 40), (1, 75, 101))

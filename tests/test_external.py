@@ -12,14 +12,14 @@ from PIL import Image
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.checkpoint import load_model
-from segstudy.cli import app
-from segstudy.errors import UserError
-from segstudy.external import evaluation_text
-from segstudy.images import read_image
-from segstudy.metrics import confusion, iou
-from segstudy.preprocess import image_to_network, prob_to_native
-from segstudy.store import StudyFolder
+from segstudy.cli.studies import app
+from segstudy.cli.text import evaluation_text
+from segstudy.core.errors import UserError
+from segstudy.data.images import read_image
+from segstudy.data.preprocess import image_to_network, prob_to_native
+from segstudy.metrics.overlap import confusion, iou
+from segstudy.store.folder import StudyFolder
+from segstudy.store.weights import load_model
 
 GRID = {"architecture": "unet", "loss": "bce", "batch_size": 4, "executor": "serial", "images": False}
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import segstudy
-from segstudy import prediction
-from segstudy.prediction import find_images, predict_files
-from segstudy.predictor import Predictor
-from segstudy.serving.app import create_app
+from segstudy.deploy.predict import folder as prediction
+from segstudy.deploy.predict.folder import find_images, predict_files
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.serving.app import create_app
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 LONG = [(10, 1_100_000), (1_100_000, 10), (8, 65_500), (65_501, 8), (1, 100), (100, 1), (7, 70_000)]

@@ -15,20 +15,21 @@ import torch
 from small import write_dataset
 
 import segstudy
-from segstudy.cache import cache_folder
-from segstudy.checkpoint import read_state, state_bytes
-from segstudy.config import override, preset_study
+from segstudy.analysis.configurations import Row
+from segstudy.config.study import override, preset_study
+from segstudy.core.atomic_files import DiskError
+from segstudy.core.cache import cache_folder
+from segstudy.core.errors import UserError
+from segstudy.core.locks import HeldError, hold
 from segstudy.data.prepared import PreparedDataGoneError
-from segstudy.errors import UserError
-from segstudy.executors import Watch
-from segstudy.failures import REMEDIES, SourceChangedError, reason_of, remedy
-from segstudy.files import DiskError
-from segstudy.locks import HeldError, hold
-from segstudy.reporting.provenance import environments, mixed
-from segstudy.reporting.rows import Row
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
-from segstudy.train import DivergedError
+from segstudy.reporting.sections.protocol import environments, mixed
+from segstudy.store.folder import StudyFolder
+from segstudy.store.weights import read_state, state_bytes
+from segstudy.study.machine import Machine
+from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
+from segstudy.training.executors.base import Watch
+from segstudy.training.failures import REMEDIES, SourceChangedError, reason_of, remedy
+from segstudy.training.loop import DivergedError
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 FIELDS = {"image_size": [32], "width": [2], "epochs": [2], "architecture": ["unet"], "batch_size": [4]}
@@ -277,7 +278,7 @@ def test_prepared_data_damaged_in_the_middle_of_a_run_fail_it_with_the_reason(
 
 
 def test_a_run_that_another_process_holds_is_left_to_it(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("segstudy.worker.LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("segstudy.training.worker.LOCK_WAIT_S", 0.1)
     folder = StudyFolder(tmp_path / "study")
     plan = planned(dataset, folder, loss=["bce", "dice"])
     with hold(folder.run_lock(plan.runs[0].key), "a run"):
@@ -290,7 +291,7 @@ def test_a_disk_too_full_for_the_weights_is_noticed_before_training(dataset, tmp
     class Usage:
         free = 1000
 
-    monkeypatch.setattr("segstudy.worker.psutil.disk_usage", lambda _: Usage)
+    monkeypatch.setattr("segstudy.training.worker.psutil.disk_usage", lambda _: Usage)
     folder, rows = StudyFolder(tmp_path / "study"), []
     plan = planned(dataset, folder, loss=["bce"])
     assert carried_out(plan, folder, epoch=lambda _job, row: rows.append(row)) == ["disk full"]
@@ -309,8 +310,8 @@ def test_a_cache_on_a_full_disk_is_one_line(dataset, tmp_path):
         if mounted.returncode == 0
         else "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9999,) * 2); "
     )
-    code = f"{limit}import os, sys, segstudy.cli; os.environ['SEGSTUDY_CACHE'] = {str(disk)!r}; "
-    code += "segstudy.cli.main(sys.argv[1:])"
+    code = f"{limit}import os, sys, segstudy.cli.studies; os.environ['SEGSTUDY_CACHE'] = {str(disk)!r}; "
+    code += "segstudy.cli.studies.main(sys.argv[1:])"
     options = ["run", dataset, "--out", tmp_path / "s", "--image-size", "64", "--width", "2", "--loss", "bce"]
     try:
         done = subprocess.run(
@@ -413,9 +414,9 @@ def test_a_state_that_cannot_be_read_now_is_kept_for_later(dataset, tmp_path, ow
     (tmp_path / "now").unlink()
     with monkeypatch.context() as patch:
         if what == "memory":
-            patch.setattr("segstudy.train.copy_weights", short_of_memory)
+            patch.setattr("segstudy.training.loop.copy_weights", short_of_memory)
         else:
-            patch.setattr("segstudy.states._whole_content", broken_disk)
+            patch.setattr("segstudy.store.checkpoints._whole_content", broken_disk)
         assert carried_out(plan, folder) == ["out of memory" if what == "memory" else "crashed"]
     assert folder.begun()
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]

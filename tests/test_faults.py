@@ -18,10 +18,11 @@ from failing_disk import FailingDisk
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.config import override, preset_study
-from segstudy.files import DiskError
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, make_plan, missing_runs, write_plan
+from segstudy.config.study import override, preset_study
+from segstudy.core.atomic_files import DiskError
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine
+from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 FIELDS = {"image_size": [32], "width": [2], "epochs": [2], "architecture": ["unet"], "batch_size": [4]}
@@ -140,7 +141,7 @@ def test_each_write_of_a_whole_study_may_fail_in_turn(dataset, whole, tmp_path, 
 
 def command(*arguments, size_limit=None):
     """A real `segstudy`, and what it said."""
-    code = "import sys, segstudy.cli; segstudy.cli.main(sys.argv[1:])"
+    code = "import sys, segstudy.cli.studies; segstudy.cli.studies.main(sys.argv[1:])"
     if size_limit is not None:
         code = (
             f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size_limit}, {size_limit}));"
@@ -210,15 +211,15 @@ def as_another_user(*commands):
     """
     script = textwrap.dedent("""
         import contextlib, io, json, os, sys
-        import segstudy.cli
+        import segstudy.cli.studies
         def call(arguments):
             said = io.StringIO()
             from rich.console import Console
-            for module in (segstudy.cli, segstudy.terminal):
+            for module in (segstudy.cli.studies, segstudy.cli.terminal):
                 module.console = module.problems = Console(file=said, soft_wrap=True)
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 try:
-                    segstudy.cli.main(arguments)
+                    segstudy.cli.studies.main(arguments)
                 except SystemExit as ended:
                     return ended.code, said.getvalue()
         warm, commands = json.loads(sys.argv[1])

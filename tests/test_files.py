@@ -5,7 +5,14 @@ import errno
 import pytest
 from failing_disk import FailingDisk
 
-from segstudy.files import DiskError, make_folder, replace_folder, write_bytes, write_folder, write_text
+from segstudy.core.atomic_files import (
+    DiskError,
+    make_folder,
+    replace_folder,
+    write_bytes,
+    write_folder,
+    write_text,
+)
 
 CONTENTS = {"a": b"1" * 1000, "b": b"2"}
 

@@ -11,8 +11,10 @@ import pytest
 from fake_study import disc, encoded, finish, make_study, rewrite, sample_ids, scores
 from PIL import Image
 
-from segstudy.reporting import gallery as module
-from segstudy.reporting.gallery import (
+from segstudy.analysis.configurations import Row, rows_of
+from segstudy.reporting.page import ENVIRONMENT
+from segstudy.reporting.sections import images as module
+from segstudy.reporting.sections.images import (
     ERRORS,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -24,8 +26,6 @@ from segstudy.reporting.gallery import (
     gallery,
     painted,
 )
-from segstudy.reporting.page import ENVIRONMENT
-from segstudy.reporting.rows import Row, rows_of
 
 TEST = sample_ids()["test"]
 NAMES = ["unet-bce-b8", "unet-dice-b8"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from segstudy.config import extend, override, preset_study
-from segstudy.grids import how_to_leave_out, in_words
+from segstudy.config.grid_text import how_to_leave_out, in_words
+from segstudy.config.study import extend, override, preset_study
 
 TWO = {"architecture": ["unet", "segnet"], "loss": ["bce", "dice"]}
 CASES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segstudy.cli import app, main
+from segstudy.cli.studies import app, main
 
 COMMANDS = [name for name in app if not name.startswith("-")]
 

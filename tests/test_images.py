@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from segstudy.errors import UserError
-from segstudy.images import ImageError, binarise, image_size, read_image, read_mask
+from segstudy.core.errors import UserError
+from segstudy.data.images import ImageError, binarise, image_size, read_image, read_mask
 
 FORMATS = ("png", "jpg", "bmp", "tif", "TIFF", "JPEG")
 RED, BLACK, WHITE, GREEN = (255, 0, 0), (0, 0, 0), (255, 255, 255), (0, 255, 0)
@@ -356,7 +356,7 @@ def test_decoding_takes_no_more_than_the_image_and_its_pixels(tmp_path: Path) ->
     code = """
 import re, sys
 from pathlib import Path
-from segstudy.images import read_image
+from segstudy.data.images import read_image
 status = lambda name: int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 before = status("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")

@@ -9,12 +9,12 @@ import pytest
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.cli import app
-from segstudy.config import key_of
-from segstudy.errors import UserError
-from segstudy.integrity import verification_text
-from segstudy.locks import hold
-from segstudy.store import StudyFolder
+from segstudy.cli.studies import app
+from segstudy.cli.text import verification_text
+from segstudy.config.runs import key_of
+from segstudy.core.errors import UserError
+from segstudy.core.locks import hold
+from segstudy.store.folder import StudyFolder
 
 OPTIONS = {**TINY, "architecture": "unet", "loss": ["bce", "dice"], "batch_size": 4, "executor": "serial"}
 OPTIONS |= {"threads": 1, "images": False}
@@ -53,7 +53,7 @@ def changed(file, **fields):
 
 def resealed(run, **fields):
     """As someone who knows how run.json is sealed would change it."""
-    from segstudy.store import RECORD_SEAL, seal
+    from segstudy.store.folder import RECORD_SEAL, seal
 
     changed(run / "run.json", **fields)
     record = json.loads((run / "run.json").read_text())

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from small import write_dataset
 
-from segstudy.interruption import asked_to_stop
+from segstudy.core.signals import asked_to_stop
 
 SHORT = [
     "--architecture",

@@ -8,9 +8,11 @@ import json
 from functools import partial
 from pathlib import Path
 
-from segstudy import preprocess
-from segstudy.config import configuration_names, override, planned_runs, preset_study
-from segstudy.study import _numerics, choose_machine, resolve
+from segstudy.config.runs import configuration_names
+from segstudy.config.study import override, planned_runs, preset_study
+from segstudy.data import preprocess
+from segstudy.study.machine import choose_machine
+from segstudy.study.plan import _numerics, resolve
 
 TABLE = Path(__file__).parent / "keys.json"
 

@@ -10,7 +10,7 @@ from PIL import Image
 from small import write_dataset
 
 import segstudy
-from segstudy.data import read
+from segstudy.data.datasets import read
 
 
 def refusal(path: Path, reader: str | None = None) -> str:

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from fake_study import fail, finish, make_study
 
-from segstudy.errors import UserError
-from segstudy.reporting.leaderboard import HEADINGS, leaderboard, render, winner
+from segstudy.analysis.leaderboard import leaderboard, winner
+from segstudy.core.errors import UserError
+from segstudy.reporting.tables import HEADINGS, render
 
 
 @pytest.fixture

@@ -11,18 +11,19 @@ from PIL import Image, ImageOps
 from small import TINY
 
 import segstudy
-from segstudy.cli import main
-from segstudy.config import override, preset_study
-from segstudy.data import read
+from segstudy.cli.studies import main
+from segstudy.config.study import override, preset_study
+from segstudy.core.errors import UserError
 from segstudy.data.check import check
+from segstudy.data.datasets import read
 from segstudy.data.leakage import as_line, clusters, ids_in, leaks, to_exclude
 from segstudy.data.samples import Problem, Sample
 from segstudy.data.split import Split
-from segstudy.errors import UserError
-from segstudy.reporting.provenance import described_data
-from segstudy.request import excluded
-from segstudy.store import StudyFolder
-from segstudy.study import choose_machine, make_plan
+from segstudy.reporting.sections.protocol import described_data
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import choose_machine
+from segstudy.study.options import excluded
+from segstudy.study.plan import make_plan
 
 SIDE = (120, 160)
 GRID = {"architecture": "unet", "loss": "bce", "batch_size": 4, "executor": "serial", "images": False}

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from segstudy.errors import UserError
-from segstudy.files import DiskError
-from segstudy.locks import HeldError, hold, holder, is_held
+from segstudy.core.atomic_files import DiskError
+from segstudy.core.errors import UserError
+from segstudy.core.locks import HeldError, hold, holder, is_held
 
-HOLD = "import sys, time; from pathlib import Path; from segstudy.locks import hold\n"
+HOLD = "import sys, time; from pathlib import Path; from segstudy.core.locks import hold\n"
 HOLD += "with hold(Path(sys.argv[1]), 'x'):\n    print('held', flush=True); time.sleep(60)\n"
 
 
@@ -117,7 +117,7 @@ def flock(*_):
     raise OSError(errno.ENOSYS, "Function not implemented")
 fcntl.flock = flock
 """
-LOOK = "import sys; from pathlib import Path; from segstudy.locks import hold, is_held\n"
+LOOK = "import sys; from pathlib import Path; from segstudy.core.locks import hold, is_held\n"
 LOOK += "file = Path(sys.argv[1]); print(is_held(file), flush=True)\n"
 LOOK += "with hold(file, 'it', float(sys.argv[2])):\n    print('mine', is_held(file))\nprint(file.exists())\n"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from segstudy.errors import UserError
+from segstudy.core.errors import UserError
 from segstudy.losses import LOSSES, build_loss, combo, dice, focal, resolve_loss, tversky
 
 FAMILIES = {

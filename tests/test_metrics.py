@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segstudy.metrics import METRICS, Confusion, Mask, confusion, dice, iou, scores, thresholded_jaccard
+from segstudy.metrics.overlap import (
+    METRICS,
+    Confusion,
+    Mask,
+    confusion,
+    dice,
+    iou,
+    scores,
+    thresholded_jaccard,
+)
 
 OVERLAPS = ("iou", "dice", "precision", "recall")  # the metrics of the foreground
 

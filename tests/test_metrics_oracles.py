@@ -19,7 +19,7 @@ from torchmetrics.functional.classification import (
     binary_specificity,
 )
 
-from segstudy.metrics import Mask, scores
+from segstudy.metrics.overlap import Mask, scores
 
 ORACLES: dict[str, Callable[..., Tensor]] = {
     "iou": binary_jaccard_index,

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segstudy.checkpoint import copy_weights, load_model, model_files
-from segstudy.errors import UserError
+from segstudy.core.errors import UserError
 from segstudy.models import MODELS, build, check_size, resolve_architecture
 from segstudy.models.blocks import _MaxPool, concatenate, put_back, put_back_by_comparison
 from segstudy.models.dilated_unet import dilated_down, dilated_up
+from segstudy.store.weights import copy_weights, load_model, model_files
 
 WIDTH = 4
 ARCHITECTURES = [*MODELS, "unet:skips=false"]

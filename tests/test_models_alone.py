@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import segstudy
-from segstudy.errors import UserError
-from segstudy.opening import models_of
-from segstudy.predictor import Predictor
+from segstudy.core.errors import UserError
+from segstudy.deploy.predict.load import models_of
+from segstudy.deploy.predict.predictor import Predictor
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)

@@ -10,8 +10,8 @@ from PIL import Image
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.reporting.evidence import gather
-from segstudy.reporting.leaderboard import rows_of
+from segstudy.analysis.leaderboard import rows_of
+from segstudy.analysis.results import gather
 
 # A network without a choice: all foreground, or none.
 NETWORK = """

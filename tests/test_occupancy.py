@@ -8,11 +8,11 @@ import pytest
 from small import write_dataset
 
 import segstudy
-from segstudy.cli import main
-from segstudy.data import synthetic
-from segstudy.occupancy import OWN_NAMES
-from segstudy.running import _best
-from segstudy.store import StudyFolder
+from segstudy.cli.studies import main
+from segstudy.data.datasets import synthetic
+from segstudy.store.folder import StudyFolder
+from segstudy.study.folder_check import OWN_NAMES
+from segstudy.study.run import _best
 
 QUICK = {
     **{"protocol": "quick", "architecture": "unet", "loss": "bce", "image_size": 32, "width": 2},

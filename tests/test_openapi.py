@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis import GenerationMode
 
-from segstudy.predictor import Predictor
-from segstudy.serving.app import IMAGES, create_app
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.serving.app import IMAGES, create_app
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

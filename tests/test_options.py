@@ -9,11 +9,11 @@ from PIL import Image
 from small import write_dataset
 
 import segstudy
-from segstudy.cli import main
-from segstudy.data import read
+from segstudy.cli.options import study_arguments
+from segstudy.cli.studies import main
 from segstudy.data.check import check
-from segstudy.options import study_arguments
-from segstudy.request import classes_of
+from segstudy.data.datasets import read
+from segstudy.study.options import classes_of
 
 QUICKLY = [
     *("--image-size", "32", "--width", "2", "--epochs", "1", "--batch-size", "4"),

@@ -16,14 +16,16 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 import segstudy
-from segstudy.checksums import with_onnx_checksum
-from segstudy.cli import main
-from segstudy.engines import Network, OutputError, open_exported
-from segstudy.errors import UserError
-from segstudy.evaluation import Tally
-from segstudy.opening import models_of
-from segstudy.predictor import Predictor, Settings
-from segstudy.serving.app import create_app
+from segstudy.cli.studies import main
+from segstudy.core.checksums import with_onnx_checksum
+from segstudy.core.errors import UserError
+from segstudy.core.outputs import OutputError
+from segstudy.deploy.engines import open_exported
+from segstudy.deploy.engines.base import Network
+from segstudy.deploy.predict.load import models_of
+from segstudy.deploy.predict.predictor import Predictor, Settings
+from segstudy.deploy.serving.app import create_app
+from segstudy.evaluation.forward import Tally
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 WRONG = {
@@ -118,7 +120,7 @@ def test_an_onnx_file_that_gives_nonsense_is_refused_before_it_is_used(exported_
 
 
 def test_one_image_for_which_there_is_no_mask_is_listed_and_stops_nothing(good, tmp_path):
-    from segstudy.prediction import find_images, predict_files
+    from segstudy.deploy.predict.folder import find_images, predict_files
 
     for name, grey in (("good", 100), ("white", 255)):
         Image.new("RGB", (50, 40), (grey,) * 3).save(tmp_path / f"{name}.png")
@@ -151,8 +153,8 @@ def test_a_server_says_500_for_that_image_alone(good, tmp_path):
 
 
 def test_images_that_wait_together_keep_their_own_answers(good):
-    from segstudy.serving.limits import Limits
-    from segstudy.serving.service import Service
+    from segstudy.deploy.serving.limits import Limits
+    from segstudy.deploy.serving.service import Service
 
     images = np.stack([np.full((32, 32, 3), grey, np.uint8) for grey in (100, 255, 50)])
     found = Service(Predictor([bad_for_bright(good.card)]), 1, Limits())._passed(images)
@@ -212,7 +214,7 @@ def loss(logits, target):
 
 def test_a_network_without_an_answer_for_a_test_image_diverged(tmp_path, monkeypatch):
     """Validation is fine: before, its test images would have been scored as empty masks."""
-    monkeypatch.setattr("segstudy.running.EXTRA", None)  # no model.onnx: seconds
+    monkeypatch.setattr("segstudy.study.run.EXTRA", None)  # no model.onnx: seconds
     from small import TINY, write_dataset
 
     data = write_dataset(tmp_path / "discs", n=12)

@@ -15,10 +15,10 @@ from own_study import train
 from small import write_dataset
 
 import segstudy
-from segstudy.cli import main
-from segstudy.errors import UserError
-from segstudy.predictor import Predictor
-from segstudy.store import StudyFolder
+from segstudy.cli.studies import main
+from segstudy.core.errors import UserError
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.store.folder import StudyFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
@@ -210,14 +210,14 @@ def test_equal_runs_are_equal_in_every_byte(net, place, tmp_path):
 def test_without_the_extra_a_run_is_finished_and_says_why(monkeypatch):
     from types import SimpleNamespace
 
-    from segstudy import own_onnx
+    from segstudy.deploy.export import own_networks
 
     run = SimpleNamespace(configuration=SimpleNamespace(architecture="/x/my.py:Net"))
     trained = SimpleNamespace(
         run=run, files={}, images=lambda most: np.zeros((2, 32, 32, 3), np.uint8), threads=1
     )
-    monkeypatch.setattr(own_onnx, "find_spec", lambda name: None if name == "onnxscript" else True)
-    files, fields, said = own_onnx.own_onnx(trained)
+    monkeypatch.setattr(own_networks, "find_spec", lambda name: None if name == "onnxscript" else True)
+    files, fields, said = own_networks.own_onnx(trained)
     assert not files
     assert fields["onnx"]["reason"] == "onnxscript not installed; pip install 'segstudy[export]'"
     assert "--network my.py:Net" in said
@@ -237,12 +237,12 @@ def test_an_exporter_that_crashes_or_never_ends_costs_the_file_alone(
     """The network's own file misbehaves when it is read again."""
     from types import SimpleNamespace
 
-    from segstudy import own_onnx
+    from segstudy.deploy.export import own_networks
 
     (tmp_path / "my.py").write_text(body)
     files = {name: (net / name).read_bytes() for name in ("model.json", "model.safetensors")}
     card = json.loads(files["model.json"])
-    from segstudy.components import parse, source_hash
+    from segstudy.core.registry import parse, source_hash
 
     card["training"]["numerics"]["architecture"] = source_hash(parse(f"{tmp_path}/my.py:Net"))
     files["model.json"] = json.dumps(card).encode()
@@ -251,7 +251,7 @@ def test_an_exporter_that_crashes_or_never_ends_costs_the_file_alone(
         run=run, files=files, images=lambda most: np.zeros((2, 32, 32, 3), np.uint8), threads=1
     )
     if "sleep" in body:
-        monkeypatch.setattr(own_onnx, "LIMIT_S", 3.0)
-    made, fields, _ = own_onnx.own_onnx(trained)
+        monkeypatch.setattr(own_networks, "LIMIT_S", 3.0)
+    made, fields, _ = own_networks.own_onnx(trained)
     assert not made
     assert re.search(reason, fields["onnx"]["reason"])

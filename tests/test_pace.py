@@ -2,7 +2,7 @@
 
 import pytest
 
-from segstudy.pace import (
+from segstudy.study.duration import (
     AT_WORK,
     FINISHED,
     STEPS,

@@ -12,9 +12,9 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from segstudy.measures import measured
-from segstudy.predictor import Predictor
-from segstudy.serving.app import create_app
+from segstudy.deploy.predict.measurements import measured
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.serving.app import create_app
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 CHROMIUM = os.environ.get("SEGSTUDY_CHROMIUM") or shutil.which("chromium")

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from fake_study import finish, make_study, rewrite, sample_ids
 
-from segstudy.reporting.evidence import gather
-from segstudy.reporting.per_image import per_image
+from segstudy.analysis.results import gather
+from segstudy.reporting.sections.per_image import per_image
 
 TEST = sample_ids()["test"]
 NAMES = ["unet-bce-b8", "unet-dice-b8"]
@@ -55,7 +55,7 @@ def test_the_chart_is_a_file_too(tmp_path):
 
 def test_of_many_configurations_the_chart_shows_the_best(tmp_path, monkeypatch):
     folder = study(tmp_path, dict.fromkeys(NAMES, [0.5] * 9))
-    monkeypatch.setattr("segstudy.reporting.per_image.MOST", 1)
+    monkeypatch.setattr("segstudy.reporting.sections.per_image.MOST", 1)
     found = per_image(gather(folder), NAMES, {}, folder.path / "figures")
     assert (found.num_shown, found.num_all) == (1, 2)
     assert "unet-dice-b8" not in found.chart

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from segstudy.pixel_budget import BusyError, PixelBudget
+from segstudy.data.pixel_budget import BusyError, PixelBudget
 
 
 def test_never_more_than_there_is_and_all_of_it_comes_back() -> None:

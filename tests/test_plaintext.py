@@ -11,10 +11,9 @@ from fake_study import finish, make_study
 from rich.table import Table
 
 import segstudy
-from segstudy.external import evaluation_text
-from segstudy.plaintext import as_text
-from segstudy.scoring import scores_text
-from segstudy.terminal import say
+from segstudy.cli.terminal import say
+from segstudy.cli.text import evaluation_text, scores_text
+from segstudy.core.plain_text import as_text
 
 SCORE = {"mean": 0.5, "low": 0.4, "high": 0.6}
 RECORD = {

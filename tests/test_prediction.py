@@ -14,11 +14,11 @@ from PIL import Image
 from small import write_dataset
 
 import segstudy
-from segstudy.engines import Network
-from segstudy.errors import UserError
-from segstudy.opening import models_of, open_model
-from segstudy.prediction import find_images
-from segstudy.predictor import Predictor, Settings
+from segstudy.core.errors import UserError
+from segstudy.deploy.engines.base import Network
+from segstudy.deploy.predict.folder import find_images
+from segstudy.deploy.predict.load import models_of, open_model
+from segstudy.deploy.predict.predictor import Predictor, Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 
@@ -313,7 +313,7 @@ def test_a_table_of_another_origin_is_left_alone(study, exported, tmp_path):
 
 
 def test_one_process_at_a_time(study, exported, tmp_path):
-    from segstudy.locks import hold
+    from segstudy.core.locks import hold
 
     with (
         hold(tmp_path / ".predict.lock", "these predictions"),
@@ -335,7 +335,7 @@ def test_a_name_that_is_no_text(study, exported, tmp_path):
 
 
 def test_an_overlay_tints_the_mask_alone():
-    from segstudy.prediction import COLOUR, TINT, encoded
+    from segstudy.deploy.predict.folder import COLOUR, TINT, encoded
 
     pixels = np.full((60, 60, 3), 100, np.uint8)
     mask = np.zeros((60, 60), np.bool_)
@@ -385,7 +385,7 @@ def test_wrong_models_are_said_in_a_line(study, tmp_path):
 
 
 def test_the_command_line(study, exported, tmp_path, capsys):
-    from segstudy.cli import main
+    from segstudy.cli.studies import main
 
     with pytest.raises(SystemExit) as ended:
         main(["predict", str(exported), str(images(study)), "--out", str(tmp_path / "out"), "--overlay"])

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segstudy.data.ph2 import read as read_ph2
-from segstudy.images import read_mask
-from segstudy.metrics import confusion, iou
-from segstudy.preprocess import Resize, image_to_network, mask_to_network, placement, prob_to_native
+from segstudy.data.datasets.ph2 import read as read_ph2
+from segstudy.data.images import read_mask
+from segstudy.data.preprocess import Resize, image_to_network, mask_to_network, placement, prob_to_native
+from segstudy.metrics.overlap import confusion, iou
 
 SIDES = st.integers(8, 60)
 SIZES = st.tuples(SIDES, SIDES)
@@ -148,7 +148,7 @@ def test_a_long_strip_is_resized_as_any_image_with_less_memory(
     prob = rng.random((32, 32), np.float32)
     found = []
     for most in (2**26, 2**18):
-        monkeypatch.setattr("segstudy.preprocess.MAX_BETWEEN_PIXELS", most)
+        monkeypatch.setattr("segstudy.data.preprocess.MAX_BETWEEN_PIXELS", most)
         found.append(
             (
                 image_to_network(image, (32, 32), "squash"),

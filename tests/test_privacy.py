@@ -36,7 +36,7 @@ PYTHON = (
     "import segstudy; segstudy.status('study'); segstudy.report('study'); segstudy.init('synthetic'); "
     "segstudy.compare('study', 'unet-bce-b8', 'unet-dice-b8'); "
     "segstudy.Predictor('study', engine='torch')('discs/images/disc00.png')",
-    "from segstudy.libraries import onnxruntime, openvino; openvino().Core(); onnxruntime().SessionOptions()",
+    "from segstudy.core.libraries import onnxruntime, openvino; openvino().Core(); onnxruntime().SessionOptions()",
 )
 
 
@@ -137,7 +137,7 @@ def test_only_one_module_imports_what_would_send_or_write():
 def test_telemetry_that_somebody_imported_before_stays_theirs():
     pytest.importorskip("openvino_telemetry")
     code = (
-        "import openvino_telemetry as theirs; from segstudy.libraries import openvino; openvino(); "
+        "import openvino_telemetry as theirs; from segstudy.core.libraries import openvino; openvino(); "
         "import openvino_telemetry as still; assert theirs is still; "
         "import openvino.tools.ovc.telemetry_utils as u; assert u.tm.__name__.endswith('telemetry_stub')"
     )

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.checkpoint import load_model, read_state, state_bytes
-from segstudy.data.pairing import pair
-from segstudy.errors import UserError
-from segstudy.records import CARD
-from segstudy.states import Checkpoints
-from segstudy.store import StudyFolder
+from segstudy.core.errors import UserError
+from segstudy.data.datasets.pairing import pair
+from segstudy.store.checkpoints import Checkpoints
+from segstudy.store.folder import StudyFolder
+from segstudy.store.records import CARD
+from segstudy.store.weights import load_model, read_state, state_bytes
 
 ROOT = Path("root")
 ANY_JSON = st.recursive(

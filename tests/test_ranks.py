@@ -8,7 +8,7 @@ import pytest
 import scikit_posthocs
 from autorank import autorank
 
-from segstudy.ranks import choice_noise, expected_optimism, ranking, stability
+from segstudy.stats.ranks import choice_noise, expected_optimism, ranking, stability
 
 RNG = np.random.default_rng(0)
 

@@ -15,10 +15,10 @@ from fake_data import (
     save_pair,
 )
 
-from segstudy.data import READERS, folder, isic, ph2, read
+from segstudy.core.errors import UserError
+from segstudy.data.datasets import READERS, folder, isic, ph2, read
+from segstudy.data.images import read_mask
 from segstudy.data.samples import PARTS, Dataset
-from segstudy.errors import UserError
-from segstudy.images import read_mask
 
 
 def ids(dataset: Dataset) -> list[str]:

@@ -13,10 +13,11 @@ from rich.console import Console
 from small import write_dataset
 
 import segstudy
-from segstudy import receipt, running
-from segstudy.cache import cache_folder
-from segstudy.display import Display
-from segstudy.request import described
+from segstudy.core.cache import cache_folder
+from segstudy.study import run as running
+from segstudy.study import up_to_date
+from segstudy.study.options import described
+from segstudy.study.trackers.terminal import Display
 
 OPTIONS = {"image_size": 32, "width": 2, "epochs": 1, "batch_size": 8, "architecture": "unet", "loss": "bce"}
 LOSS = "def mine(logits, target):\n    return ((logits.sigmoid() - target) ** 2).mean()\n"
@@ -41,8 +42,8 @@ def study(tmp_path, monkeypatch):
     return tmp_path / "study"
 
 
-def settled(path: Path, **options: object) -> receipt.Overview | None:
-    return receipt.settled(*described(path, options))
+def settled(path: Path, **options: object) -> up_to_date.Overview | None:
+    return up_to_date.settled(*described(path, options))
 
 
 def test_a_finished_study_needs_no_torch_and_leaves_every_file_alone(study):
@@ -57,7 +58,7 @@ def test_it_is_recognised_by_its_folder_and_by_the_call_that_made_it(study):
     assert overview is not None
     assert (overview.num_runs, overview.num_samples, overview.parts) == (1, 12, ((6, 3, 3),))
     again = {**OPTIONS, "loss": "mine.py:mine", "out": "study"}
-    assert receipt.settled(*described("discs", again)) == overview
+    assert up_to_date.settled(*described("discs", again)) == overview
 
 
 def touch_later(file: Path) -> None:
@@ -98,7 +99,7 @@ def test_after_any_change_the_study_is_planned_anew(study, what):
 
 
 def test_another_program_plans_anew(study, monkeypatch):
-    monkeypatch.setattr(receipt, "__version__", "99")
+    monkeypatch.setattr(up_to_date, "__version__", "99")
     assert settled(study) is None
 
 

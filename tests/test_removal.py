@@ -8,10 +8,10 @@ from fake_study import finish, make_study
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.cli import main
-from segstudy.config import Study
-from segstudy.locks import hold
-from segstudy.removal import _subtract
+from segstudy.cli.studies import main
+from segstudy.config.study import Study
+from segstudy.core.locks import hold
+from segstudy.study.removal import _subtract
 
 NAMES = ("segnet-bce-b8", "segnet-dice-b8", "unet-bce-b8", "unet-dice-b8")
 

@@ -11,7 +11,7 @@ import pytest
 from big_store import make_big_store
 
 from segstudy.reporting.page import write_report
-from segstudy.store import StudyFolder
+from segstudy.store.folder import StudyFolder
 
 
 def seconds_of(folder: StudyFolder) -> float:

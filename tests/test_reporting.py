@@ -10,17 +10,17 @@ import vl_convert
 from fake_study import curves, fail, finish, make_study, sample_ids, scores, write_thumbnails
 from PIL import Image
 
-from segstudy.errors import UserError
-from segstudy.reporting import figures
-from segstudy.reporting.beside import baseline_scores
-from segstudy.reporting.board import board
-from segstudy.reporting.curves import Curves, long_rows, panels, read_curves
-from segstudy.reporting.heat import score_tables, squares_of
-from segstudy.reporting.leaderboard import leaderboard
+from segstudy.analysis.configurations import rows_of
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.core.errors import UserError
+from segstudy.reporting.charts import specs
 from segstudy.reporting.page import leading, write_report
-from segstudy.reporting.pareto import pareto_front
-from segstudy.reporting.rows import rows_of
-from segstudy.store import StudyFolder
+from segstudy.reporting.sections.architecture_by_loss import score_tables, squares_of
+from segstudy.reporting.sections.cost import pareto_front
+from segstudy.reporting.sections.external import baseline_scores
+from segstudy.reporting.sections.leaderboard import board
+from segstudy.reporting.sections.learning_curves import Curves, long_rows, panels, read_curves
+from segstudy.store.folder import StudyFolder
 
 NAMES = ("segnet-bce-b8", "segnet-dice-b8", "unet-bce-b8", "unet-dice-b8")
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -29,7 +29,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
     """The real bundle takes a second to build and holds every word there is; one test draws PNG files."""
-    monkeypatch.setattr(figures, "scripts", lambda: "const vegaEmbed = () => {};")
+    monkeypatch.setattr(specs, "scripts", lambda: "const vegaEmbed = () => {};")
     monkeypatch.setattr(vl_convert, "svg_to_png", lambda *_, **__: b"")
 
 
@@ -171,8 +171,8 @@ def test_the_embedded_charts_cannot_end_their_script(tmp_path):
 def test_figures_are_saved_as_svg_and_as_png(tmp_path, monkeypatch):
     monkeypatch.undo()
     run = one_run(curves(0.8, 0.7, 3, record_test=True))
-    spec = figures.with_rows(figures.curve_grid("loss", ["unet-bce"]), long_rows([run], ["unet-bce"]))
-    text = figures.save(spec, tmp_path / "curves")
+    spec = specs.with_rows(specs.curve_grid("loss", ["unet-bce"]), long_rows([run], ["unet-bce"]))
+    text = specs.save(spec, tmp_path / "curves")
     assert (tmp_path / "curves.svg").read_text() == text
     assert "unet-bce" in text
     with Image.open(tmp_path / "curves.png") as image:
@@ -186,14 +186,14 @@ def one_run(epochs: pl.DataFrame) -> dict:
 
 def test_coordinates_are_rounded_and_texts_are_not():
     rows = [{"architecture": "unet", "loss": "bce", "panel": "test", "IoU": 0.8765, "heat": 1, "spread": ""}]
-    text = figures.svg(figures.with_rows(figures.score_table(rows), pl.DataFrame(rows)), "heat")
+    text = specs.svg(specs.with_rows(specs.score_table(rows), pl.DataFrame(rows)), "heat")
     assert ">0.876<" in text or ">0.877<" in text
     assert not any(re.search(r"\d\.\d{2}", path) for path in re.findall(r' d="([^"]*)"', text))
 
 
 def test_the_bundle_is_a_script_that_ends_where_it_should(monkeypatch):
     monkeypatch.undo()
-    bundle = figures.scripts()
+    bundle = specs.scripts()
     assert "vegaEmbed" in bundle
     assert "</script" not in bundle
     assert "<!--" not in bundle
@@ -344,7 +344,7 @@ def test_curves_stand_in_the_leaderboards_order_and_leave_out_what_was_not_recor
 
 
 def test_curves_of_very_many_runs_are_thinned_but_keep_their_ends_and_the_kept_epoch(folder, monkeypatch):
-    monkeypatch.setattr("segstudy.reporting.curves.MOST_VALUES", 40)
+    monkeypatch.setattr("segstudy.reporting.sections.learning_curves.MOST_VALUES", 40)
     folder = make_study(folder.path.parent / "long", ("unet",), ("bce",), epochs=20)
     finish(folder, "unet-bce-b8", 0.8, 0.7)
     found = curves_of(folder, ["unet-bce-b8"])
@@ -371,7 +371,7 @@ def test_small_multiples_show_the_first_forty_configurations_and_at_most_200_run
 
 
 def test_small_multiples_of_very_many_points_draw_every_second_epoch(monkeypatch):
-    monkeypatch.setattr("segstudy.reporting.curves.MOST_POINTS", 20)
+    monkeypatch.setattr("segstudy.reporting.sections.learning_curves.MOST_POINTS", 20)
     run = one_run(curves(0.8, 0.7, 12, record_test=True))
     shown = panels(Curves(["unet-bce"], [run], 1))
     assert shown.every == 2

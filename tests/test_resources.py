@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from segstudy import resources
-from segstudy.resources import allowed_cores, allowed_memory
-from segstudy.study import choose_machine
+from segstudy.core import resources
+from segstudy.core.resources import allowed_cores, allowed_memory
+from segstudy.study.machine import choose_machine
 
 ONE, TWO, ALL = {0}, {0, 1}, set(range(8))
 
@@ -79,7 +79,7 @@ def test_one_allowed_core_plans_one_worker_with_one_thread(machine, monkeypatch)
 def test_a_process_bound_to_one_processor_plans_one_worker():
     script = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-        "from segstudy.study import choose_machine; chosen = choose_machine('cpu'); "
+        "from segstudy.study.plan import choose_machine; chosen = choose_machine('cpu'); "
         "print(chosen.threads, chosen.workers, chosen.executor)"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -129,7 +129,7 @@ def test_a_real_control_group_of_one_processor(tmp_path):
             (group / limit).write_text(quota)
             script = (
                 f"open({str(group / 'cgroup.procs')!r}, 'w').write(str(__import__('os').getpid())); "
-                "from segstudy.resources import allowed_cores; print(allowed_cores(hyperthreads=True))"
+                "from segstudy.core.resources import allowed_cores; print(allowed_cores(hyperthreads=True))"
             )
             found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         except OSError:  # a plain folder, or a group without this limit

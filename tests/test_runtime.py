@@ -18,7 +18,7 @@ ABSENT = ("torch", "polars", "scipy", "kornia", "safetensors", "altair", "statsm
 CODE = """
 import sys
 for name in {absent}: sys.modules[name] = None
-from segstudy.model_commands import main
+from segstudy.cli.models import main
 main({words})
 """
 
@@ -69,7 +69,7 @@ def test_it_shows_the_card(place):
 
 
 def test_it_has_the_server(place):
-    code = "import segstudy.serving.server, segstudy; print(segstudy.__file__)"
+    code = "import segstudy.deploy.serving.server, segstudy; print(segstudy.__file__)"
     environment = {**os.environ, "PYTHONPATH": str(place / "site")}
     blocked = f"import sys\nfor name in {ABSENT}: sys.modules[name] = None\n{code}"
     done = subprocess.run(

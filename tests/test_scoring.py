@@ -11,12 +11,14 @@ from PIL import Image
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.cli import app
-from segstudy.errors import UserError
-from segstudy.maskfolders import find_masks
-from segstudy.metrics import confusion, iou
-from segstudy.scoring import human_references, scores_text, summarise
-from segstudy.store import StudyFolder
+from segstudy.cli.studies import app
+from segstudy.cli.text import scores_text
+from segstudy.core.errors import UserError
+from segstudy.data.datasets.human_agreement import human_references
+from segstudy.evaluation.mask_folders import find_masks
+from segstudy.evaluation.summary import summarise
+from segstudy.metrics.overlap import confusion, iou
+from segstudy.store.folder import StudyFolder
 
 GRID = {"architecture": "unet", "loss": "bce", "batch_size": 4, "executor": "serial", "images": False}
 
@@ -324,9 +326,9 @@ def test_the_command_prints_a_row_per_model_and_fails_with_2(study, dataset, tmp
 def test_the_true_masks_of_ph2_score_1_in_both_forms(ph2_folder, tmp_path):
     from fake_study import make_study
 
-    from segstudy.data import read
-    from segstudy.data.prepared import fingerprint
-    from segstudy.images import read_mask
+    from segstudy.data.datasets import read
+    from segstudy.data.fingerprint import fingerprint
+    from segstudy.data.images import read_mask
 
     dataset = read(ph2_folder)
     ids = [sample.id for sample in dataset.samples]

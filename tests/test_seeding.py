@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segstudy.seeding import seed_for
+from segstudy.core.seeding import seed_for
 
 PARTS = st.dictionaries(
     st.text(min_size=1).filter(lambda name: name != "purpose"), st.integers() | st.text(), max_size=4

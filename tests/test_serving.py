@@ -21,14 +21,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segstudy.engines import Network
-from segstudy.errors import UserError
-from segstudy.measures import measured, polygons
-from segstudy.opening import open_model
-from segstudy.predictor import Predictor
-from segstudy.serving.app import create_app
-from segstudy.serving.limits import Limits
-from segstudy.serving.server import serve
+from segstudy.core.errors import UserError
+from segstudy.deploy.engines.base import Network
+from segstudy.deploy.predict.load import open_model
+from segstudy.deploy.predict.measurements import measured, polygons
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.serving.app import create_app
+from segstudy.deploy.serving.limits import Limits
+from segstudy.deploy.serving.server import serve
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 TOKEN = "0123456789abcdef"
@@ -462,11 +462,11 @@ def test_all_that_a_server_says_is_json(server):
 def test_a_thread_that_never_comes_back_does_not_keep_the_server(exported, tmp_path):
     code = f"""
 import sys, time
-from segstudy.engines import Network
-from segstudy.opening import open_model
-from segstudy.predictor import Predictor
-from segstudy.serving.limits import Limits
-from segstudy.serving.server import serve
+from segstudy.deploy.engines import Network
+from segstudy.deploy.predict.load import open_model
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.serving.limits import Limits
+from segstudy.deploy.serving.server import serve
 from pathlib import Path
 card = open_model(Path({str(exported)!r}))[0].card
 stuck = Network(card, "stuck", "test", lambda images: time.sleep(1000))

@@ -3,7 +3,7 @@
 import pytest
 from fake_study import finish, make_study
 
-from segstudy.reporting.set_aside import set_aside
+from segstudy.study.set_aside import set_aside
 
 NAMES = ("segnet-bce-b8", "segnet-dice-b8", "unet-bce-b8", "unet-dice-b8")
 

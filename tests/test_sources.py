@@ -10,13 +10,14 @@ import pytest
 from small import write_dataset
 
 import segstudy
-from segstudy.components import parse, resolve, source_hash
-from segstudy.config import preset_study
-from segstudy.executors import EXECUTORS
-from segstudy.failures import REMEDIES, remedy
-from segstudy.sources import source_files
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, make_plan
+from segstudy.config.study import preset_study
+from segstudy.core.registry import parse, resolve, source_hash
+from segstudy.core.source_files import source_files
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine
+from segstudy.study.plan import make_plan
+from segstudy.training.executors import EXECUTORS
+from segstudy.training.failures import REMEDIES, remedy
 
 NAMES = ("queue", "random", "torch", "numpy", "sitecustomize", "typing", "statistics", "segstudy_plugin")
 CONSOLE = [str(Path(sys.executable).with_name("segstudy"))]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segstudy.core.errors import UserError
 from segstudy.data.samples import Sample
 from segstudy.data.split import Split, deal, make_folds, make_split, shares_of
-from segstudy.errors import UserError
 
 NOWHERE = Path("nowhere")
 

@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 from small import write_dataset
 
-from segstudy import stages
-from segstudy.stages import Stages
+from segstudy.core import progress
+from segstudy.core.progress import Stages
 
 
 @pytest.fixture
 def plain(monkeypatch):
-    monkeypatch.setattr(stages, "FIRST_PATIENCE_S", 0.05)
-    monkeypatch.setattr(stages, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(progress, "FIRST_PATIENCE_S", 0.05)
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.05)
     return Console(file=io.StringIO(), width=80)
 
 
@@ -35,7 +35,7 @@ def test_a_stage_that_lasts_is_said_before_it_ends(plain):
 
 
 def test_progress_comes_as_plain_lines(plain, monkeypatch):
-    monkeypatch.setattr(stages, "PLAIN_S", 0.0)
+    monkeypatch.setattr(progress, "PLAIN_S", 0.0)
     with Stages(plain) as stage:
         for done in range(3):
             stage("checking", done, 2)

@@ -5,14 +5,8 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
-from segstudy.stats import (
-    by_group,
-    difference,
-    distinguished,
-    gap,
-    mean_interval,
-    to_resolve,
-)
+from segstudy.stats.comparisons import difference, distinguished, gap, to_resolve
+from segstudy.stats.intervals import by_group, mean_interval
 
 RNG = np.random.default_rng(0)
 

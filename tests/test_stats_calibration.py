@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from simulated import NUM_STUDIES, TRUTHS, Truth, excluded_from, pair
 
-from segstudy.stats import difference, mean_interval
+from segstudy.stats.comparisons import difference
+from segstudy.stats.intervals import mean_interval
 
 NUM_CONFIGURATIONS, APART, LEVEL = 20, 0.02, 0.05
 

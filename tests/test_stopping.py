@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from small import write_dataset
 
-from segstudy import running
-from segstudy.cli import main
-from segstudy.stages import Stages
+from segstudy.cli.studies import main
+from segstudy.core.progress import Stages
+from segstudy.study import run
 
 QUICKLY = (
     *("--image-size", "32", "--width", "2", "--epochs", "2", "--batch-size", "4", "--workers", "1"),
@@ -22,7 +22,7 @@ QUICKLY = (
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "discs", n=12)
-    monkeypatch.setattr("segstudy.estimate.TIMING_SECONDS", 0.05)
+    monkeypatch.setattr("segstudy.study.estimate.TIMING_SECONDS", 0.05)
     return tmp_path
 
 
@@ -73,7 +73,7 @@ def test_while_the_report_is_written_it_says_how_to_write_it(here, capsys, monke
     def interrupted(*_: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "write_report", interrupted)
+    monkeypatch.setattr(run, "write_report", interrupted)
     said = stopped(capsys, "run", "discs", *QUICKLY)
     assert said == (
         "stopped: what was trained is stored; the report is written by segstudy report 'my study'"
@@ -93,7 +93,7 @@ SLOW_TO_LOAD = """
 import runpy, sys
 class Interrupted:
     def find_spec(self, name, path=None, target=None):
-        if name == "segstudy.cli":
+        if name == "segstudy.cli.studies":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted())
 sys.argv = ["segstudy", "check", "discs"]

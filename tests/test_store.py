@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import segstudy
-from segstudy.checkpoint import load_model, model_files
-from segstudy.config import Configuration, Run
-from segstudy.errors import UserError
-from segstudy.files import write_text
-from segstudy.integrity import _checksum
-from segstudy.locks import hold
-from segstudy.store import StudyFolder
+from segstudy.config.runs import Configuration, Run
+from segstudy.core.atomic_files import write_text
+from segstudy.core.errors import UserError
+from segstudy.core.locks import hold
+from segstudy.store.folder import StudyFolder
+from segstudy.store.verify import _checksum
+from segstudy.store.weights import load_model, model_files
 
 TABLES = {
     "epochs": pl.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.4]}),
@@ -41,7 +41,7 @@ def test_a_run_is_there_only_once_it_is_complete(folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("segstudy.files._sync_folder", interrupted)
+    monkeypatch.setattr("segstudy.core.atomic_files._sync_folder", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(folder)
     assert folder.finished() == set()

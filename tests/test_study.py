@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 from small import write_dataset
 
-from segstudy.config import extend, override, preset_study
-from segstudy.errors import UserError
-from segstudy.store import StudyFolder
-from segstudy.study import Machine, carry_out, choose_machine, make_plan, missing_runs, read_split, write_plan
+from segstudy.config.study import extend, override, preset_study
+from segstudy.core.errors import UserError
+from segstudy.data.split import read_split
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine, choose_machine
+from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 TINY = {"image_size": [32], "width": [2], "epochs": [1], "architecture": ["unet"], "loss": ["bce", "tversky"]}
@@ -209,5 +211,5 @@ def test_findings_that_were_altered_are_looked_for_again(tmp_path, altered):
 def test_findings_as_they_were_written_are_not_looked_for_again(dataset, tmp_path, monkeypatch):
     folder = StudyFolder(tmp_path / "s")
     write_plan(make_plan(tiny(dataset), SERIAL), folder)
-    monkeypatch.setattr("segstudy.study.check", lambda *_: pytest.fail("checked a second time"))
+    monkeypatch.setattr("segstudy.study.plan.check", lambda *_: pytest.fail("checked a second time"))
     make_plan(tiny(dataset), SERIAL, folder.read_json("data.json"))

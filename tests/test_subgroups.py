@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from fake_study import disc, encoded, finish, make_study, sample_ids
 
-from segstudy.reporting import subgroups as module
-from segstudy.reporting.evidence import gather
-from segstudy.reporting.subgroups import subgroups
+from segstudy.analysis.results import gather
+from segstudy.reporting.sections import subgroups as module
+from segstudy.reporting.sections.subgroups import subgroups
 
 TEST = sample_ids()["test"]
 CATEGORIES = {each: ("nevus", "melanoma")[i % 2] for i, each in enumerate(TEST)}

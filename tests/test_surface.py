@@ -12,7 +12,9 @@ from monai.metrics import compute_average_surface_distance, compute_hausdorff_di
 from monai.metrics.utils import get_edge_surface_distance
 from torchmetrics.functional.classification import binary_calibration_error
 
-from segstudy.metrics import CALIBRATION_BINS, NSD_TOLERANCE, Mask, calibration_scores, surface_scores
+from segstudy.metrics.calibration import CALIBRATION_BINS, calibration_scores
+from segstudy.metrics.overlap import Mask
+from segstudy.metrics.surface import NSD_TOLERANCE, surface_scores
 
 SHAPE = (13, 17)
 DIAGONAL = math.hypot(*SHAPE)

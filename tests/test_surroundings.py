@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small import write_dataset
 
-from segstudy.store import StudyFolder
+from segstudy.store.folder import StudyFolder
 
 TINY = "--epochs 1 --width 2 --image-size 32 --batch-size 4 --architecture unet --loss bce".split()  # noqa: SIM905
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segstudy.data import read
-from segstudy.data.drawing import KINDS, SHARED_LESION_EVERY, Drawing, draw
-from segstudy.data.synthetic import write
-from segstudy.errors import UserError
-from segstudy.images import read_image, read_mask
+from segstudy.core.errors import UserError
+from segstudy.data.datasets import read
+from segstudy.data.datasets.synthetic import write
+from segstudy.data.datasets.synthetic_images import KINDS, SHARED_LESION_EVERY, Drawing, draw
+from segstudy.data.images import read_image, read_mask
 
 NUM = 40
 
@@ -61,7 +61,7 @@ def test_a_drawing_depends_on_seed_and_index_alone() -> None:
 
 
 def test_a_drawing_is_the_same_in_another_process() -> None:
-    code = "from segstudy.data.drawing import draw; d = draw(0, 2); print(d.image.tobytes().hex()[:4000])"
+    code = "from segstudy.data.datasets.synthetic_images import draw; d = draw(0, 2); print(d.image.tobytes().hex()[:4000])"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == drawings()[2].image.tobytes().hex()[:4000]
 
@@ -182,7 +182,7 @@ def test_the_cached_set_is_what_is_written_and_is_drawn_once(tmp_path: Path) -> 
 
 def test_two_processes_may_draw_the_same_set_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path))
-    code = "from segstudy.data.synthetic import read; print(len(read('synthetic:n=4').samples))"
+    code = "from segstudy.data.datasets.synthetic import read; print(len(read('synthetic:n=4').samples))"
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
     assert [process.communicate()[0].strip() for process in both] == [b"4", b"4"]
     assert len(list((tmp_path / "synthetic").iterdir())) == 1

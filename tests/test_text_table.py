@@ -8,7 +8,7 @@ import pytest
 from fake_study import fail, finish, make_study
 
 import segstudy
-from segstudy.reporting.leaderboard import HEADINGS
+from segstudy.reporting.tables import HEADINGS
 
 WIDTHS = (80, 100, 120, 200)
 LONG = "unet:skips=false"

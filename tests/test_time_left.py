@@ -4,8 +4,8 @@ import pytest
 from fake_study import fail, finish, key_of, make_study
 
 import segstudy
-from segstudy.pace import Expected, Forecast, write_forecast
-from segstudy.states import Progress
+from segstudy.store.checkpoints import Progress
+from segstudy.study.duration import Expected, Forecast, write_forecast
 
 SIZES = {"image_size": [32, 256], "batch_size": [8]}
 

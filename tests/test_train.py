@@ -10,25 +10,26 @@ import pytest
 import torch
 from small import write_dataset
 
-from segstudy.checkpoint import read_state, state_bytes
-from segstudy.config import Configuration, Protocol, Run
-from segstudy.data import read
-from segstudy.data.prepared import fingerprint, open_prepared, prepare
+from segstudy.config.protocol import Protocol
+from segstudy.config.runs import Configuration, Run
+from segstudy.core.device import reproducible
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.split import make_split
-from segstudy.states import Checkpoints
-from segstudy.train import (
+from segstudy.store.checkpoints import Checkpoints
+from segstudy.store.weights import read_state, state_bytes
+from segstudy.training.loop import (
     DivergedError,
     begin,
     epochs,
     finish,
-    make_optimizer,
-    make_scheduler,
     micro_batches,
-    reproducible,
     restore,
     snapshot,
     train,
 )
+from segstudy.training.optimizers import make_optimizer, make_scheduler
 
 GOLDEN = Path(__file__).parent / "golden_losses.json"
 CPU = torch.device("cpu")

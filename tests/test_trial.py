@@ -15,11 +15,11 @@ import pytest
 from onnx import TensorProto, helper
 
 import segstudy
-from segstudy import engines, trial
-from segstudy.cards import parse_package
-from segstudy.engines import open_exported
-from segstudy.errors import UserError
-from segstudy.graphs import read_graph
+from segstudy.core.errors import UserError
+from segstudy.deploy import engines
+from segstudy.deploy.engines import open_exported, trial
+from segstudy.deploy.engines.graph import read_graph
+from segstudy.store.card import parse_package
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 
@@ -143,7 +143,7 @@ def test_weights_cut_short_or_missing_are_refused(good_xml, tmp_path):
 def test_an_output_of_another_kind_never_becomes_a_mask(good, tmp_path, kind, shape, node):
     file = forged.forged(good, [*forged.brightness("b"), node], tmp_path / "m.onnx", kind, shape)
     code = (
-        "import sys; from segstudy.model_commands import main; "
+        "import sys; from segstudy.cli.models import main; "
         f"main(['predict', {str(file)!r}, {str(tmp_path / 'a.png')!r}, '--out', {str(tmp_path / 'out')!r}])"
     )
     from PIL import Image

@@ -11,8 +11,8 @@ import pytest
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.locks import HeldError, hold
-from segstudy.store import StudyFolder
+from segstudy.core.locks import HeldError, hold
+from segstudy.store.folder import StudyFolder
 
 # A loss of one's own that writes down every epoch of every training: one line when the first batch comes.
 COUNTING = """

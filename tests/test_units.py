@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import segstudy
-from segstudy.reporting.comparing import render_comparison
+from segstudy.analysis.text import counted_images
+from segstudy.cli.text import render_comparison
+from segstudy.evaluation.summary import summarise
 from segstudy.reporting.page import write_report
-from segstudy.reporting.words import counted_images
-from segstudy.scoring import summarise
-from segstudy.stats import score_interval
+from segstudy.stats.intervals import score_interval
 
 
 @pytest.fixture

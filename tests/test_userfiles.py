@@ -10,16 +10,16 @@ import pytest
 from fake_data import SHEET, make_ph2, make_workbook
 
 import segstudy
-from segstudy.cards import read_card
-from segstudy.components import _load
-from segstudy.data import folder, isic
-from segstudy.data.tables import read_csv, read_sheet
-from segstudy.errors import UserError
-from segstudy.images import read_image
-from segstudy.records import read_json
-from segstudy.request import excluded
-from segstudy.studyfile import load
-from segstudy.userfiles import read_bytes, read_text
+from segstudy.config.study_file import load
+from segstudy.core.errors import UserError
+from segstudy.core.input_files import read_bytes, read_text
+from segstudy.core.json_files import read_json
+from segstudy.core.registry import _load
+from segstudy.data.datasets import folder, isic
+from segstudy.data.datasets.tables import read_csv, read_sheet
+from segstudy.data.images import read_image
+from segstudy.store.card import read_card
+from segstudy.study.options import excluded
 
 
 @pytest.fixture(params=["/dev/zero", "/dev/stdin", "pipe", "socket", "folder"])

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segstudy.data import read
-from segstudy.data.prepared import fingerprint, open_prepared, prepare
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.split import Split, make_split
 
 

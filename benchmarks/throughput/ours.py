@@ -9,10 +9,11 @@ from pathlib import Path
 
 from contest import Answer, task
 
-from segstudy.config import override, preset_study
-from segstudy.resources import allowed_cores
-from segstudy.store import StudyFolder
-from segstudy.study import carry_out, choose_machine, make_plan, write_plan
+from segstudy.config.study import override, preset_study
+from segstudy.core.resources import allowed_cores
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import choose_machine
+from segstudy.study.plan import carry_out, make_plan, write_plan
 
 
 def main() -> None:

@@ -7,11 +7,12 @@ COMPARE, QUESTIONS and TABLE where each is to stand.
 import sys
 from pathlib import Path
 
-from segstudy.reporting.answers import answer
-from segstudy.reporting.comparing import compare_configurations
-from segstudy.reporting.evidence import gather
-from segstudy.reporting.leaderboard import leaderboard, render
-from segstudy.store import StudyFolder
+from segstudy.analysis.compare import compare_configurations
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.results import gather
+from segstudy.analysis.verdict import answer
+from segstudy.reporting.tables import render
+from segstudy.store.folder import StudyFolder
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segstudy.api import (
+    from segstudy.api.models import card, predict, serve
+    from segstudy.api.results import (
         check,
         compare,
         evaluate,
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
         table,
         verify,
     )
-    from segstudy.errors import UserError
-    from segstudy.predictor import Predictor
-    from segstudy.studies import Study, init, plan, run
-    from segstudy.using import card, predict, serve
+    from segstudy.api.studies import Study, init, plan, run
+    from segstudy.core.errors import UserError
+    from segstudy.deploy.predict.predictor import Predictor
 
 __all__ = [
     "Predictor",

@@ -6,7 +6,9 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        from segstudy.cli import main as run  # takes a while: within reach of what catches an interruption
+        from segstudy.cli.studies import (
+            main as run,  # takes a while: within reach of what catches an interruption
+        )
 
         run()
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from functools import partial
 from torch import Tensor
 from torch.nn import functional as F
 
-from segstudy.components import Component, resolve, source_hash
+from segstudy.core.registry import Component, resolve, source_hash
 
 
 def bce(logits: Tensor, target: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from kornia import enhance
 from kornia.geometry import transform as geometry
 from torch import Tensor
 
-from segstudy.seeding import seed_for
+from segstudy.core.seeding import seed_for
 
 NUMERICS = 1  # raised when any number below changes; enters the keys of runs that augment
 

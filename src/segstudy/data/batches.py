@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segstudy.core.seeding import seed_for
 from segstudy.data.prepared import Prepared
-from segstudy.seeding import seed_for
 
 Positions = NDArray[np.int64]
 

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy.core.errors import UserError, printable
+from segstudy.core.quantities import and_more
+from segstudy.core.resources import allowed_cores
 from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
-from segstudy.data.exchanged import explained_by_exchange
-from segstudy.data.leakage import EXACT, NEAR
-from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.errors import printable
-from segstudy.images import (
+from segstudy.data.images import (
     Decoded,
     ImageError,
     as_bytes,
@@ -29,7 +28,9 @@ from segstudy.images import (
     distinct,
     grey_frac,
 )
-from segstudy.resources import allowed_cores
+from segstudy.data.leakage import EXACT, NEAR, is_duplicate
+from segstudy.data.samples import Dataset, Problem, Sample, Severity
+from segstudy.data.swapped_folders import explained_by_exchange
 
 VERSION = 3  # raised when findings change: stored ones are then made anew
 
@@ -300,3 +301,20 @@ def _groups(samples: Sequence[Sample]) -> list[Problem]:
             detail = f"one group, {name} ({len(members)} samples), never divided between parts"
             problems.append(Problem("note", "several samples of a group", where, detail))
     return problems
+
+
+def refuse_errors(problems: Sequence[Problem]) -> None:
+    """Stop when training on the data would be wrong.
+
+    Raises:
+        UserError: naming the first error and how many there are.
+    """
+    errors = [
+        problem for problem in problems if problem.severity == "error" and not is_duplicate(problem)
+    ]  # whether a split parts duplicates is another question
+    if errors:
+        first = errors[0]
+        raise UserError(
+            f"{first.where}: {first.detail}{and_more(len(errors) - 1)}; `segstudy check` lists all, "
+            "--exclude FILE leaves samples out"
+        )

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from segstudy.core.atomic_files import write_text
+from segstudy.core.errors import UserError, printable
 from segstudy.data.samples import PARTS, Dataset, Problem, Sample
 from segstudy.data.split import Split
-from segstudy.errors import UserError, printable
-from segstudy.files import write_text
 
 EXACT, NEAR = "duplicate images", "near-duplicate images"
 NAMED = 5  # sets that a message names of many

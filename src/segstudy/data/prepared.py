@@ -3,12 +3,10 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,11 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from segstudy.cache import ELSEWHERE, built, cache_folder, is_cached
-from segstudy.data.arrays import (
+from segstudy.core.cache import ELSEWHERE, built, cache_folder, is_cached
+from segstudy.core.errors import UserError, printable
+from segstudy.core.resources import allowed_cores
+from segstudy.data.fingerprint import _seal
+from segstudy.data.hashed_arrays import (
     BLOCK_BYTES,
     HashedWriter,
     PreparedDataGoneError,
@@ -27,11 +28,8 @@ from segstudy.data.arrays import (
     verify,
     written,
 )
-from segstudy.data.samples import Sample
-from segstudy.errors import UserError, printable
-from segstudy.files import DiskError, make_folder, write_text
-from segstudy.images import read_mask
-from segstudy.preprocess import (
+from segstudy.data.images import read_mask
+from segstudy.data.preprocess import (
     Resize,
     Size,
     image_to_network,
@@ -39,11 +37,10 @@ from segstudy.preprocess import (
     numerics,
     read_for_network,
 )
-from segstudy.resources import allowed_cores
+from segstudy.data.samples import Sample
 
 IMAGES, MASKS, NATIVE = "images.npy", "masks.npy", "native.bits"
 log = logging.getLogger(__name__)
-UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
 
 @dataclass(frozen=True)
@@ -76,84 +73,6 @@ class Prepared:
         """Where these ids stand in the arrays."""
         place = {sample_id: i for i, sample_id in enumerate(self.ids)}
         return np.array([place[sample_id] for sample_id in ids], np.int64)
-
-
-def fingerprint(samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None) -> str:
-    """A hash of ids, image files and mask files: equal data, equal fingerprint, wherever it lies.
-
-    Args:
-        samples: what to hash.
-        progress: told how many samples are hashed.
-
-    Raises:
-        UserError: a file that cannot be read.
-    """
-    return fingerprint_of(contents(samples, progress))
-
-
-def fingerprint_of(hashes: Mapping[str, tuple[str, str]]) -> str:
-    """The same of what ``contents`` found."""
-    rows = [[sample_id, *hashes[sample_id]] for sample_id in sorted(hashes)]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
-
-
-def contents(
-    samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None
-) -> dict[str, tuple[str, str]]:
-    """Hashes of each sample's image file and mask file, by its id; as ``fingerprint``."""
-    files = [file for sample in samples for file in (sample.image, sample.mask)]
-    hashes = _hashes(files, lambda count: progress(count // 2))
-    return {s.id: (hashes[2 * i], hashes[2 * i + 1]) for i, s in enumerate(samples)}
-
-
-def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]:
-    """Of every file; what was hashed before, and is the same by size and times, is not read again."""
-    names = [os.fspath(file) for file in files]
-    name = hashlib.sha256("\n".join(names).encode(errors="surrogatepass")).hexdigest()[:16]
-    memory = cache_folder() / "fingerprints" / f"{name}.json"
-    past = time.time_ns() - UNSETTLED_NS
-    stamps = {name: _stamp(file) for name, file in zip(names, files, strict=True)}
-    known = {name: h for name, (stamp, h) in _remembered(memory).items() if stamps.get(name) == stamp}
-    fresh = [name for name in names if name not in known]
-    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        for name, hashed in zip(fresh, pool.map(_hash_file, map(Path, fresh)), strict=True):
-            known[name] = hashed
-            progress(len(known))
-    if fresh:
-        lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:3]) < past}
-        with suppress(DiskError):  # it only saves time
-            make_folder(memory.parent)
-            write_text(memory, json.dumps({"sha256": _seal(json.dumps(lasting)), "files": lasting}))
-    return [known[name] for name in names]
-
-
-def _remembered(memory: Path) -> dict[str, tuple[list[int], str]]:
-    """Hashes by file, each with the stamp it was made at; nothing where nothing is as it was written."""
-    try:
-        content = json.loads(memory.read_text(encoding="utf-8"))
-        if _seal(json.dumps(content["files"])) != content["sha256"]:
-            return {}
-        entries = content["files"].items()
-        return {file: (list(map(int, stamp)), str(hashed)) for file, (stamp, hashed) in entries}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _stamp(file: Path) -> list[int]:
-    """What changes when a file does: size, times of its content and its entry in ns, and inode."""
-    try:
-        status = file.stat()
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def _hash_file(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
 
 
 def prepare(
@@ -267,10 +186,6 @@ def _write_index(file: Path, index: dict[str, Any]) -> None:
     text = json.dumps(index)
     with written(file) as stream:
         stream.write(json.dumps({"sha256": _seal(text), "index": index}).encode())
-
-
-def _seal(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def open_prepared(folder: Path, *, check: bool = True) -> Prepared:

@@ -5,10 +5,13 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from segstudy.core.errors import UserError
+from segstudy.core.json_files import read_json
+from segstudy.core.quantities import and_more
+from segstudy.core.seeding import seed_for
 from segstudy.data.samples import PARTS, Part, Sample
-from segstudy.errors import UserError
-from segstudy.seeding import seed_for
 
 NAMES_OF_OFFICIAL = frozenset({"auto", "official"})
 
@@ -140,3 +143,31 @@ def _checked(parts: Sequence[Sequence[str]]) -> Split:
     if len(train) < 2:
         raise UserError("the training part would hold one image: batch norm needs two; add images")
     return Split(tuple(train), tuple(validation), tuple(test))
+
+
+def read_split(file: Path, samples: Sequence[Sample]) -> Split:
+    """The parts of a ``split.json`` with one split, or of ``{"train": [...], ...}``.
+
+    Raises:
+        UserError: another content, ids that are not there, or an id in two parts.
+    """
+    found = read_json(file, "it is to hold lists of ids under train, validation and test")
+    try:
+        content = (
+            found["splits"][0] if isinstance(found, dict) and len(found.get("splits", [])) == 1 else found
+        )
+        parts = [tuple(sorted(map(str, content[part]))) for part in ("train", "validation", "test")]
+    except (KeyError, TypeError):
+        raise UserError(f"{file}: is to hold lists of ids under train, validation and test") from None
+    ids = [sample_id for part in parts for sample_id in part]
+    unknown = sorted(set(ids) - {sample.id for sample in samples})
+    if unknown:
+        raise UserError(f"{file}: no sample {unknown[0]!r} in the data{and_more(len(unknown) - 1)}")
+    if len(set(ids)) < len(ids):
+        raise UserError(f"{file}: some ids stand in two parts")
+    if not all(parts):
+        raise UserError(f"{file}: a part is empty")
+    return Split(*parts)
+
+
+_PARTS = ("train", "validation", "test")

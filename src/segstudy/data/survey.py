@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from segstudy.data import read
+from segstudy.core.progress import Stage, silent
+from segstudy.core.quantities import counted
 from segstudy.data.check import SEVERITIES, examine
+from segstudy.data.datasets import read
 from segstudy.data.leakage import is_duplicate, write_exclude
 from segstudy.data.samples import Dataset, Problem
-from segstudy.quantities import counted
-from segstudy.stages import Stage, silent
 
 
 @dataclass(frozen=True)

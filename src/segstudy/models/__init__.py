@@ -6,13 +6,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from segstudy.components import Component, resolve, source_hash
-from segstudy.errors import UserError
+from segstudy.core.errors import UserError
+from segstudy.core.registry import Component, resolve, source_hash
+from segstudy.core.seeding import seed_for
 from segstudy.models.dilated_unet import DilatedUNet
 from segstudy.models.segnet import SegNet
 from segstudy.models.unet import UNet
 from segstudy.models.unet2 import UNet2
-from segstudy.seeding import seed_for
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "segnet": SegNet,

@@ -7,25 +7,24 @@ from typing import Any
 import jinja2
 import polars as pl
 
-from segstudy import __version__
-from segstudy.config import is_synthetic
-from segstudy.coverage import coverage_now, now_written, stored_coverage
-from segstudy.environment import differing
-from segstudy.files import write_text
-from segstudy.locks import hold
-from segstudy.reporting.beside import external_tables, references
-from segstudy.reporting.board import board
-from segstudy.reporting.certainty import answered
-from segstudy.reporting.charts import Rows, drawn
-from segstudy.reporting.curves import read_curves
-from segstudy.reporting.evidence import Evidence, gather
-from segstudy.reporting.figures import written_figures
-from segstudy.reporting.gallery import gallery
-from segstudy.reporting.heat import score_tables
-from segstudy.reporting.leaderboard import leaderboard, render
-from segstudy.reporting.methods import methods
-from segstudy.reporting.per_image import per_image
-from segstudy.reporting.provenance import (
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.results import Evidence, gather
+from segstudy.config.study import is_synthetic
+from segstudy.core.atomic_files import write_text
+from segstudy.core.environment import differing
+from segstudy.core.locks import hold
+from segstudy.core.version import __version__
+from segstudy.reporting.charts.files import Rows, drawn
+from segstudy.reporting.charts.specs import written_figures
+from segstudy.reporting.sections.architecture_by_loss import score_tables
+from segstudy.reporting.sections.certainty import answered
+from segstudy.reporting.sections.external import external_tables, references
+from segstudy.reporting.sections.images import gallery
+from segstudy.reporting.sections.leaderboard import board
+from segstudy.reporting.sections.learning_curves import read_curves
+from segstudy.reporting.sections.methods import methods
+from segstudy.reporting.sections.per_image import per_image
+from segstudy.reporting.sections.protocol import (
     described_data,
     environments,
     mixed,
@@ -33,8 +32,10 @@ from segstudy.reporting.provenance import (
     publishable_texts,
     shared_protocol,
 )
-from segstudy.reporting.subgroups import subgroups
-from segstudy.store import StudyFolder
+from segstudy.reporting.sections.subgroups import subgroups
+from segstudy.reporting.tables import render
+from segstudy.store.folder import StudyFolder
+from segstudy.store.report_coverage import coverage_now, now_written, stored_coverage
 
 WRITING_S = 600.0  # how long to wait for another process that writes the same report
 ENVIRONMENT = jinja2.Environment(

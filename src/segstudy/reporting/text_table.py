@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from segstudy.columns import GAP, fitting
+from segstudy.core.text_columns import GAP, fitting
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""Configurations against each other, on the same test images: the winner and the rest, or any two."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from segstudy.analysis.results import Evidence
+from segstudy.core.errors import UserError
+from segstudy.stats.comparisons import Difference, difference, distinguished
+from segstudy.stats.intervals import LEVEL, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """The winner less another configuration, on test.
+
+    Attributes:
+        difference: of the two alone.
+        p_adjusted: for all configurations; None where training noise is not measured.
+    """
+
+    difference: Difference
+    p_adjusted: float | None
+
+    @property
+    def excluded(self) -> bool:
+        """Whether the other is worse, beyond what trainings, images and the choice explain."""
+        return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean > 0
+
+    @property
+    def better(self) -> bool:
+        """Whether the other beats the winner on test all the same."""
+        return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean < 0
+
+
+def against_winner(evidence: Evidence, winner: str, names: Sequence[str]) -> dict[str, Versus]:
+    """Compare the winner with each of the others that is complete and scored on the same images.
+
+    Args:
+        evidence: of the study.
+        winner: the complete configuration with the highest validation mean.
+        names: the configurations to compare it with; the winner among them is passed over.
+    """
+    others = [
+        name
+        for name in names
+        if name != winner and evidence.complete(name) and evidence.comparable(winner, name)
+    ]
+    if len(set(evidence.groups_of(winner))) < 2:
+        return {}
+    found = {name: compared(evidence, winner, evidence, name) for name in others}
+    measured = {name: d for name, d in found.items() if d.trainings}
+    adjusted = dict(zip(measured, distinguished(list(measured.values()), len(measured) + 1), strict=True))
+    return {name: Versus(d, adjusted.get(name)) for name, d in found.items()}
+
+
+def compared(ours: Evidence, a: str, theirs: Evidence, b: str) -> Difference:
+    """`a` less `b` in test IoU at native size; the two may be of different studies.
+
+    Raises:
+        UserError: when one has no finished replicate or their test images are not the same.
+    """
+    left, right = _scores(ours, a), _scores(theirs, b)
+    if ours.ids(a) != theirs.ids(b):
+        shared = len(set(ours.ids(a)) & set(theirs.ids(b)))
+        raise UserError(
+            f"{a} is tested on {len(ours.ids(a))} images and {b} on {len(theirs.ids(b))}, of which {shared} "
+            "are the same: only configurations with equal test images can be compared (--split sets them)"
+        )
+    _refuse_other_files(ours, a, theirs, b)
+    if len(set(ours.groups_of(a))) < 2:
+        raise UserError("one test image, or one group of them, compares nothing: at least two are needed")
+    fixed = (ours.row(a).deterministic, theirs.row(b).deterministic)
+    return difference(left, right, ours.groups_of(a), deterministic=fixed)
+
+
+def _refuse_other_files(ours: Evidence, a: str, theirs: Evidence, b: str) -> None:
+    """Stop where images or masks only share their names.
+
+    Raises:
+        UserError: naming the first image that differs, or where nobody wrote down what the files were.
+    """
+    left, right = ours.row(a), theirs.row(b)
+    if None not in (left.foreground, right.foreground) and left.foreground != right.foreground:
+        raise UserError(
+            f"{a} has foreground {left.foreground} and {b} {right.foreground}: they are held against other "
+            "truths and cannot be compared"
+        )
+    if left.data != right.data and not (ours is theirs and left.has_truth_of(right)):
+        sides = ((ours, a, left.data), (theirs, b, right.data))
+        for evidence, name, data in sides:
+            if data != evidence.data or not set(evidence.ids(name)) <= evidence.contents.keys():
+                raise UserError(
+                    f"{a} and {b} are of different data, and nobody wrote down what images and masks {name} "
+                    "was tested on, so that equal names may stand for other images: `segstudy run` on its "
+                    "study writes it down, and trains it anew if they have changed"
+                )
+        other = [each for each in ours.ids(a) if ours.contents[each] != theirs.contents[each]]
+        if other:
+            raise UserError(
+                f"{len(other)} of {len(ours.ids(a))} test images of {a} and {b} share only their names "
+                f"(first: {other[0]}): images or masks are other files, so that they cannot be compared"
+            )
+    if _partition(ours.groups_of(a)) != _partition(theirs.groups_of(b)):
+        raise UserError(
+            f"{a} and {b} are of studies that group their test images differently (patients, lesions): "
+            "run one of them anew on the data set of the other"
+        )
+
+
+def _partition(groups: Sequence[str]) -> list[int]:
+    """Where each group occurs first, whatever it is called."""
+    first: dict[str, int] = {}
+    return [first.setdefault(group, place) for place, group in enumerate(groups)]
+
+
+def _scores(evidence: Evidence, name: str) -> Scores:
+    if name in evidence.outdated:
+        raise UserError(f"{name} was scored on other images than the study's test part now: score it again")
+    scores = evidence.scores(name) if evidence.has(name) else None
+    if scores is None:
+        raise UserError(f"{name} has no complete replicate on test: `segstudy status` says what is missing")
+    return scores
+
+
+def undistinguished(versus: Mapping[str, Versus]) -> list[str]:
+    """The configurations that may be as good as the winner."""
+    return [name for name, each in versus.items() if each.p_adjusted is not None and not each.excluded]

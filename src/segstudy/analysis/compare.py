@@ -1,0 +1,143 @@
+"""One paired comparison of two configurations, in words and numbers: what `segstudy compare` says."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from segstudy.analysis.against_winner import compared
+from segstudy.analysis.results import Evidence, gather
+from segstudy.analysis.text import told
+from segstudy.core.errors import UserError
+from segstudy.core.suggestions import choose_of
+from segstudy.stats.comparisons import Difference, Resolution, to_resolve
+from segstudy.stats.intervals import Interval, score_interval
+from segstudy.store.folder import StudyFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two: its name, its test IoU, and how many seeds it has."""
+
+    name: str
+    test_iou: Interval
+    num_seeds: int
+    deterministic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two configurations on the same test images.
+
+    Attributes:
+        a, b: the two.
+        num_images: in the test part; ``a.test_iou.num_units`` is the number of their groups.
+        group_noun: what a group is, as ``patient``.
+        difference: `a` less `b`.
+        resolution: what would settle it; None where it is settled or training noise is not measured.
+    """
+
+    a: Side
+    b: Side
+    num_images: int
+    difference: Difference
+    resolution: Resolution | None
+    group_noun: str = "group"
+
+    @property
+    def sentence(self) -> str:
+        """What is found, in plain words."""
+        return told(self.a.name, self.b.name, self.difference)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "sentence": self.sentence}
+
+
+def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) -> Comparison:
+    """Compare two configurations, each given as its study's folder and its name.
+
+    Raises:
+        UserError: an unknown name, nothing finished, or other test images.
+    """
+    ours = gather(StudyFolder(first[0]), show_all=True)
+    theirs = ours if first[0] == second[0] else gather(StudyFolder(second[0]), show_all=True)
+    a, b = _named(ours, *first), _named(theirs, *second)
+    found = compared(ours, a, theirs, b)
+    return Comparison(
+        a=_side(ours, a),
+        b=_side(theirs, b),
+        num_images=len(ours.ids(a)),
+        difference=found,
+        resolution=_resolution(ours, a, theirs, b) if found.conclusion == "not resolved" else None,
+        group_noun=ours.group_noun,
+    )
+
+
+def _named(evidence: Evidence, folder: Path, name: str) -> str:
+    names = [row.name for row in evidence.rows]
+    if name not in names:
+        raise UserError(f"{folder} has no configuration {name!r}: {choose_of(name, names)}")
+    return name
+
+
+def _side(evidence: Evidence, name: str) -> Side:
+    units = evidence.units(name)
+    assert units is not None
+    return Side(name, score_interval(units), len(units), evidence.row(name).deterministic)
+
+
+def _resolution(ours: Evidence, a: str, theirs: Evidence, b: str) -> Resolution | None:
+    if ours.row(a).deterministic or theirs.row(b).deterministic:  # more of one side alone is not foreseen
+        return None
+    left, right = ours.units(a), theirs.units(b)
+    assert left is not None
+    assert right is not None
+    return to_resolve(left, right)
+
+
+def sides(arguments: Sequence[str]) -> tuple[tuple[Path, str], tuple[Path, str]]:
+    """Read ``DIR A B`` or ``DIR1:A DIR2:B``.
+
+    Raises:
+        UserError: neither of the two.
+    """
+    if len(arguments) == 3:
+        folder = Path(arguments[0])
+        return (folder, arguments[1]), (folder, arguments[2])
+    if len(arguments) in (1, 2) and StudyFolder(Path(arguments[0])).exists():
+        raise UserError(_missing_second(Path(arguments[0]), arguments[1:]))
+    if len(arguments) == 2 and not any(":" in each for each in arguments):
+        a, b = (shlex.quote(each) for each in arguments)
+        raise UserError(
+            f"{arguments[0]} is no study's folder; write segstudy compare STUDY {a} {b}, or DIR1:A DIR2:B "
+            "for configurations of two studies"
+        )
+    if len(arguments) == 2:
+        return _split(arguments[0]), _split(arguments[1])
+    raise UserError("compare takes DIR A B, or DIR1:A DIR2:B: two configurations of one study or of two")
+
+
+def _missing_second(folder: Path, named: Sequence[str]) -> str:
+    """What is missing after a study's folder, with the names there are."""
+    names = [row.name for row in gather(StudyFolder(folder), show_all=True).rows]
+    if named and named[0] not in names:
+        wrong = f"{folder} has no configuration {named[0]!r}, and a second is missing"
+        return f"{wrong}: {choose_of(named[0], names)}"
+    others = ", ".join(name for name in names if name not in named) or "which there is none yet"
+    if not named:
+        return f"two configurations are missing after {folder}, as in {folder} A B: choose of {others}"
+    return f"a second configuration is missing after {named[0]}: choose of {others}"
+
+
+def _split(text: str) -> tuple[Path, str]:
+    """A name may hold colons, and so may a path: the split is where a study's folder ends."""
+    places = [place for place, character in enumerate(text) if character == ":"]
+    for place in places:
+        if StudyFolder(Path(text[:place])).exists():
+            return Path(text[:place]), text[place + 1 :]
+    raise UserError(
+        f"{text}: is to be DIR:CONFIGURATION, with the folder of a study before the colon; of one study "
+        "it is compare DIR A B"
+    )

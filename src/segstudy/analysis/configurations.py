@@ -1,0 +1,221 @@
+"""Which finished and failed runs belong to which configuration of a study, from its folder alone."""
+
+import itertools
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segstudy.analysis.run_matching import COMPONENTS, Planned, identity_of, numerics_of, planned_of
+from segstudy.config.runs import configuration_names, key_of
+from segstudy.config.study import Study
+from segstudy.core.registry import distinct_titles
+from segstudy.store.folder import StudyFolder
+
+Replicate = tuple[int, int | None]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A configuration with what is stored of it, or masks of another tool.
+
+    Attributes:
+        name: as printed; no other row of the study has it.
+        configuration: ``architecture`` and ``loss`` as printed, and ``protocol``; empty for masks.
+        records: ``run.json`` of each finished run.
+        failures: of those that failed.
+        num_planned: runs, or sets of masks.
+        num_replicates: seeds.
+        masks: the record of masks that `segstudy score` took in; None for what the study trained itself.
+        key: what names the configuration whatever it is called; of masks their folder in ``external/``.
+        data: fingerprint of the data that all of this was trained and tested on.
+    """
+
+    name: str
+    configuration: Mapping[str, Any]
+    records: tuple[Record, ...]
+    failures: tuple[Record, ...]
+    num_planned: int
+    num_replicates: int
+    masks: Mapping[str, Any] | None = None
+    key: str = ""
+    data: str = ""
+
+    @property
+    def num_folds(self) -> int:
+        """Runs of a replicate; 0 where nothing is planned."""
+        return self.num_planned // self.num_replicates if self.num_replicates else 0
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether these are masks of a tool that gives the same ones every time."""
+        return self.masks is not None and bool(self.masks.get("deterministic"))
+
+    @property
+    def foreground(self) -> Any:
+        """The values of a multi-class mask that count, part of what is the truth; None where nobody said."""
+        said = self.configuration["protocol"] if self.masks is None else self.masks
+        return said["foreground"] or [] if "foreground" in said else None
+
+    def has_truth_of(self, other: "Row") -> bool:
+        """Whether both are held against the same masks of the same data, as far as they say."""
+        datas, foregrounds = {self.data, other.data} - {""}, (self.foreground, other.foreground)
+        return len(datas) < 2 and (None in foregrounds or foregrounds[0] == foregrounds[1])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned run is finished, or every test image has its mask."""
+        if self.masks is not None:
+            return not any(self.masks["parts"]["test"]["missing"].values())
+        return len(self.records) == self.num_planned > 0
+
+
+def all_rows(folder: StudyFolder, show_all: bool = False) -> list[Row]:
+    """The rows of ``rows_of``, and after them the masks of other tools; no two of one name."""
+    rows = rows_of(folder, show_all)
+    taken = {row.name for row in rows}
+    nothing = {"architecture": "", "loss": "", "protocol": {}}
+    for key, each in folder.external_records().items():
+        if each["kind"] == "masks":
+            name = _free(each["name"], taken, "masks")
+            num_sets = len(each["seeds"])
+            data = each.get("data", {}).get("fingerprint", "")
+            rows.append(Row(name, nothing, (), (), num_sets, num_sets, each, key, data))
+    return rows
+
+
+def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
+    """The study's configurations, in its order, with their finished and failed runs.
+
+    A run on other data or another split than the study's, or of other code, is as unnamed as one of another
+    configuration: with ``show_all`` its row follows, with nothing planned.
+    """
+    study = folder.study()
+    records = folder.run_records(sorted(folder.finished()))
+    records.sort(key=lambda record: record["started"], reverse=True)
+    planned = planned_of(folder, study, records)
+    named, unnamed = _assigned(study, planned, records)
+    failures, _ = _assigned(study, planned, folder.failed().values())
+    names = configuration_names([each.configuration for each in planned])
+    titles = {f: distinct_titles(each.configuration.level(f) for each in planned) for f in COMPONENTS}
+    rows = [
+        Row(
+            name=name,
+            configuration={
+                **{f: titles[f][each.configuration.level(f)] for f in COMPONENTS},
+                "protocol": each.configuration.protocol.model_dump(mode="json"),
+            },
+            records=_in_order(named[place].values()),
+            failures=tuple(f for replicate, f in failures[place].items() if replicate not in named[place]),
+            num_planned=study.seeds * max(1, study.folds),
+            num_replicates=study.seeds,
+            key=each.key,
+            data=next(iter(each.inputs.values()), ("", ""))[0],
+        )
+        for place, (name, each) in enumerate(zip(names, planned, strict=True))
+    ]
+    return [*rows, *_unnamed_rows(rows, planned, unnamed)] if show_all else rows
+
+
+def names_of_runs(folder: StudyFolder) -> dict[str, str]:
+    """What every finished run's configuration is called now, by key."""
+    rows = rows_of(folder, show_all=True)
+    return {record["key"]: row.name for row in rows for record in row.records}
+
+
+def _assigned(
+    study: Study, planned: Sequence[Planned], records: Iterable[Record]
+) -> tuple[dict[int, dict[Replicate, Record]], list[Record]]:
+    """Records by the place of their configuration and by replicate, and those that belong to none."""
+    places: dict[Any, list[int]] = defaultdict(list)
+    for place, each in enumerate(planned):
+        places[each.identity].append(place)
+    named: dict[int, dict[Replicate, Record]] = defaultdict(dict)
+    unnamed: list[Record] = []
+    for record in records:
+        replicate: Replicate = (record["seed"], record["fold"])
+        fitting = (
+            place
+            for place in places[identity_of(record)]
+            if record["seed"] < study.seeds and replicate not in named[place] and planned[place].takes(record)
+        )
+        for place in fitting:
+            named[place][replicate] = record
+            break
+        else:
+            unnamed.append(record)
+    return named, unnamed
+
+
+def _unnamed_rows(
+    rows: Sequence[Row], planned: Sequence[Planned], records: Iterable[Record]
+) -> Iterator[Row]:
+    """What the study no longer names, each with runs of equal code on equal data and parts."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[_origin(record)].append(record)
+    separate = [part for found in groups.values() for part in _without_conflicts(found)]
+    taken = {row.name for row in rows}
+    current = {
+        (f, each.identity[i], each.numerics.get(f)) for each in planned for i, f in enumerate(COMPONENTS)
+    }
+    for found in separate:
+        first = found[0]
+        described = {f: _called(first, f, current) for f in COMPONENTS}
+        key = key_of({"unnamed": [record["key"] for record in _in_order(found)]})
+        yield Row(
+            _free(first["name"], taken, "older"),
+            {**first, **described},
+            _in_order(found),
+            (),
+            0,
+            len({run["seed"] for run in found}),
+            key=key,
+            data=first["description"]["data"],
+        )
+
+
+def _origin(record: Record) -> str:
+    """What runs of one configuration have in common."""
+    split = record["description"]["split"] if record["fold"] is None else "folds"
+    numerics = dict(numerics_of(record))
+    return json.dumps([identity_of(record), numerics, record["description"]["data"], split], sort_keys=True)
+
+
+def _without_conflicts(records: Sequence[Record]) -> list[list[Record]]:
+    """The runs together, unless a fold has two splits: which of them go together nobody knows then.
+
+    Of several runs of one seed and fold each begins a group of its own.
+    """
+    splits = {(record["fold"], record["description"]["split"]) for record in records}
+    divided = len(splits) > len({fold for fold, _ in splits})
+    groups: dict[Any, list[Record]] = defaultdict(list)
+    seen: Counter[Any] = Counter()
+    for record in records:
+        part = (record["fold"], record["description"]["split"]) if divided else None
+        replicate = (part, record["seed"], record["fold"])
+        groups[part, seen[replicate]].append(record)
+        seen[replicate] += 1
+    return list(groups.values())
+
+
+def _called(record: Record, factor: str, current: set[tuple[str, str, Any]]) -> str:
+    """A component's title, of a user's file that is another now with the hash it had."""
+    source = numerics_of(record).get(factor)
+    if not isinstance(source, str) or (factor, record[factor], source) in current:
+        return str(record[factor])
+    return f"{record[factor]} ({source[:6]})"
+
+
+def _free(name: str, taken: set[str], what: str) -> str:
+    """The name, or where it is taken with a word or a number behind it; added to ``taken``."""
+    others = (f"{name} ({what}, {n})" for n in itertools.count(2))
+    free = next(each for each in itertools.chain([name, f"{name} ({what})"], others) if each not in taken)
+    taken.add(free)
+    return free
+
+
+def _in_order(records: Iterable[Record]) -> tuple[Record, ...]:
+    return tuple(sorted(records, key=lambda record: record["key"]))

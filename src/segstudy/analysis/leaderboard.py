@@ -1,0 +1,153 @@
+"""The leaderboard: one row per configuration, from the run folders alone."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from segstudy.analysis.against_winner import against_winner
+from segstudy.analysis.configurations import Row, rows_of
+from segstudy.analysis.results import Evidence, gather
+from segstudy.stats.intervals import Scores, score_interval
+from segstudy.store.folder import StudyFolder
+
+__all__ = ["SCORES", "Row", "leaderboard", "rows_of", "winner"]
+
+SCORES = {
+    "validation_iou": ("validation", "native_iou"),
+    "test_iou": ("test", "native_iou"),
+    "validation_iou_network": ("validation", "network_iou"),
+    "test_iou_network": ("test", "network_iou"),
+    "test_dice": ("test", "native_dice"),
+    "test_thresholded_jaccard": ("test", "native_thresholded_jaccard"),
+    "test_iou_tuned": ("test", "native_iou_tuned"),
+    "test_hd95_px": ("test", "native_hd95_px"),
+    "test_hd95_frac": ("test", "native_hd95_frac"),
+    "test_asd_px": ("test", "native_asd_px"),
+    "test_asd_frac": ("test", "native_asd_frac"),
+    "test_nsd": ("test", "native_nsd"),
+    "test_ece": ("test", "native_ece"),
+    "test_brier": ("test", "native_brier"),
+}
+
+
+def leaderboard(
+    folder: StudyFolder, show_all: bool = False, evidence: Evidence | None = None
+) -> pl.DataFrame:
+    """One row per configuration, the highest validation IoU first; those without a finished run last.
+
+    Scores are means over images, then over seeds; the images of all folds of a seed are joined first.
+
+    Args:
+        folder: the study's folder.
+        show_all: also configurations that ``study.toml`` no longer names.
+        evidence: of the folder, where it was gathered already.
+
+    Returns:
+        Columns ``rank``, ``configuration``, ``architecture``, ``loss``, ``batch_size``, ``num_finished`` and
+        ``num_planned`` (runs), the scores of ``SCORES``, of both headline IoUs the 95 % interval
+        (``_low``, ``_high``; see ``stats.score_interval``) and the seeds' standard deviation (``_seed_sd``),
+        ``behind`` the winner on test with its interval and the adjusted p value ``p_behind``,
+        ``among_best`` (not distinguishable from the winner; null where that cannot be said),
+        ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
+        ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons). ``rank`` is null where runs are
+        missing: such a configuration cannot win. Masks of other tools (``masks``) stand beside, without
+        a rank: they are compared with the winner and have no model to hand over.
+    """
+    evidence = evidence or gather(folder, show_all)
+    frame = pl.DataFrame([_described(row, evidence) for row in evidence.rows], infer_schema_length=None)
+    frame = frame.sort("validation_iou", descending=True, nulls_last=True, maintain_order=True)
+    complete = (frame["num_finished"] == frame["num_planned"]) & ~frame["masks"]
+    frame = frame.with_columns(rank=pl.when(complete).then(complete.cum_sum()))
+    return _compared(frame, evidence).select("rank", pl.exclude("rank"))
+
+
+def _compared(frame: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    """With what lies between each configuration and the winner."""
+    first = winner(frame)
+    versus = against_winner(evidence, first, frame["configuration"].to_list()) if first else {}
+    measured = any(each.p_adjusted is not None for each in versus.values())
+    rows: list[dict[str, float | bool | None]] = []
+    for name in frame["configuration"]:
+        among_best = (measured or None) if name == first else None
+        row: dict[str, float | bool | None] = {"among_best": among_best}
+        if each := versus.get(name):
+            apart = each.difference
+            row |= {"behind": apart.mean, "behind_low": apart.low, "behind_high": apart.high}
+            row["p_behind"] = each.p_adjusted
+            row["among_best"] = None if each.p_adjusted is None else not each.excluded
+        rows.append(row)
+    types = dict.fromkeys(("behind", "behind_low", "behind_high", "p_behind"), pl.Float64)
+    return frame.hstack(pl.DataFrame(rows, schema={**types, "among_best": pl.Boolean}))
+
+
+def winner(frame: pl.DataFrame) -> str | None:
+    """The complete configuration with the highest validation IoU, if there is one."""
+    first = frame.filter(pl.col("rank") == 1)
+    return str(first["configuration"][0]) if first.height else None
+
+
+def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
+    protocol = row.configuration["protocol"]
+    first = row.records[0] if row.records else {}
+    return {
+        "configuration": row.name,
+        "masks": row.masks is not None,
+        "deterministic": row.deterministic,
+        "architecture": row.configuration["architecture"] or None,
+        "loss": row.configuration["loss"] or None,
+        "batch_size": protocol.get("batch_size"),
+        "num_finished": _num_whole(row) if row.masks is not None else len(row.records),
+        "num_planned": row.num_planned,
+        **_scores(row, evidence),
+        **_intervals(row, evidence),
+        "selected_epoch": _mean(record["summary"]["selected_epoch"] for record in row.records),
+        "epochs": protocol["epochs"] if protocol.get("budget") == "epochs" else None,
+        "seconds": _mean(record["seconds"]["total"] for record in row.records),
+        "num_parameters": first.get("num_parameters"),
+        "num_macs": first.get("cost", {}).get("num_macs"),
+        "inference_ms": _cost(row, "inference_ms"),
+        "peak_memory_bytes": _cost(row, "peak_memory_bytes"),
+        "failures": "scored on other data, score it again"
+        if row.name in evidence.outdated
+        else ", ".join(sorted({failure["reason"] for failure in row.failures})),
+    }
+
+
+def _num_whole(row: Row) -> int:
+    """Sets of masks that lack no test image."""
+    assert row.masks is not None
+    return row.num_planned - len(row.masks["parts"]["test"]["missing"])
+
+
+def _cost(row: Row, name: str) -> float | None:
+    return _mean(cost for record in row.records if (cost := record.get("cost", {}).get(name)) is not None)
+
+
+def _found(row: Row, evidence: Evidence, column: str) -> Scores | None:
+    """Scores of a leaderboard's column; none for masks with gaps, whose mean would be over other images."""
+    gaps = row.masks is not None and not row.complete
+    return None if gaps else evidence.scores(row.name, *SCORES[column])
+
+
+def _scores(row: Row, evidence: Evidence) -> dict[str, float | None]:
+    scores = {column: _found(row, evidence, column) for column in SCORES}
+    return {column: None if found is None else float(found.mean()) for column, found in scores.items()}
+
+
+def _intervals(row: Row, evidence: Evidence) -> dict[str, float | None]:
+    columns: dict[str, float | None] = {}
+    for column in ("validation_iou", "test_iou"):
+        units = evidence.units(row.name, *SCORES[column])
+        known = units is not None and _found(row, evidence, column) is not None
+        interval = score_interval(units) if units is not None and known else None
+        columns |= {
+            f"{column}_{what}": None if interval is None else getattr(interval, what)
+            for what in ("low", "high", "seed_sd")
+        }
+    return columns
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return sum(found) / len(found) if found else None

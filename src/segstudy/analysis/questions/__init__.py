@@ -1,0 +1,49 @@
+"""The five questions of the original study, each answered from this study's numbers.
+
+A question whose factor does not vary is one line.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from segstudy.analysis.questions.answer import Answer, Table
+from segstudy.analysis.questions.batches import batch_sizes
+from segstudy.analysis.questions.losses import loss_families
+from segstudy.analysis.questions.next_steps import next_steps
+from segstudy.analysis.questions.parts import representative
+from segstudy.analysis.questions.skips import skip_connections
+from segstudy.analysis.results import Evidence, comparable
+
+__all__ = ["Answer", "Table", "answers"]
+
+
+def answers(evidence: Evidence, epochs: pl.DataFrame, ranked: Sequence[str]) -> list[Answer]:
+    """All five, in the original's order.
+
+    Args:
+        evidence: of the study.
+        epochs: rows of every epoch of its runs, with ``key``.
+        ranked: complete configurations, the best on validation first.
+    """
+    if not ranked:
+        return []
+    curves = _named(evidence, epochs)
+    return [
+        skip_connections(evidence),
+        representative(evidence, curves, comparable(evidence, ranked)),
+        loss_families(evidence),
+        batch_sizes(evidence, curves),
+        next_steps(evidence, curves, ranked),
+    ]
+
+
+def _named(evidence: Evidence, epochs: pl.DataFrame) -> pl.DataFrame:
+    """Epochs with the ``configuration`` and ``seed`` of their run, those of complete configurations."""
+    runs = [
+        {"key": record["key"], "configuration": row.name, "seed": record["seed"]}
+        for row in evidence.trained
+        if evidence.complete(row.name)
+        for record in row.records
+    ]
+    return epochs.join(pl.DataFrame(runs), on="key")

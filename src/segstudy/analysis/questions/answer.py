@@ -1,0 +1,72 @@
+"""What an answer is made of, and the table of contrasts that most of them rest on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segstudy.analysis.contrasts import Contrast
+from segstudy.analysis.results import Evidence, pooled
+from segstudy.analysis.text import interval, p_value, signed, told
+from segstudy.stats.intervals import Scores, by_group
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Headings, and rows of as many values."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One question.
+
+    Attributes:
+        question: as the original asked it.
+        sentences: the answer; the first is the shortest.
+        tables: what it rests on.
+    """
+
+    question: str
+    sentences: tuple[str, ...]
+    tables: tuple[Table, ...] = ()
+
+
+def said(c: Contrast) -> str:
+    over = "" if c.num_matched == 1 else f" Mean over {c.num_matched} settings of everything else."
+    return told(c.left, c.right, c.difference) + over
+
+
+def contrast_table(found: Sequence[Contrast]) -> Table:
+    rows = [
+        (
+            f"{c.left} less {c.right}",
+            signed(c.difference.mean),
+            interval(c.difference.low, c.difference.high),
+            p_value(c.difference.p).removeprefix("p = ") if c.difference.trainings else "–",
+            f"{c.difference.effect_size:+.2f}",
+            "{} : {}".format(*c.difference.images_won),
+            "{} : {}".format(*c.difference.replicates_won) if c.difference.replicates_won else "–",
+            str(c.num_matched),
+        )
+        for c in found
+    ]
+    return Table(
+        (
+            "",
+            "difference",
+            "95 % interval",
+            "p (Holm)" if len(found) > 1 else "p",
+            "effect size d",
+            "images won",
+            "seeds won",
+            "settings",
+        ),
+        tuple(rows),
+        "Test IoU at native size; each side is averaged over the settings of everything else that both have.",
+    )
+
+
+def pooled_units(evidence: Evidence, names: Sequence[str], part: str) -> Scores:
+    return by_group(pooled(evidence, names, part), evidence.groups_of(names[0], part))

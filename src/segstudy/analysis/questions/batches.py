@@ -1,0 +1,100 @@
+"""Question 4: batch size, at equal epochs and at equal steps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from segstudy.analysis.contrasts import Names, contrast, levels, matched
+from segstudy.analysis.questions.answer import Answer, Table, contrast_table, said
+from segstudy.analysis.results import Evidence
+from segstudy.analysis.text import count, signed
+
+
+def batch_sizes(evidence: Evidence, curves: pl.DataFrame) -> Answer:
+    """Question 4: batch size at equal epochs and at equal steps, and what it does to the learning rate."""
+    question = "Does batch size matter?"
+    there = sorted(levels(evidence, "batch_size"), key=int)
+    if len(there) < 2:
+        return Answer(question, (f"Not asked here: every run has batch size {there[0]}.",))
+    small, large = there[0], there[-1]
+    names = matched(evidence, "batch_size", [small, large])
+    called = (f"batch size {small}", f"batch size {large}")
+    found = contrast(evidence, "batch_size", [small], [large], called)
+    if found is None:
+        return Answer(question, ("Not answered: no architecture and loss come with both batch sizes.",))
+    rates = {size: _dynamics(curves, names[size]) for size in (small, large)}
+    if _budget(evidence, names[small][0]) == "steps":  # equal for all, so epochs are not
+        sentences = [f"At equal steps: {said(found)}"]
+    else:
+        sentences = [f"At equal epochs: {said(found)}", _equal_steps(curves, names)]
+    rows = tuple(
+        (f"batch size {size}", *(f"{value:{form}}" for value, form in zip(rates[size], FORMS, strict=True)))
+        for size in (small, large)
+    )
+    sentences.append(
+        f"The learning rate is reduced {rates[small][1]:.1f} times at batch size {small} and "
+        f"{rates[large][1]:.1f} times at {large}; the best epoch is {rates[small][3]:.0f} "
+        f"and {rates[large][3]:.0f}."
+    )
+    table = Table(
+        ("", "final learning rate", "reductions", "first in epoch", "best epoch", "best validation IoU"),
+        rows,
+        "Means over runs; the learning rate is the geometric mean.",
+    )
+    return Answer(question, tuple(sentences), (contrast_table([found]), table))
+
+
+def _budget(evidence: Evidence, name: str) -> str:
+    row = next(row for row in evidence.trained if row.name == name)
+    return str(row.configuration["protocol"]["budget"])
+
+
+FORMS = (".1e", ".1f", ".0f", ".0f", ".3f")
+
+
+def _dynamics(curves: pl.DataFrame, names: Sequence[str]) -> tuple[float, ...]:
+    """Final rate, number of reductions, epoch of the first, best epoch and its validation IoU."""
+    runs = [
+        run.sort("epoch")
+        for (_,), run in curves.filter(pl.col("configuration").is_in(list(names))).group_by("key")
+    ]
+    final, reductions, first, best, top = [], [], [], [], []
+    for run in runs:
+        rate, iou = run["lr"].to_numpy(), run["validation_iou"].to_numpy()
+        falls = np.flatnonzero(np.diff(rate) < 0)
+        final.append(np.log(rate[-1]))
+        reductions.append(len(falls))
+        first += [int(falls[0]) + 2] if len(falls) else []
+        best.append(int(np.argmax(iou)) + 1)
+        top.append(iou.max())
+    return (
+        float(np.exp(np.mean(final))),
+        float(np.mean(reductions)),
+        float(np.mean(first)) if first else 0.0,
+        float(np.mean(best)),
+        float(np.mean(top)),
+    )
+
+
+def _equal_steps(curves: pl.DataFrame, names: Names) -> str:
+    """The best validation IoU within the updates that the larger batch gets in all."""
+    small, large = names
+    share = int(small) / int(large)
+    gains = []
+    for ours, theirs in zip(names[small], names[large], strict=True):
+        gains.append(_best_within(curves, ours, share) - _best_within(curves, theirs, 1.0))
+    mean_gain = float(np.mean(gains))
+    wins = sum(1 for gain in gains if gain > 0)
+    return (
+        f"At equal steps, batch size {small} cut after {share:.0%} of its epochs: {signed(mean_gain)} best "
+        f"validation IoU against batch size {large}, ahead in {wins} of {count(len(gains), 'setting')} "
+        "(description only)."
+    )
+
+
+def _best_within(curves: pl.DataFrame, name: str, share: float) -> float:
+    mine = curves.filter(pl.col("configuration") == name)
+    until = max(1.0, float(np.floor(share * float(mine["epoch"].max()))))  # type: ignore[arg-type]
+    best = mine.filter(pl.col("epoch") <= until).group_by("key").agg(pl.col("validation_iou").max())
+    return float(best["validation_iou"].mean())  # type: ignore[arg-type]

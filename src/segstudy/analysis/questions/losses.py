@@ -1,0 +1,160 @@
+"""Question 3: distribution losses, region losses or the combination."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+
+from segstudy.analysis.contrasts import Contrast, Names, adjusted, contrast, levels, matched
+from segstudy.analysis.questions.answer import Answer, Table, contrast_table, pooled_units, said
+from segstudy.analysis.results import Evidence
+from segstudy.analysis.text import count, mean, p_value
+from segstudy.losses import LOSSES
+from segstudy.stats.intervals import score_interval
+
+FAMILIES = {"distribution": "distribution losses", "region": "region losses", "combined": "the combination"}
+
+
+def loss_families(evidence: Evidence) -> Answer:
+    """Question 3: distribution losses, region losses or the combination; which is best, which steadiest."""
+    question = "Distribution losses, region losses or the combination?"
+    there = levels(evidence, "loss")
+    if len(there) < 2:
+        return Answer(question, (f"Not asked here: the only loss is {there[0]}.",))
+    names = matched(evidence, "loss", there)
+    if not names[there[0]]:
+        return Answer(question, ("Not answered: no architecture and batch size come with all losses.",))
+    contrasts = _family_contrasts(evidence, there)
+    steady = [_steadiness(evidence, loss, names[loss]) for loss in there]
+    tables = [_loss_table(evidence, names, steady)]
+    return Answer(
+        question,
+        (*_best_family(contrasts, there), _steadiest(evidence, names, steady)),
+        tuple(tables + ([contrast_table(contrasts)] if contrasts else [])),
+    )
+
+
+def family(loss: str) -> str | None:
+    """Of a loss as it is called, ``tversky:fp_weight=0.4``; None for a user's own."""
+    known = LOSSES.get(loss.split(":", maxsplit=1)[0])
+    return known.family if known else None
+
+
+def _families(losses: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for loss in losses:
+        if (of := family(loss)) in FAMILIES:
+            found.setdefault(str(of), []).append(loss)
+    return {each: found[each] for each in FAMILIES if each in found}
+
+
+def _family_contrasts(evidence: Evidence, losses: Sequence[str]) -> list[Contrast]:
+    families = _families(losses)
+    pairs = [(a, b) for i, a in enumerate(families) for b in list(families)[i + 1 :]]
+    found = [
+        contrast(evidence, "loss", families[a], families[b], (FAMILIES[a], FAMILIES[b])) for a, b in pairs
+    ]
+    return adjusted([c for c in found if c is not None])
+
+
+def _best_family(found: Sequence[Contrast], losses: Sequence[str]) -> list[str]:
+    if not found:
+        return [f"All losses here are {FAMILIES[each]}." for each in _families(losses)]
+    return [text[0].upper() + text[1:] for text in map(said, found)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Steadiness:
+    """How much a loss moves: with the seed, between parts, with the threshold."""
+
+    loss: str
+    seed_sd: float | None
+    gap: float
+    sensitivity: float | None
+
+
+def _steadiness(evidence: Evidence, loss: str, names: Sequence[str]) -> _Steadiness:
+    deviations, gaps, gains = [], [], []
+    for name in names:
+        test, validation = evidence.scores(name), evidence.scores(name, "validation")
+        tuned = evidence.scores(name, metric="native_iou_tuned")
+        assert test is not None
+        if len(test) > 1:
+            deviations.append(float(test.mean(1).var(ddof=1)))
+        if validation is not None:
+            gaps.append(abs(float(validation.mean() - test.mean())))
+        if tuned is not None:
+            gains.append(float(np.mean(np.abs(tuned.mean(1) - test.mean(1)))))
+    return _Steadiness(
+        loss=loss,
+        seed_sd=float(np.sqrt(np.mean(deviations))) if deviations else None,
+        gap=float(np.mean(gaps)) if gaps else 0.0,
+        sensitivity=float(np.mean(gains)) if gains else None,
+    )
+
+
+def _steadiest(evidence: Evidence, names: Names, each: Sequence[_Steadiness]) -> str:
+    by_gap = min(each, key=lambda s: s.gap)
+    said = [f"smallest gap between validation and test: {by_gap.loss} ({by_gap.gap:.3f})"]
+    if all(s.seed_sd is not None for s in each):
+        by_seed = sorted(each, key=lambda s: s.seed_sd or 0.0)
+        said.insert(
+            0,
+            f"smallest deviation between seeds: {by_seed[0].loss} ({by_seed[0].seed_sd:.3f}; most, "
+            f"{by_seed[-1].loss}, {by_seed[-1].seed_sd:.3f}; of equal deviations "
+            f"{p_value(_equal_spread(evidence, names))})",
+        )
+    if all(s.sensitivity is not None for s in each):
+        by_threshold = min(each, key=lambda s: s.sensitivity or 0.0)
+        said.append(f"least moved by its threshold: {by_threshold.loss} ({by_threshold.sensitivity:.3f})")
+    winners = {text.split(": ")[1].split(" ")[0] for text in said}
+    first = (
+        f"Steadiest is {winners.pop()} by every measure"
+        if len(winners) == 1
+        else "No loss is steadiest in all"
+    )
+    return f"{first}: {'; '.join(said)}."
+
+
+def _deviations(seeds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From the median, without the least: it is 0 or another's twin by construction (Hines & Hines 2000)."""
+    return np.sort(np.abs(seeds - np.median(seeds)))[1:]
+
+
+def _equal_spread(evidence: Evidence, names: Names) -> float:
+    """Brown and Forsythe's test on the seeds' deviations from their configuration's median."""
+    samples = []
+    for mine in names.values():
+        found = [evidence.scores(name) for name in mine]
+        means = [scores.mean(1) for scores in found if scores is not None]
+        samples.append(np.concatenate([_deviations(m) for m in means]))
+    if all(len(sample) < 2 or np.all(sample == sample[0]) for sample in samples):
+        return 1.0
+    return float(scipy.stats.f_oneway(*samples).pvalue)
+
+
+def _loss_table(evidence: Evidence, names: Names, found: Sequence[_Steadiness]) -> Table:
+    rows = []
+    for steady in found:
+        loss = steady.loss
+        units = pooled_units(evidence, names[loss], "test")
+        rows.append(
+            (
+                loss,
+                FAMILIES.get(str(family(loss)), "own"),
+                mean(score_interval(units)),
+                "–" if steady.seed_sd is None else f"{steady.seed_sd:.4f}",
+                f"{steady.gap:.3f}",
+                "–" if steady.sensitivity is None else f"{steady.sensitivity:.3f}",
+            )
+        )
+    num_settings = len(next(iter(names.values())))
+    return Table(
+        ("", "family", "test IoU", "seed deviation", "validation – test", "moved by threshold"),
+        tuple(rows),
+        f"Means over {count(num_settings, 'setting')} of everything else that all losses have; seed "
+        "deviations are root mean squares; the last column is how far test IoU moves from "
+        "threshold .5 to the one best on validation.",
+    )

@@ -1,0 +1,118 @@
+"""Question 5: the cheapest change with the most promise, from the data."""
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from segstudy.analysis.configurations import Row
+from segstudy.analysis.contrasts import FACTORS, levels, matched
+from segstudy.analysis.questions.answer import Answer
+from segstudy.analysis.results import Evidence
+from segstudy.analysis.text import count
+
+
+def next_steps(evidence: Evidence, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:
+    """Question 5: what the runs themselves say would help, the cheapest first. Test is not asked."""
+    winner = ranked[0]
+    row = next(row for row in evidence.trained if row.name == winner)
+    mine = curves.filter(pl.col("configuration") == winner)
+    looks: tuple[Callable[[], str | None], ...] = (
+        lambda: _threshold_step(evidence, winner),
+        lambda: _frozen_step(mine),
+        lambda: _augmentation_step(row, mine),
+        lambda: _longer_step(row, mine),
+        lambda: _size_step(evidence, winner),
+        lambda: _factor_step(evidence),
+        lambda: _seeds_step(evidence, winner),
+    )
+    found = [said for look in looks if (said := look()) is not None]
+    if not found:
+        return Answer(QUESTION, ("Neither the curves nor the factors suggest a cheap change.",))
+    return Answer(QUESTION, (f"For {winner}, the cheapest first:", *found))
+
+
+QUESTION = "What should be tried next?"
+WORTHWHILE = 0.002  # of IoU
+FROZEN = 0.25  # of the epochs
+LATE = 0.9  # of the epochs
+AHEAD = 0.01  # of training IoU over validation
+
+
+def _threshold_step(evidence: Evidence, winner: str) -> str | None:
+    tuned = evidence.scores(winner, "validation", "native_iou_tuned")
+    plain = evidence.scores(winner, "validation")
+    if tuned is None or plain is None or (gain := float((tuned - plain).mean())) < WORTHWHILE:
+        return None
+    return f"Cut at the threshold best on validation instead of .5: {gain:+.3f} IoU there, at no cost."
+
+
+def _longer_step(row: Row, mine: pl.DataFrame) -> str | None:
+    total = int(mine["epoch"].max())  # type: ignore[arg-type]
+    late = [record["summary"]["selected_epoch"] > LATE * total for record in row.records]
+    if sum(late) < len(late) / 3:
+        return None
+    return (
+        f"Train longer: in {sum(late)} of {count(len(late), 'run')} the epoch kept lies in the last tenth of "
+        f"{total}, so validation was still rising there; the cost grows with the epochs."
+    )
+
+
+def _frozen_step(mine: pl.DataFrame) -> str | None:
+    slow = mine.select(pl.col("lr") < pl.col("lr").max() / 100).to_series()
+    if (share := float(slow.cast(pl.Float64).mean())) < FROZEN:  # type: ignore[arg-type]
+        return None
+    lowest = float(mine["lr"].min())  # type: ignore[arg-type]
+    return (
+        f"Another schedule: for {share:.0%} of the epochs the learning rate was below a hundredth of its "
+        f"start (lowest {lowest:.1e}); --set scheduler=cosine costs no time."
+    )
+
+
+def _augmentation_step(row: Row, mine: pl.DataFrame) -> str | None:
+    end = mine.filter(pl.col("epoch") > LATE * pl.col("epoch").max())
+    ahead = float((end["train_iou"] - end["validation_iou"]).mean())  # type: ignore[arg-type]
+    if row.configuration["protocol"]["augmentation"] != "none" or ahead < AHEAD:
+        return None
+    return (
+        f"Augmentation (--set augmentation=flips or full): in the last tenth of the epochs training IoU is "
+        f"{ahead:.3f} above validation, so there is room; it costs little time, but more epochs."
+    )
+
+
+def _seeds_step(evidence: Evidence, winner: str) -> str | None:
+    if len(evidence.seeds(winner)) > 1:
+        return None
+    return "More seeds (--seeds 5): with one, nothing above is known to be more than chance."
+
+
+def _size_step(evidence: Evidence, winner: str) -> str | None:
+    native, network = (evidence.scores(winner, "validation", m) for m in ("native_iou", "network_iou"))
+    if native is None or network is None or (loss := float((network - native).mean())) < WORTHWHILE:
+        return None
+    return f"Larger images (--image-size): {loss:.3f} IoU is lost on the way back to native size alone."
+
+
+def _factor_step(evidence: Evidence) -> str | None:
+    """Where the differences are: the factor whose levels lie farthest apart on validation."""
+    ranges = {factor: _range(evidence, factor) for factor in FACTORS}
+    known = {factor: spread for factor, spread in ranges.items() if spread is not None}
+    if len(known) < 2:
+        return None
+    order = sorted(known, key=lambda factor: -known[factor])
+    most, least = (factor.replace("_", " ") for factor in (order[0], order[-1]))
+    return (
+        f"Look among the levels of {most} first: the best and the worst lie {known[order[0]]:.3f} IoU apart "
+        f"on validation, those of {least} {known[order[-1]]:.3f}."
+    )
+
+
+def _range(evidence: Evidence, factor: str) -> float | None:
+    there = levels(evidence, factor)
+    names = matched(evidence, factor, there) if len(there) > 1 else {}
+    if not names or not names[there[0]]:
+        return None
+    means = []
+    for mine in names.values():
+        found = [evidence.scores(name, "validation") for name in mine]
+        means.append(sum(float(scores.mean()) for scores in found if scores is not None) / len(found))
+    return max(means) - min(means)

@@ -1,0 +1,50 @@
+"""Question 1: SegNet, U-Net without skip connections and U-Net."""
+
+from collections.abc import Sequence
+
+from segstudy.analysis.contrasts import adjusted, contrast, level, levels
+from segstudy.analysis.questions.answer import Answer, Table, contrast_table, said
+from segstudy.analysis.results import Evidence
+from segstudy.analysis.text import listed
+
+SKIPS = ("segnet", "unet:skips=false", "unet")
+
+
+def skip_connections(evidence: Evidence) -> Answer:
+    """Question 1: SegNet, U-Net without skips and U-Net, on the losses and batch sizes they share."""
+    question = "Do skip connections help?"
+    there = [each for each in SKIPS if each in levels(evidence, "architecture")]
+    if len(there) < 2:
+        return Answer(question, (f"Not asked here: it takes two of {listed(SKIPS)}.",))
+    pairs = [(a, b) for i, b in enumerate(there) for a in there[i + 1 :]]
+    each = [contrast(evidence, "architecture", [a], [b], (a, b)) for a, b in reversed(pairs)]
+    found = adjusted([c for c in each if c is not None])
+    if not found:
+        return Answer(question, ("Not answered: no two of them share a loss and a batch size.",))
+    clean = [c for c in found if {c.left, c.right} == {"unet", "unet:skips=false"}]
+    sentences = [said(c) for c in clean or found[:1]]
+    if not clean:
+        sentences.append(
+            "SegNet and U-Net differ in more than skip connections; --architecture unet:skips=false "
+            "separates them."
+        )
+    return Answer(question, tuple(sentences), (contrast_table(found), _parameters(evidence, there)))
+
+
+def _parameters(evidence: Evidence, architectures: Sequence[str]) -> Table:
+    rows = []
+    for architecture in architectures:
+        row = next(
+            row
+            for row in evidence.trained
+            if level(row, "architecture") == architecture and evidence.complete(row.name)
+        )
+        macs = row.records[0].get("cost", {}).get("num_macs")
+        rows.append(
+            (
+                architecture,
+                f"{row.records[0]['num_parameters'] / 1e6:.2f} M",
+                "–" if macs is None else f"{macs / 1e6:.0f} M",
+            )
+        )
+    return Table(("", "parameters", "multiply-adds per image"), tuple(rows))

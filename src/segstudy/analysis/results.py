@@ -1,0 +1,203 @@
+"""What a study's runs say image by image, in the shape the statistics take: replicates x images."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from segstudy.analysis.configurations import Row, all_rows
+from segstudy.stats.intervals import Scores, by_group
+from segstudy.store.folder import TOGETHER, StudyFolder
+
+HEADLINE = "native_iou"
+Side = tuple[str, str]
+REPLICATE = {"key": pl.String, "configuration": pl.String, "seed": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Every score of a study's complete replicates; folds of a seed are joined before anything else.
+
+    Attributes:
+        rows: the configurations, in the study's order, and after them the masks of other tools.
+        tables: by configuration and part: ``seed``, ``id`` and every metric, sorted by seed and id.
+        groups: the group of each sample.
+        replicates: seeds and image ids of each table, the rows and columns of ``scores``.
+        data: fingerprint of the study's data as they are now.
+        contents: hashes of image and mask of each sample of these; studies of older versions lack them.
+        group_noun: what a group is: ``patient``, ``lesion`` or ``group``.
+        outdated: masks that were scored on other images than the study's now: nothing is said of them.
+    """
+
+    rows: tuple[Row, ...]
+    tables: Mapping[Side, pl.DataFrame]
+    groups: Mapping[str, str]
+    replicates: Mapping[Side, tuple[tuple[int, ...], tuple[str, ...]]]
+    data: str = ""
+    contents: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    outdated: frozenset[str] = frozenset()
+    group_noun: str = "group"
+
+    @property
+    def trained(self) -> tuple[Row, ...]:
+        """What the study trained itself."""
+        return tuple(row for row in self.rows if row.masks is None)
+
+    def has(self, name: str, part: str = "test") -> bool:
+        return (name, part) in self.tables
+
+    def ids(self, name: str, part: str = "test") -> tuple[str, ...]:
+        """The images that a configuration is scored on, in the order of the columns of ``scores``."""
+        return self.replicates[name, part][1]
+
+    def seeds(self, name: str, part: str = "test") -> tuple[int, ...]:
+        """The complete replicates, in the order of the rows of ``scores``."""
+        return self.replicates[name, part][0]
+
+    def scores(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
+        """One metric as ``(replicates, images)``; None where it was not measured."""
+        table = self.tables.get((name, part))
+        if table is None or metric not in table.columns or table[metric].null_count():
+            return None
+        return table[metric].to_numpy().astype(np.float64).reshape(len(self.seeds(name, part)), -1)
+
+    def units(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
+        """The same with the images of a group joined: ``(replicates, units)``."""
+        scores = self.scores(name, part, metric)
+        return None if scores is None else by_group(scores, self.groups_of(name, part))
+
+    def groups_of(self, name: str, part: str = "test") -> list[str]:
+        """The group of each image of ``ids``."""
+        return [self.groups.get(each, each) for each in self.ids(name, part)]
+
+    def row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
+
+    def complete(self, name: str) -> bool:
+        """Whether all that was planned of a configuration is finished."""
+        return self.row(name).complete and self.has(name)
+
+    def comparable(self, a: str, b: str, part: str = "test") -> bool:
+        """Whether two are scored on the same images against the same masks."""
+        return self.ids(a, part) == self.ids(b, part) and self.row(a).has_truth_of(self.row(b))
+
+
+def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
+    """Read everything that is stored of a study's configurations.
+
+    Args:
+        folder: the study.
+        show_all: also configurations that ``study.toml`` no longer names.
+    """
+    rows = all_rows(folder, show_all)
+    data = folder.read_json("data.json") or {"samples": [], "fingerprint": ""}
+    tables: dict[Side, pl.DataFrame] = {}
+    for some in _blocks(rows):
+        tables |= _tables_of(folder, some)
+    outdated = set()
+    for row in rows:
+        if row.masks is not None:
+            images = folder.external_images_in(row.key)
+            if _is_outdated(folder, row, images, data["fingerprint"]):
+                outdated.add(row.name)
+            else:
+                tables |= _masks_of(row.name, _without_gaps(images))
+    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
+    contents = {s["id"]: (s["image"], s["mask"]) for s in data["samples"] if s.get("image") and s.get("mask")}
+    replicates = {side: _axes(table) for side, table in tables.items()}
+    found = data["fingerprint"], contents, frozenset(outdated), data.get("group_noun", "group")
+    return Evidence(tuple(rows), tables, groups, replicates, *found)
+
+
+def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
+    """Whether masks were scored on other data than the study's now, or when its test part was another."""
+    assert row.masks is not None
+    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    test = {sample_id for split in splits for sample_id in split["test"]}
+    missing = row.masks["parts"]["test"]["missing"].values()
+    asked = {*images.filter(pl.col("part") == "test")["id"], *(i for ids in missing for i in ids)}
+    return bool(row.data and data and row.data != data) or bool(test and asked != test)
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Configurations of some hundred runs: quick to read together, and no more is held twice."""
+    block: list[Row] = []
+    for row in rows:
+        block.append(row)
+        if sum(len(each.records) for each in block) >= TOGETHER:
+            yield block
+            block = []
+    yield block
+
+
+def _tables_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFrame]:
+    runs = pl.DataFrame([run for row in rows for run in _replicates(row)], schema=REPLICATE, orient="row")
+    if not runs.height:
+        return {}
+    images = folder.images(runs["key"].to_list()).join(runs, on="key").drop("key")
+    parts = images.partition_by("configuration", "part", as_dict=True, include_key=False)
+    return {(str(name), str(part)): table.sort("seed", "id") for (name, part), table in parts.items()}
+
+
+def _axes(table: pl.DataFrame) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Seeds and ids of a table that is sorted by both."""
+    seeds = tuple(table["seed"].unique(maintain_order=True))
+    return seeds, tuple(table["id"][: table.height // len(seeds)])
+
+
+def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
+    """Images that every seed has a mask of: what is missing somewhere compares nothing."""
+    seeds = pl.col("seed").n_unique()
+    return images.filter(seeds.over("part", "id") == seeds.over("part"))
+
+
+def _replicates(row: Row) -> list[tuple[str, str, int]]:
+    """Key, configuration and seed of the runs of every replicate that has all its folds.
+
+    While none has, the fullest one stands in, and with it those that have the same folds: other folds test
+    other images.
+    """
+    runs: dict[int, list[Mapping[str, Any]]] = {}
+    for record in row.records:
+        runs.setdefault(record["seed"], []).append(record)
+    folds = {seed: {record["fold"] for record in records} for seed, records in sorted(runs.items())}
+    fullest = max(folds.values(), key=len, default=set())
+    return [
+        (record["key"], row.name, seed)
+        for seed, records in sorted(runs.items())
+        if folds[seed] == fullest
+        for record in records
+    ]
+
+
+def _masks_of(name: str, images: pl.DataFrame) -> dict[Side, pl.DataFrame]:
+    parts = images.drop("key", strict=False).partition_by("part", as_dict=True)
+    return {(name, str(part)): table.sort("seed", "id") for (part,), table in parts.items()}
+
+
+def comparable(evidence: Evidence, names: Sequence[str], part: str = "test") -> list[str]:
+    """Those of the configurations that are scored on the same images as the first."""
+    return [name for name in names if evidence.comparable(names[0], name, part)]
+
+
+def pooled(evidence: Evidence, names: Sequence[str], part: str = "test") -> Scores:
+    """Several configurations as one: their mean, replicate by replicate, image by image.
+
+    Args:
+        evidence: of a study.
+        names: configurations with the same images; the replicates that all of them have are taken.
+        part: of the data.
+
+    Returns:
+        ``(replicates, images)``.
+    """
+    shared = sorted(set.intersection(*(set(evidence.seeds(name, part)) for name in names)))
+    stacked = []
+    for name in names:
+        scores = evidence.scores(name, part)
+        assert scores is not None
+        place = {seed: i for i, seed in enumerate(evidence.seeds(name, part))}
+        stacked.append(scores[[place[seed] for seed in shared]])
+    return np.asarray(np.mean(stacked, axis=0))

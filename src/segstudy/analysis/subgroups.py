@@ -1,0 +1,63 @@
+"""Subgroups of a test part: by category, and by the size of the foreground."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from segstudy.store.folder import StudyFolder
+from segstudy.store.tables import read_table
+
+FEWEST = 20  # images that an interval takes; below, a point is all there is
+
+
+SIZES = ("small", "middle", "large")
+
+
+Ids = Sequence[str]
+
+
+def members_of(
+    folder: StudyFolder, ids: Ids, categories: Mapping[str, str | None]
+) -> dict[tuple[str, str], list[str]]:
+    """The images of each subgroup, by kind and name; some may be empty or hold all images."""
+    return {
+        ("category", name): [i for i in ids if categories.get(i) == name]
+        for name in sorted({str(categories[i]) for i in ids if categories.get(i)})
+    } | _by_mask(folder, ids)
+
+
+def _by_mask(folder: StudyFolder, ids: Ids) -> dict[tuple[str, str], list[str]]:
+    """Thirds by the lesion's share of the image, and whether it reaches the frame, by thumbnails' masks."""
+    file = folder.path / "thumbnails.parquet"
+    if not file.is_file():
+        return {}
+    rows = read_table(file, ["id", "mask"], pl.col("id").is_in(list(ids)))
+    masks = {each: _decoded(mask) for each, mask in rows.iter_rows()}
+    if len(masks) < len(ids):
+        return {}
+    shares = np.array([masks[each].mean() for each in ids])
+    bounds = np.quantile(shares, [1 / 3, 2 / 3])
+    thirds = np.searchsorted(bounds, shares, side="left")
+    found: dict[tuple[str, str], list[str]] = {}
+    for third, size in enumerate(SIZES):
+        mine = [each for each, t in zip(ids, thirds, strict=True) if t == third]
+        found["lesion size", f"{size}, {_extent(shares[thirds == third])}"] = mine
+    touching = [each for each in ids if _reaches_frame(masks[each])]
+    found["frame", "lesion reaches it"] = touching
+    found["frame", "lesion lies inside"] = [each for each in ids if each not in set(touching)]
+    return found
+
+
+def _decoded(mask: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(mask), formats=("PNG",)).convert("L")) >= 128
+
+
+def _extent(shares: np.ndarray) -> str:
+    return f"{shares.min():.0%} to {shares.max():.0%} of the image" if len(shares) else ""
+
+
+def _reaches_frame(mask: np.ndarray) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())

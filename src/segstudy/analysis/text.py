@@ -1,0 +1,78 @@
+"""Numbers and comparisons as a person says them."""
+
+from collections.abc import Sequence
+
+from segstudy.metrics import Score
+from segstudy.stats.comparisons import MARGIN, Difference
+from segstudy.stats.intervals import Interval
+
+MOST_NAMED = 5
+
+
+def score(value: float) -> str:
+    """``0.859``; never ``-0.000``."""
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
+def signed(value: float) -> str:
+    """``+0.012``, ``-0.012``, and 0.000 without a sign."""
+    return f"{value:+.3f}" if round(value, 3) else "0.000"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """``[0.826, 0.892]``; nothing where there is none."""
+    return "" if low is None or high is None else f"[{score(low)}, {score(high)}]"
+
+
+def mean(each: Interval) -> str:
+    """``0.859 [0.826, 0.892]``."""
+    return f"{each.mean:.3f} {interval(each.low, each.high)}".rstrip()
+
+
+def p_value(p: float) -> str:
+    """``p = 0.031`` or ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def counted_images(num_units: int, num_images: int, what: str = "image", unit: str = "group") -> str:
+    """``15 images``, or ``3 patients (15 images)`` where the images of a patient or lesion count as one."""
+    images = count(num_images, what)
+    return images if num_units == num_images else f"{count(num_units, unit)} ({images})"
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """``a``, ``a and b``, ``a, b and c``; ``a, b and 7 more`` where there are many."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def told(a: str, b: str, d: Difference) -> str:
+    """One sentence on `a` less `b` in test IoU."""
+    seen = f"{signed(d.mean)} IoU {interval(d.low, d.high)}"
+    match d.conclusion:
+        case "a":
+            return f"{a} {_is(a)} better than {b} by {d.mean:.3f} IoU {interval(d.low, d.high)}."
+        case "b":
+            return f"{b} {_is(b)} better than {a} by {-d.mean:.3f} IoU {interval(-d.high, -d.low)}."
+        case "practically equal":
+            return f"{a} and {b} are practically equal: {seen}, within the margin of {MARGIN}."
+        case "not resolved":
+            return f"{a} and {b} cannot be told apart: {seen}."
+    return f"{a} against {b}: {seen}; images only, training noise not measured, so neither wins."
+
+
+def _is(name: str) -> str:
+    return "are" if name.endswith("losses") else "is"
+
+
+def score_text(score: Score | None, form: str) -> str:
+    """A mean and its interval; a dash for what was not measured."""
+    if score is None:
+        return "–"
+    if score["low"] is None or score["high"] is None:
+        return format(score["mean"], form)
+    return f"{score['mean']:{form}} [{score['low']:{form}}, {score['high']:{form}}]"

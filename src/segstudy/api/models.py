@@ -1,0 +1,212 @@
+"""Using a trained model: one function per command, with the same names.
+
+What a light distribution without PyTorch can do stands here, the rest in ``api``.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from segstudy.core.arguments import checked_call
+from segstudy.core.errors import UserError
+from segstudy.core.resources import allowed_cores
+from segstudy.deploy.engines import open_exported
+from segstudy.deploy.engines.base import SUFFIXES, EngineName, Precision
+from segstudy.deploy.predict.folder import KINDS, Item, find_images, predict_files
+from segstudy.deploy.predict.load import models_of
+from segstudy.deploy.predict.predictor import Predictor, Settings
+from segstudy.deploy.serving.limits import DEFAULT, Limits
+from segstudy.store.card import read_card
+
+
+@checked_call
+def predict(  # noqa: PLR0913 (an option each)
+    model: str | Path,
+    images: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    kinds: Sequence[str] = (),
+    threshold: float | None = None,
+    tta: bool = False,
+    largest_component: bool = False,
+    fill_holes: bool = False,
+    match: str | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str = "auto",
+    threads: int = 0,
+    ensemble: bool = False,
+    network: str | None = None,
+) -> list[dict[str, str]]:
+    """Segment files and folders of images; see ``prediction.predict_files`` for what is written.
+
+    Args:
+        model: a model's folder, a study's (its best run) or an exported file.
+        images: files and folders. Of each folder that is a data set the images are taken, without the masks.
+        out: the folder of results; the same call again goes on where it was stopped.
+        kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``.
+        threshold: of the probability; the card's, .5, if left out.
+        tta: average over the eight flips and rotations of each image.
+        largest_component: keep only the largest part of each mask.
+        fill_holes: fill holes of each mask.
+        match: a pattern for the paths of files in folders.
+        progress: told how many of all images are done.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        precision: of the arithmetic: ``float32`` or ``bfloat16``.
+        device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
+        threads: images at a time; 0: as many as the machine has cores.
+        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
+
+    Returns:
+        The rows of ``predictions.csv``; those of images that could not be used have an ``error``.
+
+    Raises:
+        UserError: no model or images there, or a folder with other results.
+    """
+    if isinstance(kinds, str) or (odd := sorted(set(kinds) - set(KINDS))):
+        wrong = kinds if isinstance(kinds, str) else odd[0]
+        raise UserError(f"kinds: {wrong!r} is no list of {', '.join(KINDS)}; write kinds=['overlay']")
+    given = [images] if isinstance(images, str | Path) else list(images)
+    items = images_of([Path(each) for each in given], match)
+    threads = cores(threads)
+    predictor = Predictor(
+        model,
+        Settings(threshold, tta, largest_component, fill_holes),
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        device=device,
+        ensemble=ensemble,
+        network=network,
+    )
+    return predict_files(predictor, items, Path(out), kinds, threads, progress)
+
+
+def images_of(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
+    """As ``prediction.find_images``; of each folder that is a data set, the images without the masks.
+
+    Raises:
+        UserError: as there.
+    """
+    return find_images(inputs, match, _of_data_set)
+
+
+def _of_data_set(folder: Path) -> list[Path] | None:
+    if not find_spec("segstudy.data.datasets"):  # the light distribution
+        return None
+    from segstudy.data.datasets import READERS, read
+
+    if not any(reader.detect(folder) for reader in READERS.values()):
+        return None
+    return [sample.image for sample in read(folder).samples]
+
+
+def cores(threads: int) -> int:
+    """As many as asked for; 0 means all physical cores that this process may use.
+
+    Raises:
+        UserError: a negative number.
+    """
+    if threads < 0:
+        raise UserError(f"--threads {threads}: is to be 0 or more; 0 leaves it to this machine")
+    return threads or allowed_cores()
+
+
+@checked_call
+def serve(  # noqa: PLR0913 (an option each)
+    model: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    threshold: float | None = None,
+    limits: Limits = DEFAULT,
+    ready: Callable[[str], None] = lambda _: None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str = "auto",
+    threads: int = 0,
+    ensemble: bool = False,
+    network: str | None = None,
+) -> None:
+    """Serve a model over HTTP, with a page, until a signal asks to stop.
+
+    Args:
+        model: a model's folder, a study's (its best run) or an exported file.
+        host: address to listen on; one that other machines reach needs a token.
+        port: to listen on; 0 takes a free one.
+        token: that callers have to show.
+        threshold: of the probability, where a request names none.
+        limits: on each request.
+        ready: told the page's address once the server listens.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        precision: of the arithmetic: ``float32`` or ``bfloat16``.
+        device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
+        threads: images at a time; 0: as many as the machine has cores.
+        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
+
+    Raises:
+        UserError: no model there, a missing token or package, or an address that cannot be had.
+    """
+    if not find_spec("fastapi") or not find_spec("uvicorn"):
+        raise UserError("fastapi and uvicorn are needed to serve; pip install 'segstudy[serve]'")
+    from segstudy.deploy.serving.server import serve as run_server
+
+    threads = cores(threads)
+    predictor = Predictor(
+        model,
+        threshold=threshold,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        device=device,
+        ensemble=ensemble,
+        network=network,
+    )
+    run_server(predictor, threads, host=host, port=port, token=token, ready=ready, limits=limits)
+
+
+@checked_call
+def card(
+    model: str | Path,
+    format: Literal["markdown", "json"] = "markdown",  # noqa: A002
+    *,
+    network: str | None = None,
+) -> str:
+    """What is known of a trained model, as Markdown or JSON.
+
+    Args:
+        model: a model's folder, a study's (its best run) or an exported file.
+        format: ``markdown`` or ``json``.
+        network: ``my.py:Net``, for a network from a file of one's own: compared, and not run.
+
+    Raises:
+        UserError: no model there, or an altered one.
+    """
+    path = Path(model)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        if network is not None:
+            raise UserError(f"{path}: an exported model needs no code; leave --network out")
+        package = open_exported(path).package
+        assert package is not None
+        return package.text if format == "markdown" else package.model_dump_json(indent=1)
+    models = models_of(path).best()
+    from segstudy.core.checksums import check_weights
+    from segstudy.deploy.export.card_markdown import as_markdown
+    from segstudy.deploy.export.model_card import model_card
+    from segstudy.store.own_networks import own_network
+    from segstudy.store.records import CARD, WEIGHTS
+
+    (record,) = models.records()
+    file = models.folder(record) / CARD
+    trained = read_card(file)
+    check_weights(file.with_name(WEIGHTS), file, trained.weights_sha256)
+    if network is not None:  # a card needs none, but says whether it is the model's
+        own_network(trained, file, network)
+    about = model_card(models, record)
+    return as_markdown(about) if format == "markdown" else json.dumps(about, indent=1, ensure_ascii=False)

@@ -1,0 +1,333 @@
+"""One function per command, with the same names; ``segstudy.run(...)`` is the command ``segstudy run``.
+
+What needs PyTorch or draws charts is imported by the function that needs it: a look at a study takes no
+seconds of importing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from segstudy.analysis.leaderboard import rows_of
+from segstudy.api.studies import Study
+from segstudy.core.arguments import ArgumentError, checked_call
+from segstudy.core.environment import differing_text, environments_of
+from segstudy.core.locks import holder, is_held
+from segstudy.core.progress import Stage, silent
+from segstudy.data.datasets import read, synthetic
+from segstudy.data.samples import Problem
+from segstudy.data.survey import survey
+from segstudy.reporting.tables import render
+from segstudy.store.folder import StudyFolder
+from segstudy.store.verify import Verification, quarantined, verify_folder
+from segstudy.study.options import classes_of, excluded
+from segstudy.study.remaining_time import time_left
+
+if TYPE_CHECKING:
+    from segstudy.analysis.compare import Comparison
+    from segstudy.deploy.export.parity import Exported
+    from segstudy.study.removal import Removal
+
+Foreground = int | str | Sequence[int] | Sequence[str] | None
+TableFormat = Literal["text", "markdown", "csv", "json", "latex"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a study is.
+
+    Attributes:
+        num_planned: runs that study.toml names.
+        num_finished: of them.
+        num_failed: of them, by the last attempt.
+        num_left: of them, failed ones included.
+        num_begun: of those left, begun and saved: the next ``run`` goes on with them.
+        num_unnamed: finished runs that study.toml does not name.
+        holder: who is training this study now, in words; None for nobody.
+        failures: what happened, what helps.
+        differing: in what finished runs differ that may move their last bits, in words; empty for nothing.
+        seconds_to_go: wall time of the runs that the next ``run`` trains; None where that is not known.
+        time_basis: what that rests on, or what is not known.
+    """
+
+    num_planned: int
+    num_finished: int
+    num_failed: int
+    num_left: int
+    num_begun: int
+    num_unnamed: int
+    holder: str | None
+    failures: tuple[dict[str, Any], ...]
+    seconds_to_go: float | None
+    time_basis: str
+    differing: str = ""
+
+
+@checked_call
+def check(
+    data: str | Path,
+    reader: str | None = None,
+    foreground: Foreground = None,
+    stage: Stage = silent,
+    write_exclude: str | Path | None = None,
+) -> list[Problem]:
+    """Every problem of a data set, the worst first.
+
+    Args:
+        data: the data set's folder, or ``synthetic``.
+        reader: how to read it, if that is not plain from the folder.
+        foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
+        stage: told what is being done, and how much of it is done.
+        write_exclude: a file to write, for ``exclude``: of images that show the same, which to leave out.
+            Test is kept, training is left out; within a part, or without parts, the first is kept.
+
+    Raises:
+        UserError: when there is nothing to read, or the file is another's or cannot be written.
+    """
+    return survey(data, reader, classes_of(foreground), stage, write_exclude).problems
+
+
+@checked_call
+def status(folder: str | Path) -> Status:
+    """What of a study is done, failed and left, from its folder alone."""
+    opened = Study(folder)
+    frame = opened.leaderboard().filter(~pl.col("masks"))
+    finished = opened.folder.finished()
+    failed = opened.folder.failed()
+    num_planned = int(frame["num_planned"].sum())
+    num_finished = int(frame["num_finished"].sum())
+    left = num_planned - num_finished
+    records = opened.folder.run_records(finished)
+    ahead = time_left(opened.folder, rows_of(opened.folder))
+    return Status(
+        num_planned=num_planned,
+        num_finished=num_finished,
+        num_failed=len(failed),
+        num_left=left,
+        num_begun=len(opened.folder.begun() - finished - failed.keys()),
+        num_unnamed=len(finished) - num_finished,
+        holder=holder(opened.folder.lock) if is_held(opened.folder.lock) else None,
+        failures=tuple(failed.values()),
+        differing=differing_text(each for record in records for each in environments_of(record)),
+        seconds_to_go=ahead.seconds,
+        time_basis=ahead.basis,
+    )
+
+
+@checked_call
+def table(
+    folder: str | Path,
+    format: TableFormat = "text",  # noqa: A002
+    show_all: bool = False,
+    width: int | None = None,
+) -> str:
+    """The leaderboard as text, Markdown, CSV, JSON or LaTeX.
+
+    Args:
+        folder: the study's folder.
+        format: ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
+        show_all: also runs that study.toml no longer names.
+        width: characters in a line of text: columns that do not fit are left out, and named; None for all.
+    """
+    if width is not None and width < 1:
+        raise ArgumentError(f"table(): width is to be at least 1 or None, not {width}")
+    return render(Study(folder).leaderboard(show_all), format, width, Path(folder))
+
+
+@checked_call
+def verify(folder: str | Path, repair: bool = False) -> Verification:
+    """Check every file of a study against its checksums and keys.
+
+    Args:
+        folder: the study's folder.
+        repair: move what is wrong to ``quarantine/<n>/``; nothing is ever deleted, and the next ``run``
+            trains anew what is missing then.
+
+    Raises:
+        UserError: no study there, a run of a newer version, or, for a repair, somebody at work on it.
+    """
+    found = verify_folder(StudyFolder(Path(folder)))
+    return quarantined(StudyFolder(Path(folder)), found) if repair and found.faults else found
+
+
+@checked_call
+def compare(*arguments: str) -> "Comparison":
+    """Two configurations on the same test images: ``compare(DIR, A, B)`` or ``compare("DIR1:A", "DIR2:B")``.
+
+    Raises:
+        UserError: an unknown name, nothing finished, or other test images.
+    """
+    from segstudy.analysis.compare import compare_configurations, sides
+
+    return compare_configurations(*sides(arguments))
+
+
+@checked_call
+def report(folder: str | Path, images: bool = True) -> Path:
+    """Write ``report.html``, ``leaderboard.csv`` and ``figures/`` of a study; returns the page.
+
+    Args:
+        folder: the study's folder.
+        images: whether pictures of the data may be in it.
+    """
+    from segstudy.reporting.page import write_report
+
+    return write_report(Study(folder).folder, images)
+
+
+@checked_call
+def score(
+    data: str | Path,
+    masks: str | Path,
+    study: str | Path,
+    name: str | None = None,
+    *,
+    deterministic: bool = False,
+) -> list[dict[str, Any]]:
+    """Score masks that any other tool made, and store them in the study as ``external/<name>/``.
+
+    Args:
+        data: the study's data set.
+        masks: a folder with one mask per image, named by its id; or one such folder per model, or per seed.
+        study: the study's folder.
+        name: of the model, where there is one only.
+        deterministic: the tool gives the same masks every time: there is no training noise to measure.
+
+    Returns:
+        One record per model.
+
+    Raises:
+        UserError: other data than the study's, or masks that do not fit.
+    """
+    from segstudy.evaluation.external_masks import score_masks
+
+    return score_masks(data, Path(masks), Study(study).folder, name, deterministic)
+
+
+@checked_call
+def evaluate(  # noqa: PLR0913 (an option each)
+    model: str | Path,
+    data: str | Path,
+    study: str | Path | None = None,
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    reader: str | None = None,
+    foreground: Foreground = None,
+    exclude: str | Path | Sequence[str] = (),
+    network: str | None = None,
+) -> dict[str, Any]:
+    """Test trained models on data they have never seen, and store the scores as ``external/<name>/``.
+
+    Args:
+        model: a run's folder, or a study's: then all trainings of its winner.
+        data: the external test set; all of it is tested on.
+        study: the study that takes the result, if not the model's own.
+        name: of the result.
+        device: where to predict.
+        reader: how to read the data, if that is not plain from the folder.
+        foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
+        exclude: ids to leave out, or a file with one a line.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
+
+    Returns:
+        The record, with the scores on the model's own test part beside.
+
+    Raises:
+        UserError: no model, wrong data, or images the model has seen.
+    """
+    from segstudy.core.device import choose_device
+    from segstudy.deploy.external_data import SEEN, evaluate_models
+    from segstudy.deploy.predict.load import models_of
+
+    models = models_of(Path(model))
+    folder = Study(study).folder if study is not None else models.study(SEEN)
+    dataset = read(data, reader, excluded(exclude))
+    values = classes_of(foreground)
+    where = choose_device(device)
+    return evaluate_models(models, dataset, folder, where, name, values, network=network)
+
+
+@checked_call
+def export(  # noqa: PLR0913 (an option each)
+    model: str | Path,
+    to: Literal["onnx", "openvino"],
+    *,
+    int8: bool = False,
+    out: str | Path | None = None,
+    data: str | Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    network: str | None = None,
+) -> "Exported":
+    """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
+
+    Args:
+        model: a run's folder, or a study's: then the best run of its winner.
+        to: ``onnx`` or ``openvino``.
+        int8: arithmetic in 8 bits, calibrated on training images: quicker still, and close.
+        out: the file; if left out in the study's ``exports``, for a model outside of its study here.
+        data: where the data set lies now, if not where the study says; for a model outside of its study,
+            images with masks to compare masks on.
+        progress: told what is being done.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
+
+    Raises:
+        UserError: no model, no data, missing packages, or masks that differ by more than the tolerance.
+    """
+    from segstudy.deploy.export.parity import export_model
+    from segstudy.deploy.predict.load import models_of
+
+    best = models_of(Path(model)).best()
+    return export_model(
+        best,
+        to,
+        int8=int8,
+        out=Path(out) if out else None,
+        data=Path(data) if data else None,
+        progress=progress,
+        network=network,
+    )
+
+
+@checked_call
+def remove(
+    folder: str | Path,
+    configuration: str | None = None,
+    *,
+    unnamed: bool = False,
+    yes: bool = False,
+    confirm: Callable[["Removal"], bool] | None = None,
+) -> "Removal":
+    """Delete the runs of a configuration, or all that the study no longer names, for good.
+
+    ``study.toml`` then no longer names the configuration, so that ``run`` does not train it again. The
+    report, which would show what is gone, goes too; ``report`` writes it anew.
+
+    Args:
+        folder: the study's folder.
+        configuration: as the leaderboard calls it; of masks of another tool, their name.
+        unnamed: instead, all runs that ``table --all`` shows beyond the study's own.
+        yes: go on without asking.
+        confirm: asked instead, with what would go; False leaves everything as it is.
+
+    Returns:
+        What was deleted.
+
+    Raises:
+        UserError: an unknown name, the study's only configuration, somebody at work there, or neither ``yes``
+            nor a ``confirm`` that agrees.
+    """
+    from segstudy.study.removal import remove_from
+
+    agrees = (lambda _: yes) if yes or confirm is None else confirm
+    return remove_from(StudyFolder(Path(folder)), configuration, unnamed, agrees)
+
+
+@checked_call
+def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:
+    """Write the synthetic set as ordinary files."""
+    synthetic.write(Path(folder), n, seed)
+    return Path(folder)

@@ -1,0 +1,359 @@
+"""Planning and running a study from Python: ``segstudy.run(...)`` is the command ``segstudy run``.
+
+What needs PyTorch is imported by the function that needs it: a look at a study takes no seconds of importing.
+
+Every field of a study is an argument of its own, in three functions: written out, so that editors, ``help``
+and type checkers know them. ``tests/test_arguments.py`` holds them to the fields of ``config.Protocol``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segstudy.analysis.configurations import names_of_runs
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.config import study as config
+from segstudy.config import study_file
+from segstudy.config.runs import Run
+from segstudy.core.arguments import checked_call, checked_methods
+from segstudy.core.locks import is_held
+from segstudy.core.plain_text import plain_console
+from segstudy.core.progress import Stage, silent
+from segstudy.store.folder import StudyFolder
+from segstudy.study.options import described
+from segstudy.study.trackers.terminal import Display
+from segstudy.study.up_to_date import settled
+
+if TYPE_CHECKING:
+    from segstudy.study.choices import Choice
+    from segstudy.study.estimate import Estimate
+    from segstudy.study.machine import Machine
+    from segstudy.study.plan import Plan
+
+# One value for all configurations, or several: a factor.
+Words = str | Sequence[str] | None
+Ints = int | Sequence[int] | None
+Numbers = float | Sequence[float] | None
+Sizes = int | str | Sequence[int | str | tuple[int, int]] | None
+Classes = int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | None
+
+
+@checked_methods
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study's folder, opened: what ``segstudy.run`` returns.
+
+    >>> segstudy.Study("PH2Dataset-classic").leaderboard()  # doctest: +SKIP
+    """
+
+    folder: StudyFolder
+
+    def __init__(self, path: str | Path):
+        object.__setattr__(self, "folder", StudyFolder(Path(path)))
+        self.folder.study()  # or say that there is none
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def config(self) -> config.Study:
+        """The study as it was last run."""
+        return self.folder.study()
+
+    def leaderboard(self, show_all: bool = False) -> pl.DataFrame:
+        """One row per configuration, best validation IoU first.
+
+        Args:
+            show_all: also runs that the study no longer names.
+        """
+        return leaderboard(self.folder, show_all)
+
+    def runs(self) -> pl.DataFrame:
+        """One row per finished run: key, configuration (its name now), seed, fold and mean scores."""
+        names = names_of_runs(self.folder)
+        return pl.DataFrame(
+            [
+                {
+                    "key": record["key"],
+                    "configuration": names[record["key"]],
+                    "seed": record["seed"],
+                    "fold": record["fold"],
+                }
+                | {
+                    f"{part}_{name}": value
+                    for part, values in record["summary"]["scores"].items()
+                    for name, value in values.items()
+                }
+                for record in self.folder.run_records(sorted(self.folder.finished()))
+            ]
+        )
+
+    def epochs(self) -> pl.DataFrame:
+        """One row per run and epoch: learning curves."""
+        return self.folder.epochs(sorted(self.folder.finished()))
+
+    def images(self) -> pl.DataFrame:
+        """One row per run, part and image: every metric at network and native size."""
+        return self.folder.images(sorted(self.folder.finished()))
+
+
+@checked_call
+def run(  # noqa: PLR0913 (an option each)
+    study: str | Path | None = None,
+    *,
+    protocol: str | None = None,
+    architecture: Words = None,
+    loss: Words = None,
+    seeds: int | None = None,
+    folds: int | None = None,
+    image_size: Sizes = None,
+    resize: Words = None,
+    foreground: Classes = None,
+    split: str | Path | Sequence[str] | None = None,
+    split_file: str | Path | None = None,
+    split_seed: Ints = None,
+    width: Ints = None,
+    batch_size: Ints = None,
+    micro_batch: Ints = None,
+    budget: Words = None,
+    epochs: Ints = None,
+    steps: Ints = None,
+    optimizer: Words = None,
+    lr: Numbers = None,
+    momentum: Numbers = None,
+    weight_decay: Numbers = None,
+    scheduler: Words = None,
+    plateau_on: Words = None,
+    plateau_factor: Numbers = None,
+    plateau_threshold: Numbers = None,
+    plateau_patience: Ints = None,
+    augmentation: Words = None,
+    select: Words = None,
+    precision: Words = None,
+    record_test: bool | Sequence[bool] | None = None,
+    data: str | Path | None = None,
+    reader: str | None = None,
+    name: str | None = None,
+    exclude: str | Path | Sequence[str] | None = None,
+    accept_duplicates: bool | None = None,
+    fields: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    workers: int = 0,
+    executor: str | None = None,
+    checkpoint_every: int = 1,
+    out: str | Path | None = None,
+    retry: bool = False,
+    images: bool = True,
+    yes: bool = False,
+    confirm: Callable[["Estimate"], bool] | None = None,
+    choose: Callable[[Sequence["Choice"]], "Choice | None"] | None = None,
+    display: Display | None = None,
+) -> Study:
+    """Train every run of a study that is not stored yet, then write the report.
+
+    Every field of the protocol is an argument. A list of values makes a factor, ``lr=[1e-2, 1e-3]``: each is
+    trained with each of the others. Of ``foreground`` a list of numbers is the classes that count together,
+    as in a study file: ``[1, 2]`` and ``"1+2"`` are one value, ``["1", "2"]`` are two.
+
+    Args:
+        study: a study file, a data set's folder or a study's folder; None for the embedded set and the
+            quick protocol.
+        protocol: ``quick``, ``classic`` or ``thorough``: what the fields start from.
+        architecture: ``segnet``, ``unet``, ``unet2``, ``dilated_unet``, or ``my.py:MyNet``.
+        loss: ``bce``, ``focal``, ``dice``, ``tversky``, ``combo``, or ``my.py:my_loss``.
+        seeds: runs of each configuration, with seeds 0 to N-1.
+        folds: number of folds, at least 3; 0 for one split.
+        image_size: pixels, ``128`` or ``"96x128"`` (height x width).
+        resize: ``squash`` to the size, or ``pad``.
+        foreground: values of a multi-class mask that count.
+        split: ``auto``, ``official``, shares as ``50/25/25``, or a ``split.json``.
+        split_file: a ``split.json`` that decides the parts.
+        split_seed: nothing else decides which sample goes where.
+        width: channels of the first stage.
+        batch_size: images per step.
+        micro_batch: images per forward pass, where memory does not hold a whole batch.
+        budget: what is equal for all: ``epochs`` or ``steps``.
+        epochs: passes over the training images.
+        steps: updates, where the budget is steps.
+        optimizer: ``adam``, ``adamw`` or ``sgd``.
+        lr: learning rate.
+        momentum: of sgd.
+        weight_decay: of the optimizer.
+        scheduler: ``plateau``, ``cosine``, ``onecycle`` or ``none``.
+        plateau_on: ``val_loss`` or ``val_iou``: where no gain is looked for.
+        plateau_factor: what the rate is multiplied by then.
+        plateau_threshold: relative improvement that counts.
+        plateau_patience: epochs without improvement that are borne.
+        augmentation: ``none``, ``flips`` or ``full``.
+        select: ``val_iou`` or ``last``: which epoch's weights are kept.
+        precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
+        record_test: record test loss and IoU every epoch, for diagnosis only.
+        data: where the data set lies, if not where the study says.
+        reader: how to read it; detected if left out.
+        name: names the study's folder.
+        exclude: ids to leave out, or a file with one a line.
+        accept_duplicates: train though near-duplicates of an image lie in several parts.
+        fields: the same fields by their names, where these are known at run time only.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows no part of what a run is.
+        threads: CPU threads of each training; 0 leaves it to this machine.
+        workers: trainings side by side; 0 leaves it to this machine.
+        executor: ``serial`` or ``processes``.
+        checkpoint_every: epochs from one saved state to the next: as many can be lost.
+        out: the study's folder; derived from its name if left out.
+        retry: also runs that diverged before.
+        images: whether the report may show pictures of the data.
+        yes: go on when more than two hours are ahead.
+        confirm: asked instead, with the estimate; False stops before anything is written.
+        choose: where it was not agreed to, picks one of the studies that take less time, the quickest first,
+            or the last, which is all of it; None for none of them.
+        display: told of progress.
+
+    Raises:
+        UserError: a wrong call, study file or data set, or another process at work on this study; nothing is
+            written then. More than two hours ahead, and neither ``yes`` nor a ``confirm`` that agrees. A disk
+            that is full or cannot be written.
+        Stopped: a signal asked to stop; what was trained is saved, and the same call goes on from there.
+    """
+    options = dict(locals())
+    asked, folder = described(study, options)
+    display = display or Display(plain_console())
+    overview = settled(asked, folder, images) if _leaves_all_to_the_machine(options) else None
+    if overview is not None and not is_held(folder.lock):
+        display.plan(overview, 0)
+        return Study(folder.path)
+    from segstudy.study.run import Call, train_missing
+
+    call = Call(study, options, asked, folder, retry, images)
+    trained = train_missing(call, (lambda _: True) if yes else confirm, choose, display)
+    return Study(trained.path)
+
+
+def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
+    """Whether nothing about the machine is asked for that planning would look into."""
+    by_number = all(int(options.get(name) or 0) >= 0 for name in ("threads", "workers"))
+    by_name = options.get("executor") is None and options.get("device") in (None, "auto")
+    every = options.get("checkpoint_every")
+    return by_number and by_name and (every is None or int(every) >= 1)
+
+
+@checked_call
+def plan(  # noqa: PLR0913 (an option each)
+    study: str | Path | None = None,
+    *,
+    protocol: str | None = None,
+    architecture: Words = None,
+    loss: Words = None,
+    seeds: int | None = None,
+    folds: int | None = None,
+    image_size: Sizes = None,
+    resize: Words = None,
+    foreground: Classes = None,
+    split: str | Path | Sequence[str] | None = None,
+    split_file: str | Path | None = None,
+    split_seed: Ints = None,
+    width: Ints = None,
+    batch_size: Ints = None,
+    micro_batch: Ints = None,
+    budget: Words = None,
+    epochs: Ints = None,
+    steps: Ints = None,
+    optimizer: Words = None,
+    lr: Numbers = None,
+    momentum: Numbers = None,
+    weight_decay: Numbers = None,
+    scheduler: Words = None,
+    plateau_on: Words = None,
+    plateau_factor: Numbers = None,
+    plateau_threshold: Numbers = None,
+    plateau_patience: Ints = None,
+    augmentation: Words = None,
+    select: Words = None,
+    precision: Words = None,
+    record_test: bool | Sequence[bool] | None = None,
+    data: str | Path | None = None,
+    reader: str | None = None,
+    name: str | None = None,
+    exclude: str | Path | Sequence[str] | None = None,
+    accept_duplicates: bool | None = None,
+    fields: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    workers: int = 0,
+    executor: str | None = None,
+    checkpoint_every: int = 1,
+    out: str | Path | None = None,
+    stage: Stage = silent,
+) -> "tuple[Plan, list[Run], Estimate, Machine]":
+    """What ``run`` would do, with the same arguments; writes nothing.
+
+    ``stage`` is told what is being done, and how much of it is done.
+
+    Returns:
+        The plan, the runs left, their cost and the machine.
+
+    Raises:
+        UserError: a wrong call, study file or data set.
+    """
+    options = dict(locals())
+    from segstudy.study.estimate import estimate
+    from segstudy.study.run import planned
+
+    asked, folder = described(study, options)
+    made, machine, missing = planned(asked, folder, options, stage=stage)
+    ahead = estimate(made, missing, machine, fit_memory=not workers, stage=stage)
+    return made, missing, ahead, replace(machine, workers=ahead.workers)
+
+
+@checked_call
+def init(  # noqa: PLR0913 (an option each)
+    study: str | Path | None = None,
+    *,
+    protocol: str | None = None,
+    architecture: Words = None,
+    loss: Words = None,
+    seeds: int | None = None,
+    folds: int | None = None,
+    image_size: Sizes = None,
+    resize: Words = None,
+    foreground: Classes = None,
+    split: str | Path | Sequence[str] | None = None,
+    split_file: str | Path | None = None,
+    split_seed: Ints = None,
+    width: Ints = None,
+    batch_size: Ints = None,
+    micro_batch: Ints = None,
+    budget: Words = None,
+    epochs: Ints = None,
+    steps: Ints = None,
+    optimizer: Words = None,
+    lr: Numbers = None,
+    momentum: Numbers = None,
+    weight_decay: Numbers = None,
+    scheduler: Words = None,
+    plateau_on: Words = None,
+    plateau_factor: Numbers = None,
+    plateau_threshold: Numbers = None,
+    plateau_patience: Ints = None,
+    augmentation: Words = None,
+    select: Words = None,
+    precision: Words = None,
+    record_test: bool | Sequence[bool] | None = None,
+    data: str | Path | None = None,
+    reader: str | None = None,
+    name: str | None = None,
+    exclude: str | Path | Sequence[str] | None = None,
+    accept_duplicates: bool | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> str:
+    """A study file to start from, as text; takes what ``run`` takes of the study's fields.
+
+    Raises:
+        UserError: a wrong call, or a study file that is wrong.
+    """
+    asked, _ = described(study, dict(locals()))
+    return study_file.dump(asked, Path.cwd(), comments=True)

@@ -1,0 +1,278 @@
+"""The commands that use a trained model. They stand alone: the light distribution has these only."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Group, Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import segstudy
+from segstudy.cli.terminal import guarded, problems, say
+from segstudy.core.errors import UserError
+from segstudy.core.quantities import counted
+
+app = App(
+    name="segstudy",
+    help="Which segmentation architecture, trained with which loss, is best on your images?",
+    version=segstudy.__version__,
+    suppress_keyboard_interrupt=False,  # it is ours to say what was saved
+)
+
+# The commands in the order of the work.
+PREPARE, TRAIN, ANSWER, USE, SHELL = (
+    Group(name, sort_key=place)
+    for place, name in enumerate(
+        ("Prepare", "Train", "Find the answer", "Use a trained model", "In the shell"), start=1
+    )
+)
+app["--help"].group = app["--version"].group = SHELL
+
+SHOWN = 5  # files that could not be used
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EngineFlags:
+    """What computes, and how."""
+
+    engine: Annotated[
+        Literal["auto", "torch", "onnxruntime", "openvino"],
+        Parameter(
+            help="what computes; auto: what an exported file is for; of a run on a CPU OpenVINO, where "
+            "it is installed, else PyTorch"
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Parameter(help="of the arithmetic; auto: bfloat16 where processor and engine have it"),
+    ] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where PyTorch computes")] = (
+        "auto"
+    )
+    threads: Annotated[int, Parameter(help="images at a time; 0: as many as the machine has cores")] = 0
+    ensemble: Annotated[
+        bool,
+        Parameter(help="of a study: average over all seeds and folds of its best configuration", negative=()),
+    ] = False
+    network: Annotated[
+        str | None,
+        Parameter(help="your own network's file, as my.py:Net, where the model was trained with it"),
+    ] = None
+
+
+@app.command(group=USE)
+def predict(  # noqa: PLR0913 (an option each)
+    model: Path,
+    images: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    out: Path,
+    probability: Flag = False,
+    overlay: Flag = False,
+    outline: Flag = False,
+    threshold: float | None = None,
+    tta: Flag = False,
+    largest_component: Flag = False,
+    fill_holes: Flag = False,
+    match: str | None = None,
+    how: EngineFlags = EngineFlags(),
+) -> int:
+    """Segment images: a mask for each at its own size, and a table of measurements.
+
+    Example: `segstudy predict my-images-classic photos --out masks --overlay`
+
+    Parameters
+    ----------
+    model
+        A run's folder, a study's (its best run) or an exported file.
+    images
+        Image files and folders, which are searched through; of each data set the images without masks.
+    out
+        The folder of results. The same command again goes on where it was stopped.
+    probability
+        Also the probabilities, as grey PNG.
+    overlay
+        Also the images with the mask over them.
+    outline
+        Also the images with the mask's outline.
+    threshold
+        Of the probability; 0.5 if left out.
+    tta
+        Average over the eight flips and rotations of each image; takes eight times as long.
+    largest_component
+        Keep only the largest part of each mask.
+    fill_holes
+        Fill holes of each mask.
+    match
+        Only files in folders whose path there matches, such as ``*_Dermoscopic_Image/*.bmp``.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=problems,
+        transient=True,
+    )
+    done_before: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        if not done_before:  # first told of what is there already
+            done_before.append(done)
+        bar.update(task, description="segmenting", completed=done, total=total)
+
+    with bar:
+        task = bar.add_task("loading the model", total=None)
+        rows = segstudy.predict(
+            model,
+            images,
+            out,
+            kinds=[
+                name
+                for name, wanted in (("probability", probability), ("overlay", overlay), ("outline", outline))
+                if wanted
+            ],
+            threshold=threshold,
+            tta=tta,
+            largest_component=largest_component,
+            fill_holes=fill_holes,
+            match=match,
+            **asdict(how),
+            progress=progress,
+        )
+    from segstudy.deploy.predict.table import names_in  # what `--help` does without
+
+    failed = [row for row in rows if row["error"]]
+    num_new = len(rows) - len(failed) - sum(done_before)
+    num_empty = sum(row["area_px"] == "0" for row in rows)
+    say(
+        f"with {', '.join(names_in(out))}: {counted(len(rows) - len(failed), 'mask')} in {out / 'masks'} "
+        f"({num_new} new, {num_empty} empty), measurements in {out / 'predictions.csv'}"
+    )
+    for row in failed[:SHOWN]:
+        say(f"not segmented: {row['image']}: {row['error']}", problems)
+    if len(failed) > SHOWN:
+        say(f"and {len(failed) - SHOWN} more, all listed in the table", problems)
+    return 1 if failed else 0
+
+
+@app.command(group=USE)
+def serve(  # noqa: PLR0913 (an option each)
+    model: Path,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    threshold: float | None = None,
+    max_mb: float = 50,
+    max_megapixels: float = 50,
+    receive_s: float = 30,
+    answer_s: float = 60,
+    queue: int = 64,
+    how: EngineFlags = EngineFlags(),
+    open: Flag = False,  # noqa: A002
+) -> int:
+    """Serve a model over HTTP: a page to try it, and an interface for programs (openapi.json).
+
+    Example: `segstudy serve my-images-classic --open`
+
+    Parameters
+    ----------
+    model
+        A run's folder, a study's (its best run) or an exported file.
+    host
+        Address to listen on. One that other machines reach needs a token.
+    port
+        To listen on; 0 takes a free one.
+    token
+        That callers have to show; better set as SEGSTUDY_TOKEN, where no list of processes shows it.
+    threshold
+        Of the probability, where a request names none.
+    max_mb
+        Largest file of an image.
+    max_megapixels
+        Largest image.
+    receive_s
+        Seconds within which an image has to be sent.
+    answer_s
+        Seconds within which it is answered, or given up with 503.
+    queue
+        Images received, waiting or in work at the same time; more are refused with 503.
+    open
+        Open the page in the browser.
+    """
+    from segstudy.deploy.serving.limits import Limits  # what `--help` does without
+
+    def ready(address: str) -> None:
+        say(f"serving at {address} (stop with Ctrl-C)", problems)
+        if open:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    segstudy.serve(
+        model,
+        host=host,
+        port=port,
+        token=token or os.environ.get("SEGSTUDY_TOKEN"),
+        threshold=threshold,
+        limits=Limits(max_mb * 1e6, max_megapixels * 1e6, receive_s, answer_s, queue),
+        ready=ready,
+        **asdict(how),
+    )
+    return 0
+
+
+@app.command(group=USE)
+def card(
+    model: Path,
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    network: str | None = None,
+) -> int:
+    """Print what is known of a trained model: data, training, scores, limits.
+
+    Example: `segstudy card my-images-classic`
+
+    Parameters
+    ----------
+    model
+        A run's folder, a study's (its best run) or an exported file.
+    json_
+        As JSON.
+    network
+        Your own network's file, as my.py:Net: says whether it is the one that the model was trained with.
+    """
+    say(segstudy.card(model, "json" if json_ else "markdown", network=network).rstrip("\n"))
+    return 0
+
+
+@app.command(name="--install-completion", group=SHELL)
+def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None) -> int:
+    """Let the Tab key complete commands and options.
+
+    Example: `segstudy --install-completion`
+
+    Parameters
+    ----------
+    shell
+        Which shell; the one that is running if left out.
+    """
+    from cyclopts.completion.detect import ShellDetectionError  # what other commands do without
+
+    try:
+        file = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UserError("cannot tell which shell this is; name it: --shell bash, zsh or fish") from None
+    say(f"written to {file}; open a new terminal to use it")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line of the light distribution."""
+    guarded(app, arguments)

@@ -1,0 +1,82 @@
+"""Options of the command line as arguments of the function it calls."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segstudy.config.protocol import FACTORS
+from segstudy.core.errors import UserError
+from segstudy.core.suggestions import did_you_mean
+from segstudy.study.options import FIELDS, MACHINE_OPTIONS
+
+OWN_OPTIONS = {"protocol", "split", "exclude", "out", "retry", "yes", "images", *MACHINE_OPTIONS}
+
+
+def study_arguments(flags: Mapping[str, Any], settings: Sequence[str] = ()) -> dict[str, Any]:
+    """The options of a study, comma lists as lists; what ``--set`` says stands under ``fields``.
+
+    Args:
+        flags: values by the name of their option; None for what is not given.
+        settings: of the form ``field=value``.
+
+    Raises:
+        UserError: an unknown field, a field that is given twice, or an empty value.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    fields: dict[str, list[str]] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        name = name.replace("-", "_") if name.replace("-", "_") in FIELDS else name
+        if not equals:
+            raise UserError(f"--set {setting}: is to be of the form field=value")
+        _refuse_unknown(name, setting)
+        if name in fields:
+            raise UserError(_twice(name, ",".join(fields[name]), value))
+        if name in given:
+            raise UserError(f"--{_hyphened(name)} and --set {setting} name the same field: leave one out")
+        fields[name] = _levels(f"--set {setting}", value)
+    arguments = {
+        name: _levels(f"--{_hyphened(name)} {value}", value) if isinstance(value, str) else value
+        for name, value in given.items()
+    }
+    if "protocol" in given:
+        arguments["protocol"] = given["protocol"]
+    return {**arguments, "fields": fields}
+
+
+def _refuse_unknown(name: str, setting: str) -> None:
+    """Refuse what is no field of a study.
+
+    Raises:
+        UserError: naming the option of its own that it is, or the nearest field.
+    """
+    if name in FIELDS:
+        return
+    option = "protocol" if name == "preset" else name.strip().replace("-", "_")
+    if option in OWN_OPTIONS:
+        raise UserError(f"--set {setting}: is no field of a study; --{_hyphened(option)} is the option")
+    raise UserError(f"--set {setting}: unknown field {name!r}: {did_you_mean(name, FIELDS)}")
+
+
+def _levels(written: str, value: str) -> list[str]:
+    levels = [level.strip() for level in value.split(",")]
+    if not all(levels):
+        what = "has no value" if not any(levels) else "has an empty value between its commas"
+        raise UserError(f"{written}: {what}; give one, or leave the option out")
+    return levels
+
+
+def _twice(name: str, first: str, second: str) -> str:
+    both = f"--set {name}={first},{second}"
+    if name == "foreground":
+        together = f"{first}+{second}".replace(",", "+")
+        return (
+            f"foreground is given twice: --set foreground={together} counts these classes as one foreground, "
+            f"{both} trains with each in turn"
+        )
+    if name in FACTORS:
+        return f"{name} is given twice: {both} trains with each in turn; else leave one of them out"
+    return f"{name} is given twice, as {first} and as {second}: leave one of them out"
+
+
+def _hyphened(name: str) -> str:
+    return name.replace("_", "-")

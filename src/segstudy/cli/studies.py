@@ -1,0 +1,599 @@
+"""The command line: parse, call one function, print."""
+
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+import segstudy
+from segstudy.cli.models import ANSWER, PREPARE, TRAIN, USE, app
+from segstudy.cli.terminal import console, guarded, problems, say, width
+from segstudy.core.errors import Stopped
+from segstudy.core.progress import Stages
+
+if TYPE_CHECKING:
+    from segstudy.study.choices import Choice
+    from segstudy.study.removal import Removal
+
+Paths = Annotated[Path | None, Parameter()]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class StudyFlags:
+    """What overrides a study. Comma lists make factors: --loss bce,dice --set lr=1e-3,1e-4."""
+
+    protocol: Annotated[
+        str | None, Parameter(help="quick, classic or thorough: what the fields start from")
+    ] = None
+    architecture: Annotated[
+        str | None, Parameter(help="segnet, unet, unet2, dilated_unet, or my.py:MyNet")
+    ] = None
+    loss: Annotated[str | None, Parameter(help="bce, focal, dice, tversky, combo, or my.py:my_loss")] = None
+    batch_size: Annotated[str | None, Parameter(help="images per step")] = None
+    seeds: Annotated[int | None, Parameter(help="runs of each configuration, seeds 0 to N-1")] = None
+    folds: Annotated[int | None, Parameter(help="folds instead of one split; 4 tests every image once")] = (
+        None
+    )
+    epochs: Annotated[str | None, Parameter(help="passes over the training images")] = None
+    image_size: Annotated[str | None, Parameter(help="pixels, N or HxW")] = None
+    width: Annotated[str | None, Parameter(help="channels of the first stage")] = None
+    set_: Annotated[
+        list[str] | None,
+        Parameter(name="--set", help="any other field: --set optimizer=sgd --set lr=1e-2,1e-3", negative=()),
+    ] = None
+    data: Annotated[Path | None, Parameter(help="where the data set lies, if not where the study says")] = (
+        None
+    )
+    split: Annotated[Path | None, Parameter(help="a split.json that decides the parts")] = None
+    exclude: Annotated[Path | None, Parameter(help="a file with one sample id a line, to be left out")] = None
+    accept_duplicates: Annotated[
+        bool | None,
+        Parameter(help="train though near-duplicates of an image lie in several parts", negative=()),
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class MachineFlags:
+    """Where and how to train; nothing of it changes what a run is."""
+
+    executor: Annotated[
+        Literal["serial", "processes"] | None, Parameter(help="one by one, or side by side")
+    ] = None
+    workers: Annotated[int, Parameter(help="trainings side by side; 0: as many as the cores allow")] = 0
+    threads: Annotated[int, Parameter(help="CPU threads of each training; 0: chosen for this machine")] = 0
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where to train")] = "auto"
+    checkpoint_every: Annotated[
+        int, Parameter(help="epochs from one saved state to the next: as many can be lost")
+    ] = 1
+
+
+@app.command(group=TRAIN)
+def run(  # noqa: PLR0913 (an option each)
+    study: Paths = None,
+    /,
+    *,
+    flags: StudyFlags = StudyFlags(),
+    machine: MachineFlags = MachineFlags(),
+    out: Annotated[
+        Path | None, Parameter(help="the study's folder; derived from its name if left out")
+    ] = None,
+    retry: Annotated[bool, Parameter(help="also runs that diverged before", negative=())] = False,
+    yes: Annotated[
+        bool, Parameter(help="do not ask when more than two hours are ahead", negative=())
+    ] = False,
+    images: Annotated[bool, Parameter(help="pictures of the data in the report")] = True,
+) -> int:
+    """Train every run of a study that is not there yet, and show who won.
+
+    Example: `segstudy run my-images --architecture unet,segnet --loss bce,dice --seeds 3`
+
+    Parameters
+    ----------
+    study
+        A study file, a data set's folder or a study's folder. Without it: the embedded drawn images and
+        the quick protocol.
+    """
+    from segstudy.study.trackers.terminal import Display  # what `--help` does without
+
+    with Display(problems) as display:
+        display.stage("starting")
+        finished = segstudy.run(
+            study,
+            retry=retry,
+            images=images,
+            yes=yes,
+            choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() else None,
+            display=display,
+            out=out,
+            **_options(flags, machine),
+        )
+    say(segstudy.table(finished.path, width=width()).rstrip("\n"))
+    say(f"report: {finished.path / 'report.html'}")
+    now = segstudy.status(finished.path)
+    if now.differing:
+        say(f"runs differ in what may move their last bits: {now.differing}", problems)
+    for failure in now.failures:
+        say(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", problems)
+    return 1 if now.failures else 0
+
+
+@app.command(group=PREPARE)
+def plan(
+    study: Paths = None,
+    /,
+    *,
+    flags: StudyFlags = StudyFlags(),
+    machine: MachineFlags = MachineFlags(),
+    out: Path | None = None,
+) -> int:
+    """What `run` would do: runs, hours, memory and disk, from a few timed steps. Writes nothing.
+
+    Example: `segstudy plan my-images --protocol classic`
+
+    Parameters
+    ----------
+    study
+        As for `run`.
+    """
+    from segstudy.study.trackers.terminal import Display  # what `--help` does without
+
+    with Stages(problems) as stage:
+        stage("starting")
+        made, missing, ahead, chosen = segstudy.plan(study, out=out, stage=stage, **_options(flags, machine))
+    display = Display(console)
+    display.plan(made.overview(), len(missing))
+    display.estimate(ahead, chosen)
+    return 0
+
+
+@app.command(group=PREPARE)
+def init(study: Paths = None, /, *, flags: StudyFlags = StudyFlags()) -> int:
+    """Print a commented study.toml to start from.
+
+    Example: `segstudy init my-images > study.toml`
+
+    Parameters
+    ----------
+    study
+        The data set's folder.
+    """
+    options = _options(flags, MachineFlags())
+    sys.stdout.write(
+        segstudy.init(study, **{k: v for k, v in options.items() if k not in asdict(MachineFlags())})
+    )
+    return 0
+
+
+@app.command(group=TRAIN)
+def status(folder: Path, /) -> int:
+    """What of a study is done, failed and left.
+
+    Example: `segstudy status my-images-classic`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    """
+    from segstudy.core.quantities import counted, duration  # what `--help` does without
+
+    now = segstudy.status(folder)
+    console.print(
+        f"{now.num_finished} of {now.num_planned} runs finished, {now.num_failed} failed, {now.num_left} left"
+    )
+    if now.holder:
+        say(f"being trained by {now.holder}")
+    if now.num_begun:
+        say(f"{now.num_begun} of them begun and saved: `run` goes on with them")
+    if now.num_unnamed:
+        say(
+            f"{counted(now.num_unnamed, 'finished run')} beside them that study.toml does not name; "
+            f"segstudy table {shlex.quote(str(folder))} --all shows all"
+        )
+    if now.differing:
+        say(f"runs differ in what may move their last bits: {now.differing}")
+    if now.num_left and now.seconds_to_go is None:
+        say(f"time to go: {now.time_basis}")
+    elif now.seconds_to_go:
+        say(f"about {duration(now.seconds_to_go)} of training to go ({now.time_basis})")
+    for failure in now.failures:
+        say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
+        say(f"        {failure['remedy']}")
+    return 1 if now.num_failed else 0
+
+
+@app.command(group=ANSWER)
+def table(
+    folder: Path,
+    /,
+    *,
+    format: Literal["text", "markdown", "csv", "json", "latex"] = "text",  # noqa: A002
+    all: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
+) -> int:
+    """Print the leaderboard.
+
+    Example: `segstudy table my-images-classic --format markdown`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    format
+        How to print it.
+    all
+        Also runs that study.toml no longer names.
+    """
+    sys.stdout.write(segstudy.table(folder, format, all, width()).rstrip("\n") + "\n")
+    return 0
+
+
+@app.command(group=TRAIN)
+def verify(
+    folder: Path,
+    /,
+    *,
+    repair: Annotated[bool, Parameter(help="move what is wrong to quarantine/", negative=())] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Check every file of a study against its checksums and keys; exit with 1 if something is wrong.
+
+    Example: `segstudy verify my-images-classic --repair`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    repair
+        Move what is wrong to quarantine/; nothing is deleted, and the next `run` trains anew what is missing.
+    json_
+        As JSON.
+    """
+    from segstudy.cli.text import verification_text  # what `--help` does without
+
+    found = segstudy.verify(folder, repair)
+    if json_:
+        sys.stdout.write(json.dumps(asdict(found), indent=1, default=str) + "\n")
+    else:
+        say(verification_text(found, folder))
+    return 1 if found.faults else 0
+
+
+@app.command(group=TRAIN)
+def remove(
+    folder: Path,
+    configuration: str | None = None,
+    /,
+    *,
+    unnamed: Annotated[bool, Parameter(negative=())] = False,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Delete the runs of a configuration for good, after saying what goes and asking.
+
+    Example: `segstudy remove my-images-classic segnet-bce-b8`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    configuration
+        As the leaderboard calls it; of masks of another tool, their name.
+    unnamed
+        Instead, all runs that study.toml no longer names (table --all shows them).
+    yes
+        Do not ask.
+    """
+
+    def asked(removal: "Removal") -> bool:
+        say(f"to be deleted: {removal.sentence}", problems)
+        problems.print("delete it? \\[y/N] ", end="", highlight=False)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Stopped("nothing was deleted", signal.SIGINT)
+        return True
+
+    had_report = (folder / "report.html").exists()
+    confirm = asked if sys.stdin.isatty() and sys.stderr.isatty() else None
+    done = segstudy.remove(folder, configuration, unnamed=unnamed, yes=yes, confirm=confirm)
+    say(f"deleted: {done.sentence}" if done.paths else "nothing to delete")
+    if done.paths and had_report:
+        say(f"the report showed it and went too: segstudy report {shlex.quote(str(folder))} writes it anew")
+    return 0
+
+
+@app.command(group=ANSWER)
+def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Compare two configurations on the same test images: difference, interval, p value, in plain words.
+
+    Example: `segstudy compare my-images-classic unet-combo-b8 segnet-combo-b8`
+
+    Parameters
+    ----------
+    arguments
+        DIR A B for two configurations of one study; DIR1:A DIR2:B across studies.
+    json_
+        As JSON.
+    """
+    from segstudy.cli.text import render_comparison  # what `--help` does without
+
+    found = segstudy.compare(*arguments)
+    text = json.dumps(found.as_dict(), indent=1) + "\n" if json_ else render_comparison(found)
+    sys.stdout.write(text)
+    return 0
+
+
+@app.command(group=ANSWER)
+def report(
+    folder: Path,
+    /,
+    *,
+    images: bool = True,
+    open: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
+) -> int:
+    """Write report.html, leaderboard.csv and figures.
+
+    Example: `segstudy report my-images-classic --open`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    images
+        Pictures of the data in the report; data that may not be republished want --no-images.
+    open
+        Open it in the browser.
+    """
+    page = segstudy.report(folder, images)
+    say(page)
+    if open:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+    return 0
+
+
+@app.command(group=ANSWER)
+def score(
+    data: Path,
+    masks: Path,
+    /,
+    *,
+    study: Path,
+    name: str | None = None,
+    deterministic: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Score masks that any other tool made; they enter a study's leaderboard.
+
+    Example: `segstudy score my-images masks/nnunet --study my-images-classic`
+
+    Parameters
+    ----------
+    data
+        The study's data set.
+    masks
+        A folder with one mask per image, named by its id; or such folders, one per model, or one per seed.
+    study
+        The study's folder.
+    name
+        The model's name, if there is one model only; else its folder's.
+    deterministic
+        The tool gives the same masks every time: there is no noise to measure, so it can be compared.
+    """
+    from segstudy.cli.text import scores_text  # what `--help` does without
+
+    with problems.status(f"scoring {masks}"):
+        records = segstudy.score(data, masks, study, name, deterministic=deterministic)
+    say(scores_text(records))
+    say(_not_shown_yet(study))
+    return 0
+
+
+@app.command(group=ANSWER)
+def evaluate(  # noqa: PLR0913 (an option each)
+    model: Path,
+    data: str,
+    /,
+    *,
+    study: Path | None = None,
+    name: str | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    reader: str | None = None,
+    foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    exclude: Path | None = None,
+    network: str | None = None,
+) -> int:
+    """Test a trained model on data it has never seen, beside its own test part.
+
+    Example: `segstudy evaluate my-images-classic other-hospital`
+
+    Parameters
+    ----------
+    model
+        A run's folder, or a study's: then every training of its winner.
+    data
+        The external test set; all of it is tested on.
+    study
+        The study that takes the result, if not the model's own.
+    name
+        What to call the result.
+    device
+        Where to predict.
+    reader
+        How to read the data, if that is not plain from the folder.
+    foreground
+        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+    exclude
+        A file with one sample id a line, to be left out.
+    network
+        Your own network's file, as my.py:Net, where the model was trained with it.
+    """
+    from segstudy.cli.text import evaluation_text  # what `--help` does without
+    from segstudy.deploy.external_data import SEEN
+    from segstudy.deploy.predict.load import models_of
+
+    with problems.status(f"predicting {data}"):
+        record = segstudy.evaluate(
+            model,
+            data,
+            study,
+            name=name,
+            device=device,
+            reader=reader,
+            foreground=foreground,
+            exclude=exclude or (),
+            network=network,
+        )
+    say(evaluation_text(record))
+    say(_not_shown_yet(study or models_of(model).study(SEEN).path))
+    return 0
+
+
+def _not_shown_yet(study: Path) -> str:
+    return f"the report does not show it yet: `segstudy report {shlex.quote(str(study))}` writes it"
+
+
+@app.command(group=USE)
+def export(
+    model: Path,
+    /,
+    *,
+    to: Literal["onnx", "openvino"],
+    int8: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+    data: Path | None = None,
+    network: str | None = None,
+) -> int:
+    """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
+
+    Example: `segstudy export my-images-classic --to onnx`
+
+    Parameters
+    ----------
+    model
+        A run's folder, or a study's: then the best run of its winner.
+    to
+        The format: .onnx, or OpenVINO's .xml and .bin.
+    int8
+        Arithmetic in 8 bits, calibrated on training images: quicker still, and close.
+    out
+        The file; if left out in the study's exports/, for a model outside of its study here.
+    data
+        Where the data set lies now, if not where the study says; for a model outside of its study, images
+        with masks to compare masks on.
+    network
+        Your own network's file, as my.py:Net, where the model was trained with it.
+    """
+    from segstudy.deploy.export.parity import in_words  # what `--help` does without
+
+    with problems.status("exporting") as shown:
+        made = segstudy.export(
+            model, to, int8=int8, out=out, data=data, progress=shown.update, network=network
+        )
+    for each in made.parity:
+        say(in_words(each))
+    say(f"{made.file}; report: {made.report}")
+    return 0
+
+
+@app.command(group=PREPARE)
+def check(
+    data: str,
+    /,
+    *,
+    reader: str | None = None,
+    foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    write_exclude: Path | None = None,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """List every problem of a data set; exit with 2 if training on it would be wrong.
+
+    Example: `segstudy check my-images`
+
+    Parameters
+    ----------
+    data
+        The data set's folder, or `synthetic`.
+    reader
+        How to read it, if that is not plain from the folder.
+    foreground
+        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+    write_exclude
+        A file to write, for `run --exclude`: of images that show the same, which to leave out. Test is kept.
+    json_
+        As JSON.
+    """
+    from segstudy.data.check import summarise  # what `--help` does without
+    from segstudy.data.survey import summary, survey
+    from segstudy.study.options import classes_of
+
+    with Stages(problems) as stage:
+        stage("starting")
+        found = survey(data, reader, classes_of(foreground), stage, write_exclude)
+    if json_:
+        sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
+    else:
+        for line in [*summarise(found.problems), *summary(found)]:
+            say(line)
+    if found.excluded is not None:
+        say(
+            f"{write_exclude}: {len(found.excluded)} of {len(found.dataset.samples)} samples to leave out; "
+            f"use it as --exclude {write_exclude}",
+            problems,
+        )
+    return 2 if found.has_errors() else 0
+
+
+@app.command(group=PREPARE)
+def synth(
+    folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 200, seed: int = 0
+) -> int:
+    """Write the synthetic set as ordinary files.
+
+    Example: `segstudy synth drawn -n 40`
+
+    Parameters
+    ----------
+    folder
+        A new or empty folder.
+    n
+        How many images.
+    seed
+        Another seed, another set.
+    """
+    say(f"{n} images in {segstudy.synth(folder, n, seed)}")
+    return 0
+
+
+def _options(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
+    """Flags as keyword arguments of `segstudy.run`; comma lists become lists."""
+    from segstudy.cli.options import study_arguments  # what `--help` does without
+
+    given = asdict(flags)
+    settings = given.pop("set_") or ()
+    return {**study_arguments(given, settings), **asdict(machine)}
+
+
+def _choose(choices: Sequence["Choice"]) -> "Choice | None":
+    """Ask which of them, numbered from 1; the number after the last is none of them, Enter the first."""
+    stop = len(choices) + 1
+    say(f"  {stop}  stop", problems)
+    numbers = f"{', '.join(str(i) for i in range(1, stop))} or {stop}"
+    while True:
+        problems.print(f"choose {numbers} [1]: ", end="", markup=False, highlight=False)
+        line = sys.stdin.readline()
+        answer = line.strip() or "1"
+        if not line or answer == str(stop):
+            return None
+        if answer.isdecimal() and 1 <= int(answer) < stop:
+            return choices[int(answer) - 1]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit with 0, 1 or 2 as DESIGN.md says."""
+    guarded(app, arguments)

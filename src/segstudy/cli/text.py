@@ -1,0 +1,165 @@
+"""What commands print: results as text."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from segstudy.analysis.compare import Comparison, Side
+from segstudy.analysis.text import count, counted_images, interval, mean, p_value, score_text, signed
+from segstudy.core.plain_text import as_text
+from segstudy.evaluation.summary import first_of
+from segstudy.metrics import METRICS_SHOWN
+from segstudy.stats.comparisons import MARGIN
+from segstudy.store.verify import Verification
+
+
+def scores_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """What ``score_masks`` found: a table, what is missing, and what the intervals hold."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "IoU validation", "IoU test", "Dice test", "HD95 test", "images", "trainings"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for record in records:
+        validation, test = (record["scores"].get(part, {}) for part in ("validation", "test"))
+        table.add_row(
+            record["name"],
+            score_text(validation.get("iou"), ".3f"),
+            score_text(test.get("iou"), ".3f"),
+            score_text(test.get("dice"), ".3f"),
+            score_text(test.get("hd95_px"), ".1f"),
+            ", ".join(_count_text(part, found) for part, found in record["parts"].items()),
+            str(len(record["seeds"])),
+        )
+    notes = [note for record in records for note in _notes(record)]
+    strangers = records[0]["strangers"]
+    if strangers["count"]:
+        notes.append(f"ignored, as called after no image: {_names_text(strangers)}")
+    trainings = {len(record["seeds"]) for record in records}
+    if all(record.get("deterministic") for record in records):
+        said = "Means per image at native size; in brackets 95 % intervals over images: deterministic masks."
+        return "\n".join([as_text(table), said, *notes])
+    return "\n".join([as_text(table), intervals_text(trainings), *notes])
+
+
+def _count_text(part: str, found: Mapping[str, Any]) -> str:
+    most = max((len(ids) for ids in found["missing"].values()), default=0)
+    of = f"{found['num_images'] - most} of " if most else ""
+    return f"{of}{found['num_images']} {part}"
+
+
+def _notes(record: Mapping[str, Any]) -> list[str]:
+    """Which masks are missing, and which were not used."""
+    notes = []
+    for part, found in record["parts"].items():
+        for seed, ids in found["missing"].items():
+            of = f", seed {seed}" if len(record["seeds"]) > 1 else ""
+            notes.append(
+                f"{record['name']}{of}: no mask for {_names_text(first_of(ids))} ({part}), so it cannot win"
+            )
+    if record["ignored"]["count"]:
+        count = record["ignored"]["count"]
+        notes.append(
+            f"{record['name']}: {count} masks of other images ignored: {_names_text(record['ignored'])}"
+        )
+    return notes
+
+
+def _names_text(some: Mapping[str, Any]) -> str:
+    """A few names and how many more there are."""
+    more = some["count"] - len(some["first"])
+    return ", ".join(some["first"]) + (f" and {more} more" if more else "")
+
+
+def intervals_text(num_trainings: Collection[int]) -> str:
+    """What the intervals in brackets hold, for models with so many trainings."""
+    over = "images only, training noise not measured"
+    if max(num_trainings) > 1:
+        over = f"images and trainings (with one: {over})" if 1 in num_trainings else "images and trainings"
+    return f"Means per image at native size; in brackets the 95 % interval over {over}."
+
+
+def evaluation_text(record: Mapping[str, Any]) -> str:
+    """What ``evaluate_models`` found, as a table with a line on what the intervals hold."""
+    own, new = record["in_domain"], record["scores"]["test"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column(f"in domain: {own['data']['name']} test", justify="right")
+    table.add_column(f"external: {record['data']['name']}", justify="right")
+    table.add_row("images", str(own["num_images"]), str(record["num_images"]))
+    for name, title, form in METRICS_SHOWN:
+        if name in new:
+            table.add_row(title, score_text(own["scores"].get(name), form), score_text(new[name], form))
+    return f"{record['name']}\n\n{as_text(table)}\n{intervals_text([len(record['seeds'])])}"
+
+
+def verification_text(found: Verification, folder: Path) -> str:
+    """What was found, for the terminal."""
+    lines = [f"{fault.state}: {fault.path}: {fault.detail}" for fault in found.faults]
+    lines += [f"moved: {old} to {new}" for old, new in found.moved]
+    runs = f"{found.num_runs} run{'s' if found.num_runs != 1 else ''} checked"
+    if found.num_elsewhere:
+        runs += f", {found.num_elsewhere} of them of other data or another split than the study's now"
+    if found.unseen:
+        names = ", ".join(found.unseen)
+        lines.append(f"note: the report does not show {names} yet; `segstudy report {folder}` writes it anew")
+    lines.append(f"{runs}{_outcome(found, folder)}")
+    return "\n".join(lines)
+
+
+def _outcome(found: Verification, folder: Path) -> str:
+    """How many faults, and the commands that help."""
+    if not found.faults:
+        return ": nothing wrong"
+    num_stale = sum(fault.state == "stale" for fault in found.faults)
+    remedies = []
+    if found.moved:
+        remedies.append(f"`segstudy run {folder}` trains anew what is missing now")
+    elif len(found.faults) > num_stale:
+        what = "the others" if num_stale else "them"
+        remedies.append(f"`segstudy verify {folder} --repair` moves {what} to quarantine/")
+    if num_stale:
+        remedies.append(f"`segstudy report {folder}` writes the report anew")
+    count = "" if found.moved else f", {len(found.faults)} fault{'s' if len(found.faults) > 1 else ''}"
+    return "; ".join([count, *remedies])
+
+
+def render_comparison(found: Comparison) -> str:
+    """As text for a terminal."""
+    d = found.difference
+    lines = [
+        f"test IoU at native size, threshold .5, "
+        f"{counted_images(found.a.test_iou.num_units, found.num_images, unit=found.group_noun)}",
+        "",
+        *(
+            f"  {side.name:<{_width(found)}}  {mean(side.test_iou)}  {_seeds(side)}"
+            for side in (found.a, found.b)
+        ),
+        f"  {'difference':<{_width(found)}}  {signed(d.mean)} {interval(d.low, d.high)}"
+        + (f"  {p_value(d.p)}, {d.df:.1f} degrees of freedom" if d.trainings else "  images only"),
+        f"  {'effect size d':<{_width(found)}}  {d.effect_size:+.2f} (over the images' deviation)",
+        f"  {'images won':<{_width(found)}}  {d.images_won[0]} : {d.images_won[1]}",
+    ]
+    if d.replicates_won is not None:
+        lines.append(f"  {'seeds won':<{_width(found)}}  {d.replicates_won[0]} : {d.replicates_won[1]}")
+    return "\n".join([*lines, "", found.sentence, *_settling(found)]) + "\n"
+
+
+def _seeds(side: Side) -> str:
+    return "deterministic" if side.deterministic else count(side.num_seeds, "seed")
+
+
+def _width(found: Comparison) -> int:
+    return max(len(found.a.name), len(found.b.name), len("effect size d"))
+
+
+def _settling(found: Comparison) -> list[str]:
+    if found.resolution is None:
+        return []
+    fewest = min(found.a.num_seeds, found.b.num_seeds)
+    if found.resolution.replicates is not None:
+        more = count(found.resolution.replicates - fewest, "more seed")
+        return [f"About {more} of each would settle it, as a difference or as equal within {MARGIN}."]
+    if found.resolution.units is not None:
+        return [f"No number of seeds settles it; about {found.resolution.units} test images would."]
+    return ["Neither more seeds nor more images within reason would settle it."]

@@ -1,0 +1,94 @@
+"""The protocol of a study, its factors and the grids they span."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+)
+
+from segstudy.core.schema import Frozen, Positive, Size
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _classes(value: object) -> object:
+    """``1``, ``"1"`` and ``"1+2"`` to tuples: the command line's comma already separates levels."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return (value,)
+        case str():
+            return tuple(value.split("+"))
+    return value
+
+
+Classes = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), BeforeValidator(_classes)]
+
+
+class Protocol(Frozen):
+    """Everything that is held equal between configurations; any field can also be a factor.
+
+    The defaults are the original study's, the ``classic`` protocol.
+    """
+
+    image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
+    resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
+    foreground: Classes | None = Field(None, description="values of a multi-class mask that count")
+    split: str = Field("auto", description="50/25/25, official, or auto: official where there is")
+    split_seed: int = Field(0, ge=0, le=2**63 - 1, description="nothing else decides which sample goes where")
+    width: Positive = Field(64, le=4096, description="channels of the first stage")
+    batch_size: Positive = Field(8, le=65_536, description="images per step")
+    micro_batch: int | None = Field(
+        None, ge=1, le=65_536, description="images per forward pass, where memory does not hold a whole batch"
+    )
+    budget: Literal["epochs", "steps"] = Field(
+        "epochs", description="what is equal for all: passes or updates"
+    )
+    epochs: Positive = Field(80, le=1_000_000, description="passes over the training images")
+    steps: Positive = Field(1000, le=1_000_000_000, description="updates, where the budget is steps")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate (the highest, for onecycle)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(0.0, ge=0, le=10)
+    scheduler: Literal["plateau", "cosine", "onecycle", "none"] = "plateau"
+    plateau_on: Literal["val_loss", "val_iou"] = Field("val_loss", description="where no gain is looked for")
+    plateau_factor: Fraction = 0.5
+    plateau_threshold: float = Field(0.005, ge=0, lt=1, description="relative improvement that counts")
+    plateau_patience: int = Field(
+        3, ge=0, le=1_000_000, description="epochs without improvement that are borne"
+    )
+    augmentation: Literal["none", "flips", "full"] = Field(
+        "none", description="full: flips, rotation, scale and colour"
+    )
+    select: Literal["val_iou", "last"] = Field("val_iou", description="which epoch's weights are kept")
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that can change a run's numbers: without what the rest of the protocol leaves idle."""
+        fields = self.model_dump(mode="json")
+        idle = {"split", "split_seed"}  # enter through the ids of the parts
+        if self.micro_batch is not None and self.micro_batch >= self.batch_size:
+            fields["micro_batch"] = None
+        idle |= {"steps"} if self.budget == "epochs" else {"epochs"}
+        if self.optimizer != "sgd":
+            idle.add("momentum")
+        if self.scheduler != "plateau":
+            idle |= {name for name in fields if name.startswith("plateau_")}
+        return {name: value for name, value in fields.items() if name not in idle}
+
+
+FACTORS = ("architecture", "loss", *Protocol.model_fields)
+
+
+Level = bool | int | float | str | list[int]
+
+
+Grid = dict[str, tuple[Level, ...]]
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))

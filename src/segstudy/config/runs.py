@@ -1,0 +1,119 @@
+"""Configurations and runs: their names and their keys."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from segstudy.config.protocol import Protocol, unique
+from segstudy.core.registry import distinct_titles, title
+from segstudy.core.schema import Frozen
+
+
+class Configuration(Frozen):
+    """One point of a grid: what a row of the leaderboard stands for."""
+
+    architecture: str
+    loss: str
+    protocol: Protocol
+
+    def level(self, factor: str) -> Any:
+        """The value of one factor here."""
+        if factor in ("architecture", "loss"):
+            return getattr(self, factor)
+        return self.protocol.model_dump(mode="json")[factor]
+
+
+class Run(Frozen):
+    """One training: a configuration with its seed and fold, on given data and a given split.
+
+    Attributes:
+        configuration: what is trained, and how.
+        seed: names the streams of initialisation, order and augmentation.
+        fold: the fold, or None without folds.
+        data: fingerprint of the samples (ids, images, masks).
+        split: fingerprint of the ids of each part.
+        numerics: versions of the code whose numbers enter, by component.
+    """
+
+    configuration: Configuration
+    seed: int
+    fold: int | None
+    data: str
+    split: str
+    numerics: dict[str, int | str]
+
+    def description(self) -> dict[str, Any]:
+        """What makes this run's numbers what they are, and nothing else."""
+        described = {
+            "architecture": title(self.configuration.architecture),
+            "loss": title(self.configuration.loss),
+            **self.configuration.protocol.numbers(),
+            "seed": self.seed,
+            "data": self.data,
+            "split": self.split,
+            "numerics": self.numerics,
+        }
+        return {name: value for name, value in described.items() if value != ADDED_LATER.get(name, _NEVER)}
+
+    @cached_property
+    def key(self) -> str:
+        """What names this run's folder: equal keys, equal results."""
+        return key_of(self.description())
+
+
+def key_of(description: Mapping[str, Any]) -> str:
+    """16 hex digits of the SHA-256 of the canonical JSON of a run's description."""
+    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+_NEVER = object()
+
+
+# A field that a later version adds, with the value that stands for the behaviour before it existed:
+# at that value it is not hashed, so keys of older studies hold; records of older runs are read with it.
+ADDED_LATER: dict[str, Any] = {"micro_batch": None}
+
+
+def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
+    """``unet-combo-b8``, followed by whatever other factors differ between these configurations.
+
+    No two are equal: of files of one name as much of the path is shown as tells them apart.
+    """
+    varying = [
+        factor
+        for factor in Protocol.model_fields
+        if factor != "batch_size" and len({json.dumps(c.level(factor)) for c in configurations}) > 1
+    ]
+    architectures = distinct_titles(c.architecture for c in configurations)
+    losses = distinct_titles(c.loss for c in configurations)
+    return numbered(
+        "-".join(
+            [
+                architectures[c.architecture],
+                losses[c.loss],
+                f"b{c.protocol.batch_size}",
+                *(f"{factor}={spelled(factor, c.level(factor))}" for factor in varying),
+            ]
+        )
+        for c in configurations
+    )
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """These names, those that came before with a number behind them: no two are equal."""
+    given: dict[str, None] = {}
+    for name in names:
+        others = (f"{name} ({n})" for n in itertools.count(2))
+        given[next(each for each in itertools.chain([name], others) if each not in given)] = None
+    return list(given)
+
+
+def spelled(factor: str, value: Any) -> str:
+    """As one word: a size as ``128`` or ``96x128``, classes as ``1+2``."""
+    if factor == "image_size":
+        return "x".join(map(str, unique(value)))
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)

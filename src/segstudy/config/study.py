@@ -1,0 +1,249 @@
+"""What a study is, as values: protocol, grids, study; and the runs they plan.
+
+Everything is frozen and validated once, here; unknown keys are refused with the known ones named.
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import (
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from segstudy.config.presets import PRESETS
+from segstudy.config.protocol import FACTORS, Grid, Level, Protocol, unique
+from segstudy.config.runs import Configuration, Run
+from segstudy.core.errors import UserError
+from segstudy.core.schema import Frozen, Positive
+from segstudy.core.schema_messages import explained
+from segstudy.core.suggestions import choose_of
+
+MAX_CONFIGURATIONS, MAX_RUNS = (
+    10_000,
+    100_000,
+)  # of a study: far above what anybody trains, far below a memory
+
+
+class Study(Frozen):
+    """Data, split, protocol and grids: everything a study file says."""
+
+    name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="names the study's folder")
+    data: str = Field(description="a folder, or synthetic with options as synthetic:n=60")
+    reader: str | None = Field(None, description="how to read it; detected if left out")
+    preset: Literal["quick", "classic", "thorough"] = Field(
+        "classic", description="what fields left out come from"
+    )
+    seeds: Positive = Field(1, le=10_000, description="runs of each configuration, with seeds 0 to N-1")
+    folds: int = Field(0, ge=0, le=100, description="0 for one split, else the number of folds, at least 3")
+    exclude: tuple[str, ...] = Field((), description="ids of samples left out")
+    accept_duplicates: bool = Field(False, description="train though one photograph lies in several parts")
+    split_file: str | None = Field(None, description="a split.json that decides the parts")
+    protocol: Protocol
+    grid: tuple[Grid, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.name in (".", ".."):
+            raise ValueError(f"name {self.name!r} would write into a folder that is there: choose another")
+        if self.folds in (1, 2):
+            raise ValueError(
+                "folds is 0, or 3 and more: one part to test, one to validate, the rest to train"
+            )
+        if self.split_file and self.folds:
+            raise ValueError("split_file and folds exclude each other")
+        if not self.grid:
+            raise ValueError("there is no grid: write at least one [[grid]], or leave grid out")
+        for grid in self.grid:
+            for factor, levels in grid.items():
+                if factor not in FACTORS:
+                    raise ValueError(f"unknown factor {factor!r} in a grid: {choose_of(factor, FACTORS)}")
+                if not levels:
+                    raise ValueError(f"factor {factor!r} of a grid has no values")
+        if not all({"architecture", "loss"} <= grid.keys() for grid in self.grid):
+            raise ValueError("every grid names its architecture and loss")
+        return self
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        """Refuse what no memory holds before it is spelled out."""
+        num_configurations = sum(math.prod(map(len, grid.values())) for grid in self.grid)
+        if num_configurations > MAX_CONFIGURATIONS:
+            raise ValueError(
+                f"the grids span {num_configurations} configurations, more than {MAX_CONFIGURATIONS}"
+            )
+        num_runs = num_configurations * self.seeds * max(1, self.folds)
+        if num_runs > MAX_RUNS:
+            raise ValueError(
+                f"{num_runs} runs are planned, more than {MAX_RUNS}: fewer seeds, folds or levels"
+            )
+        self.configurations()
+        return self
+
+    def configurations(self) -> list[Configuration]:
+        """Every point of every grid, in order, equal ones once."""
+        points = []
+        for grid in self.grid:
+            for levels in itertools.product(*grid.values()):
+                point = dict(zip(grid, levels, strict=True))
+                architecture, loss = str(point.pop("architecture")), str(point.pop("loss"))
+                try:
+                    protocol = Protocol.model_validate({**self.protocol.model_dump(), **point})
+                except ValidationError as error:
+                    raise ValueError(_explain(error, True)) from None
+                points.append(Configuration(architecture=architecture, loss=loss, protocol=protocol))
+        return list({point.model_dump_json(): point for point in points}.values())
+
+    def foregrounds(self) -> list[tuple[int, ...] | None]:
+        """The classes that count as foreground, of all configurations; several where they are a factor."""
+        return unique(configuration.protocol.foreground for configuration in self.configurations())
+
+    def fold_numbers(self) -> list[int | None]:
+        return list(range(self.folds)) if self.folds else [None]
+
+
+def planned_runs(
+    study: Study,
+    data: str,
+    split_of: Callable[[Protocol, int | None], str],
+    numerics_of: Callable[[Configuration], dict[str, int | str]],
+) -> list[Run]:
+    """All runs of a study, equal ones once: replicate by replicate, so that a table fills evenly.
+
+    Args:
+        study: with ``auto`` values resolved and components in canonical form.
+        data: fingerprint of the samples.
+        split_of: fingerprint of the parts for a protocol and fold.
+        numerics_of: the versions that enter a configuration's keys.
+    """
+    runs = [
+        Run(
+            configuration=configuration,
+            seed=seed,
+            fold=fold,
+            data=data,
+            split=split_of(configuration.protocol, fold),
+            numerics=numerics_of(configuration),
+        )
+        for seed in range(study.seeds)
+        for fold in study.fold_numbers()
+        for configuration in study.configurations()
+    ]
+    once: dict[str, Run] = {}
+    for run in runs:
+        once.setdefault(run.key, run)
+    return list(once.values())
+
+
+def preset_study(preset: str, name: str, data: str) -> Study:
+    """The study that a preset's name stands for, on some data.
+
+    Raises:
+        UserError: an unknown preset, with the choices.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"unknown protocol {preset!r}: choose one of {', '.join(PRESETS)}")
+    return validated({"name": name, "data": data, "preset": preset, **PRESETS[preset]}, "")
+
+
+def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
+    """The study with options of the command line in force.
+
+    An option that names a factor replaces it in every grid; several values make a factor of a
+    protocol field. Fields of the study itself take one value.
+
+    Raises:
+        UserError: an unknown field or a value it does not take.
+    """
+    raw = study.model_dump()
+    grids = [dict(grid) for grid in raw["grid"]]
+    for field, levels in fields.items():
+        if not levels and field != "exclude":
+            raise UserError(f"{field} has no value: give one, or leave it out")
+        if field in FACTORS:
+            is_factor = field in ("architecture", "loss") or len(levels) > 1
+            if not is_factor:
+                raw["protocol"][field] = levels[0]
+            for grid in grids:
+                if is_factor or field in grid:
+                    grid[field] = tuple(levels)
+        elif field == "exclude":
+            raw[field] = tuple(levels)
+        elif field in ("reader", "seeds", "folds", "accept_duplicates", "split_file", "name", "data"):
+            if len(levels) > 1:
+                raise UserError(f"{field} takes one value, not {len(levels)}: it is no factor")
+            raw[field] = levels[0]
+        else:
+            choices = (*FACTORS, "seeds", "folds", "reader")
+            raise UserError(f"unknown field {field!r}: {choose_of(field, choices)}")
+    return validated({**raw, "grid": grids}, "")
+
+
+def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
+    """A stored study with more runs: what options name is added beside what is there.
+
+    Factors make further grids, where these bring a configuration that is not there yet; ``seeds`` and
+    other fields of the study are replaced.
+
+    Raises:
+        UserError: an unknown field or a value it does not take.
+    """
+    factors = {name: tuple(levels) for name, levels in fields.items() if name in FACTORS}
+    study = override(study, {name: levels for name, levels in fields.items() if name not in FACTORS})
+    if not factors:
+        return study
+    grids, known = list(study.grid), set(study.configurations())
+    for grid in study.grid:
+        added = {**grid, **factors}
+        points = validated({**study.model_dump(), "grid": [added]}, "").configurations()
+        if not known.issuperset(points):
+            grids.append(added)
+            known.update(points)
+    return validated({**study.model_dump(), "grid": grids}, "")
+
+
+def is_synthetic(data: str) -> bool:
+    """Whether data are the embedded set, which has no folder: ``synthetic`` or ``synthetic:n=60``."""
+    return data == "synthetic" or data.startswith("synthetic:")
+
+
+def validated(raw: Mapping[str, Any], source: str) -> Study:
+    """A study from raw values.
+
+    Raises:
+        UserError: naming the source, the field, the value and what it takes.
+    """
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_explain(error)}" if source else _explain(error, True)) from None
+
+
+def _explain(error: ValidationError, by_option: bool = False) -> str:
+    """The first thing that is wrong; an option is named as such, not by its place in a file."""
+    first = error.errors()[0]
+    # A level of a grid lies four deep, any other field two; below that pydantic lists all it tried.
+    places = unique(e["loc"][: 4 if e["loc"][:1] == ("grid",) else 2] for e in error.errors())
+    where, last = ".".join(str(part) for part in places[0]), str(places[0][-1]) if places[0] else ""
+    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        fields = Protocol.model_fields if where.startswith("protocol.") else Study.model_fields
+        return f"unknown field {where!r}: {choose_of(last, fields)}{more}"
+    if first["type"] == "missing":
+        described = Study.model_fields[where].description  # the protocol has defaults throughout
+        return f"{where} is missing: {described}{more}"
+    message = explained(first)
+    if first["type"] == "tuple_type":
+        message = f"a list is meant, as {last} = [{json.dumps(first['input'], default=str)}]"
+        message = "grids are tables under [[grid]]" if where == "grid" else message
+    elif first["type"] == "model_type":
+        message = f"a table is meant, under [{where}]"
+    elif len(first["loc"]) == 5:  # grid, number, factor, place, and the first type tried
+        message = "a level is a number, a word, true, false or a list of whole numbers"
+    if by_option:
+        where = str(places[0][2]) if where.startswith("grid.") and len(places[0]) > 2 else last
+    return f"{where}: {message}, not {first['input']!r}{more}" if where else f"{message}{more}"

@@ -1,0 +1,120 @@
+"""study.toml: a study as text, in and out, with paths relative to the file."""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import tomlkit
+
+from segstudy.config.presets import PRESETS
+from segstudy.config.protocol import Level, Protocol
+from segstudy.config.runs import spelled
+from segstudy.config.study import Study, is_synthetic, validated
+from segstudy.core.errors import UserError
+from segstudy.core.input_files import MB, read_text
+from segstudy.core.schema import Frozen
+
+MAX_STUDY_FILE_BYTES = 16 * MB  # the ids left out stand in it
+
+
+def load(file: Path) -> Study:
+    """Read a study file. Paths in it are relative to its folder and come out absolute.
+
+    Raises:
+        UserError: no such file, no TOML, an unknown field or a value it does not take.
+    """
+    try:
+        # Some editors begin with a byte order mark.
+        raw = tomllib.loads(read_text(file, MAX_STUDY_FILE_BYTES, "utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; `segstudy init` prints one to start from") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); is it the study file?") from None
+    except (ValueError, RecursionError) as error:  # also of numbers too long and arrays too deep
+        raise UserError(f"{file} is not a TOML file: {error}") from None
+    raw.setdefault("name", file.stem if file.name != "study.toml" else file.resolve().parent.name)
+    preset = raw.setdefault("preset", "classic")
+    if preset not in list(PRESETS):  # the list compares: what stands in the file may not be hashable
+        raise UserError(f"{file}: unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    base = PRESETS[preset]
+    if isinstance(raw.get("protocol", {}), dict):
+        raw["protocol"] = {**base["protocol"], **raw.get("protocol", {})}
+    folder = file.resolve().parent
+    return _with_paths(validated({**base, **raw}, str(file)), lambda path: os.path.normpath(folder / path))
+
+
+def dump(study: Study, folder: Path, comments: bool = False) -> str:
+    """The resolved study as TOML, complete, with paths relative to the folder it will lie in.
+
+    Args:
+        study: what to write.
+        folder: where the file will lie.
+        comments: say beside every field what it is, for people who start from it.
+    """
+    study = _with_paths(study, partial(_relative_path, folder.resolve()))
+    raw = study.model_dump(mode="json", exclude_none=True)
+    size = spelled("image_size", study.protocol.image_size)
+    raw["protocol"]["image_size"] = int(size) if size.isdecimal() else size
+    grids, protocol = raw.pop("grid"), raw.pop("protocol")
+    document = tomlkit.document()
+    _fill(document, raw, Study, comments)
+    table = tomlkit.table()
+    _fill(table, protocol, Protocol, comments)
+    document["protocol"] = table
+    tables = tomlkit.aot()
+    for grid in grids:
+        tables.append(tomlkit.item({factor: list(levels) for factor, levels in grid.items()}))
+    document["grid"] = tables
+    return tomlkit.dumps(document)
+
+
+def _fill(
+    table: MutableMapping[str, Any], values: Mapping[str, Any], model: type[Frozen], comments: bool
+) -> None:
+    for name, value in values.items():
+        item = tomlkit.item(value)
+        field = model.model_fields[name]
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        text = "; ".join(filter(None, [" | ".join(map(str, choices)), field.description]))
+        if comments and text:
+            item.comment(text)
+        table[name] = item
+
+
+def relative(component: str, folder: Path) -> str:
+    """A component as a study file in that folder spells it."""
+    return _with_path(component, lambda path: _relative_path(folder.resolve(), path))
+
+
+def _relative_path(folder: Path, path: str) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _with_path(component: str, change: Callable[[str], str]) -> str:
+    if ".py:" not in component:
+        return component
+    file, rest = component.split(".py:", 1)
+    return f"{change(file)}.py:{rest}"
+
+
+def _with_paths(study: Study, change: Callable[[str], str]) -> Study:
+    """The study with its data, split file and users' own source files under other paths."""
+
+    def component(level: Level) -> Level:
+        return _with_path(level, change) if isinstance(level, str) else level
+
+    own = ("architecture", "loss")
+    grids = [
+        {f: tuple(component(v) for v in levels) if f in own else levels for f, levels in grid.items()}
+        for grid in study.grid
+    ]
+    return study.model_copy(
+        update={
+            "data": study.data if is_synthetic(study.data) else change(study.data),
+            "split_file": study.split_file and change(study.split_file),
+            "grid": tuple(grids),
+        }
+    )

@@ -1,0 +1,70 @@
+"""The cache: derived data that may be deleted at any time, and may be shared by several users."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from segstudy.core.errors import UserError
+
+ELSEWHERE = "point SEGSTUDY_CACHE elsewhere"
+
+
+def cache_folder() -> Path:
+    """Where derived data may be kept and deleted: SEGSTUDY_CACHE, or the system's place for caches."""
+    return Path(os.environ.get("SEGSTUDY_CACHE") or platformdirs.user_cache_path("segstudy"))
+
+
+def is_cached(folder: Path) -> bool:
+    """Whether a folder of the cache is there.
+
+    Raises:
+        UserError: another user's cache, which may not be looked into.
+    """
+    try:
+        return folder.is_dir()
+    except OSError as error:
+        raise _refused(folder, error) from None
+
+
+@contextmanager
+def built(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which is renamed to ``folder`` at the end: others see all of it or nothing.
+
+    Its rights are those of any new folder there, by umask and the parent's group, so that users can share a
+    cache. Where another process was first the folder is left as that one made it.
+
+    Raises:
+        UserError: the cache cannot be written; what to do.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
+        building.mkdir()
+    except OSError as error:
+        raise _refused(folder.parent, error) from None
+    try:
+        yield building
+        _rename(building, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder.parent}: no room or no right ({error.strerror}); free some room, or {ELSEWHERE}"
+        ) from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _rename(building: Path, folder: Path) -> None:
+    try:
+        building.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was first, with the same content
+            raise
+
+
+def _refused(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder}: the cache cannot be written ({error.strerror}); {ELSEWHERE}")

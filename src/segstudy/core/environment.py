@@ -1,0 +1,231 @@
+"""What a run was computed with: all that can move its last bits, and what its times depend on."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segstudy.core.resources import allowed_cores
+
+# What may move a run's last bits, the most telling first.
+BITS = (
+    "device",
+    "threads",
+    "torch",
+    "numpy",
+    "scipy",
+    "opencv",
+    "pillow",
+    "kornia",
+    "polars",
+    "onednn",
+    "mkl",
+    "cuda",
+    "cudnn",
+    "cpu",
+    "bfloat16",
+    "switches",
+    "processor",
+    "arithmetic",
+)
+LIBRARIES = {name: name for name in ("numpy", "scipy", "pillow", "kornia", "polars")}
+LIBRARIES["opencv"] = "opencv-python-headless"
+# Variables by which users choose the kernels of PyTorch's libraries; those of threads and output say nothing.
+SWITCHES = re.compile(
+    r"(ATEN|ONEDNN|DNNL|MKL|OPENBLAS|NVIDIA_TF32|TORCH_ALLOW_TF32|CUBLAS|CUDNN)_(?!.*(NUM_THREADS|VERBOSE)).*"
+)
+WITHOUT_AMX = ("SSE", "AVX2", "AVX512", "AVX10")  # beginnings of names of instruction sets that lack it
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """Libraries, processor, kernels and settings.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        threads: CPU threads of a training.
+    """
+    import torch  # what only compares environments does without
+
+    found: dict[str, Any] = {
+        "segstudy": version("segstudy"),
+        "torch": str(torch.__version__),  # else a class of PyTorch's own
+        **_libraries(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor()[0],
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16": _bfloat16(),
+        "switches": switches(),
+        "arithmetic": arithmetic(),
+        "cores": allowed_cores(hyperthreads=True),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "threads": threads,
+    }
+    if device == "cuda":
+        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return found
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    import torch  # as above
+
+    found = {}
+    for name, package in LIBRARIES.items():
+        with suppress(PackageNotFoundError):
+            found[name] = version(package)
+    built = torch.__config__.show()
+    for name, pattern in {
+        "onednn": r"MKL-DNN v([\d.]+)",
+        "mkl": r"Math Kernel Library Version (\S+)",
+    }.items():
+        if match := re.search(pattern, built):
+            found[name] = match[1]
+    return found
+
+
+@cache
+def _processor() -> tuple[str, frozenset[str]]:
+    """Its name, and the names of the instructions that it has, where the system tells."""
+    with suppress(OSError, ValueError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+        flags = re.search(r"^flags\s*: (.*)$", text, re.MULTILINE)
+        if name:
+            return name[1].strip(), frozenset(flags[1].split() if flags else ())
+    return platform.processor() or platform.machine(), frozenset()
+
+
+def _bfloat16() -> str:
+    """OneDNN's kernels for bfloat16 on the CPU: ``AMX``, ``AVX-512``, ``emulated`` or ``none``."""
+    import torch  # as above
+
+    try:
+        if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return "none"
+    except (AttributeError, RuntimeError):  # a build without oneDNN
+        return "none"
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+    flags = _processor()[1]
+    if "amx_bf16" in flags and ("AMX" in most or not most.startswith(WITHOUT_AMX)):
+        return "AMX"
+    if "avx512_bf16" in flags and most != "AVX512_CORE" and not most.startswith("AVX512_CORE_VNNI"):
+        return "AVX-512"
+    return "emulated"
+
+
+def switches() -> str:
+    """The environment variables that choose kernels, as far as they are set: ``A=1 B=2``; or ``none``."""
+    found = [
+        f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if SWITCHES.fullmatch(name) and name != "CUBLAS_WORKSPACE_CONFIG"  # which every training sets
+    ]
+    return " ".join(found) or "none"
+
+
+@cache
+def arithmetic() -> str:
+    """A hash of what this process computes: equal ones come from kernels that round alike.
+
+    Convolutions, a normalisation, a sigmoid, products of matrices and their gradients, in float32 and
+    bfloat16, by one thread. Whatever chooses other kernels shows here, also what has no name: a variable, the
+    processor, a library. Some 50 ms, once a process.
+    """
+    import torch  # as above
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.enable_grad(), torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            results = [
+                tensor
+                for dtype in (torch.float32, torch.bfloat16)
+                for channels, size_px in ((16, 24), (32, 16))
+                for tensor in _results(dtype, channels, size_px)
+            ]
+    finally:
+        torch.set_num_threads(threads)
+    content = b"".join(tensor.detach().float().contiguous().numpy().tobytes() for tensor in results)
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _results(dtype: Any, channels: int, size_px: int) -> list[Any]:
+    import torch  # as above
+
+    image = torch.rand(2, channels, size_px, size_px).to(memory_format=torch.channels_last).to(dtype)
+    weight = (torch.rand(channels, channels, 3, 3) - 0.5).to(dtype).requires_grad_()
+    image.requires_grad_()
+    convolved = torch.nn.functional.conv2d(image, weight, padding=1)
+    normal = torch.nn.functional.batch_norm(convolved.float(), None, None, training=True)
+    prob = torch.sigmoid(normal)
+    prob.square().mean().backward()  # type: ignore[no-untyped-call]
+    rows = image.detach().reshape(2 * channels, -1)
+    return [convolved, prob, image.grad, weight.grad, rows @ rows.T]
+
+
+def environments_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of all sessions of a run, by its record; older records know no resuming."""
+    return [*(session["environment"] for session in record.get("resumed", [])), record["environment"]]
+
+
+def differing(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What of ``BITS`` differs, with its values in order.
+
+    One that does not say, as older ones, differs in nothing. ``arithmetic`` is only named where nothing else
+    says why it differs.
+    """
+    distinct = [
+        json.loads(text) for text in {json.dumps(dict(each), sort_keys=True) for each in environments}
+    ]
+    found: dict[str, list[str]] = {}
+    for name in BITS:
+        values = sorted({str(each[name]) for each in distinct if each.get(name) is not None})
+        if len(values) > 1 and (name != "arithmetic" or not found):
+            found[name] = values
+    return found
+
+
+def differing_text(environments: Iterable[Mapping[str, Any]]) -> str:
+    """As ``differing``, in a line: ``cpu (AVX2, AVX512), threads (1, 2)``; empty where nothing differs."""
+    found = differing(environments)
+    return ", ".join(f"{name} ({', '.join(values)})" for name, values in found.items())
+
+
+PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 resets the peak of the resident set (proc(5))
+
+
+def reset_peak_memory(device: str) -> None:
+    """Forget earlier peaks: a worker trains one run after the other."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif PEAK_RESET.exists():
+        with suppress(OSError):  # a locked-down container: the peak is then the process's
+            PEAK_RESET.write_text("5", encoding="ascii")
+
+
+def peak_memory(device: str) -> int | None:
+    """Peak bytes since the last reset: of tensors on a GPU, resident in the process on a CPU under Linux."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    if device != "cpu" or not PEAK_RESET.exists():
+        return None
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def written_now(device: str = "cpu") -> dict[str, Any]:
+    """When and where a record is written."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"when": now, "environment": environment(device, torch.get_num_threads())}

@@ -1,0 +1,104 @@
+"""What is being done before and after the training, said on standard error as it begins."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from segstudy.core.errors import printable
+
+# What is being done, how much of it is done and of how much in all; 0 of 0 where that is not known.
+Stage = Callable[[str, int, int], None]
+
+# Without a terminal a stage that ends sooner is not worth a line; the first word is to come soon.
+FIRST_PATIENCE_S, PATIENCE_S = 0.3, 1.5
+PLAIN_S = 10.0  # between plain lines about one stage
+
+
+def silent(_what: str, _done: int = 0, _total: int = 0) -> None:
+    """For whoever does not want to know."""
+
+
+class Stages:
+    """One line about the present stage: at once and moving on a terminal, plain and now and then elsewhere.
+
+    To be called as a ``Stage``, from one thread; the line goes when the next stage begins, or all ends.
+    """
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._lock = threading.Lock()
+        self._what = ""
+        self._is_first = True
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._waiting: threading.Timer | None = None
+        self._said_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
+        """Say what is being done now, and how much of it is done."""
+        if self._console.is_terminal:
+            self._show(what, done, total)
+        elif what != self._what:
+            self.end()
+            self._what, self._said_at = what, time.monotonic()
+            patience = FIRST_PATIENCE_S if self._is_first else PATIENCE_S
+            self._is_first = False
+            self._waiting = threading.Timer(patience, self._say_once, (what,))
+            self._waiting.daemon = True
+            self._waiting.start()
+        elif done and time.monotonic() - self._said_at >= PLAIN_S:
+            self._said_at = time.monotonic()
+            self._print(f"{what}: {done} of {total}" if total else f"{what}: {done}")
+
+    def end(self) -> None:
+        """Nothing of the kind is being done any more."""
+        with self._lock:
+            if self._waiting is not None:
+                self._waiting.cancel()
+            self._waiting, self._what = None, ""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _say_once(self, what: str) -> None:
+        with self._lock:
+            if self._what == what:
+                self._print(what)
+
+    def _print(self, text: str) -> None:
+        self._console.print(printable(text), markup=False, highlight=False)
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        fresh = what != self._what
+        self._what = what
+        if self._progress is None:
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[count]}", markup=False),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._progress.add_task(printable(what), total=None, count="")
+            self._progress.start()
+        elif fresh:
+            self._progress.reset(self._task, description=printable(what), total=None, count="")
+        count = f"{done} of {total}" if total else ""
+        self._progress.update(
+            self._task, completed=done, total=total or None, count=count, refresh=fresh or done == total
+        )

@@ -1,0 +1,136 @@
+"""Where data come from: the table of readers, and the one function that reads a folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segstudy.core.errors import UserError
+from segstudy.core.quantities import and_more
+from segstudy.data.datasets import folder, isic, ph2, synthetic
+from segstudy.data.datasets.folder_hints import probable_layout
+from segstudy.data.samples import Dataset
+
+__all__ = ["READERS", "Reader", "read"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A layout of files that is understood.
+
+    Attributes:
+        name: what ``--set reader=NAME`` chooses.
+        detect: whether a folder has this layout; looks at names only.
+        read: the samples in it, and the problems with the pairing.
+        description: the layout in one line, for messages.
+    """
+
+    name: str
+    detect: Callable[[Path], bool]
+    read: Callable[[Path], Dataset]
+    description: str
+
+
+READERS: dict[str, Reader] = {
+    "ph2": Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION),
+    "isic": Reader("isic", isic.detect, isic.read, isic.DESCRIPTION),
+    "folder": Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
+    "synthetic": Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
+}
+
+
+def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = ()) -> Dataset:
+    """Read a data set, with the reader detected from the folder's layout unless one is named.
+
+    Args:
+        root: a folder, or ``synthetic`` with options (``synthetic:n=60:seed=1``) for the embedded set.
+        reader: a key of ``READERS``.
+        exclude: ids of samples to leave out.
+
+    Raises:
+        UserError: no such folder, not readable, no layout or several recognised, no image with a mask, or an
+            excluded id that is not there.
+    """
+    path = Path(root)
+    if _means_synthetic(str(root)) and not path.is_dir() and reader in (None, "synthetic"):
+        return _without(synthetic.read(str(root)), exclude)
+    try:
+        _check_folder(path)
+        chosen = _choose(path, reader)
+        dataset = chosen.read(path)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); check the permissions"
+        raise UserError(f"{error.filename or path}: {reason}") from None
+    if not dataset.samples:
+        first = (
+            f" (first: {dataset.problems[0].where}: {dataset.problems[0].detail})" if dataset.problems else ""
+        )
+        raise UserError(f"{path}: no image with its mask; expected {chosen.description}{first}")
+    return _without(dataset, exclude)
+
+
+def _means_synthetic(text: str) -> bool:
+    return text == "synthetic" or text.startswith("synthetic:")
+
+
+def _check_folder(path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: no such folder")
+    if not path.is_dir():
+        raise UserError(
+            f"{path}: is a file; the data set is to be a folder, so unpack it if it is an archive"
+        )
+    if not any(path.iterdir()):
+        raise UserError(f"{path}: an empty folder; expected one of: {_layouts()}")
+
+
+def _choose(path: Path, name: str | None) -> Reader:
+    if name is not None and name not in READERS:
+        raise UserError(f"unknown reader {name!r}: choose one of {', '.join(READERS)}")
+    if name is not None:
+        if not READERS[name].detect(path):
+            fits = [reader.name for reader in READERS.values() if reader.detect(path)]
+            probable = f"it fits reader {fits[0]}" if fits else probable_layout(path, READERS[name].detect)
+            raise UserError(
+                f"{path}: not in the layout of reader {name}, {READERS[name].description}"
+                + (f"; {probable}" if probable else "")
+            )
+        return READERS[name]
+    matching = [reader for reader in READERS.values() if reader.detect(path)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(reader.name for reader in matching)
+        raise UserError(
+            f"{path}: fits several readers, {names}; choose one (run: --set reader=NAME; check, evaluate: "
+            "--reader NAME)"
+        )
+    if probable := probable_layout(path, _is_recognised):
+        raise UserError(f"{path}: {probable}")
+    raise UserError(f"{path}: holds {_contents(path)}; no known layout, which are: {_layouts()}")
+
+
+def _is_recognised(path: Path) -> bool:
+    try:
+        return any(reader.detect(path) for reader in READERS.values())
+    except (OSError, UserError):  # a folder that may not be looked into, or one with a fault of its own
+        return False
+
+
+def _layouts() -> str:
+    return "; ".join(f"{reader.name}, {reader.description}" for reader in READERS.values())
+
+
+def _contents(path: Path, most: int = 5) -> str:
+    """What lies in a folder, in few words."""
+    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in path.iterdir())
+    shown = ", ".join(names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _without(dataset: Dataset, excluded: Sequence[str]) -> Dataset:
+    if unknown := sorted(set(excluded) - {sample.id for sample in dataset.samples}):
+        raise UserError(
+            f"exclude: no sample {unknown[0]!r} in {dataset.name}{and_more(len(unknown) - 1)}; list ids as "
+            "`check` prints them"
+        )
+    return replace(dataset, samples=tuple(each for each in dataset.samples if each.id not in set(excluded)))

@@ -1,0 +1,91 @@
+"""What a folder that no reader knows probably is: a level too deep or too high, or of other names."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from segstudy.data.datasets.pairing import SUFFIXES
+
+# What people call the two folders; without case.
+IMAGE_NAMES = (
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "photos",
+    "pictures",
+    "pics",
+    "inputs",
+    "input",
+    "jpegimages",
+)
+MASK_NAMES = (
+    *("masks", "mask", "labels", "label", "segmentations", "segmentation", "annotations", "annotation"),
+    *("groundtruth", "ground_truth", "gt", "targets", "target", "labelstr", "segmentationclass"),
+)
+LEVELS_UP = 3
+MOST = 5
+
+
+def probable_layout(path: Path, recognised: Callable[[Path], bool]) -> str | None:
+    """What is probably wrong with a folder, and what to do; None where nothing is likely.
+
+    Args:
+        path: a folder that no reader recognises.
+        recognised: whether some reader recognises a folder.
+    """
+    above = [each for each in path.resolve().parents[:LEVELS_UP] if recognised(each)]
+    if above:
+        return f"lies inside a data set, too deep; give the folder {above[-1]}"
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name[0] != ".")
+    return _half_a_pair(folders) or _data_sets_below(folders, recognised) or _one_heap(path)
+
+
+def _half_a_pair(folders: Iterable[Path]) -> str | None:
+    """Images without masks, masks without images, or both under other names."""
+    by_name = {each.name.lower(): each.name for each in folders}
+    images, masks = _called(by_name, IMAGE_NAMES), _called(by_name, MASK_NAMES)
+    if images and masks:
+        wrong = [(name, right) for name, right in ((images, "images"), (masks, "masks")) if name != right]
+        return f"holds {images}/ and {masks}/; rename " + " and ".join(f"{a}/ to {b}/" for a, b in wrong)
+    if images == "images":
+        also = ", ".join(f"{name}/" for name in by_name.values() if name != images)
+        beside = f", beside it {also}; rename that to masks/ if it holds the masks, else" if also else ";"
+        return f"holds images/, but masks/ is missing{beside} put a mask of each image's name into masks/"
+    if masks == "masks":
+        return "holds masks/, but images/ is missing; put the images there, under the masks' names"
+    parts = [name for name in by_name.values() if name.endswith(("_Data", "_Input"))]
+    if parts and not any("groundtruth" in name for name in by_name):
+        return f"holds {parts[0]}, but no folder of masks, which ends in _GroundTruth; put it beside"
+    return None
+
+
+def _called(by_name: dict[str, str], names: Iterable[str]) -> str | None:
+    found = [by_name[name] for name in names if name in by_name]
+    return found[0] if found else None
+
+
+def _data_sets_below(folders: Iterable[Path], recognised: Callable[[Path], bool]) -> str | None:
+    """Data sets one or two levels down."""
+    children = list(folders)
+    below = [each for each in children if recognised(each)]
+    if not below:
+        deeper = [each for child in children for each in sorted(child.iterdir()) if each.is_dir()]
+        below = [each for each in deeper if recognised(each)]
+    if not below:
+        return None
+    if len(below) == 1:
+        return f"lies above a data set; give the folder {below[0]}"
+    more = f" and {len(below) - MOST} more" if len(below) > MOST else ""
+    shown = ", ".join(map(str, below[:MOST]))
+    return f"lies above {len(below)} data sets; give one of them: {shown}{more}"
+
+
+def _one_heap(path: Path) -> str | None:
+    """Images and masks in one folder, or images alone."""
+    files = [each.name for each in path.iterdir() if each.is_file() and each.suffix.lower() in SUFFIXES]
+    if not files:
+        return None
+    return (
+        f"holds {len(files)} image file{'s' if len(files) > 1 else ''} itself; put the images into "
+        "images/ and their masks, of the same names, into masks/"
+    )

@@ -1,0 +1,92 @@
+"""Ids of a table that fit no sample, and what they were probably meant to be; nothing is guessed."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from segstudy.data.datasets.pairing import SUFFIXES
+from segstudy.data.samples import Problem
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The ids that a table may have: those of the samples, with and without the folder of the part.
+
+    Attributes:
+        names: all of them.
+        by_number: those that end in a number, by the same without its zeros.
+        by_letters: by the same in small letters.
+    """
+
+    names: frozenset[str]
+    by_number: Mapping[str, list[str]]
+    by_letters: Mapping[str, list[str]]
+
+
+def unfit_ids(
+    file: str, keys: Collection[str], used: Collection[str], sample_ids: Collection[str]
+) -> list[Problem]:
+    """A warning for each id that is not used; an error too where none is, as the table then says nothing.
+
+    Args:
+        file: the table's name.
+        keys: its ids.
+        used: those that are some sample's.
+        sample_ids: of the data set; a table may leave the folder of the part out.
+    """
+    known = _known(sample_ids)
+    reasons = {key: _reason(key, known) for key in keys if key not in used}
+    problems = [
+        Problem("warning", "unknown id", f"{file}: {key}", _ignored(key, reason, known))
+        for key, reason in reasons.items()
+    ]
+    if used or not sample_ids:
+        return problems
+    named = next((reason for reason in reasons.values() if reason), f"ids are to be as {min(sample_ids)}")
+    rows = f"none of its {len(keys)} rows fits" if keys else "it has no row, so that nothing fits"
+    detail = f"{rows} any of the {len(sample_ids)} pairs: {named}"
+    return [Problem("error", "no id fits", file, detail), *problems]
+
+
+def _known(sample_ids: Iterable[str]) -> _Known:
+    names = frozenset(name for each in sample_ids for name in (each, each.rpartition("/")[2]))
+    by_number, by_letters = defaultdict(list), defaultdict(list)
+    for name in names:
+        by_letters[name.casefold()].append(name)
+        if number := _without_zeros(name):
+            by_number[number].append(name)
+    return _Known(names, by_number, by_letters)
+
+
+def _ignored(key: str, reason: str, known: _Known) -> str:
+    if key in known.names:
+        return "every pair of that name has another row; ignored"
+    return f"no pair of that name; ignored{f'; {reason}' if reason else ''}"
+
+
+def _reason(key: str, known: _Known) -> str:
+    """Why an id fits nothing, where that is likely; else nothing."""
+    suffix = PurePosixPath(key).suffix
+    if suffix.lower() in SUFFIXES:
+        stem = key[: -len(suffix)]
+        if stem in known.names:
+            return f"leave the ending off: {stem}"
+        rest = _reason(stem, known)
+        return f"leave the ending {suffix} off, and {rest}" if rest else ""
+    if found := _only(known.by_number.get(_without_zeros(key.removesuffix(".0")), [])):
+        return f"id {key} is probably {found}: the spreadsheet dropped the zeros"
+    if found := _only(known.by_letters.get(key.casefold(), [])):
+        return f"id {key} is probably {found}: capitals matter"
+    return ""
+
+
+def _without_zeros(name: str) -> str:
+    """``train/0012`` as ``train/12``; nothing where the name is no number."""
+    folder, slash, stem = name.rpartition("/")
+    return f"{folder}{slash}{stem.lstrip('0') or '0'}" if re.fullmatch("[0-9]+", stem) else ""
+
+
+def _only(found: list[str]) -> str:
+    return found[0] if len(found) == 1 else ""

@@ -1,0 +1,118 @@
+"""From an image's own size to the network's and back: the one place that does it.
+
+Training, prediction, exported files and the page all come through here. Needs no PyTorch.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segstudy.data.images import STRIP_PIXELS, image_size, read_image
+
+NUMERICS = 1  # raised when any number below changes; enters every run's key
+REDUCED_NUMERICS = 2  # instead, of data with JPEG images: large ones are decoded at reduced scale
+ENOUGH = 2  # times the network's size: from there on antialiased resizing no longer sees the decoder's scale
+JPEG = (".jpg", ".jpeg")
+MAX_BETWEEN_PIXELS = 2**26  # of the image between the two passes of resizing
+
+Resize = Literal["squash", "pad"]
+Size = tuple[int, int]
+
+
+def numerics(images: Iterable[Path]) -> int:
+    """The version of what happens to these images before they reach the network."""
+    return REDUCED_NUMERICS if any(map(is_jpeg, images)) else NUMERICS
+
+
+def is_jpeg(image: Path) -> bool:
+    """By its name, as the version of a data set's preprocessing goes by names."""
+    return image.suffix.lower() in JPEG
+
+
+def enough(native: Size, size: Size, resize: Resize) -> Size:
+    """Height and width at which an image of ``native`` size may be decoded on its way to the network."""
+    _, _, height, width = placement(native, size, resize)
+    return ENOUGH * height, ENOUGH * width
+
+
+def image_to_network(
+    image: NDArray[np.uint8], size: Size, resize: Resize, native: Size | None = None
+) -> NDArray[np.uint8]:
+    """Antialiased bilinear resizing of an RGB image ``(H, W, 3)`` to ``(*size, 3)``; padding is black.
+
+    ``native`` is the image's own size, where it was decoded at another: the padding is for that.
+    """
+    top, left, height, width = placement(native or image.shape[:2], size, resize)
+    out = np.zeros((*size, 3), np.uint8)
+    resized = _resized(Image.fromarray(image), (width, height), Image.Resampling.BILINEAR)
+    out[top : top + height, left : left + width] = np.asarray(resized)
+    return out
+
+
+def read_for_network(file: Path, size: Size, resize: Resize) -> tuple[Size, NDArray[np.uint8]]:
+    """An image's own height and width, and its pixels; of a large JPEG as many as the network will see.
+
+    Raises:
+        ImageError: as ``images.read_image``.
+    """
+    if is_jpeg(file):
+        native = image_size(file)
+        return native, read_image(file, enough(native, size, resize))
+    image = read_image(file)
+    return (image.shape[0], image.shape[1]), image
+
+
+def mask_to_network(mask: NDArray[np.bool_], size: Size, resize: Resize) -> NDArray[np.bool_]:
+    """Resize a boolean mask ``(H, W)`` to ``size``: foreground where the box mean is at least .5."""
+    top, left, height, width = placement(mask.shape, size, resize)
+    out = np.zeros(size, np.bool_)
+    mean = _resized(Image.fromarray(mask.astype(np.float32)), (width, height), Image.Resampling.BOX)
+    out[top : top + height, left : left + width] = np.asarray(mean) >= 0.5
+    return out
+
+
+def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> NDArray[np.float32]:
+    """Bring probabilities ``(h, w)`` at network size back to an image's own size, bilinearly.
+
+    Padding is cut off first. The mask at native size is ``prob_to_native(...) >= .5``.
+    """
+    top, left, height, width = placement(native, prob.shape, resize)
+    inner = np.ascontiguousarray(prob[top : top + height, left : left + width], np.float32)
+    resized = _resized(Image.fromarray(inner), (native[1], native[0]), Image.Resampling.BILINEAR)
+    out = np.empty(native, np.float32)
+    for top in range(0, native[0], rows := max(1, STRIP_PIXELS // native[1])):  # no third copy of a large one
+        bottom = min(native[0], top + rows)
+        out[top:bottom] = np.asarray(resized.crop((0, top, native[1], bottom)))
+    return out
+
+
+def _resized(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Image.Image:
+    """Resize to width and height. Pillow makes an image of the new width and the old height on its way.
+
+    Of a strip of a million rows that would have gigabytes: its columns are then made some at a time.
+    """
+    width, height = size
+    columns = max(1, MAX_BETWEEN_PIXELS // image.height)
+    if width <= columns:
+        return image.resize(size, how)
+    out = Image.new(image.mode, size)
+    scale = image.width / width
+    for left in range(0, width, columns):
+        right = min(width, left + columns)
+        box = (left * scale, 0, min(image.width, right * scale), image.height)
+        out.paste(image.resize((right - left, height), how, box), (left, 0))
+    return out
+
+
+def placement(native: tuple[int, ...], size: tuple[int, ...], resize: Resize) -> tuple[int, int, int, int]:
+    """Where an image of ``native`` height and width lies in the network's input: top, left, height, width."""
+    if resize == "squash":
+        return 0, 0, size[0], size[1]
+    scale = min(size[0] / native[0], size[1] / native[1])
+    height = min(size[0], max(1, round(native[0] * scale)))
+    width = min(size[1], max(1, round(native[1] * scale)))
+    return (size[0] - height) // 2, (size[1] - width) // 2, height, width

@@ -1,0 +1,1 @@
+"""A trained model in use: engines, export, prediction, server. Predicts without PyTorch."""

@@ -1,0 +1,84 @@
+"""What every engine is: images at network size in, probabilities out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.core.errors import UserError
+from segstudy.core.outputs import OutputError, wrong_with
+from segstudy.store.card import Card, Package
+
+METADATA = "segstudy"  # the key in a file's metadata
+
+
+SUFFIXES = (".onnx", ".xml")
+
+
+EngineName = Literal["auto", "torch", "onnxruntime", "openvino"]
+
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+Forward = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network, ready to run.
+
+    Attributes:
+        card: of its run.
+        name: of the configuration and seed.
+        engine: what runs it, and in which precision.
+        forward: ``(N, H, W, 3)`` uint8 to ``(N, H, W)`` float32.
+        package: what the file says of itself; None for a run's folder.
+    """
+
+    card: Card
+    name: str
+    engine: str
+    forward: Forward
+    package: Package | None = None
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As ``forward``, if what comes out is what it has to be: nobody would see it in a mask.
+
+        Raises:
+            OutputError: of another shape or type, no numbers, or outside of 0 to 1.
+        """
+        found = np.asarray(self.forward(images))
+        if problem := wrong_with(found, images.shape[:3]):
+            raise OutputError(f"{self.name} by {self.engine}: gives {problem}")
+        return found.clip(0, 1) if found.size and (found.min() < 0 or found.max() > 1) else found
+
+    def refuse_if_wrong(self) -> None:
+        """Try the network on noise, so that one that gives nonsense is refused before it is used.
+
+        Raises:
+            UserError: it does.
+        """
+        height, width = self.card.image_size
+        noise = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+        try:
+            self.probabilities(noise)
+        except OutputError as error:
+            raise UserError(f"{error}; train or export it anew") from None
+        except Exception as error:  # of whatever class each engine raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UserError(
+                f"{self.name} by {self.engine}: cannot be run ({reason}); train or export it anew"
+            ) from None
+
+
+def _missing(package: str) -> UserError:
+    return UserError(f"{package} is not installed; pip install '{package}'")
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{file}: cannot be loaded ({reason}); export the model again")

@@ -1,0 +1,60 @@
+"""How a run's own network runs: by PyTorch, from its folder, as every engine does (see ``engines``)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segstudy.core.device import autocast, best_precision
+from segstudy.deploy.engines.base import Network, Precision
+from segstudy.store.card import Card
+from segstudy.store.weights import load_model
+
+
+class Deployed(nn.Module):
+    """A network with what stands around it in prediction: 8-bit pixels in, probabilities out.
+
+    Maps images ``(N, H, W, 3)`` uint8, RGB, to foreground probabilities ``(N, H, W)`` float32. Exported files
+    hold this, so nobody has to know the scale or the order of the channels.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        pixels = image.permute(0, 3, 1, 2).float() / 255
+        probability: Tensor = self.network(pixels).float().sigmoid().squeeze(1)
+        return probability
+
+
+def open_run(
+    folder: Path, name: str, device: str = "cpu", precision: Precision = "auto", network: str | None = None
+) -> Network:
+    """The network of a run's folder.
+
+    Args:
+        folder: of the run.
+        name: of its configuration and seed.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        precision: ``auto`` takes bfloat16 where the hardware has it.
+        network: ``my.py:Net``, for a network from a file of one's own.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``.
+    """
+    module, card = load_model(folder, network)
+    place = torch.device(device)
+    chosen = best_precision(device) if precision == "auto" else precision
+    module = module.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Deployed(module).eval()
+
+    def forward(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode(), autocast(place, chosen):
+            return np.asarray(model(torch.from_numpy(image).to(place)).cpu().numpy())
+
+    opened = Network(Card.model_validate(card), name, f"PyTorch, {chosen}", forward)
+    opened.refuse_if_wrong()
+    return opened

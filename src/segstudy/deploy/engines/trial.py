@@ -1,0 +1,105 @@
+"""An exported file that this machine has not seen yet is tried in a process of its own before it is loaded.
+
+Its graph is a program, and the libraries that run it guard against mistakes, not against malice: a file may
+ask for terabytes, loop for ever or bring the process down. The trial has a limit of memory and of time; files
+that passed are remembered in the cache by their content, so the cost is paid once.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from segstudy.core.atomic_files import DiskError, make_folder, write_text
+from segstudy.core.cache import cache_folder
+from segstudy.core.errors import UserError
+from segstudy.core.input_files import MB, open_regular
+from segstudy.core.version import __version__
+
+VERSION = 1  # raised when a trial looks at more
+MAX_BYTES = {".onnx": 2**31, ".xml": 64 * MB, ".bin": 2**33}  # the first is the format's own limit
+WALL_S = 600  # the process limits itself to less, where the system can
+TIME_IS_UP = (signal.SIGXCPU, signal.SIGALRM) if os.name == "posix" else ()
+REMEDY = "take it from whoever you trust, or export the model again"
+
+
+def ensure_tried(file: Path, engine: str, precision: str) -> None:
+    """Try a file with an engine, unless it passed here before.
+
+    Raises:
+        UserError: too large, or what went wrong in the trial.
+    """
+    if not sys.executable:  # Python within another program: no process can be started
+        return
+    digest = _digest(file, engine, precision)
+    passed = cache_folder() / "tried-models" / digest[:32]
+    with suppress(OSError):
+        if passed.read_text(encoding="utf-8") == digest:
+            return
+    _try(file, engine, precision)
+    with suppress(DiskError):  # then it is tried again the next time
+        make_folder(passed.parent)
+        write_text(passed, digest)
+
+
+def refuse_too_large(file: Path) -> None:
+    """Stop before a file is read that is larger than any model.
+
+    Raises:
+        UserError: it is.
+    """
+    for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
+        most = MAX_BYTES[each.suffix.lower()]
+        with suppress(OSError):  # whoever reads it says so
+            if each.stat().st_size > most:
+                raise UserError(f"{each}: larger than {most / MB:,.0f} MB, so no model; {REMEDY}")
+
+
+def _digest(file: Path, engine: str, precision: str) -> str:
+    about = [VERSION, __version__, engine, precision, file.suffix.lower()]
+    found = hashlib.sha256(json.dumps(about).encode())
+    for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
+        try:
+            with open_regular(each) as stream:
+                while piece := stream.read(2**20):
+                    found.update(piece)
+        except OSError as error:
+            raise UserError(f"{each}: cannot be read ({error.strerror}); {REMEDY}") from None
+    return found.hexdigest()
+
+
+def _try(file: Path, engine: str, precision: str) -> None:
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "segstudy.deploy.engines.trial_process",
+        str(file),
+        engine,
+        precision,
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603 (this very program)
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=WALL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{file}: not done with one image after {WALL_S} s; {REMEDY}") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be tried ({error.strerror}); close other programs") from None
+    said = done.stdout.decode("utf-8", "replace").strip().split("\n")[-1]
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and "problem" in answer:
+        if answer["problem"]:
+            raise UserError(str(answer["problem"]))
+        return
+    if -done.returncode in TIME_IS_UP:
+        raise UserError(f"{file}: takes far too much time for one image; {REMEDY}")
+    ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    raise UserError(f"{file}: its trial ended with {ended}; {REMEDY}")

@@ -1,0 +1,175 @@
+"""The card of a trained model: data, training, scores with their uncertainty, limits. For people to read.
+
+After Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from segstudy.analysis.subgroups import members_of
+from segstudy.core.checksums import refuse_altered
+from segstudy.stats.intervals import Scores, by_group, score_interval
+from segstudy.store.folder import StudyFolder
+from segstudy.store.tables import read_table
+from segstudy.store.trained_models import Models, parts_of, run_name
+
+FEWEST = 20  # images of a subgroup for an interval
+SCORES = {
+    "native_iou": "IoU",
+    "native_iou_tuned": "IoU at the tuned threshold",
+    "native_dice": "Dice",
+    "native_hd95_px": "HD95 in pixels",
+    "native_nsd": "normalised surface distance",
+    "native_ece": "calibration error (ECE)",
+    "native_brier": "Brier score",
+}
+INTENDED = (
+    "Outlining objects of the kind it was trained on, in images made as those of its training data were; for "
+    "research and for measuring, with a person looking at the result."
+)
+LIMITS = (
+    "This is not a medical device and no diagnosis rests on it.",
+    "The scores are of images from the same source as the training data; other cameras, sites and "
+    "populations usually score lower. `segstudy evaluate` measures that.",
+    "Probabilities are the network's own and may be over- or underconfident; see the calibration error.",
+    "The interval of a single training leaves out how much another seed would differ.",
+)
+PROTOCOL = (
+    "image_size",
+    "resize",
+    "width",
+    "batch_size",
+    "optimizer",
+    "lr",
+    "scheduler",
+    "augmentation",
+    "precision",
+)
+
+
+def model_card(models: Models, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that is known of one trained model.
+
+    Args:
+        models: where it lies, within its study or outside of it.
+        record: its run's.
+
+    Returns:
+        ``name``, ``key``, ``architecture``, ``loss``, ``data``, ``protocol``, ``selection``, ``scores`` (of
+        validation and test, each with a 95 % interval over images), ``subgroups`` (of the test part),
+        ``environment``, and in words ``intended_use`` and ``limits``. What only the study or ``run.json``
+        would know is None where they are not there, and scores have no intervals then.
+    """
+    data = _data_of(models.home, record)
+    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
+    categories = {sample["id"]: sample["category"] for sample in data["samples"]}
+    images = images_of(models, record)
+    parts = parts_of(models.home, record) if models.home else {}
+    return {
+        "name": run_name(record),
+        "key": record["key"],
+        "architecture": record["architecture"],
+        "loss": record["loss"],
+        "num_parameters": record["num_parameters"],
+        "data": {
+            **{name: data.get(name) for name in ("name", "reader", "fingerprint", "terms", "citation")},
+            "num_images": len(data["samples"]) or None,
+            **{f"num_{part}": len(ids) for part, ids in parts.items()},
+        },
+        "protocol": {**{name: record["protocol"][name] for name in PROTOCOL}, **_budget(record["protocol"])},
+        "seed": record["seed"],
+        "fold": record["fold"],
+        "selection": {
+            "by": record["protocol"]["select"],
+            "epoch": record["summary"]["selected_epoch"],
+            "tuned_threshold": record["summary"]["tuned_threshold"],
+        },
+        "scores": _means(record) if images is None else _scores(images, groups),
+        "subgroups": []
+        if images is None or models.home is None
+        else _subgroups(models.home, images, groups, categories),
+        "environment": record["environment"],
+        "started": record["started"],
+        "intended_use": INTENDED,
+        "limits": list(LIMITS),
+    }
+
+
+def _data_of(home: StudyFolder | None, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the study says of the data, if it still has those that the run was trained on."""
+    fingerprint = record["description"].get("data")
+    found = home.read_json("data.json") if home else None
+    if found is None or found["fingerprint"] != fingerprint:
+        return {"fingerprint": fingerprint, "samples": []}
+    return dict(found)
+
+
+def images_of(models: Models, record: Mapping[str, Any]) -> pl.DataFrame | None:
+    """The run's scores image by image; None where its folder holds no more than the model."""
+    file = models.folder(record) / "images.parquet"
+    if not file.is_file():
+        return None
+    refuse_altered(file, file.with_name("run.json"))
+    return read_table(file)
+
+
+def _scores(images: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    scored: dict[str, dict[str, Any]] = {}
+    for part in ("validation", "test"):
+        table = images.filter(part=part).sort("id")
+        owners = [groups.get(i, i) for i in table["id"]]
+        scored[part] = {
+            name: _interval(table[name].to_numpy()[None], owners) for name in SCORES if name in table.columns
+        }
+    return scored
+
+
+def _means(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The scores of a model without its run's tables: no intervals."""
+    found = record["summary"]["scores"]
+    return {
+        part: {
+            name: {"mean": found[part][name], "low": None, "high": None}
+            for name in SCORES
+            if name in found.get(part, {})
+        }
+        for part in ("validation", "test")
+    }
+
+
+def _budget(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    name = protocol["budget"]
+    return {name: protocol[name]} if name else {}
+
+
+def _interval(scores: Scores, owners: Sequence[str]) -> dict[str, float | None]:
+    """Mean, and its 95 % interval where there are images enough."""
+    if scores.shape[1] < FEWEST:
+        return {"mean": float(np.mean(scores)), "low": None, "high": None}
+    found = score_interval(by_group(scores, owners))
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def _subgroups(
+    home: StudyFolder,
+    images: pl.DataFrame,
+    groups: Mapping[str, str],
+    categories: Mapping[str, str | None],
+) -> list[dict[str, Any]]:
+    test = images.filter(part="test").sort("id")
+    ids = test["id"].to_list()
+    place = {each: i for i, each in enumerate(ids)}
+    iou = test["native_iou"].to_numpy()
+    return [
+        {
+            "kind": kind,
+            "name": name,
+            "num_images": len(mine),
+            "iou": _interval(iou[[place[i] for i in mine]][None], [groups.get(i, i) for i in mine]),
+        }
+        for (kind, name), mine in members_of(home, ids, categories).items()
+        if mine and len(mine) < len(ids)
+    ]

@@ -1,0 +1,249 @@
+"""A run's network as a file that runs without PyTorch: ONNX or OpenVINO, float32 or INT8.
+
+The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8, and gives foreground
+probabilities ``(N, H, W)``; the resizing before and after is ``preprocess``'s, whose version stands in the
+file's metadata, with the whole model card. Batch and size are free, but of OpenVINO's INT8, which is
+fixed to one image of the network's size.
+"""
+
+import io
+import logging
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from segstudy.core import libraries
+from segstudy.core.atomic_files import write_bytes
+from segstudy.core.checksums import with_onnx_checksum, with_xml_checksum
+from segstudy.core.errors import UserError
+from segstudy.core.version import __version__
+from segstudy.deploy.engines.base import METADATA
+from segstudy.deploy.engines.pytorch import Deployed
+from segstudy.deploy.export.card_markdown import as_markdown
+from segstudy.deploy.export.model_card import model_card
+from segstudy.store.card import CARD_FORMAT, Card, Package, read_card
+from segstudy.store.records import CARD
+from segstudy.store.trained_models import Models, run_name
+from segstudy.store.weights import load_model
+
+OPSET = 18
+MAX_FLIPPED = (
+    1e-4  # of all pixels, by inference in float32: an exported graph that differs by more is refused
+)
+QUANTIZED = ["Conv", "ConvTranspose"]  # layers
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, in messages of exporters
+INPUT, OUTPUT = "image", "probability"
+INPUT_TEXT = "RGB image at network size, uint8, (N, H, W, 3); see card.image_size and card.resize"
+OUTPUT_TEXT = "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold"
+
+Format = Literal["onnx", "openvino"]
+SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+
+
+def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> bytes:
+    """The network of a model's folder as an ONNX model, without metadata.
+
+    Args:
+        folder: with ``model.json`` and ``model.safetensors``.
+        network: ``my.py:Net``, for a network from a file of one's own.
+        checked: whether somebody has compared the checksums already.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``; onnx or onnxscript is not installed.
+    """
+    _need("onnx", "onnxscript")
+    module, card = load_model(folder, network, checked)
+    deployed, free = Deployed(module).eval(), torch.export.Dim.DYNAMIC
+    try:
+        return _traced(deployed, (64, 96), {0: free, 1: free, 2: free})
+    except Exception:  # a user's own network, made for its own image size: batches alone are free then
+        if network is None:
+            raise
+    try:
+        return _traced(deployed, tuple(card["image_size"]), {0: free})
+    except Exception as error:  # exporters and networks raise whatever they like
+        raise UserError(
+            f"{network}: cannot be exported ({in_a_line(error)}); what it computes may not depend on the "
+            "values of pixels, and PyTorch's exporter has to know its operators"
+        ) from None
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error began with: exporters wrap errors in others, with advice for their own developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = COLOUR.sub("", f"{type(error).__name__}: {error}".split("\n\n")[0])
+    return " ".join(text.split())[:200]
+
+
+def _traced(deployed: nn.Module, size: tuple[int, ...], free: dict[int, Any]) -> bytes:
+    example = torch.zeros(2, *size, 3, dtype=torch.uint8)
+    with quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            deployed,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=(free,),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _strip(model)
+    return bytes(model.SerializeToString())
+
+
+def _strip(message: Any) -> None:
+    """Take out what says where the graph comes from: stack traces, paths and names on somebody's machine."""
+    names = {field.name for field in message.DESCRIPTOR.fields}
+    for name in names & {"doc_string", "metadata_props"}:
+        message.ClearField(name)
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for each in value if hasattr(value, "add") else [value]:
+                _strip(each)
+
+
+def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
+    """An ONNX model in INT8, calibrated on images ``(N, H, W, 3)`` at network size.
+
+    Weights per channel, activations per tensor. The first convolution and the last, which see pixels and make
+    logits, stay as they are: SegNet loses .006 IoU with them and .001 without (docs/LOG.md).
+    """
+    _need("onnx", "onnxruntime")
+    libraries.onnxruntime()
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Images(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rest: Iterator[dict[str, Any]] = iter({INPUT: image[None]} for image in images)
+
+        def get_next(self) -> dict[str, Any] | None:
+            return next(self.rest, None)
+
+    with tempfile.TemporaryDirectory() as place, quiet():
+        plain, ready, small = (str(Path(place) / f"{name}.onnx") for name in ("plain", "ready", "small"))
+        Path(plain).write_bytes(model)
+        quant_pre_process(plain, ready, skip_symbolic_shape=True)
+        layers = [node.name for node in onnx.load(ready).graph.node if node.op_type in QUANTIZED]
+        quantize_static(
+            ready,
+            small,
+            Images(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=QUANTIZED,
+            nodes_to_exclude=[layers[0], layers[-1]],
+        )
+        return Path(small).read_bytes()
+
+
+def write_model(model: bytes, package: Package, file: Path) -> None:
+    """Write an ONNX model with its package as ``.onnx``, or as ``.xml`` and ``.bin`` for OpenVINO.
+
+    Raises:
+        DiskError: it cannot be written.
+        UserError: OpenVINO is not installed.
+    """
+    text = package.model_dump_json()
+    if file.suffix == ".onnx":
+        write_bytes(file, with_onnx_checksum(_with_metadata(model, text)))
+        return
+    _need("openvino")
+    openvino = libraries.openvino()
+    with tempfile.TemporaryDirectory() as place:
+        graph = openvino.Core().read_model(model)
+        if package.precision == "int8":  # computed wrongly with free ones, see ``engines``
+            graph.reshape([1, *package.card.image_size, 3])
+        graph.set_rt_info(text, METADATA)
+        openvino.save_model(graph, Path(place) / "model.xml", compress_to_fp16=False)
+        # The weights first: whoever finds the graph finds them too.
+        weights = (Path(place) / "model.bin").read_bytes()
+        write_bytes(file.with_suffix(".bin"), weights)
+        write_bytes(file, with_xml_checksum((Path(place) / "model.xml").read_bytes(), weights))
+
+
+def _with_metadata(model: bytes, text: str) -> bytes:
+    import onnx
+
+    graph = onnx.load_from_string(model)
+    del graph.metadata_props[:]
+    onnx.helper.set_model_props(graph, {METADATA: text})
+    graph.producer_name, graph.producer_version = "segstudy", __version__
+    onnx.checker.check_model(graph)
+    return bytes(graph.SerializeToString())
+
+
+def package_of(models: Models, record: Mapping[str, Any], precision: Literal["float32", "int8"]) -> Package:
+    """What an exported file of a run says of itself."""
+    about = model_card(models, record)
+    folder = models.folder(record)
+    card = read_card(folder / CARD)
+    return Package(
+        format=CARD_FORMAT,
+        card=card,
+        name=run_name(record),
+        preprocessing=_preprocessing(card, folder / CARD),
+        input=INPUT_TEXT,
+        output=OUTPUT_TEXT,
+        classes=("background", "foreground"),
+        metric="mean per-image IoU of the foreground",
+        data=about["data"],
+        precision=precision,
+        segstudy=__version__,
+        text=as_markdown(about),
+        has_checksum=True,
+    )
+
+
+def _preprocessing(card: Card, file: Path) -> Literal[1, 2]:
+    """The version of ``preprocess`` by which the network's images were made."""
+    numerics = card.training.get("numerics")
+    match numerics.get("preprocessing") if isinstance(numerics, dict) else None:
+        case 1:
+            return 1
+        case 2:
+            return 2
+    raise UserError(f"{file}: does not say how its images were prepared; copy the model again from its run")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Exporters log and warn of what is none of the user's concern; what goes wrong is raised."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
+    before, disabled = [each.level for each in loggers], logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    for each in loggers:
+        each.setLevel(logging.ERROR)
+    try:
+        # PyTorch prints the whole graph over which it failed.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)
+
+
+def _need(*packages: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise UserError(f"{' and '.join(missing)} not installed; pip install 'segstudy[export]'")

@@ -1,0 +1,229 @@
+"""The gate that an exported file passes: its masks against PyTorch's, on the study's own test images.
+
+A model outside of its study is compared on images that the user gives: there is no way past the gate.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.core.atomic_files import file_name, make_folder, write_text
+from segstudy.core.errors import UserError
+from segstudy.data.batches import Positions
+from segstudy.data.prepared import Prepared
+from segstudy.data.preprocess import prob_to_native
+from segstudy.deploy.engines import open_exported
+from segstudy.deploy.engines.base import Network, Precision
+from segstudy.deploy.engines.pytorch import open_run
+from segstudy.deploy.engines.stored import stored_network
+from segstudy.deploy.export.onnx import (
+    MAX_FLIPPED,
+    SUFFIX,
+    Format,
+    onnx_of,
+    package_of,
+    quantized,
+    write_model,
+)
+from segstudy.deploy.export.parity_images import gate_images, spread
+from segstudy.metrics.overlap import confusion, iou
+from segstudy.store.card import read_card
+from segstudy.store.own_networks import is_own
+from segstudy.store.records import CARD, STORED_ONNX
+from segstudy.store.trained_models import Models
+
+MAX_IOU_DROP = 0.005  # of the mean IoU to truth, by bfloat16 and INT8
+CALIBRATION_IMAGES = 100
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How the masks of an exported file compare with those of its model, at native size, threshold .5.
+
+    Attributes:
+        engine: that ran the file, and its precision.
+        num_images: that they were compared on.
+        flipped_frac: pixels that are foreground in one and background in the other, of all pixels.
+        worst_flipped_frac: the same of the image with most of them.
+        iou: mean per-image IoU of the exported file to truth.
+        iou_pytorch: of the model.
+        limit: what it was held to, in words.
+        passed: whether it holds.
+        reference: what the model was run by: PyTorch in float32, or a user's own network's ``model.onnx``.
+        images: which ones they were compared on, in words.
+    """
+
+    engine: str
+    num_images: int
+    flipped_frac: float
+    worst_flipped_frac: float
+    iou: float
+    iou_pytorch: float
+    limit: str
+    passed: bool
+    reference: str = "PyTorch, float32"
+    images: str = "test images"
+
+    @property
+    def iou_change(self) -> float:
+        return self.iou - self.iou_pytorch
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported file, and how it passed the gate."""
+
+    file: Path
+    report: Path
+    parity: tuple[Parity, ...]
+
+
+def export_model(  # noqa: PLR0913 (an option each)
+    models: Models,
+    to: Format,
+    *,
+    int8: bool = False,
+    out: Path | None = None,
+    data: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    network: str | None = None,
+) -> Exported:
+    """Export one trained model, if its masks stay the same.
+
+    Args:
+        models: with a single run.
+        to: ``onnx`` or ``openvino``.
+        int8: arithmetic in 8 bits, calibrated on images of the run's own training part.
+        out: the file; if left out ``<study>/exports/<name>.onnx`` or ``.xml``, for a model outside of its
+            study in the current folder. ``<file>.parity.json`` lies beside.
+        data: where the data set lies now, if not where the study says; images with masks to compare on, for a
+            model outside of its study.
+        progress: told what is being done.
+        network: ``my.py:Net``, for a network from a file of one's own.
+
+    Raises:
+        UserError: own code that is not named, missing packages or data, or masks that differ by more than the
+            tolerance; then nothing is left behind.
+    """
+    (record,) = models.records()
+    folder = models.folder(record)
+    name = export_name(models.name, "-int8" if int8 else "", record["key"])
+    place = models.home.path / "exports" if models.home else Path()
+    file = out or place / f"{name}{SUFFIX[to]}"
+    if file.suffix != SUFFIX[to]:
+        raise UserError(f"{file}: is to end in {SUFFIX[to]}")
+    reference, make_graph = reference_of(folder, models.name, network)
+    progress("reading the images to compare masks on")
+    images = gate_images(models, record, data)
+    progress("exporting")
+    graph = make_graph()
+    if int8:
+        progress("calibrating")
+        graph = quantized(graph, calibration_images(images.prepared, images.calibration))
+    make_folder(file.parent)
+    aside = file.with_name(f".unproven.{file.name}")
+    try:
+        write_model(graph, package_of(models, record, "int8" if int8 else "float32"), aside)
+        progress(f"comparing masks with those of {reference.engine}")
+        found = compare(reference, aside, images.prepared, images.compared, images.what)
+        report = file.with_name(f"{file.name}.parity.json")
+        if failed := [each for each in found if not each.passed]:
+            raise UserError(f"{file}: not exported: {'; '.join(map(in_words, failed))}")
+        write_text(report, json.dumps([asdict(each) for each in found], indent=1) + "\n")
+        for suffix in (".bin", ".xml") if to == "openvino" else (".onnx",):
+            aside.with_suffix(suffix).replace(file.with_suffix(suffix))
+    finally:
+        for suffix in (".bin", ".xml", ".onnx"):
+            aside.with_suffix(suffix).unlink(missing_ok=True)
+    return Exported(file, report, found)
+
+
+def export_name(name: str, ending: str, key: str) -> str:
+    """A file's name without suffix, for any system; with the key where it could be that of another model."""
+    plain = file_name(f"{name}{ending}")
+    return plain if plain == f"{name}{ending}" else file_name(f"{name}-{key[:8]}{ending}")
+
+
+def reference_of(folder: Path, name: str, network: str | None) -> tuple[Network, Callable[[], bytes]]:
+    """What exported masks are compared with, and how the graph to export is made.
+
+    That is PyTorch in float32. A user's own network whose file is not named is the ``model.onnx`` of its run,
+    which was compared with PyTorch when it was trained.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``.
+    """
+    card = read_card(folder / CARD)
+    if network is None and is_own(card, folder / CARD) and (folder / STORED_ONNX).is_file():
+        return stored_network(folder, card), (folder / STORED_ONNX).read_bytes
+    return open_run(folder, name, "cpu", "float32", network), lambda: onnx_of(folder, network, checked=True)
+
+
+def calibration_images(prepared: Prepared, train: Sequence[int] | Positions) -> NDArray[np.uint8]:
+    """Images of these positions, spread evenly over the data set, at network size."""
+    return np.array(prepared.images[spread(train, CALIBRATION_IMAGES)])
+
+
+def in_words(parity: Parity) -> str:
+    """One comparison as a line."""
+    return (
+        f"{parity.engine}: {parity.flipped_frac:.4%} of the pixels differ from {parity.reference} (worst "
+        f"image {parity.worst_flipped_frac:.3%}), IoU {parity.iou:.4f} ({parity.iou_change:+.4f}) on "
+        f"{parity.num_images} {parity.images}; limit: {parity.limit}"
+    )
+
+
+def compare(
+    reference: Network,
+    file: Path,
+    prepared: Prepared,
+    positions: Sequence[int] | Positions,
+    images: str = "test images",
+) -> tuple[Parity, ...]:
+    """An exported file against the model it was made from, in every precision it is run in."""
+    expected = _probabilities(reference, prepared, positions)
+    ways: tuple[Precision, ...] = ("auto",)
+    first = open_exported(file, precision="auto")
+    if first.engine.rpartition(" ")[2] not in ("float32", "int8"):
+        ways = ("float32", "auto")
+    found = [_parity(open_exported(file, precision=way), expected, prepared, positions) for way in ways]
+    return tuple(replace(each, reference=reference.engine, images=images) for each in found)
+
+
+def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared, positions: Any) -> Parity:
+    found = _probabilities(network, prepared, positions)
+    flipped, sizes, ious, ious_before = [], [], [], []
+    for ours, theirs, position in zip(found, reference, positions, strict=True):
+        native = prepared.native_sizes[position]
+        mask, before = (prob_to_native(p, native, prepared.resize) >= 0.5 for p in (ours, theirs))
+        truth = prepared.native_mask(int(position))
+        flipped.append(int((mask != before).sum()))
+        sizes.append(mask.size)
+        ious.append(iou(confusion(mask, truth)))
+        ious_before.append(iou(confusion(before, truth)))
+    result = Parity(
+        engine=network.engine,
+        num_images=len(found),
+        flipped_frac=sum(flipped) / sum(sizes),
+        worst_flipped_frac=max(f / s for f, s in zip(flipped, sizes, strict=True)),
+        iou=float(np.mean(ious)),
+        iou_pytorch=float(np.mean(ious_before)),
+        limit="",
+        passed=False,
+    )
+    if network.engine.endswith("float32"):
+        limit = f"at most {MAX_FLIPPED:.2%} of the pixels"
+        return replace(result, limit=limit, passed=result.flipped_frac <= MAX_FLIPPED)
+    limit = f"IoU down by at most {MAX_IOU_DROP}"
+    return replace(result, limit=limit, passed=result.iou_change >= -MAX_IOU_DROP)
+
+
+def _probabilities(network: Network, prepared: Prepared, positions: Any) -> NDArray[np.float32]:
+    batches = [positions[at : at + BATCH] for at in range(0, len(positions), BATCH)]
+    return np.concatenate([network.probabilities(prepared.images[batch]) for batch in batches])

@@ -1,0 +1,115 @@
+"""The images on which an exported file is compared with its model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segstudy.core.errors import UserError
+from segstudy.data.batches import Positions
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.deploy.export.model_card import images_of
+from segstudy.store.card import read_card
+from segstudy.store.records import CARD
+from segstudy.store.trained_models import Models, parts_of
+
+COMPARED_IMAGES = 200  # of data that are not the study's own
+
+
+@dataclass(frozen=True)
+class GateImages:
+    """Images at network size, and which of them are for what.
+
+    Attributes:
+        prepared: all of them.
+        compared: positions of those that masks are compared on.
+        calibration: positions of others, that INT8 is calibrated on.
+        what: the compared ones, in words.
+    """
+
+    prepared: Prepared
+    compared: Positions
+    calibration: Positions
+    what: str
+
+
+def gate_images(models: Models, record: Mapping[str, Any], data: Path | None = None) -> GateImages:
+    """The study's own test images, with its training images to calibrate on.
+
+    Of a model outside of its study: images that the user gives, its test images among them where the run's
+    tables name them, else all.
+
+    Raises:
+        UserError: they are not where the study says, no longer the same, or nowhere said.
+    """
+    if models.home is None:
+        return _given(models, record, data)
+    prepared = prepared_for(models, record, data)
+    parts = parts_of(models.home, record)
+    if not parts:
+        raise UserError(
+            f"{models.home.path}: its split.json no longer has this run's split; run the study again"
+        )
+    test, train = prepared.positions(parts["test"]), prepared.positions(parts["train"])
+    return GateImages(prepared, test, train, "test images")
+
+
+def prepared_for(models: Models, record: Mapping[str, Any], data: Path | None = None) -> Prepared:
+    """The study's own images, as the run saw them.
+
+    Raises:
+        UserError: they are not where the study says, or no longer the same.
+    """
+    study = models.study("its images are needed").study()
+    if data is not None:
+        study = study.model_copy(update={"data": str(data)})
+    try:
+        dataset = read(study.data, study.reader, study.exclude)
+    except UserError as error:
+        raise UserError(
+            f"the study's images are needed: {error}; say with --data where they lie now"
+        ) from None
+    found = fingerprint(dataset.samples)
+    if found != record["description"]["data"]:
+        raise UserError(
+            f"{dataset.root}: not the images and masks that the run was trained on; say with --data where "
+            "those lie"
+        )
+    protocol = record["protocol"]
+    height, width = protocol["image_size"]
+    foreground = tuple(protocol["foreground"]) if protocol["foreground"] else None
+    return open_prepared(prepare(dataset.samples, found, (height, width), protocol["resize"], foreground))
+
+
+def _given(models: Models, record: Mapping[str, Any], data: Path | None) -> GateImages:
+    """Images for a model outside of its study; those compared on are never calibrated on."""
+    folder = models.folder(record)
+    if data is None:
+        raise UserError(
+            f"{folder}: lies outside of its study, so say with --data which images and masks the exported "
+            "masks are to be compared on: best the data set that it was trained on"
+        )
+    dataset, card = read(data), read_card(folder / CARD)
+    found = fingerprint(dataset.samples)
+    foreground = card.training.get("foreground")
+    values = tuple(foreground) if foreground else None
+    prepared = open_prepared(prepare(dataset.samples, found, card.image_size, card.resize, values))
+    table = images_of(models, record)
+    if found == card.training.get("data") and table is not None:
+        test = prepared.positions(table.filter(part="test")["id"].to_list())
+        seen = prepared.positions(table["id"].to_list())
+        return GateImages(prepared, test, np.setdiff1d(np.arange(len(prepared.ids)), seen), "test images")
+    everything = np.arange(len(prepared.ids))
+    what = f"images of {dataset.name}"
+    return GateImages(prepared, spread(everything[::2], COMPARED_IMAGES), everything[1::2], what)
+
+
+def spread(positions: Sequence[int] | Positions, most: int) -> Positions:
+    """At most so many positions, spread evenly over the data set."""
+    ordered = np.sort(np.asarray(positions))
+    chosen: Positions = ordered[np.linspace(0, len(ordered) - 1, min(len(ordered), most)).astype(int)]
+    return chosen

@@ -1,0 +1,211 @@
+"""Trained models on a data set they have never seen, beside what they reach on their own test part."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from segstudy.core.environment import written_now
+from segstudy.core.errors import UserError
+from segstudy.core.outputs import OutputError
+from segstudy.data.batches import pixels_on
+from segstudy.data.check import check, refuse_errors
+from segstudy.data.duplicates import near_duplicates, thumbnail
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.samples import PARTS, Dataset
+from segstudy.data.split import Split
+from segstudy.data.thumbnails import small_image
+from segstudy.deploy.engines.stored import stored_network
+from segstudy.evaluation.forward import probabilities
+from segstudy.evaluation.per_image import image_rows
+from segstudy.evaluation.summary import refuse_taken, summarise
+from segstudy.store.card import read_card
+from segstudy.store.folder import StudyFolder
+from segstudy.store.own_networks import is_own
+from segstudy.store.records import CARD, STORED_ONNX
+from segstudy.store.tables import read_table
+from segstudy.store.trained_models import Models
+from segstudy.store.weights import load_model
+
+SEEN_NAMED = 200  # ids in a message: they are to be written into a file, so nearly always all of them
+SEEN = "which images it has seen is written there alone"  # why a model is evaluated within its study
+
+
+def evaluate_models(  # noqa: PLR0913 (an option each)
+    models: Models,
+    dataset: Dataset,
+    folder: StudyFolder,
+    device: str,
+    name: str | None = None,
+    foreground: tuple[int, ...] | None = None,
+    *,
+    network: str | None = None,
+) -> dict[str, Any]:
+    """Predict all samples of a data set with each model and store the scores as ``external/<name>/``.
+
+    Args:
+        models: what to test.
+        dataset: the external test set, all of it.
+        folder: the study whose folder takes the result.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        name: of the result; ``<configuration>-on-<data set>`` if left out.
+        foreground: values of a multi-class mask of this data set that count as foreground.
+        network: ``my.py:Net``, for models whose network comes from a file of one's own.
+
+    Returns:
+        The record written, with the scores on the models' own test part under ``in_domain``.
+
+    Raises:
+        UserError: wrong data, images that were trained or selected on, or a name that is taken.
+    """
+    name = name or f"{models.name}-on-{dataset.name}"
+    data = fingerprint(dataset.samples)
+
+    def same(record: Mapping[str, Any]) -> bool:
+        return bool(record["data"]["fingerprint"] == data and record["keys"] == list(models.keys))
+
+    refuse_taken(folder, [name], "evaluation", same)
+    _refuse_own_data(models.study(SEEN), data, dataset)
+    refuse_errors(check(dataset, foreground))
+    prepared = _prepared(models, dataset, data, foreground)
+    _refuse_seen(models, prepared)
+    runs = models.records()
+    where = torch.device(device)
+    images = pl.concat(_predicted(models.folder(run), run, prepared, where, network) for run in runs)
+    record = {
+        "kind": "evaluation",
+        "configuration": runs[0]["name"],
+        "keys": list(models.keys),
+        "seeds": sorted({run["seed"] for run in runs}),
+        "data": {
+            "name": dataset.name,
+            "reader": dataset.reader,
+            "fingerprint": data,
+            "terms": dataset.terms,
+            "citation": dataset.citation,
+        },
+        "num_images": len(dataset.samples),
+        "scores": summarise(images, {sample.id: sample.group for sample in dataset.samples}),
+        "in_domain": _in_domain(models),
+        **written_now(device),
+    }
+    folder.write_external(name, record, images)
+    return {"name": name, **record}
+
+
+def _prepared(models: Models, dataset: Dataset, data: str, foreground: tuple[int, ...] | None) -> Prepared:
+    """The external images as the models' training saw its own."""
+    protocol = models.records()[0]["protocol"]
+    height, width = protocol["image_size"]
+    return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], foreground))
+
+
+def _predicted(
+    folder: Path, record: Mapping[str, Any], prepared: Prepared, device: torch.device, network: str | None
+) -> pl.DataFrame:
+    """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``; the model gives what are no probabilities.
+    """
+    everything, card = np.arange(len(prepared.ids)), read_card(folder / CARD)
+    try:
+        if network is None and is_own(card, folder / CARD) and (folder / STORED_ONNX).is_file():
+            stored = stored_network(folder, card)
+            prob = np.concatenate(
+                [stored.probabilities(prepared.images[everything[i : i + 1]]) for i in everything]
+            )
+        else:
+            model, _ = load_model(folder, network)
+            pixels = pixels_on(prepared, device)
+            prob = probabilities(model.to(device), pixels, everything, record["protocol"]["precision"])
+    except OutputError as error:
+        raise UserError(f"{folder}: {error}; this model cannot be scored: train it anew") from None
+    rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold)
+    return _of_run(rows, record)
+
+
+def _of_run(rows: pl.DataFrame, record: Mapping[str, Any]) -> pl.DataFrame:
+    return rows.select(
+        pl.lit(record["seed"], pl.Int64).alias("seed"),
+        pl.lit(record["fold"], pl.Int64).alias("fold"),
+        pl.all(),
+    )
+
+
+def _in_domain(models: Models) -> dict[str, Any]:
+    """The same runs on the test part of their own study."""
+    home = models.study(SEEN)
+    data = home.read_json("data.json")
+    rows = [_of_run(home.images([record["key"]]), record) for record in models.records()]
+    test = pl.concat(rows, how="diagonal").filter(pl.col("part") == "test")
+    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
+    return {
+        "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
+        "num_images": test["id"].n_unique(),
+        "scores": summarise(test, groups)["test"],
+    }
+
+
+def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
+    stored = home.read_json("data.json")
+    if stored is None:
+        raise UserError(f"{home.path}: data.json is missing; `segstudy run {home.path}` writes it again")
+    if data == stored["fingerprint"]:
+        raise UserError(
+            f"{dataset.root}: the data of {home.path} itself; `segstudy table {home.path}` has the scores "
+            "on its test part"
+        )
+
+
+def _refuse_seen(models: Models, prepared: Prepared) -> None:
+    """Stop if any image was there when the models were trained or their epochs selected.
+
+    Images are compared by what they show, as ``check`` does: neither another name nor another size,
+    compression, crop or orientation hides a photograph that was seen.
+
+    Raises:
+        UserError: naming such images.
+    """
+    home, known = models.study(SEEN), _seen(models)
+    new = [_thumbnail(small_image(prepared, i)) for i in range(len(prepared.ids))]  # by the same steps
+    names, both = [*known, *prepared.ids], np.stack([*known.values(), *new])
+    seen = {names[there]: names[here] for here, there in near_duplicates(both, len(known))}
+    if seen:
+        shown = [there if there == here else f"{there} ({here})" for there, here in seen.items()]
+        more = f" and {len(seen) - SEEN_NAMED} more" if len(seen) > SEEN_NAMED else ""
+        raise UserError(
+            f"{len(seen)} of the images were trained or selected on in {home.path}: "
+            f"{', '.join(shown[:SEEN_NAMED])}{more}; leave them out with --exclude FILE, an id a line"
+        )
+
+
+def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
+    """Thumbnails of all images in the training and validation parts of these models, by id."""
+    home = models.study(SEEN)
+    splits = (home.read_json("split.json") or {"splits": []})["splits"]
+    cut = [Split(*(tuple(each[part]) for part in PARTS)) for each in splits]
+    parts = {split.fingerprint: split for split in cut}
+    trained_on = [parts.get(record["description"]["split"]) for record in models.records()]
+    ids = {i for split in trained_on if split for i in (*split.train, *split.validation)}
+    file = home.path / "thumbnails.parquet"
+    stored = dict(read_table(file, ["id", "image"]).iter_rows()) if file.is_file() else {}
+    data = home.read_json("data.json")
+    changed = any(record["description"]["data"] != data["fingerprint"] for record in models.records())
+    if changed or None in trained_on or ids - stored.keys():
+        raise UserError(
+            f"{home.path}: no longer says which images {models.name} was trained on; "
+            "give a model of the study as it stands"
+        )
+    return {i: _thumbnail(stored[i]) for i in sorted(ids)}
+
+
+def _thumbnail(jpeg: bytes) -> NDArray[np.uint8]:
+    return thumbnail(np.asarray(Image.open(io.BytesIO(jpeg), formats=("JPEG",))))

@@ -1,0 +1,283 @@
+"""Files or folders of images in, masks and measurements out."""
+
+import io
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segstudy.core.atomic_files import DiskError
+from segstudy.core.errors import UserError, printable
+from segstudy.core.outputs import OutputError
+from segstudy.data.images import FORMATS, ImageError, image_size, read_image
+from segstudy.data.pixel_budget import PixelBudget
+from segstudy.data.preprocess import Size, read_for_network
+from segstudy.deploy.predict.measurements import Measures, measured, outline
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.predict.table import SETTINGS, Prediction, digest_of, identity, results_in, stamp_of
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".ppm", ".pgm")
+KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
+COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ has it
+TINT = 0.35
+# Of every value of each channel: what the tint makes of it.
+TINTED = np.rint((1 - TINT) * np.arange(256)[:, None] + TINT * np.array(COLOUR)).astype(np.uint8)[None]
+MAX_JPEG_SIDE_PX = 65_500  # of the encoder; the format has 65,535
+MAX_LIBPNG_SIDE_PX = 1_000_000  # the format has 2**31 - 1, and Pillow writes as many
+TOGETHER = 100_000_000  # pixels in memory at a time, over all threads: one image of the largest size
+AHEAD = 4  # images in work for each thread, so that memory does not grow with their number
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An image to be segmented.
+
+    Attributes:
+        file: the image.
+        name: where its results go, without suffix, relative to each folder of results.
+    """
+
+    file: Path
+    name: str
+
+
+def find_images(
+    inputs: Sequence[Path],
+    match: str | None = None,
+    of_data_set: Callable[[Path], Sequence[Path] | None] = lambda _: None,
+) -> list[Item]:
+    """The images that files and folders stand for, in order; hidden files are left out.
+
+    Args:
+        inputs: files and folders. Of a single folder the results keep the structure within it; of several
+            inputs each folder's own name stands before.
+        match: a pattern that paths within a folder have to match, such as ``*_Dermoscopic_Image/*.bmp``.
+        of_data_set: the images of a folder that is a data set, None for any other; not asked with a pattern.
+
+    Raises:
+        UserError: nothing there, no image, or two images whose results would have one name.
+    """
+    found: list[Item] = []
+    given = list({each.resolve(): each for each in inputs}.values())
+    for each in given:
+        if each.is_dir():
+            before = "" if len(given) == 1 else f"{each.resolve().name}/"
+            files = of_data_set(each) if match is None else None
+            if files is None:
+                files = [file for file in _walk(each) if _matches(file.relative_to(each), match)]
+            found += [Item(file, before + _inside(file, each)) for file in files]
+        elif each.exists():
+            found.append(Item(each, each.name))
+        else:
+            raise UserError(f"{each}: no such file or folder; check the path")
+    if not found:
+        raise UserError(f"{', '.join(map(str, inputs))}: no image; {', '.join(FORMATS)} files are read")
+    return named_apart(found)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if SETTINGS in files:  # results of this command are no images
+            folders[:] = [name for name in folders if name not in KINDS]
+        for name in sorted(files):
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+                yield Path(place) / name
+
+
+def _inside(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+
+
+def _matches(inside: Path, pattern: str | None) -> bool:
+    return (
+        pattern is None or fnmatch(inside.as_posix(), pattern) or fnmatch(inside.as_posix(), f"*/{pattern}")
+    )
+
+
+def named_apart(items: Sequence[Item]) -> list[Item]:
+    """Names without suffixes, but where that would give two images the same.
+
+    Raises:
+        UserError: two results would still have one name.
+    """
+    stems = Counter(item.name.rpartition(".")[0] or item.name for item in items)
+    named: dict[str, Item] = {}
+    for item in items:
+        stem = item.name.rpartition(".")[0] or item.name
+        name = stem if stems[stem] == 1 else item.name
+        if other := named.get(name):
+            raise UserError(
+                f"{item.file} and {other.file}: both results would be called {name}; give "
+                "each a folder of results of its own"
+            )
+        named[name] = Item(item.file, name)
+    return list(named.values())
+
+
+def predict_files(
+    predictor: Predictor,
+    items: Sequence[Item],
+    out: Path,
+    kinds: Sequence[str] = (),
+    threads: int = 1,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[dict[str, Any]]:
+    """Segment images into a folder; what is there already from the same model and settings is left alone.
+
+    Writes ``masks/<name>.png`` (0 and 255, native size) and on request ``probability/<name>.png`` (0 to 255),
+    ``overlay/<name>.jpg`` and ``outline/<name>.jpg``, and ``predictions.csv`` with a row per image. An image
+    that cannot be used is a row with its error and stops nothing.
+
+    Args:
+        predictor: the model.
+        items: the images.
+        out: the folder of results.
+        kinds: of ``KINDS``, beside the masks.
+        threads: images at a time.
+        progress: told how many of all images are done.
+
+    Returns:
+        The rows of all these images, as in the table.
+
+    Raises:
+        UserError: the folder holds results of another model or other settings.
+        DiskError: something cannot be written.
+    """
+    wanted = [kind for kind in KINDS if kind == "masks" or kind in kinds]
+    with results_in(out, identity(predictor)) as results:
+        places = {item.file: [place(kind, item) for kind in wanted] for item in items}
+        results.refuse_others({places[item.file][0]: item.file for item in items})
+        missing = [item for item in items if not results.has(item.file, places[item.file])]
+        progress(len(items) - len(missing), len(items))
+
+        budget = PixelBudget(TOGETHER)
+
+        def one(item: Item) -> Prediction:
+            return _predict_file(predictor, item, out, wanted, budget)
+
+        for done, prediction in enumerate(_in_order(one, missing, threads), len(items) - len(missing) + 1):
+            results.add(prediction)
+            progress(done, len(items))
+        return [results.row(item.file) for item in items]
+
+
+def _predict_file(
+    predictor: Predictor, item: Item, out: Path, wanted: Sequence[str], budget: PixelBudget
+) -> Prediction:
+    """Segment one file, when there is room for it; whatever is wrong with it is its own row's matter."""
+    stamp = stamp_of(item.file)
+    try:
+        with budget.take(prod(image_size(item.file))):
+            native, found, contents = _segmented(predictor, item.file, wanted)
+    except ImageError as error:
+        return Prediction(item.file, stamp, error=printable(error.detail))
+    except OutputError as error:
+        return Prediction(item.file, stamp, error=printable(str(error)))
+    except Exception as error:  # decoders, engines and memory have each their own
+        reason = " ".join(str(error).split())[:200]
+        return Prediction(item.file, stamp, error=printable(f"{type(error).__name__}: {reason}"))
+    for kind in wanted:
+        _write(out / place(kind, item), contents[kind])
+    digests = {kind: digest_of(content) for kind, content in contents.items()}
+    return Prediction(item.file, stamp, place("masks", item), native, found, results=digests)
+
+
+def _segmented(
+    predictor: Predictor, file: Path, wanted: Sequence[str]
+) -> tuple[Size, Measures, dict[str, bytes]]:
+    """Size, measurements and results of an image."""
+    native, pixels = read_for_network(file, predictor.size, predictor.resize)
+    mask, probability = predictor.of_pixels(pixels, native)
+    if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
+        pixels = read_image(file)
+    contents = {kind: encoded(kind, pixels, mask, probability) for kind in wanted}
+    return native, measured(mask, probability), contents
+
+
+def place(kind: str, item: Item) -> str:
+    """Where a result of this kind lies, relative to the folder of results."""
+    return f"{kind}/{item.name}.{'png' if kind in ('masks', 'probability') else 'jpg'}"
+
+
+def encoded(
+    kind: str, pixels: NDArray[np.uint8], mask: NDArray[np.bool_], probability: NDArray[np.float32]
+) -> bytes:
+    """A result as a file: masks and probabilities as PNG, pictures as JPEG."""
+    if kind == "masks":
+        return _png(mask.view(np.uint8) * np.uint8(255))
+    if kind == "probability":
+        return _png(np.rint(probability * 255).astype(np.uint8))
+    if max(mask.shape) > MAX_JPEG_SIDE_PX:
+        raise ImageError(
+            Path("image"),
+            "unwritable",
+            f"an {kind} is a JPEG, which holds at most {MAX_JPEG_SIDE_PX} pixels a side, and the image has "
+            f"{_extent(mask)}; masks and probabilities are to be had of it",
+        )
+    shown = pixels.copy()
+    if kind == "overlay":
+        cv2.copyTo(cv2.LUT(shown, TINTED), mask.view(np.uint8), shown)
+    shown[outline(mask, max(1, round(min(mask.shape) / 300)))] = COLOUR
+    found, content = cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    if not found:
+        raise ImageError(Path("image"), "unwritable", f"no {kind} of {_extent(mask)} can be written")
+    return content.tobytes()
+
+
+def _png(grey: NDArray[np.uint8]) -> bytes:
+    # Every row by its difference from the one above: a third of the default's time, and no larger.
+    quick = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    if max(grey.shape) <= MAX_LIBPNG_SIDE_PX:
+        found, content = cv2.imencode(".png", grey, quick)
+        if found:
+            return content.tobytes()
+    stream = io.BytesIO()
+    Image.fromarray(grey).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _extent(mask: NDArray[np.bool_]) -> str:
+    return f"{mask.shape[1]} x {mask.shape[0]}"
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Whole or not at all; not forced to the disk, as a lost result is made again in no time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_name(f".{file.name}.new")
+        aside.write_bytes(content)
+        aside.replace(file)
+    except OSError as error:
+        raise DiskError(file, error) from None
+
+
+def _in_order(
+    work: Callable[[Item], Prediction], items: Sequence[Item], threads: int
+) -> Iterator[Prediction]:
+    """Carry out work for all items, some at a time; results come in the order of the items."""
+    waiting: deque[Future[Prediction]] = deque()
+    rest = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            while True:
+                waiting.extend(
+                    pool.submit(work, item) for item in islice(rest, AHEAD * threads - len(waiting))
+                )
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,217 @@
+"""What a MODEL stands for: an exported file, a model's folder, or a study's folder and its best run."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segstudy.core.checksums import check_weights, is_sound, log
+from segstudy.core.errors import UserError
+from segstudy.core.version import __version__
+from segstudy.deploy.engines import open_exported, open_made_here
+from segstudy.deploy.engines.base import SUFFIXES, EngineName, Network, Precision
+from segstudy.store.card import Card, read_card
+
+if TYPE_CHECKING:  # what the light distribution lacks, and what predicting with a file does without
+    from segstudy.store.trained_models import Models
+
+GRAPH_NUMERICS = 2  # of converted networks; raised when the graph changes, so that they are made anew
+CONVERT_WAIT_S = 300.0  # for another process that converts the same network
+
+
+@dataclass(frozen=True)
+class How:
+    """How a model is to run; see ``open_model``."""
+
+    engine: EngineName = "auto"
+    precision: Precision = "auto"
+    threads: int = 1
+    device: str = "auto"
+    network: str | None = None
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it may run on the CPU."""
+        return self.device in ("auto", "cpu")
+
+
+def open_model(  # noqa: PLR0913 (an option each)
+    path: Path,
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    threads: int = 1,
+    device: str = "auto",
+    ensemble: bool = False,
+    network: str | None = None,
+) -> tuple[Network, ...]:
+    """Load a model, or the several of an ensemble.
+
+    Args:
+        path: a model's folder, a study's or an exported file.
+        engine: ``auto`` runs an exported file as ``engines.open_exported`` says; a run's folder on a CPU by
+            OpenVINO where it is installed, else by PyTorch.
+        precision: of the arithmetic; ``auto`` is bfloat16 where hardware and engine have it.
+        threads: callers at once, each with a thread of its own.
+        device: for PyTorch: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
+
+    Raises:
+        UserError: no model there, one that was altered or gives nonsense, or one that cannot be run here.
+    """
+    how = How(engine, precision, threads, device, network)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        if ensemble:
+            raise UserError(f"{path}: one exported model makes no ensemble; give a study's folder")
+        if network is not None:
+            raise UserError(f"{path}: an exported model needs no code; leave --network out")
+        if not how.on_cpu:
+            raise UserError(f"{path}: exported models run on the CPU; leave --device out or give the run")
+        return (open_exported(path, engine, threads, precision),)
+    models = models_of(path)
+    if not ensemble and len(models.keys) > 1:
+        models = models.best()
+    return tuple(_open_trained(models, record, how) for record in models.records())
+
+
+def _open_trained(models: "Models", record: Mapping[str, Any], how: How) -> Network:
+    """A training's network: our own by what is quickest here, a user's own as ``_open_own`` says."""
+    from segstudy.store.own_networks import is_own, own_network
+    from segstudy.store.records import CARD
+
+    folder = models.folder(record)
+    card = read_card(folder / CARD)
+    if is_own(card, folder / CARD):
+        return _open_own(models, record, card, how)
+    own_network(card, folder / CARD, how.network)  # refuses any
+    if how.engine == "auto" and how.on_cpu and can_convert() and not has_gpu():
+        how = replace(how, engine="openvino")
+    if how.engine in ("auto", "torch"):
+        return _by_pytorch(folder, record, how)
+    return _open_converted(models, record, card, how)
+
+
+def _open_own(models: "Models", record: Mapping[str, Any], card: Card, how: How) -> Network:
+    """A user's own network: by PyTorch from the file that the user names, else from the run's ``model.onnx``.
+
+    What the folder names is never run.
+
+    Raises:
+        UserError: neither is there, or an engine that cannot run it.
+    """
+    from segstudy.deploy.engines.stored import stored_network
+    from segstudy.store.own_networks import own_network
+    from segstudy.store.records import CARD, STORED_ONNX
+
+    folder, network, engine = models.folder(record), how.network, how.engine
+    if network is None and engine != "torch" and (folder / STORED_ONNX).is_file():
+        if not how.on_cpu:
+            raise UserError(
+                f"{folder / STORED_ONNX}: runs on the CPU; leave --device out, or name the network's file "
+                "with --network"
+            )
+        return stored_network(folder, card, engine, how.threads, how.precision)
+    own_network(card, folder / CARD, network)
+    if engine not in ("auto", "torch"):
+        raise UserError(
+            f"--network {network}: is run by PyTorch; leave --engine out, or export the model and run "
+            "that file"
+        )
+    return _by_pytorch(folder, record, how)
+
+
+def _open_converted(models: "Models", record: Mapping[str, Any], card: Card, how: How) -> Network:
+    """The network of a run as ``.onnx`` or ``.xml`` in the cache, made where it is not there, or is altered.
+
+    For predicting on this machine; nobody has compared its masks with PyTorch's, as ``export`` does.
+
+    Raises:
+        UserError: as ``checkpoint.load_model``; a package is missing, or the cache cannot be written.
+    """
+    from segstudy.core.cache import cache_folder
+    from segstudy.store.records import CARD, WEIGHTS
+    from segstudy.store.trained_models import run_name
+
+    folder = models.folder(record)
+    weights = check_weights(folder / WEIGHTS, folder / CARD, card.weights_sha256)
+    described = [run_name(record), models.home is None]  # stand in the file too
+    made_from = [card.model_dump_json(), weights, described, GRAPH_NUMERICS, __version__]
+    content = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+    name = "model.xml" if how.engine == "openvino" else "model.onnx"
+    file = cache_folder() / "networks" / content[:16] / name
+
+    def ready() -> Network:
+        return open_made_here(file, how.engine, how.threads, how.precision)
+
+    if file.is_file():
+        try:
+            return ready()
+        except UserError:
+            if is_sound(file):  # then something else is wrong
+                raise
+            log.warning("%s: was altered in the cache; it is made again", file)
+    _convert(models, record, file)
+    return ready()
+
+
+def _convert(models: "Models", record: Mapping[str, Any], file: Path) -> None:
+    from segstudy.core.locks import hold
+    from segstudy.deploy.export.onnx import (  # PyTorch: seconds that are spared else
+        onnx_of,
+        package_of,
+        write_model,
+    )
+
+    with hold(file.with_name("lock"), "this network", CONVERT_WAIT_S):
+        if not (file.is_file() and is_sound(file)):  # perhaps by whoever held the lock before
+            write_model(
+                onnx_of(models.folder(record), checked=True), package_of(models, record, "float32"), file
+            )
+
+
+def can_convert() -> bool:
+    """Whether a run's network can be brought to OpenVINO here; looks, but imports nothing."""
+    return all(find_spec(name) for name in ("openvino", "onnx", "onnxscript"))
+
+
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA GPU; asks the system, as importing PyTorch takes longer than predicting."""
+    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvidiactl"))
+
+
+def _by_pytorch(folder: Path, record: Mapping[str, Any], how: How) -> Network:
+    from segstudy.core.device import choose_device
+    from segstudy.deploy.engines.pytorch import open_run
+    from segstudy.store.trained_models import run_name
+
+    return open_run(folder, run_name(record), choose_device(how.device), how.precision, how.network)
+
+
+def models_of(path: Path) -> "Models":
+    """The trainings that a folder stands for: a run, or those of a study's best configuration.
+
+    Raises:
+        UserError: neither a model's folder nor a study's, or a study without a winner.
+    """
+    if find_spec("segstudy.store.trained_models") is None:
+        raise UserError(
+            f"{path}: is no exported model, and for studies and runs the whole of segstudy is needed: "
+            "pip install segstudy, or export the model where it was trained"
+        )
+    from segstudy.store.folder import StudyFolder
+    from segstudy.store.trained_models import Models, one_run
+
+    folder = StudyFolder(path)
+    if not folder.exists():
+        return one_run(path)
+    from segstudy.analysis.leaderboard import leaderboard, rows_of, winner  # statistics: half a second
+
+    best = winner(leaderboard(folder))
+    if best is None:
+        raise UserError(f"{path}: no configuration is complete, so none is best; give the folder of a run")
+    records = next(row.records for row in rows_of(folder) if row.name == best)
+    return Models(folder, tuple(record["key"] for record in records), best)

@@ -1,0 +1,182 @@
+"""One image in, its mask out: with a trained model, and the training's own preprocessing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.core.arguments import checked_methods
+from segstudy.core.errors import UserError
+from segstudy.data.preprocess import Size, image_to_network, prob_to_native, read_for_network
+from segstudy.deploy.engines.base import EngineName, Network, Precision
+from segstudy.deploy.predict.load import How, open_model
+from segstudy.deploy.predict.measurements import fill_holes, largest_component
+
+
+class Segmentation(NamedTuple):
+    """A mask ``(H, W)`` bool and the foreground probabilities ``(H, W)`` float32, at the image's own size."""
+
+    mask: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is done beyond the network.
+
+    Attributes:
+        threshold: of the probability; None takes the card's, .5.
+        tta: average over the eight flips and rotations of the image.
+        largest_component: keep only the largest connected part.
+        fill_holes: fill what foreground encloses.
+    """
+
+    threshold: float | None = None
+    tta: bool = False
+    largest_component: bool = False
+    fill_holes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise UserError(f"--threshold {self.threshold}: is a probability between 0 and 1")
+
+
+NOTHING_MORE = Settings()
+
+
+@checked_methods
+class Predictor:
+    """A trained model, ready for images; or several, whose probabilities are averaged.
+
+    May be called from several threads at once.
+
+    >>> mask, probability = Predictor("PH2Dataset-classic")("IMD002.bmp")  # doctest: +SKIP
+
+    Args:
+        model: a run's folder, a study's (its best run), an exported file, or networks that are open already.
+        settings: what is done beyond the network, as one value instead of the four that follow.
+        threshold: of the probability; the card's, .5, if left out.
+        tta: average over the eight flips and rotations of the image.
+        largest_component: keep only the largest connected part.
+        fill_holes: fill what foreground encloses.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        precision: of the arithmetic: ``float32`` or ``bfloat16``.
+        threads: callers at once, each with a thread of its own.
+        device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
+        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        network: ``my.py:Net``, for a model whose network comes from a file of one's own.
+
+    Raises:
+        UserError: no model there, several of different image sizes, or arguments that exclude each other.
+    """
+
+    def __init__(  # noqa: PLR0913 (an option each)
+        self,
+        model: str | Path | Sequence[Network],
+        settings: Settings | None = None,
+        *,
+        threshold: float | None = None,
+        tta: bool = False,
+        largest_component: bool = False,
+        fill_holes: bool = False,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+        threads: int = 1,
+        device: str = "auto",
+        ensemble: bool = False,
+        network: str | None = None,
+    ):
+        asked = Settings(threshold, tta, largest_component, fill_holes)
+        if settings is not None and asked != NOTHING_MORE:
+            raise UserError("Predictor: give settings, or threshold, tta and the others, not both")
+        settings = settings or asked
+        if isinstance(model, str | Path):
+            model = open_model(
+                Path(model),
+                engine=engine,
+                precision=precision,
+                threads=threads,
+                device=device,
+                ensemble=ensemble,
+                network=network,
+            )
+        elif How(engine, precision, threads, device, network) != How() or ensemble:
+            raise UserError(
+                "Predictor: these networks are open already; engine and the like cannot be chosen"
+            )
+        first = model[0].card
+        for other in model[1:]:
+            if (other.card.image_size, other.card.resize) != (first.image_size, first.resize):
+                raise UserError(
+                    "models of different image sizes make no ensemble; give models of one configuration"
+                )
+        self.networks = tuple(model)
+        self.settings = settings
+        self.size, self.resize = first.image_size, first.resize
+        self.threshold = first.threshold if settings.threshold is None else settings.threshold
+
+    def __call__(self, image: str | Path | NDArray[np.uint8]) -> Segmentation:
+        """Segment an image.
+
+        Args:
+            image: a file, or RGB pixels ``(H, W, 3)``, 0 to 255.
+
+        Raises:
+            ImageError: a file that cannot be used.
+            UserError: an array that is no RGB image.
+        """
+        if isinstance(image, str | Path):
+            native, pixels = read_for_network(Path(image), self.size, self.resize)
+        else:
+            pixels = _as_rgb(image)
+            native = (pixels.shape[0], pixels.shape[1])
+        return self.of_pixels(pixels, native)
+
+    def of_pixels(self, pixels: NDArray[np.uint8], native: Size) -> Segmentation:
+        """As a call, of the pixels of an image of ``native`` size, decoded perhaps at a reduced scale."""
+        small = image_to_network(pixels, self.size, self.resize, native)
+        probability = prob_to_native(self.of_network_size(small[None])[0], native, self.resize)
+        return Segmentation(self.mask(probability), probability)
+
+    def of_network_size(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities ``(N, height, width)`` of images ``(N, height, width, 3)`` at network size."""
+        found = [
+            _averaged(network, images) if self.settings.tta else network.probabilities(images)
+            for network in self.networks
+        ]
+        return found[0] if len(found) == 1 else np.mean(found, axis=0, dtype=np.float32)
+
+    def mask(self, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """The mask of these probabilities ``(H, W)``."""
+        return mask_of(probability, self.threshold, self.settings)
+
+
+def mask_of(probability: NDArray[np.float32], threshold: float, settings: Settings) -> NDArray[np.bool_]:
+    """The mask of probabilities ``(H, W)`` at a threshold, cleaned up as the settings say."""
+    mask = probability >= threshold
+    if settings.fill_holes:
+        mask = fill_holes(mask)
+    return largest_component(mask) if settings.largest_component else mask
+
+
+def _averaged(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The mean over the eight ways to flip and turn the images; those turned by 90 degrees change H and W."""
+    total = np.zeros(images.shape[:3], np.float32)
+    for flipped in (False, True):
+        for turns in range(4):
+            view = np.rot90(images[:, :, ::-1] if flipped else images, turns, axes=(1, 2))
+            back = np.rot90(network.probabilities(np.ascontiguousarray(view)), -turns, axes=(1, 2))
+            total += back[:, :, ::-1] if flipped else back
+    return np.asarray(total / 8)
+
+
+def _as_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise UserError(
+            f"an array of {pixels.dtype} and shape {pixels.shape}: give RGB pixels, uint8 of shape (H, W, 3)"
+        )
+    return np.ascontiguousarray(pixels)

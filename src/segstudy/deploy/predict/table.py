@@ -1,0 +1,243 @@
+"""A folder of predictions: its table, and what of it is done already."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from segstudy.core.atomic_files import DiskError, write_text
+from segstudy.core.csv_cells import as_cell, of_cell
+from segstudy.core.errors import UserError
+from segstudy.core.locks import hold
+from segstudy.data.preprocess import Size
+from segstudy.deploy.predict.measurements import Measures
+from segstudy.deploy.predict.predictor import Predictor
+
+TABLE, SETTINGS, LOCK = "predictions.csv", "predictions.json", ".predict.lock"
+NAMES = "names"  # of the models, for the reader
+MEASURED = tuple(field.name for field in fields(Measures))
+
+Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseconds
+
+
+def escaped(text: str) -> str:
+    """Text that can be written down: bytes of a name that are no UTF-8 are spelled out."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def name_of(image: Path) -> str:
+    """An image in the table: its whole path, the same from wherever it is called."""
+    return escaped(str(image.absolute()))
+
+
+def stamp_of(file: Path) -> Stamp:
+    """By which a file is recognised that has not changed."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def digest_of(result: Path | bytes) -> str:
+    """By which a result is recognised that is as it was written; nothing for one that cannot be read."""
+    try:
+        content = result.read_bytes() if isinstance(result, Path) else result
+    except OSError:
+        return "-"
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What became of one image: a row of the table.
+
+    Attributes:
+        image: the file.
+        stamp: of the file, when it was read.
+        mask: of the result, relative to the folder; None where there is none.
+        size: height and width of the image in pixels.
+        measures: of the mask.
+        error: what was wrong with the image.
+        results: the first 16 digits of each written result's SHA-256, by kind.
+    """
+
+    image: Path
+    stamp: Stamp = (0, 0)
+    mask: str | None = None
+    size: Size | None = None
+    measures: Measures | None = None
+    error: str | None = None
+    results: Mapping[str, str] = field(default_factory=dict)
+
+    def row(self) -> dict[str, str]:
+        """As it reads in the table."""
+        height, width = self.size or (None, None)
+        numbers = asdict(self.measures) if self.measures else dict.fromkeys(MEASURED)
+        values = {
+            "image": name_of(self.image),
+            "mask": None if self.mask is None else escaped(self.mask),
+            "image_width_px": width,
+            "image_height_px": height,
+            **numbers,
+            "error": self.error,
+            "file_bytes": self.stamp[0],
+            "file_changed_ns": self.stamp[1],
+            "results": " ".join(f"{kind}={digest}" for kind, digest in self.results.items()),
+        }
+        return {name: "" if value is None else str(value) for name, value in values.items()}
+
+
+COLUMNS = tuple(Prediction(Path()).row())
+TEXTS = ("image", "mask", "error")
+ADDED = ("results",)  # columns that tables of older versions lack: their images are done again when asked for
+
+
+class Results:
+    """The rows of a folder of results; for whoever holds its lock."""
+
+    def __init__(self, folder: Path, rows: dict[str, dict[str, str]], stream: io.TextIOBase):
+        self.folder, self.rows, self._stream = folder, rows, stream
+        self._table = csv.DictWriter(stream, COLUMNS)  # whose rows are cells
+
+    def row(self, image: Path) -> dict[str, str]:
+        return self.rows[name_of(image)]
+
+    def add(self, prediction: Prediction) -> None:
+        """Take a row in, on the disk too."""
+        row = self.rows[name_of(prediction.image)] = prediction.row()
+        try:
+            self._table.writerow(_cells(row))
+            self._stream.flush()
+        except OSError as error:
+            raise DiskError(self.folder / TABLE, error) from None
+
+    def has(self, image: Path, places: Sequence[str]) -> bool:
+        """Whether all these results of an image are there as written, made from the file as it is now.
+
+        After a power failure a row may stand there whose masks are empty.
+        """
+        row = self.rows.get(name_of(image))
+        if row is None or row["error"] or row["mask"] != escaped(places[0]):
+            return False
+        unchanged = (row["file_bytes"], row["file_changed_ns"]) == tuple(map(str, stamp_of(image)))
+        written = dict(each.partition("=")[::2] for each in row["results"].split())
+        return unchanged and all(
+            digest_of(self.folder / each) == written.get(each.partition("/")[0], "") for each in places
+        )
+
+    def refuse_others(self, masks: Mapping[str, Path]) -> None:
+        """Stop if one of these masks belongs to another image.
+
+        Raises:
+            UserError: naming both.
+        """
+        wanted = {escaped(mask): name_of(image) for mask, image in masks.items()}
+        for row in self.rows.values():
+            if wanted.get(row["mask"], row["image"]) != row["image"]:
+                raise UserError(
+                    f"{self.folder}: {row['mask']} is the mask of {row['image']}, and would be that of "
+                    f"{wanted[row['mask']]}; choose another folder with --out"
+                )
+
+
+def identity(predictor: Predictor) -> dict[str, Any]:
+    """What decides the results: models, settings, engine."""
+    return {
+        "models": [
+            {
+                "key": network.card.key,
+                "precision": network.package.precision if network.package else "float32",
+            }
+            for network in predictor.networks
+        ],
+        **asdict(predictor.settings),
+        "threshold": predictor.threshold,
+        "engine": predictor.networks[0].engine,
+        NAMES: [network.name for network in predictor.networks],
+    }
+
+
+def names_in(folder: Path) -> list[str]:
+    """Of the models that made a folder of results; none in one of an older version."""
+    return list(json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get(NAMES, []))
+
+
+@contextmanager
+def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
+    """Hold a folder of results, with the rows that are there from before; the table is whole at the end.
+
+    Raises:
+        UserError: results of another model or other settings, a table of another origin, or another process
+            at work.
+        DiskError: something cannot be written.
+    """
+    with hold(folder / LOCK, "these predictions"):
+        rows = _before(folder, made_by)
+        write_text(folder / SETTINGS, json.dumps(made_by, indent=1) + "\n")
+        _write(folder / TABLE, rows.values())  # without what a power failure left half written
+        try:
+            with (folder / TABLE).open("a", encoding="utf-8", newline="") as stream:
+                results = Results(folder, rows, stream)
+                yield results
+        finally:
+            _write(folder / TABLE, rows.values())
+
+
+def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    settings, table = folder / SETTINGS, folder / TABLE
+    if not settings.is_file():
+        if table.exists():
+            raise UserError(
+                f"{table}: is there already and was not made here; choose another folder with --out"
+            )
+        return {}
+    try:
+        before = json.loads(settings.read_text(encoding="utf-8"))
+        rows = []
+        if table.is_file():
+            with table.open(encoding="utf-8", newline="") as stream:
+                read = [dict.fromkeys(ADDED, "") | row for row in csv.DictReader(stream)]
+                rows = [_texts({name: row[name] for name in COLUMNS}) for row in read if _is_whole(row)]
+    except (OSError, ValueError, csv.Error):
+        before, rows = None, []
+    if not isinstance(before, dict):
+        raise UserError(f"{settings} or {table}: cannot be read; choose another folder with --out")
+    if _decisive(before) != _decisive(made_by):
+        odd = next((name for name in _decisive(made_by) if before.get(name) != made_by[name]), "settings")
+        raise UserError(
+            f"{folder}: holds results with other {odd} ({before.get(odd)}); choose another folder with --out"
+        )
+    return {row["image"]: row for row in rows}
+
+
+def _decisive(made_by: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the names: a model is the same whatever it is called, and older versions wrote none."""
+    return {name: value for name, value in made_by.items() if name != NAMES}
+
+
+def _cells(row: Mapping[str, str]) -> dict[str, str]:
+    return {name: as_cell(value) if name in TEXTS else value for name, value in row.items()}
+
+
+def _texts(row: Mapping[str, str]) -> dict[str, str]:
+    return {name: of_cell(value) if name in TEXTS else value for name, value in row.items()}
+
+
+def _is_whole(row: Mapping[str | Any, str | None]) -> bool:
+    return set(row) == set(COLUMNS) and None not in row.values() and row["image"] != "image"
+
+
+def _write(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """The whole table, in the order of the images' names."""
+    stream = io.StringIO(newline="")
+    table = csv.DictWriter(stream, COLUMNS)
+    table.writeheader()
+    table.writerows(_cells(row) for row in sorted(rows, key=lambda row: row["image"]))
+    write_text(file, stream.getvalue())

@@ -1,0 +1,129 @@
+"""Around every request: who may call, safe headers, callers who send or read too slowly, and the log."""
+
+import asyncio
+import logging
+import re
+import time
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from segstudy.deploy.serving.limits import Limits
+
+log = logging.getLogger("segstudy.serve")
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
+SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+CLOSED = 499  # nobody is there to be answered, as nginx calls it
+
+
+class CutOffError(Exception):
+    """A caller does not read its answer; raised to the server, which closes the connection."""
+
+
+@dataclass
+class Body:
+    """What a caller sends, and how much of it has come.
+
+    Attributes:
+        receive: more of it.
+        announced: its length in bytes; None for one that is not known, 0 for none.
+        num_bytes: that came.
+        done: whether that was all.
+    """
+
+    receive: Receive
+    announced: int | None
+    num_bytes: int = 0
+    done: bool = False
+
+    async def more(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "http.request":
+            self.num_bytes += len(message.get("body", b""))
+            self.done = not message.get("more_body", False)
+        else:
+            self.done = True
+        return message
+
+    async def drain(self, limits: Limits) -> None:
+        """Take the rest in and forget it: an answer that comes before it is lost with the connection."""
+        if self.announced is not None and self.announced > limits.bytes:
+            return
+        try:
+            async with asyncio.timeout(limits.receive_s):
+                while not self.done and self.num_bytes <= limits.bytes:
+                    await self.more()
+        except TimeoutError:
+            return
+
+
+class Guard:
+    """The middleware.
+
+    A page elsewhere could have a name that leads to this machine; so without a token only calls by a local
+    name are answered.
+    """
+
+    def __init__(self, app: ASGIApp, local_only: bool, limits: Limits):
+        self.app, self.local_only, self.limits = app, local_only, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status, sent = time.perf_counter(), 500, 0
+        headers = dict(scope["headers"])
+        body = Body(receive, _announced(headers))
+
+        async def watched(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *SAFE]
+                if status >= 400 and body.announced != 0 and not body.done:
+                    await body.drain(self.limits)
+                    if not body.done:
+                        message["headers"] += [(b"connection", b"close")]
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            async with asyncio.timeout(self.limits.receive_s):
+                await send(message)
+
+        scope.setdefault("state", {})
+        try:
+            if self.local_only and not is_local(headers.get(b"host", b"")):
+                detail = "only answered by a local name; start with --host and --token for others"
+                await JSONResponse({"detail": detail}, 400)(scope, body.more, watched)
+            else:
+                await self.app(scope, body.more, watched)
+        except ClientDisconnect:
+            status = CLOSED
+        except TimeoutError:  # who does not read what was asked for
+            status = CLOSED
+            raise CutOffError from None
+        finally:
+            record = {
+                "method": scope["method"],
+                "path": scope["path"][:100],
+                "status": status,
+                "ms": round((time.perf_counter() - start) * 1000, 1),
+                "sent_bytes": sent,
+                "pixels": scope["state"].get("pixels"),
+            }
+            log.info(record)
+
+
+def is_local(host: bytes) -> bool:
+    """Whether a Host header names this machine."""
+    return LOCAL_HOST.fullmatch(host.decode("latin-1").lower()) is not None
+
+
+def _announced(headers: dict[bytes, bytes]) -> int | None:
+    if b"transfer-encoding" in headers:
+        return None
+    length = headers.get(b"content-length", b"0")
+    return int(length) if length.isdigit() else None

@@ -1,0 +1,50 @@
+"""What one caller may ask of a server."""
+
+from dataclasses import dataclass
+
+from segstudy.core.errors import UserError
+from segstudy.data.images import MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one caller may ask of the server.
+
+    Attributes:
+        bytes: of an image's file.
+        pixels: of an image.
+        receive_s: seconds to send it in.
+        answer_s: seconds until it is answered, waiting included.
+        queue: images that may be received, waiting or in work at the same time.
+    """
+
+    bytes: float = 50e6
+    pixels: float = MAX_PIXELS / 2
+    receive_s: float = 30.0
+    answer_s: float = 60.0
+    queue: int = 64
+
+    @property
+    def connections(self) -> int:
+        """Connections at the same time."""
+        return 8 * self.queue
+
+    @property
+    def connections_per_peer(self) -> int:
+        """Connections of one address."""
+        return 4 * self.queue
+
+    @property
+    def held_bytes(self) -> float:
+        """Of all files that are received, waiting or in work."""
+        return 8 * self.bytes
+
+    def __post_init__(self) -> None:
+        wrong = [name for name, value in vars(self).items() if not 0 < value < float("inf")]
+        if wrong:
+            raise UserError(f"limit of {wrong[0]}: is to be above 0 and finite")
+        if self.pixels > MAX_PIXELS:
+            raise UserError(f"--max-megapixels: at most {MAX_PIXELS // 10**6}, as everywhere in segstudy")
+
+
+DEFAULT = Limits()

@@ -1,0 +1,188 @@
+"""From an image's bytes to what is sent back; images that wait together pass the network together."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.core.outputs import OutputError
+from segstudy.data.images import decode_bytes, size_in
+from segstudy.data.pixel_budget import PixelBudget
+from segstudy.data.preprocess import Size, enough, image_to_network, prob_to_native
+from segstudy.deploy.predict.folder import encoded
+from segstudy.deploy.predict.measurements import measured, polygons
+from segstudy.deploy.predict.predictor import NOTHING_MORE, Predictor, Settings, mask_of
+from segstudy.deploy.serving.limits import Limits
+from segstudy.deploy.serving.work import Work
+
+View = Literal["mask", "probability", "overlay", "outline"]
+KIND = {"mask": "masks", "probability": "probability", "overlay": "overlay", "outline": "outline"}
+MEDIA = {"mask": "image/png", "probability": "image/png", "overlay": "image/jpeg", "outline": "image/jpeg"}
+MAX_BATCH = 8
+PIXELS_A_THREAD = (
+    10_000_000  # in memory at a time where there are many threads; else one of the largest images
+)
+
+Waiting = tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of one image: a picture, or with ``view`` None polygons and measurements."""
+
+    threshold: float
+    view: View | None
+    settings: Settings = NOTHING_MORE
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent back: bytes of a picture, or polygons and measurements."""
+
+    content: bytes | dict[str, Any]
+    height: int
+    width: int
+
+
+class Service:
+    """One model for many callers.
+
+    Decoding and encoding run in threads, as many as there are cores, and so do batches: whenever a core is
+    free for the network, it takes whatever images wait, up to ``MAX_BATCH`` of them.
+    """
+
+    def __init__(self, predictor: Predictor, threads: int, limits: Limits):
+        self.predictor = predictor
+        self.limits = limits
+        self.work = Work()
+        self.budget = PixelBudget(max(limits.pixels, threads * PIXELS_A_THREAD))
+        self._num_threads = threads
+        self._threads: ThreadPoolExecutor
+        self._network: ThreadPoolExecutor
+        self._room: asyncio.Semaphore
+        self._waiting: asyncio.Queue[Waiting]
+        self._running: set[asyncio.Task[None]] = set()
+        self._batches: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to take images; within the event loop that will call."""
+        self._threads = ThreadPoolExecutor(self._num_threads, "images")
+        self._network = ThreadPoolExecutor(self._num_threads, "network")
+        self._room = asyncio.Semaphore(self._num_threads)
+        self._waiting = asyncio.Queue()
+        self._batches = asyncio.create_task(self._run_batches())
+
+    async def stop(self) -> None:
+        """Take no more; whoever still waits is not answered, and threads that do not come back are left."""
+        if self._batches is not None:
+            self._batches.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._network.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def num_blocked(self) -> int:
+        """Threads that have been at one image, or one pass of the network, for longer than any may take."""
+        return self.work.num_older_than(self.limits.answer_s)
+
+    async def segment(self, content: bytes, asked: Asked) -> Answer:
+        """Segment one image.
+
+        Between its stages an image takes no more memory than its file: pixels that a picture shows are
+        decoded again at the end.
+
+        Raises:
+            ImageError: it cannot be used.
+            BusyError: there was no room for its pixels before its time was over.
+        """
+        loop = asyncio.get_running_loop()
+        until = time.monotonic() + self.limits.answer_s
+        native, small = await loop.run_in_executor(self._threads, self._decoded, content, until)
+        done: asyncio.Future[NDArray[np.float32]] = loop.create_future()
+        await self._waiting.put((small, done))
+        prob = await done
+        return await loop.run_in_executor(self._threads, self._encoded, prob, native, content, asked, until)
+
+    async def _run_batches(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < MAX_BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            batch = [(small, done) for small, done in batch if not done.done()]  # given up meanwhile
+            if batch:
+                await self._room.acquire()
+                task = loop.create_task(self._run_batch(batch))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    async def _run_batch(self, batch: list[Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            images = np.stack([small for small, _ in batch])
+            found = await loop.run_in_executor(self._network, self._passed, images)
+        except Exception as error:
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(error)
+        else:
+            for (_, done), prob in zip(batch, found, strict=True):
+                if done.done():
+                    continue
+                if isinstance(prob, OutputError):
+                    done.set_exception(prob)
+                else:
+                    done.set_result(prob)
+        finally:
+            self._room.release()
+
+    def _passed(self, images: NDArray[np.uint8]) -> Sequence[NDArray[np.float32] | OutputError]:
+        """Probabilities of each image; an error where the network gives none, which is no other image's."""
+        with self.work.going_on():
+            try:
+                return list(self.predictor.of_network_size(images))
+            except OutputError as error:
+                if len(images) == 1:
+                    return [error]
+        return [each for image in images for each in self._passed(image[None])]
+
+    @contextmanager
+    def _room_for(self, native: Size, until: float) -> Iterator[None]:
+        with self.budget.take(native[0] * native[1], until), self.work.going_on():
+            yield
+
+    def _decoded(self, content: bytes, until: float) -> tuple[Size, NDArray[np.uint8]]:
+        """Native size, and the image at network size."""
+        size, resize = self.predictor.size, self.predictor.resize
+        with self._room_for(size_in(content, self.limits.pixels), until):
+            native, pixels = decode_bytes(content, lambda native: enough(native, size, resize))
+            return native, image_to_network(pixels, size, resize, native)
+
+    def _encoded(
+        self, prob: NDArray[np.float32], native: Size, content: bytes, asked: Asked, until: float
+    ) -> Answer:
+        with self._room_for(native, until):
+            probability = prob_to_native(prob, native, self.predictor.resize)
+            mask = mask_of(probability, asked.threshold, asked.settings)
+            if asked.view is None:
+                return Answer(_measured(mask, probability, asked.threshold), *native)
+            pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
+            if asked.view in ("overlay", "outline"):
+                probability = np.zeros((1, 1), np.float32)  # which pictures do not show
+                _, pixels = decode_bytes(content, lambda _: None)
+            return Answer(encoded(KIND[asked.view], pixels, mask, probability), *native)
+
+
+def _measured(mask: NDArray[np.bool_], probability: NDArray[np.float32], threshold: float) -> dict[str, Any]:
+    return {
+        "width_px": mask.shape[1],
+        "height_px": mask.shape[0],
+        "threshold": threshold,
+        "measurements": asdict(measured(mask, probability)),
+        "polygons": polygons(mask),
+    }

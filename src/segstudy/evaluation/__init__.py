@@ -1,0 +1,1 @@
+"""A model or masks, and images, in; one row per image out."""

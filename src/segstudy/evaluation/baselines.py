@@ -1,0 +1,108 @@
+"""What a segmentation is worth that never looked at the image: the line every network has to beat."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from segstudy.config.protocol import Protocol
+from segstudy.core.resources import allowed_cores
+from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.preprocess import prob_to_native
+from segstudy.data.samples import Part, Sample
+from segstudy.data.split import Split
+from segstudy.metrics.overlap import scores
+from segstudy.store.folder import StudyFolder
+
+ALL_FOREGROUND, MEAN_MASK = "all foreground", "mean mask"
+SCORED: tuple[Part, ...] = ("validation", "test")
+
+Splits = Mapping[tuple[str, int, int | None], Split]
+
+
+def write_baselines(
+    folder: StudyFolder,
+    samples: Sequence[Sample],
+    data: str,
+    splits: Splits,
+    protocol: Protocol,
+    preparing: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write a study's ``baselines.parquet``, unless one of these data and splits is there already.
+
+    Args:
+        folder: the study's.
+        samples: all of them.
+        data: their fingerprint.
+        splits: the parts for each ``(split, split_seed, fold)``.
+        protocol: says at which network size the masks are averaged.
+        preparing: told how many samples are decoded and resized.
+    """
+    if up_to_date(folder.baselines(), data, splits):
+        return
+    settings = (protocol.image_size, protocol.resize, protocol.foreground)
+    prepared = open_prepared(prepare(samples, data, *settings, progress=preparing), check=False)  # just was
+    folder.write_table("baselines.parquet", baseline_table(prepared, data, splits))
+
+
+def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFrame:
+    """Both baselines on the validation and test part of every split.
+
+    The mean mask is the mean of the training part's masks at network size, brought to each image's own size
+    and cut at .5 as a network's probabilities are. Where lesions lie all over the place it may be empty.
+
+    Args:
+        prepared: the samples; their network size decides how fine the mean mask is.
+        data: the samples' fingerprint, kept to tell when the table is out of date.
+        splits: the parts for each ``(split, split_seed, fold)``.
+
+    Returns:
+        One row per baseline, split, part and image: ``baseline``, ``data``, ``split``, ``split_seed``,
+        ``fold``, ``id``, ``part`` and the metrics at native size, ``native_iou`` and so on, without surface
+        distances.
+    """
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
+        rows = [
+            {"baseline": baseline, "data": data, "split": split, "split_seed": seed, "fold": fold, **row}
+            for (split, seed, fold), parts in splits.items()
+            for baseline, prob in _probabilities(prepared, parts).items()
+            for part in SCORED
+            for row in pool.map(
+                partial(_row, prepared, part=part, prob=prob), _positions(prepared, parts, part)
+            )
+        ]
+    return pl.DataFrame(rows, schema_overrides={"fold": pl.Int64}, infer_schema_length=None)
+
+
+def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits) -> bool:
+    """Whether a stored table is of these data and parts."""
+    if table is None:
+        return False
+    wanted = {
+        (data, *key, part, sample_id)
+        for key, parts in splits.items()
+        for part in SCORED
+        for sample_id in parts.part(part)
+    }
+    return set(table.select("data", "split", "split_seed", "fold", "part", "id").iter_rows()) == wanted
+
+
+def _probabilities(prepared: Prepared, parts: Split) -> dict[str, NDArray[np.float32]]:
+    """What each baseline predicts for any image, ``(height, width)`` at network size."""
+    mean = prepared.masks[prepared.positions(parts.train)].mean(axis=0, dtype=np.float32)
+    return {ALL_FOREGROUND: np.ones_like(mean), MEAN_MASK: mean}
+
+
+def _positions(prepared: Prepared, parts: Split, part: Part) -> list[int]:
+    return [int(position) for position in prepared.positions(parts.part(part))]
+
+
+def _row(prepared: Prepared, position: int, part: Part, prob: NDArray[np.float32]) -> dict[str, Any]:
+    predicted = prob_to_native(prob, prepared.native_sizes[position], prepared.resize) >= 0.5
+    found = scores(predicted, prepared.native_mask(position))
+    columns = {f"native_{name}": value for name, value in found.items()}
+    return {"id": prepared.ids[position], "part": part, **columns}

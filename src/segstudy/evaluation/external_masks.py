@@ -1,0 +1,233 @@
+"""Masks that any other tool made, scored on a study's images with the study's own metrics."""
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segstudy.core.environment import written_now
+from segstudy.core.errors import UserError
+from segstudy.core.resources import allowed_cores
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.images import ImageError, read_mask
+from segstudy.data.samples import Part, Sample
+from segstudy.evaluation.mask_folders import MaskSet, find_masks
+from segstudy.evaluation.per_image import mask_columns
+from segstudy.evaluation.summary import first_of, refuse_taken, summarise
+from segstudy.metrics.overlap import METRICS, Mask
+from segstudy.store.folder import StudyFolder
+
+# What a mask does not tell: nothing was computed at network size, and there are no probabilities.
+UNKNOWN = (
+    *(f"network_{name}" for name in METRICS),
+    *("network_iou_tuned", "native_iou_tuned", "native_ece", "native_brier"),
+)
+
+
+def score_masks(
+    data: str | Path,
+    masks: Path,
+    folder: StudyFolder,
+    name: str | None = None,
+    deterministic: bool = False,
+) -> list[dict[str, Any]]:
+    """Score masks on a study's validation and test images and store them as ``external/<name>/``.
+
+    A study with folds tests every image once; the masks are then taken for out-of-fold predictions, and
+    there is no validation part: its scores would be those of the test.
+
+    Args:
+        data: the study's data set, wherever it lies now.
+        masks: one mask per image, named by its id; in folders, one per model, and in those one per seed.
+        folder: the study's.
+        name: of the model, where there is one only; else folders' names are taken.
+        deterministic: the tool gives the same masks every time, so that one set of them is all there is.
+
+    Returns:
+        The records written, one per model.
+
+    Raises:
+        UserError: other data than the study's, no mask that fits, or one of another size than its image.
+    """
+    samples = study_samples(folder, data)
+    parts = scored_parts(folder)
+    found, strangers = find_masks(masks, samples.keys(), name)
+    for model in found:
+        if deterministic and len(model.seeds) > 1:
+            raise UserError(
+                f"{masks}: {model.name} has masks of {len(model.seeds)} seeds, and a deterministic tool has "
+                "one set of them; leave --deterministic out, or give the folder of one seed"
+            )
+    source = _source_of(masks)
+    same = (lambda _: True) if name else lambda record: record.get("source", source) == source
+    refuse_taken(folder, [each.name for each in found], "masks", same)
+    made = {"place": source, "deterministic": deterministic}
+    wanted = {sample_id: part for part, ids in parts.items() for sample_id in ids}
+    for model in found:
+        if all(wanted.keys().isdisjoint(files) for files in model.seeds.values()):
+            raise UserError(
+                f"{masks}: {model.name} has masks of training images only; validation and test are scored"
+            )
+    foreground = _one_foreground(folder)
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
+        job = partial(_rows, found, foreground)
+        rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
+    return [
+        _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, strangers, made)
+        for place, model in enumerate(found)
+    ]
+
+
+def _one_foreground(folder: StudyFolder) -> tuple[int, ...] | None:
+    """The classes that count as foreground in a study.
+
+    Raises:
+        UserError: the study varies them, so that masks could be meant for any.
+    """
+    foregrounds = folder.study().foregrounds()
+    if len(foregrounds) > 1:
+        raise UserError(
+            f"{folder.path}: varies foreground, and masks could be meant for any of its values; "
+            "score them in a study of one foreground"
+        )
+    return foregrounds[0]
+
+
+def _store(
+    folder: StudyFolder,
+    model: MaskSet,
+    rows: Sequence[Mapping[str, Any]],
+    parts: Mapping[Part, Sequence[str]],
+    strangers: Sequence[str],
+    source: Mapping[str, Any],
+) -> dict[str, Any]:
+    data, table = folder.read_json("data.json"), _table(rows)
+    record = {
+        "kind": "masks",
+        "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
+        "foreground": _one_foreground(folder),
+        "source": source["place"],
+        "deterministic": source["deterministic"],
+        "seeds": sorted(model.seeds),
+        "parts": {part: _completeness(model, ids) for part, ids in parts.items()},
+        "ignored": _ignored(model, {sample_id for ids in parts.values() for sample_id in ids}),
+        "strangers": first_of(strangers),
+        "scores": summarise(table, {sample["id"]: sample["group"] for sample in data["samples"]}),
+        **written_now(),
+    }
+    folder.write_external(model.name, record, table)
+    return {"name": model.name, **record}
+
+
+def _source_of(masks: Path) -> str:
+    """Which folder masks came from, without its name: tells an update from other masks called alike."""
+    return hashlib.sha256(os.fsencode(masks.resolve())).hexdigest()[:16]
+
+
+def study_samples(folder: StudyFolder, data: str | Path) -> dict[str, Sample]:
+    """The study's samples by id, as they lie in ``data``.
+
+    Raises:
+        UserError: other data than those the study was trained on.
+    """
+    study, stored = folder.study(), folder.read_json("data.json")
+    if stored is None:
+        raise UserError(f"{folder.path}: data.json is missing; `segstudy run {folder.path}` writes it again")
+    ids = {sample["id"] for sample in stored["samples"]}
+    samples = {sample.id: sample for sample in read(data, study.reader).samples if sample.id in ids}
+    if absent := sorted(ids - samples.keys()):
+        raise UserError(
+            f"{data}: not the data of {folder.path}, {len(absent)} of whose {len(ids)} samples are not there "
+            f"(first: {absent[0]}); give the data set that study.toml names"
+        )
+    if fingerprint(list(samples.values())) != stored["fingerprint"]:
+        raise UserError(
+            f"{data}: has the ids of {folder.path}, but other images or masks; give the files it was trained "
+            f"on, or train on these: `segstudy run {folder.path} --data {data}`"
+        )
+    return samples
+
+
+def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
+    """The ids to be scored: validation and test of the one split, or test of all folds.
+
+    Raises:
+        UserError: when an image is in different parts for different configurations.
+    """
+    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    if len(splits) == 1:
+        return {"validation": tuple(splits[0]["validation"]), "test": tuple(splits[0]["test"])}
+    if not splits or len({(each["split"], each["split_seed"]) for each in splits}) > 1:
+        raise UserError(
+            f"{folder.path}: holds {len(splits)} splits, and a test image of one is trained on in another; "
+            "score against a study with a single split or with folds"
+        )
+    return {"test": tuple(sorted(sample_id for each in splits for sample_id in each["test"]))}
+
+
+def _rows(
+    models: Sequence[MaskSet], foreground: tuple[int, ...] | None, sample: Sample, part: Part
+) -> list[list[dict[str, Any]]]:
+    """What each model's masks of one image are worth: for each model, a row per seed that has one."""
+    truth = read_mask(sample.mask, foreground)
+    return [
+        [
+            {
+                "seed": seed,
+                "id": sample.id,
+                "part": part,
+                **mask_columns(_predicted(files[sample.id], truth), truth),
+            }
+            for seed, files in sorted(model.seeds.items())
+            if sample.id in files
+        ]
+        for model in models
+    ]
+
+
+def _predicted(file: Path, truth: Mask) -> Mask:
+    try:
+        mask = read_mask(file)
+    except ImageError as error:
+        if error.kind != "multi-class":
+            raise
+        raise UserError(
+            f"{file}: a mask of several classes; save the foreground alone, as 0 and 255"
+        ) from None
+    if mask.shape != truth.shape:
+        (h, w), (height, width) = mask.shape, truth.shape
+        raise UserError(
+            f"{file}: {w} x {h} px, but the image has {width} x {height}; bring masks to the image's own size"
+        )
+    return mask
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """As a run's ``images.parquet``, with ``seed`` and ``fold``; null where a mask does not tell."""
+    table = pl.DataFrame(rows).with_columns(
+        pl.lit(None, pl.Int64).alias("fold"), *(pl.lit(None, pl.Float64).alias(name) for name in UNKNOWN)
+    )
+    first = ("seed", "fold", "id", "part")
+    return table.select(*first, pl.exclude(*first)).sort("part", "seed", "id")
+
+
+def _completeness(model: MaskSet, ids: Sequence[str]) -> dict[str, Any]:
+    """How many images a part has, and for each seed the ids without a mask."""
+    missing = {seed: sorted(set(ids) - files.keys()) for seed, files in sorted(model.seeds.items())}
+    return {
+        "num_images": len(ids),
+        "missing": {str(seed): absent for seed, absent in missing.items() if absent},
+    }
+
+
+def _ignored(model: MaskSet, wanted: Collection[str]) -> dict[str, Any]:
+    """Masks of images that are in no scored part: those of training, mostly."""
+    return first_of(
+        sorted({sample_id for files in model.seeds.values() for sample_id in files} - set(wanted))
+    )

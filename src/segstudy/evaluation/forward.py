@@ -1,0 +1,109 @@
+"""A network over prepared images: probabilities, mean loss and mean IoU."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segstudy.core.device import autocast
+from segstudy.core.outputs import OutputError, wrong_with
+from segstudy.data.batches import Pixels, Positions, in_batches
+from segstudy.metrics.overlap import Confusion, iou
+
+EVALUATION_BATCH = 16  # fixed: a batch size of its own could move the last bits
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore:
+    """Mean loss and mean per-image IoU (threshold .5, network size) over one part."""
+
+    loss: float
+    iou: float
+
+
+@dataclass
+class Tally:
+    """Losses and overlaps of batches, gathered on the device: nothing waits for it before ``score``.
+
+    Logits that are no numbers have no loss, whatever a loss makes of them: they would count as background.
+    """
+
+    _losses: list[Tensor] = field(default_factory=list)
+    _counts: list[Tensor] = field(default_factory=list)
+
+    def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
+        """Take one batch in: its mean loss, logits and targets ``(batch, 1, H, W)``."""
+        no_numbers = logits.detach().isnan().any()
+        self._losses.append(loss.detach().reshape(()).masked_fill(no_numbers, math.nan))
+        self._counts.append(overlaps(logits.detach(), target))
+
+    def score(self) -> PartScore:
+        """Means over all images so far."""
+        sizes = [len(counts) for counts in self._counts]
+        losses = torch.stack(self._losses).tolist()
+        total = sum(size * loss for size, loss in zip(sizes, losses, strict=True))
+        ious = ious_of(torch.cat(self._counts))
+        return PartScore(total / sum(sizes), float(np.mean(ious)))
+
+
+@torch.inference_mode()
+def score_part(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    pixels: Pixels,
+    positions: Positions,
+    precision: str,
+) -> PartScore:
+    """Loss and IoU of a part as the network stands; batch norm in evaluation mode."""
+    model.eval()
+    tally = Tally()
+    for batch in in_batches(positions, EVALUATION_BATCH):
+        image, target = pixels.batch(batch)
+        with autocast(pixels.device, precision):
+            logits = model(image)
+        tally.add(loss(logits.float(), target), logits, target)
+    return tally.score()
+
+
+def overlaps(logits: Tensor, target: Tensor) -> Tensor:
+    """Pixels of every image of a batch at threshold .5, a logit of 0: ``(batch, 4)``, as ``Confusion``."""
+    predicted, true = (logits >= 0).flatten(1), target.bool().flatten(1)
+    tp = (predicted & true).sum(1)
+    fp, fn = predicted.sum(1) - tp, true.sum(1) - tp
+    return torch.stack([tp, fp, fn, predicted.shape[1] - tp - fp - fn], dim=1)
+
+
+def ious_of(counts: Tensor) -> list[float]:
+    """IoU of every row of ``overlaps``."""
+    return [iou(Confusion(*row)) for row in counts.tolist()]
+
+
+@torch.inference_mode()
+def probabilities(
+    model: nn.Module, pixels: Pixels, positions: Positions, precision: str
+) -> NDArray[np.float32]:
+    """Foreground probability of every pixel at network size, ``(len(positions), height, width)``.
+
+    Raises:
+        OutputError: for an image, these are no numbers: they would count as background in silence.
+    """
+    model.eval()
+    out = np.empty((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)
+    done = 0
+    for batch in in_batches(positions, EVALUATION_BATCH):
+        image, _ = pixels.batch(batch)
+        with autocast(pixels.device, precision):
+            logits = model(image)
+        prob = logits.float().sigmoid().squeeze(1).cpu().numpy()
+        if problem := wrong_with(prob, (len(batch), *out.shape[1:])):
+            odd = next(
+                (i for i, each in zip(batch, prob, strict=True) if not np.isfinite(each).all()), batch[0]
+            )
+            raise OutputError(f"the network gives {problem} for {pixels.prepared.ids[odd]}")
+        out[done : done + len(batch)] = prob
+        done += len(batch)
+    return out

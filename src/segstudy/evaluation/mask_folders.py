@@ -1,0 +1,122 @@
+"""Which model, training and image the mask files of a folder belong to, told by their names alone."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from segstudy.core.errors import UserError
+from segstudy.data.datasets.pairing import SUFFIXES
+
+SEED_FOLDER = re.compile(r"seed[-_ ]?(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MaskSet:
+    """The masks of one model.
+
+    Attributes:
+        name: the model's, as its folder is called.
+        seeds: for each training of it, the file of each image id.
+    """
+
+    name: str
+    seeds: Mapping[int, Mapping[str, Path]]
+
+
+def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tuple[list[MaskSet], list[str]]:
+    """Which models, seeds and images the files of a folder belong to.
+
+    A file's path without suffix ends in an id, exactly. What stands before it decides: nothing (one model),
+    ``seed0`` and the like (the trainings of one model), ``model``, or ``model/seed0``.
+
+    Args:
+        root: the folder.
+        ids: all that may occur.
+        name: of the model, where there is one only.
+
+    Returns:
+        The models, by name, and the files that are called after no image, relative to the folder.
+
+    Raises:
+        UserError: no such folder, no id among the files' names, two masks for one image, a mix of layouts.
+    """
+    placed, strangers = _placed(root, ids)
+    if not placed:
+        first = f" ({strangers[0]} is not)" if strangers else ""
+        raise UserError(
+            f"{root}: no mask is called after an image of the data{first}; name them by id, "
+            f"as in {min(ids)}.png"
+        )
+    _refuse_mixed(root, placed.keys())
+    models: dict[str, dict[int, Mapping[str, Path]]] = defaultdict(dict)
+    for where, files in placed.items():
+        seed = _seed(where[-1]) if where else None
+        model = "".join(where if seed is None else where[:-1])
+        if (seed or 0) in models[model]:
+            raise UserError(f"{root.joinpath(*where)}: a second folder for seed {seed}; remove or rename one")
+        models[model][seed or 0] = files
+    if name and len(models) > 1:
+        raise UserError(f"{root}: holds {len(models)} models, {', '.join(sorted(models))}; --name is for one")
+    found = [MaskSet(name or model or root.resolve().name, seeds) for model, seeds in sorted(models.items())]
+    return found, strangers
+
+
+def _seed(folder: str) -> int | None:
+    """The seed that a folder is called after, if it is."""
+    match = SEED_FOLDER.fullmatch(folder)
+    return int(match[1]) if match else None
+
+
+def _refuse_mixed(root: Path, folders: Collection[tuple[str, ...]]) -> None:
+    """Stop where it is not plain which folders are models and which are seeds.
+
+    Raises:
+        UserError: naming a folder that does not fit.
+    """
+    for where in folders:
+        here = root.joinpath(*where)
+        within = [other for other in folders if len(other) > len(where) and other[: len(where)] == where]
+        if within:
+            raise UserError(f"{here}: holds masks as well as {root.joinpath(*within[0])}; keep one of them")
+        if len(where) == 2 and _seed(where[1]) is None:
+            raise UserError(f"{here}: a folder inside that of a model is a seed; call it seed0 and so on")
+        if where and _seed(where[0]) is not None and any(_seed(other[0]) is None for other in folders):
+            raise UserError(f"{here}: a seed of which model? Seeds lie in a folder that bears its name")
+
+
+def _placed(root: Path, ids: Collection[str]) -> tuple[dict[tuple[str, ...], dict[str, Path]], list[str]]:
+    """Files by the folders before the id and by id, and those without an id."""
+    placed: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    strangers = []
+    for file in _image_files(root):
+        relative = file.relative_to(root)
+        words = [unicodedata.normalize("NFC", word) for word in relative.with_suffix("").parts]
+        depth = next((i for i in range(len(words)) if i < 3 and "/".join(words[i:]) in ids), None)
+        if depth is None:
+            strangers.append(relative.as_posix())
+            continue
+        where, sample_id = tuple(words[:depth]), "/".join(words[depth:])
+        if other := placed[where].get(sample_id):
+            raise UserError(f"{file}: a second mask for {sample_id} beside {other.name}; remove one of them")
+        placed[where][sample_id] = file
+    return placed, strangers
+
+
+def _image_files(root: Path) -> list[Path]:
+    """All visible image files in a folder and the folders within, sorted.
+
+    Raises:
+        UserError: no folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; it was to hold one mask per image")
+    return sorted(
+        file
+        for file in root.rglob("*")
+        if file.suffix.lower() in SUFFIXES
+        and not any(word.startswith(".") for word in file.relative_to(root).parts)
+        and file.is_file()
+    )

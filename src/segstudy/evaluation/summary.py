@@ -1,0 +1,80 @@
+"""What external results are worth: means with intervals; and under which name they are stored."""
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from segstudy.config.runs import configuration_names
+from segstudy.core.errors import UserError
+from segstudy.metrics import Score
+from segstudy.stats.intervals import by_group, score_interval
+from segstudy.store.folder import StudyFolder, folder_name
+
+NAMED = 5  # ids that a message or record shows of many
+
+
+Same = Callable[[Mapping[str, Any]], bool]
+
+
+def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Same = lambda _: True) -> None:
+    """Stop before something is taken for a configuration, or replaces what is something else.
+
+    Args:
+        folder: the study's.
+        names: of what is to be stored.
+        kind: what it is, ``masks`` or ``evaluation``.
+        same: whether a record of this kind and one of these names is an earlier one of the same.
+
+    Raises:
+        UserError: with the name that is taken.
+    """
+    there = {place_of(each): record for each, record in folder.external_records().items()}
+    configurations = {*configuration_names(folder.study().configurations())}
+    for name in names:
+        found = there.get(place_of(folder_name(name)))
+        other = found is not None and (found["name"] != name or found["kind"] != kind or not same(found))
+        if name in configurations or other:
+            raise UserError(f"{folder.path}: something else is called {name} there; choose another --name")
+    if len({place_of(folder_name(name)) for name in names}) < len(names):
+        raise UserError(f"{', '.join(names)}: too alike for names of folders; rename one")
+
+
+def place_of(folder: str) -> str:
+    """A folder's name where a file system tells neither case nor the spelling of accents apart."""
+    return unicodedata.normalize("NFC", folder).casefold()
+
+
+def first_of(names: Sequence[str]) -> dict[str, Any]:
+    return {"count": len(names), "first": list(names[:NAMED])}
+
+
+def summarise(table: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[str, Score]]:
+    """Mean of every native metric, part by part, with its 95 % interval over images (and trainings).
+
+    Args:
+        table: ``seed``, ``id``, ``part`` and metrics; the folds of a seed are averaged image by image.
+        groups: of each sample.
+
+    Returns:
+        By part and metric ``mean``, ``low`` and ``high``; metrics nobody measured are left out. No interval
+        where the seeds lack different images.
+    """
+    metrics = [name for name in table.columns if name.startswith("native_") and not table[name].null_count()]
+    joined = table.group_by("part", "seed", "id").agg(pl.col(metrics).mean()).sort("part", "seed", "id")
+    return {
+        str(part): {name.removeprefix("native_"): _score(rows, name, groups) for name in metrics}
+        for (part,), rows in joined.group_by("part", maintain_order=True)
+    }
+
+
+def _score(rows: pl.DataFrame, metric: str, groups: Mapping[str, str]) -> Score:
+    num_seeds, ids = rows["seed"].n_unique(), rows["id"].unique(maintain_order=True)
+    if rows.height != num_seeds * len(ids):
+        return {"mean": float(rows[metric].mean()), "low": None, "high": None}  # type: ignore[arg-type]
+    scores = rows[metric].to_numpy().reshape(num_seeds, -1)
+    units = by_group(scores, [groups.get(each, each) for each in ids])
+    interval = score_interval(units, np.inf if metric.endswith("_px") else 1.0)
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

@@ -1,0 +1,101 @@
+"""Charts of who stands where: differences from the winner, and the critical-difference diagram."""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import polars as pl
+
+from segstudy.analysis.against_winner import Versus
+from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
+from segstudy.stats.ranks import Ranking
+
+WIDTH_PX, STEP_PX = 760, 17
+NAME_PX = 260  # room for a configuration's name
+MOST = 40  # lines of a chart
+APART, OPEN, UNKNOWN = "#e07b39", "#2f7ed8", "#8c8c8c"
+NAMES = alt.Axis(labelLimit=NAME_PX)
+MEANING = ("not distinguishable", "worse", "better", "training noise not measured")
+
+
+def against_winner(versus: Mapping[str, Versus], winner: str) -> Spec:
+    """How far every other configuration lies behind the winner on test, with its interval; the best on top.
+
+    Args:
+        versus: from ``comparisons.against_winner``.
+        winner: its name.
+    """
+    rows = [
+        {
+            "configuration": name,
+            "difference": -each.difference.mean,
+            "low": -each.difference.high,
+            "high": -each.difference.low,
+            "is": _meaning(each),
+        }
+        for name, each in versus.items()
+    ][:MOST]
+    y = alt.Y("configuration:N", sort=list(versus)[:MOST], title=None, axis=NAMES)
+    axis = alt.X(
+        "low:Q",
+        title=f"test IoU less that of {winner}",
+        scale=alt.Scale(zero=True),
+        axis=alt.Axis(tickCount=8),
+    )
+    colour = alt.Color(
+        "is:N", title=None, scale=alt.Scale(domain=MEANING, range=(OPEN, APART, "#3a9d5d", UNKNOWN))
+    )
+    base = alt.Chart()
+    layers = alt.layer(
+        base.mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x=alt.datum(0)),
+        base.mark_rule(strokeWidth=2).encode(x=axis, x2="high:Q", y=y, color=colour),
+        base.mark_point(filled=True, size=55, opacity=1).encode(x="difference:Q", y=y, color=colour),
+        data=alt.NamedData(ROWS),
+    )
+    return with_rows(_chart(layers), pl.DataFrame(rows))
+
+
+def _chart(layers: alt.LayerChart | alt.FacetChart) -> Spec:
+    return finished(layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX)))
+
+
+def _meaning(each: Versus) -> str:
+    if each.p_adjusted is None:
+        return MEANING[3]
+    return MEANING[1] if each.excluded else MEANING[2] if each.better else MEANING[0]
+
+
+def critical_difference(ranking: Ranking, names: Sequence[str]) -> Spec:
+    """Mean ranks over seeds; bars beside them join what Nemenyi's test does not tell apart.
+
+    Args:
+        ranking: of the configurations.
+        names: of the configurations, in the ranking's order.
+    """
+    order = sorted(range(len(names)), key=lambda i: ranking.mean_ranks[i])[:MOST]
+    shown = [names[i] for i in order]
+    last = float(ranking.mean_ranks[order[-1]])
+    offset = 0.035 * max(last, 1.0)
+    rows: list[dict[str, str | float]] = [
+        {"configuration": names[i], "rank": float(ranking.mean_ranks[i])} for i in order
+    ]
+    for number, bar in enumerate(ranking.bars):
+        inside = [names[i] for i in bar if names[i] in shown]
+        if len(inside) > 1:
+            place = last + (number + 1) * offset
+            ends = (inside[0], inside[-1])
+            rows += [{"configuration": name, "bar": place, "group": number} for name in ends]
+    y = alt.Y("configuration:N", sort=shown, title=None, axis=NAMES)
+    title = (
+        f"mean rank over {ranking.num_blocks} seeds, 1 is best; "
+        f"critical difference {ranking.critical_difference:.1f}"
+    )
+    domain = [1, last + (len(ranking.bars) + 1) * offset]
+    x = alt.X("rank:Q", title=title, scale=alt.Scale(domain=domain, nice=False))
+    base = alt.Chart()
+    layers = alt.layer(
+        base.mark_line(color=NEUTRAL, strokeWidth=3).encode(x="bar:Q", y=y, detail="group:N"),
+        base.mark_point(filled=True, size=60, opacity=1, color=OPEN).encode(x=x, y=y),
+        data=alt.NamedData(ROWS),
+    )
+    types = {"configuration": pl.String, "rank": pl.Float64, "bar": pl.Float64, "group": pl.Int64}
+    return with_rows(_chart(layers), pl.DataFrame(rows, schema=types))

@@ -1,0 +1,72 @@
+"""What stands beside the leaderboard and does not compete: baselines, people, other data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from segstudy.analysis.text import score_text
+from segstudy.data.datasets.human_agreement import human_references
+from segstudy.metrics import METRICS_SHOWN
+from segstudy.store.folder import StudyFolder
+
+Scores = dict[str, float]
+
+
+def references(folder: StudyFolder, reader: str) -> dict[str, Scores]:
+    """Baselines on the study's own images, and how well people agree on images of the same kind.
+
+    Args:
+        folder: the study.
+        reader: of its data.
+
+    Returns:
+        Scores called as the leaderboard's columns, by name.
+    """
+    people = {f"people: {each.source}": {"test_iou": each.iou} for each in human_references(reader)}
+    return baseline_scores(folder.baselines()) | people
+
+
+def baseline_scores(baselines: pl.DataFrame | None) -> dict[str, Scores]:
+    """Means of the baselines by name, called as the leaderboard's columns; none where there is no table.
+
+    Args:
+        baselines: ``baseline``, ``part`` and native scores, one row per image.
+    """
+    if baselines is None:
+        return {}
+    found: dict[str, Scores] = {}
+    means = baselines.group_by("baseline", "part", maintain_order=True).agg(pl.col("^native_.*$").mean())
+    for row in means.iter_rows(named=True):
+        scores = found.setdefault(row["baseline"], {})
+        scores |= {
+            f"{row['part']}_{name.removeprefix('native_')}": value
+            for name, value in row.items()
+            if name.startswith("native_") and value is not None
+        }
+    return found
+
+
+def external_tables(folder: StudyFolder) -> list[dict[str, Any]]:
+    """What `segstudy evaluate` found on other data sets, for the page: each with its own test part beside.
+
+    Returns:
+        Tables with ``name``, ``num_trainings``, ``own`` and ``other`` (data, number of images), and ``rows``
+        (title, score in domain, score on the other data).
+    """
+    return [_external(record) for record in folder.externals() if record["kind"] == "evaluation"]
+
+
+def _external(record: Mapping[str, Any]) -> dict[str, Any]:
+    own, scores = record["in_domain"], record["scores"]["test"]
+    return {
+        "name": record["name"],
+        "num_trainings": len(record["seeds"]),
+        "own": (own["data"]["name"], own["num_images"]),
+        "other": (record["data"]["name"], record["num_images"]),
+        "rows": [
+            (title, score_text(own["scores"].get(name), form), score_text(scores[name], form))
+            for name, title, form in METRICS_SHOWN
+            if name in scores
+        ],
+    }

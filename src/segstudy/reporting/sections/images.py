@@ -1,0 +1,264 @@
+"""The gallery of the report: the same test images under the masks of every model."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from segstudy.analysis.configurations import Row
+from segstudy.data.preprocess import Resize, prob_to_native
+from segstudy.store.folder import StudyFolder
+from segstudy.store.tables import read_table
+
+SHOWN = 4  # images of each group
+MOST_MODELS = 12  # with 12 images they take about half a megabyte of the page
+PICTURE_PX = 280  # longer side on the page
+Colour = tuple[int, int, int, int]  # red, green, blue, opacity
+NOTHING: Colour = (0, 0, 0, 0)
+FALSE_POSITIVE: Colour = (224, 123, 57, 130)
+FALSE_NEGATIVE: Colour = (47, 126, 216, 130)
+PREDICTION: Colour = (255, 214, 10, 255)
+TRUTH: Colour = (255, 255, 255, 255)
+ERRORS = (NOTHING, FALSE_POSITIVE, FALSE_NEGATIVE, PREDICTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What a model predicted on one image.
+
+    Attributes:
+        uri: transparent PNG of the errors and the prediction's outline, as large as the photo.
+        iou: at native size.
+    """
+
+    uri: str
+    iou: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One test image.
+
+    Attributes:
+        id: the sample.
+        category: of the sample; empty where the data has none.
+        size_px: width and height.
+        photo: data URI of the image alone.
+        truth: data URI of a transparent PNG with the true mask's outline.
+        overlays: one for each model; None where the model has not been tested on this image yet.
+    """
+
+    id: str
+    category: str
+    size_px: tuple[int, int]
+    photo: str
+    truth: str
+    overlays: tuple[Overlay | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A configuration and the seed of the replicate that is shown of it: its first."""
+
+    name: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Images by group, under every model.
+
+    Attributes:
+        models: in the leaderboard's order, complete ones first. The first one chose the images.
+        groups: ``worst``, ``median`` and ``best`` of the first model with their images; empty ones left out.
+        seed: of the first model.
+        num_tested: test images to choose from.
+        num_cut: further models that are not shown.
+    """
+
+    models: tuple[Model, ...]
+    groups: tuple[tuple[str, tuple[Picture, ...]], ...]
+    seed: int
+    num_tested: int
+    num_cut: int
+
+    @property
+    def overlays(self) -> list[list[dict[str, Any] | None]]:
+        """For the page's script: of every image, in order, what every model predicted."""
+        return [
+            [{"uri": each.uri, "iou": each.iou} if each else None for each in picture.overlays]
+            for _, pictures in self.groups
+            for picture in pictures
+        ]
+
+
+def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> Gallery | None:
+    """The leader's worst, median and best test images, under each of the best ``MOST_MODELS`` models.
+
+    Of every model only the first replicate is read. With folds an image is shown as the run predicted it
+    whose fold tested it (the first such run where several did).
+
+    Args:
+        folder: the study.
+        rows: its configurations; those without a finished run, and masks of other tools, are passed over.
+        ranked: names in the leaderboard's order.
+
+    Returns:
+        None where no run is finished, nothing was tested, or the study holds no thumbnails.
+    """
+    file = folder.path / "thumbnails.parquet"
+    known = {row.name: row for row in rows if row.masks is None and row.records}
+    ordered = sorted((known[name] for name in ranked if name in known), key=lambda row: not row.complete)
+    if not ordered or not file.is_file():
+        return None
+    replicates = [_first_replicate(row) for row in ordered[:MOST_MODELS]]
+    tested = _tested(folder, replicates[0], file)
+    groups = {name: tested[place] for name, place in _places(len(tested)).items()}
+    photos = _photos(file, [i for ids in groups.values() for i in ids])
+    predicted = [_overlays(folder, records, photos) for records in replicates]
+    if not photos:
+        return None
+    models = tuple(
+        Model(row.name, records[0]["seed"]) for row, records in zip(ordered, replicates, strict=False)
+    )
+    categories = _categories(folder)
+    shown = tuple(
+        (name, tuple(_picture(i, categories.get(i, ""), photos[i], predicted) for i in ids))
+        for name, ids in groups.items()
+    )
+    return Gallery(models, shown, models[0].seed, len(tested), len(ordered) - len(models))
+
+
+def _first_replicate(row: Row) -> list[dict[str, Any]]:
+    """Records of a configuration's lowest seed, by fold."""
+    seed = min(record["seed"] for record in row.records)
+    records = (record for record in row.records if record["seed"] == seed)
+    return sorted(records, key=lambda record: record["fold"] or 0)
+
+
+def _tested(folder: StudyFolder, records: Sequence[Mapping[str, Any]], thumbnails: Path) -> list[str]:
+    """Ids of a replicate's test images that have a thumbnail, by IoU at native size."""
+    return (
+        folder.images([record["key"] for record in records])
+        .filter(pl.col("part") == "test")
+        .unique("id", keep="first", maintain_order=True)
+        .join(read_table(thumbnails, ["id"]), on="id", how="semi")
+        .sort("native_iou", "id")["id"]
+        .to_list()
+    )
+
+
+def _places(count: int) -> dict[str, slice]:
+    """Where worst, median and best stand among ``count`` sorted images: up to ``SHOWN`` each, disjoint."""
+    each = min(SHOWN, -(-count // 3))
+    start = max(each, (count - each) // 2)
+    stop = max(each, count - each)
+    places = {
+        "worst": slice(0, each),
+        "median": slice(start, min(start + each, stop)),
+        "best": slice(stop, count),
+    }
+    return {name: place for name, place in places.items() if place.start < place.stop}
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """An image ``(H, W, 3)`` and its true mask ``(H, W)`` at the page's size."""
+
+    pixels: NDArray[np.uint8]
+    truth: NDArray[np.bool_]
+
+
+def _photos(thumbnails: Path, ids: Sequence[str]) -> dict[str, _Photo]:
+    found = read_table(thumbnails, ["id", "image", "mask"], pl.col("id").is_in(ids))
+    return {i: _photo(image, mask) for i, image, mask in found.iter_rows()}
+
+
+def _photo(jpeg: bytes, mask: bytes) -> _Photo:
+    image = Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB")
+    scale = PICTURE_PX / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    truth = (
+        Image.open(io.BytesIO(mask), formats=("PNG",)).convert("L").resize(size, Image.Resampling.BILINEAR)
+    )
+    return _Photo(np.asarray(image.resize(size, Image.Resampling.BICUBIC)), np.asarray(truth) >= 128)
+
+
+def _overlays(
+    folder: StudyFolder, records: Sequence[Mapping[str, Any]], photos: Mapping[str, _Photo]
+) -> dict[str, Overlay]:
+    """What the runs of a replicate predicted on these images, by id; of several runs the first counts."""
+    found: dict[str, Overlay] = {}
+    for record in records:
+        resize: Resize = record["protocol"]["resize"]
+        run = folder.runs / record["key"]
+        wanted = (pl.col("part") == "test") & pl.col("id").is_in([*photos])
+        probs = folder.predictions(record["key"], ["id", "prob"], wanted)
+        scores = read_table(run / "images.parquet", ["id", "native_iou"], wanted)
+        for i, prob, iou in probs.join(scores, on="id").iter_rows():
+            if i not in found:
+                truth = photos[i].truth
+                found[i] = Overlay(_data_uri(painted(truth, _mask(prob, truth.shape, resize)), ERRORS), iou)
+    return found
+
+
+def _mask(png: bytes, size: tuple[int, ...], resize: Resize) -> NDArray[np.bool_]:
+    """The predicted mask at a height and width, from a probability of the network's size."""
+    prob = np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)), np.float32) / np.float32(255)
+    return prob_to_native(prob, (size[0], size[1]), resize) >= 0.5
+
+
+def _categories(folder: StudyFolder) -> dict[str, str]:
+    samples = (folder.read_json("data.json") or {"samples": []})["samples"]
+    return {sample["id"]: sample["category"] or "" for sample in samples}
+
+
+def _picture(i: str, category: str, photo: _Photo, predicted: Sequence[Mapping[str, Overlay]]) -> Picture:
+    height, width = photo.truth.shape
+    stream = io.BytesIO()
+    Image.fromarray(photo.pixels).save(stream, "JPEG", quality=85)
+    return Picture(
+        id=i,
+        category=category,
+        size_px=(width, height),
+        photo=_uri("jpeg", stream),
+        truth=_data_uri(outline(photo.truth).astype(np.uint8), (NOTHING, TRUTH)),
+        overlays=tuple(overlays.get(i) for overlays in predicted),
+    )
+
+
+def painted(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Places in ``ERRORS`` of two masks' pixels ``(H, W)``; both outlines stay free of the errors' tint."""
+    out = np.zeros(truth.shape, np.uint8)
+    out[predicted & ~truth] = ERRORS.index(FALSE_POSITIVE)
+    out[truth & ~predicted & ~outline(truth)] = ERRORS.index(FALSE_NEGATIVE)
+    out[outline(predicted)] = ERRORS.index(PREDICTION)
+    return out
+
+
+def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a mask ``(H, W)`` with a neighbour outside it; the frame is no outline."""
+    padded = np.pad(mask, 1, mode="edge")
+    surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~surrounded
+
+
+def _data_uri(places: NDArray[np.uint8], colours: Sequence[Colour]) -> str:
+    """A PNG of at most four colours, two bits a pixel: a few kilobytes instead of a photo's thirty."""
+    image = Image.fromarray(places).convert("L")
+    image.putpalette([value for colour in colours for value in colour[:3]])
+    stream = io.BytesIO()
+    opacities = bytes(colour[3] for colour in colours)
+    image.save(stream, "PNG", bits=2, transparency=opacities, optimize=True)
+    return _uri("png", stream)
+
+
+def _uri(kind: str, stream: io.BytesIO) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,143 @@
+"""Learning curves: small enough to stand in one page with those of a thousand other runs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from segstudy.analysis.configurations import Row
+from segstudy.reporting.charts.specs import DRAWN
+
+MEASURES = {f"{part}_{measure}": 4 for part in DRAWN for measure in ("loss", "iou")}  # digits kept
+MOST_VALUES = 600_000  # on a page, about 4 MB
+MOST_PANELS = 40  # of the small multiples
+MOST_POINTS = 30_000  # of the small multiples; a second of drawing
+MOST_LINES = 200  # runs in all the small multiples together: further seeds are not drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """The curves of a study's finished runs.
+
+    Attributes:
+        configurations: names, the leaderboard's first configuration first.
+        runs: one dict per run: ``of`` (index of its configuration), ``name``, ``short`` (seed and fold),
+            ``kept`` (the epoch whose weights were), and equally long lists ``epoch``, ``train_loss`` and so
+            on; a part that was not recorded has none.
+        every: 1, or that only every so manieth epoch is there, besides the first, the last and the kept.
+    """
+
+    configurations: list[str]
+    runs: list[dict[str, Any]]
+    every: int
+
+
+def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]) -> Curves:
+    """The curves of all finished runs, to four digits; thinned where they are many.
+
+    Args:
+        epochs: of all finished runs, see ``StudyFolder.epochs``.
+        rows: the study's configurations.
+        ranked: their names in the leaderboard's order.
+    """
+    place = {name: i for i, name in enumerate(ranked)}
+    found = sorted((row for row in rows if row.records), key=lambda row: place[row.name])
+    heads = {
+        record["key"]: {
+            "of": i,
+            "name": _called(row, record),
+            "short": _numbers(record),
+            "kept": record["summary"]["selected_epoch"],
+        }
+        for i, row in enumerate(found)
+        for record in sorted(row.records, key=lambda record: (record["seed"], record["fold"] or 0))
+    }
+    if not heads:
+        return Curves([], [], 1)
+    measures = [name for name in MEASURES if name in epochs.columns]
+    every = -(-epochs.height * len(measures) // MOST_VALUES) or 1
+    tables = epochs.select("key", "epoch", pl.col(measures).fill_nan(None).round(4)).partition_by(
+        "key", as_dict=True, include_key=False
+    )
+    runs = [
+        {**head, **_columns(_thinned(tables[(key,)], every, head["kept"]))} for key, head in heads.items()
+    ]
+    return Curves([row.name for row in found], runs, every)
+
+
+def _called(row: Row, record: Mapping[str, Any]) -> str:
+    seed = f", seed {record['seed']}" if row.num_replicates > 1 else ""
+    fold = f", fold {record['fold']}" if record["fold"] is not None else ""
+    return row.name + seed + fold
+
+
+def _numbers(record: Mapping[str, Any]) -> str:
+    return f"{record['seed']}" if record["fold"] is None else f"{record['seed']}/{record['fold']}"
+
+
+def _thinned(table: pl.DataFrame, every: int, kept: int) -> pl.DataFrame:
+    if every == 1:
+        return table
+    epoch = pl.col("epoch")
+    return table.filter((epoch % every == 0) | epoch.is_in([1, kept]) | (epoch == epoch.max()))
+
+
+def _columns(table: pl.DataFrame) -> dict[str, list[Any]]:
+    return {
+        name: column
+        for name, column in table.to_dict(as_series=False).items()
+        if any(value is not None for value in column)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """What the small multiples show.
+
+    Attributes:
+        rows: for ``figures.curve_grid``.
+        titles: of the panels.
+        runs_each: how many runs a panel has at most.
+        every: 1, or that only every so manieth epoch is drawn.
+    """
+
+    rows: pl.DataFrame
+    titles: list[str]
+    runs_each: int
+    every: int
+
+
+def panels(curves: Curves) -> Panels:
+    """The first configurations with all their runs; of more than there is room for, the rest is left out.
+
+    At most ``MOST_PANELS`` configurations, and of many runs each so few that no more than ``MOST_LINES`` are
+    drawn; where their points are still too many, only every second epoch, or third.
+    """
+    titles = curves.configurations[:MOST_PANELS]
+    each = max(1, MOST_LINES // max(1, len(titles)))
+    drawn = [run for i in range(len(titles)) for run in _runs_of(curves, i)[:each]]
+    rows = long_rows(drawn, titles)
+    every = -(-rows.height // MOST_POINTS) or 1
+    place = pl.int_range(pl.len()).over("run", "part")
+    return Panels(rows.filter(place % every == 0), titles, each, curves.every * every)
+
+
+def _runs_of(curves: Curves, configuration: int) -> list[dict[str, Any]]:
+    return [run for run in curves.runs if run["of"] == configuration]
+
+
+def long_rows(runs: Iterable[Mapping[str, Any]], titles: Sequence[str]) -> pl.DataFrame:
+    """``title``, ``run``, ``part``, ``epoch``, ``loss``, ``IoU``, ``kept``: a row for each epoch and part."""
+    tables = [
+        pl.DataFrame(
+            {"epoch": run["epoch"], "loss": run[f"{part}_loss"], "IoU": run[f"{part}_iou"]},
+            schema={"epoch": pl.Int64, "loss": pl.Float64, "IoU": pl.Float64},
+        ).with_columns(
+            title=pl.lit(titles[run["of"]]), run=pl.lit(run["name"]), part=pl.lit(part), kept=run["kept"]
+        )
+        for part in DRAWN
+        for run in runs
+        if f"{part}_loss" in run and f"{part}_iou" in run
+    ]
+    return pl.concat(tables).drop_nulls()

@@ -1,0 +1,177 @@
+"""A methods paragraph ready for a paper, with its BibTeX."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segstudy.analysis.configurations import Row
+from segstudy.analysis.contrasts import FACTORS, level
+from segstudy.analysis.results import Evidence
+from segstudy.analysis.text import count, listed
+from segstudy.analysis.verdict import Answers
+from segstudy.config.protocol import Protocol
+from segstudy.config.study import Study
+from segstudy.core.version import __version__
+from segstudy.reporting.sections.protocol import knows_groups
+
+REFERENCES = Path(__file__).parent / "references.bib"
+# What each component rests on; a key of references.bib.
+SOURCES = {
+    "segnet": ["segnet"],
+    "unet": ["unet"],
+    "unet2": ["unet"],
+    "dilated_unet": ["unet", "dilated"],
+    "focal": ["focal"],
+    "dice": ["dice"],
+    "tversky": ["tversky"],
+    "combo": ["focal", "dice"],
+    "adam": ["adam"],
+}
+NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+# The tests, by what they rest on.
+TESTS = {
+    "gameshowell": "The winner was compared with all others on test by Games and Howell's procedure at 5 %.",
+    "demsar": "Ranks over seeds were compared by Friedman's and Nemenyi's tests.",
+    "brunner": "Factors were analysed by the ANOVA-type statistic of a design with unequal variances.",
+}
+ALL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """A paragraph, its sources as BibTeX, and the data's own citation, which has no BibTeX."""
+
+    paragraph: str
+    bibtex: str
+    citation: str
+
+
+def methods(study: Study, evidence: Evidence, data: Mapping[str, Any], said: Answers) -> Methods:
+    """Describe how a study was done, from what it was; a test is named only where it was made.
+
+    Args:
+        study: as it was last run.
+        evidence: of its folder.
+        data: content of ``data.json``.
+        said: what its scores allowed to be said.
+    """
+    there = [row for row in evidence.trained if row.records]
+    if not there:
+        return Methods("", "", "")
+    protocol = Protocol.model_validate(there[0].configuration["protocol"])
+    keys = ["segstudy", *_sources(there, protocol), "nsd"]
+    statistics, sources = _statistics(evidence, said)
+    sentences = [
+        _trained(study, there, data),
+        _procedure(protocol, there),
+        _scored(len(there)),
+        *statistics,
+        f"Everything was done with segstudy {__version__}.",
+    ]
+    return Methods(
+        " ".join(sentences),
+        bibtex(keys + sources),
+        str(data.get("citation") or ""),
+    )
+
+
+def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
+    levels_of = {factor: list(dict.fromkeys(level(row, factor) for row in rows)) for factor in FACTORS}
+    num_runs = sum(len(row.records) for row in rows)
+    grouped = knows_groups(data)
+    parts = (
+        f"{study.folds} folds{' that divide no patient or lesion' if grouped else ''} "
+        "(each tests once, the next validates)"
+        if study.folds
+        else "one split into training, validation and test images"
+        f"{' that divides no patient or lesion' if grouped else ''}"
+    )
+    independent = (
+        "" if grouped else " Each image was treated as independent; patients or lesions are not known."
+    )
+    return (
+        f"We trained {count(len(rows), 'configuration')} of segmentation network "
+        f"({listed(levels_of['architecture'], ALL)}), loss ({listed(levels_of['loss'], ALL)}) and batch size "
+        f"({listed(levels_of['batch_size'], ALL)}) on {data.get('name', 'the data')} "
+        f"({count(len(data.get('samples', [])), 'image')}), each with "
+        f"{count(study.seeds, 'random seed')} and {parts}: {count(num_runs, 'run')} in all.{independent}"
+    )
+
+
+def _procedure(protocol: Protocol, rows: Sequence[Row]) -> str:
+    size = " × ".join(map(str, protocol.image_size))
+    budget = count(protocol.epochs, "epoch") if protocol.budget == "epochs" else count(protocol.steps, "step")
+    schedule = {
+        "plateau": f"multiplied by {protocol.plateau_factor:g} when the validation "
+        f"{'loss' if protocol.plateau_on == 'val_loss' else 'IoU'} did not improve by "
+        f"{protocol.plateau_threshold:g} (relative) for more than "
+        f"{count(protocol.plateau_patience, 'epoch')}",
+        "cosine": "annealed with a cosine",
+        "onecycle": "on a one-cycle schedule",
+        "none": "held constant",
+    }[protocol.scheduler]
+    kept = "the epoch with the highest validation IoU" if protocol.select == "val_iou" else "the last epoch"
+    augmented = {"none": "without augmentation", "flips": "with random flips"}.get(
+        protocol.augmentation, "with random flips, rotation, scale and colour"
+    )
+    varied = "" if _same_protocol(rows) else " Further settings varied as the configurations' names say."
+    return (
+        f"Images were resized to {size} pixels ({protocol.resize}). Every network started from random "
+        f"weights at width {protocol.width} and was trained for {budget} with {NAMES[protocol.optimizer]} "
+        f"(learning rate {protocol.lr:g}, {schedule}) {augmented}, in {protocol.precision}; the weights of "
+        f"{kept} were kept.{varied}"
+    )
+
+
+def _same_protocol(rows: Sequence[Row]) -> bool:
+    return len({str({**row.configuration["protocol"], "batch_size": 0}) for row in rows}) == 1
+
+
+def _scored(num_configurations: int) -> str:
+    ranked = "Configurations were ranked by validation; test" if num_configurations > 1 else "Test"
+    return (
+        "Foreground probabilities were resized back to each image's own size and cut at 0.5; IoU and Dice "
+        "were computed per image and averaged, an empty prediction of an empty mask counting 1. Surface "
+        "distances are in pixels between boundaries that include the image's frame, a missed lesion costing "
+        "the diagonal; the normalised surface distance allows 2 % of the diagonal. Expected calibration "
+        f"error has 15 bins per image. {ranked} was used for reporting only."
+    )
+
+
+def _statistics(evidence: Evidence, said: Answers) -> tuple[list[str], list[str]]:
+    """Sentences on the statistics that were computed, and the keys of what they rest on."""
+    repeated = any(evidence.has(row.name) and len(evidence.seeds(row.name)) > 1 for row in evidence.trained)
+    if not repeated:
+        return ["Intervals are 95 % over images; training noise was not measured."], []
+    versus = said.versus or {}
+    what = "Means and differences have" if versus else "Means have"
+    own = (
+        "each configuration's own seed variance" if len(evidence.trained) > 1 else "the variance of the seeds"
+    )
+    sentences = [
+        f"{what} 95 % intervals from a model with random images, random trainings and an "
+        "image-by-configuration component (trainings as readers, images as cases), with Satterthwaite's "
+        f"degrees of freedom and {own}."
+    ]
+    made = {
+        "gameshowell": any(each.p_adjusted is not None for each in versus.values()),
+        "demsar": said.ranking is not None,
+        "brunner": any(found.effects for _, found in said.factorials),
+    }
+    sources = [key for key, was_made in made.items() if was_made]
+    return [*sentences, *(TESTS[key] for key in sources)], ["mrmc", *sources]
+
+
+def _sources(rows: Sequence[Row], protocol: Protocol) -> list[str]:
+    used = [level(row, factor).split(":")[0] for row in rows for factor in ("architecture", "loss")]
+    used.append(protocol.optimizer)
+    return list(dict.fromkeys(key for name in used for key in SOURCES.get(name, [])))
+
+
+def bibtex(keys: Sequence[str]) -> str:
+    """The entries of these keys, in their order."""
+    text = REFERENCES.read_text(encoding="utf-8")
+    entries = {found[1]: found[0] for found in re.finditer(r"@\w+\{(\w+),.*?\n\}", text, re.DOTALL)}
+    return "\n".join(entries[key] for key in keys)

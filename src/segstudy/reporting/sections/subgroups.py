@@ -1,0 +1,132 @@
+"""Scores by category and by the size of the lesion: where a mean over all images hides a weakness."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import polars as pl
+from markupsafe import Markup
+
+from segstudy.analysis.results import Evidence, comparable
+from segstudy.analysis.subgroups import FEWEST, Ids, members_of
+from segstudy.reporting.charts import specs
+from segstudy.reporting.charts.specs import ROWS, Spec, finished, with_rows
+from segstudy.stats.intervals import Interval, by_group, score_interval
+from segstudy.store.folder import StudyFolder
+
+MOST = 5  # configurations
+STEP_PX, WIDTH_PX, NAME_PX = 9, 640, 320  # a step for each configuration of a subgroup
+MARGIN = {**specs.MARGIN, "left": 56}  # long names in a wider font
+COLOURS = ("#2f7ed8", "#e07b39", "#3a9d5d", "#9467bd", "#8c8c8c")
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroup:
+    """Some of the test images.
+
+    Attributes:
+        kind: what they share, ``category``, ``lesion size`` or ``frame``.
+        name: which of them.
+        num_images: how many.
+        scores: test IoU of each configuration; under 20 images without an interval.
+    """
+
+    kind: str
+    name: str
+    num_images: int
+    scores: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroups:
+    """The section's content: configurations, subgroups, and a chart as SVG."""
+
+    configurations: tuple[str, ...]
+    groups: tuple[Subgroup, ...]
+    chart: Markup
+
+
+def subgroups(
+    folder: StudyFolder,
+    evidence: Evidence,
+    ranked: Sequence[str],
+    categories: Mapping[str, str | None],
+) -> Subgroups | None:
+    """Test IoU at native size of the best configurations in each subgroup; None where there are none.
+
+    Args:
+        folder: the study's; ``figures/subgroups`` is written there.
+        evidence: of it.
+        ranked: configurations, the best first.
+        categories: of the samples.
+    """
+    names = comparable(evidence, [name for name in ranked if evidence.has(name)])[:MOST]
+    if not names:
+        return None
+    ids = evidence.ids(names[0])
+    members = members_of(folder, ids, categories)
+    groups = tuple(
+        Subgroup(kind, name, len(mine), tuple(_score(evidence, each, mine) for each in names))
+        for (kind, name), mine in members.items()
+        if mine and len(mine) < len(ids)
+    )
+    if not groups:
+        return None
+    out = folder.path / "figures"
+    chart = specs.save(_chart(names, groups), out / "subgroups")
+    return Subgroups(tuple(names), groups, Markup(specs.inline(chart)))  # noqa: S704  escaped by Vega
+
+
+def _score(evidence: Evidence, name: str, ids: Ids) -> Interval:
+    """Mean of a subgroup; its interval rests on these images alone."""
+    scores, place = evidence.scores(name), {each: i for i, each in enumerate(evidence.ids(name))}
+    assert scores is not None
+    mine = scores[:, [place[each] for each in ids]]
+    if len(ids) < FEWEST:
+        return Interval(float(mine.mean()), None, None, len(mine), len(ids), None, len(mine) > 1)
+    return score_interval(by_group(mine, [evidence.groups.get(each, each) for each in ids]))
+
+
+def _chart(names: Sequence[str], groups: Sequence[Subgroup]) -> Spec:
+    rows = [
+        {
+            "subgroup": _title(group),
+            "configuration": name,
+            "IoU": score.mean,
+            "low": score.low,
+            "high": score.high,
+        }
+        for group in groups
+        for name, score in zip(names, group.scores, strict=True)
+    ]
+    colour = alt.Color(
+        "configuration:N",
+        title=None,
+        sort=list(names),
+        scale=alt.Scale(domain=list(names), range=COLOURS),
+        legend=alt.Legend(columns=3, columnPadding=40),
+    )
+    base = alt.Chart().encode(
+        y=alt.Y(
+            "subgroup:N",
+            sort=[_title(group) for group in groups],
+            title=None,
+            axis=alt.Axis(labelLimit=NAME_PX),
+        ),
+        yOffset=alt.YOffset("configuration:N", sort=list(names)),
+        color=colour,
+    )
+    layers = alt.layer(
+        base.mark_rule(strokeWidth=2, opacity=0.6).encode(
+            x=alt.X("low:Q", title="test IoU", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=8)),
+            x2="high:Q",
+        ),
+        base.mark_point(filled=True, size=40, opacity=1).encode(x="IoU:Q"),
+        data=alt.NamedData(ROWS),
+    )
+    sized = layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX), padding=MARGIN)
+    return with_rows(finished(sized), pl.DataFrame(rows))
+
+
+def _title(group: Subgroup) -> str:
+    return f"{group.kind}: {group.name} (n = {group.num_images})"

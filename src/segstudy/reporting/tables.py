@@ -1,0 +1,195 @@
+"""The leaderboard as text, Markdown, CSV, JSON and LaTeX."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segstudy.core.csv_cells import as_cell
+from segstudy.core.errors import UserError
+from segstudy.reporting.text_table import TextTable, as_text
+
+CAPTION = (
+    "Mean per-image IoU and Dice of the foreground and 95th percentile of the Hausdorff distance (HD95), at "
+    "native size, threshold 0.5; sorted by validation. Seconds are per run."
+)
+
+
+INTERVALS = "In brackets the 95 % interval over test images and trainings."
+
+
+IMAGES_ONLY = (
+    "In brackets the 95 % interval: images only, training noise not measured, so no winner is claimed."
+)
+
+
+BEST = "May be best: not distinguishable from the winner on test (Games-Howell, 5 %)."
+
+
+def render(
+    frame: pl.DataFrame,
+    format: str,  # noqa: A002
+    width: int | None = None,
+    folder: Path | None = None,
+) -> str:
+    """The leaderboard as ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
+
+    Args:
+        frame: of ``leaderboard``.
+        format: one of these.
+        width: characters in a line of text; None for as many as it takes.
+        folder: of the study, named where columns are left out.
+
+    Raises:
+        UserError: another format.
+    """
+    match format:
+        case "csv":
+            return frame.with_columns(
+                _as_cells(column) for column in frame.select(pl.col(pl.String))
+            ).write_csv()
+        case "json":
+            return frame.write_json()
+        case "text":
+            return _text(frame, width, folder)
+        case "markdown":
+            return _markdown(frame)
+        case "latex":
+            return _latex(frame)
+    raise UserError(f"unknown format {format!r}: choose one of text, markdown, csv, json, latex")
+
+
+def _as_cells(text: pl.Series) -> pl.Series:
+    cells = [None if each is None else as_cell(each) for each in text]
+    return pl.Series(text.name, cells, pl.String)
+
+
+HEADINGS = (
+    "",
+    "configuration",
+    "IoU validation",
+    "IoU test",
+    "95 % interval",
+    "may be best",
+    "Dice test",
+    "HD95 test",
+    "epoch",
+    "seconds",
+    "parameters",
+    "runs",
+)
+
+
+DASH = "–"
+
+
+def caption(frame: pl.DataFrame) -> str:
+    """What the numbers of this leaderboard are."""
+    if frame["among_best"].any():
+        return f"{CAPTION} {INTERVALS} {BEST}"
+    repeated = frame["test_iou_seed_sd"].is_not_null().any()
+    return f"{CAPTION} {INTERVALS if repeated else IMAGES_ONLY}"
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """One row as a person reads it; a dash for what is not there."""
+
+    def number(name: str, form: str) -> str:
+        return DASH if row[name] is None else format(row[name], form)
+
+    of = f"/{row['epochs']}" if row["epochs"] is not None else ""
+    planned = f" of {row['num_planned']}" if row["num_planned"] else ", not in study.toml"
+    planned += (", deterministic masks" if row["deterministic"] else " masks") if row["masks"] else ""
+    return [
+        number("rank", "d"),
+        str(row["configuration"]),
+        number("validation_iou", ".3f"),
+        number("test_iou", ".3f"),
+        f"[{row['test_iou_low']:.3f}, {row['test_iou_high']:.3f}]"
+        if row["test_iou_low"] is not None
+        else DASH,
+        {True: "yes", False: "no", None: DASH}[row["among_best"]],
+        number("test_dice", ".3f"),
+        DASH if row["test_hd95_px"] is None else f"{row['test_hd95_px']:.1f} px",
+        number("selected_epoch", ".0f") + of,
+        number("seconds", ".0f"),
+        DASH if row["num_parameters"] is None else f"{row['num_parameters'] / 1e6:.2f} M",
+        f"{row['num_finished']}{planned}" + (f" ({row['failures']})" if row["failures"] else ""),
+    ]
+
+
+# What a narrow terminal shows without, the least important first; ``runs`` only where all are finished.
+LEAVE_OUT = (
+    "parameters",
+    "seconds",
+    "epoch",
+    "HD95 test",
+    "Dice test",
+    "runs",
+    "may be best",
+    "95 % interval",
+)
+
+
+def _text(frame: pl.DataFrame, width: int | None, folder: Path | None) -> str:
+    whole = (frame["num_finished"] == frame["num_planned"]) & (frame["failures"] == "")
+    leave_out = [name for name in LEAVE_OUT if name != "runs" or whole.all()]
+    if not frame["among_best"].is_not_null().any():  # a column of dashes goes first
+        leave_out.sort(key=lambda name: name != "may be best")
+    table = TextTable(
+        headings=HEADINGS,
+        rows=[_cells(row) for row in frame.iter_rows(named=True)],
+        leave_out=[HEADINGS.index(name) for name in leave_out],
+        name=HEADINGS.index("configuration"),
+    )
+    where = "DIR" if folder is None else shlex.quote(str(folder))
+    see_all = f"segstudy table {where} --format csv"
+    if width is not None and len(see_all) + 4 > width:
+        see_all = "segstudy table DIR --format csv"
+    return as_text(table, caption(frame), width, see_all)
+
+
+def _warranted(frame: pl.DataFrame) -> list[bool]:
+    """Which rows are set in bold: those that may be best, where others are shown not to be."""
+    may_be = frame["among_best"].fill_null(False).to_list()
+    return may_be if (frame["among_best"] == False).any() else [False] * len(may_be)  # noqa: E712  (a column)
+
+
+def _markdown(frame: pl.DataFrame) -> str:
+    headings = ["#", *HEADINGS[1:]]
+    lines = [headings, ["--:", "---", *["--:"] * (len(headings) - 2)]]
+    for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
+        cells = [cell.replace("|", "\\|") for cell in _cells(row)]
+        lines.append([f"**{cell}**" if bold and i == TEST_IOU else cell for i, cell in enumerate(cells)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption(frame)}\n"
+
+
+TEST_IOU = HEADINGS.index("IoU test")
+
+
+# A backslash first: the others bring their own.
+LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
+
+
+LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", DASH: "--"}
+
+
+def _escaped(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def _latex(frame: pl.DataFrame) -> str:
+    lines = []
+    for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
+        cells = [_escaped(cell) for cell in _cells(row)]
+        cells[TEST_IOU] = rf"\textbf{{{cells[TEST_IOU]}}}" if bold else cells[TEST_IOU]
+        lines.append(" & ".join(cells) + r" \\")
+    heading = " & ".join(map(_escaped, HEADINGS)) + r" \\"
+    body = "\n".join(lines)
+    return (
+        "% needs \\usepackage{booktabs}\n"
+        "\\begin{tabular}{rl" + "r" * (len(HEADINGS) - 2) + "}\n\\toprule\n"
+        f"{heading}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {_escaped(caption(frame))}\n"
+    )

@@ -1,0 +1,234 @@
+"""How sure a score is: intervals, comparisons, ranks. Arrays in, frozen results out.
+
+Scores of a configuration are an array ``(replicates, images)``: what each of its trainings reaches on each
+image. Images are the same for every configuration, trainings are not. A score is then
+
+    mean + image + image x configuration + training + residual,
+
+all but the mean random: trainings are readers and images are cases of a multi-reader multi-case study
+(Obuchowski & Rockette 1995; Hillis 2007). The variance of a mean of n images and R replicates is
+estimated from mean squares, as (seeds + images - residual) / (n R), with Satterthwaite's degrees of
+freedom. ``tests/test_stats_calibration.py`` holds all of it to its promise on simulated studies;
+bootstraps of such means and tests over images alone do not keep theirs, so none is offered.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import scipy.stats
+from scipy.special import stdtrit  # Student's t, its distribution and quantiles: 100 times as quick
+
+from segstudy.stats.intervals import (
+    LEVEL,
+    Interval,
+    Scores,
+    _moments,
+    _satterthwaite,
+    _two_sided,
+    _variance,
+    by_group,
+)
+
+MARGIN = 0.01  # of IoU: differences within it are of no practical use to anyone
+BOOTSTRAPS = 2000
+POWER = 0.80
+MOST_REPLICATES, MOST_IMAGES = 200, 100_000
+
+Conclusion = Literal["a", "b", "practically equal", "not resolved", "training noise not measured"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two configurations on the same images: `a` less `b`.
+
+    Attributes:
+        mean: difference of the means.
+        low, high: its 95 % interval.
+        p: of no difference, two-sided.
+        standard_error, df: of the difference, and its degrees of freedom.
+        most_df: what ``distinguished`` takes at most; None where one side has a single replicate.
+        effect_size: the mean difference over the standard deviation of the images' differences (d_z).
+        images_won, replicates_won: how many `a` and `b` win; replicates are paired by seed, None where
+            their numbers differ.
+        trainings: whether training noise is in the interval and the p value, or images only.
+        conclusion: in words; never a winner when training noise is not measured.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    standard_error: float
+    df: float
+    most_df: int | None
+    effect_size: float
+    images_won: tuple[int, int]
+    replicates_won: tuple[int, int] | None
+    trainings: bool
+    conclusion: Conclusion
+
+
+def difference(
+    a: Scores,
+    b: Scores,
+    groups: Sequence[str] | None = None,
+    margin: float = MARGIN,
+    deterministic: tuple[bool, bool] = (False, False),
+) -> Difference:
+    """Compare two configurations on the same images, each with its own seed variance.
+
+    Args:
+        a: ``(replicates, images)``, at least two images.
+        b: the same images in the same order; replicates may differ in number and are not taken as pairs.
+        groups: of each image, where several belong together.
+        margin: differences whose interval lies within it count as practically equal.
+        deterministic: which of the two is no training: its one replicate has no noise to be measured.
+    """
+    assert a.shape[1] == b.shape[1] >= 2
+    apart = a.mean(0) - b.mean(0)
+    ours, theirs = (_moments(by_group(s, groups) if groups is not None else s) for s in (a, b))
+    variance, df = _variance([ours, theirs], ours.images - theirs.images)
+    error, mean = float(np.sqrt(variance)), ours.mean - theirs.mean
+    half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
+    p = _two_sided(mean, error, df)
+    random = [len(scores) for scores, fixed in zip((a, b), deterministic, strict=True) if not fixed]
+    trainings = all(number > 1 for number in random)
+    paired = _wins(a.mean(1), b.mean(1)) if len(a) == len(b) else None
+    spread = float(apart.std(ddof=1))
+    return Difference(
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p=p,
+        standard_error=error,
+        df=df,
+        most_df=math.prod(number - 1 for number in random) if trainings and random else None,
+        effect_size=mean / spread if spread > 0 else 0.0,
+        images_won=_wins(a.mean(0), b.mean(0)),
+        replicates_won=paired,
+        trainings=trainings,
+        conclusion=_conclusion(mean, half, p, margin) if trainings else "training noise not measured",
+    )
+
+
+def gap(a: Scores, b: Scores) -> Interval:
+    """The mean of `a` less the mean of `b` where these are different images, as validation and test.
+
+    Args:
+        a: ``(replicates, units)``.
+        b: ``(replicates, units)`` of the same trainings. What trainings do to both alike would cancel and
+            is left in, so the interval is rather too wide.
+    """
+    sides = [_moments(a), _moments(b)]
+    mean, trainings = sides[0].mean - sides[1].mean, len(a) > 1 and len(b) > 1
+    num_units = min(a.shape[1], b.shape[1])
+    if num_units == 1:
+        return Interval(mean, None, None, len(a), 1, None, trainings)
+    terms = [_variance([m], m.images) for m in sides]
+    variance = sum(value for value, _ in terms)
+    half = float(stdtrit(_satterthwaite(variance, terms), (1 + LEVEL) / 2) * np.sqrt(variance))
+    return Interval(mean, mean - half, mean + half, len(a), num_units, None, trainings)
+
+
+def _conclusion(mean: float, half: float, p: float, margin: float) -> Conclusion:
+    if abs(mean) + half <= margin:
+        return "practically equal"
+    if p < 1 - LEVEL:
+        return "a" if mean > 0 else "b"
+    return "not resolved"
+
+
+def _wins(a: Scores, b: Scores) -> tuple[int, int]:
+    return int(np.sum(a > b)), int(np.sum(b > a))
+
+
+def distinguished(differences: Sequence[Difference], num_configurations: int) -> list[float]:
+    """Adjusted p values of the winner against each of the others (Games & Howell 1976).
+
+    The studentized range of all configurations is the reference, with each pair's own variance: it
+    protects whichever configuration leads, however it was chosen. Holm's correction does not: the winner on
+    validation owes its lead to the very trainings that are tested. Degrees of freedom are at most
+    (R - 1)(R' - 1) of the pair's replicates: the most extreme of many pairs is one whose seed variance
+    came out low, and with few replicates that happens. See docs/decisions/0002.
+
+    Args:
+        differences: the winner against every other, all with several replicates.
+        num_configurations: how many there are in all.
+    """
+    return [_studentized(d, num_configurations) for d in differences]
+
+
+def _studentized(d: Difference, num_configurations: int) -> float:
+    assert d.most_df is not None
+    if d.standard_error == 0:
+        return 1.0 if d.mean == 0 else 0.0
+    q = np.sqrt(2) * abs(d.mean) / d.standard_error
+    if num_configurations == 2:
+        return d.p
+    return _range_sf(float(q), num_configurations, min(d.df, d.most_df))
+
+
+@cache  # a report asks twice, for its table and for its verdict, and every answer takes an integration
+def _range_sf(q: float, num_configurations: int, df: float) -> float:
+    return float(scipy.stats.studentized_range.sf(q, num_configurations, df))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What would settle a comparison, in totals: replicates alone, or else test images alone.
+
+    Attributes:
+        replicates: of each side; None where no number of them is enough.
+        units: images, or groups of them, with the replicates there are; None if not looked for or in vain.
+    """
+
+    replicates: int | None
+    units: int | None
+
+
+def to_resolve(a: Scores, b: Scores, margin: float = MARGIN) -> Resolution:
+    """How much more evidence would show the difference seen, or that it is none to speak of.
+
+    Settled means: with a probability of 80 % the 95 % interval leaves out 0, or lies within the margin,
+    whichever is nearer. Variances are taken as they were estimated, the difference as it was seen.
+
+    Args:
+        a: ``(replicates, units)``, with several replicates.
+        b: the same units, with several replicates too.
+        margin: as for ``difference``.
+    """
+    sides = [_moments(a), _moments(b)]
+    num_units = a.shape[1]
+    apart = float((sides[0].images - sides[1].images).var(ddof=1))
+    residuals = [m.residual * m.num_replicates * num_units for m in sides]
+    seeds = sum(
+        max(0.0, m.seeds * m.num_replicates - left / num_units)
+        for m, left in zip(sides, residuals, strict=True)
+    )
+    residual = sum(residuals)
+    images = max(0.0, apart - sum(left / m.num_replicates for m, left in zip(sides, residuals, strict=True)))
+    seen = abs(sides[0].mean - sides[1].mean)
+    reach = max(seen, margin - seen)
+
+    def settles(replicates: int, units: int) -> bool:
+        from_seeds, from_images = (seeds + residual / units) / replicates, images / units
+        df = _satterthwaite(
+            from_seeds + from_images, [(from_seeds, 2 * (replicates - 1)), (from_images, units - 1)]
+        )
+        needed = stdtrit(df, (1 + LEVEL) / 2) + stdtrit(df, POWER)
+        return bool(needed * np.sqrt(from_seeds + from_images) <= reach)
+
+    fewest = min(len(a), len(b))
+    for replicates in range(fewest, MOST_REPLICATES + 1):
+        if settles(replicates, num_units):
+            return Resolution(replicates, None)
+    units = num_units
+    while units < MOST_IMAGES:
+        units += max(1, units // 50)
+        if settles(fewest, units):
+            return Resolution(None, units)
+    return Resolution(None, None)

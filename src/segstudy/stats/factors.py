@@ -1,0 +1,254 @@
+"""What a factor moves: main effects and interactions on a full factorial of runs.
+
+Arrays in, frozen results out. The unit is a run's mean over the images, so what is found holds for these
+images. Variances are not taken to be equal: Tversky's trainings scatter several times as much as Combo's.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+import scipy.stats
+from numpy.typing import NDArray
+
+from segstudy.stats.intervals import LEVEL
+
+Levels = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One row of an analysis of variance.
+
+    Attributes:
+        factors: one for a main effect, several for their interaction.
+        f, df, df_residual, p: of the ANOVA-type statistic, each combination with its own variance; degrees of
+            freedom are estimated and broken.
+        omega_squared: partial, the share of variance it explains beside the other terms; may be below 0.
+        low, high: 95 % interval of partial eta squared, from the noncentral F distribution.
+    """
+
+    factors: tuple[str, ...]
+    f: float
+    df: float
+    df_residual: float
+    p: float
+    omega_squared: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMean:
+    """Marginal mean of a factor's level: the mean over the combinations of all other factors.
+
+    Attributes:
+        level: its name.
+        mean: of the combinations' means.
+        low, high: 95 % interval over trainings; None for a single replicate.
+    """
+
+    level: str
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelDifference:
+    """Two levels of a factor: the difference of their marginal means.
+
+    Attributes:
+        a, b: the levels.
+        mean: `a` less `b`.
+        low, high: its 95 % interval, for this pair alone.
+        p: adjusted for all pairs of the factor's levels (Games & Howell 1976).
+    """
+
+    a: str
+    b: str
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Factorial:
+    """What factors do to a score.
+
+    Attributes:
+        effects: main effects and interactions; empty for a single replicate, whose noise is unknown.
+        means: of the levels, by factor.
+        differences: between levels, by factor; empty for a single replicate.
+        num_runs: in all.
+    """
+
+    effects: tuple[Effect, ...]
+    means: Mapping[str, tuple[LevelMean, ...]]
+    differences: Mapping[str, tuple[LevelDifference, ...]]
+    num_runs: int
+
+
+def factorial(scores: Sequence[float], levels: Levels) -> Factorial:
+    """Analyse a full factorial: every combination of levels, with equally many runs each.
+
+    Args:
+        scores: of each run.
+        levels: of each run, by factor; at least one factor with two levels.
+    """
+    y = np.asarray(scores, np.float64)
+    combinations = _combinations(y, levels)
+    repeated = all(len(runs) > 1 for runs in combinations.values())
+    factors = list(levels)
+    return Factorial(
+        effects=_effects(combinations, factors) if repeated and _varies(combinations) else (),
+        means={f: _level_means(combinations, i, repeated) for i, f in enumerate(factors)},
+        differences={f: _differences(combinations, i) if repeated else () for i, f in enumerate(factors)},
+        num_runs=len(y),
+    )
+
+
+Combinations = dict[tuple[str, ...], NDArray[np.float64]]
+
+
+def _combinations(y: NDArray[np.float64], levels: Levels) -> Combinations:
+    keys = list(zip(*levels.values(), strict=True))
+    combinations = {
+        key: np.array([value for value, k in zip(y, keys, strict=True) if k == key])
+        for key in dict.fromkeys(keys)
+    }
+    full = np.prod([len(set(values)) for values in levels.values()])
+    assert len(combinations) == full
+    assert len({len(runs) for runs in combinations.values()}) == 1
+    return combinations
+
+
+def _varies(combinations: Combinations) -> bool:
+    """Whether there is any noise to test against."""
+    return any(runs.std() > 0 for runs in combinations.values())
+
+
+def _effects(combinations: Combinations, factors: Sequence[str]) -> tuple[Effect, ...]:
+    """The ANOVA-type statistic of every main effect and interaction (Brunner, Dette & Munk 1997).
+
+    Each hypothesis is a projection of the combinations' means; its F is the projected sum of squares over
+    what the combinations' own variances make of it, with degrees of freedom that are moments of the same.
+    """
+    sizes = [len(_levels(combinations, i)) for i in range(len(factors))]
+    grid = list(itertools.product(*(_levels(combinations, i) for i in range(len(factors)))))
+    runs = [combinations[key] for key in grid]
+    means = np.array([each.mean() for each in runs])
+    variances = np.array([each.var(ddof=1) / len(each) for each in runs])
+    return tuple(
+        _effect(subset, _projection(sizes, [f in subset for f in factors]), means, variances, len(runs[0]))
+        for subset in _subsets(factors)
+    )
+
+
+def _projection(sizes: Sequence[int], varies: Sequence[bool]) -> NDArray[np.float64]:
+    """Onto what a set of factors does together beyond its parts, averaged over the other factors."""
+    out = np.ones((1, 1))
+    for size, free in zip(sizes, varies, strict=True):
+        mean = np.full((size, size), 1 / size)
+        out = np.kron(out, np.eye(size) - mean if free else mean)
+    return out
+
+
+def _subsets(factors: Sequence[str]) -> list[tuple[str, ...]]:
+    return [subset for size in range(1, len(factors) + 1) for subset in itertools.combinations(factors, size)]
+
+
+def _effect(
+    factors: tuple[str, ...],
+    projection: NDArray[np.float64],
+    means: NDArray[np.float64],
+    variances: NDArray[np.float64],
+    num_replicates: int,
+) -> Effect:
+    scaled = projection * variances  # the projection times the diagonal matrix of variances
+    trace = float(np.trace(scaled))
+    f = float(means @ projection @ means) / trace
+    df = trace**2 / float(np.trace(scaled @ scaled))
+    weights = (np.diag(projection) * variances) ** 2 / (num_replicates - 1)
+    df_residual = trace**2 / float(weights.sum())
+    num_runs = num_replicates * len(means)
+    low, high = (_eta_squared(f, df, df_residual, q, num_runs) for q in ((1 + LEVEL) / 2, (1 - LEVEL) / 2))
+    return Effect(
+        factors=factors,
+        f=f,
+        df=df,
+        df_residual=df_residual,
+        p=float(scipy.stats.f.sf(f, df, df_residual)),
+        omega_squared=df * (f - 1) / (df * (f - 1) + num_runs),
+        low=low,
+        high=high,
+    )
+
+
+def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_runs: int) -> float:
+    """The partial eta squared under which this F lies at that quantile (Steiger 2004)."""
+
+    def excess(noncentrality: float) -> float:
+        return float(scipy.stats.ncf.cdf(f, df, df_residual, noncentrality)) - quantile
+
+    if float(scipy.stats.f.cdf(f, df, df_residual)) <= quantile:
+        return 0.0
+    upper = 10.0 + 4 * f * df
+    while excess(upper) > 0:
+        upper *= 2
+    noncentrality = float(scipy.optimize.brentq(excess, 0.0, upper))
+    return noncentrality / (noncentrality + num_runs)
+
+
+def _marginal(combinations: Combinations, factor: int, level: str) -> tuple[float, float, float]:
+    """A level's mean over its combinations, the variance of that mean and its degrees of freedom."""
+    mine = [runs for key, runs in combinations.items() if key[factor] == level]
+    mean = float(np.mean([runs.mean() for runs in mine]))
+    if len(mine[0]) == 1:
+        return mean, 0.0, 0.0
+    terms = [float(runs.var(ddof=1)) / len(runs) / len(mine) ** 2 for runs in mine]
+    variance, df = sum(terms), len(mine[0]) - 1
+    spread = sum(term**2 for term in terms) / df
+    return mean, variance, variance**2 / spread if spread > 0 else float(df)
+
+
+def _levels(combinations: Combinations, factor: int) -> list[str]:
+    return list(dict.fromkeys(key[factor] for key in combinations))
+
+
+def _level_means(combinations: Combinations, factor: int, repeated: bool) -> tuple[LevelMean, ...]:
+    means = []
+    for level in _levels(combinations, factor):
+        mean, variance, df = _marginal(combinations, factor, level)
+        half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, df) * np.sqrt(variance)) if repeated else None
+        means.append(
+            LevelMean(
+                level, mean, None if half is None else mean - half, None if half is None else mean + half
+            )
+        )
+    return tuple(means)
+
+
+def _differences(combinations: Combinations, factor: int) -> tuple[LevelDifference, ...]:
+    levels = _levels(combinations, factor)
+    marginals = {level: _marginal(combinations, factor, level) for level in levels}
+    return tuple(
+        _level_difference(a, b, marginals, len(levels)) for a, b in itertools.combinations(levels, 2)
+    )
+
+
+def _level_difference(
+    a: str, b: str, marginals: Mapping[str, tuple[float, float, float]], num_levels: int
+) -> LevelDifference:
+    (mean_a, var_a, df_a), (mean_b, var_b, df_b) = marginals[a], marginals[b]
+    mean, error = mean_a - mean_b, float(np.sqrt(var_a + var_b))
+    if error == 0:
+        return LevelDifference(a, b, mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    df = (var_a + var_b) ** 2 / (var_a**2 / df_a + var_b**2 / df_b)
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, df)) * error
+    q = np.sqrt(2) * abs(mean) / error
+    p = float(scipy.stats.studentized_range.sf(q, num_levels, df))
+    return LevelDifference(a, b, mean, mean - half, mean + half, min(1.0, p))

@@ -1,0 +1,1 @@
+"""A study on disk: its folder, records, tables, checkpoints, weights and trained models."""

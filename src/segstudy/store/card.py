@@ -1,0 +1,132 @@
+"""The card of a trained model: what it expects, how it was trained, how well it did.
+
+It lies beside the weights as ``model.json`` and inside an exported file. Needs no PyTorch.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from segstudy.core.errors import UserError
+from segstudy.core.input_files import read_bytes
+from segstudy.core.schema import Frozen, Positive, Size
+
+CARD_FORMAT = 1
+MAX_CARD_BYTES = 1_000_000
+
+
+class Card(Frozen):
+    """What goes with the weights.
+
+    Attributes:
+        format: of the card.
+        key: the run's.
+        architecture: with options, never a user's own file.
+        width: channels of the first stage.
+        image_size: height and width in pixels at which the network was trained.
+        resize: how images are brought to that size.
+        threshold: of the probability, for a mask.
+        training: the run's description.
+        selected_epoch: counted from 1.
+        tuned_threshold: the threshold best on validation.
+        scores: mean metrics by part and column of ``images.parquet``.
+        weights_sha256: of ``model.safetensors``; None in cards of older versions.
+    """
+
+    format: Literal[1]
+    key: str
+    architecture: str
+    width: Positive
+    image_size: Size
+    resize: Literal["squash", "pad"]
+    threshold: float = Field(ge=0, le=1)
+    training: dict[str, Any]
+    selected_epoch: Positive
+    tuned_threshold: float = Field(ge=0, le=1)
+    scores: dict[str, dict[str, float]]
+    weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+
+
+class Package(Frozen):
+    """What an exported file says of itself, as JSON in its metadata under ``segstudy``.
+
+    Attributes:
+        format: of the package.
+        card: of the run it was made from.
+        name: of the run's configuration and seed.
+        preprocessing: version of ``preprocess``, which made the pixels in training and does so in prediction.
+        input: what the graph takes, in words.
+        output: what it gives.
+        classes: of the mask's two values.
+        metric: by which the model was selected and is scored.
+        data: name, fingerprint, terms and citation of the data it was trained on.
+        precision: ``float32`` or ``int8``: of the weights and the arithmetic the file asks for.
+        segstudy: version that exported it.
+        text: the model card in Markdown.
+        has_checksum: whether the file carries one, see ``checksums``; those of older versions do not.
+    """
+
+    format: Literal[1]
+    card: Card
+    name: str
+    preprocessing: Literal[1, 2]
+    input: str
+    output: str
+    classes: tuple[str, str]
+    metric: str
+    data: dict[str, Any]
+    precision: Literal["float32", "int8"]
+    segstudy: str
+    text: str
+    has_checksum: bool = False
+
+
+def read_card(file: Path) -> Card:
+    """A model's card.
+
+    Raises:
+        UserError: not there, no JSON, of another format, or with fields that do not make sense.
+    """
+    try:
+        raw = json.loads(read_bytes(file, MAX_CARD_BYTES))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); a model is a run's folder") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: no JSON ({error}); take it from its run again") from None
+    if isinstance(raw, dict) and raw.get("format") != CARD_FORMAT:
+        raise UserError(
+            f"{file}: format {raw.get('format')!r} is not one this version knows; update segstudy"
+        )
+    try:
+        card = Card.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the card"
+        raise UserError(f"{file}: {where}: {first['msg']}; take it from its run again") from None
+    return card
+
+
+def parse_package(text: str, file: Path) -> Package:
+    """The package in an exported file's metadata.
+
+    Raises:
+        UserError: none, of another format, or with fields that do not make sense.
+    """
+    try:
+        raw = json.loads(text) if len(text) <= MAX_CARD_BYTES else None
+    except (ValueError, RecursionError):
+        raw = None
+    if not isinstance(raw, dict):
+        raise UserError(f"{file}: was not made by `segstudy export`; export the model again")
+    if raw.get("format") != CARD_FORMAT:
+        raise UserError(
+            f"{file}: format {raw.get('format')!r} is not one this version knows; update segstudy"
+        )
+    try:
+        return Package.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its card"
+        raise UserError(f"{file}: {where}: {first['msg']}; export the model again") from None

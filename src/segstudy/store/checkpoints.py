@@ -1,0 +1,102 @@
+"""The saved states of a training, as files: the newest and the one before.
+
+What a state holds is for ``resuming`` to know; here it is bytes with a checksum.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from segstudy.core.atomic_files import DiskError, make_folder, write_bytes, write_text
+from segstudy.core.schema import Frozen
+
+STATE_FORMAT = b"segstudy-state-1"  # raised when older states can no longer be read: they are then set aside
+STATE, DAMAGED = ".state", ".damaged"
+PROGRESS = "progress.json"  # how far the training is, for whoever wants to know; nothing depends on it
+KEPT = 2  # the newest state, and the one before in case the newest is damaged
+
+
+class Progress(Frozen):
+    """How far a training is.
+
+    Attributes:
+        epoch: that has ended.
+        num_epochs: of the run.
+        seconds: of training so far, over all sessions.
+    """
+
+    epoch: int
+    num_epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The states of one training, ``<epoch>.state``: a line with format and SHA-256, then the content."""
+
+    folder: Path
+
+    def write(self, epoch: int, content: bytes | memoryview) -> None:
+        """Save a state, and let go of all but the one before.
+
+        Raises:
+            DiskError: when it cannot be written; the earlier ones are as they were.
+        """
+        make_folder(self.folder)
+        header = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n"
+        write_bytes(self.folder / f"{epoch:06}{STATE}", header, content)
+        for old in self._files()[KEPT:]:
+            with suppress(OSError):  # one too many does no harm
+                old.unlink()
+
+    def note(self, progress: Progress) -> None:
+        """Say how far the training is; where that cannot be written it goes on all the same."""
+        with suppress(DiskError):
+            write_text(self.folder / PROGRESS, progress.model_dump_json())
+
+    def progress(self) -> Progress | None:
+        """How far the training is; None where nothing is known of it."""
+        try:
+            return Progress.model_validate_json((self.folder / PROGRESS).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def contents(self) -> Iterator[tuple[Path, bytes | None]]:
+        """The saved states, newest first; None for one that is torn or altered."""
+        for file in self._files():
+            yield file, _whole_content(file)
+
+    def set_aside(self, file: Path) -> None:
+        """Keep a state that cannot be used from being read again."""
+        file.replace(file.with_suffix(DAMAGED))
+
+    def clear(self) -> None:
+        """Remove them all: the run is finished."""
+        with suppress(OSError):  # what stays is found by `segstudy verify`
+            for file in self.folder.iterdir():
+                file.unlink()
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{STATE}"), key=lambda file: file.stem.zfill(20), reverse=True)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a saved state is as it was written, by its checksum."""
+    return _whole_content(file) is not None
+
+
+def _whole_content(file: Path) -> bytes | None:
+    """What a state holds; None if its checksum says otherwise, or it is gone.
+
+    Raises:
+        OSError: it cannot be read, which says nothing about what it holds.
+    """
+    try:
+        header, _, content = file.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    wanted = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode()
+    return content if header == wanted else None

@@ -1,0 +1,429 @@
+"""Study folders: runs appear whole or not at all, and are read back as tables."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+from pydantic import BaseModel
+
+from segstudy.config.study import Study
+from segstudy.config.study_file import load
+from segstudy.core.atomic_files import (
+    FRESH,
+    NEW,
+    OLD,
+    PARTIAL,
+    complete_folders,
+    file_name,
+    make_folder,
+    put_back,
+    replace_folder,
+    write_bytes,
+    write_folder,
+    write_text,
+    writer_of,
+)
+from segstudy.core.errors import UserError
+from segstudy.core.json_files import REPAIR, read_json
+from segstudy.core.locks import hold, is_held
+from segstudy.store.checkpoints import Checkpoints
+from segstudy.store.records import (
+    DataRecord,
+    ExternalRecord,
+    FailureRecord,
+    NumericsRecord,
+    Reports,
+    RunRecord,
+    SplitRecord,
+    checked,
+    read_record,
+)
+from segstudy.store.tables import DAMAGED_TABLE, _first_damaged, _line, as_parquet, read_table
+
+Content = TypeVar("Content")
+FORMAT = 1  # of a run folder
+RECORD_SEAL = "seal"
+TOGETHER = 500  # files read at once: quick, and the memory they take meanwhile stays small
+
+# Of the files beside the runs: what their readers rely on, and what to do when they are damaged.
+KNOWN: dict[str, type[BaseModel]] = {
+    "data.json": DataRecord,
+    "split.json": SplitRecord,
+    "numerics.json": NumericsRecord,
+    "reports.json": Reports,
+}
+REMAKE = "delete it and run the study again"
+WRITTEN = (".", "failures", "figures")  # folders of files that are written one by one
+LOOKS = 20  # at a folder that another process may be replacing
+REPLACING_S = 60.0  # how long to wait for another process that replaces a folder of scores
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """The paths of a study's folder, and how what lies there is read and written.
+
+    Layout: ``study.toml``, ``data.json``, ``split.json``, ``numerics.json``, ``thumbnails.parquet``,
+    ``baselines.parquet``, ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``;
+    ``checkpoints/<key>/``, ``locks/<key>`` and ``study.lock`` while runs are trained; whatever else is there
+    is derived.
+    """
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def failures(self) -> Path:
+        return self.path / "failures"
+
+    @property
+    def external(self) -> Path:
+        return self.path / "external"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever trains or repairs this study."""
+        return self.path / "study.lock"
+
+    @property
+    def external_lock(self) -> Path:
+        """Held by whoever replaces a folder of ``external``."""
+        return self.path / "external.lock"
+
+    @property
+    def report_lock(self) -> Path:
+        """Held by whoever writes the report and its figures."""
+        return self.path / "report.lock"
+
+    def run_lock(self, key: str) -> Path:
+        """Held by whoever trains this run."""
+        return self.path / "locks" / key
+
+    def checkpoints(self, key: str) -> Checkpoints:
+        return Checkpoints(self.path / "checkpoints" / key)
+
+    def exists(self) -> bool:
+        return (self.path / "study.toml").is_file()
+
+    def refuse_unwritable(self) -> None:
+        """Find out whether the folder can be made, without making it.
+
+        Raises:
+            UserError: when something stands in its way.
+        """
+        there = next(path for path in (self.path.absolute(), *self.path.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"{self.path}: cannot be written; choose another folder with --out")
+
+    def create(self) -> None:
+        """Make the folders.
+
+        Raises:
+            UserError: when they cannot be made or written.
+        """
+        make_folder(self.runs)
+        make_folder(self.failures)
+
+    def tidy(self) -> None:
+        """Remove what finished runs no longer need, and what a process that died left half written.
+
+        For whoever holds ``lock``. What a training of another process may still be writing stays.
+        """
+        for key in self.finished():
+            self.checkpoints(key).clear()
+            self.clear_failure(key)
+        idle = [each for each in self._entries("locks") if not is_held(each)]
+        idle += [each for each in (self.external_lock, self.report_lock) if not is_held(each)]
+        for each in (*idle, *self.half_written(holding=True)):
+            with suppress(OSError):  # what stays is found by `segstudy verify`
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+        with suppress(UserError, OSError):  # somebody is at work on it
+            self._tidy_externals()
+        for folder in ("checkpoints", "locks"):
+            with suppress(OSError):  # not there, or not empty
+                (self.path / folder).rmdir()
+
+    def half_written(self, holding: bool = False) -> list[Path]:
+        """What dead processes were writing; what a living one is at work on is left out.
+
+        Args:
+            holding: whether the caller holds ``lock``, so that nobody else does.
+        """
+        half = [each for name in WRITTEN for each in self._entries(name, f"*{NEW}")]
+        half += self._entries("checkpoints", f"*/*{NEW}")
+        half += [
+            each
+            for each in self._entries("runs", f"*{PARTIAL}")
+            if not is_held(self.run_lock(each.name.split(".")[0]))
+        ]
+        at_work = is_held(self.report_lock) or (not holding and is_held(self.lock))
+        over = ("dead",) if at_work else ("dead", "elsewhere")
+        return [each for each in half if writer_of(each) in over]
+
+    def put_back_externals(self) -> list[tuple[Path, Path]]:
+        """Put back what was being replaced when a process died.
+
+        Returns:
+            What was put back, from where to where.
+
+        Raises:
+            HeldError: somebody is replacing something there.
+            OSError: it cannot be done.
+        """
+        aside = [each for each in self._entries("external", ".*") if each.suffix == OLD]
+        if not aside:
+            return []
+        with hold(self.external_lock, "its scores"):
+            pairs = [(each, each.with_name(each.stem[1:])) for each in aside]
+            return [(old, folder) for old, folder in pairs if put_back(folder)]
+
+    def _tidy_externals(self) -> None:
+        """Remove what replacing them needed; nothing while somebody is at it."""
+        self.put_back_externals()
+        half = [each for each in self._entries("external", ".*") if each.suffix in (OLD, FRESH, PARTIAL)]
+        if half:
+            with hold(self.external_lock, "its scores"):
+                for each in half:
+                    shutil.rmtree(each, ignore_errors=True)
+
+    def _entries(self, folder: str, pattern: str = "*") -> list[Path]:
+        return list((self.path / folder).glob(pattern))
+
+    def study(self) -> Study:
+        """The study as it was last run.
+
+        Raises:
+            UserError: when this is no study folder.
+        """
+        if not self.exists():
+            raise UserError(f"{self.path}: no study here (study.toml is missing); `segstudy run` makes one")
+        return load(self.path / "study.toml")
+
+    def read_json(self, name: str) -> Any:
+        """The content of ``data.json``, ``split.json`` and the like; None if it is not there."""
+        file = self.path / name
+        if not file.is_file():
+            return None
+        return read_record(file, KNOWN[name], REMAKE)
+
+    def write_json(self, name: str, content: Any) -> None:
+        write_text(self.path / name, _json(content))
+
+    def finished(self) -> set[str]:
+        """The keys of all finished runs."""
+        if not self.runs.is_dir():
+            return set()
+        return {entry.name for entry in os.scandir(self.runs) if entry.is_dir() and "." not in entry.name}
+
+    def is_finished(self, key: str) -> bool:
+        """Whether this run is, without a look at all the others."""
+        return (self.runs / key).is_dir()
+
+    def begun(self) -> set[str]:
+        """The keys of all runs with a saved state to go on from."""
+        return {state.parent.name for state in self._entries("checkpoints", "*/*.state")}
+
+    def failed(self) -> dict[str, dict[str, Any]]:
+        """What happened to runs that failed, by key; runs that finished since are left out."""
+        finished = self.finished()
+        files = sorted(self.failures.glob("*.json")) if self.failures.is_dir() else []
+        remedy = "delete it: the next `run` tries that run again"
+        return {
+            file.stem: read_record(file, FailureRecord, remedy) for file in files if file.stem not in finished
+        }
+
+    def write_failure(self, key: str, failure: dict[str, Any]) -> None:
+        write_text(self.failures / f"{key}.json", _json(failure))
+
+    def clear_failure(self, key: str) -> None:
+        (self.failures / f"{key}.json").unlink(missing_ok=True)
+
+    def run_records(self, keys: Iterable[str]) -> list[dict[str, Any]]:
+        """``run.json`` of each of these runs.
+
+        Raises:
+            UserError: one is damaged, or of a newer version.
+        """
+        return [read_run_record(self.runs / key) for key in keys]
+
+    def epochs(self, keys: Sequence[str]) -> pl.DataFrame:
+        """The rows of every epoch of these runs, with a column ``key``."""
+        return self._table(keys, "epochs.parquet")
+
+    def images(self, keys: Sequence[str]) -> pl.DataFrame:
+        """One row per run, part and image, with a column ``key``."""
+        return self._table(keys, "images.parquet")
+
+    def predictions(
+        self, key: str, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
+    ) -> pl.DataFrame:
+        """``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run, or some of it."""
+        found = read_table(self.runs / key / "predictions.parquet", columns, where)
+        self._refuse_altered(key, "predictions.parquet")
+        return found
+
+    def _table(self, keys: Sequence[str], name: str) -> pl.DataFrame:
+        key_of = {str(self.runs / key / name): key for key in keys}
+        by_schema: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        try:
+            for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
+                by_schema[tuple(pl.read_parquet_schema(file))].append(file)
+            tables = [
+                pl.read_parquet(files[at : at + TOGETHER], include_file_paths="key")
+                .with_columns(
+                    pl.col("key").replace_strict({file: key_of[file] for file in files[at : at + TOGETHER]})
+                )
+                .rechunk()
+                for files in by_schema.values()
+                for at in range(0, len(files), TOGETHER)
+            ]
+        except DAMAGED_TABLE as error:
+            raise UserError(
+                f"{self.runs}: {_first_damaged(key_of)}: damaged ({_line(error)}); {REPAIR}"
+            ) from None
+        if not tables:
+            return pl.DataFrame({"key": []})
+        for key in keys:
+            self._refuse_altered(key, name)
+        return pl.concat(tables, how="diagonal").select("key", pl.exclude("key"))
+
+    def _refuse_altered(self, key: str, name: str) -> None:
+        """Whether a run's table is as it was written: a row less or another number would show nowhere.
+
+        Raises:
+            UserError: it is not.
+        """
+        record = read_json(self.runs / key / "run.json")
+        checksums = record.get("sha256") if isinstance(record, dict) else None
+        wanted = checksums.get(name) if isinstance(checksums, dict) else None  # early versions wrote none
+        if wanted and hashlib.sha256((self.runs / key / name).read_bytes()).hexdigest() != wanted:
+            raise UserError(
+                f"{self.runs}: {key}/{name}: damaged (its checksum is not that of run.json); {REPAIR}"
+            )
+
+    def externals(self) -> list[dict[str, Any]]:
+        """``record.json`` of everything scored that this study did not train or test itself, by name."""
+        return list(self.external_records().values())
+
+    def external_records(self) -> dict[str, dict[str, Any]]:
+        """The same, by the name of the folder in ``external/``: names of records may be equal."""
+        remedy = "delete its folder and score it again"
+        return {
+            name: self._external(name, "record.json", lambda file: read_record(file, ExternalRecord, remedy))
+            for name in complete_folders(self.external)
+            if self.external_file(name, "record.json").is_file()
+        }
+
+    def external_file(self, folder: str, name: str) -> Path:
+        """Where a file of ``external/<folder>/`` lies, also while that is being replaced."""
+        for _ in range(LOOKS):
+            file = complete_folders(self.external).get(folder, self.external / folder) / name
+            if file.is_file():
+                break
+        return file
+
+    def _external(self, folder: str, name: str, read: Callable[[Path], Content]) -> Content:
+        """What a file says. It may be renamed between finding and opening it: what fails is tried again."""
+        for _ in range(LOOKS):
+            with suppress(UserError):
+                return read(self.external_file(folder, name))
+        return read(self.external_file(folder, name))
+
+    def external_images(self, name: str) -> pl.DataFrame:
+        """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
+        return self.external_images_in(folder_name(name))
+
+    def external_images_in(self, folder: str) -> pl.DataFrame:
+        """The same, by the name of the folder in ``external/``."""
+        return self._external(folder, "images.parquet", read_table)
+
+    def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
+        """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.
+
+        Raises:
+            UserError: when it cannot be written.
+        """
+        final = self.external / folder_name(name)
+        contents = {
+            "images.parquet": as_parquet(images),
+            "record.json": _json({"format": FORMAT, "name": name, **record}).encode(),
+        }
+        with hold(self.external_lock, "its scores", REPLACING_S):
+            replace_folder(final, contents)
+        return final
+
+    def baselines(self) -> pl.DataFrame | None:
+        """The table of ``baselines.baseline_table``, if it was made."""
+        file = self.path / "baselines.parquet"
+        return read_table(file) if file.is_file() else None
+
+    def write_table(self, name: str, table: pl.DataFrame) -> None:
+        """Write ``baselines.parquet`` and the like."""
+        write_bytes(self.path / name, as_parquet(table))
+
+    def write_run(
+        self,
+        key: str,
+        record: dict[str, Any],
+        tables: dict[str, pl.DataFrame],
+        model: Mapping[str, bytes],
+    ) -> None:
+        """Store a finished run, all of it at once, with checksums; if it is there already, that one stays.
+
+        Args:
+            key: the run's key.
+            record: what varies by machine; becomes ``run.json``, with the checksums of the other files.
+            tables: by file name without ``.parquet``.
+            model: the files of weights and card, see ``checkpoint.model_files``.
+
+        Raises:
+            DiskError: when it cannot be written; nothing of it is there then.
+        """
+        contents = {f"{name}.parquet": as_parquet(table) for name, table in tables.items()}
+        contents |= model
+        checksums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
+        record = {"format": FORMAT, "key": key, **record, "sha256": checksums}
+        record[RECORD_SEAL] = seal(record)
+        write_folder(self.runs / key, {**contents, "run.json": _json(record).encode()})
+        self.clear_failure(key)
+
+
+def read_run_record(folder: Path) -> dict[str, Any]:
+    """``run.json`` of a run's folder, wherever it lies.
+
+    Raises:
+        UserError: missing, damaged, or of a newer version.
+    """
+    file = folder / "run.json"
+    content = read_json(file)
+    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"{file}: format {content['format']!r} is not one that this version knows; update segstudy"
+        )
+    record: dict[str, Any] = checked(content, RunRecord, file)
+    return record
+
+
+def seal(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of a run's record without the seal itself, which stands beside the others' checksums."""
+    text = json.dumps({name: value for name, value in record.items() if name != RECORD_SEAL}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def folder_name(name: str) -> str:
+    """A name as that of a folder, on any system."""
+    return file_name(name)
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,115 @@
+"""What a written report covers, said in the page itself, so that a report that has gone stale is noticed."""
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from html import unescape
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from segstudy.core.quantities import counted
+from segstudy.core.schema import Frozen
+from segstudy.store.folder import StudyFolder
+
+PLAN_FILES = ("study.toml", "split.json", "data.json", "numerics.json")
+TAG = re.compile(r'<meta name="covers" content="([^"]*)">')
+# What a page names is read and may be removed: a shared one could name any file.
+Beside = Annotated[str, StringConstraints(pattern=r"^(leaderboard\.csv|figures/[\w-]+\.(svg|png))\z")]
+
+
+class Coverage(Frozen):
+    """What a report was made from, and what was written with it.
+
+    Attributes:
+        runs: keys of all finished runs.
+        failures: hashes of the records of those that failed, by key.
+        external: hashes of the records of other tools' masks and external tests, by folder.
+        plan: hashes of the files that say what the study is.
+        images: whether pictures of the data may be in it.
+        files: hashes of the table and the figures beside the page, by path; none while they are not written.
+    """
+
+    runs: tuple[str, ...]
+    failures: dict[str, str]
+    external: dict[str, str]
+    plan: dict[str, str]
+    images: bool
+    files: dict[Beside, str] = Field({})
+
+    def as_json(self) -> str:
+        """For the page."""
+        return json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
+
+
+def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
+    """What a report written now would cover."""
+    records = {name: folder.external_file(name, "record.json") for name in folder.external_records()}
+    failures = {key: folder.failures / f"{key}.json" for key in folder.failed()}
+    plan = {name: folder.path / name for name in PLAN_FILES if (folder.path / name).is_file()}
+    return Coverage(
+        runs=tuple(sorted(folder.finished())),
+        failures=_hashes(failures),
+        external=_hashes(records),
+        plan=_hashes(plan),
+        images=images,
+    )
+
+
+def stored_coverage(folder: StudyFolder) -> Coverage | None:
+    """What the report that is there covers; None without one, or if it does not say: older ones do not."""
+    try:
+        found = TAG.search((folder.path / "report.html").read_text(encoding="utf-8"))
+        return Coverage.model_validate_json(unescape(found[1])) if found else None
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+def is_current(folder: StudyFolder, images: bool) -> bool:
+    """Whether the report covers what is there now, with or without pictures as wanted; no more, no less."""
+    stored = stored_coverage(folder)
+    if stored is None or stored.images != images:
+        return False
+    now = coverage_now(folder, images)
+    return now.model_copy(update={"files": now_written(folder, stored.files)}) == stored
+
+
+def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = ()) -> str:
+    """What there is that a report does not cover; nothing for a good one.
+
+    It is no worse for a figure that was deleted, for what a repair set aside, or for damaged runs, as these
+    are said themselves; nor for a study file that was edited and not run since, nor for scores that came
+    since: these are for ``unseen_scores``.
+    """
+    now = coverage_now(folder, stored.images)
+    aside = {path.name for path in (folder.path / "quarantine").glob("*/runs/*")}
+    new, gone = (
+        len(set(now.runs) - set(stored.runs) - set(damaged)),
+        len(set(stored.runs) - set(now.runs) - aside),
+    )
+    said = {
+        f"{counted(new, 'run')} finished since it was written": new,
+        f"{counted(gone, 'run')} that it covers {'is' if gone == 1 else 'are'} gone": gone,
+        "other runs failed since": not now.failures.items() <= stored.failures.items(),
+        "leaderboard.csv or a figure is of another": not (
+            now_written(folder, stored.files).items() <= stored.files.items()
+        ),
+    }
+    return "; ".join(text for text, true in said.items() if true)
+
+
+def unseen_scores(folder: StudyFolder, stored: Coverage) -> tuple[str, ...]:
+    """Folders of ``external/`` with scores that came, or became others, since the report was written."""
+    now = coverage_now(folder, stored.images).external
+    return tuple(sorted(name for name, found in now.items() if stored.external.get(name) != found))
+
+
+def now_written(folder: StudyFolder, files: Iterable[str]) -> dict[str, str]:
+    """Hashes of these files as they lie in a study's folder; those that are not there are left out."""
+    return _hashes({name: folder.path / name for name in files if (folder.path / name).is_file()})
+
+
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for name, file in sorted(files.items())}

@@ -1,0 +1,49 @@
+"""Tables of a study as Parquet files."""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from segstudy.core.errors import UserError
+from segstudy.core.json_files import REPAIR
+
+# What polars raises over an altered Parquet file; a panic is no ``Exception``.
+DAMAGED_TABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+
+
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """A table as a Parquet file; equal tables give equal bytes."""
+    stream = io.BytesIO()
+    table.write_parquet(stream)
+    return stream.getvalue()
+
+
+def read_table(
+    file: Path, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
+) -> pl.DataFrame:
+    """Some columns and rows of a Parquet file; no more of it is read.
+
+    Raises:
+        UserError: missing, damaged, or without these columns.
+    """
+    try:
+        rows = pl.scan_parquet(file).filter(where)
+        return (rows if columns is None else rows.select(columns)).collect()
+    except DAMAGED_TABLE as error:
+        raise UserError(f"{file}: damaged ({_line(error)}); {REPAIR}") from None
+
+
+def _first_damaged(files: Iterable[str]) -> str:
+    """The first file that cannot be read by itself, from its folder on."""
+    for file in files:
+        try:
+            pl.read_parquet(file)
+        except DAMAGED_TABLE:
+            return "/".join(Path(file).parts[-2:])
+    return "one of its tables"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

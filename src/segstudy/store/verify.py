@@ -1,0 +1,419 @@
+"""A study's folder against its checksums and keys: what is incomplete, altered or orphaned."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from segstudy.config.protocol import Protocol
+from segstudy.config.runs import ADDED_LATER, key_of
+from segstudy.core.atomic_files import OLD, PARTIAL, complete_folders, make_folder
+from segstudy.core.errors import UserError
+from segstudy.core.json_files import read_json
+from segstudy.core.locks import hold, is_held
+from segstudy.core.resources import allowed_cores
+from segstudy.data.samples import PARTS
+from segstudy.data.split import Split
+from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
+from segstudy.store.folder import FORMAT, RECORD_SEAL, StudyFolder, seal
+from segstudy.store.records import CARD, WEIGHTS, ExternalRecord, FailureRecord, read_record
+from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
+from segstudy.store.tables import read_table
+
+State = Literal["incomplete", "altered", "orphaned", "stale", "unreadable"]
+
+KEY = re.compile(r"[0-9a-f]{16}")
+FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
+LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
+KEPT_IN_PLACE = Path("study.toml")  # without it there is no study: it is for its owner to mend
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something in a study's folder that is not as segstudy wrote it.
+
+    Attributes:
+        state: ``incomplete`` (half written, or part of it gone), ``altered`` (not what was written),
+            ``orphaned`` (left behind by what is finished or dead, or a stranger), ``stale`` (a report of
+            other runs than are there now), or ``unreadable``, which says nothing about what was written:
+            no repair moves it.
+        path: relative to the study's folder; what a repair moves.
+        detail: what is wrong with it.
+    """
+
+    state: State
+    path: Path
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        num_runs: folders of finished runs that were checked.
+        num_elsewhere: of them, good ones of other data or another split than the study's now.
+        faults: by path.
+        moved: from where to where, both relative to the study's folder, by a repair.
+        unseen: names of the scores in ``external/`` that the report does not show yet: no fault.
+    """
+
+    num_runs: int
+    num_elsewhere: int
+    faults: tuple[Fault, ...]
+    moved: tuple[tuple[Path, Path], ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
+    """Check every file of a study; nothing is changed.
+
+    Args:
+        folder: the study.
+        holding: whether the caller itself holds the study's lock, so that nobody else is at work there.
+
+    Raises:
+        UserError: no study there, or one of its runs was written by a newer version.
+    """
+    if not folder.exists():
+        raise UserError(f"{folder.path}: no study here (study.toml is missing); give the study's folder")
+    keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))
+    inputs = _inputs(folder)
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
+        found = list(pool.map(partial(_run_faults, folder), keys))
+    faults = [fault for each in found for fault in each]
+    faults += [
+        *_strangers(folder),
+        *_beside(folder),
+        *_externals(folder),
+        *_left_behind(folder, set(keys), holding),
+    ]
+    bad = {fault.path.name for fault in faults if fault.path.parent.name == "runs"}
+    stored = None if _is_in_work(folder, holding) else stored_coverage(folder)
+    unseen: tuple[str, ...] = ()
+    if stored is not None:
+        faults += _report(folder, stored, bad)
+        with suppress(UserError, OSError):  # found elsewhere
+            unseen = unseen_scores(folder, stored)
+    elsewhere = [key for key in keys if key not in bad and _input_of(folder, key) not in inputs]
+    by_path = tuple(sorted(faults, key=lambda fault: str(fault.path)))
+    return Verification(len(keys), len(elsewhere), by_path, unseen=unseen)
+
+
+def quarantined(folder: StudyFolder, found: Verification) -> Verification:
+    """Move all faults to ``quarantine/<n>/``, under the path they had; nothing is deleted.
+
+    A stale report stays: ``report`` replaces it.
+
+    Raises:
+        HeldError: while somebody trains this study.
+        DiskError: when the folder cannot be written.
+    """
+    with hold(folder.lock, "this study"):
+        found = verify_folder(folder, holding=True)  # as it is now that nobody else is at work
+        put_back = folder.put_back_externals()
+        paths = {fault.path for fault in found.faults if fault.state not in LEFT_IN_PLACE} - {
+            KEPT_IN_PLACE,
+            folder.lock.relative_to(folder.path),
+        }
+        topmost = [path for path in sorted(paths) if not paths & set(path.parents)]
+        there = [
+            path for path in topmost if (folder.path / path).exists() or (folder.path / path).is_symlink()
+        ]
+        place = _free_place(folder.path / "quarantine")
+        moved = [(old.relative_to(folder.path), new.relative_to(folder.path)) for old, new in put_back]
+        for path in there:
+            target = place / path
+            make_folder(target.parent)
+            (folder.path / path).rename(target)
+            moved.append((path, target.relative_to(folder.path)))
+    return replace(found, moved=tuple(moved))
+
+
+def _free_place(quarantine: Path) -> Path:
+    number = 1
+    while (quarantine / str(number)).exists():
+        number += 1
+    return quarantine / str(number)
+
+
+# Runs
+
+
+def _run_faults(folder: StudyFolder, key: str) -> list[Fault]:
+    """What is wrong with a finished run, the first thing that is.
+
+    Raises:
+        UserError: it is of a newer version.
+    """
+    path = folder.runs / key
+    try:
+        record = _record(folder, key)
+    except FileNotFoundError:
+        return [Fault("incomplete", _inside(folder, path), "run.json is missing")]
+    except NewerError:
+        raise
+    except UserError as error:
+        return [Fault("altered", _inside(folder, path), _reason(error, path))]
+    strangers = _strange_files(folder, path, record)
+    try:
+        if detail := _missing(path, record):
+            return [*strangers, Fault("incomplete", _inside(folder, path), detail)]
+        detail = _altered(path, record) or _contradiction(path, record)
+    except OSError as error:
+        return [
+            *strangers,
+            Fault("unreadable", _inside(folder, path), f"{error}; check permissions and disk"),
+        ]
+    except (ValueError, RecursionError) as error:
+        detail = f"cannot be read ({error})"
+    return [*strangers, *([Fault("altered", _inside(folder, path), detail)] if detail else [])]
+
+
+def _strange_files(folder: StudyFolder, path: Path, record: dict[str, Any]) -> list[Fault]:
+    """Files that a file browser or a person put into a run's folder: they go, the run stays."""
+    known = {*_checksums(record), "run.json"}
+    strange = sorted(file for file in path.iterdir() if file.name not in known and file.name not in FILES)
+    return [Fault("orphaned", _inside(folder, file), "does not belong to the run") for file in strange]
+
+
+def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
+    """A run's record.
+
+    Raises:
+        FileNotFoundError: it has none.
+        UserError: damaged; or of a newer version, which ends the whole check.
+    """
+    file = folder.runs / key / "run.json"
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    content = read_json(file)
+    if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
+        raise NewerError(f"{file}: format {content['format']} is of a newer version; update segstudy")
+    (record,) = folder.run_records([key])
+    return record
+
+
+class NewerError(UserError):
+    """Something that only a newer version can judge."""
+
+
+def _missing(path: Path, record: dict[str, Any]) -> str:
+    wanted = FILES | set(_checksums(record))
+    gone = sorted(wanted - {file.name for file in path.iterdir()})
+    return f"{', '.join(gone)} missing" if gone else ""
+
+
+def _altered(path: Path, record: dict[str, Any]) -> str:
+    """What was not written so: by its checksum, or at all."""
+    checksums = _checksums(record)
+    if not checksums.keys() >= FILES:
+        return "run.json lacks the checksums"
+    changed = [name for name, checksum in checksums.items() if _checksum(path / name) != checksum]
+    if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
+        changed.append("run.json")
+    return f"{', '.join(sorted(changed))} not as written (checksum)" if changed else ""
+
+
+def _checksums(record: dict[str, Any]) -> dict[str, str]:
+    checksums = record.get("sha256")
+    return checksums if isinstance(checksums, dict) else {}
+
+
+def _checksum(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        return ""  # a pipe or a device in its place, which would never end
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _contradiction(path: Path, record: dict[str, Any]) -> str:
+    """Where run.json says other than what is checksummed, hashed into the key, or written beside the runs."""
+    description = record["description"]
+    if record["key"] != path.name or key_of(description) != path.name:
+        return "its description is that of another key"
+    card = json.loads((path / CARD).read_text(encoding="utf-8"))  # its checksum was right
+    if not isinstance(card, dict) or card.get("training") != description or card.get("key") != path.name:
+        return f"{CARD} is of another run"
+    if _text({name: card.get(name) for name in record["summary"]}) != _text(record["summary"]):
+        return f"run.json and {CARD} differ in the results"
+    if not _is_described(record):
+        return "run.json contradicts its own description"
+    return ""
+
+
+def _is_described(record: dict[str, Any]) -> bool:
+    """Whether what the leaderboard reads is what entered the key."""
+    try:
+        numbers = Protocol.model_validate(ADDED_LATER | record["protocol"]).numbers()
+    except ValidationError:
+        return False
+    said = {**numbers, **{name: record[name] for name in ("architecture", "loss", "seed")}}
+    description = ADDED_LATER | record["description"]
+    return all(name in description and description[name] == value for name, value in said.items())
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, sort_keys=True)  # not a number is equal to itself as text
+
+
+# Beside the runs
+
+
+def _inputs(folder: StudyFolder) -> dict[tuple[str, str], dict[str, Any]]:
+    """The study's splits by the fingerprints of data and split; none where they cannot be read."""
+    try:
+        data, splits = folder.read_json("data.json"), folder.read_json("split.json")
+    except UserError:  # found by _beside
+        return {}
+    if data is None or splits is None:
+        return {}
+    return {(data["fingerprint"], _parts(split).fingerprint): split for split in splits["splits"]}
+
+
+def _parts(split: dict[str, Any]) -> Split:
+    return Split(*(tuple(split[part]) for part in PARTS))
+
+
+def _input_of(folder: StudyFolder, key: str) -> tuple[str, str] | None:
+    try:
+        (record,) = folder.run_records([key])
+    except UserError:
+        return None
+    return record["description"]["data"], record["description"]["split"]
+
+
+def _strangers(folder: StudyFolder) -> Iterator[Fault]:
+    """Whatever lies in runs/ and is no finished run."""
+    for path in sorted(folder.runs.glob("*")):
+        if path.name.endswith(PARTIAL) and path.is_dir():
+            if not is_held(folder.run_lock(path.name.split(".")[0])):
+                yield Fault("incomplete", _inside(folder, path), "half written by a process that died")
+        elif not KEY.fullmatch(path.name) or not path.is_dir():
+            yield Fault("orphaned", _inside(folder, path), "no run's folder")
+
+
+def _beside(folder: StudyFolder) -> Iterator[Fault]:
+    looks: dict[str, Callable[[], object]] = {
+        "study.toml": folder.study,
+        "data.json": lambda: folder.read_json("data.json"),
+        "split.json": lambda: _check_split(folder),
+        "numerics.json": lambda: folder.read_json("numerics.json"),
+        "reports.json": lambda: folder.read_json("reports.json"),
+        "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
+        "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
+    }
+    for name, look in looks.items():
+        if (folder.path / name).exists() or name in ("data.json", "split.json"):
+            yield from _tried(folder, folder.path / name, look)
+    for name in ("data.json", "split.json"):
+        if not (folder.path / name).exists() and folder.finished():
+            yield Fault("incomplete", Path(name), "missing; the next `run` writes it")
+    for file in sorted(folder.failures.glob("*.json")):
+        yield from _tried(folder, file, partial(read_record, file, FailureRecord))
+
+
+def _externals(folder: StudyFolder) -> Iterator[Fault]:
+    complete = complete_folders(folder.external)
+    held = is_held(folder.external_lock)
+    for path in sorted(folder.external.glob("*")):
+        inside = _inside(folder, path)
+        if path.suffix == OLD and path in complete.values():
+            if not held:
+                yield Fault("incomplete", inside, "a score or evaluation that would replace it was cut short")
+        elif path.name.startswith(".") or path.name.endswith(PARTIAL):
+            if not held:
+                yield Fault("incomplete", inside, "left from a score or evaluation that was cut short")
+        elif not path.is_dir():
+            yield Fault("orphaned", inside, "no folder of scores")
+    for path in complete.values():
+        yield from _tried(folder, path, partial(_check_external, path))
+
+
+def _is_in_work(folder: StudyFolder, holding: bool) -> bool:
+    """Whether somebody else may be about to write the report."""
+    return (not holding and is_held(folder.lock)) or is_held(folder.report_lock)
+
+
+def _report(folder: StudyFolder, stored: Coverage, damaged: set[str]) -> Iterator[Fault]:
+    """A report that does not cover what is there now."""
+    with suppress(UserError, OSError):  # found elsewhere
+        if detail := staleness(folder, stored, damaged):
+            yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it anew")
+
+
+def _check_external(path: Path) -> None:
+    read_record(path / "record.json", ExternalRecord)
+    _check_table(path / "images.parquet")
+
+
+def _check_split(folder: StudyFolder) -> None:
+    """Parts that do not overlap, of samples that there are."""
+    content = folder.read_json("split.json")
+    data = folder.read_json("data.json")
+    known = {sample["id"] for sample in data["samples"]} if data else None
+    for split in content["splits"] if content else ():
+        ids = [sample_id for part in PARTS for sample_id in split[part]]
+        if len(set(ids)) < len(ids):
+            raise UserError("a sample lies in two parts")
+        if known is not None and not known.issuperset(ids):
+            raise UserError(f"{sorted(set(ids) - known)[0]!r} is no sample of data.json")
+
+
+def _check_table(file: Path) -> None:
+    if not file.exists():
+        raise UserError(f"{file.name} is missing")
+    read_table(file)
+
+
+def _tried(folder: StudyFolder, path: Path, look: Callable[[], object]) -> Iterator[Fault]:
+    try:
+        look()
+    except UserError as error:
+        yield Fault("altered", _inside(folder, path), _reason(error, path))
+
+
+def _left_behind(folder: StudyFolder, finished: set[str], holding: bool) -> Iterator[Fault]:
+    """What those who are dead or finished no longer need."""
+
+    def left(state: State, paths: Iterable[Path], detail: str) -> Iterator[Fault]:
+        yield from (Fault(state, _inside(folder, path), detail) for path in sorted(paths))
+
+    checkpoints = folder.path / "checkpoints"
+    half = [path for path in folder.half_written(holding) if path.parent != folder.runs]
+    yield from left("incomplete", half, "half written by a process that died")
+    done = [path for path in checkpoints.glob("*") if path.name in finished]
+    yield from left("orphaned", done, "saved states of a finished run")
+    others = [path for path in checkpoints.glob("*/*") if path.parent.name not in finished]
+    yield from left("altered", [p for p in others if p.suffix == DAMAGED], "a saved state that was set aside")
+    idle = [path for path in others if not is_held(folder.run_lock(path.parent.name))]
+    torn = [path for path in idle if path.suffix == STATE and path.exists() and _is_torn(path)]
+    yield from left("altered", torn, "a saved state that is torn or altered (checksum)")
+    obsolete = [path for path in folder.failures.glob("*.json") if path.stem in finished]
+    yield from left("orphaned", obsolete, "the failure of a run that has finished since")
+    single = (folder.lock, folder.external_lock, folder.report_lock)
+    locks = [path for path in [*single, *(folder.path / "locks").glob("*")] if path.is_file()]
+    yield from left("orphaned", [path for path in locks if not is_held(path)], "the lock of a dead process")
+
+
+def _is_torn(path: Path) -> bool:
+    with suppress(OSError):  # what cannot be read may be whole
+        return not is_whole(path)
+    return False
+
+
+def _inside(folder: StudyFolder, path: Path) -> Path:
+    return path.relative_to(folder.path)
+
+
+def _reason(error: UserError, path: Path) -> str:
+    """What an error says, without the path that stands before it already and the remedy after it."""
+    return str(error).removeprefix(f"{path}").lstrip("/: ").split("; ")[0]

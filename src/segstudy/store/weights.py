@@ -1,0 +1,149 @@
+"""Weights and a card in, a model out; and a training's state, to go on from.
+
+Nothing loaded can run code: weights are safetensors, the card is JSON, the state is read by PyTorch's
+``weights_only`` loader, and a card never leads to a user's own source file: the user names that one.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from segstudy.core.checksums import check_weights
+from segstudy.core.device import is_out_of_memory
+from segstudy.core.errors import UserError
+from segstudy.core.registry import Component
+from segstudy.models import build
+from segstudy.store.card import CARD_FORMAT, Card, read_card
+from segstudy.store.own_networks import own_network
+from segstudy.store.records import CARD, WEIGHTS
+
+
+def model_files(weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> dict[str, bytes]:
+    """``model.safetensors`` and ``model.json``; equal weights and card give equal bytes.
+
+    The card gets the weights' SHA-256.
+    No metadata goes into the safetensors file: with several keys its bytes differ from process to process.
+    """
+    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
+    whole = {"format": CARD_FORMAT, **card, "weights_sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False)
+    return {WEIGHTS: content, CARD: (text + "\n").encode()}
+
+
+def load_model(
+    folder: Path, network: str | None = None, checked: bool = False
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a model's folder, in evaluation mode on the CPU, and its card.
+
+    Args:
+        folder: with ``model.json`` and ``model.safetensors``, such as a run's.
+        network: ``my.py:Net``, for a network from a file of one's own, see ``own_networks.own_network``.
+        checked: whether somebody has compared the checksums already.
+
+    Raises:
+        UserError: no model there, a card that is none, a network from a user's own file that is not named or
+            another, weights that do not fit, were altered, or are no numbers.
+    """
+    card = read_card(folder / CARD)
+    own = own_network(card, folder / CARD, network)
+    try:
+        weights = safetensors.torch.load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{folder / WEIGHTS}: no readable weights ({error}); `segstudy verify` checks a study's folder"
+        ) from None
+    try:
+        model = _build_own(own, card) if own else _build_empty(card)
+        _refuse_other_shapes(model, weights)
+        model.load_state_dict(weights, assign=own is None)
+    except UserError as error:
+        raise UserError(f"{folder / CARD}: {error}") from None
+    except (RuntimeError, ValueError, OverflowError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{folder}: the weights do not fit {card.architecture} of width {card.width} ({reason[:200]}); "
+            "take model.json and model.safetensors from one run"
+        ) from None
+    if not checked:
+        check_weights(folder / WEIGHTS, folder / CARD, card.weights_sha256)
+    _refuse_no_numbers(folder / WEIGHTS, weights, allow_infinite=own is not None)
+    return model.eval(), card.model_dump(mode="json")
+
+
+def _build_empty(card: Card) -> nn.Module:
+    """One of our networks, to be filled: shapes without memory, as a card may ask for any size."""
+    with torch.device("meta"):
+        return build(card.architecture, card.width, seed=0)
+
+
+def _build_own(own: Component, card: Card) -> nn.Module:
+    """A user's own network as its training began: what it keeps outside of its state may be drawn too."""
+    seed = card.training.get("seed", 0)
+    try:
+        return build(
+            own.spelling, card.width, seed if isinstance(seed, int) else 0, drawn_as=card.architecture
+        )
+    except UserError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(
+            f"{own.title} cannot be built: {reason[:200]}; mend that file and train it anew"
+        ) from None
+
+
+def _refuse_no_numbers(file: Path, weights: Mapping[str, Tensor], allow_infinite: bool) -> None:
+    """Stop if weights are no finite numbers; networks of one's own may keep an infinity, for a mask."""
+    odd = sorted(
+        name
+        for name, tensor in weights.items()
+        if tensor.is_floating_point() and not (~tensor.isnan() if allow_infinite else tensor.isfinite()).all()
+    )
+    if odd:
+        more = f" and {len(odd) - 1} more tensors" if len(odd) > 1 else ""
+        raise UserError(
+            f"{file}: {odd[0]}{more}: weights that are no finite numbers make no model; train it anew"
+        )
+
+
+def _refuse_other_shapes(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}
+    odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if odd:
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        raise ValueError(f"{odd[0]}{more} of another name, shape or type")
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the network's state on the CPU, in the ordinary memory format."""
+    return {
+        name: tensor.detach().to("cpu", copy=True).contiguous(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def state_bytes(state: Mapping[str, Any]) -> memoryview:
+    """A training's state, tensors and plain values, as ``torch.save`` writes it."""
+    stream = io.BytesIO()
+    torch.save(dict(state), stream)
+    return stream.getbuffer()
+
+
+def read_state(content: bytes) -> dict[str, Any] | None:
+    """What ``state_bytes`` wrote; None for anything else, and nothing in it is run."""
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # its readers raise whatever happens to them over foreign bytes
+        if is_out_of_memory(error):  # says nothing about the state
+            raise
+        return None
+    return state if isinstance(state, dict) else None

@@ -1,0 +1,177 @@
+"""What may be trained where all that was asked for takes long: a quick look, the quick protocol, or all."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from segstudy.config.presets import PRESETS
+from segstudy.config.protocol import Protocol
+from segstudy.config.runs import Run
+from segstudy.config.study import Study
+from segstudy.core.errors import UserError
+from segstudy.core.progress import Stage
+from segstudy.core.quantities import duration
+from segstudy.store.folder import StudyFolder
+from segstudy.study.estimate import Estimate, Steps, estimate
+from segstudy.study.machine import Machine
+from segstudy.study.options import MACHINE_OPTIONS, described
+from segstudy.study.plan import Plan, missing_runs, plan_on, resolve
+
+PREFERRED_LOSS = "combo"  # of a first look, where it is among those asked for
+# What says which data are trained on, and how they are cut: a quick look keeps it.
+ABOUT_THE_DATA = (
+    *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "resize"),
+    *MACHINE_OPTIONS,
+    "images",
+)
+FLAGS = (
+    *("protocol", "architecture", "loss", "batch_size", "seeds", "folds", "epochs", "image_size", "width"),
+    *("data", "split", "exclude", "out", *MACHINE_OPTIONS),
+)
+UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 1}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A study that may be run: all that was asked for, or less of it.
+
+    Attributes:
+        title: what it is, in a few words.
+        command: the call of the command line that runs it; empty where there is none.
+        study: as described by that call.
+        folder: where it belongs.
+        plan: its runs.
+        missing: those that are not stored yet.
+        ahead: what they cost.
+    """
+
+    title: str
+    command: str
+    study: Study
+    folder: StudyFolder
+    plan: Plan = field(repr=False)
+    missing: tuple[Run, ...] = field(repr=False)
+    ahead: Estimate
+
+    @property
+    def cost(self) -> str:
+        """``4 runs, about 6 min``"""
+        if not self.missing:
+            return f"{len(self.plan.runs)} runs, all finished"
+        runs = f"{len(self.missing)} run{'s' if len(self.missing) > 1 else ''}"
+        return f"{runs}, about {duration(self.ahead.hours * 3600)}"
+
+
+def quicker(
+    asked: Choice, source: str | Path | None, options: Mapping[str, Any], machine: Machine, stage: Stage
+) -> list[Choice]:
+    """What gives a first answer sooner, the quickest first; none where nothing does.
+
+    Args:
+        asked: what the call stands for.
+        source: of the call.
+        options: of the call.
+        machine: where it would be trained.
+        stage: told what is being done.
+    """
+    found: list[Choice] = []
+    steps: Steps = {}
+    for title, other, changed in _requests(asked, source, options):
+        study, folder = described(other, changed)
+        if (study.data, study.exclude) != (asked.study.data, asked.study.exclude):
+            continue  # the call cannot say it: rather none than one about other data
+        given = asked.plan
+        plan = plan_on(resolve(study, machine), given.dataset, given.data, given.problems)
+        missing = missing_runs(plan, folder)
+        ahead = estimate(plan, missing, machine, not options.get("workers"), stage, steps)
+        sooner = not missing or ahead.hours < asked.ahead.hours / 2
+        if sooner and all(each.plan.runs != plan.runs for each in found):
+            found.append(Choice(title, command(other, changed), study, folder, plan, tuple(missing), ahead))
+    return found
+
+
+def _requests(
+    asked: Choice, source: str | Path | None, options: Mapping[str, Any]
+) -> list[tuple[str, str | Path | None, dict[str, Any]]]:
+    """Calls for less than was asked for: title, source and options."""
+    fields = {name: v for name, v in (options.get("fields") or {}).items() if name in ABOUT_THE_DATA}
+    kept = {name: options.get(name) for name in ABOUT_THE_DATA} | {"fields": fields}
+    configurations = asked.study.configurations()
+    losses = list(dict.fromkeys(c.loss for c in configurations))
+    architectures = list(dict.fromkeys(c.architecture for c in configurations))
+    looked_at = {
+        "architecture": architectures if architectures != _quick_levels("architecture") else None,
+        "loss": PREFERRED_LOSS if PREFERRED_LOSS in losses else losses[0],
+    }
+    out = f"{options['out']}-quick" if options.get("out") else None
+    path = None if source is None else Path(source)
+    if path is not None and (StudyFolder(path).exists() or path.suffix == ".toml"):
+        file = path / "study.toml" if StudyFolder(path).exists() else path
+        fields = {**fields, **PRESETS["quick"]["protocol"], "name": f"{asked.study.name}-quick"}
+        fields |= {"batch_size": 8, "seeds": 1, "folds": 0, **looked_at, "architecture": architectures}
+        return [("a quick look", file, {**kept, "fields": fields, "out": out})]
+    named = {name: options.get(name) for name in ("architecture", "loss")}
+    quick = {**kept, "protocol": "quick", "out": out}
+    return [
+        ("a quick look", source, {**quick, **looked_at}),
+        ("the quick protocol", source, {**quick, **named}),
+    ]
+
+
+def _quick_levels(factor: str) -> list[Any]:
+    return list(PRESETS["quick"]["grid"][0][factor])
+
+
+def command(source: str | Path | None, options: Mapping[str, Any], *more: str) -> str:
+    """A call as the command line takes it; empty where it cannot say that, as with ids given in Python.
+
+    >>> command("my images", {"protocol": "quick", "loss": ["bce", "dice"]})
+    "segstudy run 'my images' --protocol quick --loss bce,dice"
+    """
+    words = ["segstudy", "run"] + ([] if source is None else [str(source)])
+    given = {**(options.get("fields") or {}), **{n: v for n, v in options.items() if v is not None}}
+    exclude = given.get("exclude")
+    if exclude is not None and not isinstance(exclude, str | Path):
+        return ""
+    for name in (*(each for each in FLAGS if each in given), *(each for each in given if each not in FLAGS)):
+        value = given[name]
+        if name in FLAGS and value != UNSAID.get(name):
+            words += [f"--{name.replace('_', '-')}", _spelled(name, value)]
+        elif name in Protocol.model_fields or name in ("reader", "name", "split_file"):
+            words += ["--set", f"{name}={_spelled(name, value)}"]
+    if options.get("images") is False:
+        words.append("--no-images")
+    return shlex.join([*words, *more])
+
+
+def _spelled(name: str, value: Any) -> str:
+    """A value, or the levels of a factor, as a word of the command line."""
+    if name == "foreground" and isinstance(value, list | tuple) and all(isinstance(v, int) for v in value):
+        return "+".join(map(str, value))
+    if name == "foreground" and isinstance(value, list | tuple):
+        return ",".join(_spelled(name, each) for each in value)
+    if name == "image_size" and isinstance(value, tuple) and len(value) == 2:
+        return "x".join(map(str, value))
+    if isinstance(value, list | tuple):
+        return ",".join(_spelled(name, each) for each in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def refusal(asked: Choice, choices: list[Choice]) -> UserError:
+    """What is said where nobody can be asked."""
+    ahead = f"about {duration(asked.ahead.hours * 3600)} are ahead for {asked.cost.split(',')[0]}"
+    commands = [f"`{each.command}` ({each.cost})" for each in choices if each.command]
+    sooner = f"; for a first answer {commands[0]}" if commands else ""
+    return UserError(f"{ahead}: --yes, in Python yes=True, goes on without asking{sooner}")
+
+
+def as_asked(asked: Choice, source: str | Path | None, options: Mapping[str, Any]) -> Choice:
+    """All that was asked for, with its title and the command that goes on without asking."""
+    is_preset = not (source is not None and (Path(source).suffix == ".toml" or asked.folder.exists()))
+    title = f"all of it, protocol {asked.study.preset}" if is_preset else "all of it"
+    more = ["--retry"] if options.get("retry") else []
+    named = {name: value for name, value in options.items() if name in (*FLAGS, *Protocol.model_fields)}
+    named |= {name: options.get(name) for name in ("fields", "reader", "name", "split_file", "images")}
+    return replace(asked, title=title, command=command(source, named, *more, "--yes"))

@@ -1,0 +1,126 @@
+"""Whether a study may go into a folder: not among other files, and not over a study of other data."""
+
+import shlex
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from segstudy.config.study import Study, is_synthetic
+from segstudy.core.errors import UserError
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import contents, fingerprint
+from segstudy.data.samples import PARTS, Sample
+from segstudy.store.folder import StudyFolder
+from segstudy.study.plan import Plan
+
+# What lies in a study's folder whose study.toml is not there: a run that was cut off, runs that were copied.
+OWN_NAMES = {
+    *("runs", "failures", "external", "checkpoints", "locks", "figures", "exports", "quarantine"),
+    *("data.json", "split.json", "reports.json", "report.html", "leaderboard.csv"),
+    *("study.lock", "report.lock", "external.lock"),
+    *("numerics.json", "forecast.json", "thumbnails.parquet", "baselines.parquet", "lost+found"),
+}
+ANOTHER = "choose another folder with --out"
+
+
+def refuse_occupied(plan: Plan, folder: StudyFolder, source: str | Path | None) -> None:
+    """Refuse a folder in which this plan would take the place of something else.
+
+    At the same place data may have grown, lost samples or been corrected. At another place they are to be
+    the same samples, apart from those that are excluded; where the study itself is called (``run STUDY --data
+    PLACE``) they may also have grown. The drawn set does not grow: other options draw another set.
+
+    Args:
+        plan: what is to be written there.
+        folder: where it belongs.
+        source: of the call: a study file, a data set, a study's folder, or None.
+
+    Raises:
+        UserError: naming both.
+    """
+    if not folder.exists():
+        _refuse_other_files(folder.path)
+        return
+    before, stored = folder.study(), folder.read_json("data.json")
+    if _place(before.data) == _place(plan.study.data):
+        if stored and not _continues(plan, stored):
+            raise _other_data(plan, folder, f"{before.data} as it was", stored)
+    elif stored is None:  # nothing was planned yet: somebody's own study.toml
+        raise _other_data(plan, folder, before.data, stored)
+    elif stored["fingerprint"] != plan.data:
+        is_called = source is not None and Path(source).resolve() == folder.path.resolve()
+        _refuse_other_place(plan, folder, stored, is_called)
+    if plan.study.split_file and folder.finished():
+        _refuse_other_parts(plan, before, folder)
+
+
+def _refuse_other_files(path: Path) -> None:
+    if not path.is_dir():
+        return
+    strange = sorted(
+        each.name for each in path.iterdir() if each.name not in OWN_NAMES and each.name[0] != "."
+    )
+    if strange:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise UserError(f"{path}: is no study and holds {', '.join(strange[:3])}{more}; {ANOTHER}")
+
+
+def _continues(plan: Plan, stored: Mapping[str, Any]) -> bool:
+    """Whether data at the same place are those of before: of the ids of both, half or more kept their image.
+
+    Older versions did not write down which image an id had: there one id of both is enough.
+    """
+    if stored["fingerprint"] == plan.data:
+        return True
+    images = {sample["id"]: sample.get("image") for sample in stored["samples"]}
+    shared = [sample for sample in plan.dataset.samples if sample.id in images]
+    if not all(images.values()):
+        return bool(shared)
+    num_kept = sum(image == images[sample_id] for sample_id, (image, _) in contents(shared).items())
+    return bool(shared) and 2 * num_kept >= len(shared)
+
+
+def _refuse_other_place(plan: Plan, folder: StudyFolder, stored: Mapping[str, Any], is_called: bool) -> None:
+    before, known = folder.study(), {sample["id"] for sample in stored["samples"]}
+    kept, added = _divided(read(plan.study.data, plan.study.reader).samples, known)  # excluded ones too
+    if len(kept) < len(known) or fingerprint(kept) != stored["fingerprint"]:
+        raise _other_data(plan, folder, before.data, stored)
+    if added.issubset((*before.exclude, *plan.study.exclude)):
+        return
+    is_drawn = is_synthetic(before.data) or is_synthetic(plan.study.data)
+    if is_drawn or not is_called:
+        moved = f"segstudy run {shlex.quote(str(folder.path))} --data {shlex.quote(plan.study.data)}"
+        remedy = "" if is_drawn else f", or, if these are the same data moved and grown: {moved}"
+        raise _other_data(plan, folder, before.data, stored, remedy)
+
+
+def _divided(samples: Iterable[Sample], known: Container[str]) -> tuple[list[Sample], set[str]]:
+    """The samples whose ids are known, and the ids of the others."""
+    kept = [sample for sample in samples if sample.id in known]
+    return kept, {sample.id for sample in samples if sample.id not in known}
+
+
+def _other_data(
+    plan: Plan, folder: StudyFolder, there: str, stored: Mapping[str, Any] | None, remedy: str = ""
+) -> UserError:
+    num = f" ({len(stored['samples'])} samples)" if stored else ""
+    return UserError(
+        f"{folder.path}: holds a study of {there}{num}, not of {plan.study.data} "
+        f"({len(plan.dataset.samples)} samples); {ANOTHER}{remedy}"
+    )
+
+
+def _place(data: str) -> str:
+    return data if is_synthetic(data) else str(Path(data).resolve())
+
+
+def _refuse_other_parts(plan: Plan, before: Study, folder: StudyFolder) -> None:
+    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    stored = [tuple(tuple(split[part]) for part in PARTS) for split in splits]
+    if any(tuple(split.part(part) for part in PARTS) not in stored for split in plan.splits.values()):
+        how = before.split_file or (f"{before.folds} folds" if before.folds else before.protocol.split)
+        how = f"{how} as it was" if how == plan.study.split_file else how
+        raise UserError(
+            f"{folder.path}: its images are divided into parts by {how}, not by {plan.study.split_file}; "
+            f"{ANOTHER}"
+        )

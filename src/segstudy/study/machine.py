@@ -1,0 +1,58 @@
+"""Where and how the runs of a study are trained."""
+
+from dataclasses import dataclass
+
+import torch
+
+from segstudy.core.device import choose_device
+from segstudy.core.errors import UserError
+from segstudy.core.resources import allowed_cores
+from segstudy.training.executors import EXECUTORS
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how runs are trained: nothing of it enters a key.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        threads: CPU threads of one training; they move the last bits, so every executor uses the same.
+        workers: trainings side by side; several GPUs share them out.
+        executor: a key of ``EXECUTORS``.
+        checkpoint_every: epochs from one saved state to the next: as many can be lost.
+    """
+
+    device: str
+    threads: int
+    workers: int
+    executor: str
+    checkpoint_every: int = 1
+
+
+def choose_machine(
+    device: str = "auto",
+    threads: int = 0,
+    workers: int = 0,
+    executor: str | None = None,
+    checkpoint_every: int = 1,
+) -> Machine:
+    """Fill in what was not asked for: 0 and ``auto`` mean that the machine decides.
+
+    Raises:
+        UserError: a device this machine does not have, an unknown executor or a number that makes no sense.
+    """
+    for name, number in (("threads", threads), ("workers", workers)):
+        if number < 0:
+            raise UserError(f"--{name} must be 0 or more (0: choose automatically), got {number}")
+    if checkpoint_every < 1:
+        raise UserError(f"--checkpoint-every must be 1 epoch or more, got {checkpoint_every}")
+    if executor is not None and executor not in EXECUTORS:
+        raise UserError(f"unknown executor {executor!r}: choose one of {', '.join(EXECUTORS)}")
+    device = choose_device(device)
+    cores = allowed_cores()
+    threads = threads or max(1, cores // 4)
+    if workers == 0:
+        workers = {"cpu": max(1, cores // threads), "cuda": torch.cuda.device_count()}.get(device, 1)
+    if executor is None:
+        executor = "processes" if workers > 1 else "serial"
+    return Machine(device, threads, 1 if executor == "serial" else workers, executor, checkpoint_every)

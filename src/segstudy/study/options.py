@@ -1,0 +1,205 @@
+"""What a call asks for: a study file, a data set or a study's folder, and the options that override it."""
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from segstudy.config import study_file
+from segstudy.config.protocol import Level, Protocol
+from segstudy.config.study import Study, extend, is_synthetic, override, preset_study
+from segstudy.core.errors import UserError
+from segstudy.core.input_files import MB, read_text
+from segstudy.core.suggestions import did_you_mean
+from segstudy.data.leakage import ids_in
+from segstudy.store.folder import StudyFolder
+
+MAX_IDS_BYTES = 16 * MB  # a quarter of a million ids of 60 characters
+
+# What overrides a study: the fields of its protocol, and some of its own. A split may be a rule or a file.
+STUDY_FIELDS = ("seeds", "folds", "reader", "name", "data", "exclude", "accept_duplicates", "split_file")
+FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
+# Where and how to train: nothing of it changes a run's key.
+MACHINE_OPTIONS = ("device", "threads", "workers", "executor", "checkpoint_every")
+
+_RULE = re.compile(r"auto|official|[\d.]+/[\d.]+/[\d.]+")
+
+
+def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[Study, StudyFolder]:
+    """The study that a source and options stand for, and the folder it belongs in.
+
+    Args:
+        source: a study file, a data set's folder or a study's folder; None for the embedded set.
+        options: ``protocol``, ``out``, ``fields`` and any of ``FIELDS``; None stands for "not given".
+
+    Raises:
+        UserError: neither of them, or options that do not fit.
+    """
+    fields = _fields(options)
+    preset, out = options.get("protocol"), options.get("out")
+    path = Path(source) if source is not None else None
+    if path is not None and StudyFolder(path).exists():
+        if preset:
+            raise UserError(
+                f"{path} is a study already: --protocol is for a new one, in another folder (--out)"
+            )
+        return extend(StudyFolder(path).study(), fields), StudyFolder(path)
+    if path is not None and path.suffix == ".toml":
+        study = study_file.load(path)
+        if preset:
+            raise UserError(f"{path}: the protocol of a study file stands in it, as preset = {preset!r}")
+    else:
+        preset = preset or ("classic" if path is not None and not is_synthetic(str(source)) else "quick")
+        data, name = _data_and_name(source)
+        study = preset_study(preset, f"{name}-{preset}", data)
+    study = override(study, fields)
+    return study, StudyFolder(Path(out) if out else Path(study.name))
+
+
+def _data_and_name(source: str | Path | None) -> tuple[str, str]:
+    text = "synthetic" if source is None else str(source)
+    if is_synthetic(text):
+        return text, text.replace(":", "-")
+    path = Path(text).resolve()
+    if not path.exists():
+        raise UserError(f"{text}: no such folder or study file; `segstudy run` alone tries the embedded set")
+    return str(path), path.name
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
+    """Options as the fields of a study they override, each with its values."""
+    named = {name: options[name] for name in FIELDS if options.get(name) is not None}
+    for name, value in (options.get("fields") or {}).items():
+        if name not in FIELDS:
+            raise UserError(f"unknown field {name!r}: {did_you_mean(name, FIELDS)}")
+        if name in named:
+            raise UserError(f"{name} is given twice: leave one of them out")
+        named[name] = value
+    fields: dict[str, Sequence[Any]] = {name: _levels(name, value) for name, value in named.items()}
+    fields.update(_places(fields))
+    if not all(_RULE.fullmatch(str(value)) for value in fields.get("split", [])):
+        fields["split_file"] = _split_file(fields.pop("split"), "split_file" in fields)
+    if "exclude" in named:
+        fields["exclude"] = excluded(named["exclude"])
+    if "budget" not in fields and {"epochs", "steps"} <= fields.keys():
+        raise UserError("epochs and steps: one of them is the budget; leave the other out, or say budget")
+    for budget in ("epochs", "steps"):
+        if budget in fields:
+            fields.setdefault("budget", [budget])
+    return fields
+
+
+def _levels(name: str, value: Any) -> list[Any]:
+    """The values that an option gives a field: a list of several makes a factor.
+
+    Raises:
+        UserError: a collection that is no list, or a tuple that may be one size or two.
+    """
+    _refuse_code(name, value)
+    if hasattr(value, "tolist"):  # numpy's
+        value = value.tolist()
+    if isinstance(value, range):
+        value = list(value)
+    if not isinstance(value, list | tuple):
+        if hasattr(value, "__iter__") and not isinstance(value, str | Path):
+            raise UserError(f"{name} is to be one value or a list of values, not {value!r}")
+        return [value]
+    whole = [isinstance(each, int) and not isinstance(each, bool) for each in value]
+    if name == "foreground" and whole and all(whole):
+        return [list(value)]  # as in a study file: classes that count together
+    if name == "image_size" and isinstance(value, tuple) and len(value) == 2 and all(whole):
+        height, width = value
+        raise UserError(
+            f'image_size={value!r}: one size is "{height}x{width}" (height x width), two square ones are '
+            f"[{height}, {width}]"
+        )
+    return [list(each) if isinstance(each, tuple) else each for each in value]
+
+
+def _refuse_code(name: str, value: Any) -> None:
+    """Refuse a class, function or network in the place of its name.
+
+    Raises:
+        UserError: with the name to write.
+    """
+    for each in value if isinstance(value, list | tuple) else [value]:
+        if not callable(each):
+            continue
+        code = each if isinstance(each, FunctionType | type) else type(each)
+        named = code.__name__ if code.__name__.isidentifier() else "Name"
+        file = getattr(sys.modules.get(code.__module__), "__file__", None)
+        ours = str(file).startswith(str(Path(__file__).parents[1]))
+        where = Path(file).name if file and not ours and code.__module__ != "__main__" else "my.py"
+        save = "" if where != "my.py" else "save it in a file, my.py, and "
+        kind = "a class" if isinstance(each, type) else "an object"
+        raise UserError(
+            f"{name}: is given by name, not as {kind}, because "
+            f'trainings run in processes of their own; {save}write {name}="{where}:{named}" (with its path)'
+        )
+
+
+def _places(fields: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Paths among the fields, from the root on: a study may be opened from elsewhere."""
+    places = {}
+    for name in ("data", "split_file"):
+        if name in fields:
+            places[name] = [
+                str(path) if is_synthetic(str(path)) else str(Path(path).resolve()) for path in fields[name]
+            ]
+    return places
+
+
+def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
+    """The file of parts that a split names where it is no rule.
+
+    Raises:
+        UserError: neither a rule nor a file, or a second one.
+    """
+    if is_given:
+        raise UserError("split and split_file both name a file: leave one of them out")
+    if len(values) == 1 and (Path(values[0]).suffix == ".json" or Path(values[0]).is_file()):
+        return [str(Path(values[0]).resolve())]
+    text = ", ".join(map(str, values))
+    raise UserError(f"split {text!r}: is to be auto, official, shares such as 50/25/25, or one split.json")
+
+
+def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple[int, ...] | None:
+    """Class values that count as foreground together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``.
+
+    For calls that have no factors: there a comma can mean nothing else.
+
+    Raises:
+        UserError: none, or no whole numbers from 0 on.
+    """
+    if given is None:
+        return None
+    listed = given.tolist() if hasattr(given, "tolist") else given
+    words = listed if isinstance(listed, list | tuple) else [listed]
+    found = [part.strip() for word in words for part in str(word).replace(",", "+").split("+")]
+    if not found or not all(part.isascii() and part.isdecimal() for part in found):
+        raise UserError(f"foreground {given!r}: is to be one class value, or several as 1+2")
+    return tuple(dict.fromkeys(map(int, found)))
+
+
+def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """The ids to leave out, given as such or as a file with one a line; lines with # are comments.
+
+    Raises:
+        UserError: a file that cannot be read, or an id that is no text.
+    """
+    if not isinstance(given, str | Path):
+        ids = list(given) if isinstance(given, Iterable) else [given]
+        for each in ids:
+            if not isinstance(each, str):
+                raise UserError(
+                    f"exclude: an id is text, not {each!r}; give a list of ids, or one file of them"
+                )
+        return tuple(ids)
+    try:
+        text = read_text(Path(given), MAX_IDS_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        raise UserError(f"{given}: cannot be read ({reason}); it is to hold one sample id a line") from None
+    return tuple(ids_in(text))

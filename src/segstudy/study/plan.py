@@ -1,0 +1,401 @@
+"""From a study to its runs: read the data, plan, train what is not stored yet, store."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segstudy.config.grid_text import how_to_leave_out, in_words
+from segstudy.config.protocol import Protocol, unique
+from segstudy.config.runs import Configuration, Run, configuration_names
+from segstudy.config.study import Study, planned_runs
+from segstudy.config.study_file import dump, relative
+from segstudy.core.atomic_files import write_text
+from segstudy.core.device import best_precision
+from segstudy.core.progress import Stage, silent
+from segstudy.data import augment, preprocess
+from segstudy.data.check import VERSION as CHECK_VERSION
+from segstudy.data.check import check, refuse_errors
+from segstudy.data.datasets import read
+from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
+from segstudy.data.leakage import leaks
+from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.samples import Dataset, Problem, Sample
+from segstudy.data.split import _PARTS, Split, make_folds, make_split, read_split
+from segstudy.data.thumbnails import _encoded, _small, small_image
+from segstudy.evaluation.baselines import write_baselines
+from segstudy.losses import resolve_loss
+from segstudy.models import check_size, resolve_architecture
+from segstudy.store.folder import StudyFolder
+from segstudy.study.machine import Machine
+from segstudy.study.overview import Overview
+from segstudy.training import loop
+from segstudy.training.executors import EXECUTORS
+from segstudy.training.executors.base import Watch
+from segstudy.training.job import Job, Outcome
+
+FINDINGS_SEAL, DESCRIBED = "findings_sha256", "described_sha256"
+SplitKey = tuple[str, int, int | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with everything resolved, and the runs it consists of.
+
+    Attributes:
+        study: components in canonical form, ``auto`` resolved.
+        dataset: the samples, without the excluded ones.
+        problems: findings of the check.
+        data: the samples' fingerprint.
+        splits: the parts for each ``(split, split_seed, fold)`` in use.
+        runs: all of them, equal ones once.
+        numerics: the versions of the code that enter each configuration's keys.
+    """
+
+    study: Study
+    dataset: Dataset
+    problems: tuple[Problem, ...]
+    data: str
+    splits: Mapping[SplitKey, Split]
+    runs: tuple[Run, ...]
+    numerics: Mapping[Configuration, Mapping[str, int | str]]
+
+    def overview(self) -> Overview:
+        """What the user is told of it."""
+        counts = [sum(p.severity == severity for p in self.problems) for severity in ("warning", "note")]
+        parts = {(len(s.train), len(s.validation), len(s.test)) for s in self.splits.values()}
+        return Overview(
+            name=self.study.name,
+            num_runs=len(self.runs),
+            num_configurations=len(self.configurations()),
+            data=self.dataset.name,
+            num_samples=len(self.dataset.samples),
+            parts=tuple(sorted(parts)),
+            num_warnings=counts[0],
+            num_notes=counts[1],
+            grids=in_words(self.study),
+            leave_out=how_to_leave_out(self.study),
+        )
+
+    def leaks(self, runs: Sequence[Run]) -> list[str]:
+        """Samples that show the same and lie in different parts of the splits of these runs, in words."""
+        return leaks(self.problems, unique(self.split_of(run) for run in runs))
+
+    def split_of(self, run: Run) -> Split:
+        protocol = run.configuration.protocol
+        return self.splits[_split_key(protocol, run.fold)]
+
+    def configurations(self) -> list[Configuration]:
+        """Those that runs are planned of, in the study's order: of several with equal keys the first."""
+        planned = {run.configuration for run in self.runs}
+        return [each for each in self.study.configurations() if each in planned]
+
+    def names(self) -> dict[str, str]:
+        """The configuration's name of each run, by key."""
+        configurations = self.configurations()
+        by_configuration = dict(zip(configurations, configuration_names(configurations), strict=True))
+        return {run.key: by_configuration[run.configuration] for run in self.runs}
+
+
+def make_plan(
+    study: Study, machine: Machine, stored: Mapping[str, Any] | None = None, stage: Stage = silent
+) -> Plan:
+    """Read and check the data, cut the splits and plan the runs. Writes nothing.
+
+    Args:
+        study: as the user wrote it.
+        machine: resolves ``precision = auto``.
+        stored: ``data.json`` of a study folder: equal data are not checked a second time.
+        stage: told what is being done.
+
+    Raises:
+        UserError: wrong components, wrong data or an impossible split.
+    """
+    stage("finding the images and masks", 0, 0)
+    study = resolve(study, machine)
+    dataset = read(study.data, study.reader, study.exclude)
+    total = len(dataset.samples)
+    data = fingerprint(dataset.samples, lambda done: stage("reading images and masks", done, total))
+    foregrounds = study.foregrounds()
+    problems = _check_once(
+        dataset, data, foregrounds, stored, lambda done: stage("checking the data", done, total)
+    )
+    refuse_errors(problems)
+    return plan_on(study, dataset, data, tuple(problems))
+
+
+def plan_on(study: Study, dataset: Dataset, data: str, problems: tuple[Problem, ...]) -> Plan:
+    """The plan of a resolved study on data that were read and checked.
+
+    Raises:
+        UserError: an impossible split.
+    """
+    splits = _cut(study, dataset.samples)
+    preprocessing = preprocess.numerics(sample.image for sample in dataset.samples)
+    numerics = {each: _numerics(preprocessing, each) for each in study.configurations()}
+    runs = planned_runs(
+        study,
+        data,
+        lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
+        numerics.__getitem__,
+    )
+    return Plan(study, dataset, problems, data, splits, tuple(runs), numerics)
+
+
+def resolve(study: Study, machine: Machine) -> Study:
+    """Components in canonical form (found, their options valid) and ``auto`` values decided.
+
+    Raises:
+        UserError: an unknown architecture, loss or option.
+    """
+
+    def level(factor: str, value: Any) -> Any:
+        if factor == "architecture":
+            return resolve_architecture(value)[0].spelling
+        if factor == "loss":
+            return resolve_loss(value)[0].spelling
+        return best_precision(machine.device) if (factor, value) == ("precision", "auto") else value
+
+    grids = [{f: _once(level(f, v) for v in levels) for f, levels in grid.items()} for grid in study.grid]
+    protocol = study.protocol.model_copy(update={"precision": level("precision", study.protocol.precision)})
+    resolved = study.model_copy(update={"grid": tuple(grids), "protocol": protocol})
+    for configuration in resolved.configurations():
+        check_size(*configuration.protocol.image_size)
+    return resolved
+
+
+def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
+    """Levels in their order, equal ones once; some are lists."""
+    return tuple({json.dumps(level): level for level in levels}.values())
+
+
+def _check_once(
+    dataset: Dataset,
+    data: str,
+    foregrounds: Sequence[tuple[int, ...] | None],
+    stored: Mapping[str, Any] | None,
+    progress: Callable[[int], None],
+) -> list[Problem]:
+    made = {
+        "fingerprint": data,
+        "check": CHECK_VERSION,
+        "foreground": _listed(foregrounds),
+        DESCRIBED: _described(dataset),
+    }
+    if stored and made.items() <= stored.items() and stored.get(FINDINGS_SEAL) == _sealed(stored["findings"]):
+        return [
+            Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in stored["findings"]
+        ]
+    return unique(problem for each in foregrounds for problem in check(dataset, each, progress))
+
+
+def _described(dataset: Dataset) -> str:
+    """A hash of what findings rest on beside the files: groups, categories, parts, the reader's findings."""
+    samples = [[s.id, s.group, s.category, s.part] for s in dataset.samples]
+    found = [asdict(problem) for problem in dataset.problems]
+    return hashlib.sha256(json.dumps([samples, found]).encode()).hexdigest()
+
+
+def _sealed(findings: Sequence[Mapping[str, Any]]) -> str:
+    """A hash that only findings as they were written have: a warning struck out by hand is found again."""
+    return hashlib.sha256(json.dumps(findings).encode()).hexdigest()
+
+
+def _listed(foregrounds: Sequence[tuple[int, ...] | None]) -> list[Any] | None:
+    """As it is written down: one foreground as it is, several as a list of them."""
+    listed: list[Any] = [None if each is None else list(each) for each in foregrounds]
+    return listed[0] if len(listed) == 1 else listed
+
+
+def _split_key(protocol: Protocol, fold: int | None) -> SplitKey:
+    return ("folds" if fold is not None else protocol.split, protocol.split_seed, fold)
+
+
+def _cut(study: Study, samples: Sequence[Sample]) -> dict[SplitKey, Split]:
+    splits: dict[SplitKey, Split] = {}
+    for protocol in unique(c.protocol for c in study.configurations()):
+        if study.folds:
+            folds = make_folds(samples, study.folds, protocol.split_seed)
+            splits |= {_split_key(protocol, fold): split for fold, split in enumerate(folds)}
+        elif study.split_file:
+            splits[_split_key(protocol, None)] = read_split(Path(study.split_file), samples)
+        else:
+            splits[_split_key(protocol, None)] = make_split(samples, protocol.split, protocol.split_seed)
+    return splits
+
+
+def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int | str]:
+    versions: dict[str, int | str] = {
+        "architecture": resolve_architecture(configuration.architecture)[1],
+        "loss": resolve_loss(configuration.loss)[1],
+        "preprocessing": preprocessing,
+        "training": loop.NUMERICS,
+    }
+    if configuration.protocol.augmentation != "none":
+        versions["augmentation"] = augment.NUMERICS
+    return versions
+
+
+def missing_runs(plan: Plan, folder: StudyFolder, retry: bool = False) -> list[Run]:
+    """The planned runs that are not stored; diverged ones only with ``retry``."""
+    finished, failed = folder.finished(), folder.failed()
+    return [
+        run
+        for run in plan.runs
+        if run.key not in finished and (retry or failed.get(run.key, {}).get("reason") != "diverged")
+    ]
+
+
+def write_plan(plan: Plan, folder: StudyFolder) -> None:
+    """Write ``study.toml``, ``split.json`` and ``data.json``; what they said before is replaced.
+
+    Raises:
+        UserError: when the folder cannot be written.
+    """
+    folder.create()
+    dataset, hashes = plan.dataset, _hashes_of_files(plan)
+    write_text(folder.path / "study.toml", dump(plan.study, folder.path))
+    splits = [
+        {"split": split, "split_seed": seed, "fold": fold, **{p: list(parts.part(p)) for p in _PARTS}}  # type: ignore[arg-type]
+        for (split, seed, fold), parts in plan.splits.items()
+    ]
+    folder.write_json("split.json", {"splits": splits})
+    folder.write_json("numerics.json", _stored_numerics(plan, folder))
+    findings = [
+        {
+            "severity": p.severity,
+            "kind": p.kind,
+            "where": p.where,
+            "detail": p.detail,
+            "samples": list(p.samples),
+        }
+        for p in plan.problems
+    ]
+    folder.write_json(
+        "data.json",
+        {
+            "name": dataset.name,
+            "reader": dataset.reader,
+            "terms": dataset.terms,
+            "citation": dataset.citation,
+            "group_noun": dataset.group_noun,
+            "fingerprint": plan.data,
+            "check": CHECK_VERSION,
+            "foreground": _listed(plan.study.foregrounds()),
+            DESCRIBED: _described(dataset),
+            "samples": [
+                {"id": s.id, "group": s.group, "category": s.category, "part": s.part, **hashes.get(s.id, {})}
+                for s in dataset.samples
+            ],
+            "findings": findings,
+            FINDINGS_SEAL: _sealed(findings),
+            "leaks": plan.leaks(plan.runs),
+        },
+    )
+
+
+def _hashes_of_files(plan: Plan) -> dict[str, dict[str, str]]:
+    """Of every sample's ``image`` and ``mask``; none if a file has changed since the plan was made."""
+    found = contents(plan.dataset.samples)
+    if fingerprint_of(found) != plan.data:
+        return {}
+    return {sample_id: {"image": image, "mask": mask} for sample_id, (image, mask) in found.items()}
+
+
+def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
+    """Content of ``numerics.json``: tells runs of this plan from those of other versions of the same code."""
+    found: dict[str, Any] = {"architecture": {}, "loss": {}, "augmentation": augment.NUMERICS}
+    for configuration, versions in plan.numerics.items():
+        for factor in ("architecture", "loss"):
+            found[factor][relative(configuration.level(factor), folder.path)] = versions[factor]
+        found |= {name: versions[name] for name in ("preprocessing", "training")}
+    return found
+
+
+def carry_out(
+    plan: Plan,
+    runs: Sequence[Run],
+    folder: StudyFolder,
+    machine: Machine,
+    watch: Watch | None = None,
+    stage: Stage = silent,
+) -> Iterator[Outcome]:
+    """Train and store these runs of a plan; arguments as of ``jobs_of``.
+
+    Yields:
+        Outcomes as runs end; a failed one never stops the others. Runs that were not begun when the watch
+        asked to stop have none.
+
+    Raises:
+        UserError: data that cannot be prepared, or a folder that cannot be written.
+    """
+    jobs = jobs_of(plan, runs, folder, machine, stage)
+    yield from EXECUTORS[machine.executor](jobs, machine.workers, watch or Watch())
+
+
+def jobs_of(
+    plan: Plan, runs: Sequence[Run], folder: StudyFolder, machine: Machine, stage: Stage = silent
+) -> list[Job]:
+    """Bring the data to network size, once, and say for each run all that its worker needs.
+
+    Args:
+        plan: what the runs belong to; already written to the folder.
+        runs: which of them to train, in this order.
+        folder: where they are stored.
+        machine: how to train them.
+        stage: told what is being done; it may raise to stop it.
+
+    Raises:
+        UserError: data that cannot be prepared, or a folder that cannot be written.
+    """
+    names = plan.names()
+    prepared: dict[tuple[Any, ...], Path] = {}
+    total = len(plan.dataset.samples)
+
+    def resized(done: int) -> None:
+        stage("resizing the images", done, total)
+
+    for protocol in unique(run.configuration.protocol for run in runs):
+        settings = (protocol.image_size, protocol.resize, protocol.foreground)
+        if settings not in prepared:
+            prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
+    first = plan.study.configurations()[0].protocol
+    stage("scoring the baselines", 0, 0)
+    write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, resized)
+    if prepared:
+        stage("drawing small images for the report", 0, 0)
+        _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # just was
+    return [
+        Job(
+            run=run,
+            name=names[run.key],
+            study=folder.path.resolve(),
+            prepared=prepared[(p.image_size, p.resize, p.foreground)].resolve(),
+            split=plan.split_of(run),
+            device=machine.device,
+            threads=machine.threads,
+            checkpoint_every=machine.checkpoint_every,
+        )
+        for run in runs
+        for p in [run.configuration.protocol]
+    ]
+
+
+def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:
+    rows = []
+    for i, sample_id in enumerate(prepared.ids):
+        height, width = prepared.native_sizes[i]
+        rows.append(
+            {
+                "id": sample_id,
+                "height": height,
+                "width": width,
+                "image": small_image(prepared, i),
+                "mask": _encoded(_small(prepared, i, prepared.masks[i]), "PNG"),
+            }
+        )
+    folder.write_table("thumbnails.parquet", pl.DataFrame(rows))

@@ -1,0 +1,241 @@
+"""Training what a study lacks, under its lock, and its report at the end."""
+
+import shlex
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from segstudy.config.runs import Run
+from segstudy.config.study import Study
+from segstudy.core.errors import Stopped, UserError
+from segstudy.core.locks import hold, is_held
+from segstudy.core.progress import Stage, silent
+from segstudy.core.signals import Stop, asked_to_stop, noting
+from segstudy.data.leakage import refuse_leaks
+from segstudy.reporting.page import write_report
+from segstudy.store.folder import StudyFolder
+from segstudy.store.report_coverage import is_current
+from segstudy.study.choices import Choice, as_asked, quicker, refusal
+from segstudy.study.duration import write_forecast
+from segstudy.study.estimate import Estimate, estimate
+from segstudy.study.folder_check import refuse_occupied
+from segstudy.study.machine import Machine, choose_machine
+from segstudy.study.options import MACHINE_OPTIONS
+from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, write_plan
+from segstudy.study.set_aside import set_aside
+from segstudy.study.trackers.terminal import Display
+from segstudy.study.up_to_date import receipts, write_receipts
+from segstudy.training.executors import EXECUTORS
+from segstudy.training.executors.base import Watch
+from segstudy.training.job import Job
+
+ASK_ABOVE_HOURS = 2.0
+# What else is stored with a finished run: see ``training.job.Job``.
+EXTRA = "segstudy.deploy.export.own_networks:own_onnx"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of ``run``.
+
+    Attributes:
+        source: a study file, a data set's folder, a study's folder, or None.
+        options: of the study and of the machine.
+        study: that these stand for.
+        folder: where it belongs.
+        retry: also runs that diverged before.
+        images: whether the report may show pictures of the data.
+    """
+
+    source: str | Path | None
+    options: Mapping[str, Any]
+    study: Study
+    folder: StudyFolder
+    retry: bool = False
+    images: bool = True
+
+
+Choose = Callable[[Sequence[Choice]], Choice | None]
+
+
+def train_missing(
+    call: Call, confirm: Callable[[Estimate], bool] | None, choose: Choose | None, display: Display
+) -> StudyFolder:
+    """Train every run of a study that is not stored yet, then write the report; as ``segstudy.run``.
+
+    Args:
+        call: what is asked for.
+        confirm: asked where much is ahead.
+        choose: picks one of several studies there, or none.
+        display: told of progress.
+
+    Returns:
+        The study's folder: of what was asked for, or of what was chosen instead.
+
+    Raises:
+        Stopped: before all was trained and reported.
+    """
+    began_ns = time.time_ns()
+    with noting("nothing was trained, and nothing was written"):
+        machine, chosen = _prospect(call, display)
+        if chosen.ahead.hours > ASK_ABOVE_HOURS and not (confirm is not None and confirm(chosen.ahead)):
+            chosen = _chosen(chosen, call, machine, choose, display)
+        chosen.folder.refuse_unwritable()
+    _carry_through(chosen, replace(machine, workers=chosen.ahead.workers), call, began_ns, display)
+    return chosen.folder
+
+
+def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
+    """What is asked for, with its plan and its cost, told to the user."""
+    asked, folder, options = call.study, call.folder, call.options
+    plan, machine, missing = planned(
+        asked, folder, options, call.retry, refuse_held=True, stage=display.stage
+    )
+    folder.refuse_unwritable()
+    display.plan(plan.overview(), len(missing))
+    num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
+    display.unnamed(num_unnamed, folder.path, set_aside(folder, plan.configurations()))
+    ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
+    if missing:
+        display.estimate(ahead, replace(machine, workers=ahead.workers))
+    return machine, Choice("all of it", "", asked, folder, plan, tuple(missing), ahead)
+
+
+def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, display: Display) -> Choice:
+    """What is to be trained, where what was asked for takes long.
+
+    Raises:
+        UserError: nobody is there to choose.
+        Stopped: none of it.
+    """
+    choices = quicker(asked, call.source, call.options, machine, display.stage)
+    choices.append(as_asked(asked, call.source, call.options))
+    display.choices(choices, numbered=choose is not None)
+    if choose is None:
+        raise refusal(asked, choices[:-1])
+    picked = choose(choices)
+    if picked is None:
+        raise Stopped("nothing was trained, and nothing was written", signal.SIGINT)
+    if picked is not choices[-1]:
+        display.plan(picked.plan.overview(), len(picked.missing))
+    return picked
+
+
+def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, display: Display) -> None:
+    """Train under the study's lock, and write the report."""
+    plan, folder = chosen.plan, chosen.folder
+    unchanged = "nothing was trained; what the study's folder held is as it was"
+    with noting(unchanged), hold(folder.lock, "this study"):
+        finished = folder.finished()  # perhaps by whoever held the lock before
+        folder.tidy()
+        refuse_occupied(plan, folder, call.source)  # perhaps another study by now
+        write_plan(plan, folder)
+        keys = [run.key for run in plan.runs]
+        made = receipts(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
+        missing = [run for run in chosen.missing if run.key not in finished]
+        _train(chosen, missing, machine, display)
+        folder.tidy()
+        if chosen.missing or not is_current(folder, call.images):
+            display.stage("writing the report", 0, 0)
+            with noting(f"what was trained is stored; the report is written by {_call('report', folder)}"):
+                write_report(folder, call.images)
+        if folder.finished().issuperset(keys):
+            write_receipts(made)
+
+
+def _train(chosen: Choice, missing: Sequence[Run], machine: Machine, display: Display) -> None:
+    """Train, show it, and stop when asked to.
+
+    Raises:
+        Stopped: before all was trained.
+    """
+    plan, folder, done = chosen.plan, chosen.folder, 0
+    if missing:
+        write_forecast(folder.path, chosen.ahead.forecast)
+    again = f"go on with: {_call('run', folder)}"
+    try:
+        with (
+            asked_to_stop(display.stopping) as stop,
+            noting(f"stopped now: what was finished or saved is kept; {again}"),
+        ):
+            jobs = _prepared(chosen, missing, machine, stop, display.stage)
+            display.start(chosen.ahead.forecast, [run.key for run in missing], _best(plan, folder))
+            watch = Watch(display.epoch, display.say, stop)
+            for outcome in EXECUTORS[machine.executor](jobs, machine.workers, watch):
+                done += outcome.status != "stopped"
+                display.outcome(outcome, done, len(missing))
+    finally:
+        display.stop()
+    if stop.signal is not None and done < len(missing):
+        num_finished = len(folder.finished() & {run.key for run in plan.runs})
+        finished = f"{num_finished} of {len(plan.runs)} runs are finished"
+        begun = len(folder.begun() - folder.finished())
+        saved = f", {begun} begun and saved" if begun else ""
+        raise Stopped(f"{finished}{saved}; {again}", stop.signal)
+
+
+def _prepared(
+    chosen: Choice, missing: Sequence[Run], machine: Machine, stop: Stop, stage: Stage
+) -> list[Job]:
+    """The jobs, with the data at network size; nobody waits for that to end who asked to stop."""
+
+    def unless_stopped(what: str, done: int, total: int) -> None:
+        if stop.signal is not None:
+            raise Stopped(
+                f"nothing was trained yet; go on with: {_call('run', chosen.folder)}",
+                stop.signal,
+            )
+        stage(what, done, total)
+
+    jobs = jobs_of(chosen.plan, missing, chosen.folder, machine, unless_stopped)
+    unless_stopped("starting the training", 0, 0)
+    return [job.model_copy(update={"extra": EXTRA}) for job in jobs]
+
+
+def _call(name: str, folder: StudyFolder) -> str:
+    return f"segstudy {name} {shlex.quote(str(folder.path))}"
+
+
+def _best(plan: Plan, folder: StudyFolder) -> tuple[float, str] | None:
+    """Validation IoU at network size and configuration of the best finished run of this plan."""
+    found, names = [], plan.names()
+    for record in folder.run_records(folder.finished() & names.keys()):
+        iou = record["summary"]["scores"].get("validation", {}).get("network_iou")
+        if iou is not None:
+            found.append((float(iou), names[record["key"]]))
+    return max(found, default=None)
+
+
+def planned(
+    asked: Study,
+    folder: StudyFolder,
+    options: Mapping[str, Any],
+    retry: bool = False,
+    refuse_held: bool = False,
+    stage: Stage = silent,
+) -> tuple[Plan, Machine, list[Run]]:
+    """The plan of a study, where it would be trained, and which of its runs are not stored yet.
+
+    Raises:
+        UserError: a wrong call, study file or data set; one photograph in several parts of what is to be
+            trained; somebody at work on it, if that is to be refused.
+    """
+    for path in (asked.data, str(folder.path)):
+        if any("\ud800" <= character <= "\udfff" for character in path):
+            raise UserError(
+                f"{path}: is not in UTF-8, so that it could not be written down; rename the folder"
+            )
+    if refuse_held and is_held(folder.lock):
+        with hold(folder.lock, "this study"):  # says who holds it, before data are read
+            pass
+    named = {name: options[name] for name in MACHINE_OPTIONS if options.get(name) is not None}
+    machine = choose_machine(**named)
+    made = make_plan(asked, machine, folder.read_json("data.json"), stage)
+    refuse_occupied(made, folder, options.get("study"))
+    missing = missing_runs(made, folder, retry)
+    if not made.study.accept_duplicates:
+        refuse_leaks(made.leaks(missing))
+    return made, machine, missing

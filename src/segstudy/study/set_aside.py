@@ -1,0 +1,39 @@
+"""What a study no longer names once it is run as asked for now."""
+
+from collections.abc import Sequence
+
+from segstudy.analysis.configurations import rows_of
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.run_matching import described_as, identity_of
+from segstudy.config.runs import Configuration
+from segstudy.core.quantities import counted
+from segstudy.store.folder import StudyFolder
+
+
+def set_aside(folder: StudyFolder, configurations: Sequence[Configuration]) -> str:
+    """The finished configurations that study.toml names, and will no longer, in words; nothing if all stay.
+
+    Args:
+        folder: the study's, with study.toml as it was before.
+        configurations: that it is to name now.
+    """
+    if not folder.exists():
+        return ""
+    named = {identity_of(described_as(each)) for each in configurations}
+    finished = [row for row in rows_of(folder) if row.records]
+    gone = [row for row in finished if identity_of(row.configuration) not in named]
+    if not gone:
+        return ""
+    board = leaderboard(folder)
+    ious = {
+        name: iou or 0.0 for name, iou in zip(board["configuration"], board["validation_iou"], strict=True)
+    }
+    best = max(gone, key=lambda row: ious.get(row.name, 0.0)).name
+    stays = [ious.get(row.name, 0.0) for row in finished if row not in gone]
+    is_best = ious.get(best, 0.0) > max(stays, default=0.0)
+    among = f", among them the best on validation, {best}" if is_best else ""
+    are = "is" if len(gone) == 1 else "are"
+    return (
+        f"study.toml names {counted(len(configurations), 'configuration')} now; "
+        f"{len(gone)} finished before {are} set aside{among}"
+    )

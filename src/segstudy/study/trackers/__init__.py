@@ -1,0 +1,1 @@
+"""Where the progress of a study is shown or logged."""

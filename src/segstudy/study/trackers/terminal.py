@@ -1,0 +1,216 @@
+"""What a user sees while a study runs: a live table on a terminal, plain lines elsewhere."""
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from segstudy.core.errors import printable
+from segstudy.core.progress import Stages
+from segstudy.core.quantities import counted, duration, size
+from segstudy.study.duration import Forecast, Pace
+from segstudy.study.trackers.live_table import AtWork, table_of
+
+if TYPE_CHECKING:  # they import torch, and a finished study is shown without
+    from segstudy.study.choices import Choice
+    from segstudy.study.estimate import Estimate
+    from segstudy.study.machine import Machine
+    from segstudy.study.overview import Overview
+    from segstudy.training.job import Job, Outcome
+
+PLAIN_SECONDS = 30.0  # between plain lines about one run
+
+
+class Display:
+    """Told of everything that happens in a study; says it once, where and how it can be read.
+
+    Attributes:
+        console: where it is said.
+        stage: told what is being done before and after the training.
+    """
+
+    def __init__(self, console: Console | None = None):
+        self.console = console or Console(stderr=True)
+        self.stage = Stages(self.console)
+        self._running: dict[str, tuple[Job, dict[str, float]]] = {}
+        self._said: dict[str, float] = {}
+        self._pace = Pace(Forecast(workers=1, runs={}), [])
+        self._best: tuple[float, str] | None = None
+        self._progress = Progress(
+            TextColumn("[bold]runs"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+        )
+        self._task = self._progress.add_task("runs", total=0, left="")
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stage.end()
+        self.stop()
+
+    def plan(self, plan: "Overview", num_missing: int) -> None:
+        """Say what the study consists of and what is left to do."""
+        self.stage.end()
+        sizes = [
+            f"{train} / {validation} / {test} images in training / validation / test"
+            for train, validation, test in plan.parts
+        ]
+        grids = f": {_plain(plan.grids)}" if plan.grids else ""
+        leave_out = f"; {plan.leave_out}" if plan.leave_out and num_missing else ""
+        self._say(f"[bold]{_plain(plan.name)}[/]{grids}{leave_out}", highlight=False)
+        self._say(
+            f"{counted(plan.num_runs, 'run')} ({counted(plan.num_configurations, 'configuration')}), "
+            f"{plan.num_runs - num_missing} finished, {num_missing} to train"
+        )
+        samples = counted(plan.num_samples, "sample")
+        self._say(f"data: {_plain(plan.data)}, {samples}: {'; '.join(sorted(sizes))}")
+        if plan.num_warnings or plan.num_notes:
+            found = f"{counted(plan.num_warnings, 'warning')}, {counted(plan.num_notes, 'note')}"
+            self._say(f"check: {found}; [italic]segstudy check[/] lists them")
+
+    def unnamed(self, num_runs: int, folder: Path, set_aside: str = "") -> None:
+        """Say that finished runs are not among the planned ones, and what the study named before."""
+        where = shlex.quote(str(folder))
+        if num_runs:
+            self._print(
+                f"beside them {counted(num_runs, 'finished run')} of other options, or of the data as they "
+                f"were; segstudy table {where} --all shows them"
+            )
+        if set_aside:
+            self._print(f"{set_aside}; to add to the study instead: segstudy run {where} OPTIONS")
+
+    def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
+        """Say what it will cost."""
+        self.stage.end()
+        self._say(
+            f"ahead: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
+            f"{machine.threads} thread{'s' if machine.threads > 1 else ''}), "
+            f"{size(estimate.worker_bytes)} memory a run, {size(estimate.disk_bytes)} on disk"
+        )
+        if estimate.busy:
+            self._say(f"[yellow]{estimate.busy}[/]", highlight=False)
+
+    def choices(self, choices: "Sequence[Choice]", numbered: bool) -> None:
+        """What may be done instead of waiting long: numbered to choose from, or as commands."""
+        self.stage.end()
+        self._say("That is long. What is to be trained?" if numbered else "Choose one of these commands:")
+        for number, choice in enumerate(choices, 1):
+            if numbered:
+                self._say(f"  {number}  {choice.title}: {choice.cost}", markup=False, highlight=False)
+            else:
+                line = f"    {choice.command}  # {choice.title}: {choice.cost}"
+                self._say(line, markup=False, highlight=False)
+
+    def start(self, forecast: Forecast, left: Sequence[str], best: tuple[float, str] | None = None) -> None:
+        """From here on runs are trained.
+
+        Args:
+            forecast: what each was expected to take.
+            left: keys of the runs to train, in order.
+            best: validation IoU and configuration of the best run that is finished.
+        """
+        self.stage.end()
+        self._pace, self._best = Pace(forecast, left), best
+        self._progress.reset(self._task, total=len(left), left="")
+        if self.console.is_terminal:
+            self._live = Live(
+                get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True
+            )
+            self._live.start()
+
+    def epoch(self, job: "Job", row: dict[str, float]) -> None:
+        """An epoch of a run has ended."""
+        now = time.monotonic()
+        self._running[job.run.key] = (job, row)
+        self._pace.epoch(job.run.key, int(row["epoch"]), row.get("session_s", 0.0), now)
+        if self._best is None or row["validation_iou"] > self._best[0]:
+            self._best = row["validation_iou"], job.name
+        if self._live is None and now - self._said.get(job.run.key, -PLAIN_SECONDS) >= PLAIN_SECONDS:
+            self._said[job.run.key] = now
+            self._print(
+                f"{self._title(job)} epoch {self._at_work(job, row).epoch()}: training loss "
+                f"{row['train_loss']:.4f}, validation loss {row['validation_loss']:.4f}, validation IoU "
+                f"{row['validation_iou']:.3f}; {self._left()}"
+            )
+
+    def say(self, job: "Job", text: str) -> None:
+        """Something out of the ordinary happened to a run."""
+        self._print(f"{self._title(job)}: {text}")
+
+    def stopping(self) -> None:
+        """The study was asked to stop."""
+        training = self._progress.tasks[0].total  # else it is still being prepared
+        what = "after the epoch, which is saved; once more stops now" if training else "as soon as possible"
+        self._say(f"[yellow]stopping[/] {what}", highlight=False)
+
+    def outcome(self, outcome: "Outcome", done: int, total: int) -> None:
+        """A run has ended."""
+        job, row = self._running.pop(outcome.key, (None, None))
+        self._pace.ended(outcome.key, time.monotonic())
+        self._progress.update(self._task, completed=done)
+        name = self._title(job) if job else outcome.key
+        if outcome.status == "failed":
+            what = _plain(f"{name}: {outcome.reason}: {outcome.detail}")
+            self._say(f"[red]failed[/] {what}", highlight=False)
+        elif outcome.status == "stopped":
+            self._print(f"saved {name}" + (f" after epoch {row['epoch']}" if row else ""))
+        elif self._live is None and row is not None:
+            left = "all done" if done == total else f"{self._left()}; {self._best_so_far()}"
+            self._print(f"[{done}/{total}] {name} finished; {left}")
+
+    def stop(self) -> None:
+        """Nothing is trained any more."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _say(self, text: str, markup: bool = True, highlight: bool = True) -> None:
+        """Print: a terminal's lines end between words; elsewhere they are as long as they are."""
+        whole = not self.console.is_terminal
+        self.console.print(text, soft_wrap=whole, markup=markup, highlight=highlight)
+
+    def _print(self, text: str) -> None:
+        self._say(printable(text), markup=False, highlight=False)
+
+    def _title(self, job: "Job") -> str:
+        fold = "" if job.run.fold is None else f", fold {job.run.fold}"
+        return f"{job.name} (seed {job.run.seed}{fold})"
+
+    def _at_work(self, job: "Job", row: dict[str, float]) -> AtWork:
+        expected = self._pace.forecast.runs.get(job.run.key)
+        return AtWork(self._title(job), row, expected.num_epochs if expected else 0)
+
+    def _left(self) -> str:
+        return f"about {duration(self._pace.seconds_to_go(time.monotonic()))} to go"
+
+    def _best_so_far(self) -> str:
+        if self._best is None:
+            return "no epoch has ended yet"
+        return f"best so far: validation IoU {self._best[0]:.3f}, {self._best[1]}"
+
+    def _render(self) -> Group:
+        self._progress.update(self._task, left=self._left())
+        runs = [self._at_work(job, row) for job, row in list(self._running.values())]
+        width, height = self.console.size
+        best = Text(printable(self._best_so_far()))
+        return Group(self._progress, best, *([table_of(runs, width, height)] if runs else []))
+
+
+def _plain(name: str) -> str:
+    return escape(printable(name))

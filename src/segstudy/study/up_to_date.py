@@ -1,0 +1,144 @@
+"""What a finished study was made from, so that asking for it again costs a look and no planning.
+
+A receipt is kept beside the caches and may be deleted at any time. It holds for the same call as long as
+nothing has changed of what the plan came from: this program, the study's files, the data (by path, size and
+times), the sources of components of one's own; and as long as every run of the plan is there.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from segstudy.config.study import Study, is_synthetic
+from segstudy.core.atomic_files import DiskError, make_folder, write_text
+from segstudy.core.cache import cache_folder
+from segstudy.core.errors import UserError
+from segstudy.core.registry import parse
+from segstudy.core.schema import Frozen
+from segstudy.core.source_files import source_files
+from segstudy.core.version import __version__
+from segstudy.data.datasets import read
+from segstudy.data.samples import Sample
+from segstudy.store.folder import StudyFolder
+from segstudy.store.report_coverage import PLAN_FILES, is_current
+from segstudy.study.overview import Overview
+
+
+class Receipt(Frozen):
+    """Content of a receipt's file.
+
+    Attributes:
+        made_from: hashes of all that the plan came from.
+        keys: the planned runs'.
+        overview: what the user is told of the plan.
+    """
+
+    made_from: dict[str, str]
+    keys: tuple[str, ...]
+    overview: Overview
+
+
+def settled(asked: Study, folder: StudyFolder, images: bool = True) -> Overview | None:
+    """What a call would find finished; None where it may find anything to do, or wrong.
+
+    Args:
+        asked: the study as the call says.
+        folder: where it is stored.
+        images: whether its report is to show pictures of the data.
+    """
+    try:
+        text = _file(asked, folder).read_text(encoding="utf-8")
+        receipt = Receipt.model_validate_json(text)
+        if receipt.made_from != _made_from(asked, folder):
+            return None
+        whole = folder.finished().issuperset(receipt.keys) and is_current(folder, images)
+    except (OSError, ValidationError, ValueError, UserError):  # the whole way says what is wrong
+        return None
+    return receipt.overview if whole else None
+
+
+def receipts(
+    asked: Study,
+    folder: StudyFolder,
+    samples: Sequence[Sample],
+    keys: Iterable[str],
+    overview: Overview,
+    began_ns: int,
+) -> dict[Path, Receipt]:
+    """What to write down once all these runs are there: for the study as asked for, and as its folder has it.
+
+    To be made under the folder's lock, while it is as the plan left it. There is none if anything that the
+    plan came from has changed since planning began: it may then have seen the one or the other.
+    """
+    made: dict[Path, Receipt] = {}
+    with suppress(OSError, UserError):  # it only saves time
+        for study in (asked, folder.study()):
+            sources = [*_program(), *_own_files(study)]
+            if not is_synthetic(study.data):  # which is drawn when it is first planned with
+                sources += [file for sample in samples for file in (sample.image, sample.mask)]
+            if any(max(_stamp(file)[2:]) > began_ns for file in sources):
+                return {}
+            made_from = _made_from(study, folder, samples)
+            made[_file(study, folder)] = Receipt(made_from=made_from, keys=tuple(keys), overview=overview)
+    return made
+
+
+def write_receipts(made: Mapping[Path, Receipt]) -> None:
+    """Write receipts down; every run they speak of is there."""
+    with suppress(DiskError):  # it only saves time
+        for file, receipt in made.items():
+            make_folder(file.parent)
+            write_text(file, receipt.model_dump_json())
+
+
+def _file(asked: Study, folder: StudyFolder) -> Path:
+    name = _hash([str(folder.path.resolve()), asked.model_dump(mode="json")])
+    return cache_folder() / "receipts" / f"{name}.json"
+
+
+def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | None = None) -> dict[str, str]:
+    if samples is None:
+        found = read(asked.data, asked.reader).samples
+        samples = [sample for sample in found if sample.id not in asked.exclude]
+    files = [folder.path / name for name in PLAN_FILES]
+    return {
+        "machine": _hash([platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES")]),  # `auto` looks at it
+        "program": _hash([__version__, *map(_stamp, _program())]),
+        "files": _hash([file.read_text(encoding="utf-8") for file in files]),
+        "own files": _hash([[str(f), hashlib.sha256(f.read_bytes()).hexdigest()] for f in _own_files(asked)]),
+        "data": _hash(
+            [
+                [s.id, s.group, s.category, s.part, _stamp(s.image), _stamp(s.mask)]
+                for s in sorted(samples, key=lambda sample: sample.id)
+            ]
+        ),
+    }
+
+
+def _program() -> list[Path]:
+    return sorted(Path(__file__).parents[1].rglob("*.py"))
+
+
+def _own_files(study: Study) -> list[Path]:
+    """The user's own: a split file, the sources of architectures and losses, with what they import."""
+    spellings = {text for c in study.configurations() for text in (c.architecture, c.loss)}
+    own = {file for text in spellings if (file := parse(text).file)}
+    found = {source for file in own for source in source_files(file)}
+    return sorted(found | ({Path(study.split_file)} if study.split_file else set()))
+
+
+def _stamp(file: Path) -> list[Any]:
+    """A file by its path, size and times."""
+    status = file.stat()
+    return [str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]

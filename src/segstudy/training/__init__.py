@@ -1,0 +1,1 @@
+"""One training run, from its description to its stored result."""

@@ -1,0 +1,194 @@
+"""Runs side by side, in worker processes."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from segstudy.core.device import gpu_for, visible_gpus
+from segstudy.store.folder import StudyFolder
+from segstudy.training.executors.base import Watch
+from segstudy.training.executors.worker_process import STOP
+from segstudy.training.job import Job, Outcome
+from segstudy.training.worker import failure
+
+LOG_LINES = 50
+
+
+LOOK_S = 0.2  # between two looks at whether the study is to stop
+
+
+def processes(jobs: Sequence[Job], workers: int, watch: Watch) -> Iterator[Outcome]:
+    """Runs side by side in fresh processes, each used for many runs.
+
+    A worker that dies fails only the run it had and is replaced. No worker outlives this process: each
+    ends when its standard input closes, and that happens however this process ends.
+
+    Args:
+        jobs: what to train, in this order.
+        workers: how many processes.
+        watch: told of every job.
+
+    Yields:
+        Outcomes in the order in which the runs end; of jobs that were not begun there is none.
+    """
+    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+    ended: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
+    pool = [_Worker(waiting, ended, watch, place) for place in range(min(workers, len(jobs)))]
+    at_work = len(pool)
+    try:
+        while at_work:
+            if watch.stop.is_set():
+                for worker in pool:
+                    worker.finish_epoch()
+            try:
+                outcome = ended.get(timeout=LOOK_S)
+            except queue.Empty:
+                continue
+            if isinstance(outcome, Exception):
+                raise outcome
+            if outcome is None:
+                at_work -= 1
+            else:
+                yield outcome
+    finally:
+        for worker in pool:
+            worker.stop()
+
+
+class _Worker:
+    """A thread that keeps one worker process busy with what is waiting."""
+
+    def __init__(
+        self,
+        waiting: "queue.SimpleQueue[Job]",
+        ended: "queue.SimpleQueue[Outcome | Exception | None]",
+        watch: Watch,
+        place: int,
+    ):
+        self._waiting, self._ended, self._watch, self._place = waiting, ended, watch, place
+        self._process: subprocess.Popen[str] | None = None
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._sending = threading.Lock()
+        self._told = False  # to finish the epoch
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def finish_epoch(self) -> None:
+        """Ask the process, once, to end its run after the epoch, saved."""
+        with self._sending:
+            if not self._told and self._process is not None:
+                self._send(STOP)
+            self._told = True
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing; what it had not saved is lost."""
+        with self._sending:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while not self._stopped and not self._watch.stop.is_set():
+                job = self._waiting.get_nowait()
+                outcome = self._train(job)
+                if self._stopped:
+                    continue
+                if outcome is None:
+                    outcome = _left_by_a_dead_worker(job, *self._last_words())
+                if outcome.status == "stopped" and not self._watch.stop.is_set():
+                    self._close()  # it alone was told to end: another goes on with its run
+                    self._waiting.put(job)
+                else:
+                    self._ended.put(outcome)
+        except queue.Empty:
+            pass
+        except Exception as error:  # the caller waits for one answer a job: this is the answer
+            self._ended.put(error)
+        finally:
+            self._close()
+            self._ended.put(None)
+
+    def _train(self, job: Job) -> Outcome | None:
+        """Hand a job to the process and wait for its outcome; None when the process died over it."""
+        with self._sending:  # so that nothing is started once all is to stop
+            if self._stopped:
+                return None
+            if self._process is None or self._process.poll() is not None:
+                self._close()
+                self._start(job)
+            assert self._process is not None
+            assert self._process.stdout is not None
+            self._send(job.model_dump_json())
+            if self._told:
+                self._send(STOP)
+        for line in self._process.stdout:
+            if not line.endswith("\n"):  # it died over this word
+                return None
+            event = json.loads(line)
+            if "outcome" in event:
+                return Outcome.model_validate(event["outcome"])
+            if "say" in event:
+                self._watch.say(job, event["say"])
+            else:
+                self._watch.epoch(job, event["epoch"])
+        return None
+
+    def _send(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):  # it may die before it has read this, or be seen off
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def _start(self, job: Job) -> None:
+        settings = {"OMP_NUM_THREADS": str(job.threads)}
+        if job.device == "cuda":
+            settings["CUDA_VISIBLE_DEVICES"] = gpu_for(self._place, visible_gpus())
+        process = subprocess.Popen(
+            # -P: a queue.py or random.py that lies in the current folder, among data, is not imported.
+            [sys.executable, "-P", "-m", "segstudy.training.executors.worker_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, **settings},
+        )
+        self._process = process
+        self._log = deque(maxlen=LOG_LINES)
+        self.listener_of = threading.Thread(target=self._log.extend, args=(process.stderr,), daemon=True)
+        self.listener_of.start()
+
+    def _last_words(self) -> tuple[str, str]:
+        assert self._process is not None
+        code = self._process.wait()
+        self.listener_of.join()
+        ended_with = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"the worker process ended with {ended_with}", "".join(self._log)
+
+    def _close(self) -> None:
+        """See the process off: it ends when its standard input closes."""
+        if self._process is None:
+            return
+        with suppress(BrokenPipeError), self._process:
+            self._process.stdin.close()  # type: ignore[union-attr]
+            self.listener_of.join()
+
+
+def _left_by_a_dead_worker(job: Job, ended_with: str, log: str) -> Outcome:
+    """What became of its run: it may have died just after storing it."""
+    if StudyFolder(job.study).is_finished(job.run.key):
+        return Outcome(key=job.run.key, status="finished")
+    return failure(job, "worker died", ended_with, log)

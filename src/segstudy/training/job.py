@@ -1,0 +1,62 @@
+"""What a worker is given, what it tells and what comes of it."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from segstudy.config.runs import Run
+from segstudy.core.schema import Frozen
+from segstudy.data.split import Split
+
+
+class Job(Frozen):
+    """Everything a worker needs to train and store one run.
+
+    Attributes:
+        run: what to train.
+        name: the configuration's name, as printed.
+        study: the study's folder.
+        prepared: the folder with the prepared data.
+        split: ids of the parts.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        threads: CPU threads of this training.
+        checkpoint_every: epochs from one saved state to the next: as many can be lost.
+        extra: where a function stands, as ``package.module:name``, that gives further files of a finished
+            run: ``Trained`` to ``Extra``. Training does not know what they are for.
+    """
+
+    run: Run
+    name: str
+    study: Path
+    prepared: Path
+    split: Split
+    device: str
+    threads: int
+    checkpoint_every: int = 1
+    extra: str | None = None
+
+
+class Outcome(Frozen):
+    """How a job ended; a failure says why and what helps, a stopped one goes on at the next ``run``."""
+
+    key: str
+    status: Literal["finished", "failed", "stopped"]
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of a job while it is trained, and may ask it to stop.
+
+    Attributes:
+        epoch: told every epoch's row, and as ``session_s`` for how long the run has been at work since.
+        say: told in a line what is out of the ordinary.
+        stop: when set, the training ends after the epoch, saved.
+    """
+
+    epoch: Callable[[dict[str, float]], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+    stop: threading.Event = field(default_factory=threading.Event)

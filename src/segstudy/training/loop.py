@@ -1,0 +1,332 @@
+"""One training, from a run's description to its result: a straight loop."""
+
+import io
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+
+from segstudy.config.runs import Run
+from segstudy.core.device import autocast, is_out_of_memory
+from segstudy.core.outputs import OutputError
+from segstudy.core.seeding import seed_for
+from segstudy.data.augment import augment
+from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pixels_on, shuffled
+from segstudy.data.prepared import Prepared
+from segstudy.data.split import Split
+from segstudy.evaluation.forward import PartScore, Tally, probabilities, score_part
+from segstudy.evaluation.per_image import best_threshold, image_rows
+from segstudy.losses import build_loss
+from segstudy.models import build
+from segstudy.store.weights import copy_weights
+from segstudy.training.optimizers import make_optimizer, make_scheduler
+
+NUMERICS = 1  # raised when any number below changes; enters every run's key
+
+SELECTION = ("rows", "best_iou", "selected_epoch", "seconds")  # of a training, beside its parts
+
+
+class DivergedError(ArithmeticError):
+    """The loss is no finite number any more."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training leaves behind.
+
+    Attributes:
+        epochs: one row per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_iou`` (both as seen while
+            the weights moved), ``validation_loss``, ``validation_iou``, and if recorded ``test_loss``,
+            ``test_iou``.
+        images: one row per image of validation and test, see ``evaluation.image_rows``.
+        predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG.
+        weights: the network's state at the selected epoch.
+        selected_epoch: counted from 1.
+        tuned_threshold: the threshold best on validation.
+        seconds: wall time by phase, over all sessions: ``train``, ``validation``, ``test_diagnosis``,
+            ``final``.
+        inference_ms: wall time of one test image through the network, in batches of 16.
+    """
+
+    epochs: pl.DataFrame
+    images: pl.DataFrame
+    predictions: pl.DataFrame
+    weights: dict[str, Tensor]
+    selected_epoch: int
+    tuned_threshold: float
+    seconds: dict[str, float]
+    inference_ms: float
+
+
+@dataclass
+class Training:
+    """A training between two epochs.
+
+    What changes with the epochs is what ``snapshot`` takes along; all else follows from the run.
+    """
+
+    run: Run
+    pixels: Pixels
+    parts: dict[str, Positions]
+    model: nn.Module
+    loss: Callable[[Tensor, Tensor], Tensor]
+    optimizer: torch.optim.Optimizer
+    scheduler: lr_scheduler.LRScheduler | None
+    scaler: torch.amp.GradScaler
+    steps_per_epoch: int
+    total_steps: int
+    rows: list[dict[str, float]]
+    best_iou: float
+    selected_epoch: int
+    weights: dict[str, Tensor]
+    seconds: dict[str, float]
+
+    @property
+    def num_epochs(self) -> int:
+        return math.ceil(self.total_steps / self.steps_per_epoch)
+
+
+def train(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Result:
+    """Train one network as its run says and score the selected epoch on validation and test.
+
+    Args:
+        run: what to train.
+        prepared: images and masks of all samples.
+        split: ids of the parts.
+        device: where to train.
+
+    Raises:
+        DivergedError: the loss became infinite or no number.
+    """
+    training = begin(run, prepared, split, device)
+    for _ in epochs(training):
+        pass
+    return finish(training)
+
+
+def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Training:
+    """A training before its first epoch; arguments as of ``train``."""
+    protocol = run.configuration.protocol
+    parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
+    model = build(run.configuration.architecture, protocol.width, run.seed)
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(model, protocol)
+    steps_per_epoch = num_batches(len(parts["train"]), protocol.batch_size)
+    total_steps = protocol.steps if protocol.budget == "steps" else protocol.epochs * steps_per_epoch
+    return Training(
+        run=run,
+        pixels=pixels_on(prepared, device),
+        parts=parts,
+        model=model,
+        loss=build_loss(run.configuration.loss),
+        optimizer=optimizer,
+        scheduler=make_scheduler(optimizer, protocol, total_steps),
+        # Gradients of float16 vanish below 6e-8; in the other precisions the scaler does nothing.
+        scaler=torch.amp.GradScaler(device.type, enabled=protocol.precision == "float16"),
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        rows=[],
+        best_iou=-1.0,
+        selected_epoch=0,
+        weights={},
+        seconds=dict.fromkeys(("train", "validation", "test_diagnosis", "final"), 0.0),
+    )
+
+
+def epochs(training: Training) -> Iterator[dict[str, float]]:
+    """Train the epochs that are left, and tell each one's row; between two of them, stop or go on at will.
+
+    Raises:
+        DivergedError: the loss became infinite or no number.
+    """
+    run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
+    protocol = run.configuration.protocol
+    score = partial(score_part, model, training.loss, training.pixels, precision=protocol.precision)
+    for epoch in range(len(training.rows) + 1, training.num_epochs + 1):
+        lr = optimizer.param_groups[0]["lr"]
+        with timed(training.seconds, "train"), _random_stream(run.seed, epoch, training.pixels.device):
+            trained = _train_epoch(training, epoch)
+        with timed(training.seconds, "validation"):
+            validation = score(positions=training.parts["validation"])
+        row = {"epoch": epoch, "lr": lr, **_columns("train", trained), **_columns("validation", validation)}
+        if protocol.record_test:  # for diagnosis: nothing ever reads it
+            with timed(training.seconds, "test_diagnosis"):
+                test = score(positions=training.parts["test"])
+            row |= _columns("test", test)
+        if not math.isfinite(trained.loss) or not math.isfinite(validation.loss):
+            raise DivergedError(
+                f"the loss is {trained.loss} in epoch {epoch} (validation: {validation.loss})"
+            )
+        if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+            scheduler.step(validation.loss if protocol.plateau_on == "val_loss" else validation.iou)
+        if validation.iou > training.best_iou or protocol.select == "last":
+            training.best_iou, training.selected_epoch = validation.iou, epoch
+            training.weights = copy_weights(model)
+        training.rows.append(row)
+        yield row
+
+
+def finish(training: Training) -> Result:
+    """Score the selected epoch; its weights are in the network afterwards.
+
+    Raises:
+        DivergedError: the network gives what are no numbers, for an image of validation or test.
+    """
+    model, pixels, parts = training.model, training.pixels, training.parts
+    prepared, precision = pixels.prepared, training.run.configuration.protocol.precision
+    model.load_state_dict(training.weights)
+    with timed(training.seconds, "final"), _no_numbers_are_divergence():
+        prob = {"validation": probabilities(model, pixels, parts["validation"], precision)}
+        start = time.perf_counter()  # the network is warm by now
+        prob["test"] = probabilities(model, pixels, parts["test"], precision)
+        inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
+        threshold = best_threshold(prob["validation"], prepared, parts["validation"])
+        images = pl.concat(
+            [
+                image_rows(prob["validation"], prepared, parts["validation"], "validation", threshold),
+                image_rows(prob["test"], prepared, parts["test"], "test", threshold),
+            ]
+        )
+    return Result(
+        epochs=pl.DataFrame(training.rows),
+        images=images,
+        predictions=images.select("id", "part").with_columns(
+            prob=pl.Series([_png(p) for name in ("validation", "test") for p in prob[name]], dtype=pl.Binary)
+        ),
+        weights=training.weights,
+        selected_epoch=training.selected_epoch,
+        tuned_threshold=threshold,
+        seconds=training.seconds,
+        inference_ms=inference_ms,
+    )
+
+
+@contextmanager
+def _no_numbers_are_divergence() -> Iterator[None]:
+    try:
+        yield
+    except OutputError as error:
+        raise DivergedError(str(error)) from None
+
+
+def snapshot(training: Training) -> dict[str, Any]:
+    """All that the epochs so far have changed: what ``restore`` needs to go on as if nothing had happened.
+
+    Random streams need no state: each is drawn anew from its name, which holds the seed and the epoch.
+    """
+    scheduler = training.scheduler
+    selected_now = training.selected_epoch == len(training.rows)  # then its weights are the network's
+    return {
+        "model": training.model.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        "scheduler": scheduler.state_dict() if scheduler else None,
+        "scaler": training.scaler.state_dict(),
+        "weights": None if selected_now else training.weights,
+        **{name: getattr(training, name) for name in SELECTION},
+    }
+
+
+def restore(training: Training, taken: Mapping[str, Any]) -> None:
+    """Bring a training that has just begun to where a snapshot was taken.
+
+    Raises:
+        ValueError: a snapshot of another network, optimizer or scheduler.
+    """
+    try:
+        training.model.load_state_dict(taken["model"])
+        training.optimizer.load_state_dict(taken["optimizer"])
+        if training.scheduler is not None:
+            training.scheduler.load_state_dict(taken["scheduler"])
+        if training.scaler.is_enabled():
+            training.scaler.load_state_dict(taken["scaler"])
+        for name in SELECTION:
+            setattr(training, name, taken[name])
+        selected_now = taken["weights"] is None
+        training.weights = copy_weights(training.model) if selected_now else taken["weights"]
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        if is_out_of_memory(error):  # says nothing about the snapshot
+            raise
+        raise ValueError(f"does not fit this training: {' '.join(str(error).split())}") from error
+
+
+def _training_batches(
+    run: Run, pixels: Pixels, order: Positions, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    protocol = run.configuration.protocol
+    for positions in in_batches(order, protocol.batch_size):
+        image, target = pixels.batch(positions)
+        if protocol.augmentation != "none":
+            ids = [pixels.prepared.ids[i] for i in positions]
+            image, target = augment(image, target, protocol.augmentation, ids, run.seed, epoch)
+        yield image, target
+
+
+def _train_epoch(training: Training, epoch: int) -> PartScore:
+    """One pass over the training images, or what is left of the steps."""
+    run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
+    scaler, protocol = training.scaler, run.configuration.protocol
+    steps_left = training.total_steps - (epoch - 1) * training.steps_per_epoch
+    order = shuffled(training.parts["train"], run.seed, epoch)
+    batches = _training_batches(run, training.pixels, order, epoch)
+    model.train()
+    tally = Tally()
+    for image, target in islice(batches, steps_left):
+        optimizer.zero_grad(set_to_none=True)
+        for images, targets in micro_batches(image, target, protocol.micro_batch):
+            with autocast(training.pixels.device, protocol.precision):
+                logits = model(images)
+            value = training.loss(logits.float(), targets)
+            scaler.scale(value * (len(images) / len(image))).backward()  # type: ignore[no-untyped-call]
+            tally.add(value, logits, targets)
+        scaler.step(optimizer)
+        scaler.update()
+        if scheduler is not None and not isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+            scheduler.step()
+    return tally.score()
+
+
+def micro_batches(image: Tensor, target: Tensor, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut a batch into what goes through the network at once; a last single image joins its predecessor.
+
+    The gradients of the parts, weighted by their images, add up to the whole batch's, as losses are means
+    over images. Batch norm alone sees the difference: it normalises by the images of a part.
+    """
+    sizes = [len(part) for part in in_batches(np.arange(len(image)), size or len(image))]
+    yield from zip(torch.split(image, sizes), torch.split(target, sizes), strict=True)
+
+
+@contextmanager
+def _random_stream(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """What a network draws by itself, as dropout does, comes from a stream of this epoch's own."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed_for("noise", seed=seed, epoch=epoch))
+        yield
+
+
+def _columns(part: str, score: PartScore) -> dict[str, float]:
+    return {f"{part}_loss": score.loss, f"{part}_iou": score.iou}
+
+
+def _png(prob: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.round(prob * 255).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@contextmanager
+def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Add the wall time inside to a phase's."""
+    start = time.perf_counter()
+    yield
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

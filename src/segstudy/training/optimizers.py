@@ -1,0 +1,43 @@
+"""Optimizers and learning-rate schedules."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from segstudy.config.protocol import Protocol
+
+
+def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
+    """The optimizer that the protocol names, over all parameters of the network."""
+    settings: dict[str, Any] = {"lr": protocol.lr, "weight_decay": protocol.weight_decay, "fused": True}
+    match protocol.optimizer:
+        case "adam":
+            return torch.optim.Adam(model.parameters(), **settings)
+        case "adamw":
+            return torch.optim.AdamW(model.parameters(), **settings)
+        case "sgd":
+            return torch.optim.SGD(model.parameters(), momentum=protocol.momentum, **settings)
+
+
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, protocol: Protocol, total_steps: int
+) -> lr_scheduler.LRScheduler | None:
+    """The learning rate's course: ``plateau`` moves after epochs, ``cosine`` and ``onecycle`` after steps."""
+    match protocol.scheduler:
+        case "plateau":
+            return lr_scheduler.ReduceLROnPlateau(
+                optimizer,
+                mode="min" if protocol.plateau_on == "val_loss" else "max",
+                factor=protocol.plateau_factor,
+                threshold=protocol.plateau_threshold,
+                patience=protocol.plateau_patience,
+            )
+        case "cosine":
+            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
+        case "onecycle":
+            # Two steps more than are taken: PyTorch's own rounding must never ask for one too many.
+            return lr_scheduler.OneCycleLR(optimizer, max_lr=protocol.lr, total_steps=total_steps + 2)
+        case "none":
+            return None

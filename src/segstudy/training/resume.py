@@ -1,0 +1,125 @@
+"""A training saved after its epochs, and brought back to where it was."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Self
+
+from segstudy.core.atomic_files import DiskError
+from segstudy.core.environment import differing
+from segstudy.store.checkpoints import Checkpoints, Progress
+from segstudy.store.weights import read_state, state_bytes
+from segstudy.training.loop import Training, restore, snapshot
+
+Session = dict[str, Any]
+
+
+class Saving:
+    """Where a run's states go, and from where it came; to be left when its training ends, however it ends.
+
+    States are written by a thread of their own while the training goes on; the next one waits for the one
+    before.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        environment: Mapping[str, Any],
+        resumed: list[Session],
+        say: Callable[[str], None],
+    ):
+        """Take note of what goes with every state.
+
+        Args:
+            checkpoints: the run's.
+            environment: of this session.
+            resumed: each earlier session: ``after_epoch``, where it ended, and its ``environment``.
+            say: told in a line what is out of the ordinary.
+        """
+        self.checkpoints, self.resumed = checkpoints, resumed
+        self._environment, self._say = environment, say
+        self._thread = ThreadPoolExecutor(1, "saving")
+        self._under_way: tuple[int, Future[None]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
+        self._thread.shutdown()
+
+    def save(self, training: Training) -> None:
+        """Save a training's state; where that fails it goes on, for it may well end before the power does."""
+        self.wait()  # before the next copy is made: states may be large
+        content = state_bytes(
+            {
+                "key": training.run.key,
+                "training": snapshot(training),
+                "environment": dict(self._environment),
+                "resumed": self.resumed,
+            }
+        )
+        epoch = len(training.rows)
+        progress = Progress(
+            epoch=epoch, num_epochs=training.num_epochs, seconds=training.seconds.get("total", 0.0)
+        )
+        self._under_way = epoch, self._thread.submit(self._write, content, progress)
+
+    def _write(self, content: memoryview, progress: Progress) -> None:
+        self.checkpoints.write(progress.epoch, content)
+        self.checkpoints.note(progress)
+
+    def wait(self) -> None:
+        """Until the last state is on the disk, or could not be written."""
+        if self._under_way is None:
+            return
+        epoch, written = self._under_way
+        self._under_way = None
+        try:
+            written.result()
+        except DiskError as error:
+            self._say(f"its state after epoch {epoch} could not be saved: {error}")
+
+
+def resumed(
+    begin: Callable[[], Training],
+    checkpoints: Checkpoints,
+    environment: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> tuple[Training, Saving]:
+    """A training at its last saved epoch, or before its first; a state that cannot be used is set aside.
+
+    Args:
+        begin: makes the training before its first epoch.
+        checkpoints: the run's saved states.
+        environment: of this session, to be saved and compared with that of the session before.
+        say: told what was found.
+    """
+    unusable = 0
+    for file, content in checkpoints.contents():
+        training = begin()
+        try:
+            state = None if content is None else read_state(content)
+            if state is None or state["key"] != training.run.key:
+                raise ValueError("torn or altered")
+            restore(training, state["training"])
+            before, earlier = dict(state["environment"]), list(state["resumed"])
+        except (ValueError, KeyError, TypeError) as error:
+            unusable += 1
+            with suppress(OSError):  # on a disk that takes no writing it is only passed over
+                checkpoints.set_aside(file)
+            say(f"{file.name} cannot be used ({error}) and was set aside")
+            continue
+        epoch = len(training.rows)
+        say(f"goes on after epoch {epoch} of {training.num_epochs}{_elsewhere(before, environment)}")
+        session = {"after_epoch": epoch, "environment": before}
+        return training, Saving(checkpoints, environment, [*earlier, session], say)
+    if unusable:
+        say("no state that was saved can be used: begins again")
+    return begin(), Saving(checkpoints, environment, [], say)
+
+
+def _elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs from the session before, where it may move bits."""
+    moved = [f"{name} {before[name]}, now {now[name]}" for name in differing([before, now])]
+    return f"; begun with {', '.join(moved)}: its last bits may differ" if moved else ""
