@@ -51,7 +51,9 @@ def main() -> None:
             out = (str(Path(place) / f"out{i}") if "predict" in words else "" for i in count())
             times: dict[Path, list[float]] = {other: [], HERE: []}
             for checkout in times:
-                timed(checkout, *words, *filter(None, [next(out)]))  # once, so that both find what the first call leaves behind
+                timed(
+                    checkout, *words, *filter(None, [next(out)])
+                )  # once, so that both find what the first call leaves behind
             for _ in range(ROUNDS):
                 for checkout, found in times.items():
                     found.append(timed(checkout, *words, *filter(None, [next(out)])))

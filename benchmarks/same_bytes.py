@@ -17,8 +17,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 SMALL = ("--image-size", "32", "--width", "4", "--epochs", "2", "--seeds", "1", "--workers", "2")
 STUDIES = {
-    "every architecture and loss": ("--architecture", "segnet,unet,unet2,dilated_unet", "--loss")
-    + ("bce,focal,dice,tversky,combo", "--batch-size", "8"),
+    "every architecture and loss": (
+        *("--architecture", "segnet,unet,unet2,dilated_unet"),
+        *("--loss", "bce,focal,dice,tversky,combo", "--batch-size", "8"),
+    ),
     "with augmentation": ("--architecture", "unet", "--loss", "combo", "--augmentation", "standard"),
     "in folds": ("--architecture", "unet2", "--loss", "dice", "--folds", "3"),
 }

@@ -2,7 +2,7 @@
 
     make runtime
 
-Needs the package index; `test_runtime.py` tries the same files without it.
+Needs the package index; `end_to_end/test_runtime.py` tries the same files without it.
 """
 
 import json

@@ -92,14 +92,11 @@ def closure(roots: set[str]) -> set[str]:
 def cycles() -> list[set[str]]:
     """Modules that import one another, wherever the imports stand."""
     graph = {module: imports(module) for module in MODULES}
-    reach = {module: set(names) for module, names in graph.items()}
-    changed = True
-    while changed:
-        changed = False
-        for names in reach.values():
-            more = set().union(*(reach[name] for name in names)) - names
-            names |= more
-            changed |= bool(more)
+    reach: dict[str, set[str]] = {}
+    wider = graph
+    while wider != reach:
+        reach = wider
+        wider = {each: names.union(*(reach[name] for name in names)) for each, names in reach.items()}
     looped = {module for module in reach if module in reach[module]}
     return [{other for other in looped if other in reach[each] and each in reach[other]} for each in looped]
 
@@ -127,8 +124,7 @@ def upward() -> list[str]:
         f"{module} -> {target}"
         for module in MODULES
         for target in sorted(imports(module))
-        if package_of(target) != package_of(module)
-        and LEVEL[package_of(target)] >= LEVEL[package_of(module)]
+        if package_of(target) != package_of(module) and LEVEL[package_of(target)] >= LEVEL[package_of(module)]
     ]
 
 

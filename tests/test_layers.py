@@ -19,7 +19,7 @@ LATE = {
     "segstudy.cli.studies": "`--help` imports nothing that computes",
     "segstudy.core.environment": "environments are compared without PyTorch",
     "segstudy.core.libraries": "the one place where libraries are imported that would send something unasked",
-    "segstudy.deploy.export.own_networks": "runs in a process of its own, which imports what a run does without",
+    "segstudy.deploy.export.own_networks": "a process of its own imports what a run does without",
     "segstudy.deploy.predict.load": "exported files are opened without PyTorch and without statistics",
     "segstudy.training.executors.worker_process": "a worker listens before it imports PyTorch",
 }

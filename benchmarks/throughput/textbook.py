@@ -1,7 +1,7 @@
 """The four architectures as a textbook writes them: the same parameters, every layer called as it stands.
 
-This is what a notebook, Lightning or MONAI would train. ``tests/test_benchmarks.py`` shows that they compute
-what segstudy's own forms compute.
+This is what a notebook, Lightning or MONAI would train. ``tests/end_to_end/test_benchmarks.py`` shows that
+they compute what segstudy's own forms compute.
 """
 
 import torch

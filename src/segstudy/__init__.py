@@ -13,6 +13,8 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[1:3] == ["-m", "segstudy"] and not s
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from segstudy.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from segstudy.api.models import card, predict, serve
     from segstudy.api.results import (
@@ -55,25 +57,24 @@ __all__ = [
     "verify",
 ]
 
-__version__ = "0.1.0"
-
+# Where what is not in ``api.results`` lies.
 ELSEWHERE = {
-    "Predictor": "predictor",
-    "Study": "studies",
-    "UserError": "errors",
-    "card": "using",
-    "init": "studies",
-    "plan": "studies",
-    "predict": "using",
-    "run": "studies",
-    "serve": "using",
+    "Predictor": "deploy.predict.predictor",
+    "Study": "api.studies",
+    "UserError": "core.errors",
+    "card": "api.models",
+    "init": "api.studies",
+    "plan": "api.studies",
+    "predict": "api.models",
+    "run": "api.studies",
+    "serve": "api.models",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'segstudy' has no attribute {name!r}")
-    where = f"segstudy.{ELSEWHERE.get(name, 'api')}"
+    where = f"segstudy.{ELSEWHERE.get(name, 'api.results')}"
     try:
         return getattr(importlib.import_module(where), name)
     except ModuleNotFoundError as error:

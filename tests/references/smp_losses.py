@@ -6,7 +6,7 @@ It needs torchvision, which segstudy does not, so it runs in an environment of i
     smp/bin/pip install torch==2.14.1 torchvision==0.29.1 segmentation_models_pytorch==0.6.0
     smp/bin/python tests/references/smp_losses.py
 
-The file it writes is committed, inputs included; ``test_losses_oracles.py`` compares with it.
+The file it writes is committed, inputs included; ``losses/test_losses_oracles.py`` compares with it.
 """
 
 import json

@@ -3,7 +3,7 @@
 What needs PyTorch is imported by the function that needs it: a look at a study takes no seconds of importing.
 
 Every field of a study is an argument of its own, in three functions: written out, so that editors, ``help``
-and type checkers know them. ``tests/test_arguments.py`` holds them to the fields of ``config.Protocol``.
+and type checkers know them. ``tests/api/test_arguments.py`` holds them to the fields of ``config.Protocol``.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -8,7 +8,7 @@ image. Images are the same for every configuration, trainings are not. A score i
 all but the mean random: trainings are readers and images are cases of a multi-reader multi-case study
 (Obuchowski & Rockette 1995; Hillis 2007). The variance of a mean of n images and R replicates is
 estimated from mean squares, as (seeds + images - residual) / (n R), with Satterthwaite's degrees of
-freedom. ``tests/test_stats_calibration.py`` holds all of it to its promise on simulated studies;
+freedom. ``tests/stats/test_calibration.py`` holds all of it to its promise on simulated studies;
 bootstraps of such means and tests over images alone do not keep theirs, so none is offered.
 """
 

@@ -1,6 +1,7 @@
 """The process in which an exported file is tried.
 
-``python -m segstudy.deploy.engines.trial_process FILE ENGINE PRECISION`` prints ``{"problem": "..."}``, with nothing in it when the file passed.
+``python -m segstudy.deploy.engines.trial_process FILE ENGINE PRECISION`` prints
+``{"problem": "..."}``, with nothing in it when the file passed.
 """
 
 import json

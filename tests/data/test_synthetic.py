@@ -61,7 +61,8 @@ def test_a_drawing_depends_on_seed_and_index_alone() -> None:
 
 
 def test_a_drawing_is_the_same_in_another_process() -> None:
-    code = "from segstudy.data.datasets.synthetic_images import draw; d = draw(0, 2); print(d.image.tobytes().hex()[:4000])"
+    code = "from segstudy.data.datasets.synthetic_images import draw\n"
+    code += "d = draw(0, 2); print(d.image.tobytes().hex()[:4000])"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == drawings()[2].image.tobytes().hex()[:4000]
 

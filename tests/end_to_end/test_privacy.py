@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import TESTS
 from small import write_dataset
 
 import segstudy
 
-WATCHER = Path(__file__).parent / "watcher"
+WATCHER = TESTS / "watcher"
 SMALL = "--architecture unet --loss bce,dice,focal --image-size 32 --width 2 --epochs 1 --seeds 2"
 COMMANDS = (
     "synth made -n 4",
@@ -36,7 +37,8 @@ PYTHON = (
     "import segstudy; segstudy.status('study'); segstudy.report('study'); segstudy.init('synthetic'); "
     "segstudy.compare('study', 'unet-bce-b8', 'unet-dice-b8'); "
     "segstudy.Predictor('study', engine='torch')('discs/images/disc00.png')",
-    "from segstudy.core.libraries import onnxruntime, openvino; openvino().Core(); onnxruntime().SessionOptions()",
+    "from segstudy.core.libraries import onnxruntime, openvino\n"
+    "openvino().Core(); onnxruntime().SessionOptions()",
 )
 
 

@@ -9,11 +9,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 import segstudy
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
-ROOT = Path(__file__).parent.parent
 ABSENT = ("torch", "polars", "scipy", "kornia", "safetensors", "altair", "statsmodels", "pandas", "tomlkit")
 CODE = """
 import sys

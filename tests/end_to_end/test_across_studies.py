@@ -185,7 +185,8 @@ def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path):
     folder = StudyFolder(fake_study.make_study(tmp_path / "study").path)
     record = {"kind": "masks", "seeds": [0]}
     script = (
-        "import sys; from pathlib import Path; import polars as pl; from segstudy.store.folder import StudyFolder\n"
+        "import sys; from pathlib import Path; import polars as pl\n"
+        "from segstudy.store.folder import StudyFolder\n"
         "for n in range(150):\n"
         "    StudyFolder(Path(sys.argv[1])).write_external('x', {'kind': 'masks', 'seeds': [n]}, "
         "pl.DataFrame({'n': [n]}))\n"

@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from pathlib import Path
+
+from places import ROOT
 
 SCRIPT = """
 import sys; sys.path.insert(0, {benchmarks!r})
@@ -14,7 +15,7 @@ print(*(row["MB"] for row in memory("serial", 40, Path({folder!r}))))
 
 def test_thirty_more_runs_take_no_more_memory(tmp_path):
     """In a process of its own; a run that kept its network and images would take some 3 MB each."""
-    benchmarks = Path(__file__).resolve().parents[1] / "benchmarks"
+    benchmarks = ROOT / "benchmarks"
     script = SCRIPT.format(benchmarks=str(benchmarks), folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     resident = [float(word) for word in done.stdout.split()]

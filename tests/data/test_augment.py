@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
+from segstudy.data import augment as module
 from segstudy.data.augment import Change, augment, draw
-from segstudy.data.datasets import augment as module
 
 STILL = Change(False, False, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0)
 IDS = [f"s{i}" for i in range(7)]

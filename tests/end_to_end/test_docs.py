@@ -3,9 +3,9 @@
 import ast
 import inspect
 import re
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 import segstudy
 from segstudy.cli.studies import app
@@ -15,7 +15,6 @@ from segstudy.config.study_file import dump, load
 from segstudy.losses import LOSSES
 from segstudy.models import MODELS
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

@@ -258,7 +258,8 @@ def test_more_than_two_hours_are_asked_about(here, call, monkeypatch):
 
 def test_help_needs_no_torch():
     script = (
-        "import sys; from segstudy.cli.studies import app; app(['run', '--help'], result_action='return_value'); "
+        "import sys; from segstudy.cli.studies import app\n"
+        "app(['run', '--help'], result_action='return_value'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'polars', 'altair', 'kornia')))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0

@@ -1,12 +1,13 @@
 """A committed table of runs and keys: whoever changes one has changed every stored study.
 
 Where a change is meant, it goes with a raised ``NUMERICS`` or a new field in ``ADDED_LATER``, and the
-table is written anew by ``python tests/test_keys.py``.
+table is written anew by ``python tests/config/test_keys.py``.
 """
 
 import json
 from functools import partial
-from pathlib import Path
+
+from places import TESTS
 
 from segstudy.config.runs import configuration_names
 from segstudy.config.study import override, planned_runs, preset_study
@@ -14,7 +15,7 @@ from segstudy.data import preprocess
 from segstudy.study.machine import choose_machine
 from segstudy.study.plan import _numerics, resolve
 
-TABLE = Path(__file__).parent / "keys.json"
+TABLE = TESTS / "keys.json"
 
 VARIANTS = {
     "classic": ("classic", {}),

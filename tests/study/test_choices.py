@@ -153,7 +153,8 @@ import signal, sys, segstudy.study.run, segstudy.config.presets, segstudy.study.
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
 segstudy.study.run.ASK_ABOVE_HOURS = 0.0
 segstudy.study.run.write_report = lambda folder, _: (folder.path / "report.html").touch()
-segstudy.study.estimate.TIMING_SECONDS, segstudy.study.estimate.START_S, segstudy.study.estimate.RUN_S = 0.05, 0.0, 0.0
+segstudy.study.estimate.TIMING_SECONDS = 0.05
+segstudy.study.estimate.START_S = segstudy.study.estimate.RUN_S = 0.0
 segstudy.config.presets.PRESETS["classic"]["protocol"] = {"image_size": 64, "width": 4, "epochs": 40}
 segstudy.config.presets.PRESETS["quick"]["protocol"] = {"image_size": 32, "width": 2, "epochs": 1}
 from segstudy.cli.studies import main

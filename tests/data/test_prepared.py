@@ -16,7 +16,7 @@ from small import write_dataset
 
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
-from segstudy.data.datasets import prepared as module
+from segstudy.data import prepared as module
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.hashed_arrays import PreparedDataGoneError

@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
+from places import TESTS
 
 import segstudy
 from segstudy.config.runs import Configuration, Run
@@ -106,7 +106,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         StudyFolder(tmp_path / "file" / "study").create()
 
 
-OLDER = Path(__file__).parent / "references" / "study-of-0.1"  # written by commit 6991eb1, before resuming
+OLDER = TESTS / "references" / "study-of-0.1"  # written by commit 6991eb1, before resuming
 
 
 def test_a_study_of_an_older_version_is_read_as_its_own(tmp_path):

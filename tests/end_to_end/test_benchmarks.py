@@ -1,12 +1,12 @@
 """The benchmarks compare equals: the textbook's networks compute what ours compute."""
 
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture

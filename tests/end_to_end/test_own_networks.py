@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from own_study import train
+from places import TESTS
 from small import write_dataset
 
 import segstudy
@@ -193,7 +194,7 @@ def test_equal_runs_are_equal_in_every_byte(net, place, tmp_path):
     code = (
         "import sys; sys.path.insert(0, {tests!r}); from pathlib import Path; from own_study import train; "
         "train(Path({here!r}), ['Net'], 'other', Path({data!r}))"
-    ).format(tests=str(Path(__file__).parent), here=str(tmp_path), data=str(place / "discs"))
+    ).format(tests=str(TESTS), here=str(tmp_path), data=str(place / "discs"))
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     subprocess.run(
         [sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path, capture_output=True
@@ -214,7 +215,7 @@ def test_without_the_extra_a_run_is_finished_and_says_why(monkeypatch):
 
     run = SimpleNamespace(configuration=SimpleNamespace(architecture="/x/my.py:Net"))
     trained = SimpleNamespace(
-        run=run, files={}, images=lambda most: np.zeros((2, 32, 32, 3), np.uint8), threads=1
+        run=run, files={}, images=lambda _: np.zeros((2, 32, 32, 3), np.uint8), threads=1
     )
     monkeypatch.setattr(own_networks, "find_spec", lambda name: None if name == "onnxscript" else True)
     files, fields, said = own_networks.own_onnx(trained)
@@ -248,7 +249,7 @@ def test_an_exporter_that_crashes_or_never_ends_costs_the_file_alone(
     files["model.json"] = json.dumps(card).encode()
     run = SimpleNamespace(configuration=SimpleNamespace(architecture=f"{tmp_path}/my.py:Net"))
     trained = SimpleNamespace(
-        run=run, files=files, images=lambda most: np.zeros((2, 32, 32, 3), np.uint8), threads=1
+        run=run, files=files, images=lambda _: np.zeros((2, 32, 32, 3), np.uint8), threads=1
     )
     if "sleep" in body:
         monkeypatch.setattr(own_networks, "LIMIT_S", 3.0)

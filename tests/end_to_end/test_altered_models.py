@@ -9,6 +9,7 @@ import onnx
 import pytest
 import safetensors.numpy
 from PIL import Image
+from places import TESTS
 
 import segstudy
 from segstudy.cli.studies import main
@@ -135,7 +136,7 @@ def test_an_older_card_is_checked_by_run_json_or_says_that_it_is_unchecked(study
 
 
 def test_an_older_version_s_study_still_opens(tmp_path):
-    study = shutil.copytree(Path(__file__).parent / "references" / "study-of-0.1", tmp_path / "study")
+    study = shutil.copytree(TESTS / "references" / "study-of-0.1", tmp_path / "study")
     assert Predictor(study)(NOISE).mask.shape == (40, 48)
 
 

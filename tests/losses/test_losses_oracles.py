@@ -6,7 +6,6 @@ once by ``references/smp_losses.py`` and are read from the file it wrote, inputs
 
 import itertools
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ import torch
 from monai.losses.dice import DiceFocalLoss, DiceLoss
 from monai.losses.focal_loss import FocalLoss
 from monai.losses.tversky import TverskyLoss
+from places import TESTS
 from torch import Tensor
 
 from segstudy.losses import bce, build_loss, combo, dice, focal, tversky
@@ -113,7 +113,7 @@ def test_monai_smooths_dice_by_a_hundred_thousandth_of_a_pixel_unless_told() -> 
 
 # SMP agrees on a batch of one image, and everywhere in the losses that add up pixels.
 
-FILE = Path(__file__).parent / "references" / "smp_losses.json"
+FILE = TESTS / "references" / "smp_losses.json"
 REFERENCE: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 # Ours for each of SMP's. A smooth of 1 px is 2 px of ours in its Dice, as a test below says.
 OURS = {

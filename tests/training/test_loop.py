@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from places import TESTS
 from small import write_dataset
 
 from segstudy.config.protocol import Protocol
@@ -31,7 +31,7 @@ from segstudy.training.loop import (
 )
 from segstudy.training.optimizers import make_optimizer, make_scheduler
 
-GOLDEN = Path(__file__).parent / "golden_losses.json"
+GOLDEN = TESTS / "golden_losses.json"
 CPU = torch.device("cpu")
 
 
