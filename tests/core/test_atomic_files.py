@@ -1,10 +1,12 @@
 """Writing: whole or not at all, nothing left aside, errors that say what to do."""
 
 import errno
+import shutil
 
 import pytest
 from failing_disk import FailingDisk
 
+from segstudy.core import atomic_files
 from segstudy.core.atomic_files import (
     DiskError,
     make_folder,
@@ -81,6 +83,21 @@ def test_what_stood_there_survives_a_process_that_died_between_two_renames(tmp_p
     write_over(tmp_path)
     assert found(tmp_path / "there") == CONTENTS
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_replacement_that_ends_during_the_look_hides_nothing(tmp_path, monkeypatch):
+    """The old folder is seen, and gone before it is looked into: the new one stands there by then."""
+    (tmp_path / ".x.old").mkdir()
+    is_filled = atomic_files._is_filled
+
+    def after_the_second_rename(folder):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        (tmp_path / "x" / "file").touch()
+        shutil.rmtree(tmp_path / ".x.old", ignore_errors=True)
+        return is_filled(folder)
+
+    monkeypatch.setattr(atomic_files, "_is_filled", after_the_second_rename)
+    assert atomic_files.complete_folders(tmp_path) == {"x": tmp_path / "x"}
 
 
 def test_what_a_dead_process_left_aside_is_in_nobodys_way(tmp_path):

@@ -23,6 +23,7 @@ from segstudy.core.errors import UserError
 
 NEW, PARTIAL = ".new", ".partial"  # endings of what is being written, or was when a process died
 OLD, FRESH = ".old", ".fresh"  # endings of what is being replaced, and of what replaces it
+LOOKS = 100  # at a folder in which another process renames something at every look
 _swept: set[Path] = set()  # folders in which this process looked for what dead ones left
 WRITER = re.compile(r"\.([0-9a-f]{6})-([0-9]+)-([0-9]+)-[0-9a-f]{8}\.new$")
 
@@ -139,12 +140,15 @@ def put_back(folder: Path) -> bool:
 
 def complete_folders(parent: Path) -> dict[str, Path]:
     """The folders in a folder by name, in order; between the two renames of a replacement the old one."""
-    there = _folders(parent)
-    while (again := _folders(parent)) != there:  # what is renamed meanwhile may be missed
-        there = again
-    found = {path.name: path for path in there if not (path.name.startswith(".") or path.suffix == PARTIAL)}
-    hidden = [path for path in there if path.name.startswith(".") and path.suffix == OLD]
-    aside = {path.stem[1:]: path for path in hidden if _is_filled(path)}
+    for _ in range(LOOKS):
+        there = _folders(parent)
+        found = {p.name: p for p in there if not (p.name.startswith(".") or p.suffix == PARTIAL)}
+        hidden = {p.stem[1:]: p for p in there if p.name.startswith(".") and p.suffix == OLD}
+        aside = {name: path for name, path in hidden.items() if _is_filled(path)}
+        gone = hidden.keys() - aside.keys() - found.keys()
+        replaced = any((parent / name).exists() for name in gone)  # the new one is there by now
+        if not replaced and there == _folders(parent):  # what is renamed meanwhile may be missed
+            break
     return dict(sorted((aside | found).items()))
 
 
