@@ -26,7 +26,7 @@ SMALL = ("--image-size", "32", "--width", "4", "--epochs", "2", "--seeds", "1", 
 def timed(checkout: Path, *words: str) -> float:
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-P", *words], env=environment, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-P", *words], env=environment, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     other = parser.parse_args().other
     with tempfile.TemporaryDirectory() as place:
         study, data = Path(place) / "study", Path(place) / "synthetic"
-        command = ("-m", "segstudy", "run", "synthetic:24", "--out", str(study), "--yes", *GRID, *SMALL)
+        command = ("-m", "segstudy", "run", "synthetic:n=24", "--out", str(study), "--yes", *GRID, *SMALL)
         timed(HERE, *command)
         timed(HERE, "-c", f"import segstudy; segstudy.synth({str(data)!r}, n=4)")
         image = next(file for file in sorted(data.rglob("*")) if file.suffix in (".png", ".jpg"))

@@ -21,7 +21,7 @@ STUDIES = {
         *("--architecture", "segnet,unet,unet2,dilated_unet"),
         *("--loss", "bce,focal,dice,tversky,combo", "--batch-size", "8"),
     ),
-    "with augmentation": ("--architecture", "unet", "--loss", "combo", "--augmentation", "standard"),
+    "with augmentation": ("--architecture", "unet", "--loss", "combo", "--set", "augmentation=full"),
     "in folds": ("--architecture", "unet2", "--loss", "dice", "--folds", "3"),
 }
 # Times, and what is derived from them or from the version's own source.
@@ -30,8 +30,8 @@ OF_THEIR_TIME = ("run.json", "report.html", "report.json", "reports.json", "lead
 
 def train(checkout: Path, options: tuple[str, ...], folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
-    command = [sys.executable, "-P", "-m", "segstudy", "run", "synthetic:24", "--out", str(folder), "--yes"]
-    subprocess.run([*command, *options, *SMALL], env=environment, check=True, capture_output=True)
+    command = [sys.executable, "-P", "-m", "segstudy", "run", "synthetic:n=24", "--out", str(folder), "--yes"]
+    subprocess.run([*command, *options, *SMALL], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def hashes(folder: Path) -> dict[str, str]:
