@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segstudy.analysis.contrasts import matched
-from segstudy.analysis.results import Evidence, gather, pooled
+from segstudy.analysis.results import Results, gather, pooled
 from segstudy.stats import comparisons
 from segstudy.store.folder import StudyFolder
 
@@ -23,15 +23,15 @@ LEVELS = ("bfloat16", "float32")
 MARGIN = 0.01
 
 
-def difference(evidence: Evidence, names: dict[str, list[str]]) -> comparisons.Difference:
+def difference(results: Results, names: dict[str, list[str]]) -> comparisons.Difference:
     """bfloat16 minus float32, over matched configurations."""
-    ours, theirs = (pooled(evidence, names[level]) for level in LEVELS)
-    return comparisons.difference(ours, theirs, evidence.groups_of(names[LEVELS[0]][0]))
+    ours, theirs = (pooled(results, names[level]) for level in LEVELS)
+    return comparisons.difference(ours, theirs, results.groups_of(names[LEVELS[0]][0]))
 
 
 def main() -> None:
-    evidence = gather(StudyFolder(Path(sys.argv[1])))
-    names = matched(evidence, "precision", LEVELS)
+    results = gather(StudyFolder(Path(sys.argv[1])))
+    names = matched(results, "precision", LEVELS)
     table = Table("test IoU, bfloat16 - float32", "difference", "95 % interval", "within .01")
     settings = list(range(len(names[LEVELS[0]])))
     groups = [(names[LEVELS[0]][i].removesuffix("-precision=bfloat16"), [i]) for i in settings]
@@ -46,7 +46,7 @@ def main() -> None:
     for title, chosen in groups:
         if not chosen:
             continue
-        found = difference(evidence, {level: [names[level][i] for i in chosen] for level in LEVELS})
+        found = difference(results, {level: [names[level][i] for i in chosen] for level in LEVELS})
         within = found.low > -MARGIN and found.high < MARGIN
         interval = f"[{found.low:+.4f}, {found.high:+.4f}]"
         table.add_row(title, f"{found.mean:+.4f}", interval, "yes" if within else "no")

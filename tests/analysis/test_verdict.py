@@ -37,9 +37,9 @@ def filled(path, means: dict[str, float], *, seeds: int = SEEDS, noise: float = 
 
 
 def said(folder) -> Answers:
-    evidence = gather(folder)
-    epochs = folder.epochs([each["key"] for row in evidence.rows for each in row.records])
-    return answer(folder.study(), leaderboard(folder, evidence=evidence), evidence, epochs)
+    results = gather(folder)
+    epochs = folder.epochs([each["key"] for row in results.rows for each in row.records])
+    return answer(folder.study(), leaderboard(folder, results=results), results, epochs)
 
 
 FAR = {"unet-dice-b8": 0.9, "unet-bce-b8": 0.8, "segnet-dice-b8": 0.7, "segnet-bce-b8": 0.6}
@@ -166,9 +166,9 @@ def test_folds_are_joined_before_anything_is_compared(tmp_path):
                 finish(
                     folder, name, 0.8, 0.7, seed=seed, fold=fold, ids=f"fold{fold}image{{:02}}", noise=0.01
                 )
-    evidence = gather(folder)
-    assert len(evidence.ids("unet-bce-b8")) == 3 * len(sample_ids()["test"])
-    assert evidence.scores("unet-bce-b8").shape == (2, 3 * len(sample_ids()["test"]))
+    results = gather(folder)
+    assert len(results.ids("unet-bce-b8")) == 3 * len(sample_ids()["test"])
+    assert results.scores("unet-bce-b8").shape == (2, 3 * len(sample_ids()["test"]))
 
 
 def test_factor_effects_are_those_of_the_full_factorials(tmp_path):
@@ -335,9 +335,9 @@ def test_seeds_that_lack_different_folds_are_never_mixed(tmp_path):
     for seed, folds in ((0, (0, 1)), (1, (1, 2))):
         for fold in folds:
             finish(folder, "unet-bce-b8", 0.8, 0.7, seed=seed, fold=fold, ids=f"fold{fold}image{{:02}}")
-    evidence = gather(folder)
-    assert evidence.seeds("unet-bce-b8") == (0,)
-    assert {each[:5] for each in evidence.ids("unet-bce-b8")} == {"fold0", "fold1"}
+    results = gather(folder)
+    assert results.seeds("unet-bce-b8") == (0,)
+    assert {each[:5] for each in results.ids("unet-bce-b8")} == {"fold0", "fold1"}
     assert leaderboard(folder).height == 1
 
 

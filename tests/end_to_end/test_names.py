@@ -128,8 +128,8 @@ def test_compare_questions_and_runs_keep_them_apart(twins):
     assert {name: (count, mean) for name, count, mean in runs.iter_rows()} == {
         name: (2, pytest.approx(mean)) for name, mean in shown.items()
     }
-    evidence = gather(twins.folder)
-    assert all(evidence.scores(name).shape == (2, 3) for name in shown)
+    results = gather(twins.folder)
+    assert all(results.scores(name).shape == (2, 3) for name in shown)
 
 
 def test_names_of_runs_follow_the_study_when_a_twin_is_added(here):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.core.errors import UserError
 from segstudy.stats.comparisons import Difference, difference, distinguished
 from segstudy.stats.intervals import LEVEL, Scores
@@ -32,28 +32,28 @@ class Versus:
         return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean < 0
 
 
-def against_winner(evidence: Evidence, winner: str, names: Sequence[str]) -> dict[str, Versus]:
+def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[str, Versus]:
     """Compare the winner with each of the others that is complete and scored on the same images.
 
     Args:
-        evidence: of the study.
+        results: of the study.
         winner: the complete configuration with the highest validation mean.
         names: the configurations to compare it with; the winner among them is passed over.
     """
     others = [
         name
         for name in names
-        if name != winner and evidence.complete(name) and evidence.comparable(winner, name)
+        if name != winner and results.complete(name) and results.comparable(winner, name)
     ]
-    if len(set(evidence.groups_of(winner))) < 2:
+    if len(set(results.groups_of(winner))) < 2:
         return {}
-    found = {name: compared(evidence, winner, evidence, name) for name in others}
+    found = {name: compared(results, winner, results, name) for name in others}
     measured = {name: d for name, d in found.items() if d.trainings}
     adjusted = dict(zip(measured, distinguished(list(measured.values()), len(measured) + 1), strict=True))
     return {name: Versus(d, adjusted.get(name)) for name, d in found.items()}
 
 
-def compared(ours: Evidence, a: str, theirs: Evidence, b: str) -> Difference:
+def compared(ours: Results, a: str, theirs: Results, b: str) -> Difference:
     """`a` less `b` in test IoU at native size; the two may be of different studies.
 
     Raises:
@@ -73,7 +73,7 @@ def compared(ours: Evidence, a: str, theirs: Evidence, b: str) -> Difference:
     return difference(left, right, ours.groups_of(a), deterministic=fixed)
 
 
-def _refuse_other_files(ours: Evidence, a: str, theirs: Evidence, b: str) -> None:
+def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:
     """Stop where images or masks only share their names.
 
     Raises:
@@ -87,8 +87,8 @@ def _refuse_other_files(ours: Evidence, a: str, theirs: Evidence, b: str) -> Non
         )
     if left.data != right.data and not (ours is theirs and left.has_truth_of(right)):
         sides = ((ours, a, left.data), (theirs, b, right.data))
-        for evidence, name, data in sides:
-            if data != evidence.data or not set(evidence.ids(name)) <= evidence.contents.keys():
+        for results, name, data in sides:
+            if data != results.data or not set(results.ids(name)) <= results.contents.keys():
                 raise UserError(
                     f"{a} and {b} are of different data, and nobody wrote down what images and masks {name} "
                     "was tested on, so that equal names may stand for other images: `segstudy run` on its "
@@ -113,10 +113,10 @@ def _partition(groups: Sequence[str]) -> list[int]:
     return [first.setdefault(group, place) for place, group in enumerate(groups)]
 
 
-def _scores(evidence: Evidence, name: str) -> Scores:
-    if name in evidence.outdated:
+def _scores(results: Results, name: str) -> Scores:
+    if name in results.outdated:
         raise UserError(f"{name} was scored on other images than the study's test part now: score it again")
-    scores = evidence.scores(name) if evidence.has(name) else None
+    scores = results.scores(name) if results.has(name) else None
     if scores is None:
         raise UserError(f"{name} has no complete replicate on test: `segstudy status` says what is missing")
     return scores

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.analysis.against_winner import compared
-from segstudy.analysis.results import Evidence, gather
+from segstudy.analysis.results import Results, gather
 from segstudy.analysis.text import told
 from segstudy.core.errors import UserError
 from segstudy.core.suggestions import choose_of
@@ -75,20 +75,20 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
     )
 
 
-def _named(evidence: Evidence, folder: Path, name: str) -> str:
-    names = [row.name for row in evidence.rows]
+def _named(results: Results, folder: Path, name: str) -> str:
+    names = [row.name for row in results.rows]
     if name not in names:
         raise UserError(f"{folder} has no configuration {name!r}: {choose_of(name, names)}")
     return name
 
 
-def _side(evidence: Evidence, name: str) -> Side:
-    units = evidence.units(name)
+def _side(results: Results, name: str) -> Side:
+    units = results.units(name)
     assert units is not None
-    return Side(name, score_interval(units), len(units), evidence.row(name).deterministic)
+    return Side(name, score_interval(units), len(units), results.row(name).deterministic)
 
 
-def _resolution(ours: Evidence, a: str, theirs: Evidence, b: str) -> Resolution | None:
+def _resolution(ours: Results, a: str, theirs: Results, b: str) -> Resolution | None:
     if ours.row(a).deterministic or theirs.row(b).deterministic:  # more of one side alone is not foreseen
         return None
     left, right = ours.units(a), theirs.units(b)

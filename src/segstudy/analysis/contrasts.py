@@ -8,7 +8,7 @@ import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from segstudy.analysis.configurations import Row
-from segstudy.analysis.results import Evidence, pooled
+from segstudy.analysis.results import Results, pooled
 from segstudy.stats.comparisons import Difference, difference
 from segstudy.stats.factors import Factorial, factorial
 from segstudy.stats.intervals import LEVEL
@@ -39,12 +39,12 @@ def level(row: Row, factor: str) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def levels(evidence: Evidence, factor: str) -> list[str]:
+def levels(results: Results, factor: str) -> list[str]:
     """The levels that configurations with all their runs have, in the study's order."""
-    return list(dict.fromkeys(level(row, factor) for row in evidence.trained if evidence.complete(row.name)))
+    return list(dict.fromkeys(level(row, factor) for row in results.trained if results.complete(row.name)))
 
 
-def matched(evidence: Evidence, factor: str, wanted: Iterable[str]) -> Names:
+def matched(results: Results, factor: str, wanted: Iterable[str]) -> Names:
     """For each level the configurations that differ in that factor alone, in the same order.
 
     Settings of everything else that lack one of the levels are left out, and so is what is incomplete or
@@ -52,14 +52,14 @@ def matched(evidence: Evidence, factor: str, wanted: Iterable[str]) -> Names:
     """
     wanted = list(wanted)
     found: dict[str, dict[str, str]] = {each: {} for each in wanted}
-    for row in evidence.trained:
-        if evidence.complete(row.name) and level(row, factor) in found:
+    for row in results.trained:
+        if results.complete(row.name) and level(row, factor) in found:
             found[level(row, factor)][_rest(row, factor)] = row.name
     settings = [s for s in found[wanted[0]] if all(s in found[each] for each in wanted)]
     names = [[found[each][setting] for setting in settings] for each in wanted]
     if names[0]:
-        ids = evidence.ids(names[0][0])
-        same = [i for i in range(len(settings)) if all(evidence.ids(column[i]) == ids for column in names)]
+        ids = results.ids(names[0][0])
+        same = [i for i in range(len(settings)) if all(results.ids(column[i]) == ids for column in names)]
         names = [[column[i] for i in same] for column in names]
     return dict(zip(wanted, names, strict=True))
 
@@ -71,17 +71,17 @@ def _rest(row: Row, factor: str) -> str:
 
 
 def contrast(
-    evidence: Evidence, factor: str, left: Sequence[str], right: Sequence[str], called: tuple[str, str]
+    results: Results, factor: str, left: Sequence[str], right: Sequence[str], called: tuple[str, str]
 ) -> Contrast | None:
     """Compare groups of levels on what both come with; None where there is nothing of the kind."""
-    names = matched(evidence, factor, [*left, *right])
-    if not names[left[0]] or len(set(evidence.groups_of(names[left[0]][0]))) < 2:
+    names = matched(results, factor, [*left, *right])
+    if not names[left[0]] or len(set(results.groups_of(names[left[0]][0]))) < 2:
         return None
     ours, theirs = ([name for each in side for name in names[each]] for side in (left, right))
-    groups = evidence.groups_of(ours[0])
+    groups = results.groups_of(ours[0])
     return Contrast(
         *called,
-        difference(pooled(evidence, ours), pooled(evidence, theirs), groups),
+        difference(pooled(results, ours), pooled(results, theirs), groups),
         len(names[left[0]]),
     )
 
@@ -101,13 +101,13 @@ def _with_p(c: Contrast, p: float) -> Contrast:
     return replace(c, difference=replace(c.difference, p=p, conclusion=conclusion))
 
 
-def factorials(evidence: Evidence) -> list[tuple[str, Factorial]]:
+def factorials(results: Results) -> list[tuple[str, Factorial]]:
     """The analyses of variance that a study's full factorials allow, with what each is of.
 
     Architecture x loss at each batch size, and batch size x architecture x loss where several batch
     sizes have them; only configurations that share the rest of the protocol with most others.
     """
-    rows = _of_one_protocol([row for row in evidence.trained if evidence.complete(row.name)])
+    rows = _of_one_protocol([row for row in results.trained if results.complete(row.name)])
     sizes = list(dict.fromkeys(level(row, "batch_size") for row in rows))
     found = []
     for chosen in [[size] for size in sizes] + ([sizes] if len(sizes) > 1 else []):
@@ -117,7 +117,7 @@ def factorials(evidence: Evidence) -> list[tuple[str, Factorial]]:
             title = " × ".join(FACTORS[i].replace("_", " ") for i in varying)
             if "batch_size" not in [FACTORS[i] for i in varying]:
                 title += f" at batch size {chosen[0]}"
-            found.append((title, _analysed(evidence, names, varying)))
+            found.append((title, _analysed(results, names, varying)))
     return found
 
 
@@ -146,12 +146,12 @@ def _full(rows: Sequence[Row], sizes: Sequence[str]) -> dict[Key, str]:
     return {key: name for key, name in found.items() if key[0] in architectures and key[2] in sizes}
 
 
-def _analysed(evidence: Evidence, names: Mapping[Key, str], varying: Sequence[int]) -> Factorial:
-    fewest = min(len(evidence.seeds(name)) for name in names.values())
+def _analysed(results: Results, names: Mapping[Key, str], varying: Sequence[int]) -> Factorial:
+    fewest = min(len(results.seeds(name)) for name in names.values())
     scores: list[float] = []
     columns: dict[str, list[str]] = {FACTORS[i]: [] for i in varying}
     for key, name in names.items():
-        found = evidence.scores(name)
+        found = results.scores(name)
         assert found is not None
         scores += [float(mean) for mean in np.mean(found, axis=1)[:fewest]]
         for i in varying:

@@ -7,7 +7,7 @@ import polars as pl
 
 from segstudy.analysis.against_winner import against_winner
 from segstudy.analysis.configurations import Row, rows_of
-from segstudy.analysis.results import Evidence, gather
+from segstudy.analysis.results import Results, gather
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.store.folder import StudyFolder
 
@@ -31,9 +31,7 @@ SCORES = {
 }
 
 
-def leaderboard(
-    folder: StudyFolder, show_all: bool = False, evidence: Evidence | None = None
-) -> pl.DataFrame:
+def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | None = None) -> pl.DataFrame:
     """One row per configuration, the highest validation IoU first; those without a finished run last.
 
     Scores are means over images, then over seeds; the images of all folds of a seed are joined first.
@@ -41,7 +39,7 @@ def leaderboard(
     Args:
         folder: the study's folder.
         show_all: also configurations that ``study.toml`` no longer names.
-        evidence: of the folder, where it was gathered already.
+        results: of the folder, where it was gathered already.
 
     Returns:
         Columns ``rank``, ``configuration``, ``architecture``, ``loss``, ``batch_size``, ``num_finished`` and
@@ -54,18 +52,18 @@ def leaderboard(
         missing: such a configuration cannot win. Masks of other tools (``masks``) stand beside, without
         a rank: they are compared with the winner and have no model to hand over.
     """
-    evidence = evidence or gather(folder, show_all)
-    frame = pl.DataFrame([_described(row, evidence) for row in evidence.rows], infer_schema_length=None)
+    results = results or gather(folder, show_all)
+    frame = pl.DataFrame([_described(row, results) for row in results.rows], infer_schema_length=None)
     frame = frame.sort("validation_iou", descending=True, nulls_last=True, maintain_order=True)
     complete = (frame["num_finished"] == frame["num_planned"]) & ~frame["masks"]
     frame = frame.with_columns(rank=pl.when(complete).then(complete.cum_sum()))
-    return _compared(frame, evidence).select("rank", pl.exclude("rank"))
+    return _compared(frame, results).select("rank", pl.exclude("rank"))
 
 
-def _compared(frame: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+def _compared(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
     """With what lies between each configuration and the winner."""
     first = winner(frame)
-    versus = against_winner(evidence, first, frame["configuration"].to_list()) if first else {}
+    versus = against_winner(results, first, frame["configuration"].to_list()) if first else {}
     measured = any(each.p_adjusted is not None for each in versus.values())
     rows: list[dict[str, float | bool | None]] = []
     for name in frame["configuration"]:
@@ -87,7 +85,7 @@ def winner(frame: pl.DataFrame) -> str | None:
     return str(first["configuration"][0]) if first.height else None
 
 
-def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
+def _described(row: Row, results: Results) -> dict[str, Any]:
     protocol = row.configuration["protocol"]
     first = row.records[0] if row.records else {}
     return {
@@ -99,8 +97,8 @@ def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
         "batch_size": protocol.get("batch_size"),
         "num_finished": _num_whole(row) if row.masks is not None else len(row.records),
         "num_planned": row.num_planned,
-        **_scores(row, evidence),
-        **_intervals(row, evidence),
+        **_scores(row, results),
+        **_intervals(row, results),
         "selected_epoch": _mean(record["summary"]["selected_epoch"] for record in row.records),
         "epochs": protocol["epochs"] if protocol.get("budget") == "epochs" else None,
         "seconds": _mean(record["seconds"]["total"] for record in row.records),
@@ -109,7 +107,7 @@ def _described(row: Row, evidence: Evidence) -> dict[str, Any]:
         "inference_ms": _cost(row, "inference_ms"),
         "peak_memory_bytes": _cost(row, "peak_memory_bytes"),
         "failures": "scored on other data, score it again"
-        if row.name in evidence.outdated
+        if row.name in results.outdated
         else ", ".join(sorted({failure["reason"] for failure in row.failures})),
     }
 
@@ -124,22 +122,22 @@ def _cost(row: Row, name: str) -> float | None:
     return _mean(cost for record in row.records if (cost := record.get("cost", {}).get(name)) is not None)
 
 
-def _found(row: Row, evidence: Evidence, column: str) -> Scores | None:
+def _found(row: Row, results: Results, column: str) -> Scores | None:
     """Scores of a leaderboard's column; none for masks with gaps, whose mean would be over other images."""
     gaps = row.masks is not None and not row.complete
-    return None if gaps else evidence.scores(row.name, *SCORES[column])
+    return None if gaps else results.scores(row.name, *SCORES[column])
 
 
-def _scores(row: Row, evidence: Evidence) -> dict[str, float | None]:
-    scores = {column: _found(row, evidence, column) for column in SCORES}
+def _scores(row: Row, results: Results) -> dict[str, float | None]:
+    scores = {column: _found(row, results, column) for column in SCORES}
     return {column: None if found is None else float(found.mean()) for column, found in scores.items()}
 
 
-def _intervals(row: Row, evidence: Evidence) -> dict[str, float | None]:
+def _intervals(row: Row, results: Results) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for column in ("validation_iou", "test_iou"):
-        units = evidence.units(row.name, *SCORES[column])
-        known = units is not None and _found(row, evidence, column) is not None
+        units = results.units(row.name, *SCORES[column])
+        known = units is not None and _found(row, results, column) is not None
         interval = score_interval(units) if units is not None and known else None
         columns |= {
             f"{column}_{what}": None if interval is None else getattr(interval, what)

@@ -17,7 +17,7 @@ REPLICATE = {"key": pl.String, "configuration": pl.String, "seed": pl.Int64}
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Results:
     """Every score of a study's complete replicates; folds of a seed are joined before anything else.
 
     Attributes:
@@ -84,7 +84,7 @@ class Evidence:
         return self.ids(a, part) == self.ids(b, part) and self.row(a).has_truth_of(self.row(b))
 
 
-def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
+def gather(folder: StudyFolder, show_all: bool = False) -> Results:
     """Read everything that is stored of a study's configurations.
 
     Args:
@@ -108,7 +108,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Evidence:
     contents = {s["id"]: (s["image"], s["mask"]) for s in data["samples"] if s.get("image") and s.get("mask")}
     replicates = {side: _axes(table) for side, table in tables.items()}
     found = data["fingerprint"], contents, frozenset(outdated), data.get("group_noun", "group")
-    return Evidence(tuple(rows), tables, groups, replicates, *found)
+    return Results(tuple(rows), tables, groups, replicates, *found)
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
@@ -177,27 +177,27 @@ def _masks_of(name: str, images: pl.DataFrame) -> dict[Side, pl.DataFrame]:
     return {(name, str(part)): table.sort("seed", "id") for (part,), table in parts.items()}
 
 
-def comparable(evidence: Evidence, names: Sequence[str], part: str = "test") -> list[str]:
+def comparable(results: Results, names: Sequence[str], part: str = "test") -> list[str]:
     """Those of the configurations that are scored on the same images as the first."""
-    return [name for name in names if evidence.comparable(names[0], name, part)]
+    return [name for name in names if results.comparable(names[0], name, part)]
 
 
-def pooled(evidence: Evidence, names: Sequence[str], part: str = "test") -> Scores:
+def pooled(results: Results, names: Sequence[str], part: str = "test") -> Scores:
     """Several configurations as one: their mean, replicate by replicate, image by image.
 
     Args:
-        evidence: of a study.
+        results: of a study.
         names: configurations with the same images; the replicates that all of them have are taken.
         part: of the data.
 
     Returns:
         ``(replicates, images)``.
     """
-    shared = sorted(set.intersection(*(set(evidence.seeds(name, part)) for name in names)))
+    shared = sorted(set.intersection(*(set(results.seeds(name, part)) for name in names)))
     stacked = []
     for name in names:
-        scores = evidence.scores(name, part)
+        scores = results.scores(name, part)
         assert scores is not None
-        place = {seed: i for i, seed in enumerate(evidence.seeds(name, part))}
+        place = {seed: i for i, seed in enumerate(results.seeds(name, part))}
         stacked.append(scores[[place[seed] for seed in shared]])
     return np.asarray(np.mean(stacked, axis=0))

@@ -9,7 +9,7 @@ import polars as pl
 from segstudy.analysis.against_winner import Versus, against_winner, undistinguished
 from segstudy.analysis.contrasts import factorials
 from segstudy.analysis.questions import Answer, answers
-from segstudy.analysis.results import Evidence, comparable
+from segstudy.analysis.results import Results, comparable
 from segstudy.analysis.text import count, counted_images, interval, listed, mean, signed
 from segstudy.config.study import Study
 from segstudy.core.seeding import seed_for
@@ -68,43 +68,43 @@ class Answers:
 
 
 def answer(
-    study: Study, frame: pl.DataFrame, evidence: Evidence, epochs: pl.DataFrame, history: Sequence[str] = ()
+    study: Study, frame: pl.DataFrame, results: Results, epochs: pl.DataFrame, history: Sequence[str] = ()
 ) -> Answers:
     """Say what a study says.
 
     Args:
         study: as it was last run.
         frame: its leaderboard.
-        evidence: of its folder.
+        results: of its folder.
         epochs: of all its runs.
         history: how often its test part was scored before, see ``history.told``.
     """
     ranked = frame.filter(pl.col("rank").is_not_null())["configuration"].to_list()
-    incomplete = len(evidence.trained) - len(ranked)
+    incomplete = len(results.trained) - len(ranked)
     if not ranked:
         sentence, limits = _unfinished(frame)
         return Answers(sentence, tuple(limits), history=tuple(history))
     winner = ranked[0]
-    names = comparable(evidence, ranked)
-    others = [row.name for row in evidence.rows if row.masks is not None]
-    versus = against_winner(evidence, winner, [*names, *others])
+    names = comparable(results, ranked)
+    others = [row.name for row in results.rows if row.masks is not None]
+    versus = against_winner(results, winner, [*names, *others])
     own = {name: each for name, each in versus.items() if name in names}
-    units = [evidence.units(name) for name in names]
+    units = [results.units(name) for name in names]
     scores = [each for each in units if each is not None]
-    table = _ranking(evidence, names)
+    table = _ranking(results, names)
     return Answers(
-        verdict=_verdict(frame, evidence, own),
-        limits=tuple(_limits(study, evidence, ranked, names, incomplete)),
+        verdict=_verdict(frame, results, own),
+        limits=tuple(_limits(study, results, ranked, names, incomplete)),
         winner=winner,
         versus=versus,
         ranking=table,
         ranked=tuple(names),
         standings=_standings(names, scores, table),
-        factorials=tuple(factorials(evidence)),
-        optimism=_optimism(evidence, names),
-        resolution=_resolution(evidence, winner, own),
+        factorials=tuple(factorials(results)),
+        optimism=_optimism(results, names),
+        resolution=_resolution(results, winner, own),
         history=tuple(history),
-        questions=tuple(answers(evidence, epochs, ranked)),
+        questions=tuple(answers(results, epochs, ranked)),
     )
 
 
@@ -120,11 +120,11 @@ def _unfinished(frame: pl.DataFrame) -> tuple[str, list[str]]:
     )
 
 
-def _verdict(frame: pl.DataFrame, evidence: Evidence, versus: Mapping[str, Versus]) -> str:
+def _verdict(frame: pl.DataFrame, results: Results, versus: Mapping[str, Versus]) -> str:
     """Two sentences: who is best and how good, and who may be as good."""
     first = frame.filter(pl.col("rank") == 1).row(0, named=True)
     name = first["configuration"]
-    units = evidence.units(name)
+    units = results.units(name)
     assert units is not None
     test = score_interval(units)
     among = count(1 + len(versus), "configuration")
@@ -166,12 +166,12 @@ def _standing_of_others(versus: Mapping[str, Versus]) -> str:
 
 
 def _limits(
-    study: Study, evidence: Evidence, ranked: Sequence[str], names: Sequence[str], incomplete: int
+    study: Study, results: Results, ranked: Sequence[str], names: Sequence[str], incomplete: int
 ) -> Iterable[str]:
     """What bounds the verdict, the gravest first."""
-    images, seeds = len(evidence.ids(ranked[0])), len(evidence.seeds(ranked[0]))
-    num_groups = len(set(evidence.groups_of(ranked[0])))
-    tested = counted_images(num_groups, images, "test image", evidence.group_noun)
+    images, seeds = len(results.ids(ranked[0])), len(results.seeds(ranked[0]))
+    num_groups = len(set(results.groups_of(ranked[0])))
+    tested = counted_images(num_groups, images, "test image", results.group_noun)
     if seeds == 1:
         yield (
             f"One seed and {tested}: images only; training noise not measured. "
@@ -197,16 +197,16 @@ def _limits(
         yield "One split: with so few images another split may order them differently (--folds 4)."
 
 
-def _ranking(evidence: Evidence, names: Sequence[str]) -> Ranking | None:
+def _ranking(results: Results, names: Sequence[str]) -> Ranking | None:
     """Over the seeds that all of them have."""
-    shared = sorted(set.intersection(*(set(evidence.seeds(name)) for name in names)))
+    shared = sorted(set.intersection(*(set(results.seeds(name)) for name in names)))
     if len(shared) < 2 or len(names) < 3:
         return None
     columns = []
     for name in names:
-        scores = evidence.scores(name)
+        scores = results.scores(name)
         assert scores is not None
-        columns.append(scores.mean(1)[[evidence.seeds(name).index(seed) for seed in shared]])
+        columns.append(scores.mean(1)[[results.seeds(name).index(seed) for seed in shared]])
     return ranking(np.stack(columns, axis=1))
 
 
@@ -217,16 +217,16 @@ def _standings(names: Sequence[str], scores: Sequence[Scores], table: Ranking | 
     return tuple(sorted(standings, key=lambda s: (s.mean_rank or 0.0, -s.stability.best)))
 
 
-def _optimism(evidence: Evidence, names: Sequence[str]) -> str:
+def _optimism(results: Results, names: Sequence[str]) -> str:
     """The winner's validation against its test, and what choosing costs in expectation."""
-    found = {part: evidence.scores(names[0], part) for part in ("validation", "test")}
+    found = {part: results.scores(names[0], part) for part in ("validation", "test")}
     if found["validation"] is None or found["test"] is None:
         return ""
     validation, test = float(found["validation"].mean()), float(found["test"].mean())
     seen = (
         f"{names[0]} has {validation:.3f} on validation and {test:.3f} on test ({signed(validation - test)})."
     )
-    units = [evidence.units(name, "validation") for name in names]
+    units = [results.units(name, "validation") for name in names]
     scores = [each for each in units if each is not None and each.shape[1] > 1]
     if len(scores) < 2:
         return seen
@@ -237,14 +237,14 @@ def _optimism(evidence: Evidence, names: Sequence[str]) -> str:
     )
 
 
-def _resolution(evidence: Evidence, winner: str, versus: Mapping[str, Versus]) -> str:
+def _resolution(results: Results, winner: str, versus: Mapping[str, Versus]) -> str:
     """What would settle the winner against the next on validation that it is not better than."""
     as_good = undistinguished(versus)
     open_pairs = [name for name in as_good if versus[name].difference.conclusion == "not resolved"]
     if not open_pairs:
         return ""
     other = open_pairs[0]
-    ours, theirs = evidence.units(winner), evidence.units(other)
+    ours, theirs = results.units(winner), results.units(other)
     assert ours is not None
     assert theirs is not None
     needed = to_resolve(ours, theirs)

@@ -8,7 +8,7 @@ import jinja2
 import polars as pl
 
 from segstudy.analysis.leaderboard import leaderboard
-from segstudy.analysis.results import Evidence, gather
+from segstudy.analysis.results import Results, gather
 from segstudy.config.study import is_synthetic
 from segstudy.core.atomic_files import write_text
 from segstudy.core.environment import differing
@@ -78,20 +78,20 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
 
 def _contents(folder: StudyFolder, images: bool) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The leaderboard and what the page's templates show; figures are written."""
-    study, evidence = folder.study(), gather(folder)
-    frame, rows = leaderboard(folder, evidence=evidence), evidence.rows
+    study, results = folder.study(), gather(folder)
+    frame, rows = leaderboard(folder, results=results), results.rows
     data, first = described_data(folder), leading(frame)
     trained = frame.filter(~pl.col("masks")).to_dicts()
     tables = score_tables(trained)
     epochs = folder.epochs([record["key"] for row in rows for record in row.records])
     curves = read_curves(epochs, rows, frame["configuration"].to_list())
-    said = answered(folder, study, frame, evidence, epochs)
+    said = answered(folder, study, frame, results, epochs)
     return frame, {
         "version": __version__,
         "study": study,
         "synthetic": is_synthetic(study.data),
         **said,
-        "methods": methods(study, evidence, data, said["answers"]),
+        "methods": methods(study, results, data, said["answers"]),
         "data": data,
         "trained": trained,
         "board": board(frame, references(folder, data["reader"])),
@@ -99,7 +99,7 @@ def _contents(folder: StudyFolder, images: bool) -> tuple[pl.DataFrame, dict[str
         "tables": tables,
         **drawn(folder.path / "figures", trained, tables, curves),
         "gallery": gallery(folder, rows, _leading_first(trained)) if images else None,
-        **_by_image(folder, evidence, trained, data),
+        **_by_image(folder, results, trained, data),
         "images": images,
         "external": external_tables(folder),
         "failures": [publishable_texts(failure) for row in rows for failure in row.failures],
@@ -112,14 +112,14 @@ def _contents(folder: StudyFolder, images: bool) -> tuple[pl.DataFrame, dict[str
 
 
 def _by_image(
-    folder: StudyFolder, evidence: Evidence, trained: Rows, data: Mapping[str, Any]
+    folder: StudyFolder, results: Results, trained: Rows, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Context of ``per_image.html.j2`` and ``subgroups.html.j2``; what is complete comes first."""
     names = _leading_first(trained)
     categories = {sample["id"]: sample["category"] for sample in data["samples"]}
     return {
-        "per_image": per_image(evidence, names, categories, folder.path / "figures"),
-        "subgroups": subgroups(folder, evidence, names, categories),
+        "per_image": per_image(results, names, categories, folder.path / "figures"),
+        "subgroups": subgroups(folder, results, names, categories),
     }
 
 

@@ -13,37 +13,37 @@ from segstudy.analysis.questions.losses import loss_families
 from segstudy.analysis.questions.next_steps import next_steps
 from segstudy.analysis.questions.parts import representative
 from segstudy.analysis.questions.skips import skip_connections
-from segstudy.analysis.results import Evidence, comparable
+from segstudy.analysis.results import Results, comparable
 
 __all__ = ["Answer", "Table", "answers"]
 
 
-def answers(evidence: Evidence, epochs: pl.DataFrame, ranked: Sequence[str]) -> list[Answer]:
+def answers(results: Results, epochs: pl.DataFrame, ranked: Sequence[str]) -> list[Answer]:
     """All five, in the original's order.
 
     Args:
-        evidence: of the study.
+        results: of the study.
         epochs: rows of every epoch of its runs, with ``key``.
         ranked: complete configurations, the best on validation first.
     """
     if not ranked:
         return []
-    curves = _named(evidence, epochs)
+    curves = _named(results, epochs)
     return [
-        skip_connections(evidence),
-        representative(evidence, curves, comparable(evidence, ranked)),
-        loss_families(evidence),
-        batch_sizes(evidence, curves),
-        next_steps(evidence, curves, ranked),
+        skip_connections(results),
+        representative(results, curves, comparable(results, ranked)),
+        loss_families(results),
+        batch_sizes(results, curves),
+        next_steps(results, curves, ranked),
     ]
 
 
-def _named(evidence: Evidence, epochs: pl.DataFrame) -> pl.DataFrame:
+def _named(results: Results, epochs: pl.DataFrame) -> pl.DataFrame:
     """Epochs with the ``configuration`` and ``seed`` of their run, those of complete configurations."""
     runs = [
         {"key": record["key"], "configuration": row.name, "seed": record["seed"]}
-        for row in evidence.trained
-        if evidence.complete(row.name)
+        for row in results.trained
+        if results.complete(row.name)
         for record in row.records
     ]
     return epochs.join(pl.DataFrame(runs), on="key")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segstudy.analysis.contrasts import Contrast
-from segstudy.analysis.results import Evidence, pooled
+from segstudy.analysis.results import Results, pooled
 from segstudy.analysis.text import interval, p_value, signed, told
 from segstudy.stats.intervals import Scores, by_group
 
@@ -68,5 +68,5 @@ def contrast_table(found: Sequence[Contrast]) -> Table:
     )
 
 
-def pooled_units(evidence: Evidence, names: Sequence[str], part: str) -> Scores:
-    return by_group(pooled(evidence, names, part), evidence.groups_of(names[0], part))
+def pooled_units(results: Results, names: Sequence[str], part: str) -> Scores:
+    return by_group(pooled(results, names, part), results.groups_of(names[0], part))

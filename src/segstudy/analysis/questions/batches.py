@@ -7,24 +7,24 @@ import polars as pl
 
 from segstudy.analysis.contrasts import Names, contrast, levels, matched
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, said
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.analysis.text import count, signed
 
 
-def batch_sizes(evidence: Evidence, curves: pl.DataFrame) -> Answer:
+def batch_sizes(results: Results, curves: pl.DataFrame) -> Answer:
     """Question 4: batch size at equal epochs and at equal steps, and what it does to the learning rate."""
     question = "Does batch size matter?"
-    there = sorted(levels(evidence, "batch_size"), key=int)
+    there = sorted(levels(results, "batch_size"), key=int)
     if len(there) < 2:
         return Answer(question, (f"Not asked here: every run has batch size {there[0]}.",))
     small, large = there[0], there[-1]
-    names = matched(evidence, "batch_size", [small, large])
+    names = matched(results, "batch_size", [small, large])
     called = (f"batch size {small}", f"batch size {large}")
-    found = contrast(evidence, "batch_size", [small], [large], called)
+    found = contrast(results, "batch_size", [small], [large], called)
     if found is None:
         return Answer(question, ("Not answered: no architecture and loss come with both batch sizes.",))
     rates = {size: _dynamics(curves, names[size]) for size in (small, large)}
-    if _budget(evidence, names[small][0]) == "steps":  # equal for all, so epochs are not
+    if _budget(results, names[small][0]) == "steps":  # equal for all, so epochs are not
         sentences = [f"At equal steps: {said(found)}"]
     else:
         sentences = [f"At equal epochs: {said(found)}", _equal_steps(curves, names)]
@@ -45,8 +45,8 @@ def batch_sizes(evidence: Evidence, curves: pl.DataFrame) -> Answer:
     return Answer(question, tuple(sentences), (contrast_table([found]), table))
 
 
-def _budget(evidence: Evidence, name: str) -> str:
-    row = next(row for row in evidence.trained if row.name == name)
+def _budget(results: Results, name: str) -> str:
+    row = next(row for row in results.trained if row.name == name)
     return str(row.configuration["protocol"]["budget"])
 
 

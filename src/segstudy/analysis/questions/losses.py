@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segstudy.analysis.contrasts import Contrast, Names, adjusted, contrast, levels, matched
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, pooled_units, said
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.analysis.text import count, mean, p_value
 from segstudy.losses import LOSSES
 from segstudy.stats.intervals import score_interval
@@ -17,21 +17,21 @@ from segstudy.stats.intervals import score_interval
 FAMILIES = {"distribution": "distribution losses", "region": "region losses", "combined": "the combination"}
 
 
-def loss_families(evidence: Evidence) -> Answer:
+def loss_families(results: Results) -> Answer:
     """Question 3: distribution losses, region losses or the combination; which is best, which steadiest."""
     question = "Distribution losses, region losses or the combination?"
-    there = levels(evidence, "loss")
+    there = levels(results, "loss")
     if len(there) < 2:
         return Answer(question, (f"Not asked here: the only loss is {there[0]}.",))
-    names = matched(evidence, "loss", there)
+    names = matched(results, "loss", there)
     if not names[there[0]]:
         return Answer(question, ("Not answered: no architecture and batch size come with all losses.",))
-    contrasts = _family_contrasts(evidence, there)
-    steady = [_steadiness(evidence, loss, names[loss]) for loss in there]
-    tables = [_loss_table(evidence, names, steady)]
+    contrasts = _family_contrasts(results, there)
+    steady = [_steadiness(results, loss, names[loss]) for loss in there]
+    tables = [_loss_table(results, names, steady)]
     return Answer(
         question,
-        (*_best_family(contrasts, there), _steadiest(evidence, names, steady)),
+        (*_best_family(contrasts, there), _steadiest(results, names, steady)),
         tuple(tables + ([contrast_table(contrasts)] if contrasts else [])),
     )
 
@@ -50,11 +50,11 @@ def _families(losses: Iterable[str]) -> dict[str, list[str]]:
     return {each: found[each] for each in FAMILIES if each in found}
 
 
-def _family_contrasts(evidence: Evidence, losses: Sequence[str]) -> list[Contrast]:
+def _family_contrasts(results: Results, losses: Sequence[str]) -> list[Contrast]:
     families = _families(losses)
     pairs = [(a, b) for i, a in enumerate(families) for b in list(families)[i + 1 :]]
     found = [
-        contrast(evidence, "loss", families[a], families[b], (FAMILIES[a], FAMILIES[b])) for a, b in pairs
+        contrast(results, "loss", families[a], families[b], (FAMILIES[a], FAMILIES[b])) for a, b in pairs
     ]
     return adjusted([c for c in found if c is not None])
 
@@ -75,11 +75,11 @@ class _Steadiness:
     sensitivity: float | None
 
 
-def _steadiness(evidence: Evidence, loss: str, names: Sequence[str]) -> _Steadiness:
+def _steadiness(results: Results, loss: str, names: Sequence[str]) -> _Steadiness:
     deviations, gaps, gains = [], [], []
     for name in names:
-        test, validation = evidence.scores(name), evidence.scores(name, "validation")
-        tuned = evidence.scores(name, metric="native_iou_tuned")
+        test, validation = results.scores(name), results.scores(name, "validation")
+        tuned = results.scores(name, metric="native_iou_tuned")
         assert test is not None
         if len(test) > 1:
             deviations.append(float(test.mean(1).var(ddof=1)))
@@ -95,7 +95,7 @@ def _steadiness(evidence: Evidence, loss: str, names: Sequence[str]) -> _Steadin
     )
 
 
-def _steadiest(evidence: Evidence, names: Names, each: Sequence[_Steadiness]) -> str:
+def _steadiest(results: Results, names: Names, each: Sequence[_Steadiness]) -> str:
     by_gap = min(each, key=lambda s: s.gap)
     said = [f"smallest gap between validation and test: {by_gap.loss} ({by_gap.gap:.3f})"]
     if all(s.seed_sd is not None for s in each):
@@ -104,7 +104,7 @@ def _steadiest(evidence: Evidence, names: Names, each: Sequence[_Steadiness]) ->
             0,
             f"smallest deviation between seeds: {by_seed[0].loss} ({by_seed[0].seed_sd:.3f}; most, "
             f"{by_seed[-1].loss}, {by_seed[-1].seed_sd:.3f}; of equal deviations "
-            f"{p_value(_equal_spread(evidence, names))})",
+            f"{p_value(_equal_spread(results, names))})",
         )
     if all(s.sensitivity is not None for s in each):
         by_threshold = min(each, key=lambda s: s.sensitivity or 0.0)
@@ -123,11 +123,11 @@ def _deviations(seeds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sort(np.abs(seeds - np.median(seeds)))[1:]
 
 
-def _equal_spread(evidence: Evidence, names: Names) -> float:
+def _equal_spread(results: Results, names: Names) -> float:
     """Brown and Forsythe's test on the seeds' deviations from their configuration's median."""
     samples = []
     for mine in names.values():
-        found = [evidence.scores(name) for name in mine]
+        found = [results.scores(name) for name in mine]
         means = [scores.mean(1) for scores in found if scores is not None]
         samples.append(np.concatenate([_deviations(m) for m in means]))
     if all(len(sample) < 2 or np.all(sample == sample[0]) for sample in samples):
@@ -135,11 +135,11 @@ def _equal_spread(evidence: Evidence, names: Names) -> float:
     return float(scipy.stats.f_oneway(*samples).pvalue)
 
 
-def _loss_table(evidence: Evidence, names: Names, found: Sequence[_Steadiness]) -> Table:
+def _loss_table(results: Results, names: Names, found: Sequence[_Steadiness]) -> Table:
     rows = []
     for steady in found:
         loss = steady.loss
-        units = pooled_units(evidence, names[loss], "test")
+        units = pooled_units(results, names[loss], "test")
         rows.append(
             (
                 loss,

@@ -7,23 +7,23 @@ import polars as pl
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.contrasts import FACTORS, levels, matched
 from segstudy.analysis.questions.answer import Answer
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.analysis.text import count
 
 
-def next_steps(evidence: Evidence, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:
+def next_steps(results: Results, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:
     """Question 5: what the runs themselves say would help, the cheapest first. Test is not asked."""
     winner = ranked[0]
-    row = next(row for row in evidence.trained if row.name == winner)
+    row = next(row for row in results.trained if row.name == winner)
     mine = curves.filter(pl.col("configuration") == winner)
     looks: tuple[Callable[[], str | None], ...] = (
-        lambda: _threshold_step(evidence, winner),
+        lambda: _threshold_step(results, winner),
         lambda: _frozen_step(mine),
         lambda: _augmentation_step(row, mine),
         lambda: _longer_step(row, mine),
-        lambda: _size_step(evidence, winner),
-        lambda: _factor_step(evidence),
-        lambda: _seeds_step(evidence, winner),
+        lambda: _size_step(results, winner),
+        lambda: _factor_step(results),
+        lambda: _seeds_step(results, winner),
     )
     found = [said for look in looks if (said := look()) is not None]
     if not found:
@@ -38,9 +38,9 @@ LATE = 0.9  # of the epochs
 AHEAD = 0.01  # of training IoU over validation
 
 
-def _threshold_step(evidence: Evidence, winner: str) -> str | None:
-    tuned = evidence.scores(winner, "validation", "native_iou_tuned")
-    plain = evidence.scores(winner, "validation")
+def _threshold_step(results: Results, winner: str) -> str | None:
+    tuned = results.scores(winner, "validation", "native_iou_tuned")
+    plain = results.scores(winner, "validation")
     if tuned is None or plain is None or (gain := float((tuned - plain).mean())) < WORTHWHILE:
         return None
     return f"Cut at the threshold best on validation instead of .5: {gain:+.3f} IoU there, at no cost."
@@ -79,22 +79,22 @@ def _augmentation_step(row: Row, mine: pl.DataFrame) -> str | None:
     )
 
 
-def _seeds_step(evidence: Evidence, winner: str) -> str | None:
-    if len(evidence.seeds(winner)) > 1:
+def _seeds_step(results: Results, winner: str) -> str | None:
+    if len(results.seeds(winner)) > 1:
         return None
     return "More seeds (--seeds 5): with one, nothing above is known to be more than chance."
 
 
-def _size_step(evidence: Evidence, winner: str) -> str | None:
-    native, network = (evidence.scores(winner, "validation", m) for m in ("native_iou", "network_iou"))
+def _size_step(results: Results, winner: str) -> str | None:
+    native, network = (results.scores(winner, "validation", m) for m in ("native_iou", "network_iou"))
     if native is None or network is None or (loss := float((network - native).mean())) < WORTHWHILE:
         return None
     return f"Larger images (--image-size): {loss:.3f} IoU is lost on the way back to native size alone."
 
 
-def _factor_step(evidence: Evidence) -> str | None:
+def _factor_step(results: Results) -> str | None:
     """Where the differences are: the factor whose levels lie farthest apart on validation."""
-    ranges = {factor: _range(evidence, factor) for factor in FACTORS}
+    ranges = {factor: _range(results, factor) for factor in FACTORS}
     known = {factor: spread for factor, spread in ranges.items() if spread is not None}
     if len(known) < 2:
         return None
@@ -106,13 +106,13 @@ def _factor_step(evidence: Evidence) -> str | None:
     )
 
 
-def _range(evidence: Evidence, factor: str) -> float | None:
-    there = levels(evidence, factor)
-    names = matched(evidence, factor, there) if len(there) > 1 else {}
+def _range(results: Results, factor: str) -> float | None:
+    there = levels(results, factor)
+    names = matched(results, factor, there) if len(there) > 1 else {}
     if not names or not names[there[0]]:
         return None
     means = []
     for mine in names.values():
-        found = [evidence.scores(name, "validation") for name in mine]
+        found = [results.scores(name, "validation") for name in mine]
         means.append(sum(float(scores.mean()) for scores in found if scores is not None) / len(found))
     return max(means) - min(means)

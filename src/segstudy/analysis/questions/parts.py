@@ -8,7 +8,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from segstudy.analysis.questions.answer import Answer, Table, pooled_units
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.analysis.text import count, interval, signed
 from segstudy.stats.comparisons import gap
 from segstudy.stats.intervals import Interval, mean_interval
@@ -17,13 +17,13 @@ Means = NDArray[np.float64]
 ALIKE = 0.05  # of a loss: rising by more than that over its lowest is moving away
 
 
-def representative(evidence: Evidence, curves: pl.DataFrame, names: Sequence[str]) -> Answer:
+def representative(results: Results, curves: pl.DataFrame, names: Sequence[str]) -> Answer:
     """Question 2: the gap between validation and test, their orders, and losses moving apart."""
     question = "Is validation representative of test?"
-    means = {part: _means(evidence, names, part) for part in ("validation", "test")}
-    validation, test = (pooled_units(evidence, names, part) for part in ("validation", "test"))
+    means = {part: _means(results, names, part) for part in ("validation", "test")}
+    validation, test = (pooled_units(results, names, part) for part in ("validation", "test"))
     # With folds both parts are all images: each is its own control.
-    same = evidence.ids(names[0], "validation") == evidence.ids(names[0])
+    same = results.ids(names[0], "validation") == results.ids(names[0])
     whole = mean_interval(validation - test) if same else gap(validation, test)
     higher = int(np.sum(means["test"] > means["validation"]))
     side = "above" if whole.mean > 0 else "below"
@@ -47,8 +47,8 @@ def _beyond_images(whole: Interval) -> str:
     return f"({seen}), {more} than the choice of images explains"
 
 
-def _means(evidence: Evidence, names: Sequence[str], part: str) -> Means:
-    found = [evidence.scores(name, part) for name in names]
+def _means(results: Results, names: Sequence[str], part: str) -> Means:
+    found = [results.scores(name, part) for name in names]
     return np.array([float(scores.mean()) for scores in found if scores is not None])
 
 

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 
 from segstudy.analysis.contrasts import adjusted, contrast, level, levels
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, said
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.analysis.text import listed
 
 SKIPS = ("segnet", "unet:skips=false", "unet")
 
 
-def skip_connections(evidence: Evidence) -> Answer:
+def skip_connections(results: Results) -> Answer:
     """Question 1: SegNet, U-Net without skips and U-Net, on the losses and batch sizes they share."""
     question = "Do skip connections help?"
-    there = [each for each in SKIPS if each in levels(evidence, "architecture")]
+    there = [each for each in SKIPS if each in levels(results, "architecture")]
     if len(there) < 2:
         return Answer(question, (f"Not asked here: it takes two of {listed(SKIPS)}.",))
     pairs = [(a, b) for i, b in enumerate(there) for a in there[i + 1 :]]
-    each = [contrast(evidence, "architecture", [a], [b], (a, b)) for a, b in reversed(pairs)]
+    each = [contrast(results, "architecture", [a], [b], (a, b)) for a, b in reversed(pairs)]
     found = adjusted([c for c in each if c is not None])
     if not found:
         return Answer(question, ("Not answered: no two of them share a loss and a batch size.",))
@@ -28,16 +28,16 @@ def skip_connections(evidence: Evidence) -> Answer:
             "SegNet and U-Net differ in more than skip connections; --architecture unet:skips=false "
             "separates them."
         )
-    return Answer(question, tuple(sentences), (contrast_table(found), _parameters(evidence, there)))
+    return Answer(question, tuple(sentences), (contrast_table(found), _parameters(results, there)))
 
 
-def _parameters(evidence: Evidence, architectures: Sequence[str]) -> Table:
+def _parameters(results: Results, architectures: Sequence[str]) -> Table:
     rows = []
     for architecture in architectures:
         row = next(
             row
-            for row in evidence.trained
-            if level(row, "architecture") == architecture and evidence.complete(row.name)
+            for row in results.trained
+            if level(row, "architecture") == architecture and results.complete(row.name)
         )
         macs = row.records[0].get("cost", {}).get("num_macs")
         rows.append(

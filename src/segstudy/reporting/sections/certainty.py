@@ -7,7 +7,7 @@ import polars as pl
 from markupsafe import Markup
 
 from segstudy.analysis import report_history
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.analysis.text import interval, p_value
 from segstudy.analysis.verdict import Answers, answer
 from segstudy.config.study import Study
@@ -19,7 +19,7 @@ from segstudy.store.folder import StudyFolder
 
 
 def answered(
-    folder: StudyFolder, study: Study, frame: pl.DataFrame, evidence: Evidence, epochs: pl.DataFrame
+    folder: StudyFolder, study: Study, frame: pl.DataFrame, results: Results, epochs: pl.DataFrame
 ) -> dict[str, Any]:
     """Context of ``verdict.html.j2``, ``certainty.html.j2`` and ``questions.html.j2``.
 
@@ -27,11 +27,11 @@ def answered(
         folder: the study's; this report is written down in it, and figures go there.
         study: as it was last run.
         frame: its leaderboard.
-        evidence: of its folder.
+        results: of its folder.
         epochs: rows of every epoch of its runs.
     """
-    reports = report_history.record(folder, evidence.rows)
-    said = answer(study, frame, evidence, epochs, report_history.told(folder, evidence.rows, reports))
+    reports = report_history.record(folder, results.rows)
+    said = answer(study, frame, results, epochs, report_history.told(folder, results.rows, reports))
     return {
         "answers": said,
         "certainty": _charts(said, folder.path / "figures"),

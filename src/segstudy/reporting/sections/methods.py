@@ -8,7 +8,7 @@ from typing import Any
 
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.contrasts import FACTORS, level
-from segstudy.analysis.results import Evidence
+from segstudy.analysis.results import Results
 from segstudy.analysis.text import count, listed
 from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
@@ -48,21 +48,21 @@ class Methods:
     citation: str
 
 
-def methods(study: Study, evidence: Evidence, data: Mapping[str, Any], said: Answers) -> Methods:
+def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answers) -> Methods:
     """Describe how a study was done, from what it was; a test is named only where it was made.
 
     Args:
         study: as it was last run.
-        evidence: of its folder.
+        results: of its folder.
         data: content of ``data.json``.
         said: what its scores allowed to be said.
     """
-    there = [row for row in evidence.trained if row.records]
+    there = [row for row in results.trained if row.records]
     if not there:
         return Methods("", "", "")
     protocol = Protocol.model_validate(there[0].configuration["protocol"])
     keys = ["segstudy", *_sources(there, protocol), "nsd"]
-    statistics, sources = _statistics(evidence, said)
+    statistics, sources = _statistics(results, said)
     sentences = [
         _trained(study, there, data),
         _procedure(protocol, there),
@@ -140,15 +140,15 @@ def _scored(num_configurations: int) -> str:
     )
 
 
-def _statistics(evidence: Evidence, said: Answers) -> tuple[list[str], list[str]]:
+def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
     """Sentences on the statistics that were computed, and the keys of what they rest on."""
-    repeated = any(evidence.has(row.name) and len(evidence.seeds(row.name)) > 1 for row in evidence.trained)
+    repeated = any(results.has(row.name) and len(results.seeds(row.name)) > 1 for row in results.trained)
     if not repeated:
         return ["Intervals are 95 % over images; training noise was not measured."], []
     versus = said.versus or {}
     what = "Means and differences have" if versus else "Means have"
     own = (
-        "each configuration's own seed variance" if len(evidence.trained) > 1 else "the variance of the seeds"
+        "each configuration's own seed variance" if len(results.trained) > 1 else "the variance of the seeds"
     )
     sentences = [
         f"{what} 95 % intervals from a model with random images, random trainings and an "

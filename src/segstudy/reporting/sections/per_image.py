@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from segstudy.analysis.results import Evidence, comparable
+from segstudy.analysis.results import Results, comparable
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
 
@@ -62,21 +62,21 @@ class PerImage:
 
 
 def per_image(
-    evidence: Evidence, ranked: Sequence[str], categories: Mapping[str, str | None], out: Path
+    results: Results, ranked: Sequence[str], categories: Mapping[str, str | None], out: Path
 ) -> PerImage | None:
     """Distributions and disagreements on test, native size; None where nothing is scored.
 
     Args:
-        evidence: of the study.
+        results: of the study.
         ranked: configurations, the best first; those tested on other images than the first are left out.
         categories: of the samples.
         out: where ``per-image-iou`` is written as SVG and PNG.
     """
-    names = comparable(evidence, [name for name in ranked if evidence.has(name)])
+    names = comparable(results, [name for name in ranked if results.has(name)])
     if not names:
         return None
-    ids = evidence.ids(names[0])
-    means = np.stack([scores.mean(0) for name in names if (scores := evidence.scores(name)) is not None])
+    ids = results.ids(names[0])
+    means = np.stack([scores.mean(0) for name in names if (scores := results.scores(name)) is not None])
     chart = specs.save(_distributions(names[:MOST], means[:MOST]), out / "per-image-iou")
     return PerImage(
         chart=Markup(specs.inline(chart)),  # noqa: S704  escaped by Vega

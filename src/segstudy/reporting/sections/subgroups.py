@@ -7,7 +7,7 @@ import altair as alt
 import polars as pl
 from markupsafe import Markup
 
-from segstudy.analysis.results import Evidence, comparable
+from segstudy.analysis.results import Results, comparable
 from segstudy.analysis.subgroups import FEWEST, Ids, members_of
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import ROWS, Spec, finished, with_rows
@@ -48,7 +48,7 @@ class Subgroups:
 
 def subgroups(
     folder: StudyFolder,
-    evidence: Evidence,
+    results: Results,
     ranked: Sequence[str],
     categories: Mapping[str, str | None],
 ) -> Subgroups | None:
@@ -56,17 +56,17 @@ def subgroups(
 
     Args:
         folder: the study's; ``figures/subgroups`` is written there.
-        evidence: of it.
+        results: of it.
         ranked: configurations, the best first.
         categories: of the samples.
     """
-    names = comparable(evidence, [name for name in ranked if evidence.has(name)])[:MOST]
+    names = comparable(results, [name for name in ranked if results.has(name)])[:MOST]
     if not names:
         return None
-    ids = evidence.ids(names[0])
+    ids = results.ids(names[0])
     members = members_of(folder, ids, categories)
     groups = tuple(
-        Subgroup(kind, name, len(mine), tuple(_score(evidence, each, mine) for each in names))
+        Subgroup(kind, name, len(mine), tuple(_score(results, each, mine) for each in names))
         for (kind, name), mine in members.items()
         if mine and len(mine) < len(ids)
     )
@@ -77,14 +77,14 @@ def subgroups(
     return Subgroups(tuple(names), groups, Markup(specs.inline(chart)))  # noqa: S704  escaped by Vega
 
 
-def _score(evidence: Evidence, name: str, ids: Ids) -> Interval:
+def _score(results: Results, name: str, ids: Ids) -> Interval:
     """Mean of a subgroup; its interval rests on these images alone."""
-    scores, place = evidence.scores(name), {each: i for i, each in enumerate(evidence.ids(name))}
+    scores, place = results.scores(name), {each: i for i, each in enumerate(results.ids(name))}
     assert scores is not None
     mine = scores[:, [place[each] for each in ids]]
     if len(ids) < FEWEST:
         return Interval(float(mine.mean()), None, None, len(mine), len(ids), None, len(mine) > 1)
-    return score_interval(by_group(mine, [evidence.groups.get(each, each) for each in ids]))
+    return score_interval(by_group(mine, [results.groups.get(each, each) for each in ids]))
 
 
 def _chart(names: Sequence[str], groups: Sequence[Subgroup]) -> Spec:
