@@ -20,7 +20,8 @@ from machine import described, write_result
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from segstudy.data.datasets import duplicates, read
+from segstudy.data import duplicates
+from segstudy.data.datasets import read
 from segstudy.data.images import decode_image
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]

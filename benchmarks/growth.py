@@ -153,7 +153,7 @@ def in_runs(n: int, folder: Path) -> dict[str, Any]:
         epochs = pl.DataFrame({"epoch": [1], "validation_iou": [0.8]})
         record = {
             "name": job.name,
-            **segstudy.worker._identity(job.run),
+            **segstudy.training.worker._identity(job.run),
             "description": job.run.description(),
             "summary": {"selected_epoch": 1, "tuned_threshold": 0.5, "scores": {}},
             "num_parameters": 1,
@@ -166,7 +166,7 @@ def in_runs(n: int, folder: Path) -> dict[str, Any]:
         StudyFolder(job.study).write_run(job.run.key, record, contents, {"model.json": b"{}"})
         return True
 
-    segstudy.worker._train_and_store = stub
+    segstudy.training.worker._train_and_store = stub
     seeds = max(1, n // 10)
     fields = {"architecture": ["unet", "segnet"], "loss": ["bce", "focal", "dice", "tversky", "combo"]}
     study = override(

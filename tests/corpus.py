@@ -24,7 +24,7 @@ from rich.console import Console
 from small import TINY, write_dataset
 
 import segstudy
-import segstudy.cli.studies
+from segstudy.cli import models, studies, terminal
 
 MAX_SECONDS, MAX_BYTES = 30.0, 2**30
 NOBODY = 65534
@@ -78,7 +78,7 @@ def trace(folder: Path) -> str:
 
 def speak_to(stream: IO[str]) -> None:
     for name in ("console", "problems"):
-        for module in (segstudy.cli, segstudy.model_commands, segstudy.terminal):
+        for module in (studies, models, terminal):
             setattr(module, name, Console(file=stream, soft_wrap=True, emoji=False))
 
 
@@ -89,7 +89,7 @@ def warm_up(folder: Path) -> None:
         speak_to(nowhere)
         for command in (f"check {good}", f"run {good} {SMALL} --out {out}", "check gone"):
             with contextlib.suppress(SystemExit):
-                segstudy.cli.main(shlex.split(command))
+                studies.main(shlex.split(command))
 
 
 def run_case(here: str, command: str, as_nobody: bool, out: str) -> None:
@@ -108,7 +108,7 @@ def run_case(here: str, command: str, as_nobody: bool, out: str) -> None:
             os.setresuid(NOBODY, NOBODY, NOBODY)
         speak_to(stream)
         try:
-            segstudy.cli.main(shlex.split(command))
+            studies.main(shlex.split(command))
         except SystemExit as ended:
             code = ended.code
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

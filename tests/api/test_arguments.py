@@ -14,6 +14,7 @@ from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
 from segstudy.core.arguments import checked_call
 from segstudy.core.suggestions import SYNONYMS, nearest
+from segstudy.deploy.predict.predictor import Settings
 from segstudy.study.options import FIELDS, MACHINE_OPTIONS, described
 
 FUNCTIONS = [name for name in segstudy.__all__ if inspect.isfunction(getattr(segstudy, name))]
@@ -255,7 +256,7 @@ def test_more_than_two_hours_do_not_start_by_themselves(tmp_path, monkeypatch):
 
 def test_a_predictor_takes_its_settings_once():
     with pytest.raises(segstudy.UserError, match="not both"):
-        segstudy.Predictor("x", segstudy.predictor.Settings(tta=True), threshold=0.3)
+        segstudy.Predictor("x", Settings(tta=True), threshold=0.3)
     with pytest.raises(segstudy.UserError, match="open already"):
         segstudy.Predictor([], engine="torch")
 

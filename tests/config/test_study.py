@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from segstudy.config import runs
 from segstudy.config import study as config
 from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import Protocol
@@ -213,7 +214,7 @@ def test_a_field_added_later_is_hashed_only_when_it_departs(monkeypatch: pytest.
         patch.setattr(Run, "description", older)
         key_before = run_of().key
     assert run_of().key != key_before
-    monkeypatch.setitem(config.ADDED_LATER, "select", "val_iou")
+    monkeypatch.setitem(runs.ADDED_LATER, "select", "val_iou")
     assert run_of().key == key_before
     assert run_of(protocol={"select": "last"}).key != key_before
 

@@ -17,7 +17,8 @@ ADA, BOB, GROUP = 65533, 65532, 65534
 PREPARE = """
 import os, sys
 from segstudy.data.datasets import read
-from segstudy.data.datasets.prepared import fingerprint, open_prepared, prepare
+from segstudy.data.fingerprint import fingerprint
+from segstudy.data.prepared import open_prepared, prepare
 from segstudy.core.errors import UserError
 uid, umask, size, data = int(sys.argv[1]), int(sys.argv[2], 8), int(sys.argv[3]), sys.argv[4]
 cache, os.environ["SEGSTUDY_CACHE"] = os.environ["SEGSTUDY_CACHE"], sys.argv[5]

@@ -65,5 +65,5 @@ def test_predictions_are_read_back_as_they_were(tmp_path: Path):
 
 
 def test_the_page_neutralises_the_same_beginnings():
-    page = Path(csv_cells.__file__).parent / "serving" / "page" / "page.js"
+    page = Path(csv_cells.__file__).parents[1] / "deploy" / "serving" / "page" / "page.js"
     assert f"/^{csv_cells._FORMULA.pattern}/.test(text)" in page.read_text(encoding="utf-8")

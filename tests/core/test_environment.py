@@ -137,7 +137,7 @@ RESUME = """
 import sys
 from pathlib import Path
 from segstudy.config.study import override, preset_study
-from segstudy.training.executors import Watch
+from segstudy.training.executors.base import Watch
 from segstudy.store.folder import StudyFolder
 from segstudy.study.plan import Machine, carry_out, make_plan, missing_runs, write_plan
 study = override(preset_study("classic", "t", sys.argv[1]), dict(image_size=[32], width=[2], epochs=[3],

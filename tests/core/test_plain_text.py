@@ -83,12 +83,12 @@ def test_every_console_that_keeps_text_is_made_in_one_place():
     """Another `Console(file=...)` would be empty in a notebook again."""
     root = Path(segstudy.__file__).parent
     makers = {
-        path.name
+        path.relative_to(root).as_posix()
         for path in root.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Console", "rich.console.Console")
     }
-    assert makers == {"plaintext.py", "terminal.py", "display.py"}
+    assert makers == {"core/plain_text.py", "cli/terminal.py", "study/trackers/terminal.py"}
 
 
 def test_what_is_said_on_the_terminal_is_no_markup(capsys):

@@ -79,7 +79,7 @@ def test_one_allowed_core_plans_one_worker_with_one_thread(machine, monkeypatch)
 def test_a_process_bound_to_one_processor_plans_one_worker():
     script = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-        "from segstudy.study.plan import choose_machine; chosen = choose_machine('cpu'); "
+        "from segstudy.study.machine import choose_machine; chosen = choose_machine('cpu'); "
         "print(chosen.threads, chosen.workers, chosen.executor)"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -103,7 +103,7 @@ def test_memory_that_a_container_may_take(machine, monkeypatch):
 
 def test_nothing_else_counts_processors():
     """One function for threads, workers and thread pools: nobody counts what is not allowed."""
-    root = os.path.dirname(resources.__file__)  # noqa: PTH120
+    root = os.path.dirname(os.path.dirname(resources.__file__))  # noqa: PTH120
     found = []
     for folder, _, names in os.walk(root):
         for name in names:

@@ -254,7 +254,7 @@ def test_blank_images_match_nothing() -> None:
 def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     thumbnails = np.stack([thumbnail(np.asarray(photo(seed))) for seed in (*range(12), 0, 5, 11)])
     whole = near_duplicates(thumbnails)
-    monkeypatch.setattr("segstudy.data.datasets.duplicates.BLOCK", 4)
+    monkeypatch.setattr("segstudy.data.duplicates.BLOCK", 4)
     assert near_duplicates(thumbnails) == whole == [(0, 12), (5, 13), (11, 14)]
 
 

@@ -16,7 +16,7 @@ from small import write_dataset
 
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
-from segstudy.data import prepared as module
+from segstudy.data import fingerprint as module
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.hashed_arrays import PreparedDataGoneError
@@ -136,7 +136,8 @@ def test_two_processes_at_once_leave_one_whole_folder(samples, cache: Path, tmp_
     code = (
         "import sys, time, pathlib\n"
         "from segstudy.data.datasets import read\n"
-        "from segstudy.data.datasets.prepared import fingerprint, prepare\n"
+        "from segstudy.data.fingerprint import fingerprint\n"
+        "from segstudy.data.prepared import prepare\n"
         "me, other = (pathlib.Path(p) for p in sys.argv[2:])\n"
         "def meet(done):\n"
         "    me.touch()\n"
@@ -224,7 +225,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
 
     samples = read(write_dataset(tmp_path / "set", n=4)).samples
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("segstudy.data.datasets.prepared._build", full)
+    monkeypatch.setattr("segstudy.data.prepared._build", full)
     with pytest.raises(UserError, match=r"No space left.*SEGSTUDY_CACHE"):
         prepare(samples, "f" * 16, (32, 32), "squash")
     assert not list((tmp_path / "cache" / "prepared").iterdir())

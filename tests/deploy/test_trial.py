@@ -16,8 +16,8 @@ from onnx import TensorProto, helper
 
 import segstudy
 from segstudy.core.errors import UserError
-from segstudy.deploy import engines
 from segstudy.deploy.engines import open_exported, trial
+from segstudy.deploy.engines.base import METADATA
 from segstudy.deploy.engines.graph import read_graph
 from segstudy.store.card import parse_package
 
@@ -204,12 +204,12 @@ def test_a_graph_is_read_as_its_own_library_reads_it(good, good_xml):
     import onnx
 
     model = onnx.load(good)
-    found = read_graph(good, engines.METADATA)
+    found = read_graph(good, METADATA)
     assert found.kinds == {node.op_type for node in model.graph.node}
     assert found.num_nodes == len(model.graph.node)
     assert parse_package(found.text, good).card.format == 1
     assert not found.external
-    from_xml = read_graph(good_xml, engines.METADATA)
+    from_xml = read_graph(good_xml, METADATA)
     assert parse_package(from_xml.text, good_xml).card == parse_package(found.text, good).card
     assert {"Convolution", "Const", "Result"} <= from_xml.kinds
 

@@ -24,14 +24,14 @@ GRID = {"architecture": "unet", "batch_size": 4, "executor": "serial"}
 # The process ends, without a word, just before a file of the report is written.
 KILLED = """
 import os, signal, sys, segstudy
-from segstudy import files
+from segstudy.core import atomic_files as files
 write = files.write_bytes
 def killed(file, *data):
     if file.name == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
     return write(file, *data)
 files.write_bytes = killed
-from segstudy.reporting import figures
+from segstudy.reporting.charts import specs as figures
 figures.write_bytes = killed
 segstudy.run(sys.argv[1], loss=["bce", "dice"], executor="serial")
 """
@@ -227,7 +227,7 @@ def test_two_reports_at_once_are_both_written(study):
 def test_tidying_leaves_what_a_living_process_writes(folder):
     """A report in a process of its own has its files aside while a run tidies up."""
     script = (
-        "import sys, time; from pathlib import Path; from segstudy import files\n"
+        "import sys, time; from pathlib import Path; from segstudy.core import atomic_files as files\n"
         "replace = Path.replace\n"
         "def slow(self, target):\n"
         "    print('aside', flush=True); sys.stdin.readline(); return replace(self, target)\n"
@@ -250,7 +250,7 @@ def test_tidying_leaves_what_a_living_process_writes(folder):
 
 def test_what_a_dead_process_was_writing_is_tidied_away(folder):
     script = (
-        "import os, signal, sys; from pathlib import Path; from segstudy import files\n"
+        "import os, signal, sys; from pathlib import Path; from segstudy.core import atomic_files as files\n"
         "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "files.write_bytes(Path(sys.argv[1]) / 'report.html', b'new')\n"
     )

@@ -14,6 +14,7 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli.studies import main
+from segstudy.config import presets
 from segstudy.study.choices import command
 from segstudy.study.options import described
 
@@ -34,9 +35,9 @@ def here(tmp_path, monkeypatch):
     write_dataset(tmp_path / "my discs", n=12)
     monkeypatch.setattr("segstudy.study.run.ASK_ABOVE_HOURS", 0.0)
     small = {"image_size": 64, "width": 4, "epochs": 40}
-    monkeypatch.setitem(segstudy.presets.PRESETS["classic"], "protocol", small)
+    monkeypatch.setitem(presets.PRESETS["classic"], "protocol", small)
     quick = {"image_size": 32, "width": 2, "epochs": 1, "lr": 3e-3, "scheduler": "onecycle"}
-    monkeypatch.setitem(segstudy.presets.PRESETS["quick"], "protocol", quick)  # a look of seconds
+    monkeypatch.setitem(presets.PRESETS["quick"], "protocol", quick)  # a look of seconds
     for name, value in {"TIMING_SECONDS": 0.05, "START_S": 0.0, "RUN_S": 0.0}.items():
         monkeypatch.setattr(f"segstudy.study.estimate.{name}", value)
     monkeypatch.setattr(

@@ -3,7 +3,8 @@
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -87,3 +88,25 @@ def visible_gpus() -> list[str]:
 def gpu_for(place: int, gpus: Sequence[str]) -> str:
     """The GPU of the worker at this place of the pool: in turn, so that all have equally many workers."""
     return gpus[place % len(gpus)]
+
+
+PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 resets the peak of the resident set (proc(5))
+
+
+def reset_peak_memory(device: str) -> None:
+    """Forget earlier peaks: a worker trains one run after the other."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif PEAK_RESET.exists():
+        with suppress(OSError):  # a locked-down container: the peak is then the process's
+            PEAK_RESET.write_text("5", encoding="ascii")
+
+
+def peak_memory(device: str) -> int | None:
+    """Peak bytes since the last reset: of tensors on a GPU, resident in the process on a CPU under Linux."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    if device != "cpu" or not PEAK_RESET.exists():
+        return None
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024

@@ -13,8 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from segstudy.core.resources import allowed_cores
 
 # What may move a run's last bits, the most telling first.
@@ -203,29 +201,9 @@ def differing_text(environments: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(f"{name} ({', '.join(values)})" for name, values in found.items())
 
 
-PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 resets the peak of the resident set (proc(5))
-
-
-def reset_peak_memory(device: str) -> None:
-    """Forget earlier peaks: a worker trains one run after the other."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    elif PEAK_RESET.exists():
-        with suppress(OSError):  # a locked-down container: the peak is then the process's
-            PEAK_RESET.write_text("5", encoding="ascii")
-
-
-def peak_memory(device: str) -> int | None:
-    """Peak bytes since the last reset: of tensors on a GPU, resident in the process on a CPU under Linux."""
-    if device == "cuda":
-        return int(torch.cuda.max_memory_allocated())
-    if device != "cpu" or not PEAK_RESET.exists():
-        return None
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
 def written_now(device: str = "cpu") -> dict[str, Any]:
     """When and where a record is written."""
+    import torch  # as above
+
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"when": now, "environment": environment(device, torch.get_num_threads())}

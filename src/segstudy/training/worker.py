@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from segstudy.config.runs import Run
 from segstudy.core.allocator import keep_memory
 from segstudy.core.atomic_files import DiskError
-from segstudy.core.device import reproducible
-from segstudy.core.environment import environment, peak_memory, reset_peak_memory
+from segstudy.core.device import peak_memory, reproducible, reset_peak_memory
+from segstudy.core.environment import environment
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
 from segstudy.core.registry import title
