@@ -19,7 +19,7 @@ from segstudy.data.datasets import read
 from segstudy.data.leakage import as_line, clusters, ids_in, leaks, to_exclude
 from segstudy.data.samples import Problem, Sample
 from segstudy.data.split import Split
-from segstudy.reporting.sections.protocol import described_data
+from segstudy.reporting.data_description import described_data
 from segstudy.store.folder import StudyFolder
 from segstudy.study.machine import choose_machine
 from segstudy.study.options import excluded

@@ -14,11 +14,11 @@ from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.core.errors import UserError
 from segstudy.reporting.charts import specs
-from segstudy.reporting.page import leading, write_report
+from segstudy.reporting.page import write_report
 from segstudy.reporting.sections.architecture_by_loss import score_tables, squares_of
 from segstudy.reporting.sections.cost import pareto_front
 from segstudy.reporting.sections.external import baseline_scores
-from segstudy.reporting.sections.leaderboard import board
+from segstudy.reporting.sections.leaderboard import board, leading
 from segstudy.reporting.sections.learning_curves import Curves, long_rows, panels, read_curves
 from segstudy.store.folder import StudyFolder
 

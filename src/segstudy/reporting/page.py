@@ -1,45 +1,35 @@
 """report.html: one file that opens offline, with everything a study says."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import polars as pl
+from markupsafe import Markup
 
+from segstudy.analysis import report_history
 from segstudy.analysis.leaderboard import leaderboard
-from segstudy.analysis.results import Results, gather
+from segstudy.analysis.results import gather
+from segstudy.analysis.verdict import answer
 from segstudy.config.study import is_synthetic
 from segstudy.core.atomic_files import write_text
-from segstudy.core.environment import differing
 from segstudy.core.locks import hold
 from segstudy.core.version import __version__
-from segstudy.reporting.charts.files import Rows, drawn
+from segstudy.reporting.charts import specs
+from segstudy.reporting.charts.renderer import can_draw
 from segstudy.reporting.charts.specs import written_figures
-from segstudy.reporting.sections.architecture_by_loss import score_tables
-from segstudy.reporting.sections.certainty import answered
-from segstudy.reporting.sections.external import external_tables, references
-from segstudy.reporting.sections.images import gallery
-from segstudy.reporting.sections.leaderboard import board
-from segstudy.reporting.sections.learning_curves import read_curves
-from segstudy.reporting.sections.methods import methods
-from segstudy.reporting.sections.per_image import per_image
-from segstudy.reporting.sections.protocol import (
-    described_data,
-    environments,
-    mixed,
-    publishable_study,
-    publishable_texts,
-    shared_protocol,
-)
-from segstudy.reporting.sections.subgroups import subgroups
+from segstudy.reporting.data_description import described_data
+from segstudy.reporting.sections import SECTIONS, ReportData, Section
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
 from segstudy.store.report_coverage import coverage_now, now_written, stored_coverage
 
 WRITING_S = 600.0  # how long to wait for another process that writes the same report
+HERE = Path(__file__).parent
 ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=jinja2.FileSystemLoader([HERE / "templates", HERE / "sections"]),
     autoescape=True,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -64,8 +54,9 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
     with hold(folder.report_lock, "its report", WRITING_S):
         before, covers = stored_coverage(folder), coverage_now(folder, images)
         with written_figures() as figures:
-            frame, context = _contents(folder, images)
-        write_text(folder.path / "leaderboard.csv", render(frame, "csv"))
+            report = read_report_data(folder, images)
+            context = _contents(report)
+        write_text(folder.path / "leaderboard.csv", render(report.leaderboard, "csv"))
         beside = [folder.path / "leaderboard.csv", *figures]
         names = [file.relative_to(folder.path).as_posix() for file in beside]
         covers = covers.model_copy(update={"files": now_written(folder, names)})
@@ -76,61 +67,48 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
     return folder.path / "report.html"
 
 
-def _contents(folder: StudyFolder, images: bool) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """The leaderboard and what the page's templates show; figures are written."""
+def read_report_data(folder: StudyFolder, images: bool) -> ReportData:
+    """What the sections are made from; that this report was written is noted in the study's history."""
     study, results = folder.study(), gather(folder)
-    frame, rows = leaderboard(folder, results=results), results.rows
-    data, first = described_data(folder), leading(frame)
-    trained = frame.filter(~pl.col("masks")).to_dicts()
-    tables = score_tables(trained)
-    epochs = folder.epochs([record["key"] for row in rows for record in row.records])
-    curves = read_curves(epochs, rows, frame["configuration"].to_list())
-    said = answered(folder, study, frame, results, epochs)
-    return frame, {
-        "version": __version__,
-        "study": study,
-        "synthetic": is_synthetic(study.data),
-        **said,
-        "methods": methods(study, results, data, said["answers"]),
-        "data": data,
-        "trained": trained,
-        "board": board(frame, references(folder, data["reader"])),
-        "leader": first,
-        "tables": tables,
-        **drawn(folder.path / "figures", trained, tables, curves),
-        "gallery": gallery(folder, rows, _leading_first(trained)) if images else None,
-        **_by_image(folder, results, trained, data),
-        "images": images,
-        "external": external_tables(folder),
-        "failures": [publishable_texts(failure) for row in rows for failure in row.failures],
-        "protocol": shared_protocol(study),
-        "environments": environments(rows),
-        "mixed": mixed(rows),
-        "differing_environments": differing(environments(rows)),
-        "study_file": publishable_study(folder),
-    }
+    frame = leaderboard(folder, results=results)
+    epochs = folder.epochs([record["key"] for row in results.rows for record in row.records])
+    reports = report_history.record(folder, results.rows)
+    answers = answer(study, frame, results, epochs, report_history.told(folder, results.rows, reports))
+    return ReportData(folder, study, results, frame, epochs, described_data(folder), answers, images)
 
 
-def _by_image(
-    folder: StudyFolder, results: Results, trained: Rows, data: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Context of ``per_image.html.j2`` and ``subgroups.html.j2``; what is complete comes first."""
-    names = _leading_first(trained)
-    categories = {sample["id"]: sample["category"] for sample in data["samples"]}
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A section as it stands in the page."""
+
+    section: Section
+    body: Markup
+
+
+def _contents(report: ReportData) -> dict[str, Any]:
+    """What ``report.html.j2`` reads: each section that has something to show; figures are written."""
+    rendered: list[Rendered] = []
+    script_data: dict[str, Any] = {}
+    for section in SECTIONS:
+        values = section.values(report)
+        if values is None:
+            continue
+        script_data |= values.get("script_data", {})
+        text = ENVIRONMENT.get_template(section.template).render(study=report.study, **values)
+        rendered.append(Rendered(section, Markup(text)))  # noqa: S704  a template's, escaped
+    charts = script_data and can_draw()
     return {
-        "per_image": per_image(results, names, categories, folder.path / "figures"),
-        "subgroups": subgroups(folder, results, names, categories),
+        "version": __version__,
+        "study": report.study,
+        "synthetic": is_synthetic(report.study.data),
+        "trained": report.trained,
+        "sections": rendered,
+        "script_data": _as_script(script_data) if charts else None,
+        "libraries": specs.scripts() if charts else "",
     }
 
 
-def _leading_first(trained: Rows) -> list[str]:
-    """The configurations of the leaderboard, those with all their runs before the others."""
-    return [row["configuration"] for row in sorted(trained, key=lambda row: row["rank"] is None)]
-
-
-def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
-    """The leaderboard's first complete row; while there is none, the first with a finished run."""
-    rows = frame.filter(~pl.col("masks") & pl.col("validation_iou").is_not_null()).sort(
-        "rank", nulls_last=True, maintain_order=True
-    )
-    return rows.row(0, named=True) if rows.height else None
+def _as_script(data: Mapping[str, Any]) -> Markup:
+    """JSON in which no ``<`` is left to end the script."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704

@@ -1,1 +1,146 @@
-"""The sections of the report: one module and one template each."""
+"""The sections of the report, in their order: one module and one template each.
+
+To add one: ``NAME.py`` with a function from ``ReportData`` to the values of its template, the template
+``NAME.html.j2`` beside it, and a record here.
+"""
+
+from segstudy.reporting.sections import (
+    architecture_by_loss,
+    certainty,
+    cost,
+    data,
+    external,
+    failures,
+    images,
+    leaderboard,
+    learning_curves,
+    methods,
+    per_image,
+    protocol,
+    questions,
+    reproduce,
+    subgroups,
+    verdict,
+)
+from segstudy.reporting.sections.base import ReportData, Section
+
+__all__ = ["SECTIONS", "ReportData", "Section"]
+
+SECTIONS: tuple[Section, ...] = (
+    Section(
+        name="verdict",
+        id="verdict",
+        title="",
+        description="which configuration wins, by how much, and what limits that",
+        values=verdict.values,
+    ),
+    Section(
+        name="data",
+        id="data",
+        title="Data",
+        description="images, groups and categories, sizes of the subsets, findings of the check",
+        values=data.values,
+    ),
+    Section(
+        name="leaderboard",
+        id="leaderboard",
+        title="Leaderboard",
+        description="every configuration with its scores and costs, sortable; baselines below",
+        values=leaderboard.values,
+        script="leaderboard.js",
+    ),
+    Section(
+        name="cost",
+        id="cost",
+        title="What a score costs",
+        description="test IoU by parameters, multiply-adds and time, with the Pareto front",
+        values=cost.values,
+        chart_script="cost.js",
+    ),
+    Section(
+        name="certainty",
+        id="certainty",
+        title="How sure is that?",
+        description="the winner against all others, ranks over seeds, effects of the factors",
+        values=certainty.values,
+    ),
+    Section(
+        name="architecture_by_loss",
+        id="losses",
+        title="Architecture × loss",
+        description="the heat maps of IoU, for validation and test and each batch size",
+        values=architecture_by_loss.values,
+    ),
+    Section(
+        name="questions",
+        id="questions",
+        title="Five questions",
+        description="losses, skip connections, parts of an architecture, batch size, what to try next",
+        values=questions.values,
+    ),
+    Section(
+        name="learning_curves",
+        id="learning",
+        title="Learning curves",
+        description="loss and IoU by epoch, of picked runs and of all",
+        values=learning_curves.values,
+        chart_script="learning_curves.js",
+    ),
+    Section(
+        name="per_image",
+        id="per-image",
+        title="Image by image",
+        description="how scores are spread, where configurations disagree, images on which all fail",
+        values=per_image.values,
+    ),
+    Section(
+        name="images",
+        id="images",
+        title="Test images",
+        description="the worst, median and best test images under the masks of each model",
+        values=images.values,
+        script="images.js",
+    ),
+    Section(
+        name="subgroups",
+        id="subgroups",
+        title="Subgroups",
+        description="test IoU by category and by size of the lesion",
+        values=subgroups.values,
+    ),
+    Section(
+        name="external",
+        id="external",
+        title="On other data",
+        description="what `segstudy evaluate` found on other data sets",
+        values=external.values,
+    ),
+    Section(
+        name="failures",
+        id="failures",
+        title="Failed runs",
+        description="which runs failed, why, and what to do",
+        values=failures.values,
+    ),
+    Section(
+        name="methods",
+        id="paper",
+        title="For a paper",
+        description="a methods paragraph with its BibTeX",
+        values=methods.values,
+    ),
+    Section(
+        name="protocol",
+        id="protocol",
+        title="How it was done",
+        description="what each number means, the protocol, the environment",
+        values=protocol.values,
+    ),
+    Section(
+        name="reproduce",
+        id="again",
+        title="Reproduce",
+        description="the study file and the command",
+        values=reproduce.values,
+    ),
+)

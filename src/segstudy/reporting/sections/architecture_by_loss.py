@@ -3,7 +3,23 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
+from segstudy.reporting.charts import specs
+from segstudy.reporting.sections.base import ReportData
+
 KNOWN = ("segnet", "unet", "unet2", "dilated_unet", "bce", "focal", "dice", "tversky", "combo")
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``architecture_by_loss.html.j2`` reads; ``figures/architecture-by-loss`` is written."""
+    tables = score_tables(report.trained)
+    if not tables:
+        return None
+    squares = squares_of(tables)
+    chart = specs.with_rows(specs.score_table(squares), pl.DataFrame(squares))
+    specs.save(chart, report.figures / "architecture-by-loss")
+    return {"tables": tables}
 
 
 def score_tables(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,40 +1,27 @@
-"""The page's answers, as its templates read them, with the charts that go beside them."""
+"""How sure the winner is: the charts and tables behind the verdict."""
 
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from markupsafe import Markup
 
-from segstudy.analysis import report_history
-from segstudy.analysis.results import Results
 from segstudy.analysis.text import interval, p_value
-from segstudy.analysis.verdict import Answers, answer
-from segstudy.config.study import Study
+from segstudy.analysis.verdict import Answers
 from segstudy.reporting.charts import ranks, specs
+from segstudy.reporting.sections.base import ReportData
 from segstudy.stats.comparisons import BOOTSTRAPS
 from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import LEVEL
-from segstudy.store.folder import StudyFolder
 
 
-def answered(
-    folder: StudyFolder, study: Study, frame: pl.DataFrame, results: Results, epochs: pl.DataFrame
-) -> dict[str, Any]:
-    """Context of ``verdict.html.j2``, ``certainty.html.j2`` and ``questions.html.j2``.
-
-    Args:
-        folder: the study's; this report is written down in it, and figures go there.
-        study: as it was last run.
-        frame: its leaderboard.
-        results: of its folder.
-        epochs: rows of every epoch of its runs.
-    """
-    reports = report_history.record(folder, results.rows)
-    said = answer(study, frame, results, epochs, report_history.told(folder, results.rows, reports))
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``certainty.html.j2`` reads; two figures are written."""
+    charts = _charts(report.answers, report.figures)
+    if not report.answers.winner:
+        return None
     return {
-        "answers": said,
-        "certainty": _charts(said, folder.path / "figures"),
+        "answers": report.answers,
+        "certainty": charts,
         "interval": interval,
         "p_value": p_value,
         "differing": differing,

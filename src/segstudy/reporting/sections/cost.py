@@ -1,14 +1,39 @@
 """What a score costs: which configurations no other beats in both."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from segstudy.reporting.charts import specs
+from segstudy.reporting.sections.base import ReportData
+
+PICTURE_WIDTH_PX = 860  # of a chart that is as wide as the page
 COSTS = {
     "num_macs": "multiply-adds per image",
     "num_parameters": "parameters",
     "inference_ms": "milliseconds per image",
     "seconds": "seconds of training",
 }
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``cost.html.j2`` and ``cost.js`` read; ``figures/iou-by-COST`` are written."""
+    points = pareto_rows(report.trained)
+    costs = known_costs(points)
+    if not costs:
+        return None
+    return {"costs": costs, "script_data": {"pareto": _pareto(report.figures, points, costs)}}
+
+
+def _pareto(out: Path, points: Sequence[Mapping[str, Any]], costs: Mapping[str, str]) -> dict[str, Any]:
+    """A chart for each cost, for a script; every one is a file too."""
+    charts = {cost: specs.pareto_chart(cost, title) for cost, title in costs.items()}
+    for cost, chart in charts.items():
+        picture = specs.with_rows(chart, pl.DataFrame(points), PICTURE_WIDTH_PX)
+        specs.save(picture, out / f"iou-by-{cost.removeprefix('num_').replace('_', '-')}")
+    return {"charts": charts, "rows": points}
 
 
 def pareto_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

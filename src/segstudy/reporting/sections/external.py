@@ -8,9 +8,16 @@ import polars as pl
 from segstudy.analysis.text import score_text
 from segstudy.data.datasets.human_agreement import human_references
 from segstudy.metrics import METRICS_SHOWN
+from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
 
 Scores = dict[str, float]
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``external.html.j2`` reads."""
+    tables = external_tables(report.folder)
+    return {"external": tables} if tables else None
 
 
 def references(folder: StudyFolder, reader: str) -> dict[str, Scores]:

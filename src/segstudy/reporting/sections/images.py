@@ -14,6 +14,7 @@ from PIL import Image
 
 from segstudy.analysis.configurations import Row
 from segstudy.data.preprocess import Resize, prob_to_native
+from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
 from segstudy.store.tables import read_table
 
@@ -97,6 +98,14 @@ class Gallery:
             for _, pictures in self.groups
             for picture in pictures
         ]
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``images.html.j2`` reads."""
+    if not report.has_scores:
+        return None
+    found = gallery(report.folder, report.results.rows, report.ranked) if report.images else None
+    return {"gallery": found, "images": report.images}
 
 
 def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> Gallery | None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from segstudy.reporting.sections.base import ReportData
+from segstudy.reporting.sections.external import references
+
 MIB = 2**20
 DASH = "–"
 
@@ -94,6 +97,23 @@ class Board:
     groups: list[tuple[str, int]]
     lines: list[tuple[dict[str, Any], list[Cell]]]
     references: list[tuple[str, list[Cell]]]
+
+
+def values(report: ReportData) -> dict[str, Any]:
+    """What ``leaderboard.html.j2`` reads."""
+    return {
+        "board": board(report.leaderboard, references(report.folder, report.data["reader"])),
+        "leader": leading(report.leaderboard),
+        "trained": report.trained,
+    }
+
+
+def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
+    """The leaderboard's first complete row; while there is none, the first with a finished run."""
+    rows = frame.filter(~pl.col("masks") & pl.col("validation_iou").is_not_null()).sort(
+        "rank", nulls_last=True, maintain_order=True
+    )
+    return rows.row(0, named=True) if rows.height else None
 
 
 def board(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) -> Board:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from segstudy.analysis.configurations import Row
+from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import DRAWN
+from segstudy.reporting.sections.base import ReportData
 
 MEASURES = {f"{part}_{measure}": 4 for part in DRAWN for measure in ("loss", "iou")}  # digits kept
 MOST_VALUES = 600_000  # on a page, about 4 MB
@@ -31,6 +35,21 @@ class Curves:
     configurations: list[str]
     runs: list[dict[str, Any]]
     every: int
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``learning_curves.html.j2`` and its script read; two figures are written."""
+    if not report.has_scores:
+        return None
+    configurations = report.leaderboard["configuration"].to_list()
+    curves = read_curves(report.epochs, report.results.rows, configurations)
+    shown = panels(curves)
+    return {
+        "curves": curves,
+        "panels": shown,
+        "grids": _grids(report.figures, shown),
+        "script_data": {"curves": _picker(curves)},
+    }
 
 
 def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]) -> Curves:
@@ -141,3 +160,30 @@ def long_rows(runs: Iterable[Mapping[str, Any]], titles: Sequence[str]) -> pl.Da
         if f"{part}_loss" in run and f"{part}_iou" in run
     ]
     return pl.concat(tables).drop_nulls()
+
+
+def _picker(curves: Curves) -> dict[str, Any]:
+    """All curves, and charts for those that are picked, for a script."""
+    return {
+        "charts": {
+            "IoU": specs.curve_chart("IoU"),
+            "loss": specs.curve_chart("loss"),
+            "log": specs.curve_chart("loss", log=True),
+        },
+        "parts": dict(zip(specs.PARTS, specs.COLOURS, strict=True)),
+        "palette": specs.PALETTE,
+        "configurations": curves.configurations,
+        "runs": curves.runs,
+    }
+
+
+def _grids(out: Path, shown: Panels) -> dict[str, Markup]:
+    """Small multiples by measure, as SVG."""
+    drawn = {
+        measure: specs.save(
+            specs.with_rows(specs.curve_grid(measure, shown.titles), shown.rows),
+            out / f"learning-curves-{measure.lower()}",
+        )
+        for measure in ("IoU", "loss")
+    }
+    return {measure: Markup(specs.inline(svg)) for measure, svg in drawn.items()}  # noqa: S704  escaped by Vega

@@ -14,7 +14,8 @@ from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
 from segstudy.core.version import __version__
-from segstudy.reporting.sections.protocol import knows_groups
+from segstudy.reporting.data_description import knows_groups
+from segstudy.reporting.sections.base import ReportData
 
 REFERENCES = Path(__file__).parent / "references.bib"
 # What each component rests on; a key of references.bib.
@@ -46,6 +47,12 @@ class Methods:
     paragraph: str
     bibtex: str
     citation: str
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``methods.html.j2`` reads."""
+    found = methods(report.study, report.results, report.data, report.answers)
+    return {"methods": found} if found.paragraph else None
 
 
 def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answers) -> Methods:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -12,6 +13,7 @@ from markupsafe import Markup
 from segstudy.analysis.results import Results, comparable
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
+from segstudy.reporting.sections.base import ReportData
 
 MOST = 30  # configurations of the chart
 SHOWN = 10  # images of a table
@@ -59,6 +61,14 @@ class PerImage:
     disputed: tuple[Disputed, ...]
     hard: tuple[tuple[str, float], ...]
     num_images: int
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``per_image.html.j2`` reads."""
+    if not report.has_scores:
+        return None
+    found = per_image(report.results, report.ranked, report.categories, report.figures)
+    return {"per_image": found} if found else None
 
 
 def per_image(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -9,8 +10,10 @@ from markupsafe import Markup
 
 from segstudy.analysis.results import Results, comparable
 from segstudy.analysis.subgroups import FEWEST, Ids, members_of
+from segstudy.analysis.text import interval
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import ROWS, Spec, finished, with_rows
+from segstudy.reporting.sections.base import ReportData
 from segstudy.stats.intervals import Interval, by_group, score_interval
 from segstudy.store.folder import StudyFolder
 
@@ -44,6 +47,14 @@ class Subgroups:
     configurations: tuple[str, ...]
     groups: tuple[Subgroup, ...]
     chart: Markup
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``subgroups.html.j2`` reads."""
+    if not report.has_scores:
+        return None
+    found = subgroups(report.folder, report.results, report.ranked, report.categories)
+    return {"subgroups": found, "interval": interval}
 
 
 def subgroups(

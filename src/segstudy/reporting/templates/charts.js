@@ -7,13 +7,4 @@ const show = async (place, spec, rows) => {
   shown.set(place, await vegaEmbed(place, whole, options));
 };
 
-const { pareto, curves } = JSON.parse(document.getElementById("charts").textContent);
-
-{
-  const cost = document.getElementById("pareto-cost");
-  const draw = () => show(document.getElementById("pareto"), pareto.charts[cost.value], pareto.rows);
-  if (cost) {
-    cost.addEventListener("change", draw);
-    draw();
-  }
-}
+const scriptData = JSON.parse(document.getElementById("charts").textContent);

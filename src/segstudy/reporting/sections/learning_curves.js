@@ -1,5 +1,6 @@
 // Learning curves of the runs that are picked, and the means of their configurations.
 {
+  const { curves } = scriptData;
   const MOST_RUNS = 60; // beyond that, lines only hide each other
   const element = id => document.getElementById(`curve-${id}`);
   const runsOf = index => curves.runs.filter(run => run.of === index);

@@ -1,0 +1,42 @@
+"""What a report says of the data set."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from segstudy.reporting.charts.specs import PARTS
+from segstudy.reporting.publishable import publishable_texts
+from segstudy.store.folder import StudyFolder
+
+FINDINGS_SHOWN = 20
+
+
+def described_data(folder: StudyFolder) -> dict[str, Any]:
+    """The data set, its parts and what the check found, for the page's section on data."""
+    data: dict[str, Any] = {
+        "name": "",
+        "reader": "",
+        "terms": "",
+        "citation": "",
+        "group_noun": "group",
+        "samples": [],
+        "findings": [],
+        "leaks": [],
+    }
+    data |= folder.read_json("data.json") or {}
+    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    return {
+        **data,
+        "knows_groups": knows_groups(data),
+        "num_groups": len({sample["group"] for sample in data["samples"]}),
+        "categories": Counter(sample["category"] for sample in data["samples"] if sample["category"]),
+        "counts": Counter((finding["severity"], finding["kind"]) for finding in data["findings"]),
+        "findings": [publishable_texts(finding) for finding in data["findings"][:FINDINGS_SHOWN]],
+        "num_findings": len(data["findings"]),
+        "splits": [(split, [len(split[part]) for part in PARTS]) for split in splits],
+    }
+
+
+def knows_groups(data: Mapping[str, Any]) -> bool:
+    """Whether somebody said of any image which patient or lesion it is of: else each is its own group."""
+    return any(sample["group"] != sample["id"] for sample in data["samples"])

@@ -1,0 +1,12 @@
+"""The runs that failed."""
+
+from typing import Any
+
+from segstudy.reporting.publishable import publishable_texts
+from segstudy.reporting.sections.base import ReportData
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``failures.html.j2`` reads."""
+    failures = [publishable_texts(failure) for row in report.results.rows for failure in row.failures]
+    return {"failures": failures} if failures else None

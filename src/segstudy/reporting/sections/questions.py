@@ -1,0 +1,10 @@
+"""The five questions of a study, each with its answer and the numbers behind it."""
+
+from typing import Any
+
+from segstudy.reporting.sections.base import ReportData
+
+
+def values(report: ReportData) -> dict[str, Any] | None:
+    """What ``questions.html.j2`` reads."""
+    return {"answers": report.answers} if report.has_scores and report.answers.questions else None

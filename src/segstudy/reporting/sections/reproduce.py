@@ -1,0 +1,11 @@
+"""How to train the study again."""
+
+from typing import Any
+
+from segstudy.reporting.publishable import publishable_study
+from segstudy.reporting.sections.base import ReportData
+
+
+def values(report: ReportData) -> dict[str, Any]:
+    """What ``reproduce.html.j2`` reads."""
+    return {"study_file": publishable_study(report.folder)}

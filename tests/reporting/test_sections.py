@@ -1,0 +1,59 @@
+"""The table of sections: what the page shows is what its records say, in their order."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_study import finish, make_study
+
+from segstudy.reporting import page, sections
+from segstudy.reporting.page import write_report
+from segstudy.reporting.sections import SECTIONS
+
+FOLDER = Path(sections.__file__).parent
+SHARED = {"__init__", "base"}
+
+
+def headings(text: str) -> list[tuple[str, str]]:
+    """The id and the heading of each section of a page."""
+    found = re.findall(r'<section id="([^"]+)">\s*(?:<h2>(.*?)</h2>)?', text)
+    return [(id_, title) for id_, title in found]
+
+
+def test_each_record_has_its_module_and_its_template_and_each_module_its_record():
+    assert {section.name for section in SECTIONS} == {file.stem for file in FOLDER.glob("*.py")} - SHARED
+    for section in SECTIONS:
+        assert section.values.__module__ == f"segstudy.reporting.sections.{section.name}"
+        assert (FOLDER / section.template).is_file()
+        assert all((FOLDER / script).is_file() for script in (section.script, section.chart_script) if script)
+    named = {section.template for section in SECTIONS}
+    assert named == {file.name for file in FOLDER.glob("*.html.j2")}
+
+
+def test_no_two_sections_share_a_name_or_an_id():
+    assert len({section.name for section in SECTIONS}) == len(SECTIONS)
+    assert len({section.id for section in SECTIONS}) == len(SECTIONS)
+    assert all(re.fullmatch(r"[a-z-]+", section.id) and section.description for section in SECTIONS)
+
+
+@pytest.mark.parametrize("num_finished", [0, 2])
+def test_sections_stand_in_the_order_of_the_table_under_the_titles_of_their_records(tmp_path, num_finished):
+    folder = make_study(tmp_path / "study", ("unet",), ("bce", "dice"))
+    for loss in ("bce", "dice")[:num_finished]:
+        finish(folder, f"unet-{loss}-b8", 0.8, 0.7)
+    found = headings(write_report(folder).read_text(encoding="utf-8"))
+    shown = {id_ for id_, _ in found}
+    assert found == [(section.id, section.title) for section in SECTIONS if section.id in shown]
+    assert {"verdict", "data", "leaderboard", "protocol", "again"} <= shown
+    assert ({"cost", "losses", "learning", "images", "paper"} <= shown) == bool(num_finished)
+
+
+def test_a_record_alone_decides_on_heading_order_and_presence(tmp_path, monkeypatch):
+    folder = make_study(tmp_path / "study")
+    data, rest = SECTIONS[1], [section for section in SECTIONS if section.name not in ("data", "reproduce")]
+    renamed = replace(data, id="images-and-masks", title="Images & masks")
+    monkeypatch.setattr(page, "SECTIONS", (*rest, renamed))
+    found = headings(write_report(folder).read_text(encoding="utf-8"))
+    assert found[-1] == ("images-and-masks", "Images &amp; masks")
+    assert not {"data", "again"} & {id_ for id_, _ in found}
