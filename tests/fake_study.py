@@ -17,7 +17,7 @@ from segstudy.config.study import Study
 from segstudy.config.study_file import dump
 from segstudy.core.registry import title
 from segstudy.data.split import Split
-from segstudy.store.folder import StudyFolder
+from segstudy.store.folder import RECORD_SEAL, StudyFolder, seal
 from segstudy.store.weights import model_files
 
 SIZE_PX = (24, 40)  # of every image; the networks' are 32 x 32
@@ -130,6 +130,7 @@ def finish(
     seed: int = 0,
     fold: int | None = None,
     ids: str = "image{:02}",
+    parts: dict[str, list[str]] | None = None,
     data: str = DATA,
     started: str = "2026-01-01T00:00:00+00:00",
     noise: float = 0.0,
@@ -137,16 +138,22 @@ def finish(
     """Store a run of the configuration of this name with these mean IoUs; returns its key.
 
     With `noise` every image's score moves by a draw of that standard deviation, another one in every run.
+    `parts` are the ids of each part, where they are not those of ``sample_ids(ids)``.
     """
     configuration = configuration_of(folder, name)
-    parts = sample_ids(ids)
+    parts = parts or sample_ids(ids)
     key = key_of(name, seed, fold, data, started)
+    images = {
+        part: scores(part, parts, mean, noise, zlib.crc32(f"{key}{part}".encode()))
+        for part, mean in (("validation", validation), ("test", test))
+    }
+    means = {part: {c: rows[c].mean() for c in rows.columns[2:]} for part, rows in images.items()}
     folder.write_run(
         key,
         {
             "name": name,
             **identity(configuration, seed, fold),
-            "summary": {"selected_epoch": 2, "tuned_threshold": 0.5, "scores": {}},
+            "summary": {"selected_epoch": 2, "tuned_threshold": 0.5, "scores": means},
             "description": {"data": data, "split": Split(*map(tuple, parts.values())).fingerprint},
             "num_parameters": 1234567,
             "started": started,
@@ -158,12 +165,7 @@ def finish(
             "epochs": curves(
                 validation, test, configuration.protocol.epochs, configuration.protocol.record_test
             ),
-            "images": pl.concat(
-                [
-                    scores(part, parts, mean, noise, zlib.crc32(f"{key}{part}".encode()))
-                    for part, mean in (("validation", validation), ("test", test))
-                ]
-            ),
+            "images": pl.concat(images.values()),
             "predictions": predictions(parts),
         },
         model_files({"w": torch.zeros(1)}, {"key": key}),
@@ -176,6 +178,7 @@ def rewrite(file: Path, table: pl.DataFrame) -> None:
     table.write_parquet(file)
     record = json.loads((file.parent / "run.json").read_text())
     record["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    record[RECORD_SEAL] = seal(record)
     (file.parent / "run.json").write_text(json.dumps(record))
 
 
@@ -186,6 +189,23 @@ def fail(folder: StudyFolder, name: str, *, seed: int = 0, fold: int | None = No
         key_of(name, seed, fold),
         {"name": name, **identity(configuration_of(folder, name), seed, fold), **described},
     )
+
+
+def masks(
+    folder, name: str, mean: float, missing: dict[str, list[str]], seeds: tuple[int, ...] = (0,)
+) -> None:
+    """Masks of another tool, as `segstudy score` stores them."""
+    parts = sample_ids()
+    images = pl.concat(
+        scores(part, parts, mean, 0.01, seed).with_columns(seed=pl.lit(seed))
+        for part in ("validation", "test")
+        for seed in seeds
+    )
+    gone = [(int(seed), each) for seed, ids in missing.items() for each in ids]
+    for seed, each in gone:
+        images = images.filter(~((pl.col("seed") == seed) & (pl.col("id") == each)))
+    about = {"kind": "masks", "seeds": list(seeds), "parts": {"test": {"missing": missing}}}
+    folder.write_external(name, about, images)
 
 
 def key_of(*what: object) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from fake_study import fail, finish, make_study
 
-from segstudy.analysis.leaderboard import leaderboard, winner
+from segstudy.analysis.leaderboard import first_ranked, leaderboard
 from segstudy.core.errors import UserError
 from segstudy.reporting.tables import HEADINGS, render
 
@@ -28,7 +28,7 @@ def test_the_highest_on_validation_stands_first_whatever_test_says(folder):
     frame = leaderboard(folder)
     assert frame["configuration"].to_list()[:2] == ["unet-bce-b8", "segnet-bce-b8"]
     assert frame["rank"].to_list() == [1, 2, None, None]
-    assert winner(frame) == "unet-bce-b8"
+    assert first_ranked(frame) == "unet-bce-b8"
 
 
 def test_a_study_without_a_finished_run_has_rows_but_no_winner(folder):
@@ -36,7 +36,7 @@ def test_a_study_without_a_finished_run_has_rows_but_no_winner(folder):
     assert frame.height == 4
     assert frame["rank"].null_count() == 4
     assert frame["validation_iou"].null_count() == 4
-    assert winner(frame) is None
+    assert first_ranked(frame) is None
 
 
 def test_scores_of_one_run_are_means_over_its_images(folder):
@@ -82,7 +82,7 @@ def test_a_configuration_with_missing_runs_has_scores_but_cannot_win(tmp_path):
     assert best["failures"] == "diverged"
     assert best["validation_iou"] == pytest.approx(0.9)
     assert row(frame, "segnet-bce-b8")["rank"] == 1
-    assert winner(frame) == "segnet-bce-b8"
+    assert first_ranked(frame) == "segnet-bce-b8"
 
 
 def test_runs_that_the_study_no_longer_names_show_only_with_all(tmp_path):
@@ -124,7 +124,7 @@ def test_a_run_that_the_study_no_longer_names_never_wins(tmp_path):
     finish(folder, "unet-bce-b8", 0.9, 0.9)
     make_study(tmp_path / "study", ("segnet",), ("bce",))
     frame = leaderboard(folder, show_all=True)
-    assert winner(frame) == "segnet-bce-b8"
+    assert first_ranked(frame) == "segnet-bce-b8"
     assert row(frame, "unet-bce-b8")["rank"] is None
     assert "1, not in study.toml" in render(frame, "text")
 

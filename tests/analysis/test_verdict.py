@@ -4,7 +4,7 @@ import json
 
 import polars as pl
 import pytest
-from fake_study import fail, finish, make_study, sample_ids, scores
+from fake_study import fail, finish, make_study, masks, sample_ids
 
 from segstudy.analysis.compare import compare_configurations, sides
 from segstudy.analysis.contrasts import contrast, factorials
@@ -260,23 +260,6 @@ def test_older_runs_of_the_same_name_do_not_take_the_place_of_the_studys_own(tmp
     assert "unet-dice-b8 (older)" in names
     found = compare_configurations(*sides([str(folder.path), "unet-dice-b8", "segnet-bce-b8"]))
     assert found.a.test_iou.mean == pytest.approx(0.9, abs=0.02)
-
-
-def masks(
-    folder, name: str, mean: float, missing: dict[str, list[str]], seeds: tuple[int, ...] = (0,)
-) -> None:
-    """Masks of another tool, as `segstudy score` stores them."""
-    parts = sample_ids()
-    images = pl.concat(
-        scores(part, parts, mean, 0.01, seed).with_columns(seed=pl.lit(seed))
-        for part in ("validation", "test")
-        for seed in seeds
-    )
-    gone = [(int(seed), each) for seed, ids in missing.items() for each in ids]
-    for seed, each in gone:
-        images = images.filter(~((pl.col("seed") == seed) & (pl.col("id") == each)))
-    about = {"kind": "masks", "seeds": list(seeds), "parts": {"test": {"missing": missing}}}
-    folder.write_external(name, about, images)
 
 
 def test_masks_of_another_tool_stand_beside_and_cannot_win(tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 from small import TINY, write_dataset
 
 import segstudy
-from segstudy.analysis.leaderboard import rows_of
+from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.results import gather
 
 # A network without a choice: all foreground, or none.

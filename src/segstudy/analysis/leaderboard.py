@@ -6,12 +6,11 @@ from typing import Any
 import polars as pl
 
 from segstudy.analysis.against_winner import against_winner
-from segstudy.analysis.configurations import Row, rows_of
+from segstudy.analysis.configurations import Row
 from segstudy.analysis.results import Results, gather
+from segstudy.analysis.winner import ordered
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.store.folder import StudyFolder
-
-__all__ = ["SCORES", "Row", "leaderboard", "rows_of", "winner"]
 
 SCORES = {
     "validation_iou": ("validation", "native_iou"),
@@ -54,7 +53,8 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
     """
     results = results or gather(folder, show_all)
     frame = pl.DataFrame([_described(row, results) for row in results.rows], infer_schema_length=None)
-    frame = frame.sort("validation_iou", descending=True, nulls_last=True, maintain_order=True)
+    order = pl.Series(map(ordered, frame["validation_iou"]), dtype=pl.Float64)
+    frame = frame.sort(order, descending=True, maintain_order=True)
     complete = (frame["num_finished"] == frame["num_planned"]) & ~frame["masks"]
     frame = frame.with_columns(rank=pl.when(complete).then(complete.cum_sum()))
     return _compared(frame, results).select("rank", pl.exclude("rank"))
@@ -62,7 +62,7 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
 
 def _compared(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
     """With what lies between each configuration and the winner."""
-    first = winner(frame)
+    first = first_ranked(frame)
     versus = against_winner(results, first, frame["configuration"].to_list()) if first else {}
     measured = any(each.p_adjusted is not None for each in versus.values())
     rows: list[dict[str, float | bool | None]] = []
@@ -79,8 +79,8 @@ def _compared(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
     return frame.hstack(pl.DataFrame(rows, schema={**types, "among_best": pl.Boolean}))
 
 
-def winner(frame: pl.DataFrame) -> str | None:
-    """The complete configuration with the highest validation IoU, if there is one."""
+def first_ranked(frame: pl.DataFrame) -> str | None:
+    """The complete configuration with the highest validation IoU, if there is one; see ``winner.winner``."""
     first = frame.filter(pl.col("rank") == 1)
     return str(first["configuration"][0]) if first.height else None
 

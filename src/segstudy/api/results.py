@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import polars as pl
-
-from segstudy.analysis.leaderboard import rows_of
+from segstudy.analysis.configurations import rows_of
 from segstudy.api.studies import Study
 from segstudy.core.arguments import ArgumentError, checked_call
 from segstudy.core.environment import differing_text, environments_of
@@ -94,14 +92,14 @@ def check(
 def status(folder: str | Path) -> Status:
     """What of a study is done, failed and left, from its folder alone."""
     opened = Study(folder)
-    frame = opened.leaderboard().filter(~pl.col("masks"))
+    rows = rows_of(opened.folder)
     finished = opened.folder.finished()
     failed = opened.folder.failed()
-    num_planned = int(frame["num_planned"].sum())
-    num_finished = int(frame["num_finished"].sum())
+    num_planned = sum(row.num_planned for row in rows)
+    num_finished = sum(len(row.records) for row in rows)
     left = num_planned - num_finished
     records = opened.folder.run_records(finished)
-    ahead = time_left(opened.folder, rows_of(opened.folder))
+    ahead = time_left(opened.folder, rows)
     return Status(
         num_planned=num_planned,
         num_finished=num_finished,

@@ -414,6 +414,16 @@ def read_run_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def refuse_altered(folder: Path, record: Mapping[str, Any]) -> None:
+    """Whether a run's record is as it was written; records of early versions do not say.
+
+    Raises:
+        UserError: it is not.
+    """
+    if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
+        raise UserError(f"{folder / 'run.json'}: damaged (it is not as it was written); {REPAIR}")
+
+
 def seal(record: Mapping[str, Any]) -> str:
     """The SHA-256 of a run's record without the seal itself, which stands beside the others' checksums."""
     text = json.dumps({name: value for name, value in record.items() if name != RECORD_SEAL}, sort_keys=True)

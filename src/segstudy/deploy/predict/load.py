@@ -208,10 +208,9 @@ def models_of(path: Path) -> "Models":
     folder = StudyFolder(path)
     if not folder.exists():
         return one_run(path)
-    from segstudy.analysis.leaderboard import leaderboard, rows_of, winner  # statistics: half a second
+    from segstudy.analysis.winner import winner  # pydantic and polars: what an exported file does without
 
-    best = winner(leaderboard(folder))
+    best = winner(folder)
     if best is None:
         raise UserError(f"{path}: no configuration is complete, so none is best; give the folder of a run")
-    records = next(row.records for row in rows_of(folder) if row.name == best)
-    return Models(folder, tuple(record["key"] for record in records), best)
+    return Models(folder, tuple(record["key"] for record in best.records), best.name)
