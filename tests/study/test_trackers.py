@@ -1,15 +1,20 @@
 """What is seen of a running study: epochs of N, time to go, the best so far; whole words wherever."""
 
 import io
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+import segstudy
+from segstudy.core.errors import UserError
 from segstudy.study import estimate as estimates
 from segstudy.study.duration import Expected, Forecast
 from segstudy.study.estimate import Estimate, busy_words, others_at_work
 from segstudy.study.machine import Machine
+from segstudy.study.overview import Overview
+from segstudy.study.trackers import TRACKERS, StudyStart, Trackers, chosen_trackers
 from segstudy.study.trackers.live_table import HEADINGS, AtWork, table_of
 from segstudy.study.trackers.terminal import Display
 
@@ -26,10 +31,24 @@ def forecast(*keys: str) -> Forecast:
     return Forecast(workers=1, runs=runs)
 
 
+def start(*keys: str, best: tuple[float, str] | None = None) -> StudyStart:
+    overview = Overview(
+        name="s",
+        num_runs=2,
+        num_configurations=1,
+        data="d",
+        num_samples=3,
+        parts=(),
+        num_warnings=0,
+        num_notes=0,
+    )
+    return StudyStart(Path("study"), overview, keys, forecast(*keys), best)
+
+
 @pytest.fixture
 def plain():
     display = Display(Console(file=io.StringIO(), width=80, soft_wrap=True))
-    display.start(forecast("a", "b"), ["a", "b"])
+    display.study_begins(start("a", "b"))
     return display
 
 
@@ -38,7 +57,7 @@ def said(display: Display) -> str:
 
 
 def test_a_plain_line_has_the_epochs_and_the_time_to_go_from_the_first_on(plain):
-    plain.epoch(job("a", "unet-bce-b8"), {**ROW, "epoch": 1, "session_s": 20.0})
+    plain.run_progresses(job("a", "unet-bce-b8"), {**ROW, "epoch": 1, "session_s": 20.0})
     assert "unet-bce-b8 (seed 0) epoch 1 of 24: training loss 0.5000" in said(plain)
     assert "about 16 min to go" in said(plain)  # 47 epochs of 20 s, twice as slow as forecast
     assert said(plain).count("\n") == 1
@@ -46,12 +65,13 @@ def test_a_plain_line_has_the_epochs_and_the_time_to_go_from_the_first_on(plain)
 
 def test_the_best_so_far_is_of_all_epochs_and_of_earlier_runs(plain):
     for iou in (0.8, 0.6):
-        plain.epoch(job("a", "unet-bce-b8"), {**ROW, "validation_iou": iou, "session_s": 60.0})
-    plain.outcome(SimpleNamespace(key="a", status="finished", reason=None, detail=None), 1, 2)
+        plain.run_progresses(job("a", "unet-bce-b8"), {**ROW, "validation_iou": iou, "session_s": 60.0})
+    ended = SimpleNamespace(key="a", status="finished", reason=None, detail=None)
+    plain.run_ends(job("a", "unet-bce-b8"), ended)
     assert "[1/2] unet-bce-b8 (seed 0) finished" in said(plain)
     assert "best so far: validation IoU 0.800, unet-bce-b8" in said(plain)
-    plain.start(forecast("b"), ["b"], best=(0.9, "segnet-bce-b8"))
-    plain.epoch(job("b", "unet-dice-b8"), {**ROW, "session_s": 60.0})
+    plain.study_begins(start("b", best=(0.9, "segnet-bce-b8")))
+    plain.run_progresses(job("b", "unet-dice-b8"), {**ROW, "session_s": 60.0})
     assert plain._best == (0.9, "segnet-bce-b8")
 
 
@@ -59,12 +79,12 @@ def test_the_best_so_far_is_of_all_epochs_and_of_earlier_runs(plain):
 def test_the_live_display_fits_the_terminal(width):
     console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True, color_system=None)
     display = Display(console)
-    display.start(forecast("a", "b"), ["a", "b"])
+    display.study_begins(start("a", "b"))
     for key in "ab":
-        display.epoch(job(key, "dilated_unet-tversky-b12"), {**ROW, "session_s": 30.0})
+        display.run_progresses(job(key, "dilated_unet-tversky-b12"), {**ROW, "session_s": 30.0})
     shown = Console(file=io.StringIO(), width=width, height=24)
     shown.print(display._render())
-    display.stop()
+    display.study_ends()
     text = shown.file.getvalue()
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
@@ -133,8 +153,79 @@ def test_the_estimate_says_that_it_may_be_too_low():
 def test_on_a_terminal_lines_end_between_words():
     console = Console(file=io.StringIO(), width=40, force_terminal=True, soft_wrap=True, color_system=None)
     display = Display(console)
-    display.say(job("a", "unet-bce-b8"), "goes on after epoch 3 of 24, and then something else happens")
+    display.run_notes(job("a", "unet-bce-b8"), "goes on after epoch 3 of 24, and then something else happens")
     assert all(len(line) <= 40 for line in said(display).splitlines())
     assert "".join(said(display).split("\n")).replace(" ", "") == (
         "unet-bce-b8(seed0):goesonafterepoch3of24,andthensomethingelsehappens"
     )
+
+
+class Told:
+    """A tracker that notes what it was told, and fails at one event."""
+
+    def __init__(self, fails_at: str = ""):
+        self.events: list[str] = []
+        self.fails_at = fails_at
+
+    def __getattr__(self, event: str):
+        def told(*_about):
+            self.events.append(event)
+            if event == self.fails_at:
+                raise RuntimeError("the server\nis away")
+
+        return told
+
+
+def tell_all(trackers: Trackers) -> None:
+    a, ended = job("a", "unet-bce-b8"), SimpleNamespace(key="a", status="finished", reason=None, detail=None)
+    trackers.study_begins(start("a"))
+    trackers.run_begins(a)
+    trackers.run_progresses(a, ROW)
+    trackers.run_notes(a, "goes on after epoch 3")
+    trackers.run_ends(a, ended)
+    trackers.study_ends()
+
+
+EVENTS = ["study_begins", "run_begins", "run_progresses", "run_notes", "run_ends", "study_ends"]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_tracker_that_fails_is_left_out_and_the_others_are_told_all(event, caplog):
+    bad, good = Told(event), Told()
+    tell_all(Trackers({"bad": bad, "good": good}))
+    assert good.events == EVENTS
+    assert bad.events == EVENTS[: EVENTS.index(event) + 1]
+    assert caplog.messages == [
+        "tracker bad failed and is left out from now on: RuntimeError: the server is away"
+    ]
+
+
+def test_a_run_that_an_executor_did_not_announce_begins_with_its_first_epoch_and_once():
+    told = Told()
+    trackers = Trackers({"told": told})
+    for _ in range(2):
+        trackers.run_progresses(job("a", "unet-bce-b8"), ROW)
+    trackers.run_begins(job("a", "unet-bce-b8"))
+    assert told.events == ["run_begins", "run_progresses", "run_progresses"]
+
+
+def test_the_terminal_shows_all_that_a_tracker_is_told():
+    display = Display(Console(file=io.StringIO(), width=80, soft_wrap=True))
+    tell_all(Trackers({"terminal": display}))
+    assert "unet-bce-b8 (seed 0): goes on after epoch 3" in said(display)
+    assert "[1/1] unet-bce-b8 (seed 0) finished; all done" in said(display)
+
+
+def test_an_unknown_tracker_is_refused_with_the_choices_before_anything_is_read(tmp_path):
+    with pytest.raises(UserError, match="unknown tracker 'telepathy': choose one of terminal"):
+        segstudy.run(tmp_path / "nothing", tracker="terminal,telepathy")
+
+
+def test_names_are_a_comma_list_or_a_list_and_count_once():
+    assert chosen_trackers("terminal, terminal") == chosen_trackers(["terminal"]) == [TRACKERS["terminal"]]
+
+
+@pytest.mark.parametrize("tracker", TRACKERS.values(), ids=lambda tracker: tracker.name)
+def test_each_tracker_of_the_table_does_all_that_a_tracker_does(tracker):
+    made = tracker.made()
+    assert all(callable(getattr(made, event)) for event in EVENTS)

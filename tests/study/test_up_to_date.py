@@ -131,7 +131,7 @@ class Meanwhile(Display):
 
     def __init__(self, change: Callable[[], object]):
         super().__init__(Console(quiet=True))
-        self.start = lambda *_: change()
+        self.study_begins = lambda *_: change()
 
 
 def test_an_unfinished_study_gets_no_receipt(study):

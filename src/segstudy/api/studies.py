@@ -24,6 +24,7 @@ from segstudy.core.plain_text import plain_console
 from segstudy.core.progress import Stage, silent
 from segstudy.store.folder import StudyFolder
 from segstudy.study.options import described
+from segstudy.study.trackers import chosen_trackers
 from segstudy.study.trackers.terminal import Display
 from segstudy.study.up_to_date import settled
 
@@ -147,6 +148,7 @@ def run(  # noqa: PLR0913 (an option each)
     executor: str | None = None,
     checkpoint_every: int = 1,
     out: str | Path | None = None,
+    tracker: str | Sequence[str] = "terminal",
     retry: bool = False,
     images: bool = True,
     yes: bool = False,
@@ -202,16 +204,17 @@ def run(  # noqa: PLR0913 (an option each)
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows no part of what a run is.
         threads: CPU threads of each training; 0 leaves it to this machine.
         workers: trainings side by side; 0 leaves it to this machine.
-        executor: ``serial`` or ``processes``.
+        executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
         checkpoint_every: epochs from one saved state to the next: as many can be lost.
         out: the study's folder; derived from its name if left out.
+        tracker: where progress is shown or logged, names of ``TRACKERS``; several as a list.
         retry: also runs that diverged before.
         images: whether the report may show pictures of the data.
         yes: go on when more than two hours are ahead.
         confirm: asked instead, with the estimate; False stops before anything is written.
         choose: where it was not agreed to, picks one of the studies that take less time, the quickest first,
             or the last, which is all of it; None for none of them.
-        display: told of progress.
+        display: where the tracker ``terminal`` and what is planned are printed.
 
     Raises:
         UserError: a wrong call, study file or data set, or another process at work on this study; nothing is
@@ -220,6 +223,7 @@ def run(  # noqa: PLR0913 (an option each)
         Stopped: a signal asked to stop; what was trained is saved, and the same call goes on from there.
     """
     options = dict(locals())
+    trackers = tuple(chosen_trackers(tracker))
     asked, folder = described(study, options)
     display = display or Display(plain_console())
     overview = settled(asked, folder, images) if _leaves_all_to_the_machine(options) else None
@@ -228,7 +232,7 @@ def run(  # noqa: PLR0913 (an option each)
         return Study(folder.path)
     from segstudy.study.run import Call, train_missing
 
-    call = Call(study, options, asked, folder, retry, images)
+    call = Call(study, options, asked, folder, retry, images, trackers)
     trained = train_missing(call, (lambda _: True) if yes else confirm, choose, display)
     return Study(trained.path)
 

@@ -8,7 +8,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.suggestions import did_you_mean
 from segstudy.study.options import FIELDS, MACHINE_OPTIONS
 
-OWN_OPTIONS = {"protocol", "split", "exclude", "out", "retry", "yes", "images", *MACHINE_OPTIONS}
+OWN_OPTIONS = {"protocol", "split", "exclude", "out", "tracker", "retry", "yes", "images", *MACHINE_OPTIONS}
 
 
 def study_arguments(flags: Mapping[str, Any], settings: Sequence[str] = ()) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from cyclopts import Parameter
 
 import segstudy
 from segstudy.cli.models import ANSWER, PREPARE, TRAIN, USE, app
-from segstudy.cli.terminal import console, guarded, problems, say, width
+from segstudy.cli.terminal import choices_text, console, guarded, problems, say, width
 from segstudy.core.errors import Stopped
 from segstudy.core.progress import Stages
+from segstudy.study.trackers import TRACKERS
+from segstudy.training.executors import EXECUTORS
 
 if TYPE_CHECKING:
     from segstudy.study.choices import Choice
@@ -64,9 +66,7 @@ class StudyFlags:
 class MachineFlags:
     """Where and how to train; nothing of it changes what a run is."""
 
-    executor: Annotated[
-        Literal["serial", "processes"] | None, Parameter(help="one by one, or side by side")
-    ] = None
+    executor: Annotated[str | None, Parameter(help=choices_text(EXECUTORS.values()))] = None
     workers: Annotated[int, Parameter(help="trainings side by side; 0: as many as the cores allow")] = 0
     threads: Annotated[int, Parameter(help="CPU threads of each training; 0: chosen for this machine")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where to train")] = "auto"
@@ -85,6 +85,10 @@ def run(  # noqa: PLR0913 (an option each)
     out: Annotated[
         Path | None, Parameter(help="the study's folder; derived from its name if left out")
     ] = None,
+    tracker: Annotated[
+        str,
+        Parameter(help=f"where progress is shown or logged, a comma list; {choices_text(TRACKERS.values())}"),
+    ] = "terminal",
     retry: Annotated[bool, Parameter(help="also runs that diverged before", negative=())] = False,
     yes: Annotated[
         bool, Parameter(help="do not ask when more than two hours are ahead", negative=())
@@ -113,6 +117,7 @@ def run(  # noqa: PLR0913 (an option each)
             choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() else None,
             display=display,
             out=out,
+            tracker=tracker,
             **_options(flags, machine),
         )
     say(segstudy.table(finished.path, width=width()).rstrip("\n"))

@@ -5,8 +5,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -22,6 +22,21 @@ def say(text: object, where: Console | None = None) -> None:
     """Print text as it is, line by line, with nothing in it that a terminal would act on."""
     lines = (printable(line) for line in str(text).split("\n"))
     (where or console).print("\n".join(lines), markup=False, highlight=False)
+
+
+class Described(Protocol):
+    """A record of a table of what can be chosen."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+
+def choices_text(records: Iterable[Described]) -> str:
+    """What can be chosen, for help: ``serial: one by one; processes: side by side``."""
+    return "; ".join(f"{record.name}: {record.description}" for record in records)
 
 
 def width() -> int | None:

@@ -334,7 +334,7 @@ def carry_out(
         UserError: data that cannot be prepared, or a folder that cannot be written.
     """
     jobs = jobs_of(plan, runs, folder, machine, stage)
-    yield from EXECUTORS[machine.executor](jobs, machine.workers, watch or Watch())
+    yield from EXECUTORS[machine.executor].train(jobs, machine.workers, watch or Watch())
 
 
 def jobs_of(

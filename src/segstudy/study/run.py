@@ -26,6 +26,7 @@ from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.options import MACHINE_OPTIONS
 from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, write_plan
 from segstudy.study.set_aside import set_aside
+from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
 from segstudy.study.trackers.terminal import Display
 from segstudy.study.up_to_date import receipts, write_receipts
 from segstudy.training.executors import EXECUTORS
@@ -48,6 +49,7 @@ class Call:
         folder: where it belongs.
         retry: also runs that diverged before.
         images: whether the report may show pictures of the data.
+        trackers: where the progress is shown or logged.
     """
 
     source: str | Path | None
@@ -56,6 +58,7 @@ class Call:
     folder: StudyFolder
     retry: bool = False
     images: bool = True
+    trackers: tuple[Tracker, ...] = (TRACKERS["terminal"],)
 
 
 Choose = Callable[[Sequence[Choice]], Choice | None]
@@ -70,7 +73,7 @@ def train_missing(
         call: what is asked for.
         confirm: asked where much is ahead.
         choose: picks one of several studies there, or none.
-        display: told of progress.
+        display: says what is planned and asks, and is the tracker ``terminal``.
 
     Returns:
         The study's folder: of what was asked for, or of what was chosen instead.
@@ -136,7 +139,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
         keys = [run.key for run in plan.runs]
         made = receipts(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         missing = [run for run in chosen.missing if run.key not in finished]
-        _train(chosen, missing, machine, display)
+        _train(chosen, missing, machine, display, _trackers(call, display))
         folder.tidy()
         if chosen.missing or not is_current(folder, call.images):
             display.stage("writing the report", 0, 0)
@@ -146,8 +149,17 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
             write_receipts(made)
 
 
-def _train(chosen: Choice, missing: Sequence[Run], machine: Machine, display: Display) -> None:
-    """Train, show it, and stop when asked to.
+def _trackers(call: Call, display: Display) -> Trackers:
+    """What is told of the training: the display where it was chosen, and the others."""
+    return Trackers(
+        {each.name: display if each == TRACKERS["terminal"] else each.made() for each in call.trackers}
+    )
+
+
+def _train(
+    chosen: Choice, missing: Sequence[Run], machine: Machine, display: Display, trackers: Trackers
+) -> None:
+    """Train, tell the trackers, and stop when asked to.
 
     Raises:
         Stopped: before all was trained.
@@ -162,13 +174,18 @@ def _train(chosen: Choice, missing: Sequence[Run], machine: Machine, display: Di
             noting(f"stopped now: what was finished or saved is kept; {again}"),
         ):
             jobs = _prepared(chosen, missing, machine, stop, display.stage)
-            display.start(chosen.ahead.forecast, [run.key for run in missing], _best(plan, folder))
-            watch = Watch(display.epoch, display.say, stop)
-            for outcome in EXECUTORS[machine.executor](jobs, machine.workers, watch):
+            display.stage.end()
+            runs = tuple(run.key for run in missing)
+            trackers.study_begins(
+                StudyStart(folder.path, plan.overview(), runs, chosen.ahead.forecast, _best(plan, folder))
+            )
+            by_key = {job.run.key: job for job in jobs}
+            watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)
+            for outcome in EXECUTORS[machine.executor].train(jobs, machine.workers, watch):
                 done += outcome.status != "stopped"
-                display.outcome(outcome, done, len(missing))
+                trackers.run_ends(by_key[outcome.key], outcome)
     finally:
-        display.stop()
+        trackers.study_ends()
     if stop.signal is not None and done < len(missing):
         num_finished = len(folder.finished() & {run.key for run in plan.runs})
         finished = f"{num_finished} of {len(plan.runs)} runs are finished"

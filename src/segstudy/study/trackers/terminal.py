@@ -17,6 +17,7 @@ from segstudy.core.errors import printable
 from segstudy.core.progress import Stages
 from segstudy.core.quantities import counted, duration, size
 from segstudy.study.duration import Forecast, Pace
+from segstudy.study.trackers.base import StudyStart
 from segstudy.study.trackers.live_table import AtWork, table_of
 
 if TYPE_CHECKING:  # they import torch, and a finished study is shown without
@@ -30,7 +31,7 @@ PLAIN_SECONDS = 30.0  # between plain lines about one run
 
 
 class Display:
-    """Told of everything that happens in a study; says it once, where and how it can be read.
+    """The tracker ``terminal``; it also says what was planned and asks, before the training begins.
 
     Attributes:
         console: where it is said.
@@ -44,6 +45,7 @@ class Display:
         self._said: dict[str, float] = {}
         self._pace = Pace(Forecast(workers=1, runs={}), [])
         self._best: tuple[float, str] | None = None
+        self._num_done = self._num_runs = 0
         self._progress = Progress(
             TextColumn("[bold]runs"),
             BarColumn(bar_width=20),
@@ -62,7 +64,7 @@ class Display:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.stage.end()
-        self.stop()
+        self.study_ends()
 
     def plan(self, plan: "Overview", num_missing: int) -> None:
         """Say what the study consists of and what is left to do."""
@@ -117,24 +119,22 @@ class Display:
                 line = f"    {choice.command}  # {choice.title}: {choice.cost}"
                 self._say(line, markup=False, highlight=False)
 
-    def start(self, forecast: Forecast, left: Sequence[str], best: tuple[float, str] | None = None) -> None:
-        """From here on runs are trained.
-
-        Args:
-            forecast: what each was expected to take.
-            left: keys of the runs to train, in order.
-            best: validation IoU and configuration of the best run that is finished.
-        """
+    def study_begins(self, start: StudyStart) -> None:
+        """From here on runs are trained."""
         self.stage.end()
-        self._pace, self._best = Pace(forecast, left), best
-        self._progress.reset(self._task, total=len(left), left="")
+        self._pace, self._best = Pace(start.forecast, start.runs), start.best
+        self._num_done, self._num_runs = 0, len(start.runs)
+        self._progress.reset(self._task, total=self._num_runs, left="")
         if self.console.is_terminal:
             self._live = Live(
                 get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True
             )
             self._live.start()
 
-    def epoch(self, job: "Job", row: dict[str, float]) -> None:
+    def run_begins(self, job: "Job") -> None:
+        """Nothing is shown of a run before its first epoch has ended."""
+
+    def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
         """An epoch of a run has ended."""
         now = time.monotonic()
         self._running[job.run.key] = (job, row)
@@ -149,7 +149,7 @@ class Display:
                 f"{row['validation_iou']:.3f}; {self._left()}"
             )
 
-    def say(self, job: "Job", text: str) -> None:
+    def run_notes(self, job: "Job", text: str) -> None:
         """Something out of the ordinary happened to a run."""
         self._print(f"{self._title(job)}: {text}")
 
@@ -159,12 +159,14 @@ class Display:
         what = "after the epoch, which is saved; once more stops now" if training else "as soon as possible"
         self._say(f"[yellow]stopping[/] {what}", highlight=False)
 
-    def outcome(self, outcome: "Outcome", done: int, total: int) -> None:
+    def run_ends(self, job: "Job", outcome: "Outcome") -> None:
         """A run has ended."""
-        job, row = self._running.pop(outcome.key, (None, None))
+        _, row = self._running.pop(outcome.key, (None, None))
         self._pace.ended(outcome.key, time.monotonic())
+        self._num_done += outcome.status != "stopped"
+        done, total = self._num_done, self._num_runs
         self._progress.update(self._task, completed=done)
-        name = self._title(job) if job else outcome.key
+        name = self._title(job)
         if outcome.status == "failed":
             what = _plain(f"{name}: {outcome.reason}: {outcome.detail}")
             self._say(f"[red]failed[/] {what}", highlight=False)
@@ -174,7 +176,7 @@ class Display:
             left = "all done" if done == total else f"{self._left()}; {self._best_so_far()}"
             self._print(f"[{done}/{total}] {name} finished; {left}")
 
-    def stop(self) -> None:
+    def study_ends(self) -> None:
         """Nothing is trained any more."""
         if self._live is not None:
             self._live.stop()

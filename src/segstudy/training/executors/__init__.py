@@ -1,7 +1,54 @@
-"""Where runs are trained: one after the other here, or side by side in worker processes."""
+"""Where runs are trained: the table of executors."""
 
-from segstudy.training.executors.base import Executor
-from segstudy.training.executors.processes import processes
-from segstudy.training.executors.serial import serial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
-EXECUTORS: dict[str, Executor] = {"serial": serial, "processes": processes}
+if TYPE_CHECKING:  # they import torch, and help lists the executors without
+    from segstudy.training.executors.base import Watch
+    from segstudy.training.job import Job, Outcome
+
+__all__ = ["EXECUTORS", "Executor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """An entry of the table.
+
+    Attributes:
+        name: what ``--executor NAME`` chooses.
+        description: how it trains, in a few words for help and documentation.
+        function: where it stands, as ``package.module:name``; imported when runs are trained. It maps jobs,
+            the number of workers and a ``Watch`` to outcomes, in the order in which the runs end; it trains
+            each job by ``training.worker.execute``, and begins none once ``watch.stop`` is set.
+        is_parallel: whether it trains several runs at a time; else ``--workers`` says nothing to it.
+    """
+
+    name: str
+    description: str
+    function: str
+    is_parallel: bool
+
+    def train(self, jobs: "Sequence[Job]", workers: int, watch: "Watch") -> "Iterator[Outcome]":
+        outcomes: Iterator[Outcome] = resolve_name(self.function)(jobs, workers, watch)
+        return outcomes
+
+
+EXECUTORS: dict[str, Executor] = {
+    executor.name: executor
+    for executor in (
+        Executor(
+            name="serial",
+            description="one by one",
+            function="segstudy.training.executors.serial:serial",
+            is_parallel=False,
+        ),
+        Executor(
+            name="processes",
+            description="side by side",
+            function="segstudy.training.executors.processes:processes",
+            is_parallel=True,
+        ),
+    )
+}

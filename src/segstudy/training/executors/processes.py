@@ -129,6 +129,7 @@ class _Worker:
                 self._start(job)
             assert self._process is not None
             assert self._process.stdout is not None
+            self._watch.begin(job)
             self._send(job.model_dump_json())
             if self._told:
                 self._send(STOP)

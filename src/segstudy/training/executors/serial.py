@@ -12,4 +12,5 @@ def serial(jobs: Sequence[Job], _workers: int, watch: Watch) -> Iterator[Outcome
     for job in jobs:
         if watch.stop.is_set():
             return
+        watch.begin(job)
         yield execute(job, listener_of(job, watch))

@@ -1,0 +1,121 @@
+"""What a tracker is, and how several are told the same."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Protocol
+
+from segstudy.core.errors import printable
+
+if TYPE_CHECKING:  # help lists the trackers without, and a finished study is shown without PyTorch
+    from segstudy.study.duration import Forecast
+    from segstudy.study.overview import Overview
+    from segstudy.training.job import Job, Outcome
+
+log = logging.getLogger("segstudy")
+
+
+@dataclass(frozen=True)
+class StudyStart:
+    """What a tracker is told when the training of a study begins.
+
+    Attributes:
+        folder: the study's.
+        overview: what the study consists of.
+        runs: keys of the runs to train, in order.
+        forecast: what each was expected to take.
+        best: validation IoU and configuration of the best run that is finished.
+    """
+
+    folder: Path
+    overview: "Overview"
+    runs: tuple[str, ...]
+    forecast: "Forecast"
+    best: tuple[float, str] | None = None
+
+
+class StudyTracker(Protocol):
+    """Shows or logs what happens in a study. One call at a time, from any thread."""
+
+    def study_begins(self, start: StudyStart) -> None:
+        """From here on runs are trained."""
+
+    def run_begins(self, job: "Job") -> None:
+        """A run is trained from here on; one that was saved goes on."""
+
+    def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
+        """An epoch of a run has ended: its row of ``epochs.parquet``, and ``session_s``."""
+
+    def run_notes(self, job: "Job", text: str) -> None:
+        """Something out of the ordinary happened to a run."""
+
+    def run_ends(self, job: "Job", outcome: "Outcome") -> None:
+        """A run has finished, failed, or stopped after it was saved."""
+
+    def study_ends(self) -> None:
+        """Nothing is trained any more, whatever the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """An entry of the table.
+
+    Attributes:
+        name: what ``--tracker NAME`` chooses.
+        description: what it does, in one line for help and documentation.
+        make: where a class or function without arguments stands, as ``package.module:name``, that gives a
+            ``StudyTracker``. It is imported when the tracker is chosen.
+    """
+
+    name: str
+    description: str
+    make: str
+
+    def made(self) -> StudyTracker:
+        tracker: StudyTracker = resolve_name(self.make)()
+        return tracker
+
+
+class Trackers:
+    """Tells several trackers the same. One that fails is told nothing any more; the study goes on."""
+
+    def __init__(self, trackers: Mapping[str, StudyTracker]):
+        self._trackers = dict(trackers)
+        self._begun: set[str] = set()
+        self._lock = threading.RLock()
+
+    def study_begins(self, start: StudyStart) -> None:
+        self._tell("study_begins", start)
+
+    def run_begins(self, job: "Job") -> None:
+        """As of a tracker; of a run that begins again in another process it is told once."""
+        with self._lock:
+            if job.run.key not in self._begun:
+                self._begun.add(job.run.key)
+                self._tell("run_begins", job)
+
+    def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
+        self.run_begins(job)  # where an executor did not say so
+        self._tell("run_progresses", job, row)
+
+    def run_notes(self, job: "Job", text: str) -> None:
+        self._tell("run_notes", job, text)
+
+    def run_ends(self, job: "Job", outcome: "Outcome") -> None:
+        self._tell("run_ends", job, outcome)
+
+    def study_ends(self) -> None:
+        self._tell("study_ends")
+
+    def _tell(self, event: str, *about: object) -> None:
+        with self._lock:
+            for name, tracker in list(self._trackers.items()):
+                try:
+                    getattr(tracker, event)(*about)
+                except Exception as error:  # of whatever class: it is no part of the training
+                    del self._trackers[name]
+                    reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+                    log.warning("tracker %s failed and is left out from now on: %s", name, reason)
