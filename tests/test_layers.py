@@ -7,6 +7,7 @@ import pytest
 from import_graph import LEVEL, MODULES, imports, package_of, parsed
 
 import segstudy
+from segstudy.data.datasets import READERS
 
 # Imports inside functions. Whole modules that import what they need when a command is called, so that
 # `--help` stays quick; else each says its reason in a comment on its line or on the line of the first.
@@ -82,7 +83,7 @@ def test_architectures_losses_and_readers_never_import_each_other():
             if module.startswith(f"segstudy.{package}.") and module.rsplit(".", 1)[1] not in shared:
                 others = {each.rsplit(".", 1)[1] for each in imports(module) if package_of(each) == package}
                 assert others <= shared, f"{module} imports {others - shared}"
-    readers = {f"segstudy.data.datasets.{name}" for name in ("ph2", "isic", "folder", "synthetic")}
+    readers = {reader.read.__module__ for reader in READERS.values()}
     assert all(not imports(reader) & readers for reader in readers)
 
 

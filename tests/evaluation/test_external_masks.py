@@ -14,7 +14,7 @@ import segstudy
 from segstudy.cli.studies import app
 from segstudy.cli.text import scores_text
 from segstudy.core.errors import UserError
-from segstudy.data.datasets.human_agreement import human_references
+from segstudy.data.datasets import human_references
 from segstudy.evaluation.mask_folders import find_masks
 from segstudy.evaluation.summary import summarise
 from segstudy.metrics.overlap import confusion, iou

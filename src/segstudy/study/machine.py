@@ -55,6 +55,5 @@ def choose_machine(
         workers = {"cpu": max(1, cores // threads), "cuda": torch.cuda.device_count()}.get(device, 1)
     if executor is None:
         executor = "processes" if workers > 1 else "serial"
-    return Machine(
-        device, threads, workers if EXECUTORS[executor].is_parallel else 1, executor, checkpoint_every
-    )
+    workers = workers if EXECUTORS[executor].is_parallel else 1
+    return Machine(device, threads, workers, executor, checkpoint_every)

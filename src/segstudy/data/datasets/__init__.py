@@ -8,9 +8,10 @@ from segstudy.core.errors import UserError
 from segstudy.core.quantities import and_more
 from segstudy.data.datasets import folder, isic, ph2, synthetic
 from segstudy.data.datasets.folder_hints import probable_layout
+from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
 from segstudy.data.samples import Dataset
 
-__all__ = ["READERS", "Reader", "read"]
+__all__ = ["READERS", "Reader", "human_references", "read"]
 
 
 @dataclass(frozen=True)
@@ -21,21 +22,32 @@ class Reader:
         name: what ``--set reader=NAME`` chooses.
         detect: whether a folder has this layout; looks at names only.
         read: the samples in it, and the problems with the pairing.
-        description: the layout in one line, for messages.
+        description: the layout in one line, for messages and documentation.
+        people: how well people agree with one another on such images, where that is known: the report shows
+            it below the leaderboard.
     """
 
     name: str
     detect: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
     description: str
+    people: tuple[HumanReference, ...] = ()
 
 
 READERS: dict[str, Reader] = {
-    "ph2": Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION),
-    "isic": Reader("isic", isic.detect, isic.read, isic.DESCRIPTION),
-    "folder": Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
-    "synthetic": Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
+    reader.name: reader
+    for reader in (
+        Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION, people=SKIN_LESIONS),
+        Reader("isic", isic.detect, isic.read, isic.DESCRIPTION, people=SKIN_LESIONS),
+        Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
+        Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
+    )
 }
+
+
+def human_references(reader: str) -> tuple[HumanReference, ...]:
+    """What is known of people's agreement on the kind of data that a reader reads; often nothing."""
+    return READERS[reader].people if reader in READERS else ()
 
 
 def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = ()) -> Dataset:

@@ -1,4 +1,4 @@
-"""How well people agree with one another on the kinds of images that readers read."""
+"""How well people agree with one another on kinds of images; READERS says which data are of a kind."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,3 @@ SKIN_LESIONS = (
     HumanReference(0.786, "ISIC-2016, three experts"),
     HumanReference(0.683, "IMA++, 3,103 pairs of masks of one image (arXiv:2508.09381)"),
 )
-
-
-HUMAN_REFERENCES: dict[str, tuple[HumanReference, ...]] = {"ph2": SKIN_LESIONS, "isic": SKIN_LESIONS}
-
-
-def human_references(reader: str) -> tuple[HumanReference, ...]:
-    """What is known of people's agreement on the kind of data that a reader reads; often nothing."""
-    return HUMAN_REFERENCES.get(reader, ())

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from segstudy.analysis.text import score_text
-from segstudy.data.datasets.human_agreement import human_references
+from segstudy.data.datasets import human_references
 from segstudy.metrics import METRICS_SHOWN
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder

@@ -26,7 +26,7 @@ def chosen_trackers(chosen: str | Sequence[str]) -> list[Tracker]:
         UserError: an unknown name, with the choices.
     """
     names = chosen.split(",") if isinstance(chosen, str) else chosen
-    return [_tracker(name.strip()) for name in dict.fromkeys(names)]
+    return [_tracker(name) for name in dict.fromkeys(name.strip() for name in names)]
 
 
 def _tracker(name: str) -> Tracker:
