@@ -16,7 +16,7 @@ from functools import partial
 from torch import Tensor
 from torch.nn import functional as F
 
-from segstudy.core.registry import Component, resolve, source_hash
+from segstudy.core.registry import Component, Extension, resolve
 
 
 def bce(logits: Tensor, target: Tensor) -> Tensor:
@@ -110,26 +110,30 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+EXTENSION = Extension("loss", Loss, lambda loss: loss.function, given=("logits", "target"), num_called_with=2)
+
+
 def resolve_loss(text: str) -> tuple[Component, int | str]:
     """The canonical form of a loss, and what its ``numerics`` contribute to a run's key.
 
     Raises:
         UserError: an unknown loss or option, with the choices.
     """
-    component, _ = _find(text)
-    return component, source_hash(component) or LOSSES[component.name].numerics
+    component, _, version = resolve(text, LOSSES, EXTENSION)
+    return component, version or LOSSES[component.name].numerics
 
 
 def build_loss(text: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The function ``(logits, target) -> scalar`` that a loss with options names.
 
+    Of a class, such as ``torch.nn.BCEWithLogitsLoss``, an instance is that function.
+
     Raises:
         UserError: an unknown loss or option, with the choices.
     """
-    component, function = _find(text)
-    return partial(function, **dict(component.options))
-
-
-def _find(text: str) -> tuple[Component, Callable[..., Tensor]]:
-    functions = {name: loss.function for name, loss in LOSSES.items()}
-    return resolve(text, functions, "loss", given=("logits", "target"))
+    component, function, _ = resolve(text, LOSSES, EXTENSION)
+    options = dict(component.options)
+    if not isinstance(function, type):
+        return partial(function, **options)
+    made: Callable[[Tensor, Tensor], Tensor] = function(**options)
+    return made

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segstudy.core.errors import UserError
-from segstudy.core.registry import Component, parse, resolve, source_hash
+from segstudy.core.registry import Component, Extension, parse, resolve, source_hash
 
 
 def network(
@@ -17,13 +17,15 @@ def network(
 
 
 TABLE = {"net": network, "other": lambda: None}
+EXTENSION = Extension("architecture", object, lambda record: record, given=("width",))
 NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
 WORDS = st.from_regex(r"[a-z]{1,6}", fullmatch=True)
-VALUES = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS
+SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS
+VALUES = SCALARS | st.lists(SCALARS, max_size=3).map(tuple)
 
 
 def canonical(text: str) -> str:
-    return str(resolve(text, TABLE, "architecture", given=("width",))[0])
+    return str(resolve(text, TABLE, EXTENSION)[0])
 
 
 @given(NAMES, st.dictionaries(NAMES, VALUES, max_size=4))
@@ -64,7 +66,10 @@ def test_equal_components_have_one_spelling_and_defaults_vanish(written: str, me
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("nett", "unknown architecture 'nett': choose one of net, other, or name your own as file.py:Name"),
+        (
+            "nett",
+            "unknown architecture 'nett': choose one of net, other, or name your own as file.py:Name or",
+        ),
         ("net:deep=3", "net has no option 'deep': its options are depth, rate, skips, mode"),
         ("other:deep=3", "its options are none"),
         ("net:width=3", "no option 'width'"),
@@ -77,8 +82,11 @@ def test_equal_components_have_one_spelling_and_defaults_vanish(written: str, me
         ("net:rate=nan", "a finite number"),
         ("net:rate=1e999", "a finite number"),
         ("net:rate=-inf", "a finite number"),
-        ("net:depth=[3]", "takes a finite number, true, false or a word"),
-        ("net:depth=null", "takes a finite number, true, false or a word"),
+        ("net:depth=[3]", r"depth is of another kind than \[3\]"),
+        ("net:depth=[[3]]", r"a list of these such as \[8,16\], not \[\[3\]\]"),
+        ("net:depth=[3", r"a list of these such as \[8,16\], not \[3"),
+        ("net:mode=[near]", r"a list of these such as \[8,16\], not \[near\]"),
+        ("net:depth=null", "takes a finite number, true, false, a word"),
         ("net:depth=3:depth=4", "gives an option twice"),
         ("net:depth=" + "9" * 5000, "depth is of another kind|a finite number"),
         ("net:depth", "not of the form option=value"),
@@ -102,7 +110,8 @@ def own_file(tmp_path: Path) -> Path:
 
 
 def test_a_file_of_ones_own_is_named_without_its_folder(own_file: Path) -> None:
-    component, target = resolve(f"{own_file}:net:depth=5", TABLE, "architecture")
+    component, target, version = resolve(f"{own_file}:net:depth=5", TABLE, EXTENSION)
+    assert version == source_hash(component)
     assert str(component) == "my.py:net:depth=5"
     assert str(own_file.parent) not in str(component)
     assert target(**dict(component.options)) == 5
@@ -145,7 +154,7 @@ def test_what_is_wrong_in_a_file_of_ones_own(tmp_path: Path, source: str, name: 
     file = tmp_path / "my.py"
     file.write_text(source)
     with pytest.raises(UserError, match=told):
-        resolve(f"{file}:{name}", TABLE, "loss")
+        resolve(f"{file}:{name}", TABLE, EXTENSION)
 
 
 def test_a_file_of_ones_own_may_hold_a_dataclass(tmp_path: Path) -> None:
@@ -155,5 +164,40 @@ def test_a_file_of_ones_own_may_hold_a_dataclass(tmp_path: Path) -> None:
         "from __future__ import annotations\nfrom dataclasses import dataclass\n\n"
         "@dataclass\nclass Loss:\n    weight: float = 1.0\n"
     )
-    component, target = resolve(f"{file}:Loss:weight=2", TABLE, "loss")
+    component, target, _ = resolve(f"{file}:Loss:weight=2", TABLE, EXTENSION)
     assert target(**dict(component.options)).weight == 2.0
+
+
+def test_a_list_is_an_option_where_the_default_or_the_annotation_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "my.py"
+    file.write_text(
+        "from collections.abc import Sequence\n"
+        "def net(features: Sequence[int] = (8, 16), sizes=[1, 2], kernel: int | Sequence[int] = 3):\n"
+        "    return features\n"
+    )
+    same, _, _ = resolve(f"{file}:net:features=[8,16]:sizes=[1,2]:kernel=3", TABLE, EXTENSION)
+    assert str(same) == "my.py:net"
+    other, target, _ = resolve(f"{file}:net:features=[8, 32]:kernel=[3,5]", TABLE, EXTENSION)
+    assert str(other) == "my.py:net:features=[8,32]:kernel=[3,5]"
+    assert target(**dict(other.options)) == (8, 32)
+
+
+def test_an_option_without_a_default_has_to_be_given(tmp_path: Path) -> None:
+    file = tmp_path / "my.py"
+    file.write_text("def net(width, depth, *more, rate=0.5, **others):\n    return depth\n")
+    with pytest.raises(UserError, match=r"my\.py:net needs depth, .* as my\.py:net:depth=VALUE"):
+        resolve(f"{file}:net", TABLE, EXTENSION)
+    component, _, _ = resolve(f"{file}:net:depth=[2,2]:rate=0.5", TABLE, EXTENSION)
+    assert str(component) == "my.py:net:depth=[2,2]"
+    with pytest.raises(UserError, match="no option 'others': its options are depth, rate"):
+        resolve(f"{file}:net:depth=1:others=3", TABLE, EXTENSION)
+
+
+def test_what_a_loss_is_called_with_are_no_options(tmp_path: Path) -> None:
+    file = tmp_path / "my.py"
+    file.write_text("def loss(prediction, mask, weight=1.0):\n    return weight\n")
+    called = Extension("loss", object, lambda record: record, num_called_with=2)
+    component, _, _ = resolve(f"{file}:loss:weight=2", {}, called)
+    assert str(component) == "my.py:loss:weight=2.0"
+    with pytest.raises(UserError, match="its options are weight"):
+        resolve(f"{file}:loss:mask=2", {}, called)

@@ -11,7 +11,7 @@ from small import write_dataset
 
 import segstudy
 from segstudy.config.study import preset_study
-from segstudy.core.registry import parse, resolve, source_hash
+from segstudy.core.registry import Extension, parse, resolve, source_hash
 from segstudy.core.source_files import source_files
 from segstudy.store.folder import StudyFolder
 from segstudy.study.machine import Machine
@@ -19,6 +19,7 @@ from segstudy.study.plan import make_plan
 from segstudy.training.executors import EXECUTORS
 from segstudy.training.failures import REMEDIES, remedy
 
+EXTENSION = Extension("architecture", object, lambda record: record, given=("width",))
 NAMES = ("queue", "random", "torch", "numpy", "sitecustomize", "typing", "statistics", "segstudy_plugin")
 CONSOLE = [str(Path(sys.executable).with_name("segstudy"))]
 SMALL = "--epochs 1 --width 2 --image-size 32 --batch-size 4 --architecture unet --loss bce,dice --workers 2"
@@ -85,7 +86,7 @@ def network(tmp_path):
 
 
 def call(file):
-    return resolve(f"{file}:Net", {}, "architecture", ("width",))[1](8)
+    return resolve(f"{file}:Net", {}, EXTENSION)[1](8)
 
 
 def test_a_network_may_import_what_lies_beside_its_file(network):

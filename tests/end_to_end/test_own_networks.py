@@ -213,7 +213,9 @@ def test_without_the_extra_a_run_is_finished_and_says_why(monkeypatch):
 
     from segstudy.deploy.export import own_networks
 
-    run = SimpleNamespace(configuration=SimpleNamespace(architecture="/x/my.py:Net"))
+    run = SimpleNamespace(
+        configuration=SimpleNamespace(architecture="/x/my.py:Net"), numerics={"architecture": "0123"}
+    )
     trained = SimpleNamespace(
         run=run, files={}, images=lambda _: np.zeros((2, 32, 32, 3), np.uint8), threads=1
     )
@@ -247,7 +249,9 @@ def test_an_exporter_that_crashes_or_never_ends_costs_the_file_alone(
 
     card["training"]["numerics"]["architecture"] = source_hash(parse(f"{tmp_path}/my.py:Net"))
     files["model.json"] = json.dumps(card).encode()
-    run = SimpleNamespace(configuration=SimpleNamespace(architecture=f"{tmp_path}/my.py:Net"))
+    run = SimpleNamespace(
+        configuration=SimpleNamespace(architecture=f"{tmp_path}/my.py:Net"), numerics={"architecture": "0123"}
+    )
     trained = SimpleNamespace(
         run=run, files=files, images=lambda _: np.zeros((2, 32, 32, 3), np.uint8), threads=1
     )

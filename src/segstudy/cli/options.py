@@ -1,5 +1,6 @@
 """Options of the command line as arguments of the function it calls."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.suggestions import did_you_mean
 from segstudy.study.options import FIELDS, MACHINE_OPTIONS
 
+OUTSIDE_LISTS = re.compile(r",(?![^\[\]]*\])")  # commas, but those of features=[8,16]
 OWN_OPTIONS = {"protocol", "split", "exclude", "out", "tracker", "retry", "yes", "images", *MACHINE_OPTIONS}
 
 
@@ -58,7 +60,7 @@ def _refuse_unknown(name: str, setting: str) -> None:
 
 
 def _levels(written: str, value: str) -> list[str]:
-    levels = [level.strip() for level in value.split(",")]
+    levels = [level.strip() for level in OUTSIDE_LISTS.split(value)]
     if not all(levels):
         what = "has no value" if not any(levels) else "has an empty value between its commas"
         raise UserError(f"{written}: {what}; give one, or leave the option out")

@@ -1,8 +1,10 @@
-"""Naming an architecture or a loss: from a table of ours, or from anyone's own file.
+"""Naming an architecture or a loss: one of ours, a plug-in's, an installed package's, or a file's.
 
-A component is written ``name`` or ``name:option=value:option=value``: ``unet``,
-``unet:skips=false``, ``tversky:fp_weight=0.2:fn_weight=0.8``, ``my.py:MyNet``,
-``path/my.py:MyNet:depth=3``.
+A component is written ``name`` or ``name:option=value:option=value``:
+
+- ``unet``, ``unet:skips=false``, ``tversky:fp_weight=0.2:fn_weight=0.8``: of our table, or of a plug-in;
+- ``my.py:MyNet``, ``path/my.py:MyNet:depth=3``: of a file of one's own;
+- ``monai.networks.nets:UNet:spatial_dims=2:channels=[8,16]``: of a module of an installed package.
 """
 
 import hashlib
@@ -11,6 +13,7 @@ import inspect
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,16 +22,18 @@ from typing import Any
 
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB
+from segstudy.core.installed import code_version, imported, one_line
+from segstudy.core.plugins import load, names, plugin_named, plugin_version
 from segstudy.core.source_files import importable_beside, source_files
 
 MAX_SOURCE_BYTES = 16 * MB
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple["Value", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A name with options, and the user's file where it does not come from a table.
+    """A name with options, and the user's file or the module where it does not come from a table.
 
     ``str(component)`` is its canonical spelling without the folder: what is printed and hashed.
     """
@@ -36,13 +41,15 @@ class Component:
     name: str
     options: tuple[tuple[str, Value], ...] = ()
     file: Path | None = None
+    module: str | None = None
 
     @property
     def title(self) -> str:
-        return f"{self.file.name}:{self.name}" if self.file else self.name
+        place = self.file.name if self.file else self.module
+        return f"{place}:{self.name}" if place else self.name
 
     def __str__(self) -> str:
-        return ":".join([self.title, *(f"{name}={json.dumps(value)}" for name, value in self.options)])
+        return ":".join([self.title, *(f"{name}={_spelled(value)}" for name, value in self.options)])
 
     @property
     def spelling(self) -> str:
@@ -50,25 +57,60 @@ class Component:
         return f"{self.file.parent}/{self}" if self.file else str(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """How a table is extended by plug-ins, and how a record's class or function is called.
+
+    Attributes:
+        kind: the word for messages, a key of ``plugins.GROUPS``: ``"architecture"`` or ``"loss"``.
+        record: the type of the table's records.
+        target: the class or function of a record, whose parameters are the options.
+        given: parameters that are not options because segstudy passes them itself.
+        num_called_with: how many arguments a function is called with, before its options.
+    """
+
+    kind: str
+    record: type[Any]
+    target: Callable[[Any], Callable[..., Any]]
+    given: tuple[str, ...] = ()
+    num_called_with: int = 0
+
+
+def _spelled(value: Value) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
 def parse(text: str) -> Component:
-    """Read ``name:option=value`` or ``file.py:name:option=value``.
+    """Read ``name:option=value``, ``file.py:name:option=value`` or ``package.module:name:option=value``.
 
     Raises:
         UserError: when the text has another form.
     """
-    file, rest = None, text
+    file, module, rest = None, None, text
     if ".py:" in text:
         path, rest = text.split(".py:", 1)
         file = Path(f"{path}.py").resolve()
     elif text.endswith(".py"):
         raise UserError(f"{text}: say which class or function of the file is meant, as {text}:Name")
+    elif _is_of_module(text):
+        module, rest = text.split(":", 1)
     name, *options = rest.split(":")
     if not name.isidentifier():
-        raise UserError(f"{text!r} is not of the form name:option=value (or file.py:name:option=value)")
+        raise UserError(
+            f"{text!r} is not of the form name:option=value (or file.py:name:option=value, or "
+            "package.module:name:option=value)"
+        )
     named = [_option(text, option) for option in options]
     if len(dict(named)) < len(named):
         raise UserError(f"{text!r} gives an option twice: leave one of them out")
-    return Component(name, tuple(sorted(named)), file)
+    return Component(name, tuple(sorted(named, key=lambda option: option[0])), file, module)
+
+
+def _is_of_module(text: str) -> bool:
+    """Whether a text begins as ``package.module:Name`` does; options have an equals sign."""
+    module, _, name = text.partition(":")
+    name = name.partition(":")[0]
+    return all(part.isidentifier() for part in module.split(".")) and name.isidentifier()
 
 
 def _option(text: str, option: str) -> tuple[str, Value]:
@@ -76,11 +118,18 @@ def _option(text: str, option: str) -> tuple[str, Value]:
     if not equals or not name.isidentifier():
         raise UserError(f"{text!r}: {option!r} is not of the form option=value")
     parsed = _parsed(value)
-    if not isinstance(parsed, bool | int | float | str) or (
-        isinstance(parsed, float) and not math.isfinite(parsed)
-    ):
-        raise UserError(f"{text!r}: {name} takes a finite number, true, false or a word, not {value}")
-    return name, parsed
+    is_list = isinstance(parsed, list)
+    values: list[Any] = parsed if isinstance(parsed, list) else [parsed]
+    if (value.startswith("[") and not is_list) or not all(map(_is_value, values)):
+        raise UserError(
+            f"{text!r}: {name} takes a finite number, true, false, a word, or a list of these such as "
+            f"[8,16], not {value}"
+        )
+    return name, tuple(values) if is_list else values[0]
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _parsed(value: str) -> object:
@@ -123,57 +172,123 @@ def _distinct_title(component: Component, files: set[Path]) -> str:
 
 
 def resolve(
-    text: str, table: Mapping[str, Callable[..., Any]], kind: str, given: Iterable[str] = ()
-) -> tuple[Component, Callable[..., Any]]:
+    text: str, table: Mapping[str, Any], extension: Extension
+) -> tuple[Component, Callable[..., Any], str | None]:
     """Find what a component names, check its options, and drop those that equal the default.
 
     Args:
         text: the component as written.
-        table: our own components by name.
-        kind: the word for error messages, ``"architecture"`` or ``"loss"``.
-        given: parameters that are not options because segstudy passes them itself.
+        table: our own records by name.
+        extension: what the table holds.
 
     Returns:
-        The canonical component, and the class or function it names.
+        The canonical component, the class or function it names, and what names its code's version in keys:
+        None for ours, which have their ``numerics``.
 
     Raises:
-        UserError: unknown name, unknown option or an option of the wrong type, with the choices.
+        UserError: unknown name, unknown option or an option of the wrong type, with the choices; what
+            cannot be imported; an option that has no default and is not given.
     """
     component = parse(text)
+    target, version = _found(component, table, extension)
+    options = _checked_options(component, target, extension)
+    return Component(component.name, options, component.file, component.module), target, version
+
+
+def _found(
+    component: Component, table: Mapping[str, Any], extension: Extension
+) -> tuple[Callable[..., Any], str | None]:
+    """The class or function that a component names, and the version of its code; None for ours."""
     if component.file is not None:
-        target = _load(component.file, component.name)
-    elif component.name in table:
-        target = table[component.name]
-    else:
+        return _load(component.file, component.name), source_hash(component)
+    if component.module is not None:
+        _refuse_option_without_value(component, table)
+        target = imported(component.module, component.name)
+        if not callable(target):
+            raise UserError(f"{component.title} is no class or function, but a {type(target).__name__}")
+        return target, code_version(target, component.module)
+    if plugin := plugin_named(extension.kind, component.name, table):
+        target = extension.target(load(plugin, extension.record))
+        return target, plugin_version(plugin, target)
+    if component.name not in table:
+        choices = ", ".join(names(extension.kind, table))
         raise UserError(
-            f"unknown {kind} {component.name!r}: choose one of {', '.join(table)}, "
-            "or name your own as file.py:Name"
+            f"unknown {extension.kind} {component.name!r}: choose one of {choices}, "
+            "or name your own as file.py:Name or package.module:Name"
         )
-    options = _checked_options(component, target, frozenset(given))
-    return Component(component.name, options, component.file), target
+    return extension.target(table[component.name]), None
+
+
+def _refuse_option_without_value(component: Component, table: Mapping[str, Any]) -> None:
+    """``unet:skips`` looks like a module with a name in it."""
+    if component.module in table:
+        raise UserError(
+            f"{component.title!r}: {component.name!r} is not of the form option=value, as "
+            f"{component.module}:{component.name}=VALUE"
+        )
+
+
+def source_version(component: Component) -> str | None:
+    """What names the version of a file's or a module's code in keys, as it is now; None for a plain name.
+
+    Raises:
+        UserError: it is not there, or cannot be imported.
+    """
+    if component.module is None:
+        return source_hash(component)
+    return code_version(imported(component.module, component.name), component.module)
 
 
 def _checked_options(
-    component: Component, target: Callable[..., Any], given: frozenset[str]
+    component: Component, target: Callable[..., Any], extension: Extension
 ) -> tuple[tuple[str, Value], ...]:
-    defaults = {
-        name: parameter.default
-        for name, parameter in _signature(component, target).parameters.items()
-        if parameter.default is not inspect.Parameter.empty and name not in given
-    }
+    parameters = _options_of(component, target, extension)
     kept: list[tuple[str, Value]] = []
     for name, value in component.options:
-        if name not in defaults:
-            choices = ", ".join(defaults) or "none"
+        if name not in parameters:
+            choices = ", ".join(parameters) or "none"
             raise UserError(f"{component.title} has no option {name!r}: its options are {choices}")
-        same_kind = _as_kind_of(defaults[name], value)
+        default = parameters[name].default
+        same_kind = value if _takes_lists(parameters[name], value) else _as_kind_of(default, value)
         if same_kind is None:
             raise UserError(
-                f"{component.title}: {name} is of another kind than {value!r} (default {defaults[name]!r})"
+                f"{component.title}: {name} is of another kind than {_written(value)} (default {default!r})"
             )
-        if same_kind != defaults[name]:
+        if same_kind != (tuple(default) if isinstance(default, list) else default):
             kept.append((name, same_kind))
+    needed = [name for name, each in parameters.items() if each.default is inspect.Parameter.empty]
+    if missing := [name for name in needed if name not in dict(component.options)]:
+        raise UserError(
+            f"{component.title} needs {' and '.join(missing)}, which have no default: give them as "
+            f"{component.title}:{':'.join(f'{name}=VALUE' for name in missing)}"
+        )
     return tuple(kept)
+
+
+def _written(value: Value) -> str:
+    return _spelled(value) if isinstance(value, tuple) else repr(value)
+
+
+def _options_of(
+    component: Component, target: Callable[..., Any], extension: Extension
+) -> dict[str, inspect.Parameter]:
+    """The parameters that are options; one without a default has to be given."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(_signature(component, target).parameters.values())
+    if not isinstance(target, type):
+        called_with = [each for each in parameters if each.kind in positional][: extension.num_called_with]
+        parameters = [each for each in parameters if each not in called_with]
+    return {each.name: each for each in parameters if each.kind in named and each.name not in extension.given}
+
+
+def _takes_lists(parameter: inspect.Parameter, value: Value) -> bool:
+    """Whether a list is given where the annotation allows one, though the default is none."""
+    allowed = re.search("sequence|tuple|list", str(parameter.annotation), re.IGNORECASE) is not None
+    no_default = parameter.default is inspect.Parameter.empty
+    return no_default or (
+        isinstance(value, tuple) and allowed and isinstance(parameter.default, int | float | str)
+    )
 
 
 def _as_kind_of(default: object, value: Value) -> Value | None:
@@ -182,8 +297,9 @@ def _as_kind_of(default: object, value: Value) -> Value | None:
         case bool():
             return value if isinstance(value, bool) else None
         case int() | float():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            return type(default)(value) if is_number and type(default)(value) == value else None
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return None
+            return type(default)(value) if type(default)(value) == value else None
         case str():
             return value if isinstance(value, str) else None
     return value
@@ -213,8 +329,7 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
         with importable_beside(file):
             spec.loader.exec_module(module)
     except Exception as error:  # the user's own code may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{file} cannot be imported: {reason}") from error
+        raise UserError(f"{file} cannot be imported: {one_line(error)}") from error
     target = getattr(module, name, None)
     if not callable(target):
         raise UserError(f"{file} has no class or function {name!r}")

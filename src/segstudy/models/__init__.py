@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from segstudy.core.errors import UserError
-from segstudy.core.registry import Component, resolve, source_hash
+from segstudy.core.registry import Component, Extension, resolve
 from segstudy.core.seeding import seed_for
 from segstudy.models.dilated_unet import DilatedUNet
 from segstudy.models.segnet import SegNet
@@ -21,6 +22,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "dilated_unet": DilatedUNet,
 }
 
+EXTENSION = Extension("architecture", object, lambda network: network, given=("width",))
+
 MIN_SIDE_PX = 32
 
 
@@ -30,9 +33,9 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
     Raises:
         UserError: an unknown architecture or option, with the choices.
     """
-    component, network = resolve(text, MODELS, "architecture", given=("width",))
+    component, network, version = resolve(text, MODELS, EXTENSION)
     numerics: int = getattr(network, "numerics", 1)
-    return component, source_hash(component) or numerics
+    return component, version or numerics
 
 
 def build(architecture: str, width: int, seed: int, drawn_as: str | None = None) -> nn.Module:
@@ -42,21 +45,52 @@ def build(architecture: str, width: int, seed: int, drawn_as: str | None = None)
     global random state is left as it was.
 
     Args:
-        architecture: a name in ``MODELS`` or ``file.py:Name``, with options.
-        width: channels of the first stage; a user's own network gets it if it takes it.
+        architecture: a name in ``MODELS`` or a plug-in's, ``file.py:Name`` or ``package.module:Name``, with
+            options.
+        width: channels of the first stage; a network that is not ours gets it if it takes it.
         seed: the run's seed.
         drawn_as: the name under which its weights were drawn, where its file has another name by now.
 
     Raises:
-        UserError: an unknown architecture or option.
+        UserError: an unknown architecture or option; what is built is no network.
     """
-    component, network = resolve(architecture, MODELS, "architecture", given=("width",))
+    component, network, version = resolve(architecture, MODELS, EXTENSION)
     options = dict(component.options)
     if "width" in inspect.signature(network).parameters:
         options["width"] = width
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for("init", seed=seed, architecture=drawn_as or str(component)))
-        model: nn.Module = network(**options)
+        model = network(**options)
+    return model if version is None else one_output(model, component.title)
+
+
+def one_output(model: Any, title: str) -> nn.Module:
+    """A network that is not ours, where a list of one tensor is that tensor.
+
+    Its parameters keep their names: weights fit the network as its authors know it.
+
+    Raises:
+        UserError: it is no network. Called on images, it is refused if it gives anything but one tensor.
+    """
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"{title} must give a network (a torch.nn.Module), got {type(model).__name__}; name its class"
+        )
+
+    def only(module: nn.Module, images: Any, output: Any) -> Tensor:  # noqa: ARG001  as PyTorch calls it
+        if isinstance(output, list | tuple) and len(output) == 1:
+            (output,) = output
+        if isinstance(output, Tensor):
+            return output
+        several = (
+            f"{len(output)} outputs" if isinstance(output, list | tuple) else f"a {type(output).__name__}"
+        )
+        raise UserError(
+            f"{title} must give one tensor, got {several}: choose one by an option of it, or name a network "
+            "of your own that does, as file.py:Name"
+        )
+
+    model.register_forward_hook(only)
     return model
 
 

@@ -1,17 +1,18 @@
-"""Networks from a user's own file: with which file a trained model is opened, or without any.
+"""Networks that are not ours: with which code a trained model is opened, or without any.
 
-Nothing here runs a user's code.
+A user's own file is not run here, and what an installed package calls is not called: it is only compared with
+what the model was trained with.
 """
 
 from pathlib import Path
 
 from segstudy.core.errors import UserError
-from segstudy.core.registry import Component, parse, source_hash
+from segstudy.core.registry import Component, parse, source_version
 from segstudy.store.card import Card
 
 
 def is_own(card: Card, file: Path) -> bool:
-    """Whether the network comes from a user's own file.
+    """Whether the network is not ours: from a user's file, an installed package or a plug-in.
 
     Args:
         card: of the model.
@@ -20,56 +21,104 @@ def is_own(card: Card, file: Path) -> bool:
     Raises:
         UserError: a name that is none.
     """
-    return _component(card, file).file is not None
+    component = _component(card, file)
+    return bool(component.file or component.module) or _trained_version(card) is not None
 
 
 def own_network(card: Card, file: Path, given: str | None) -> Component | None:
-    """The user's own network, with the options it was trained with; None for a network of ours.
+    """The network that is not ours, with the options it was trained with; None for a network of ours.
 
-    The hash of the user's file is compared before anything of it runs. Its name does not matter.
+    The hash of the user's file is compared before anything of it runs. Its name does not matter. A network
+    of an installed package must be named too: else a model's folder could have any installed function
+    called. One of a plug-in is found by its name, as the plug-in's authors offer it as a network and
+    nothing else; its version is compared when it is built.
 
     Args:
         card: of the model.
         file: where the card lies, for the message.
-        given: ``my.py:Net``, as the user named it; what a model's folder names is never run.
+        given: ``my.py:Net`` or ``package.module:Net``, as the user named it; what a model's folder names is
+            never run.
 
     Raises:
-        UserError: not named, though it is needed; or another file than the model was trained with.
+        UserError: not named, though it is needed; or another file or version than the model was trained with.
     """
     trained = _component(card, file)
-    if trained.file is None:
+    if not is_own(card, file):
         if given is not None:
             raise UserError(f"{file}: {card.architecture} is segstudy's own network; leave --network out")
         return None
+    is_plugin = trained.file is None and trained.module is None
+    if given is None and is_plugin:
+        return trained
     if given is None:
+        origin = "a file of one's own" if trained.file else "an installed package"
         raise UserError(
-            f"{file}: its network {card.architecture!r} comes from a file of one's own, and segstudy runs no "
+            f"{file}: its network {card.architecture!r} comes from {origin}, and segstudy runs no "
             f"code that a model's folder names; name it yourself: --network {trained.title}"
         )
+    named = _named(given, trained)
+    if not is_plugin:
+        refuse_other_version(card, file, f"--network {given}", source_version(named))
+    return Component(trained.name, trained.options, named.file, named.module)
+
+
+def _named(given: str, trained: Component) -> Component:
+    """What a user named, if it is what the model was trained with, whatever its version."""
     named = parse(given)
-    if named.file is None:
-        raise UserError(f"--network {given}: name the file too, as {trained.title}")
-    if not named.file.is_file():
-        raise UserError(f"--network {given}: {named.file} is no file; give the path to {trained.file.name}")
-    if named.name != trained.name or (named.options and named.options != trained.options):
+    if trained.file is not None:
+        if named.file is None:
+            raise UserError(f"--network {given}: name the file too, as {trained.title}")
+        if not named.file.is_file():
+            raise UserError(
+                f"--network {given}: {named.file} is no file; give the path to {trained.file.name}"
+            )
+    same = (named.name, named.module, named.file is None) == (
+        trained.name,
+        trained.module,
+        trained.file is None,
+    )
+    if not same or (named.options and named.options != trained.options):
         raise UserError(f"--network {given}: the model was trained with {trained}; give {trained.title}")
-    _refuse_other_source(card, file, given, source_hash(named))
-    return Component(trained.name, trained.options, named.file)
+    return named
 
 
-def _refuse_other_source(card: Card, file: Path, given: str, found: str | None) -> None:
-    numerics = card.training.get("numerics")
-    wanted = numerics.get("architecture") if isinstance(numerics, dict) else None
-    if not isinstance(wanted, str):
+def refuse_other_version(card: Card, file: Path, what: str, found: str | None) -> None:
+    """Stop if code is another than the model was trained with.
+
+    Args:
+        card: of the model.
+        file: where the card lies, for the message.
+        what: the code as the message calls it.
+        found: the hash of the file, or the version of the package, as it is now.
+
+    Raises:
+        UserError: it is another, or the card does not say which.
+    """
+    wanted = _trained_version(card)
+    if wanted is None:
         raise UserError(
             f"{file}: does not say which version of {card.architecture} it was trained with; copy the card "
             "again from its run"
         )
-    if found != wanted:
+    if found == wanted:
+        return
+    if wanted.count(" ") > 1:
+        name, version, _ = wanted.split(" ", 2)
         raise UserError(
-            f"--network {given}: is another version than the model was trained with (its SHA-256 begins with "
-            f"{found}, that of the model's with {wanted}); give the file as it was then, or train it anew"
+            f"{what}: the model was trained with {wanted}, and {found} is installed (package, version, "
+            f"SHA-256 of its file); pip install {name}=={version}, or train it anew"
         )
+    raise UserError(
+        f"{what}: is another version than the model was trained with (its SHA-256 begins with "
+        f"{found}, that of the model's with {wanted}); give the file as it was then, or train it anew"
+    )
+
+
+def _trained_version(card: Card) -> str | None:
+    """The hash of the file, or the version of the package, of a network that is not ours."""
+    numerics = card.training.get("numerics")
+    found = numerics.get("architecture") if isinstance(numerics, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _component(card: Card, file: Path) -> Component:

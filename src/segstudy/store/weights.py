@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from segstudy.core.checksums import check_weights
 from segstudy.core.device import is_out_of_memory
 from segstudy.core.errors import UserError
-from segstudy.core.registry import Component
-from segstudy.models import build
+from segstudy.core.registry import Component, parse
+from segstudy.models import build, resolve_architecture
 from segstudy.store.card import CARD_FORMAT, Card, read_card
-from segstudy.store.own_networks import own_network
+from segstudy.store.own_networks import own_network, refuse_other_version
 from segstudy.store.records import CARD, WEIGHTS
 
 
@@ -45,7 +45,8 @@ def load_model(
 
     Args:
         folder: with ``model.json`` and ``model.safetensors``, such as a run's.
-        network: ``my.py:Net``, for a network from a file of one's own, see ``own_networks.own_network``.
+        network: ``my.py:Net`` or ``package.module:Net``, for one that is not ours, see
+            ``own_networks.own_network``.
         checked: whether somebody has compared the checksums already.
 
     Raises:
@@ -54,6 +55,7 @@ def load_model(
     """
     card = read_card(folder / CARD)
     own = own_network(card, folder / CARD, network)
+    _refuse_other_version(card, folder / CARD)
     try:
         weights = safetensors.torch.load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
@@ -78,6 +80,19 @@ def load_model(
     return model.eval(), card.model_dump(mode="json")
 
 
+def _refuse_other_version(card: Card, file: Path) -> None:
+    """Stop if a plug-in's network is another than the model was trained with, before it is built."""
+    component = parse(card.architecture)
+    if component.file or component.module:
+        return  # compared with what the user named
+    try:
+        found = resolve_architecture(card.architecture)[1]
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    if isinstance(found, str):
+        refuse_other_version(card, file, f"{file}: {card.architecture}", found)
+
+
 def _build_empty(card: Card) -> nn.Module:
     """One of our networks, to be filled: shapes without memory, as a card may ask for any size."""
     with torch.device("meta"):
@@ -96,7 +111,7 @@ def _build_own(own: Component, card: Card) -> nn.Module:
     except Exception as error:  # the user's own code may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"{own.title} cannot be built: {reason[:200]}; mend that file and train it anew"
+            f"{own.title} cannot be built: {reason[:200]}; mend its code and train it anew"
         ) from None
 
 

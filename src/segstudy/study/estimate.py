@@ -12,7 +12,7 @@ from segstudy.config.runs import Configuration, Run
 from segstudy.core.device import autocast, reproducible
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage, silent
-from segstudy.core.registry import parse, title
+from segstudy.core.registry import title
 from segstudy.core.resources import allowed_memory, machine_load
 from segstudy.data.batches import num_batches
 from segstudy.data.split import Split
@@ -160,7 +160,7 @@ def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
         steps_per_epoch = num_batches(len(split.train), protocol.batch_size)
         epochs = num_epochs(protocol.budget, protocol.epochs, protocol.steps, steps_per_epoch)
         seconds = images_of(protocol, split) * steps[kind].seconds_per_image + epochs * EPOCH_S + RUN_S
-        if parse(run.configuration.architecture).file is not None:
+        if isinstance(run.numerics["architecture"], str):  # not ours
             seconds += OWN_ONNX_S
         name = " ".join(str(part) for part in kind)
         expected[run.key] = Expected(kind=name, seconds=seconds, num_epochs=epochs)

@@ -20,6 +20,8 @@ from segstudy.config.study import Study, is_synthetic
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
+from segstudy.core.installed import package_files
+from segstudy.core.plugins import installed_plugins
 from segstudy.core.registry import parse
 from segstudy.core.schema import Frozen
 from segstudy.core.source_files import source_files
@@ -112,7 +114,12 @@ def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | No
         "machine": _hash([platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES")]),  # `auto` looks at it
         "program": _hash([__version__, *map(_stamp, _program())]),
         "files": _hash([file.read_text(encoding="utf-8") for file in files]),
-        "own files": _hash([[str(f), hashlib.sha256(f.read_bytes()).hexdigest()] for f in _own_files(asked)]),
+        "own files": _hash(
+            [
+                *([str(f), hashlib.sha256(f.read_bytes()).hexdigest()] for f in _own_files(asked)),
+                *map(_stamp, _installed_files(asked, folder)),
+            ]
+        ),
         "data": _hash(
             [
                 [s.id, s.group, s.category, s.part, _stamp(s.image), _stamp(s.mask)]
@@ -132,6 +139,20 @@ def _own_files(study: Study) -> list[Path]:
     own = {file for text in spellings if (file := parse(text).file)}
     found = {source for file in own for source in source_files(file)}
     return sorted(found | ({Path(study.split_file)} if study.split_file else set()))
+
+
+def _installed_files(study: Study, folder: StudyFolder) -> list[Path]:
+    """The source files of the packages and plug-ins that architectures and losses come from."""
+    planned = folder.read_json("numerics.json") or {}
+    modules = set()
+    for factor in ("architecture", "loss"):
+        for text in {str(configuration.level(factor)) for configuration in study.configurations()}:
+            component = parse(text)
+            if component.module:
+                modules.add(component.module)
+            elif component.file is None and isinstance(planned.get(factor, {}).get(text), str):
+                modules |= {each.module for each in installed_plugins(factor).get(component.name, [])}
+    return sorted({file for module in modules for file in package_files(module)})
 
 
 def _stamp(file: Path) -> list[Any]:

@@ -78,9 +78,17 @@ def write(folder: Path, n: int, seed: int = 0) -> None:
 
 
 def _options(text: str) -> tuple[int, int]:
-    options: dict[str, object] = {"n": DEFAULT_N, "seed": 0, **dict(parse(text).options)}
+    written = parse(text)
+    options: dict[str, object] = {"n": DEFAULT_N, "seed": 0, **dict(written.options)}
     n, seed = options.pop("n"), options.pop("seed")
-    if options or type(n) is not int or type(seed) is not int or not 0 < n <= MAX_N or seed < 0:
+    if (
+        written.module
+        or options
+        or type(n) is not int
+        or type(seed) is not int
+        or not 0 < n <= MAX_N
+        or seed < 0
+    ):
         raise UserError(
             f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), as synthetic:n=60:seed=1"
         )

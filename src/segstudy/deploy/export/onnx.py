@@ -31,6 +31,7 @@ from segstudy.deploy.engines.pytorch import Deployed
 from segstudy.deploy.export.card_markdown import as_markdown
 from segstudy.deploy.export.model_card import model_card
 from segstudy.store.card import CARD_FORMAT, Card, Package, read_card
+from segstudy.store.own_networks import is_own
 from segstudy.store.records import CARD
 from segstudy.store.trained_models import Models, run_name
 from segstudy.store.weights import load_model
@@ -65,14 +66,15 @@ def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> 
     deployed, free = Deployed(module).eval(), torch.export.Dim.DYNAMIC
     try:
         return _traced(deployed, (64, 96), {0: free, 1: free, 2: free})
-    except Exception:  # a user's own network, made for its own image size: batches alone are free then
-        if network is None:
+    except Exception:  # a network that is not ours, made for its image size: batches alone are free then
+        if not is_own(Card.model_validate(card), folder / CARD):
             raise
     try:
         return _traced(deployed, tuple(card["image_size"]), {0: free})
     except Exception as error:  # exporters and networks raise whatever they like
+        name = network or card["architecture"]
         raise UserError(
-            f"{network}: cannot be exported ({in_a_line(error)}); what it computes may not depend on the "
+            f"{name}: cannot be exported ({in_a_line(error)}); what it computes may not depend on the "
             "values of pixels, and PyTorch's exporter has to know its operators"
         ) from None
 

@@ -1,4 +1,4 @@
-"""``model.onnx`` of a run whose network comes from a user's own file: the model without its code.
+"""``model.onnx`` of a run whose network is not ours: the model without its code.
 
 It is made and compared with PyTorch in a process of its own: what exporting leaves behind in a process moves
 no bit of the next training, its names do not depend on what was exported before, and a network over which
@@ -32,7 +32,7 @@ RESULT, IMAGES = "result.json", "images.npy"
 
 
 def own_onnx(trained: Trained) -> Extra:
-    """``model.onnx`` for a user's own network, where it can be exported and its masks stay the same.
+    """``model.onnx`` for a network that is not ours, where it can be exported and its masks stay the same.
 
     Never raises: a run is finished with or without this file.
 
@@ -41,7 +41,7 @@ def own_onnx(trained: Trained) -> Extra:
         networks, which need no code.
     """
     architecture = trained.run.configuration.architecture
-    if parse(architecture).file is None:
+    if not isinstance(trained.run.numerics.get("architecture"), str):  # ours
         return {}, {}, ""
     began = time.perf_counter()
     content: bytes | None = None

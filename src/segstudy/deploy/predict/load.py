@@ -96,9 +96,9 @@ def _open_trained(models: "Models", record: Mapping[str, Any], how: How) -> Netw
 
 
 def _open_own(models: "Models", record: Mapping[str, Any], card: Card, how: How) -> Network:
-    """A user's own network: by PyTorch from the file that the user names, else from the run's ``model.onnx``.
+    """A network that is not ours: by PyTorch if the user names its code, else from the run's ``model.onnx``.
 
-    What the folder names is never run.
+    What the folder names is never run, but for a plug-in's network: by PyTorch where there is no such file.
 
     Raises:
         UserError: neither is there, or an engine that cannot run it.
@@ -111,15 +111,15 @@ def _open_own(models: "Models", record: Mapping[str, Any], card: Card, how: How)
     if network is None and engine != "torch" and (folder / STORED_ONNX).is_file():
         if not how.on_cpu:
             raise UserError(
-                f"{folder / STORED_ONNX}: runs on the CPU; leave --device out, or name the network's file "
+                f"{folder / STORED_ONNX}: runs on the CPU; leave --device out, or name the network's code "
                 "with --network"
             )
         return stored_network(folder, card, engine, how.threads, how.precision)
     own_network(card, folder / CARD, network)
     if engine not in ("auto", "torch"):
         raise UserError(
-            f"--network {network}: is run by PyTorch; leave --engine out, or export the model and run "
-            "that file"
+            f"{network or card.architecture}: is run by PyTorch; leave --engine out, or export the model and "
+            "run that file"
         )
     return _by_pytorch(folder, record, how)
 
