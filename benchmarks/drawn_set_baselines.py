@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import Prepared, open_prepared, prepare
-from segstudy.metrics.overlap import confusion, iou
+from segstudy.metrics.counts import confusion
+from segstudy.metrics.overlap import iou
 
 
 def otsu(grey: NDArray[np.uint8]) -> int:

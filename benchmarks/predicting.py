@@ -29,7 +29,8 @@ from segstudy.api.models import images_of
 from segstudy.data.datasets import read
 from segstudy.data.images import read_mask
 from segstudy.deploy.predict.load import models_of
-from segstudy.metrics.overlap import confusion, iou
+from segstudy.metrics.counts import confusion
+from segstudy.metrics.overlap import iou
 from segstudy.store.trained_models import parts_of
 
 LOOP = "plain loop, float32"

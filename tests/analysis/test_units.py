@@ -61,6 +61,6 @@ def test_table_compare_and_score_give_one_interval_within_what_a_score_can_be(gr
 
 
 def test_an_interval_of_pixels_has_no_upper_end(grouped):
-    found = score_interval(np.array([[0.1, 9.0, 2.0]]), np.inf)
+    found = score_interval(np.array([[0.1, 9.0, 2.0]]), highest=np.inf)
     assert found.low == 0
     assert found.high > 9

@@ -17,7 +17,8 @@ from segstudy.cli.text import evaluation_text
 from segstudy.core.errors import UserError
 from segstudy.data.images import read_image
 from segstudy.data.preprocess import image_to_network, prob_to_native
-from segstudy.metrics.overlap import confusion, iou
+from segstudy.metrics.counts import confusion
+from segstudy.metrics.overlap import iou
 from segstudy.store.folder import StudyFolder
 from segstudy.store.weights import load_model
 

@@ -17,7 +17,8 @@ from segstudy.core.errors import UserError
 from segstudy.data.datasets import human_references
 from segstudy.evaluation.mask_folders import find_masks
 from segstudy.evaluation.summary import summarise
-from segstudy.metrics.overlap import confusion, iou
+from segstudy.metrics.counts import confusion
+from segstudy.metrics.overlap import iou
 from segstudy.store.folder import StudyFolder
 
 GRID = {"architecture": "unet", "loss": "bce", "batch_size": 4, "executor": "serial", "images": False}

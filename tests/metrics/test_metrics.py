@@ -7,17 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from metric_scores import overlap_scores as scores
 
-from segstudy.metrics.overlap import (
-    METRICS,
-    Confusion,
-    Mask,
-    confusion,
-    dice,
-    iou,
-    scores,
-    thresholded_jaccard,
-)
+from segstudy.metrics import METRICS, mask_scores, prob_scores, unknown_of_masks
+from segstudy.metrics.counts import Confusion, Mask, confusion
+from segstudy.metrics.overlap import dice, iou, thresholded_jaccard
 
 OVERLAPS = ("iou", "dice", "precision", "recall")  # the metrics of the foreground
 
@@ -42,7 +36,8 @@ def test_confusion_counts_every_pixel_once(pair: tuple[Mask, Mask]) -> None:
 
 @given(mask_pairs())
 def test_every_metric_lies_between_0_and_1(pair: tuple[Mask, Mask]) -> None:
-    assert all(0 <= value <= 1 for value in scores(*pair).values())
+    for name, value in scores(*pair).items():
+        assert METRICS[name].lowest <= value <= METRICS[name].highest
 
 
 @given(mask_pairs())
@@ -123,5 +118,10 @@ def test_missing_background_in_a_full_target_scores_0_in_specificity() -> None:
     assert scores(EMPTY, FULL)["specificity"] == 0
 
 
-def test_scores_names_every_metric_of_the_table() -> None:
-    assert list(scores(EMPTY, FULL)) == list(METRICS)
+def test_a_mask_tells_every_metric_that_needs_no_probabilities() -> None:
+    expected = [f"native_{name}" for name, each in METRICS.items() if not each.needs_probabilities]
+    assert list(mask_scores(EMPTY, FULL)) == expected
+    found = {*mask_scores(EMPTY, FULL), *unknown_of_masks()}
+    assert found == {*prob_scores(FULL.astype(np.float32), FULL, 0.5, "network")} | {
+        *prob_scores(FULL.astype(np.float32), FULL, 0.5, "native")
+    }

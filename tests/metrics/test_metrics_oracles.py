@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from metric_scores import overlap_scores as scores
 from torch import Tensor
 from torchmetrics.functional.classification import (
     binary_accuracy,
@@ -19,7 +20,7 @@ from torchmetrics.functional.classification import (
     binary_specificity,
 )
 
-from segstudy.metrics.overlap import Mask, scores
+from segstudy.metrics.counts import Mask
 
 ORACLES: dict[str, Callable[..., Tensor]] = {
     "iou": binary_jaccard_index,

@@ -8,13 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from metric_scores import calibration_scores, surface_scores
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
 from monai.metrics.utils import get_edge_surface_distance
 from torchmetrics.functional.classification import binary_calibration_error
 
-from segstudy.metrics.calibration import CALIBRATION_BINS, calibration_scores
-from segstudy.metrics.overlap import Mask
-from segstudy.metrics.surface import NSD_TOLERANCE, surface_scores
+from segstudy.metrics.calibration import CALIBRATION_BINS
+from segstudy.metrics.counts import Mask
+from segstudy.metrics.surface import NSD_TOLERANCE
 
 SHAPE = (13, 17)
 DIAGONAL = math.hypot(*SHAPE)
@@ -80,14 +81,15 @@ def test_distances_do_not_depend_on_which_mask_is_which(pair: tuple[Mask, Mask])
 
 @given(masks)
 def test_equal_masks_are_no_distance_apart(mask: Mask) -> None:
-    assert surface_scores(mask, mask) == {"hd95_px": 0, "asd_px": 0, "hd95_frac": 0, "asd_frac": 0, "nsd": 1}
+    equal = {"hd95_px": 0, "asd_px": 0, "hd95_frac": 0, "asd_frac": 0, "nsd": 1}
+    assert equal.items() <= surface_scores(mask, mask).items()
 
 
 @given(masks.filter(np.any))
 def test_a_missed_lesion_costs_the_diagonal(mask: Mask) -> None:
     missed = {"hd95_px": DIAGONAL, "asd_px": DIAGONAL, "hd95_frac": 1, "asd_frac": 1, "nsd": 0}
-    assert surface_scores(EMPTY, mask) == pytest.approx(missed)
-    assert surface_scores(mask, EMPTY) == pytest.approx(missed)
+    for found in (surface_scores(EMPTY, mask), surface_scores(mask, EMPTY)):
+        assert {name: found[name] for name in missed} == pytest.approx(missed)
 
 
 def test_the_frame_counts_as_boundary() -> None:
@@ -122,7 +124,7 @@ def test_torchmetrics_gives_the_same_calibration_error(prob: np.ndarray, mask: M
 
 @given(masks)
 def test_the_truth_itself_is_perfectly_calibrated(mask: Mask) -> None:
-    assert calibration_scores(mask.astype(np.float32), mask) == {"ece": 0, "brier": 0}
+    assert {"ece": 0, "brier": 0}.items() <= calibration_scores(mask.astype(np.float32), mask).items()
 
 
 @given(masks)

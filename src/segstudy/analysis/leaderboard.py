@@ -9,24 +9,21 @@ from segstudy.analysis.against_winner import against_winner
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.results import Results, gather
 from segstudy.analysis.winner import ordered
+from segstudy.metrics import HEADLINE, column, in_order
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.store.folder import StudyFolder
 
+# The headline of both parts at both sizes, and the other metrics of the test part at native size.
 SCORES = {
-    "validation_iou": ("validation", "native_iou"),
-    "test_iou": ("test", "native_iou"),
-    "validation_iou_network": ("validation", "network_iou"),
-    "test_iou_network": ("test", "network_iou"),
-    "test_dice": ("test", "native_dice"),
-    "test_thresholded_jaccard": ("test", "native_thresholded_jaccard"),
-    "test_iou_tuned": ("test", "native_iou_tuned"),
-    "test_hd95_px": ("test", "native_hd95_px"),
-    "test_hd95_frac": ("test", "native_hd95_frac"),
-    "test_asd_px": ("test", "native_asd_px"),
-    "test_asd_frac": ("test", "native_asd_frac"),
-    "test_nsd": ("test", "native_nsd"),
-    "test_ece": ("test", "native_ece"),
-    "test_brier": ("test", "native_brier"),
+    f"validation_{HEADLINE}": ("validation", column(HEADLINE)),
+    f"test_{HEADLINE}": ("test", column(HEADLINE)),
+    f"validation_{HEADLINE}_network": ("validation", column(HEADLINE, "network")),
+    f"test_{HEADLINE}_network": ("test", column(HEADLINE, "network")),
+    **{
+        f"test_{name}": ("test", column(name))
+        for name, metric in in_order().items()
+        if name != HEADLINE and "csv" in metric.shown
+    },
 }
 
 
@@ -135,12 +132,12 @@ def _scores(row: Row, results: Results) -> dict[str, float | None]:
 
 def _intervals(row: Row, results: Results) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
-    for column in ("validation_iou", "test_iou"):
-        units = results.units(row.name, *SCORES[column])
-        known = units is not None and _found(row, results, column) is not None
+    for name in ("validation_iou", "test_iou"):
+        units = results.units(row.name, *SCORES[name])
+        known = units is not None and _found(row, results, name) is not None
         interval = score_interval(units) if units is not None and known else None
         columns |= {
-            f"{column}_{what}": None if interval is None else getattr(interval, what)
+            f"{name}_{what}": None if interval is None else getattr(interval, what)
             for what in ("low", "high", "seed_sd")
         }
     return columns

@@ -10,7 +10,7 @@ from segstudy.analysis.compare import Comparison, Side
 from segstudy.analysis.text import count, counted_images, interval, mean, p_value, score_text, signed
 from segstudy.core.plain_text import as_text
 from segstudy.evaluation.summary import first_of
-from segstudy.metrics import METRICS_SHOWN
+from segstudy.metrics import HEADLINE, shown_in
 from segstudy.stats.comparisons import MARGIN
 from segstudy.store.verify import Verification
 
@@ -18,16 +18,18 @@ from segstudy.store.verify import Verification
 def scores_text(records: Sequence[Mapping[str, Any]]) -> str:
     """What ``score_masks`` found: a table, what is missing, and what the intervals hold."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "IoU validation", "IoU test", "Dice test", "HD95 test", "images", "trainings"):
+    shown = shown_in("table")
+    columns = [("validation", HEADLINE), *(("test", name) for name in shown)]
+    scores = [f"{shown[name].short} {part}" for part, name in columns]
+    for heading in ("model", *scores, "images", "trainings"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for record in records:
-        validation, test = (record["scores"].get(part, {}) for part in ("validation", "test"))
         table.add_row(
             record["name"],
-            score_text(validation.get("iou"), ".3f"),
-            score_text(test.get("iou"), ".3f"),
-            score_text(test.get("dice"), ".3f"),
-            score_text(test.get("hd95_px"), ".1f"),
+            *(
+                score_text(record["scores"].get(part, {}).get(name), shown[name].form)
+                for part, name in columns
+            ),
             ", ".join(_count_text(part, found) for part, found in record["parts"].items()),
             str(len(record["seeds"])),
         )
@@ -87,9 +89,10 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
     table.add_column(f"in domain: {own['data']['name']} test", justify="right")
     table.add_column(f"external: {record['data']['name']}", justify="right")
     table.add_row("images", str(own["num_images"]), str(record["num_images"]))
-    for name, title, form in METRICS_SHOWN:
+    for name, metric in shown_in("list").items():
         if name in new:
-            table.add_row(title, score_text(own["scores"].get(name), form), score_text(new[name], form))
+            here, there = (score_text(scores.get(name), metric.form) for scores in (own["scores"], new))
+            table.add_row(metric.listed_title, here, there)
     return f"{record['name']}\n\n{as_text(table)}\n{intervals_text([len(record['seeds'])])}"
 
 

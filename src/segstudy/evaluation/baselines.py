@@ -15,7 +15,7 @@ from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part, Sample
 from segstudy.data.split import Split
-from segstudy.metrics.overlap import scores
+from segstudy.metrics import mask_scores
 from segstudy.store.folder import StudyFolder
 
 ALL_FOREGROUND, MEAN_MASK = "all foreground", "mean mask"
@@ -103,6 +103,5 @@ def _positions(prepared: Prepared, parts: Split, part: Part) -> list[int]:
 
 def _row(prepared: Prepared, position: int, part: Part, prob: NDArray[np.float32]) -> dict[str, Any]:
     predicted = prob_to_native(prob, prepared.native_sizes[position], prepared.resize) >= 0.5
-    found = scores(predicted, prepared.native_mask(position))
-    columns = {f"native_{name}": value for name, value in found.items()}
-    return {"id": prepared.ids[position], "part": part, **columns}
+    found = mask_scores(predicted, prepared.native_mask(position), takes=["counts"])
+    return {"id": prepared.ids[position], "part": part, **found}

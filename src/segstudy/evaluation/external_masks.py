@@ -18,16 +18,10 @@ from segstudy.data.fingerprint import fingerprint
 from segstudy.data.images import ImageError, read_mask
 from segstudy.data.samples import Part, Sample
 from segstudy.evaluation.mask_folders import MaskSet, find_masks
-from segstudy.evaluation.per_image import mask_columns
 from segstudy.evaluation.summary import first_of, refuse_taken, summarise
-from segstudy.metrics.overlap import METRICS, Mask
+from segstudy.metrics import mask_scores, unknown_of_masks
+from segstudy.metrics.counts import Mask
 from segstudy.store.folder import StudyFolder
-
-# What a mask does not tell: nothing was computed at network size, and there are no probabilities.
-UNKNOWN = (
-    *(f"network_{name}" for name in METRICS),
-    *("network_iou_tuned", "native_iou_tuned", "native_ece", "native_brier"),
-)
 
 
 def score_masks(
@@ -182,7 +176,7 @@ def _rows(
                 "seed": seed,
                 "id": sample.id,
                 "part": part,
-                **mask_columns(_predicted(files[sample.id], truth), truth),
+                **mask_scores(_predicted(files[sample.id], truth), truth),
             }
             for seed, files in sorted(model.seeds.items())
             if sample.id in files
@@ -211,7 +205,8 @@ def _predicted(file: Path, truth: Mask) -> Mask:
 def _table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """As a run's ``images.parquet``, with ``seed`` and ``fold``; null where a mask does not tell."""
     table = pl.DataFrame(rows).with_columns(
-        pl.lit(None, pl.Int64).alias("fold"), *(pl.lit(None, pl.Float64).alias(name) for name in UNKNOWN)
+        pl.lit(None, pl.Int64).alias("fold"),
+        *(pl.lit(None, pl.Float64).alias(name) for name in unknown_of_masks()),
     )
     first = ("seed", "fold", "id", "part")
     return table.select(*first, pl.exclude(*first)).sort("part", "seed", "id")

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from segstudy.core.device import autocast
 from segstudy.core.outputs import OutputError, wrong_with
 from segstudy.data.batches import Pixels, Positions, in_batches
-from segstudy.metrics.overlap import Confusion, iou
+from segstudy.metrics.counts import Confusion
+from segstudy.metrics.overlap import iou
 
 EVALUATION_BATCH = 16  # fixed: a batch size of its own could move the last bits
 

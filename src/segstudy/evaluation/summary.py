@@ -4,12 +4,11 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from segstudy.config.runs import configuration_names
 from segstudy.core.errors import UserError
-from segstudy.metrics import Score
+from segstudy.metrics import Score, limits
 from segstudy.stats.intervals import by_group, score_interval
 from segstudy.store.folder import StudyFolder, folder_name
 
@@ -76,5 +75,5 @@ def _score(rows: pl.DataFrame, metric: str, groups: Mapping[str, str]) -> Score:
         return {"mean": float(rows[metric].mean()), "low": None, "high": None}  # type: ignore[arg-type]
     scores = rows[metric].to_numpy().reshape(num_seeds, -1)
     units = by_group(scores, [groups.get(each, each) for each in ids])
-    interval = score_interval(units, np.inf if metric.endswith("_px") else 1.0)
+    interval = score_interval(units, *limits(metric))
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}

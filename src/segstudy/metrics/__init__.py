@@ -1,16 +1,268 @@
-"""What one predicted mask is worth against the true one."""
+"""The metrics: what one predicted mask is worth against the true one.
+
+``METRICS`` says everything about each: a new one is a function and its line here. Columns of tables, the
+leaderboard, the report, the model card and what commands print derive from it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.metrics import calibration, overlap, surface
+from segstudy.metrics.counts import Mask, confusion
+from segstudy.metrics.metric import EVERYWHERE, NOWHERE, OFF_THE_TABLE, Metric, Place, Size, Takes
 
 Score = dict[str, float | None]  # ``mean``, ``low`` and ``high`` of a metric over images
 
-METRICS_SHOWN = (
-    ("iou", "IoU", ".3f"),
-    ("iou_tuned", "IoU at the tuned threshold", ".3f"),
-    ("dice", "Dice", ".3f"),
-    ("thresholded_jaccard", "thresholded Jaccard", ".3f"),
-    ("hd95_px", "HD95 in px", ".1f"),
-    ("hd95_frac", "HD95 over the diagonal", ".1%"),
-    ("asd_frac", "average surface distance over the diagonal", ".1%"),
-    ("nsd", "normalised surface distance", ".3f"),
-    ("ece", "calibration error (ECE)", ".3f"),
-    ("brier", "Brier score", ".3f"),
+HEADLINE = "iou"  # selects, sorts and is compared
+IOU, OVERLAP, BOUNDARY, CALIBRATION = (
+    "IoU, native size",
+    "overlap, test",
+    "boundary, test",
+    "calibration, test",
 )
+_DISTANCES = (
+    "Hausdorff distance at the 95th percentile and average surface distance between the two boundaries, "
+    "native size; a missed lesion costs the diagonal of its image. In % of that diagonal beside it."
+)
+_PROBABILITIES = (
+    "Expected calibration error of the foreground probability (15 bins, each image by itself) and its mean "
+    "squared error; the least is the best."
+)
+# The order is the one of the columns of ``images.parquet``.
+METRICS: dict[str, Metric] = {
+    "iou": Metric(function=overlap.iou, title="IoU", short="IoU", group=IOU),
+    "dice": Metric(
+        function=overlap.dice,
+        title="Dice",
+        short="Dice",
+        group=OVERLAP,
+        definition="Test, native size, cut at .5.",
+    ),
+    "precision": Metric(
+        function=overlap.precision, title="precision", short="precision", group=OVERLAP, shown=NOWHERE
+    ),
+    "recall": Metric(function=overlap.recall, title="recall", short="recall", group=OVERLAP, shown=NOWHERE),
+    "specificity": Metric(
+        function=overlap.specificity, title="specificity", short="specificity", group=OVERLAP, shown=NOWHERE
+    ),
+    "accuracy": Metric(
+        function=overlap.accuracy, title="accuracy", short="accuracy", group=OVERLAP, shown=NOWHERE
+    ),
+    "thresholded_jaccard": Metric(
+        function=overlap.thresholded_jaccard,
+        title="thresholded Jaccard",
+        short="thr. Jaccard",
+        group=OVERLAP,
+        help="IoU below .65 as 0",
+        definition="Thresholded Jaccard: test IoU at native size, an image below .65 counting as 0.",
+        shown=frozenset({"csv", "report", "list"}),
+    ),
+    "iou_tuned": Metric(
+        function=overlap.iou,
+        takes="tuned_counts",
+        title="IoU at the tuned threshold",
+        short="tuned IoU",
+        group=IOU,
+        heading="test, tuned",
+        help="at the threshold best on validation",
+        definition="Test, native size, cut at the threshold with the highest validation IoU at network size.",
+        shown=OFF_THE_TABLE,
+    ),
+    "hd95_px": Metric(
+        function=surface.hd95_px,
+        takes="distances",
+        title="HD95",
+        short="HD95",
+        name="95th percentile of the Hausdorff distance",
+        group=BOUNDARY,
+        help="95th percentile of boundary distances",
+        definition=_DISTANCES,
+        unit="px",
+        digits=1,
+        higher_is_better=False,
+        highest=np.inf,
+        sizes=("native",),
+    ),
+    "asd_px": Metric(
+        function=surface.asd_px,
+        takes="distances",
+        title="average surface distance",
+        short="ASD",
+        group=BOUNDARY,
+        help="average surface distance",
+        definition=_DISTANCES,
+        unit="px",
+        digits=1,
+        higher_is_better=False,
+        highest=np.inf,
+        sizes=("native",),
+        shown=frozenset({"csv", "report"}),
+    ),
+    "hd95_frac": Metric(
+        function=surface.hd95_frac,
+        takes="distances",
+        title="HD95 over the diagonal",
+        short="HD95",
+        group=BOUNDARY,
+        help="in % of the image's diagonal",
+        definition=_DISTANCES,
+        unit="%",
+        digits=1,
+        report_digits=2,
+        higher_is_better=False,
+        sizes=("native",),
+        shown=frozenset({"csv", "report", "list"}),
+        after="hd95_px",
+    ),
+    "asd_frac": Metric(
+        function=surface.asd_frac,
+        takes="distances",
+        title="average surface distance over the diagonal",
+        short="ASD",
+        group=BOUNDARY,
+        definition=_DISTANCES,
+        unit="%",
+        digits=1,
+        higher_is_better=False,
+        sizes=("native",),
+        shown=frozenset({"csv", "list"}),
+        after="asd_px",
+    ),
+    "nsd": Metric(
+        function=surface.nsd,
+        takes="distances",
+        title="normalised surface distance",
+        short="NSD",
+        group=BOUNDARY,
+        help="share of the boundaries within 2 % of the diagonal",
+        definition="Normalised surface distance: the share of both boundaries no farther than 2 % of the "
+        "diagonal from the other.",
+        sizes=("native",),
+        shown=OFF_THE_TABLE,
+        citation="nsd",
+    ),
+    "ece": Metric(
+        function=calibration.ece,
+        takes="probabilities",
+        title="calibration error (ECE)",
+        short="ECE",
+        group=CALIBRATION,
+        help="expected calibration error, 15 bins",
+        definition=_PROBABILITIES,
+        higher_is_better=False,
+        sizes=("native",),
+        shown=OFF_THE_TABLE,
+    ),
+    "brier": Metric(
+        function=calibration.brier,
+        takes="probabilities",
+        title="Brier score",
+        short="Brier",
+        group=CALIBRATION,
+        help="mean squared error of the probabilities",
+        definition=_PROBABILITIES,
+        higher_is_better=False,
+        sizes=("native",),
+        shown=OFF_THE_TABLE,
+    ),
+}
+
+__all__ = [
+    "EVERYWHERE",
+    "HEADLINE",
+    "METRICS",
+    "Metric",
+    "Score",
+    "column",
+    "in_order",
+    "mask_scores",
+    "prob_scores",
+    "shown_in",
+    "unknown_of_masks",
+]
+
+
+def column(metric: str, size: Size = "native") -> str:
+    """The column of a table of images, ``native_iou``."""
+    return f"{size}_{metric}"
+
+
+def of_column(name: str) -> Metric | None:
+    """The metric whose column of a table of images this is."""
+    size, _, metric = name.partition("_")
+    return METRICS.get(metric) if size in ("network", "native") else None
+
+
+def limits(column_name: str) -> tuple[float, float]:
+    """The lowest and highest value of a column of a table of images; any for one of another version."""
+    metric = of_column(column_name)
+    return (metric.lowest, metric.highest) if metric else (-np.inf, np.inf)
+
+
+def in_order() -> dict[str, Metric]:
+    """All metrics as people read them: each that has an ``after`` follows that one."""
+    names = [name for name, metric in METRICS.items() if not metric.after]
+    for name, metric in METRICS.items():
+        if metric.after:
+            names.insert(names.index(metric.after) + 1, name)
+    return {name: METRICS[name] for name in names}
+
+
+def shown_in(place: Place) -> dict[str, Metric]:
+    """The metrics of one place, those of a group side by side."""
+    shown = {name: metric for name, metric in in_order().items() if place in metric.shown}
+    groups = list(dict.fromkeys(metric.group for metric in shown.values()))
+    return dict(sorted(shown.items(), key=lambda item: groups.index(item[1].group)))
+
+
+def prob_scores(
+    prob: NDArray[np.float32], target: Mask, tuned_threshold: float, size: Size
+) -> dict[str, float]:
+    """Every metric that one image's probabilities ``(H, W)`` have at a size, by column."""
+    return _scores(
+        {
+            "counts": lambda: (confusion(prob >= 0.5, target),),
+            "tuned_counts": lambda: (confusion(prob >= tuned_threshold, target),),
+            "distances": lambda: (surface.distances(prob >= 0.5, target),),
+            "probabilities": lambda: (prob, target),
+        },
+        size,
+    )
+
+
+def mask_scores(
+    prediction: Mask, target: Mask, size: Size = "native", takes: Iterable[Takes] = ("counts", "distances")
+) -> dict[str, float]:
+    """Every metric of one image that a mask without probabilities tells, by column.
+
+    Args:
+        prediction: ``(H, W)``.
+        target: ``(H, W)``, the true mask.
+        size: at which they are.
+        takes: ``counts`` alone leaves surface distances out, which take time.
+    """
+    makers: dict[Takes, Callable[[], tuple[Any, ...]]] = {
+        "counts": lambda: (confusion(prediction, target),),
+        "distances": lambda: (surface.distances(prediction, target),),
+    }
+    return _scores({each: makers[each] for each in takes}, size)
+
+
+def unknown_of_masks() -> Iterator[str]:
+    """The columns that a mask does not tell: those at network size, and all that takes probabilities."""
+    yield from (column(name, "network") for name, each in METRICS.items() if "network" in each.sizes)
+    yield from (column(name) for name, each in METRICS.items() if each.needs_probabilities)
+
+
+def _scores(makers: Mapping[Takes, Callable[[], tuple[Any, ...]]], size: Size) -> dict[str, float]:
+    found: dict[str, float] = {}
+    made: dict[str, tuple[Any, ...]] = {}
+    for name, metric in METRICS.items():
+        if size in metric.sizes and metric.takes in makers:
+            if metric.takes not in made:
+                made[metric.takes] = makers[metric.takes]()
+            found[column(name, size)] = metric.function(*made[metric.takes])
+    return found

@@ -1,44 +1,13 @@
-"""What one predicted mask is worth against the true one.
+"""Metrics of overlap: functions of the four pixel counts of one image, a ``Confusion``.
 
-The metrics of ``METRICS`` are functions of the four pixel counts of one image, a ``Confusion``; beside
-them stand surface distances, between the boundaries of two masks, and the calibration of
-probabilities, both dearer and computed once, when a training has ended. Scores of many images are
-averaged afterwards, never pooled.
+Scores of many images are averaged afterwards, never pooled.
 
 The empty-mask rule, for all of them: a ratio whose denominator is zero is 1 if prediction and target
 agree in every pixel, else 0. So an empty prediction of an empty target scores IoU 1, Dice 1,
-precision 1 and recall 1; a non-empty prediction of an empty target scores 0 in all four. Surface
-distances follow it: two empty masks are 0 px apart, and one empty mask, a missed lesion, costs the
-whole diagonal of the image, where libraries give NaN or infinity and the image drops out of the mean.
+precision 1 and recall 1; a non-empty prediction of an empty target scores 0 in all four.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """Pixels of one image: true and false positives, false and true negatives."""
-
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-
-
-def confusion(prediction: Mask, target: Mask) -> Confusion:
-    """Count the pixels of two boolean masks of the same shape ``(H, W)``."""
-    assert prediction.shape == target.shape
-    assert prediction.dtype == target.dtype == np.bool_
-    tp = int(np.count_nonzero(prediction & target))
-    fp = int(np.count_nonzero(prediction)) - tp
-    fn = int(np.count_nonzero(target)) - tp
-    return Confusion(tp, fp, fn, prediction.size - tp - fp - fn)
+from segstudy.metrics.counts import Confusion
 
 
 def iou(c: Confusion) -> float:
@@ -81,20 +50,3 @@ def _ratio(part: int, whole: int, c: Confusion) -> float:
     if whole == 0:
         return float(c.fp == 0 and c.fn == 0)
     return part / whole
-
-
-METRICS: dict[str, Callable[[Confusion], float]] = {
-    "iou": iou,
-    "dice": dice,
-    "precision": precision,
-    "recall": recall,
-    "specificity": specificity,
-    "accuracy": accuracy,
-    "thresholded_jaccard": thresholded_jaccard,
-}
-
-
-def scores(prediction: Mask, target: Mask) -> dict[str, float]:
-    """Every metric of one image, by name."""
-    counts = confusion(prediction, target)
-    return {name: metric(counts) for name, metric in METRICS.items()}

@@ -1,26 +1,44 @@
-"""Distances between the outlines of two masks."""
+"""Distances between the outlines of two masks.
+
+They follow the empty-mask rule of ``overlap``: two empty masks are 0 px apart, and one empty mask, a missed
+lesion, costs the whole diagonal of the image, where libraries give NaN or infinity and the image drops out of
+the mean.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from segstudy.metrics.overlap import Mask
+from segstudy.metrics.counts import Mask
 
 NSD_TOLERANCE = 0.02  # of the diagonal: the width of boundary IoU (arXiv:2103.16562)
 
 
-def surface_scores(prediction: Mask, target: Mask) -> dict[str, float]:
-    """How far the boundaries of two masks ``(H, W)`` lie apart.
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """How far the boundaries of two masks lie apart, in pixels.
+
+    Attributes:
+        hd95_px: Hausdorff distance at the 95th percentile, the larger of the two directions.
+        asd_px: average surface distance, the mean over the pixels of both boundaries.
+        nsd: normalised surface distance, the share of both boundaries no farther than 2 % of the diagonal
+            from the other (arXiv:1809.04430).
+        diagonal_px: of the image.
+    """
+
+    hd95_px: float
+    asd_px: float
+    nsd: float
+    diagonal_px: float
+
+
+def distances(prediction: Mask, target: Mask) -> Distances:
+    """The distances between the boundaries of two masks ``(H, W)``.
 
     A boundary is the foreground pixels with a neighbour (of four) outside the mask or the image: the frame
     counts as boundary. Distances run from pixel centre to pixel centre.
-
-    Returns:
-        ``hd95_px``: Hausdorff distance at the 95th percentile, the larger of the two directions;
-        ``asd_px``: average surface distance, the mean over the pixels of both boundaries;
-        ``hd95_frac``, ``asd_frac``: the same over the image's diagonal;
-        ``nsd``: normalised surface distance, the share of both boundaries no farther than 2 % of the
-        diagonal from the other (arXiv:1809.04430).
     """
     assert prediction.shape == target.shape
     diagonal = float(np.hypot(*target.shape))
@@ -30,17 +48,35 @@ def surface_scores(prediction: Mask, target: Mask) -> dict[str, float]:
         hd95 = max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))
         both = np.concatenate([there, back])
         asd, nsd = float(np.mean(both)), float(np.mean(both <= NSD_TOLERANCE * diagonal))
-    elif len(ours) or len(theirs):
-        hd95, asd, nsd = diagonal, diagonal, 0.0
-    else:
-        hd95, asd, nsd = 0.0, 0.0, 1.0
-    return {
-        "hd95_px": hd95,
-        "asd_px": asd,
-        "hd95_frac": hd95 / diagonal,
-        "asd_frac": asd / diagonal,
-        "nsd": nsd,
-    }
+        return Distances(hd95, asd, nsd, diagonal)
+    if len(ours) or len(theirs):
+        return Distances(diagonal, diagonal, 0.0, diagonal)
+    return Distances(0.0, 0.0, 1.0, diagonal)
+
+
+def hd95_px(d: Distances) -> float:
+    """Hausdorff distance at the 95th percentile, in pixels."""
+    return d.hd95_px
+
+
+def hd95_frac(d: Distances) -> float:
+    """The same over the image's diagonal."""
+    return d.hd95_px / d.diagonal_px
+
+
+def asd_px(d: Distances) -> float:
+    """Average surface distance, in pixels."""
+    return d.asd_px
+
+
+def asd_frac(d: Distances) -> float:
+    """The same over the image's diagonal."""
+    return d.asd_px / d.diagonal_px
+
+
+def nsd(d: Distances) -> float:
+    """Normalised surface distance at 2 % of the diagonal."""
+    return d.nsd
 
 
 def _boundary(mask: Mask) -> NDArray[np.intp]:

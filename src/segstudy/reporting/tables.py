@@ -1,19 +1,24 @@
 """The leaderboard as text, Markdown, CSV, JSON and LaTeX."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from segstudy.analysis.text import count, listed
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
+from segstudy.metrics import HEADLINE, METRICS, shown_in
 from segstudy.reporting.text_table import TextTable, as_text
 
+SHOWN = shown_in("table")
+OF_FOREGROUND = listed([each.short for each in SHOWN.values() if not each.name], len(SHOWN))
+EXPLAINED = [f"{each.name} ({each.short})" for each in SHOWN.values() if each.name]
 CAPTION = (
-    "Mean per-image IoU and Dice of the foreground and 95th percentile of the Hausdorff distance (HD95), at "
-    "native size, threshold 0.5; sorted by validation. Seconds are per run."
+    f"Mean per-image {listed([f'{OF_FOREGROUND} of the foreground', *EXPLAINED], len(SHOWN))}, "
+    "at native size, threshold 0.5; sorted by validation. Seconds are per run."
 )
 
 
@@ -66,6 +71,7 @@ def _as_cells(text: pl.Series) -> pl.Series:
     return pl.Series(text.name, cells, pl.String)
 
 
+SCORES = {f"{metric.short} test": name for name, metric in SHOWN.items() if name != HEADLINE}
 HEADINGS = (
     "",
     "configuration",
@@ -73,8 +79,7 @@ HEADINGS = (
     "IoU test",
     "95 % interval",
     "may be best",
-    "Dice test",
-    "HD95 test",
+    *SCORES,
     "epoch",
     "seconds",
     "parameters",
@@ -87,10 +92,33 @@ DASH = "–"
 
 def caption(frame: pl.DataFrame) -> str:
     """What the numbers of this leaderboard are."""
+    names = [f"test_{name}" for name in SCORES.values()]
+    missing = missing_scores(frame, names, list(SCORES))
     if frame["among_best"].any():
-        return f"{CAPTION} {INTERVALS} {BEST}"
+        return " ".join([CAPTION, INTERVALS, BEST, *missing])
     repeated = frame["test_iou_seed_sd"].is_not_null().any()
-    return f"{CAPTION} {INTERVALS if repeated else IMAGES_ONLY}"
+    return " ".join([CAPTION, INTERVALS if repeated else IMAGES_ONLY, *missing])
+
+
+def missing_scores(frame: pl.DataFrame, columns: Sequence[str], headings: Sequence[str]) -> list[str]:
+    """A sentence for each number of configurations that were trained before a metric was computed.
+
+    Args:
+        frame: of ``leaderboard``.
+        columns: those shown; scores of the test part are looked at.
+        headings: of each.
+    """
+    scored = frame.filter(~pl.col("masks") & pl.col("test_iou").is_not_null())
+    metrics = {f"test_{name}" for name in METRICS}
+    lacking: dict[int, list[str]] = {}
+    for column, heading in zip(columns, headings, strict=True):
+        if column in metrics and (number := scored[column].null_count()):
+            lacking.setdefault(number, []).append(heading)
+    return [
+        f"A dash under {listed(names, len(names))}: {count(number, 'configuration')} trained by a version "
+        "that did not compute it."
+        for number, names in lacking.items()
+    ]
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -111,8 +139,10 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         if row["test_iou_low"] is not None
         else DASH,
         {True: "yes", False: "no", None: DASH}[row["among_best"]],
-        number("test_dice", ".3f"),
-        DASH if row["test_hd95_px"] is None else f"{row['test_hd95_px']:.1f} px",
+        *(
+            DASH if (score := row[f"test_{name}"]) is None else SHOWN[name].write(score)
+            for name in SCORES.values()
+        ),
         number("selected_epoch", ".0f") + of,
         number("seconds", ".0f"),
         DASH if row["num_parameters"] is None else f"{row['num_parameters'] / 1e6:.2f} M",
@@ -125,8 +155,7 @@ LEAVE_OUT = (
     "parameters",
     "seconds",
     "epoch",
-    "HD95 test",
-    "Dice test",
+    *reversed(SCORES),
     "runs",
     "may be best",
     "95 % interval",

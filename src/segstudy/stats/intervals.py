@@ -95,17 +95,18 @@ def mean_interval(scores: Scores) -> Interval:
     )
 
 
-def score_interval(scores: Scores, most: float = 1.0) -> Interval:
+def score_interval(scores: Scores, lowest: float = 0.0, highest: float = 1.0) -> Interval:
     """As ``mean_interval``, with ends that such a score can have: what is printed anywhere is this one.
 
     Args:
-        scores: ``(replicates, units)`` of a metric from 0 on.
-        most: the highest value of the metric.
+        scores: ``(replicates, units)`` of a metric.
+        lowest: value of the metric.
+        highest: value of the metric.
     """
     found = mean_interval(scores)
     if found.low is None or found.high is None:
         return found
-    return replace(found, low=max(0.0, found.low), high=min(most, found.high))
+    return replace(found, low=max(lowest, found.low), high=min(highest, found.high))
 
 
 def _two_sided(mean: float, error: float, df: float) -> float:

@@ -60,6 +60,7 @@ class RunRecord(Identity):
     key: str
     description: Description
     summary: Summary
+    metrics: list[str] = Field([])  # that were computed; older versions did not write them down
     num_parameters: int
     cost: dict[str, float | None] = Field({})
     started: str

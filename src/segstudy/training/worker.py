@@ -26,6 +26,7 @@ from segstudy.core.locks import hold
 from segstudy.core.registry import title
 from segstudy.data.prepared import open_prepared
 from segstudy.losses import resolve_loss
+from segstudy.metrics import METRICS
 from segstudy.models import build, resolve_architecture
 from segstudy.store.extra_files import Trained
 from segstudy.store.folder import StudyFolder
@@ -192,6 +193,7 @@ def _store(
         **_identity(run),
         "description": run.description(),
         "summary": outcome,
+        "metrics": list(METRICS),
         "num_parameters": sum(p.numel() for p in model.parameters()),
         "cost": {
             "num_macs": num_macs(model, protocol.image_size),

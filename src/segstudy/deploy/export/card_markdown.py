@@ -6,6 +6,7 @@ from typing import Any
 
 from segstudy.core.errors import printable
 from segstudy.deploy.export.model_card import SCORES
+from segstudy.metrics import Metric
 
 # What Markdown or HTML would act on; an underscore within a word is none of it.
 MARKUP = re.compile(r"[\\`*\[\]{}<>&|#~$!]|(?<!\w)_|_(?!\w)")
@@ -106,12 +107,16 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
         "| | validation | test |",
         "|---|--:|--:|",
         *(
-            f"| {title} | {_score(validation.get(name))} | {_score(test[name])} |"
-            for name, title in SCORES.items()
+            f"| {_title(metric)} | {_score(validation.get(name))} | {_score(test[name])} |"
+            for name, metric in SCORES.items()
             if name in test
         ),
         "",
     ]
+
+
+def _title(metric: Metric) -> str:
+    return f"{metric.title} in pixels" if metric.unit == "px" else metric.title
 
 
 def _subgroups(subgroups: list[dict[str, Any]]) -> list[str]:

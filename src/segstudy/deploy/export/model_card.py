@@ -11,21 +11,14 @@ import polars as pl
 
 from segstudy.analysis.subgroups import members_of
 from segstudy.core.checksums import refuse_altered
+from segstudy.metrics import column, limits, shown_in
 from segstudy.stats.intervals import Scores, by_group, score_interval
 from segstudy.store.folder import StudyFolder
 from segstudy.store.tables import read_table
 from segstudy.store.trained_models import Models, parts_of, run_name
 
 FEWEST = 20  # images of a subgroup for an interval
-SCORES = {
-    "native_iou": "IoU",
-    "native_iou_tuned": "IoU at the tuned threshold",
-    "native_dice": "Dice",
-    "native_hd95_px": "HD95 in pixels",
-    "native_nsd": "normalised surface distance",
-    "native_ece": "calibration error (ECE)",
-    "native_brier": "Brier score",
-}
+SCORES = {column(name): metric for name, metric in shown_in("card").items()}
 INTENDED = (
     "Outlining objects of the kind it was trained on, in images made as those of its training data were; for "
     "research and for measuring, with a person looking at the result."
@@ -122,7 +115,9 @@ def _scores(images: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[s
         table = images.filter(part=part).sort("id")
         owners = [groups.get(i, i) for i in table["id"]]
         scored[part] = {
-            name: _interval(table[name].to_numpy()[None], owners) for name in SCORES if name in table.columns
+            name: _interval(table[name].to_numpy()[None], owners, name)
+            for name in SCORES
+            if name in table.columns
         }
     return scored
 
@@ -145,11 +140,11 @@ def _budget(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {name: protocol[name]} if name else {}
 
 
-def _interval(scores: Scores, owners: Sequence[str]) -> dict[str, float | None]:
-    """Mean, and its 95 % interval where there are images enough."""
+def _interval(scores: Scores, owners: Sequence[str], name: str) -> dict[str, float | None]:
+    """Mean of a column, and its 95 % interval where there are images enough."""
     if scores.shape[1] < FEWEST:
         return {"mean": float(np.mean(scores)), "low": None, "high": None}
-    found = score_interval(by_group(scores, owners))
+    found = score_interval(by_group(scores, owners), *limits(name))
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
@@ -168,7 +163,9 @@ def _subgroups(
             "kind": kind,
             "name": name,
             "num_images": len(mine),
-            "iou": _interval(iou[[place[i] for i in mine]][None], [groups.get(i, i) for i in mine]),
+            "iou": _interval(
+                iou[[place[i] for i in mine]][None], [groups.get(i, i) for i in mine], "native_iou"
+            ),
         }
         for (kind, name), mine in members_of(home, ids, categories).items()
         if mine and len(mine) < len(ids)

@@ -31,7 +31,8 @@ from segstudy.deploy.export.onnx import (
     write_model,
 )
 from segstudy.deploy.export.parity_images import gate_images, spread
-from segstudy.metrics.overlap import confusion, iou
+from segstudy.metrics.counts import confusion
+from segstudy.metrics.overlap import iou
 from segstudy.store.card import read_card
 from segstudy.store.own_networks import is_own
 from segstudy.store.records import CARD, STORED_ONNX

@@ -7,7 +7,7 @@ import polars as pl
 
 from segstudy.analysis.text import score_text
 from segstudy.data.datasets import human_references
-from segstudy.metrics import METRICS_SHOWN
+from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
 
@@ -72,8 +72,12 @@ def _external(record: Mapping[str, Any]) -> dict[str, Any]:
         "own": (own["data"]["name"], own["num_images"]),
         "other": (record["data"]["name"], record["num_images"]),
         "rows": [
-            (title, score_text(own["scores"].get(name), form), score_text(scores[name], form))
-            for name, title, form in METRICS_SHOWN
+            (
+                metric.listed_title,
+                score_text(own["scores"].get(name), metric.form),
+                score_text(scores[name], metric.form),
+            )
+            for name, metric in shown_in("list").items()
             if name in scores
         ],
     }

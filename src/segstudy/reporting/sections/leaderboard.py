@@ -7,8 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from segstudy.metrics import HEADLINE, METRICS, Metric, shown_in
 from segstudy.reporting.sections.base import ReportData
 from segstudy.reporting.sections.external import references
+from segstudy.reporting.tables import missing_scores
 
 MIB = 2**20
 DASH = "–"
@@ -47,21 +49,24 @@ def _large(value: float) -> str:
     return f"{value:.0f}"
 
 
-NATIVE, BOUNDARY = "IoU, native size", "boundary, test"
-CALIBRATION, COST, NETWORK = "calibration, test", "cost", "IoU, network size"
+def _score(name: str, metric: Metric) -> Column:
+    digits = metric.digits if metric.report_digits is None else metric.report_digits
+    return Column(
+        f"test_{name}",
+        metric.report_heading,
+        metric.group,
+        _fixed(digits, 100 if metric.unit == "%" else 1),
+        not metric.higher_is_better,
+        metric.help,
+    )
+
+
+NATIVE, COST, NETWORK = METRICS[HEADLINE].group, "cost", "IoU, network size"
 COLUMNS = (
     Column("validation_iou", "validation", NATIVE, _fixed(3), help="decides"),
     Column("test_iou", "test", NATIVE, _fixed(3), help="reports"),
     Column("behind", "behind", NATIVE, _fixed(3), True, "the winner on test"),
-    Column("test_iou_tuned", "test, tuned", NATIVE, _fixed(3), help="at the threshold best on validation"),
-    Column("test_dice", "Dice", "overlap, test", _fixed(3)),
-    Column("test_thresholded_jaccard", "thr. Jaccard", "overlap, test", _fixed(3), help="IoU below .65 as 0"),
-    Column("test_hd95_px", "HD95 px", BOUNDARY, _fixed(1), True, "95th percentile of boundary distances"),
-    Column("test_hd95_frac", "HD95 %", BOUNDARY, _fixed(2, 100), True, "in % of the image's diagonal"),
-    Column("test_asd_px", "ASD px", BOUNDARY, _fixed(1), True, "average surface distance"),
-    Column("test_nsd", "NSD", BOUNDARY, _fixed(3), help="share of the boundaries within 2 % of the diagonal"),
-    Column("test_ece", "ECE", CALIBRATION, _fixed(3), True, "expected calibration error, 15 bins"),
-    Column("test_brier", "Brier", CALIBRATION, _fixed(3), True, "mean squared error of the probabilities"),
+    *(_score(name, metric) for name, metric in shown_in("report").items() if name != HEADLINE),
     Column("num_parameters", "parameters", COST, _large, True),
     Column("num_macs", "MACs", COST, _large, True, "multiply-adds of one image"),
     Column("inference_ms", "ms/image", COST, _fixed(1), True),
@@ -91,12 +96,14 @@ class Board:
         groups: headings over them, each with the number of its columns.
         lines: one for each row of the leaderboard: the row itself and its cells.
         references: lines that are no competitors, by name: baselines and people.
+        missing: a sentence on each number of configurations that lack a score.
     """
 
     columns: list[Column]
     groups: list[tuple[str, int]]
     lines: list[tuple[dict[str, Any], list[Cell]]]
     references: list[tuple[str, list[Cell]]]
+    missing: list[str]
 
 
 def values(report: ReportData) -> dict[str, Any]:
@@ -130,6 +137,7 @@ def board(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) ->
         [(name, len(list(those))) for name, those in groupby(columns, key=lambda column: column.group)],
         [(row, _cells(row, columns)) for row in rows],
         [(name, _cells(scores, columns)) for name, scores in references.items()],
+        missing_scores(frame, [column.name for column in columns], [column.heading for column in columns]),
     )
 
 

@@ -14,6 +14,7 @@ from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
 from segstudy.core.version import __version__
+from segstudy.metrics import METRICS, column, shown_in
 from segstudy.reporting.data_description import knows_groups
 from segstudy.reporting.sections.base import ReportData
 
@@ -68,12 +69,16 @@ def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answe
     if not there:
         return Methods("", "", "")
     protocol = Protocol.model_validate(there[0].configuration["protocol"])
-    keys = ["segstudy", *_sources(there, protocol), "nsd"]
+    keys = [
+        "segstudy",
+        *_sources(there, protocol),
+        *(each.citation for each in METRICS.values() if each.citation),
+    ]
     statistics, sources = _statistics(results, said)
     sentences = [
         _trained(study, there, data),
         _procedure(protocol, there),
-        _scored(len(there)),
+        _scored(len(there), _overlap(results)),
         *statistics,
         f"Everything was done with segstudy {__version__}.",
     ]
@@ -136,14 +141,24 @@ def _same_protocol(rows: Sequence[Row]) -> bool:
     return len({str({**row.configuration["protocol"], "batch_size": 0}) for row in rows}) == 1
 
 
-def _scored(num_configurations: int) -> str:
+def _overlap(results: Results) -> list[str]:
+    """The metrics of overlap that a paper would print, as far as any run computed them."""
+    computed = {name for table in results.tables.values() for name in table.columns}
+    return [
+        metric.title
+        for name, metric in shown_in("table").items()
+        if metric.takes == "counts" and column(name) in computed
+    ]
+
+
+def _scored(num_configurations: int, overlap: Sequence[str]) -> str:
     ranked = "Configurations were ranked by validation; test" if num_configurations > 1 else "Test"
     return (
-        "Foreground probabilities were resized back to each image's own size and cut at 0.5; IoU and Dice "
-        "were computed per image and averaged, an empty prediction of an empty mask counting 1. Surface "
-        "distances are in pixels between boundaries that include the image's frame, a missed lesion costing "
-        "the diagonal; the normalised surface distance allows 2 % of the diagonal. Expected calibration "
-        f"error has 15 bins per image. {ranked} was used for reporting only."
+        "Foreground probabilities were resized back to each image's own size and cut at 0.5; "
+        f"{listed(overlap, ALL)} were computed per image and averaged, an empty prediction of an empty mask "
+        "counting 1. Surface distances are in pixels between boundaries that include the image's frame, a "
+        "missed lesion costing the diagonal; the normalised surface distance allows 2 % of the diagonal. "
+        f"Expected calibration error has 15 bins per image. {ranked} was used for reporting only."
     )
 
 

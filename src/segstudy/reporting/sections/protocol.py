@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from segstudy.analysis.configurations import Row
 from segstudy.config.study import Study
 from segstudy.core.environment import differing, environments_of
+from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
 
 
@@ -14,11 +16,22 @@ def values(report: ReportData) -> dict[str, Any]:
     """What ``protocol.html.j2`` reads."""
     found = environments(report.results.rows)
     return {
+        "definitions": definitions(),
         "protocol": shared_protocol(report.study),
         "environments": found,
         "mixed": mixed(report.results.rows),
         "differing_environments": differing(found),
     }
+
+
+def definitions() -> list[tuple[str, str]]:
+    """What the columns of scores mean: headings and a sentence; neighbours with one sentence share it."""
+    defined = [(name, each) for name, each in shown_in("report").items() if each.definition]
+    found = []
+    for sentence, those in groupby(defined, key=lambda item: item[1].definition):
+        headings = dict.fromkeys(each.heading or each.short for _, each in those)
+        found.append((", ".join(headings), sentence))
+    return found
 
 
 def shared_protocol(study: Study) -> dict[str, str]:

@@ -1,0 +1,87 @@
+"""What the table of metrics holds of each: one record that says all there is to say about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Takes = Literal["counts", "tuned_counts", "distances", "probabilities"]
+Size = Literal["network", "native"]
+Place = Literal["csv", "table", "report", "list", "card"]
+
+EVERYWHERE: frozenset[Place] = frozenset({"csv", "table", "report", "list", "card"})
+OFF_THE_TABLE = EVERYWHERE - {"table"}
+NOWHERE: frozenset[Place] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A metric of one predicted mask, or of its probabilities.
+
+    Attributes:
+        function: gives the score of one image.
+        takes: what the function is given: ``counts``, the ``Confusion`` at threshold .5; ``tuned_counts``,
+            the one at the threshold best on validation; ``distances``, the ``Distances`` of the boundaries;
+            or ``probabilities``, these and the true mask.
+        title: what it is called where scores are listed one below the other.
+        short: its name in a column's heading.
+        name: in full, where a caption explains a short title; empty where the title says it.
+        group: the heading that it shares with its neighbours in the report's leaderboard.
+        heading: under that heading, where it is not the short name with its unit.
+        help: what the heading says when asked.
+        definition: a sentence for the report's list of numbers; neighbours with the same one share it.
+        unit: ``px``, ``%`` (the score is a fraction and is printed times 100), or none.
+        digits: after the decimal point.
+        report_digits: those in the report's leaderboard, where they are others.
+        higher_is_better: the direction.
+        lowest, highest: ends of an interval never lie beyond these.
+        sizes: resolutions it is computed at.
+        shown: ``csv``, the leaderboard in CSV and JSON; ``table``, in text, Markdown and LaTeX, and what
+            ``segstudy score`` prints; ``report``, in the report; ``list``, scores on other data; ``card``,
+            the model card.
+        after: the metric that it follows wherever people read, if not the one before it in the table.
+        citation: a key of ``references.bib``.
+    """
+
+    function: Callable[..., float]
+    title: str
+    short: str
+    group: str
+    takes: Takes = "counts"
+    name: str = ""
+    heading: str = ""
+    help: str = ""
+    definition: str = ""
+    unit: Literal["", "px", "%"] = ""
+    digits: int = 3
+    report_digits: int | None = None
+    higher_is_better: bool = True
+    lowest: float = 0.0
+    highest: float = 1.0
+    sizes: tuple[Size, ...] = ("network", "native")
+    shown: frozenset[Place] = EVERYWHERE
+    after: str = ""
+    citation: str = ""
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether a mask alone does not tell it."""
+        return self.takes in ("tuned_counts", "probabilities")
+
+    @property
+    def listed_title(self) -> str:
+        """The title with its unit, as ``HD95 in px``."""
+        return f"{self.title} in {self.unit}" if self.unit == "px" else self.title
+
+    @property
+    def report_heading(self) -> str:
+        """Under the group's heading in the report's leaderboard, as ``HD95 px``."""
+        return self.heading or f"{self.short} {self.unit}".rstrip()
+
+    @property
+    def form(self) -> str:
+        """For ``format``: ``.3f`` or ``.1%``."""
+        return f".{self.digits}{'%' if self.unit == '%' else 'f'}"
+
+    def write(self, value: float) -> str:
+        """A value with its unit, as ``12.3 px``."""
+        return f"{value:{self.form}}{' px' if self.unit == 'px' else ''}"
