@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from segstudy.analysis.configurations import rows_of
-from segstudy.deploy.export.onnx import SUFFIX, onnx_of, package_of, quantized, write_model
+from segstudy.deploy.export import FORMATS
+from segstudy.deploy.export.onnx import onnx_of, package_of, quantized
 from segstudy.deploy.export.parity import calibration_images, compare, reference_of
 from segstudy.deploy.export.parity_images import prepared_for
 from segstudy.store.folder import StudyFolder
@@ -44,10 +45,10 @@ def exports(models: Models, place: Path) -> dict[tuple[str, str], Path]:
         "int8": quantized(graph, calibration_images(prepared, prepared.positions(parts["train"]))),
     }
     files = {}
-    for to, suffix in SUFFIX.items():
+    for to, format_ in FORMATS.items():
         for precision, each in graphs.items():
-            files[to, precision] = place / f"{to}-{precision}{suffix}"
-            write_model(each, package_of(models, record, precision), files[to, precision])
+            files[to, precision] = place / f"{to}-{precision}{format_.suffix}"
+            format_.write(each, package_of(models, record, precision), files[to, precision])
     return files
 
 

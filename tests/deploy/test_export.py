@@ -10,10 +10,10 @@ from model_study import ARCHITECTURES
 
 import segstudy
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines import open_exported
+from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.pytorch import open_run
-from segstudy.deploy.export import parity
-from segstudy.deploy.export.onnx import onnx_of, package_of, quantized, write_model
+from segstudy.deploy.export import FORMATS, parity
+from segstudy.deploy.export.onnx import onnx_of, package_of, quantized
 from segstudy.deploy.export.parity_images import prepared_for
 from segstudy.store.card import parse_package
 from segstudy.store.folder import StudyFolder
@@ -43,9 +43,9 @@ def files(request, study, tmp_path_factory) -> tuple[Models, dict[str, Path]]:
     prepared = prepared_for(models, record)
     made = {}
     for precision, each in (("float32", graph), ("int8", quantized(graph, np.array(prepared.images)))):
-        for suffix in (".onnx", ".xml"):
-            file = place / f"{precision}{suffix}"
-            write_model(each, package_of(models, record, precision), file)
+        for format_ in FORMATS.values():
+            file = place / f"{precision}{format_.suffix}"
+            format_.write(each, package_of(models, record, precision), file)
             made[file.name] = file
     return models, made
 

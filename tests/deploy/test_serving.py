@@ -462,7 +462,7 @@ def test_all_that_a_server_says_is_json(server):
 def test_a_thread_that_never_comes_back_does_not_keep_the_server(exported, tmp_path):
     code = f"""
 import sys, time
-from segstudy.deploy.engines import Network
+from segstudy.deploy.engines.base import Network
 from segstudy.deploy.predict.load import open_model
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.serving.limits import Limits

@@ -16,8 +16,9 @@ from onnx import TensorProto, helper
 
 import segstudy
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines import open_exported, trial
+from segstudy.deploy.engines import trial
 from segstudy.deploy.engines.base import METADATA
+from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.graph import read_graph
 from segstudy.store.card import parse_package
 

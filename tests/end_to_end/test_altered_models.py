@@ -15,7 +15,7 @@ import segstudy
 from segstudy.cli.studies import main
 from segstudy.core import checksums
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines import open_exported
+from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.predict.load import models_of, open_model
 from segstudy.deploy.predict.predictor import Predictor
 

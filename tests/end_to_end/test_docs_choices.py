@@ -6,6 +6,8 @@ import pytest
 from places import ROOT
 
 from segstudy.data.datasets import READERS
+from segstudy.deploy.engines import ENGINES
+from segstudy.deploy.export import FORMATS
 from segstudy.reporting.sections import SECTIONS
 from segstudy.study.trackers import TRACKERS
 from segstudy.training.executors import EXECUTORS
@@ -14,6 +16,8 @@ TABLES = {
     "Readers": list(READERS.values()),
     "Executors": list(EXECUTORS.values()),
     "Trackers": list(TRACKERS.values()),
+    "Engines": list(ENGINES.values()),
+    "Export formats": list(FORMATS.values()),
     "Sections of the report": list(SECTIONS),
 }
 PAGE = (ROOT / "docs" / "choices.md").read_text(encoding="utf-8")

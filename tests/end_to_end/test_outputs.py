@@ -20,8 +20,8 @@ from segstudy.cli.studies import main
 from segstudy.core.checksums import with_onnx_checksum
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import OutputError
-from segstudy.deploy.engines import open_exported
 from segstudy.deploy.engines.base import Network
+from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.predict.load import models_of
 from segstudy.deploy.predict.predictor import Predictor, Settings
 from segstudy.deploy.serving.app import create_app

@@ -12,8 +12,9 @@ from typing import Literal
 from segstudy.core.arguments import checked_call
 from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_cores
-from segstudy.deploy.engines import open_exported
-from segstudy.deploy.engines.base import SUFFIXES, EngineName, Precision
+from segstudy.deploy.engines import SUFFIXES, EngineName
+from segstudy.deploy.engines.base import Precision
+from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.predict.folder import KINDS, Item, find_images, predict_files
 from segstudy.deploy.predict.load import models_of
 from segstudy.deploy.predict.predictor import Predictor, Settings

@@ -18,6 +18,7 @@ from segstudy.core.progress import Stage, silent
 from segstudy.data.datasets import read, synthetic
 from segstudy.data.samples import Problem
 from segstudy.data.survey import survey
+from segstudy.deploy.export import FormatName
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
 from segstudy.store.verify import Verification, quarantined, verify_folder
@@ -252,7 +253,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
 @checked_call
 def export(  # noqa: PLR0913 (an option each)
     model: str | Path,
-    to: Literal["onnx", "openvino"],
+    to: FormatName,
     *,
     int8: bool = False,
     out: str | Path | None = None,
@@ -264,7 +265,7 @@ def export(  # noqa: PLR0913 (an option each)
 
     Args:
         model: a run's folder, or a study's: then the best run of its winner.
-        to: ``onnx`` or ``openvino``.
+        to: the format, a key of ``FORMATS``: ``onnx`` or ``openvino``.
         int8: arithmetic in 8 bits, calibrated on training images: quicker still, and close.
         out: the file; if left out in the study's ``exports``, for a model outside of its study here.
         data: where the data set lies now, if not where the study says; for a model outside of its study,

@@ -12,6 +12,7 @@ import segstudy
 from segstudy.cli.terminal import guarded, problems, say
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
+from segstudy.deploy.engines import EngineName
 
 app = App(
     name="segstudy",
@@ -39,7 +40,7 @@ class EngineFlags:
     """What computes, and how."""
 
     engine: Annotated[
-        Literal["auto", "torch", "onnxruntime", "openvino"],
+        EngineName,
         Parameter(
             help="what computes; auto: what an exported file is for; of a run on a CPU OpenVINO, where "
             "it is installed, else PyTorch"

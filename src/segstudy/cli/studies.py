@@ -16,6 +16,7 @@ from segstudy.cli.models import ANSWER, PREPARE, TRAIN, USE, app
 from segstudy.cli.terminal import choices_text, console, guarded, problems, say, width
 from segstudy.core.errors import Stopped
 from segstudy.core.progress import Stages
+from segstudy.deploy.export import FORMATS, FormatName
 from segstudy.study.trackers import TRACKERS
 from segstudy.training.executors import EXECUTORS
 
@@ -468,7 +469,7 @@ def export(
     model: Path,
     /,
     *,
-    to: Literal["onnx", "openvino"],
+    to: Annotated[FormatName, Parameter(help=f"the format; {choices_text(FORMATS.values())}")],
     int8: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     data: Path | None = None,
@@ -482,8 +483,6 @@ def export(
     ----------
     model
         A run's folder, or a study's: then the best run of its winner.
-    to
-        The format: .onnx, or OpenVINO's .xml and .bin.
     int8
         Arithmetic in 8 bits, calibrated on training images: quicker still, and close.
     out

@@ -1,85 +1,75 @@
-"""How an exported network runs: ONNX Runtime or OpenVINO. Needs no PyTorch.
+"""What runs a network: the table of engines.
 
 Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8, and gives foreground probabilities
-``(N, H, W)`` float32. It may be called from several threads at once.
+``(N, H, W)`` float32. It may be called from several threads at once. ``exported`` opens files with them.
 """
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from segstudy.core.checksums import altered, has_right_checksum, say_unchecked
-from segstudy.core.errors import UserError
-from segstudy.deploy.engines.base import SUFFIXES, EngineName, Network, Precision
-from segstudy.deploy.engines.onnxruntime import _onnxruntime
-from segstudy.deploy.engines.openvino import _openvino
-from segstudy.deploy.engines.trial import ensure_tried, refuse_too_large
+__all__ = ["ENGINES", "SUFFIXES", "Engine", "EngineName"]
 
 
-def open_exported(
-    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
-) -> Network:
-    """As ``open_untried``, of a file that passed its trial, now or before: it may come from anywhere.
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An entry of the table.
 
-    Raises:
-        UserError: as there, or it did not pass.
+    Attributes:
+        name: what ``--engine NAME`` chooses.
+        title: how it is called where it is named.
+        description: what it runs, in one line for help and documentation.
+        package: what has to be installed for it.
+        function: where the function that opens a network stands, as ``package.module:name``; imported when
+            it is used. It maps a file, the number of threads and a ``Precision`` to a ``Network``.
+        suffixes: of the exported files that it runs. With ``--engine auto`` the first engine of the table
+            that has a file's suffix runs it. One without suffixes runs the folders of runs.
+        converted_to: the export format in which it runs the network of a run's folder.
     """
-    engine = _engine_for(file, engine)
-    refuse_too_large(file)
-    is_checked = has_right_checksum(file)
-    ensure_tried(file, engine, precision)
-    return _looked_at(open_untried(file, engine, threads, precision), file, is_checked)
+
+    name: str
+    title: str
+    description: str
+    package: str
+    function: str
+    suffixes: tuple[str, ...] = ()
+    converted_to: str = ""
 
 
-def open_made_here(
-    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
-) -> Network:
-    """As ``open_untried``, of a file that this machine made: with the right checksum it needs no trial.
+ENGINES: dict[str, Engine] = {
+    engine.name: engine
+    for engine in (
+        Engine(
+            name="torch",
+            title="PyTorch",
+            description="the folders of runs, on CPU and GPU",
+            package="torch",
+            function="segstudy.deploy.engines.pytorch:open_run",
+        ),
+        Engine(
+            name="onnxruntime",
+            title="ONNX Runtime",
+            description=".onnx files, and runs brought to that format, on the CPU",
+            package="onnxruntime",
+            function="segstudy.deploy.engines.onnxruntime:open_file",
+            suffixes=(".onnx",),
+            converted_to="onnx",
+        ),
+        Engine(
+            name="openvino",
+            title="OpenVINO",
+            description=".xml and .onnx files, and runs brought to its own format, on the CPU",
+            package="openvino",
+            function="segstudy.deploy.engines.openvino:open_file",
+            suffixes=(".xml", ".onnx"),
+            converted_to="openvino",
+        ),
+    )
+}
 
-    Raises:
-        UserError: as there; it was altered, or gives what are no probabilities.
-    """
-    is_checked = has_right_checksum(file) if file.is_file() else False
-    return _looked_at(open_untried(file, engine, threads, precision), file, is_checked)
+# Of exported files.
+SUFFIXES = tuple(dict.fromkeys(suffix for engine in ENGINES.values() for suffix in engine.suffixes))
 
-
-def _looked_at(network: Network, file: Path, is_checked: bool) -> Network:
-    """The network, if what it gives are probabilities; where its file has no checksum that is said."""
-    if not is_checked:
-        assert network.package is not None
-        if network.package.has_checksum:
-            raise altered(file)
-        say_unchecked(file)
-    # Before threads call, too: two that make their first tensors of OpenVINO at the same time wait for each
-    # other for ever (2026.4.1: one holds a lock of the library's and waits for Python's, the other the
-    # reverse).
-    network.refuse_if_wrong()
-    return network
-
-
-def open_untried(
-    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
-) -> Network:
-    """Load an exported file, whatever it does.
-
-    Args:
-        file: ``.onnx``, or the ``.xml`` beside its ``.bin``.
-        engine: ``auto`` takes ONNX Runtime for the one and OpenVINO for the other.
-        threads: callers at once; each gets one thread of its own.
-        precision: of the arithmetic; ``auto`` leaves it to the engine: float32 for ONNX Runtime, bfloat16 for
-            OpenVINO where the processor has it.
-
-    Raises:
-        UserError: not there, damaged, not made by segstudy, or the engine is not installed.
-    """
-    engine = _engine_for(file, engine)
-    return _onnxruntime(file, precision) if engine == "onnxruntime" else _openvino(file, threads, precision)
-
-
-def _engine_for(file: Path, engine: EngineName) -> EngineName:
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES or not file.is_file():
-        raise UserError(f"{file}: no exported model; `segstudy export` makes .onnx and .xml files")
-    if engine == "auto":
-        engine = "onnxruntime" if suffix == ".onnx" else "openvino"
-    if engine == "torch" or (engine == "onnxruntime" and suffix == ".xml"):
-        raise UserError(f"{file}: cannot be run by {engine}; leave --engine out")
-    return engine
+if TYPE_CHECKING:
+    EngineName = str
+else:  # so that help and messages list what the table holds
+    EngineName = Literal[("auto", *ENGINES)]

@@ -15,12 +15,6 @@ from segstudy.store.card import Card, Package
 METADATA = "segstudy"  # the key in a file's metadata
 
 
-SUFFIXES = (".onnx", ".xml")
-
-
-EngineName = Literal["auto", "torch", "onnxruntime", "openvino"]
-
-
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -75,10 +69,10 @@ class Network:
             ) from None
 
 
-def _missing(package: str) -> UserError:
+def missing(package: str) -> UserError:
     return UserError(f"{package} is not installed; pip install '{package}'")
 
 
-def _damaged(file: Path, error: Exception) -> UserError:
+def damaged(file: Path, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200]
     return UserError(f"{file}: cannot be loaded ({reason}); export the model again")

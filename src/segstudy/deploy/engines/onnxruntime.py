@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from segstudy.core import libraries
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines.base import METADATA, Network, Precision, _damaged, _missing
+from segstudy.deploy.engines.base import METADATA, Network, Precision, damaged, missing
 from segstudy.store.card import parse_package
 
 
-def _onnxruntime(file: Path, precision: Precision) -> Network:
+def open_file(file: Path, _threads: int, precision: Precision) -> Network:
+    """An .onnx file; each caller brings its own thread."""
     if precision == "bfloat16":
         raise UserError(
             "ONNX Runtime has no bfloat16 on a CPU; use --engine openvino or leave --precision out"
@@ -19,7 +20,7 @@ def _onnxruntime(file: Path, precision: Precision) -> Network:
     try:
         onnxruntime = libraries.onnxruntime()
     except ImportError:
-        raise _missing("onnxruntime") from None
+        raise missing("onnxruntime") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # of each call; callers run side by side
     options.log_severity_level = 4  # what goes wrong is raised
@@ -27,7 +28,7 @@ def _onnxruntime(file: Path, precision: Precision) -> Network:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         text = session.get_modelmeta().custom_metadata_map.get(METADATA, "")
     except Exception as error:  # its exceptions have no common class of their own
-        raise _damaged(file, error) from None
+        raise damaged(file, error) from None
     package = parse_package(text, file)
     name = session.get_inputs()[0].name
 

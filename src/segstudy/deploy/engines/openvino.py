@@ -9,22 +9,16 @@ from numpy.typing import NDArray
 
 from segstudy.core import libraries
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines.base import METADATA, Forward, Network, Precision, _damaged, _missing
+from segstudy.deploy.engines.base import METADATA, Forward, Network, Precision, damaged, missing
 from segstudy.store.card import parse_package
 
 
-def openvino_is_there() -> bool:
-    """Whether OpenVINO can be imported, without doing so."""
-    from importlib.util import find_spec
-
-    return find_spec("openvino") is not None
-
-
-def _openvino(file: Path, threads: int, precision: Precision) -> Network:
+def open_file(file: Path, threads: int, precision: Precision) -> Network:
+    """An .xml file with its weights beside it, or an .onnx file."""
     try:
         openvino = libraries.openvino()
     except ImportError:
-        raise _missing("openvino") from None
+        raise missing("openvino") from None
     try:
         core = openvino.Core()
         model = core.read_model(file)
@@ -42,7 +36,7 @@ def _openvino(file: Path, threads: int, precision: Precision) -> Network:
     except UserError:
         raise
     except Exception as error:  # likewise
-        raise _damaged(file, error) from None
+        raise damaged(file, error) from None
 
     def infer(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         request = compiled.create_infer_request()

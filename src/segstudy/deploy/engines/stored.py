@@ -4,8 +4,9 @@ from pathlib import Path
 
 from segstudy.core.checksums import refuse_altered
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines import open_exported
-from segstudy.deploy.engines.base import EngineName, Network, Precision
+from segstudy.deploy.engines import EngineName
+from segstudy.deploy.engines.base import Network, Precision
+from segstudy.deploy.engines.exported import open_exported
 from segstudy.store.card import Card
 from segstudy.store.records import STORED_ONNX
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_memory
-from segstudy.deploy.engines import open_untried
-from segstudy.deploy.engines.base import METADATA, EngineName, Precision
+from segstudy.deploy.engines.base import METADATA, Precision
+from segstudy.deploy.engines.exported import open_untried
 from segstudy.deploy.engines.graph import Graph, read_graph
 from segstudy.deploy.engines.trial import REMEDY
 from segstudy.store.card import Package, parse_package
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         package = parse_package(_checked(file, read_graph(file, METADATA)), file)
         _limit(*_limits(package))
-        network = open_untried(file, cast("EngineName", engine), 1, cast("Precision", precision))
+        network = open_untried(file, engine, 1, cast("Precision", precision))
         height, width = package.card.image_size
         _ = np.asarray(network.forward(np.zeros((1, height, width, 3), np.uint8)))
         problem = ""

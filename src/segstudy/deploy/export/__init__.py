@@ -1,1 +1,70 @@
-"""A run's network as a file that runs without PyTorch, its card, and the gate that it passes."""
+"""A run's network as a file that runs without PyTorch, its card, the check of its masks; the table of formats."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # help lists the formats without
+    from segstudy.store.card import Package
+
+__all__ = ["FORMATS", "Format", "FormatName"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An entry of the table.
+
+    Attributes:
+        name: what ``--to NAME`` chooses.
+        description: what it is, in one line for help and documentation.
+        suffix: of the file; one of ``ENGINES`` has to run it, for the check of its masks.
+        function: where the function that writes the file stands, as ``package.module:name``; imported when it
+            is used. It takes an ONNX model as bytes, its ``Package`` and the file.
+        beside: suffixes of what else is written, under the same name.
+    """
+
+    name: str
+    description: str
+    suffix: str
+    function: str
+    beside: tuple[str, ...] = ()
+
+    def write(self, model: bytes, package: "Package", file: Path) -> None:
+        """Write an ONNX model with its package in this format.
+
+        Raises:
+            DiskError: it cannot be written.
+            UserError: a package is not installed.
+        """
+        resolve_name(self.function)(model, package, file)
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of all its files; that of the file itself last: whoever finds it finds the others."""
+        return (*self.beside, self.suffix)
+
+
+FORMATS: dict[str, Format] = {
+    each.name: each
+    for each in (
+        Format(
+            name="onnx",
+            description="ONNX: one .onnx file",
+            suffix=".onnx",
+            function="segstudy.deploy.export.onnx:write_onnx",
+        ),
+        Format(
+            name="openvino",
+            description="OpenVINO: an .xml file and its weights, .bin, beside it",
+            suffix=".xml",
+            function="segstudy.deploy.export.openvino:write_openvino",
+            beside=(".bin",),
+        ),
+    )
+}
+
+if TYPE_CHECKING:
+    FormatName = str
+else:  # so that help and messages list what the table holds
+    FormatName = Literal[tuple(FORMATS)]

@@ -1,4 +1,4 @@
-"""A run's network as a file that runs without PyTorch: ONNX or OpenVINO, float32 or INT8.
+"""A run's network as an ONNX graph, float32 or INT8, and the format ``onnx``.
 
 The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8, and gives foreground
 probabilities ``(N, H, W)``; the resizing before and after is ``preprocess``'s, whose version stands in the
@@ -23,7 +23,7 @@ from torch import nn
 
 from segstudy.core import libraries
 from segstudy.core.atomic_files import write_bytes
-from segstudy.core.checksums import with_onnx_checksum, with_xml_checksum
+from segstudy.core.checksums import with_onnx_checksum
 from segstudy.core.errors import UserError
 from segstudy.core.version import __version__
 from segstudy.deploy.engines.base import METADATA
@@ -46,9 +46,6 @@ INPUT, OUTPUT = "image", "probability"
 INPUT_TEXT = "RGB image at network size, uint8, (N, H, W, 3); see card.image_size and card.resize"
 OUTPUT_TEXT = "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold"
 
-Format = Literal["onnx", "openvino"]
-SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
-
 
 def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> bytes:
     """The network of a model's folder as an ONNX model, without metadata.
@@ -61,7 +58,7 @@ def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> 
     Raises:
         UserError: as ``checkpoint.load_model``; onnx or onnxscript is not installed.
     """
-    _need("onnx", "onnxscript")
+    need("onnx", "onnxscript")
     module, card = load_model(folder, network, checked)
     deployed, free = Deployed(module).eval(), torch.export.Dim.DYNAMIC
     try:
@@ -123,7 +120,7 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
     Weights per channel, activations per tensor. The first convolution and the last, which see pixels and make
     logits, stay as they are: SegNet loses .006 IoU with them and .001 without (docs/LOG.md).
     """
-    _need("onnx", "onnxruntime")
+    need("onnx", "onnxruntime")
     libraries.onnxruntime()
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -155,29 +152,9 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
         return Path(small).read_bytes()
 
 
-def write_model(model: bytes, package: Package, file: Path) -> None:
-    """Write an ONNX model with its package as ``.onnx``, or as ``.xml`` and ``.bin`` for OpenVINO.
-
-    Raises:
-        DiskError: it cannot be written.
-        UserError: OpenVINO is not installed.
-    """
-    text = package.model_dump_json()
-    if file.suffix == ".onnx":
-        write_bytes(file, with_onnx_checksum(_with_metadata(model, text)))
-        return
-    _need("openvino")
-    openvino = libraries.openvino()
-    with tempfile.TemporaryDirectory() as place:
-        graph = openvino.Core().read_model(model)
-        if package.precision == "int8":  # computed wrongly with free ones, see ``engines``
-            graph.reshape([1, *package.card.image_size, 3])
-        graph.set_rt_info(text, METADATA)
-        openvino.save_model(graph, Path(place) / "model.xml", compress_to_fp16=False)
-        # The weights first: whoever finds the graph finds them too.
-        weights = (Path(place) / "model.bin").read_bytes()
-        write_bytes(file.with_suffix(".bin"), weights)
-        write_bytes(file, with_xml_checksum((Path(place) / "model.xml").read_bytes(), weights))
+def write_onnx(model: bytes, package: Package, file: Path) -> None:
+    """Write an ONNX model with its package: the format ``onnx``."""
+    write_bytes(file, with_onnx_checksum(_with_metadata(model, package.model_dump_json())))
 
 
 def _with_metadata(model: bytes, text: str) -> bytes:
@@ -243,7 +220,8 @@ def quiet() -> Iterator[None]:
             each.setLevel(level)
 
 
-def _need(*packages: str) -> None:
+def need(*packages: str) -> None:
+    """Refuse to go on without these packages, before any is imported."""
     from importlib.util import find_spec
 
     missing = [name for name in packages if find_spec(name) is None]

@@ -122,15 +122,15 @@ def _end_with_caller() -> None:
 
 
 def _make(place: Path, network: str) -> dict[str, Any]:
-    from segstudy.deploy.engines import open_made_here
+    from segstudy.deploy.engines.exported import open_made_here
     from segstudy.deploy.engines.pytorch import open_run
-    from segstudy.deploy.export.onnx import MAX_FLIPPED, onnx_of, package_of, write_model
+    from segstudy.deploy.export.onnx import MAX_FLIPPED, onnx_of, package_of, write_onnx
     from segstudy.store.trained_models import one_run
 
     models = one_run(place)
     (record,) = models.records()
     package = package_of(models, record, "float32")
-    write_model(onnx_of(place, network, checked=True), package, place / STORED_ONNX)
+    write_onnx(onnx_of(place, network, checked=True), package, place / STORED_ONNX)
     stored = open_made_here(place / STORED_ONNX)
     pytorch = open_run(place, models.name, "cpu", "float32", network)
     images: NDArray[np.uint8] = np.load(place / IMAGES, allow_pickle=False)

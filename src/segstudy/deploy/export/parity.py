@@ -17,19 +17,12 @@ from segstudy.core.errors import UserError
 from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
-from segstudy.deploy.engines import open_exported
 from segstudy.deploy.engines.base import Network, Precision
+from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.pytorch import open_run
 from segstudy.deploy.engines.stored import stored_network
-from segstudy.deploy.export.onnx import (
-    MAX_FLIPPED,
-    SUFFIX,
-    Format,
-    onnx_of,
-    package_of,
-    quantized,
-    write_model,
-)
+from segstudy.deploy.export import FORMATS, FormatName
+from segstudy.deploy.export.onnx import MAX_FLIPPED, onnx_of, package_of, quantized
 from segstudy.deploy.export.parity_images import gate_images, spread
 from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou
@@ -87,7 +80,7 @@ class Exported:
 
 def export_model(  # noqa: PLR0913 (an option each)
     models: Models,
-    to: Format,
+    to: FormatName,
     *,
     int8: bool = False,
     out: Path | None = None,
@@ -99,7 +92,7 @@ def export_model(  # noqa: PLR0913 (an option each)
 
     Args:
         models: with a single run.
-        to: ``onnx`` or ``openvino``.
+        to: a key of ``FORMATS``.
         int8: arithmetic in 8 bits, calibrated on images of the run's own training part.
         out: the file; if left out ``<study>/exports/<name>.onnx`` or ``.xml``, for a model outside of its
             study in the current folder. ``<file>.parity.json`` lies beside.
@@ -116,9 +109,10 @@ def export_model(  # noqa: PLR0913 (an option each)
     folder = models.folder(record)
     name = export_name(models.name, "-int8" if int8 else "", record["key"])
     place = models.home.path / "exports" if models.home else Path()
-    file = out or place / f"{name}{SUFFIX[to]}"
-    if file.suffix != SUFFIX[to]:
-        raise UserError(f"{file}: is to end in {SUFFIX[to]}")
+    chosen = FORMATS[to]
+    file = out or place / f"{name}{chosen.suffix}"
+    if file.suffix != chosen.suffix:
+        raise UserError(f"{file}: must end in {chosen.suffix}")
     reference, make_graph = reference_of(folder, models.name, network)
     progress("reading the images to compare masks on")
     images = gate_images(models, record, data)
@@ -130,17 +124,17 @@ def export_model(  # noqa: PLR0913 (an option each)
     make_folder(file.parent)
     aside = file.with_name(f".unproven.{file.name}")
     try:
-        write_model(graph, package_of(models, record, "int8" if int8 else "float32"), aside)
+        chosen.write(graph, package_of(models, record, "int8" if int8 else "float32"), aside)
         progress(f"comparing masks with those of {reference.engine}")
         found = compare(reference, aside, images.prepared, images.compared, images.what)
         report = file.with_name(f"{file.name}.parity.json")
         if failed := [each for each in found if not each.passed]:
             raise UserError(f"{file}: not exported: {'; '.join(map(in_words, failed))}")
         write_text(report, json.dumps([asdict(each) for each in found], indent=1) + "\n")
-        for suffix in (".bin", ".xml") if to == "openvino" else (".onnx",):
+        for suffix in chosen.suffixes:
             aside.with_suffix(suffix).replace(file.with_suffix(suffix))
     finally:
-        for suffix in (".bin", ".xml", ".onnx"):
+        for suffix in chosen.suffixes:
             aside.with_suffix(suffix).unlink(missing_ok=True)
     return Exported(file, report, found)
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from segstudy.core.checksums import check_weights, is_sound, log
 from segstudy.core.errors import UserError
 from segstudy.core.version import __version__
-from segstudy.deploy.engines import open_exported, open_made_here
-from segstudy.deploy.engines.base import SUFFIXES, EngineName, Network, Precision
+from segstudy.deploy.engines import ENGINES, SUFFIXES, EngineName
+from segstudy.deploy.engines.base import Network, Precision
+from segstudy.deploy.engines.exported import open_exported, open_made_here
+from segstudy.deploy.export import FORMATS, Format
 from segstudy.store.card import Card, read_card
 
 if TYPE_CHECKING:  # what the light distribution lacks, and what predicting with a file does without
@@ -141,8 +143,8 @@ def _open_converted(models: "Models", record: Mapping[str, Any], card: Card, how
     described = [run_name(record), models.home is None]  # stand in the file too
     made_from = [card.model_dump_json(), weights, described, GRAPH_NUMERICS, __version__]
     content = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-    name = "model.xml" if how.engine == "openvino" else "model.onnx"
-    file = cache_folder() / "networks" / content[:16] / name
+    format_ = FORMATS[ENGINES[how.engine].converted_to]
+    file = cache_folder() / "networks" / content[:16] / f"model{format_.suffix}"
 
     def ready() -> Network:
         return open_made_here(file, how.engine, how.threads, how.precision)
@@ -154,21 +156,20 @@ def _open_converted(models: "Models", record: Mapping[str, Any], card: Card, how
             if is_sound(file):  # then something else is wrong
                 raise
             log.warning("%s: was altered in the cache; it is made again", file)
-    _convert(models, record, file)
+    _convert(models, record, file, format_)
     return ready()
 
 
-def _convert(models: "Models", record: Mapping[str, Any], file: Path) -> None:
+def _convert(models: "Models", record: Mapping[str, Any], file: Path, format_: Format) -> None:
     from segstudy.core.locks import hold
     from segstudy.deploy.export.onnx import (  # PyTorch: seconds that are spared else
         onnx_of,
         package_of,
-        write_model,
     )
 
     with hold(file.with_name("lock"), "this network", CONVERT_WAIT_S):
         if not (file.is_file() and is_sound(file)):  # perhaps by whoever held the lock before
-            write_model(
+            format_.write(
                 onnx_of(models.folder(record), checked=True), package_of(models, record, "float32"), file
             )
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from segstudy.core.arguments import checked_methods
 from segstudy.core.errors import UserError
 from segstudy.data.preprocess import Size, image_to_network, prob_to_native, read_for_network
-from segstudy.deploy.engines.base import EngineName, Network, Precision
+from segstudy.deploy.engines import EngineName
+from segstudy.deploy.engines.base import Network, Precision
 from segstudy.deploy.predict.load import How, open_model
 from segstudy.deploy.predict.measurements import fill_holes, largest_component
 

@@ -1,0 +1,83 @@
+"""How an exported file is opened, with the engine that it is for or another one. Needs no PyTorch."""
+
+from pathlib import Path
+from pkgutil import resolve_name
+
+from segstudy.core.checksums import altered, has_right_checksum, say_unchecked
+from segstudy.core.errors import UserError
+from segstudy.deploy.engines import ENGINES, SUFFIXES, EngineName
+from segstudy.deploy.engines.base import Network, Precision
+from segstudy.deploy.engines.trial import ensure_tried, refuse_too_large
+
+
+def open_exported(
+    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
+) -> Network:
+    """As ``open_untried``, of a file that passed its trial, now or before: it may come from anywhere.
+
+    Raises:
+        UserError: as there, or it did not pass.
+    """
+    engine = _engine_for(file, engine)
+    refuse_too_large(file)
+    is_checked = has_right_checksum(file)
+    ensure_tried(file, engine, precision)
+    return _looked_at(open_untried(file, engine, threads, precision), file, is_checked)
+
+
+def open_made_here(
+    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
+) -> Network:
+    """As ``open_untried``, of a file that this machine made: with the right checksum it needs no trial.
+
+    Raises:
+        UserError: as there; it was altered, or gives what are no probabilities.
+    """
+    is_checked = has_right_checksum(file) if file.is_file() else False
+    return _looked_at(open_untried(file, engine, threads, precision), file, is_checked)
+
+
+def _looked_at(network: Network, file: Path, is_checked: bool) -> Network:
+    """The network, if what it gives are probabilities; where its file has no checksum that is said."""
+    if not is_checked:
+        assert network.package is not None
+        if network.package.has_checksum:
+            raise altered(file)
+        say_unchecked(file)
+    # Before threads call, too: two that make their first tensors of OpenVINO at the same time wait for each
+    # other for ever (2026.4.1: one holds a lock of the library's and waits for Python's, the other the
+    # reverse).
+    network.refuse_if_wrong()
+    return network
+
+
+def open_untried(
+    file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
+) -> Network:
+    """Load an exported file, whatever it does.
+
+    Args:
+        file: ``.onnx``, or the ``.xml`` beside its ``.bin``.
+        engine: ``auto`` takes the first of the table that runs such files.
+        threads: callers at once; each gets one thread of its own.
+        precision: of the arithmetic; ``auto`` leaves it to the engine: float32 for ONNX Runtime, bfloat16 for
+            OpenVINO where the processor has it.
+
+    Raises:
+        UserError: not there, damaged, not made by segstudy, or the engine is not installed.
+    """
+    engine = _engine_for(file, engine)
+    network: Network = resolve_name(ENGINES[engine].function)(file, threads, precision)
+    return network
+
+
+def _engine_for(file: Path, engine: EngineName) -> EngineName:
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES or not file.is_file():
+        raise UserError(f"{file}: no exported model; `segstudy export` makes {' and '.join(SUFFIXES)} files")
+    able = [each.name for each in ENGINES.values() if suffix in each.suffixes]
+    if engine == "auto":
+        return able[0]
+    if engine not in able:
+        raise UserError(f"{file}: cannot be run by {engine}; leave --engine out")
+    return engine

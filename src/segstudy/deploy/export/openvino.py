@@ -1,0 +1,27 @@
+"""The format ``openvino``: an .xml file and its weights beside it."""
+
+import tempfile
+from pathlib import Path
+
+from segstudy.core import libraries
+from segstudy.core.atomic_files import write_bytes
+from segstudy.core.checksums import with_xml_checksum
+from segstudy.deploy.engines.base import METADATA
+from segstudy.deploy.export.onnx import need
+from segstudy.store.card import Package
+
+
+def write_openvino(model: bytes, package: Package, file: Path) -> None:
+    """Write an ONNX model with its package for OpenVINO."""
+    need("openvino")
+    openvino = libraries.openvino()
+    with tempfile.TemporaryDirectory() as place:
+        graph = openvino.Core().read_model(model)
+        if package.precision == "int8":  # computed wrongly with free ones, see ``engines.openvino``
+            graph.reshape([1, *package.card.image_size, 3])
+        graph.set_rt_info(package.model_dump_json(), METADATA)
+        openvino.save_model(graph, Path(place) / "model.xml", compress_to_fp16=False)
+        # The weights first: whoever finds the graph finds them too.
+        weights = (Path(place) / "model.bin").read_bytes()
+        write_bytes(file.with_suffix(".bin"), weights)
+        write_bytes(file, with_xml_checksum((Path(place) / "model.xml").read_bytes(), weights))
