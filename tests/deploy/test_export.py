@@ -118,7 +118,7 @@ def test_a_file_whose_masks_differ_is_refused_and_nothing_stays(study, tmp_path,
 
 
 def test_export_says_what_is_missing(study, tmp_path):
-    with pytest.raises(UserError, match=r"is to end in \.onnx"):
+    with pytest.raises(UserError, match=r"must end in \.onnx"):
         segstudy.export(study, "onnx", out=tmp_path / "m.pt")
     with pytest.raises(UserError, match="--data"):
         segstudy.export(study, "onnx", data=tmp_path)

@@ -1,4 +1,4 @@
-"""A run's network as a file that runs without PyTorch, its card, the check of its masks; the table of formats."""
+"""A run as a file that runs without PyTorch, its card and the check of its masks; the table of formats."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +50,13 @@ FORMATS: dict[str, Format] = {
     for each in (
         Format(
             name="onnx",
-            description="ONNX: one .onnx file",
+            description="one .onnx file",
             suffix=".onnx",
             function="segstudy.deploy.export.onnx:write_onnx",
         ),
         Format(
             name="openvino",
-            description="OpenVINO: an .xml file and its weights, .bin, beside it",
+            description="an .xml file and its weights, .bin, beside it",
             suffix=".xml",
             function="segstudy.deploy.export.openvino:write_openvino",
             beside=(".bin",),
