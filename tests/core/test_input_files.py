@@ -190,6 +190,7 @@ def test_entities_are_refused(tmp_path):
         read_sheet(file)
 
 
+@pytest.mark.slow
 def test_the_largest_allowed_workbook_takes_little_memory(tmp_path):
     rows = "".join(f'<row r="{i}"><c r="A{i}"><v>{i}</v></c></row>' for i in range(1, 200_001))
     file = make_workbook(tmp_path / "a.xlsx", rows)

@@ -406,6 +406,7 @@ def segmented(port: int) -> int:
     return httpx.post(url, content=picture(), headers=headers, timeout=60).status_code
 
 
+@pytest.mark.slow
 def test_600_idle_connections_lock_nobody_out(server):
     _, port, log = server
     idle = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(600)]

@@ -117,7 +117,7 @@ def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
     assert reasons == {None, "the call", "disk full" if error == errno.ENOSPC else "disk error"}
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 61])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 97])
 def test_each_write_of_a_whole_study_may_fail_in_turn(dataset, whole, tmp_path, monkeypatch, step):
     """Plan, thumbnails, baselines, runs and report; one line for the user, and the next call mends it all."""
     options = {**TINY, "architecture": "unet", "loss": ["bce", "dice"], "batch_size": 4, "threads": 1}
@@ -165,6 +165,7 @@ def assert_full_and_said_so(done, code):
     assert "unexpected" not in said
 
 
+@pytest.mark.slow
 def test_a_disk_of_one_mebibyte(dataset, tmp_path):
     """A real file system that fills up; where none can be mounted, a limit on the size of files stands in."""
     disk = tmp_path / "disk"

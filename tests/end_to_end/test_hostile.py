@@ -23,7 +23,19 @@ def monkeypatch_module():
         yield patch
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+# Those of seconds run always, the others in `make test-long`.
+QUICK = ("command_lines", "masks", "model_files")
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(
+            family, id=family.__name__, marks=() if family.__name__ in QUICK else pytest.mark.slow
+        )
+        for family in FAMILIES
+    ],
+)
 def test_every_hostile_input_is_handled(corpus, family):
     found = [corpus.run(case) for case in family()]
     assert not [f"{each.case.name}: {each.wrong}" for each in found if each.wrong]

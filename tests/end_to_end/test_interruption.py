@@ -70,6 +70,7 @@ def whole(dataset, tmp_path_factory):
     return contents(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "executor"),
     [
@@ -120,6 +121,7 @@ def test_asked_twice_it_stops_now_and_takes_its_workers_along(dataset, tmp_path)
     assert not psutil.wait_procs(workers, timeout=5)[1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_alone_is_told_to_end_hands_its_run_to_another(dataset, tmp_path, whole):
     folder = tmp_path / "study"
     process = start(dataset, folder, *SIDE_BY_SIDE)

@@ -1,5 +1,6 @@
 """Memory does not grow with the runs done; the figure is `benchmarks/memory_of_many_runs.py`."""
 
+import pytest
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ print(*(row["MB"] for row in memory("serial", 40, Path({folder!r}))))
 """
 
 
+@pytest.mark.slow
 def test_thirty_more_runs_take_no_more_memory(tmp_path):
     """In a process of its own; a run that kept its network and images would take some 3 MB each."""
     benchmarks = ROOT / "benchmarks"

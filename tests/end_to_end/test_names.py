@@ -29,6 +29,7 @@ def mine(logits, target):
 def other(logits, target):
     return mine(logits, target) * 2
 """
+NO_ONNX = "segstudy.study.run.EXTRA"  # a model.onnx of each run takes ten seconds and has no name
 MACHINE = {"executor": "serial", "batch_size": 4}
 
 
@@ -45,6 +46,7 @@ def furnish(path):
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(NO_ONNX, None)
     return furnish(tmp_path)
 
 
@@ -74,6 +76,7 @@ def twins(tmp_path_factory):
     path = furnish(tmp_path_factory.mktemp("twins"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
+        patch.setattr(NO_ONNX, None)
         train(architecture=["dirA/my.py:Net", "dirB/my.py:Net", "unet"], seeds=2)
     return segstudy.Study(path / "study")
 

@@ -188,6 +188,7 @@ def test_an_altered_model_onnx_is_refused(net, place, tmp_path):
         Predictor(copy)
 
 
+@pytest.mark.slow
 def test_equal_runs_are_equal_in_every_byte(net, place, tmp_path):
     """Trained again from another folder, in another process, with other hashes of text."""
     shutil.copy(place / "my.py", tmp_path / "my.py")

@@ -89,6 +89,7 @@ def test_the_watcher_sees_what_it_is_to_see(tmp_path):
     assert "127.0.0.1" in (tmp_path / "notes").read_text()
 
 
+@pytest.mark.slow
 def test_no_command_asks_for_an_address_or_calls_one(watched):
     folder, _ = watched
     assert not (folder / "notes").exists(), (folder / "notes").read_text()

@@ -30,6 +30,7 @@ def segstudy(*words: object, limit: str = "", **variables: str) -> subprocess.Co
     )
 
 
+@pytest.mark.slow
 def test_docstrings_may_be_stripped(dataset, tmp_path):
     """Altair copies docstrings when it is imported, and raised where there are none."""
     words = ("run", dataset, "--out", tmp_path / "s", "--executor", "processes", *TINY)
@@ -63,6 +64,7 @@ def test_errors_name_what_their_output_cannot_spell(tmp_path, variables):
     assert "nowhere" in wrong.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v is Linux's")
 def test_with_little_address_space_the_report_lacks_its_charts_and_says_so(dataset, tmp_path):
     """The renderer of charts reserves 69 GB, and ended the process by SIGTRAP."""

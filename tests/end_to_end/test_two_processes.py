@@ -53,6 +53,7 @@ def calls(tmp_path):
     return [line.split() for line in lines if line]
 
 
+@pytest.mark.slow
 def test_started_at_once_one_trains_and_the_other_names_it(command, tmp_path):
     pair = [start(command), start(command)]
     said = [process.communicate(timeout=120)[1] for process in pair]
@@ -80,6 +81,7 @@ def test_commands_that_only_read_are_nobodys_rivals(dataset, tmp_path):
     assert segstudy.status(folder.path).holder is None
 
 
+@pytest.mark.slow
 def test_a_killed_holder_holds_nothing_even_while_its_workers_are_ending(command, tmp_path):
     folder = StudyFolder(tmp_path / "study")
     first = start(command)

@@ -21,6 +21,7 @@ def seconds_of(folder: StudyFolder) -> float:
     return time.process_time() - start
 
 
+@pytest.mark.slow
 def test_ten_times_the_runs_take_far_less_than_ten_times_as_long(tmp_path: Path):
     small = make_big_store(tmp_path / "small", seeds=1, batch_sizes=1, images=20)
     large = make_big_store(tmp_path / "large", seeds=10, batch_sizes=1, images=20)

@@ -48,10 +48,10 @@ def test_adding_to_one_side_moves_the_interval_and_nothing_else() -> None:
 ALIKE = {sd: [sd] * NUM_CONFIGURATIONS for sd in (0.005, 0.01, 0.02)}
 ONE_WILD = {sd: [sd] * (NUM_CONFIGURATIONS - 1) + [0.03] for sd in (0.005, 0.007, 0.01)}
 QUICK = [
-    pytest.param(ALIKE[0.005], 0.03, 0.0, 5, id="all .005"),
-    pytest.param(ALIKE[0.02], 0.03, 0.0, 5, id="all .02"),
+    pytest.param(ALIKE[0.005], 0.03, 0.0, 5, id="all .005", marks=pytest.mark.slow),
+    pytest.param(ALIKE[0.02], 0.03, 0.0, 5, id="all .02", marks=pytest.mark.slow),
     pytest.param(ONE_WILD[0.007], 0.03, 0.0, 5, id="one .03"),
-    pytest.param(ALIKE[0.02], 0.03, 0.0, 3, id="all .02, 3 seeds"),
+    pytest.param(ALIKE[0.02], 0.03, 0.0, 3, id="all .02, 3 seeds", marks=pytest.mark.slow),
 ]
 LONG = [
     pytest.param(sds, residual, interaction, num_seeds, marks=pytest.mark.slow)

@@ -103,7 +103,7 @@ def test_partial_eta_squared_lies_in_its_interval() -> None:
             assert effect.low <= eta + 1e-9
 
 
-@pytest.mark.parametrize("wild", [0.006, 0.03])
+@pytest.mark.parametrize("wild", [pytest.param(0.006, marks=pytest.mark.slow), 0.03])
 def test_the_level_holds_also_when_one_loss_scatters_five_times_as_much(wild: float) -> None:
     """Main effects, interaction and pairs of levels of equal configurations: at most 7 % are called real."""
     levels = runs(5, architecture=["a", "b", "c", "d"], loss=["bce", "focal", "dice", "tversky", "combo"])

@@ -214,6 +214,7 @@ def test_while_somebody_is_at_work_no_report_is_called_stale(folder):
     assert stale(folder.path)
 
 
+@pytest.mark.slow
 def test_two_reports_at_once_are_both_written(study):
     command = [sys.executable, "-m", "segstudy", "report", str(study.path)]
     pair = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
