@@ -36,7 +36,13 @@ def trapped(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("command", [CONSOLE, [sys.executable, "-m", "segstudy"]], ids=["script", "module"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(CONSOLE, id="script", marks=pytest.mark.slow),
+        pytest.param([sys.executable, "-m", "segstudy"], id="module"),
+    ],
+)
 def test_no_code_that_lies_in_the_current_folder_runs(trapped, tmp_path, command):
     if not Path(command[0]).exists():
         pytest.skip("the command segstudy is not installed beside this Python")

@@ -70,6 +70,9 @@ FORGED = {
 }  # fmt: skip
 
 
+LONG = ("hours of products",)  # takes as long as a trial may
+
+
 def stripped(good: Path) -> bytes:
     import onnx
 
@@ -78,7 +81,10 @@ def stripped(good: Path) -> bytes:
     return bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in FORGED],
+)
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_forged_onnx_file_is_refused_in_a_line(good, tmp_path, name, engine):
     make, said = FORGED[name]

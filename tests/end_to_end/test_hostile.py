@@ -30,9 +30,7 @@ QUICK = ("command_lines", "masks", "model_files")
 @pytest.mark.parametrize(
     "family",
     [
-        pytest.param(
-            family, id=family.__name__, marks=() if family.__name__ in QUICK else pytest.mark.slow
-        )
+        pytest.param(family, id=family.__name__, marks=() if family.__name__ in QUICK else pytest.mark.slow)
         for family in FAMILIES
     ],
 )

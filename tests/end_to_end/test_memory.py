@@ -1,9 +1,9 @@
 """Memory does not grow with the runs done; the figure is `benchmarks/memory_of_many_runs.py`."""
 
-import pytest
 import subprocess
 import sys
 
+import pytest
 from places import ROOT
 
 SCRIPT = """

@@ -167,6 +167,7 @@ def test_evaluate_gives_the_same_by_both(net, place, tmp_path):
     assert mine["mean"] == pytest.approx(theirs["mean"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_study_that_an_own_network_wins_has_a_model(tmp_path):
     study = train(tmp_path, ["Net"])
     assert Predictor(study)(NOISE).mask.shape == (40, 48)

@@ -43,6 +43,7 @@ def test_docstrings_may_be_stripped(dataset, tmp_path):
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
 
 
+@pytest.mark.slow
 def test_an_output_that_takes_few_characters_gets_the_others_spelled_out(dataset, tmp_path):
     out = tmp_path / "s"
     done = segstudy("run", dataset, "--out", out, "--executor", "processes", *TINY, **ASCII)

@@ -109,7 +109,7 @@ def test_progress_comes_from_every_worker(dataset, tmp_path):
     assert sorted(rows) == [(name, epoch) for name in ("segnet-bce-b3", "unet-bce-b3") for epoch in (1, 2)]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_no_worker_outlives_its_parent_and_no_main_guard_is_needed(dataset, tmp_path, ending):
     """The parent is a plain script without a guard; it is killed in the middle of an epoch."""
     script = tmp_path / "script.py"
