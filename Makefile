@@ -5,15 +5,18 @@ BIN := $(VENV)/bin
 # A CPU build of PyTorch is enough for everything here; on a GPU machine set it to the build you want.
 TORCH ?= torch>=2.9,<2.14
 
-.PHONY: demo test test-long torture runtime check format clean
+.PHONY: demo test test-slow test-long torture runtime check format clean
 
 demo: $(VENV)/.installed  ## install, run the embedded study, say where the report is
 	$(BIN)/segstudy run --out demo-study
 
 test: $(VENV)/.installed-dev  ## everything that takes minutes at most
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow and not very_slow"
 
-test-long: $(VENV)/.installed-dev  ## also what takes longer
+test-slow: $(VENV)/.installed-dev  ## what `make test` leaves out: longer trainings, faults, simulations
+	$(BIN)/pytest -n 2 -m "slow and not very_slow"
+
+test-long: $(VENV)/.installed-dev  ## everything, also simulations of an hour
 	$(BIN)/pytest -n 2
 
 torture: $(VENV)/.installed-dev  ## a study under 100 SIGKILLs, some 15 minutes

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from not_tested import not_tested
 
 import segstudy
 
@@ -62,3 +63,12 @@ def exported_model(trained_study: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return segstudy.export(trained_study, "onnx", out=trained_study.parent / "model.onnx").file
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last lines what was left out, and how to install what was missing."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    for line in not_tested(str(report.longrepr[2]) for report in reporter.stats.get("skipped", ())):
+        reporter.write_line(line, yellow=True)

@@ -117,7 +117,9 @@ def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
     assert reasons == {None, "the call", "disk full" if error == errno.ENOSPC else "disk error"}
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 97])
+@pytest.mark.parametrize(
+    "step", [pytest.param(1, marks=pytest.mark.very_slow), pytest.param(61, marks=pytest.mark.slow), 97]
+)
 def test_each_write_of_a_whole_study_may_fail_in_turn(dataset, whole, tmp_path, monkeypatch, step):
     """Plan, thumbnails, baselines, runs and report; one line for the user, and the next call mends it all."""
     options = {**TINY, "architecture": "unet", "loss": ["bce", "dice"], "batch_size": 4, "threads": 1}

@@ -74,8 +74,8 @@ def whole(dataset, tmp_path_factory):
 @pytest.mark.parametrize(
     ("asked", "executor"),
     [
-        pytest.param(signal.SIGINT, SIDE_BY_SIDE, id="Ctrl-C, processes", marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, ONE_BY_ONE, id="SIGHUP, serial", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, SIDE_BY_SIDE, id="Ctrl-C, processes", marks=pytest.mark.very_slow),
+        pytest.param(signal.SIGHUP, ONE_BY_ONE, id="SIGHUP, serial", marks=pytest.mark.very_slow),
         pytest.param(signal.SIGINT, ONE_BY_ONE, id="Ctrl-C, serial"),
         pytest.param(signal.SIGTERM, SIDE_BY_SIDE, id="SIGTERM, processes"),
     ],

@@ -30,7 +30,7 @@ def test_ten_times_the_runs_take_far_less_than_ten_times_as_long(tmp_path: Path)
     assert (large.path / "report.html").stat().st_size < 8e6
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_a_thousand_runs_take_twenty_seconds_and_two_gigabytes(tmp_path: Path):
     folder = make_big_store(tmp_path / "study")
     assert len(folder.finished()) == 1000

@@ -54,7 +54,7 @@ QUICK = [
     pytest.param(ALIKE[0.02], 0.03, 0.0, 3, id="all .02, 3 seeds", marks=pytest.mark.slow),
 ]
 LONG = [
-    pytest.param(sds, residual, interaction, num_seeds, marks=pytest.mark.slow)
+    pytest.param(sds, residual, interaction, num_seeds, marks=pytest.mark.very_slow)
     for sds in (*ALIKE.values(), *ONE_WILD.values())
     for residual in (0.03, 0.06)
     for interaction in (0.0, 0.03)
@@ -76,7 +76,7 @@ def test_of_equal_configurations_none_is_excluded(
 
 @pytest.mark.parametrize(
     ("num_seeds", "num_studies"),
-    [(5, 200), *(pytest.param(count, NUM_STUDIES, marks=pytest.mark.slow) for count in (3, 5, 10))],
+    [(5, 200), *(pytest.param(count, NUM_STUDIES, marks=pytest.mark.very_slow) for count in (3, 5, 10))],
 )
 def test_a_better_configuration_excludes_others(num_seeds: int, num_studies: int) -> None:
     """With one of 20 better by .02 and 5 seeds, at least 6 of the other 19 are excluded on average."""
