@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A CPU build of PyTorch is enough for everything here; on a GPU machine set it to the build you want.
 TORCH ?= torch>=2.9,<2.14
 
-.PHONY: demo test test-slow test-long torture runtime check format clean
+.PHONY: demo test test-slow test-long torture recipes runtime check format clean
 
 demo: $(VENV)/.installed  ## install, run the embedded study, say where the report is
 	$(BIN)/segstudy run --out demo-study
@@ -21,6 +21,9 @@ test-long: $(VENV)/.installed-dev  ## everything, also simulations of an hour
 
 torture: $(VENV)/.installed-dev  ## a study under 100 SIGKILLs, some 15 minutes
 	$(BIN)/python tests/torture.py --kills 100
+
+recipes: $(VENV)/.installed-dev  ## each recipe of CONTRIBUTING in a copy of the tree, and the files it touches
+	$(BIN)/python tests/recipes.py
 
 runtime: $(VENV)/.installed-dev  ## segstudy-runtime in a fresh environment: predict and serve without PyTorch
 	$(BIN)/python tests/fresh_runtime.py
