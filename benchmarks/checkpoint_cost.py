@@ -34,7 +34,7 @@ def measured(image_size: int, width: int, folder: StudyFolder) -> tuple[str, ...
 
     list(carry_out(plan, plan.runs, folder, machine, Watch(epoch=look)))
     (record,) = folder.run_records(folder.finished())
-    seconds = record["seconds"]
+    seconds = record.seconds.model_dump()
     return (
         f"{image_size} px, width {width}",
         f"{max(sizes) / 1e6:.1f} MB",

@@ -31,7 +31,7 @@ def best_of_each(folder: StudyFolder) -> dict[str, Models]:
     keys: dict[str, list[str]] = {}
     for row in rows_of(folder):
         for record in row.records:
-            keys.setdefault(record["architecture"], []).append(record["key"])
+            keys.setdefault(record.architecture, []).append(record.key)
     return {name: Models(folder, tuple(each), name).best() for name, each in keys.items()}
 
 

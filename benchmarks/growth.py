@@ -176,7 +176,7 @@ def in_runs(n: int, folder: Path) -> dict[str, Any]:
     machine, store, clock = choose_machine("cpu", 1, 1, "serial"), StudyFolder(folder / "study"), Clock()
     write_plan(make_plan(study, machine), store)  # data are hashed and checked once
     with clock.step("plan"):
-        plan = make_plan(study, machine, store.read_json("data.json"))
+        plan = make_plan(study, machine, store.data())
         write_plan(plan, store)
         missing = missing_runs(plan, store)
     assert len(missing) == n
@@ -184,7 +184,7 @@ def in_runs(n: int, folder: Path) -> dict[str, Any]:
         for outcome in carry_out(plan, missing, store, machine):
             assert outcome.status == "finished", outcome
     with clock.step("plan again"):
-        assert not missing_runs(make_plan(study, machine, store.read_json("data.json")), store)
+        assert not missing_runs(make_plan(study, machine, store.data()), store)
     with clock.step("rank"):
         segstudy.table(store.path)
     return clock.steps

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import RunRecord
 
 STOPPED = 128 + signal.SIGTERM
 
@@ -49,15 +50,15 @@ def trained(asked: argparse.Namespace) -> int:
 
 def summed_up(folder: StudyFolder) -> dict[str, Any]:
     """Of the finished runs: seconds, peak memory, by architecture and batch size."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[RunRecord]] = {}
     for record in folder.run_records(sorted(folder.finished())):
-        name = f"{record['architecture']}, batch {record['protocol']['batch_size']}"
+        name = f"{record.architecture}, batch {record.protocol['batch_size']}"
         groups.setdefault(name, []).append(record)
     return {
         name: {
             "runs": len(records),
-            "median_seconds": statistics.median(record["seconds"]["total"] for record in records),
-            "peak_memory_gb": max(record["cost"]["peak_memory_bytes"] or 0 for record in records) / 1e9,
+            "median_seconds": statistics.median(record.seconds.total for record in records),
+            "peak_memory_gb": max(record.cost["peak_memory_bytes"] or 0 for record in records) / 1e9,
         }
         for name, records in sorted(groups.items())
     }

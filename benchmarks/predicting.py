@@ -111,7 +111,7 @@ def main() -> None:
         "machine": described(),
         "num_images": len(items),
         "model": {name: record[name] for name in ("architecture", "num_parameters")}
-        | {name: record["protocol"][name] for name in ("image_size", "width")},
+        | {name: record.protocol[name] for name in ("image_size", "width")},
         "rounds": asked.rounds,
         "seconds": seconds,
         "seconds_of_the_first_default_call": first,

@@ -62,7 +62,9 @@ def _say_parts(folder: StudyFolder, parts: dict[str, list[str]]) -> None:
     folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **parts}]})
     ids = [i for part in parts.values() for i in part]
     samples = [{"id": i, "group": i, "category": "nevus", "part": None} for i in ids]
-    folder.write_json("data.json", {**folder.read_json("data.json"), "samples": samples})
+    folder.write_json(
+        "data.json", {**json.loads((folder.path / "data.json").read_text()), "samples": samples}
+    )
     fake_study.write_thumbnails(folder, parts["test"])
 
 

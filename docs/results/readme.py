@@ -19,7 +19,7 @@ def main() -> None:
     folder, template = StudyFolder(Path(sys.argv[1])), Path(sys.argv[2]).read_text(encoding="utf-8")
     results = gather(folder)
     frame = leaderboard(folder, results=results)
-    epochs = folder.epochs([record["key"] for row in results.rows for record in row.records])
+    epochs = folder.epochs([record.key for row in results.rows for record in row.records])
     said = answer(folder.study(), frame, results, epochs)
     pairs = [pair.rsplit("|", maxsplit=1) for pair in sys.argv[3:]]
     compared = [compare_configurations((folder.path, a), (folder.path, b)) for a, b in pairs]

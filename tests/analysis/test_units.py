@@ -1,5 +1,7 @@
 """Groups are the units of every interval: said where they are, and ends of intervals are possible scores."""
 
+import json
+
 import fake_study
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from segstudy.stats.intervals import score_interval
 def grouped(tmp_path):
     """A made-up study of 9 test images of 3 patients."""
     folder = fake_study.make_study(tmp_path / "study", ("segnet", "unet"), ("bce",))
-    data = folder.read_json("data.json")
+    data = json.loads((folder.path / "data.json").read_text())
     data["samples"] = [{**s, "group": f"p{int(s['id'][-2:]) % 3}"} for s in data["samples"]]
     folder.write_json("data.json", data)
     for name, mean in (("segnet-bce-b8", 0.99), ("unet-bce-b8", 0.7)):
@@ -31,7 +33,9 @@ def test_compare_and_report_say_how_many_groups_the_images_are_of(grouped):
 
 
 def test_patients_are_called_patients(grouped):
-    grouped.write_json("data.json", {**grouped.read_json("data.json"), "group_noun": "patient"})
+    grouped.write_json(
+        "data.json", {**json.loads((grouped.path / "data.json").read_text()), "group_noun": "patient"}
+    )
     found = segstudy.compare(str(grouped.path), "segnet-bce-b8", "unet-bce-b8")
     assert "3 patients (9 images)" in render_comparison(found).splitlines()[0]
     page = write_report(grouped).read_text(encoding="utf-8")
@@ -51,7 +55,7 @@ def test_table_compare_and_score_give_one_interval_within_what_a_score_can_be(gr
     assert found.high == 1.0
     images = grouped.images(sorted(grouped.finished()))
     key = images["key"][0]
-    groups = {s["id"]: s["group"] for s in grouped.read_json("data.json")["samples"]}
+    groups = {s["id"]: s["group"] for s in json.loads((grouped.path / "data.json").read_text())["samples"]}
     for name in ("segnet-bce-b8", "unet-bce-b8"):
         (row,) = segstudy.Study(grouped.path).leaderboard().filter(configuration=name).to_dicts()
         key = fake_study.key_of(name, 0, None, fake_study.DATA, "2026-01-01T00:00:00+00:00")

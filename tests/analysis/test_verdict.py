@@ -38,7 +38,7 @@ def filled(path, means: dict[str, float], *, seeds: int = SEEDS, noise: float = 
 
 def said(folder) -> Answers:
     results = gather(folder)
-    epochs = folder.epochs([each["key"] for row in results.rows for each in row.records])
+    epochs = folder.epochs([each.key for row in results.rows for each in row.records])
     return answer(folder.study(), leaderboard(folder, results=results), results, epochs)
 
 
@@ -326,7 +326,7 @@ def test_seeds_that_lack_different_folds_are_never_mixed(tmp_path):
 
 def test_one_patient_compares_nothing(tmp_path):
     folder = filled(tmp_path / "s", FAR)
-    data = folder.read_json("data.json")
+    data = json.loads((folder.path / "data.json").read_text())
     data["samples"] = [{**sample, "group": "one"} for sample in data["samples"]]
     folder.write_json("data.json", data)
     found = said(folder)

@@ -20,7 +20,6 @@ from segstudy.core.environment import (
     differing,
     differing_text,
     environment,
-    environments_of,
 )
 from segstudy.store.folder import StudyFolder
 from segstudy.study.machine import Machine
@@ -125,12 +124,6 @@ def test_the_hash_is_only_named_where_nothing_else_is():
     assert list(differing([{"cpu": "a", "arithmetic": "1"}, {"cpu": "a", "arithmetic": "2"}])) == [
         "arithmetic"
     ]
-
-
-def test_all_sessions_of_a_run_count():
-    record = {"environment": {"threads": 1}, "resumed": [{"after_epoch": 1, "environment": {"threads": 2}}]}
-    assert environments_of(record) == [{"threads": 2}, {"threads": 1}]
-    assert environments_of({"environment": {"threads": 1}}) == [{"threads": 1}]
 
 
 RESUME = """

@@ -211,6 +211,6 @@ def test_a_worker_that_cannot_even_start_says_so(tmp_path, monkeypatch):
         workers=1,
     )
     (failure,) = study.folder.failed().values()
-    assert failure["reason"] == "worker died"
-    assert "exit code 1" in failure["detail"]
-    assert failure["remedy"].startswith("its last line was: RuntimeError: my own queue; ")
+    assert failure.reason == "worker died"
+    assert "exit code 1" in failure.detail
+    assert failure.remedy.startswith("its last line was: RuntimeError: my own queue; ")

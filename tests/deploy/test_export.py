@@ -30,7 +30,7 @@ def study(trained_study: Path) -> Path:
 
 def run_of(study: Path, architecture: str) -> Models:
     home = StudyFolder(study)
-    (key,) = (r["key"] for r in home.run_records(home.finished()) if r["architecture"] == architecture)
+    (key,) = (r.key for r in home.run_records(home.finished()) if r.architecture == architecture)
     return one_run(home.runs / key)
 
 
@@ -86,9 +86,9 @@ def test_the_file_says_what_it_is(files):
         network = open_exported(file)
         package = network.package
         assert package is not None
-        assert package.card.key == record["key"]
+        assert package.card.key == record.key
         assert package.precision == name.partition(".")[0]
-        assert package.data["fingerprint"] == record["description"]["data"]
+        assert package.data["fingerprint"] == record.description.data
         assert package.text.startswith(f"# {models.name}")
         assert segstudy.card(file) == package.text
         assert parse_package(package.model_dump_json(), file) == package

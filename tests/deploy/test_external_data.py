@@ -85,7 +85,8 @@ def test_the_record_has_both_test_sets_side_by_side(study, unseen):
     record = segstudy.evaluate(study, unseen)
     folder = StudyFolder(study)
     assert record["name"] == "unet-bce-b4-on-unseen"
-    assert folder.externals() == [json.loads((study / f"external/{record['name']}/record.json").read_text())]
+    (stored,) = folder.externals()
+    assert stored.model_dump() == json.loads((study / f"external/{record['name']}/record.json").read_text())
     own = folder.images(sorted(folder.finished())).filter(pl.col("part") == "test")
     assert record["in_domain"]["scores"]["dice"]["mean"] == pytest.approx(own["native_dice"].mean())
     new = folder.external_images(record["name"])
@@ -131,7 +132,7 @@ def test_the_models_of_all_folds_are_tested_and_averaged(dataset, unseen, tmp_pa
 def test_another_study_may_take_the_result(study, trained, unseen, tmp_path):
     other = Path(shutil.copytree(trained, tmp_path / "other"))
     segstudy.evaluate(study, unseen, other, name="theirs")
-    assert [record["name"] for record in StudyFolder(other).externals()] == ["theirs"]
+    assert [record.name for record in StudyFolder(other).externals()] == ["theirs"]
     assert not (study / "external").exists()
 
 

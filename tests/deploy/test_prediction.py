@@ -46,7 +46,7 @@ def test_a_run_predicts_what_its_training_scored(study):
     """Network-size probabilities equal those stored with the run, up to their 8 bits."""
     best = models_of(study).best()
     (record,) = best.records()
-    stored = best.home.predictions(record["key"]).filter(part="test")
+    stored = best.home.predictions(record.key).filter(part="test")
     predictor = Predictor(study, engine="torch", precision="float32")
     for sample, png in zip(stored["id"], stored["prob"], strict=True):
         expected = np.asarray(Image.open(io.BytesIO(png))).astype(float) / 255

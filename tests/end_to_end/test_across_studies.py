@@ -32,7 +32,7 @@ def two_studies(path):
 
 def described(folder, fingerprint, change=lambda sample: sample):
     """Give a study's data another fingerprint and its samples hashes, and its run the same data."""
-    data = folder.read_json("data.json")
+    data = json.loads((folder.path / "data.json").read_text())
     data["samples"] = [change({**s, "image": f"i{s['id']}", "mask": f"m{s['id']}"}) for s in data["samples"]]
     folder.write_json("data.json", {**data, "fingerprint": fingerprint})
     for key in folder.finished():
@@ -169,7 +169,7 @@ def test_a_score_killed_between_its_renames_loses_nothing(place, number):
     frame = study.leaderboard().filter("masks")
     assert frame.select("configuration", "test_iou").rows() == [("tool", 1.0)]
     assert "tool" in segstudy.table(study.path)
-    assert [each["name"] for each in study.folder.externals()] == ["tool"]
+    assert [each.name for each in study.folder.externals()] == ["tool"]
     assert {fault.state for fault in segstudy.verify(study.path).faults} <= {
         "incomplete",
         "stale",
@@ -195,7 +195,7 @@ def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path):
     with subprocess.Popen([sys.executable, "-c", script, str(folder.path)]) as writer:
         looks = 0
         while writer.poll() is None:
-            assert [each["name"] for each in folder.externals()] == ["x"]
+            assert [each.name for each in folder.externals()] == ["x"]
             assert folder.external_images("x").height == 1
             looks += 1
     assert writer.returncode == 0

@@ -69,11 +69,10 @@ def assert_nothing_torn(folder):
     """Every run that is read as finished holds all its files, with their checksums."""
     for record in folder.run_records(folder.finished()):
         found = {
-            p.name: hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in (folder.runs / record["key"]).iterdir()
+            p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (folder.runs / record.key).iterdir()
         }
         found.pop("run.json")
-        assert found == record["sha256"]
+        assert found == record.sha256
 
 
 def attempt(plan, folder):

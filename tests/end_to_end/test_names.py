@@ -188,7 +188,7 @@ def test_runs_of_an_edited_file_are_not_averaged_with_those_of_the_older(here):
     study = train(architecture="dirA/my.py:Net", seeds=2)
     assert study.leaderboard().select("test_iou", "num_finished").rows() == [(0, 2)]
     (row,) = rows_of(study.folder)
-    (second,) = (record["key"] for record in row.records if record["seed"] == 1)
+    (second,) = (record.key for record in row.records if record.seed == 1)
     shutil.rmtree(study.path / "runs" / second)  # as if it had been stopped before
     assert study.leaderboard().select("test_iou", "num_finished").rows() == [(0, 1)]
     everything = study.leaderboard(show_all=True)
@@ -267,4 +267,4 @@ def test_another_data_set_of_that_name_replaces_no_evaluation(here):
     with pytest.raises(segstudy.UserError, match="unet-bce-b4-on-clinic there; choose another --name"):
         segstudy.evaluate(study.path, "y/clinic")
     segstudy.evaluate(study.path, "y/clinic", name="theirs")
-    assert [each["name"] for each in study.folder.externals()] == ["theirs", "unet-bce-b4-on-clinic"]
+    assert [each.name for each in study.folder.externals()] == ["theirs", "unet-bce-b4-on-clinic"]

@@ -34,9 +34,7 @@ def place(tmp_path_factory) -> Path:
 
 def run_of(study: Path, architecture: str) -> Path:
     home = StudyFolder(study)
-    (key,) = (
-        r["key"] for r in home.run_records(home.finished()) if r["architecture"].startswith(architecture)
-    )
+    (key,) = (r.key for r in home.run_records(home.finished()) if r.architecture.startswith(architecture))
     return home.runs / key
 
 

@@ -84,7 +84,8 @@ def test_a_row_is_the_score_of_the_mask_against_the_truth(study, dataset, tmp_pa
     assert record["scores"]["test"]["iou"]["mean"] == pytest.approx(
         rows.filter(pl.col("part") == "test")["native_iou"].mean()
     )
-    assert StudyFolder(study).externals() == [json.loads((study / "external/tool/record.json").read_text())]
+    (stored,) = StudyFolder(study).externals()
+    assert stored.model_dump() == json.loads((study / "external/tool/record.json").read_text())
 
 
 def test_the_columns_are_those_of_a_run_with_null_for_what_a_mask_does_not_tell(study, dataset, tmp_path):
@@ -203,7 +204,7 @@ def test_a_folder_per_model_gives_a_record_per_model_and_a_rerun_replaces_them(s
     write_masks(tmp_path / "all" / "a", dataset, scored(study), shift_px=0)
     segstudy.score(dataset, tmp_path / "all", study)
     folder = StudyFolder(study)
-    assert [record["name"] for record in folder.externals()] == ["a", "b"]
+    assert [record.name for record in folder.externals()] == ["a", "b"]
     assert set(folder.external_images("a")["native_iou"]) == {1.0}
     assert sorted(entry.name for entry in (study / "external").iterdir()) == ["a", "b"]
 

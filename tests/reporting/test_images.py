@@ -190,7 +190,10 @@ def test_the_page_holds_every_overlay_and_shows_the_leader_without_scripts(tmp_p
         finish(folder, name, mean, mean)
     found = of(folder)
     page = page_of(folder, found)
-    categories = {each["id"]: each["category"] for each in folder.read_json("data.json")["samples"]}
+    categories = {
+        each["id"]: each["category"]
+        for each in json.loads((folder.path / "data.json").read_text())["samples"]
+    }
     figures = re.findall(r"<figure>.*?</figure>", page)
     data = json.loads(page.partition('id="images-overlays">')[2].partition("</script>")[0])
     assert len(figures) == len(data) == len(TEST)

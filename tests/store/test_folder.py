@@ -78,7 +78,7 @@ def test_a_failure_is_gone_once_the_run_finished(folder):
     identity = {"architecture": "unet", "loss": "bce", "protocol": {}, "seed": 0, "fold": None}
     said = {"reason": "crashed", "detail": "no luck", "remedy": "try again"}
     folder.write_failure("k1", {"name": "unet-bce-b8", **identity, **said})
-    assert folder.failed()["k1"]["reason"] == "crashed"
+    assert folder.failed()["k1"].reason == "crashed"
     write(folder)
     assert folder.failed() == {}
     assert not list(folder.failures.iterdir())
@@ -118,15 +118,15 @@ def test_a_study_of_an_older_version_is_read_as_its_own(tmp_path):
     assert segstudy.report(study, images=False).is_file()
     for record in StudyFolder(study).run_records(StudyFolder(study).finished()):
         configuration = Configuration(
-            architecture=record["architecture"], loss=record["loss"], protocol=record["protocol"]
+            architecture=record.architecture, loss=record.loss, protocol=record.protocol
         )
         run = Run(
             configuration=configuration,
-            numerics=record["description"]["numerics"],
-            **{name: record["description"][name] for name in ("data", "split", "seed")},
+            numerics=record.description.numerics,
+            **{name: getattr(record.description, name) for name in ("data", "split", "seed")},
             fold=None,
         )
-        assert run.key == record["key"]
+        assert run.key == record.key
         assert load_model(study / "runs" / run.key)[1]["width"] == 1
 
 

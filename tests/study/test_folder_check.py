@@ -214,7 +214,7 @@ def test_the_best_so_far_is_one_of_the_plan_s_own_runs_by_its_name_there(here):
     folder = StudyFolder(here / "s")
     plan = segstudy.plan(here / "s", **{**options, "protocol": None, "loss": "dice", "width": [2, 4]})[0]
     iou, name = _best(plan, folder)
-    assert iou == folder.run_records(folder.finished())[0]["summary"]["scores"]["validation"]["network_iou"]
+    assert iou == folder.run_records(folder.finished())[0].summary.scores["validation"]["network_iou"]
     assert name == plan.names()[next(iter(folder.finished()))]
     other = segstudy.plan(here / "one", out=here / "elsewhere", **{**options, "loss": "dice"})[0]
     assert _best(other, folder) is None

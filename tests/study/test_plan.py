@@ -30,7 +30,7 @@ def tiny(dataset, **fields):
 def carried_out(study, path, retry=False):
     """Keys trained now."""
     folder = StudyFolder(path)
-    plan = make_plan(study, SERIAL, folder.read_json("data.json"))
+    plan = make_plan(study, SERIAL, folder.data())
     missing = missing_runs(plan, folder, retry)
     write_plan(plan, folder)
     outcomes = list(carry_out(plan, missing, folder, SERIAL))
@@ -55,7 +55,7 @@ def test_an_added_loss_changes_no_other_run(dataset, tmp_path):
     stored = StudyFolder(tmp_path / "s").study()
     assert carried_out(extend(stored, {"loss": ["dice"]}), tmp_path / "s") == ["unet-dice-b4"]
     names = {
-        record["name"]
+        record.name
         for record in StudyFolder(tmp_path / "s").run_records(StudyFolder(tmp_path / "s").finished())
     }
     assert names == {"unet-bce-b4", "unet-tversky-b4", "unet-dice-b4"}
@@ -121,7 +121,7 @@ def test_a_diverged_run_is_tried_again_only_when_asked_to(dataset, tmp_path):
     own.write_text("def explode(logits, target):\n    return (logits - target).abs().mean() * float('inf')\n")
     study = tiny(dataset, loss=[f"{own}:explode"])
     assert len(carried_out(study, tmp_path / "s")) == 1
-    assert StudyFolder(tmp_path / "s").failed().popitem()[1]["reason"] == "diverged"
+    assert StudyFolder(tmp_path / "s").failed().popitem()[1].reason == "diverged"
     assert carried_out(study, tmp_path / "s") == []
     assert len(carried_out(study, tmp_path / "s", retry=True)) == 1
 
@@ -197,7 +197,7 @@ def test_findings_that_were_altered_are_looked_for_again(tmp_path, altered):
     plan = make_plan(tiny(data), SERIAL)
     assert plan.problems
     write_plan(plan, folder)
-    stored = folder.read_json("data.json")
+    stored = json.loads((folder.path / "data.json").read_text())
     if altered == "a finding is struck out":
         stored["findings"] = stored["findings"][1:]
     elif altered == "one is rewritten":
@@ -205,11 +205,12 @@ def test_findings_that_were_altered_are_looked_for_again(tmp_path, altered):
     else:
         del stored["findings_sha256"]
         stored["findings"] = []
-    assert make_plan(tiny(data), SERIAL, stored).problems == plan.problems
+    folder.write_json("data.json", stored)
+    assert make_plan(tiny(data), SERIAL, folder.data()).problems == plan.problems
 
 
 def test_findings_as_they_were_written_are_not_looked_for_again(dataset, tmp_path, monkeypatch):
     folder = StudyFolder(tmp_path / "s")
     write_plan(make_plan(tiny(dataset), SERIAL), folder)
     monkeypatch.setattr("segstudy.study.plan.check", lambda *_: pytest.fail("checked a second time"))
-    make_plan(tiny(dataset), SERIAL, folder.read_json("data.json"))
+    make_plan(tiny(dataset), SERIAL, folder.data())

@@ -68,9 +68,9 @@ def test_a_run_that_crashes_fails_alone_and_says_why(dataset, tmp_path):
     )
     assert sorted(outcome.status for outcome in outcomes) == ["failed", "finished"]
     (failure,) = folder.failed().values()
-    assert failure["reason"] == "crashed"
-    assert "no such luck" in failure["detail"]
-    assert "Traceback" in failure["log"]
+    assert failure.reason == "crashed"
+    assert "no such luck" in failure.detail
+    assert "Traceback" in failure.log
 
 
 def test_a_worker_that_dies_fails_only_its_own_run_and_is_replaced(dataset, tmp_path):
@@ -85,7 +85,7 @@ def test_a_worker_that_dies_fails_only_its_own_run_and_is_replaced(dataset, tmp_
         architecture=["unet", "segnet"],
     )
     assert sorted(outcome.status for outcome in outcomes) == ["failed", "failed", "finished", "finished"]
-    assert {failure["detail"] for failure in folder.failed().values()} == {
+    assert {failure.detail for failure in folder.failed().values()} == {
         "the worker process ended with signal 9"
     }
 

@@ -87,10 +87,10 @@ def test_a_run_that_fails_says_why_and_what_helps_and_the_rest_go_on(
     plan = planned(dataset, folder, loss=[own(what), "bce"])
     assert carried_out(plan, folder) == [reason, None]
     (failure,) = folder.failed().values()
-    assert detail in failure["detail"]
-    assert failure["reason"] == reason
-    assert failure["remedy"] == remedy(reason, plan.runs[0])
-    assert ("Traceback" in failure["log"]) == (reason in ("crashed", "out of memory"))
+    assert detail in failure.detail
+    assert failure.reason == reason
+    assert failure.remedy == remedy(reason, plan.runs[0])
+    assert ("Traceback" in failure.log) == (reason in ("crashed", "out of memory"))
     assert [run.key for run in missing_runs(plan, folder)] == (
         [] if reason == "diverged" else [plan.runs[0].key]
     )
@@ -123,9 +123,10 @@ def test_a_run_that_crashed_goes_on_after_its_last_saved_epoch(dataset, tmp_path
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
     assert said == ["goes on after epoch 2 of 4"]
     (record,) = folder.run_records(folder.finished())
-    (session,) = record["resumed"]
-    assert session["after_epoch"] == 2
-    assert session["environment"] == record["environment"]
+    (session,) = record.resumed
+    assert session.after_epoch == 2
+    assert session.environment == record.environment
+    assert record.environments == [session.environment, record.environment]
     assert not folder.failed()
 
 
@@ -272,8 +273,8 @@ def test_prepared_data_damaged_in_the_middle_of_a_run_fail_it_with_the_reason(
     machine = Machine("cpu", threads=1, workers=1, executor=executor)
     assert carried_out(plan, folder, machine, epoch=damaged) == ["prepared data gone"]
     (failure,) = folder.failed().values()
-    assert "images.npy: was " in failure["detail"]
-    assert "the next `run` prepares the data again" in failure["remedy"]
+    assert "images.npy: was " in failure.detail
+    assert "the next `run` prepares the data again" in failure.remedy
     assert carried_out(plan, folder, machine) == [None]
 
 
@@ -376,7 +377,7 @@ def test_a_clock_that_jumps_back_changes_no_result(dataset, tmp_path, monkeypatc
         if file.name != "run.json":
             assert file.read_bytes() == (jumped.runs / plan.runs[0].key / file.name).read_bytes()
     (record,) = jumped.run_records(jumped.finished())
-    assert all(seconds >= 0 for seconds in record["seconds"].values())
+    assert all(seconds >= 0 for seconds in record.seconds.model_dump().values())
 
 
 def test_a_report_says_which_environments_a_resumed_run_has_seen():

@@ -5,16 +5,17 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from segstudy.analysis.run_matching import COMPONENTS, Planned, identity_of, numerics_of, planned_of
+from segstudy.analysis.run_matching import COMPONENTS, Planned, identity_of, planned_of
 from segstudy.config.runs import configuration_names, key_of
 from segstudy.config.study import Study
 from segstudy.core.registry import distinct_titles
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import FailureRecord, MasksRecord, RunRecord
 
 Replicate = tuple[int, int | None]
-Record = dict[str, Any]
+Kind = TypeVar("Kind", RunRecord, FailureRecord)
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Row:
 
     name: str
     configuration: Mapping[str, Any]
-    records: tuple[Record, ...]
-    failures: tuple[Record, ...]
+    records: tuple[RunRecord, ...]
+    failures: tuple[FailureRecord, ...]
     num_planned: int
     num_replicates: int
-    masks: Mapping[str, Any] | None = None
+    masks: MasksRecord | None = None
     key: str = ""
     data: str = ""
 
@@ -51,13 +52,15 @@ class Row:
     @property
     def deterministic(self) -> bool:
         """Whether these are masks of a tool that gives the same ones every time."""
-        return self.masks is not None and bool(self.masks.get("deterministic"))
+        return self.masks is not None and self.masks.deterministic
 
     @property
     def foreground(self) -> Any:
         """The values of a multi-class mask that count, part of what is the truth; None where nobody said."""
-        said = self.configuration["protocol"] if self.masks is None else self.masks
-        return said["foreground"] or [] if "foreground" in said else None
+        if self.masks is not None:
+            return (self.masks.foreground or []) if "foreground" in self.masks.model_fields_set else None
+        protocol = self.configuration["protocol"]
+        return protocol["foreground"] or [] if "foreground" in protocol else None
 
     def has_truth_of(self, other: "Row") -> bool:
         """Whether both are held against the same masks of the same data, as far as they say."""
@@ -68,7 +71,7 @@ class Row:
     def complete(self) -> bool:
         """Whether every planned run is finished, or every test image has its mask."""
         if self.masks is not None:
-            return not any(self.masks["parts"]["test"]["missing"].values())
+            return not any(self.masks.missing.values())
         return len(self.records) == self.num_planned > 0
 
 
@@ -78,11 +81,10 @@ def all_rows(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     taken = {row.name for row in rows}
     nothing = {"architecture": "", "loss": "", "protocol": {}}
     for key, each in folder.external_records().items():
-        if each["kind"] == "masks":
-            name = _free(each["name"], taken, "masks")
-            num_sets = len(each["seeds"])
-            data = each.get("data", {}).get("fingerprint", "")
-            rows.append(Row(name, nothing, (), (), num_sets, num_sets, each, key, data))
+        if isinstance(each, MasksRecord):
+            name = _free(each.name, taken, "masks")
+            num_sets = len(each.seeds)
+            rows.append(Row(name, nothing, (), (), num_sets, num_sets, each, key, each.data.fingerprint))
     return rows
 
 
@@ -94,7 +96,7 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     """
     study = folder.study()
     records = folder.run_records(sorted(folder.finished()))
-    records.sort(key=lambda record: record["started"], reverse=True)
+    records.sort(key=lambda record: record.started, reverse=True)
     planned = planned_of(folder, study, records)
     named, unnamed = _assigned(study, planned, records)
     failures, _ = _assigned(study, planned, folder.failed().values())
@@ -122,24 +124,24 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
 def names_of_runs(folder: StudyFolder) -> dict[str, str]:
     """What every finished run's configuration is called now, by key."""
     rows = rows_of(folder, show_all=True)
-    return {record["key"]: row.name for row in rows for record in row.records}
+    return {record.key: row.name for row in rows for record in row.records}
 
 
 def _assigned(
-    study: Study, planned: Sequence[Planned], records: Iterable[Record]
-) -> tuple[dict[int, dict[Replicate, Record]], list[Record]]:
+    study: Study, planned: Sequence[Planned], records: Iterable[Kind]
+) -> tuple[dict[int, dict[Replicate, Kind]], list[Kind]]:
     """Records by the place of their configuration and by replicate, and those that belong to none."""
     places: dict[Any, list[int]] = defaultdict(list)
     for place, each in enumerate(planned):
         places[each.identity].append(place)
-    named: dict[int, dict[Replicate, Record]] = defaultdict(dict)
-    unnamed: list[Record] = []
+    named: dict[int, dict[Replicate, Kind]] = defaultdict(dict)
+    unnamed: list[Kind] = []
     for record in records:
-        replicate: Replicate = (record["seed"], record["fold"])
+        replicate: Replicate = (record.seed, record.fold)
         fitting = (
             place
             for place in places[identity_of(record)]
-            if record["seed"] < study.seeds and replicate not in named[place] and planned[place].takes(record)
+            if record.seed < study.seeds and replicate not in named[place] and planned[place].takes(record)
         )
         for place in fitting:
             named[place][replicate] = record
@@ -150,10 +152,10 @@ def _assigned(
 
 
 def _unnamed_rows(
-    rows: Sequence[Row], planned: Sequence[Planned], records: Iterable[Record]
+    rows: Sequence[Row], planned: Sequence[Planned], records: Iterable[RunRecord]
 ) -> Iterator[Row]:
     """What the study no longer names, each with runs of equal code on equal data and parts."""
-    groups: dict[str, list[Record]] = defaultdict(list)
+    groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[_origin(record)].append(record)
     separate = [part for found in groups.values() for part in _without_conflicts(found)]
@@ -164,49 +166,49 @@ def _unnamed_rows(
     for found in separate:
         first = found[0]
         described = {f: _called(first, f, current) for f in COMPONENTS}
-        key = key_of({"unnamed": [record["key"] for record in _in_order(found)]})
+        key = key_of({"unnamed": [record.key for record in _in_order(found)]})
         yield Row(
-            _free(first["name"], taken, "older"),
-            {**first, **described},
+            _free(first.name, taken, "older"),
+            {**described, "protocol": first.protocol},
             _in_order(found),
             (),
             0,
-            len({run["seed"] for run in found}),
+            len({run.seed for run in found}),
             key=key,
-            data=first["description"]["data"],
+            data=first.description.data,
         )
 
 
-def _origin(record: Record) -> str:
+def _origin(record: RunRecord) -> str:
     """What runs of one configuration have in common."""
-    split = record["description"]["split"] if record["fold"] is None else "folds"
-    numerics = dict(numerics_of(record))
-    return json.dumps([identity_of(record), numerics, record["description"]["data"], split], sort_keys=True)
+    split = record.description.split if record.fold is None else "folds"
+    numerics = record.description.numerics
+    return json.dumps([identity_of(record), numerics, record.description.data, split], sort_keys=True)
 
 
-def _without_conflicts(records: Sequence[Record]) -> list[list[Record]]:
+def _without_conflicts(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """The runs together, unless a fold has two splits: which of them go together nobody knows then.
 
     Of several runs of one seed and fold each begins a group of its own.
     """
-    splits = {(record["fold"], record["description"]["split"]) for record in records}
+    splits = {(record.fold, record.description.split) for record in records}
     divided = len(splits) > len({fold for fold, _ in splits})
-    groups: dict[Any, list[Record]] = defaultdict(list)
+    groups: dict[Any, list[RunRecord]] = defaultdict(list)
     seen: Counter[Any] = Counter()
     for record in records:
-        part = (record["fold"], record["description"]["split"]) if divided else None
-        replicate = (part, record["seed"], record["fold"])
+        part = (record.fold, record.description.split) if divided else None
+        replicate = (part, record.seed, record.fold)
         groups[part, seen[replicate]].append(record)
         seen[replicate] += 1
     return list(groups.values())
 
 
-def _called(record: Record, factor: str, current: set[tuple[str, str, Any]]) -> str:
+def _called(record: RunRecord, factor: str, current: set[tuple[str, str, Any]]) -> str:
     """A component's title, of a user's file that is another now with the hash it had."""
-    source = numerics_of(record).get(factor)
-    if not isinstance(source, str) or (factor, record[factor], source) in current:
-        return str(record[factor])
-    return f"{record[factor]} ({source[:6]})"
+    source, called = record.description.numerics.get(factor), str(getattr(record, factor))
+    if not isinstance(source, str) or (factor, called, source) in current:
+        return called
+    return f"{called} ({source[:6]})"
 
 
 def _free(name: str, taken: set[str], what: str) -> str:
@@ -217,5 +219,5 @@ def _free(name: str, taken: set[str], what: str) -> str:
     return free
 
 
-def _in_order(records: Iterable[Record]) -> tuple[Record, ...]:
-    return tuple(sorted(records, key=lambda record: record["key"]))
+def _in_order(records: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
+    return tuple(sorted(records, key=lambda record: record.key))

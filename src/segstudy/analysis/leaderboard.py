@@ -84,7 +84,7 @@ def first_ranked(frame: pl.DataFrame) -> str | None:
 
 def _described(row: Row, results: Results) -> dict[str, Any]:
     protocol = row.configuration["protocol"]
-    first = row.records[0] if row.records else {}
+    first = row.records[0] if row.records else None
     return {
         "configuration": row.name,
         "masks": row.masks is not None,
@@ -96,27 +96,27 @@ def _described(row: Row, results: Results) -> dict[str, Any]:
         "num_planned": row.num_planned,
         **_scores(row, results),
         **_intervals(row, results),
-        "selected_epoch": _mean(record["summary"]["selected_epoch"] for record in row.records),
+        "selected_epoch": _mean(record.summary.selected_epoch for record in row.records),
         "epochs": protocol["epochs"] if protocol.get("budget") == "epochs" else None,
-        "seconds": _mean(record["seconds"]["total"] for record in row.records),
-        "num_parameters": first.get("num_parameters"),
-        "num_macs": first.get("cost", {}).get("num_macs"),
+        "seconds": _mean(record.seconds.total for record in row.records),
+        "num_parameters": first.num_parameters if first else None,
+        "num_macs": first.cost.get("num_macs") if first else None,
         "inference_ms": _cost(row, "inference_ms"),
         "peak_memory_bytes": _cost(row, "peak_memory_bytes"),
         "failures": "scored on other data, score it again"
         if row.name in results.outdated
-        else ", ".join(sorted({failure["reason"] for failure in row.failures})),
+        else ", ".join(sorted({failure.reason for failure in row.failures})),
     }
 
 
 def _num_whole(row: Row) -> int:
     """Sets of masks that lack no test image."""
     assert row.masks is not None
-    return row.num_planned - len(row.masks["parts"]["test"]["missing"])
+    return row.num_planned - len(row.masks.missing)
 
 
 def _cost(row: Row, name: str) -> float | None:
-    return _mean(cost for record in row.records if (cost := record.get("cost", {}).get(name)) is not None)
+    return _mean(cost for record in row.records if (cost := record.cost.get(name)) is not None)
 
 
 def _found(row: Row, results: Results, column: str) -> Scores | None:

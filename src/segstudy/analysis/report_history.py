@@ -2,33 +2,31 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.text import count, listed
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import ReportRecord
 
 FILE = "reports.json"
 
-Report = dict[str, Any]
 
-
-def record(folder: StudyFolder, rows: Sequence[Row]) -> list[Report]:
+def record(folder: StudyFolder, rows: Sequence[Row]) -> list[ReportRecord]:
     """Write down this report, unless it says no more than the last; returns all of them, this one last.
 
     Args:
         folder: the study.
         rows: its configurations with their finished runs.
     """
-    reports: list[Report] = folder.read_json(FILE) or []
+    reports = folder.reports()
     scored = {row.name: len(row.records) for row in rows if row.records}
-    if scored and (not reports or reports[-1]["scored"] != scored):
-        reports.append({"when": datetime.now(UTC).date().isoformat(), "scored": scored})
-        folder.write_json(FILE, reports)
+    if scored and (not reports or reports[-1].scored != scored):
+        reports.append(ReportRecord(when=datetime.now(UTC).date().isoformat(), scored=scored))
+        folder.write_json(FILE, [report.model_dump() for report in reports])
     return reports
 
 
-def told(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[Report]) -> list[str]:
+def told(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[ReportRecord]) -> list[str]:
     """How often the test part was scored, and what was added after a first report."""
     named = sum(len(row.records) for row in rows)
     others = len(folder.finished()) - named
@@ -36,20 +34,20 @@ def told(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[Report]) ->
         return []
     sentences = [
         f"The test part was scored by {count(named, 'run')} of "
-        f"{count(len(reports[-1]['scored']), 'configuration')}"
+        f"{count(len(reports[-1].scored), 'configuration')}"
         + (f", and by {count(others, 'more run')} that the study no longer names" if others else "")
         + "; nothing was chosen by it."
     ]
     if len(reports) == 1:
         return [*sentences, "Nothing was added after a first report."]
     first = reports[0]
-    added = [name for name in reports[-1]["scored"] if name not in first["scored"]]
-    more = [name for name, runs in reports[-1]["scored"].items() if runs > first["scored"].get(name, runs)]
+    added = [name for name in reports[-1].scored if name not in first.scored]
+    more = [name for name, runs in reports[-1].scored.items() if runs > first.scored.get(name, runs)]
     said = [f"added were {listed(added)}"] if added else []
     said += [f"{listed(more)} got more runs"] if more else []
     what = "; ".join(said) or "nothing was added"
     return [
         *sentences,
-        f"{count(len(reports) - 1, 'report')} went before this one, the first on {first['when']}; since "
+        f"{count(len(reports) - 1, 'report')} went before this one, the first on {first.when}; since "
         f"then {what}.",
     ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +9,7 @@ import polars as pl
 from segstudy.analysis.configurations import Row, all_rows
 from segstudy.stats.intervals import Scores, by_group
 from segstudy.store.folder import TOGETHER, StudyFolder
+from segstudy.store.records import DataRecord, RunRecord
 
 HEADLINE = "native_iou"
 Side = tuple[str, str]
@@ -92,7 +92,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
         show_all: also configurations that ``study.toml`` no longer names.
     """
     rows = all_rows(folder, show_all)
-    data = folder.read_json("data.json") or {"samples": [], "fingerprint": ""}
+    data = folder.data() or DataRecord(name="", reader="", fingerprint="", samples=[], findings=[])
     tables: dict[Side, pl.DataFrame] = {}
     for some in _blocks(rows):
         tables |= _tables_of(folder, some)
@@ -100,23 +100,20 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
     for row in rows:
         if row.masks is not None:
             images = folder.external_images_in(row.key)
-            if _is_outdated(folder, row, images, data["fingerprint"]):
+            if _is_outdated(folder, row, images, data.fingerprint):
                 outdated.add(row.name)
             else:
                 tables |= _masks_of(row.name, _without_gaps(images))
-    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
-    contents = {s["id"]: (s["image"], s["mask"]) for s in data["samples"] if s.get("image") and s.get("mask")}
     replicates = {side: _axes(table) for side, table in tables.items()}
-    found = data["fingerprint"], contents, frozenset(outdated), data.get("group_noun", "group")
-    return Results(tuple(rows), tables, groups, replicates, *found)
+    found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun
+    return Results(tuple(rows), tables, data.groups, replicates, *found)
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
     """Whether masks were scored on other data than the study's now, or when its test part was another."""
     assert row.masks is not None
-    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
-    test = {sample_id for split in splits for sample_id in split["test"]}
-    missing = row.masks["parts"]["test"]["missing"].values()
+    test = {sample_id for split in folder.splits() for sample_id in split.test}
+    missing = row.masks.missing.values()
     asked = {*images.filter(pl.col("part") == "test")["id"], *(i for ids in missing for i in ids)}
     return bool(row.data and data and row.data != data) or bool(test and asked != test)
 
@@ -159,13 +156,13 @@ def _replicates(row: Row) -> list[tuple[str, str, int]]:
     While none has, the fullest one stands in, and with it those that have the same folds: other folds test
     other images.
     """
-    runs: dict[int, list[Mapping[str, Any]]] = {}
+    runs: dict[int, list[RunRecord]] = {}
     for record in row.records:
-        runs.setdefault(record["seed"], []).append(record)
-    folds = {seed: {record["fold"] for record in records} for seed, records in sorted(runs.items())}
+        runs.setdefault(record.seed, []).append(record)
+    folds = {seed: {record.fold for record in records} for seed, records in sorted(runs.items())}
     fullest = max(folds.values(), key=len, default=set())
     return [
-        (record["key"], row.name, seed)
+        (record.key, row.name, seed)
         for seed, records in sorted(runs.items())
         if folds[seed] == fullest
         for record in records

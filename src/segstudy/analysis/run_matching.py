@@ -15,14 +15,14 @@ from segstudy.config.study import Study
 from segstudy.config.study_file import relative
 from segstudy.core.errors import UserError
 from segstudy.core.registry import parse, source_hash, title
-from segstudy.data.samples import PARTS
-from segstudy.data.split import Split
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import FailureRecord, NumericsRecord, RunRecord
 
 COMPONENTS = ("architecture", "loss")
 Identity = tuple[str, str, str]  # architecture and loss as hashed, and the protocol's numbers
 Input = tuple[str, str]  # fingerprints of data and split
 Numerics = Mapping[str, int | str]
+Record = RunRecord | FailureRecord
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,11 @@ class Planned:
         split = split or [protocol.split, protocol.split_seed]  # not cut yet
         return key_of({"identity": self.identity, "numerics": dict(self.numerics), "split": split})
 
-    def takes(self, record: Mapping[str, Any]) -> bool:
+    def takes(self, record: Record) -> bool:
         """Whether a record of the same identity is of this data, split and code, as far as it says."""
-        description = record.get("description", {})
-        inputs = self.inputs.get(record["fold"])
-        said = (description.get("data"), description.get("split"))
-        same_input = inputs is not None and (said == inputs or "data" not in description)
-        return same_input and agree(self.numerics, numerics_of(record))
+        inputs, said = self.inputs.get(record.fold), record.description
+        same_input = inputs is not None and (said.data is None or (said.data, said.split) == inputs)
+        return same_input and agree(self.numerics, said.numerics)
 
 
 def agree(ours: Numerics, theirs: Numerics) -> bool:
@@ -63,16 +61,14 @@ def agree(ours: Numerics, theirs: Numerics) -> bool:
     return all(theirs.get(name, version) == version for name, version in ours.items())
 
 
-def numerics_of(record: Mapping[str, Any]) -> Numerics:
-    """The versions of the code that a run was trained with; none where its record does not say."""
-    found: Numerics = record.get("description", {}).get("numerics", {})
-    return found
+def identity_of(record: Record) -> Identity:
+    """Of a run, by its record."""
+    return identity(record.architecture, record.loss, record.protocol)
 
 
-def identity_of(described: Mapping[str, Any]) -> Identity:
-    """Of a record, or of a configuration's titles and protocol."""
-    protocol = json.dumps(ADDED_LATER | described["protocol"], sort_keys=True)
-    return described["architecture"], described["loss"], _numbers(protocol)
+def identity(architecture: str, loss: str, protocol: Mapping[str, Any]) -> Identity:
+    """Of a configuration's titles and protocol."""
+    return architecture, loss, _numbers(json.dumps({**ADDED_LATER, **protocol}, sort_keys=True))
 
 
 @cache
@@ -85,7 +81,7 @@ def _numbers(protocol: str) -> str:
     return json.dumps(fields, sort_keys=True)
 
 
-def planned_of(folder: StudyFolder, study: Study, records: Sequence[Mapping[str, Any]]) -> list[Planned]:
+def planned_of(folder: StudyFolder, study: Study, records: Sequence[RunRecord]) -> list[Planned]:
     """The study's configurations, in its order; those that no key tells apart are one.
 
     Args:
@@ -94,12 +90,12 @@ def planned_of(folder: StudyFolder, study: Study, records: Sequence[Mapping[str,
         records: of its finished runs, the newest first. Studies of older versions did not write down
             what code they were planned with: there it is taken from these.
     """
-    stored = folder.read_json("numerics.json") or {}
+    stored = folder.numerics()
     inputs = _inputs(folder)
     planned = [
         Planned(
             each,
-            identity_of(described_as(each)),
+            identity(**described_as(each)),
             _stored_numerics(folder, stored, each),
             inputs(each.protocol, study),
         )
@@ -108,13 +104,13 @@ def planned_of(folder: StudyFolder, study: Study, records: Sequence[Mapping[str,
     by_identity: dict[Identity, list[int]] = defaultdict(list)
     for place, each in enumerate(planned):
         by_identity[each.identity].append(place)
-    newest: dict[Identity, list[Mapping[str, Any]]] = defaultdict(list)
+    newest: dict[Identity, list[RunRecord]] = defaultdict(list)
     for record in records:
         newest[identity_of(record)].append(record)
-    for identity, places in by_identity.items():
+    for each_identity, places in by_identity.items():
         for place in places:
             among = [planned[other] for other in places if other != place]
-            planned[place] = _completed(planned[place], among, newest[identity])
+            planned[place] = _completed(planned[place], among, newest[each_identity])
     once: dict[str, Planned] = {}
     for each in planned:
         once.setdefault(each.key, each)
@@ -131,37 +127,38 @@ def described_as(configuration: Configuration) -> dict[str, Any]:
 
 def _inputs(folder: StudyFolder) -> Callable[[Protocol, Study], dict[int | None, Input]]:
     """How to find the fingerprints of a protocol's data and splits, by fold."""
-    data = (folder.read_json("data.json") or {"fingerprint": ""})["fingerprint"]
-    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
-    prints = [Split(*(tuple(split[part]) for part in PARTS)).fingerprint for split in splits]
+    data, splits = folder.data(), folder.splits()
+    prints = [split.ids.fingerprint for split in splits]
 
     def found(protocol: Protocol, study: Study) -> dict[int | None, Input]:
         return {
-            split["fold"]: (data, fingerprint)
+            split.fold: (data.fingerprint if data else "", fingerprint)
             for split, fingerprint in zip(splits, prints, strict=True)
-            if split["split_seed"] == protocol.split_seed
-            and split["fold"] in study.fold_numbers()
-            and (study.folds or split["split"] == protocol.split)
+            if split.split_seed == protocol.split_seed
+            and split.fold in study.fold_numbers()
+            and (study.folds or split.split == protocol.split)
         }
 
     return found
 
 
 def _stored_numerics(
-    folder: StudyFolder, stored: Mapping[str, Any], configuration: Configuration
+    folder: StudyFolder, stored: NumericsRecord | None, configuration: Configuration
 ) -> dict[str, int | str]:
     """What ``numerics.json`` says of a configuration."""
-    found = {name: stored[name] for name in ("preprocessing", "training") if name in stored}
-    if configuration.protocol.augmentation != "none" and "augmentation" in stored:
-        found["augmentation"] = stored["augmentation"]
-    for factor in COMPONENTS:
+    if stored is None:
+        return {}
+    found: dict[str, int | str] = {"preprocessing": stored.preprocessing, "training": stored.training}
+    if configuration.protocol.augmentation != "none":
+        found["augmentation"] = stored.augmentation
+    for factor, versions in (("architecture", stored.architecture), ("loss", stored.loss)):
         spelling = relative(configuration.level(factor), folder.path)
-        if spelling in stored.get(factor, {}):
-            found[factor] = stored[factor][spelling]
+        if spelling in versions:
+            found[factor] = versions[spelling]
     return found
 
 
-def _completed(each: Planned, namesakes: Sequence[Planned], newest: Iterable[Mapping[str, Any]]) -> Planned:
+def _completed(each: Planned, namesakes: Sequence[Planned], newest: Iterable[RunRecord]) -> Planned:
     """With versions that nobody wrote down: those of the newest run, if it can be of no other configuration.
 
     Else of users' files the hash as they are now, and where they are gone one that no run has.
@@ -173,7 +170,7 @@ def _completed(each: Planned, namesakes: Sequence[Planned], newest: Iterable[Map
                 known[factor] = source
         return replace(each, numerics=known)
     first = next((record for record in newest if each.takes(record)), None)
-    return replace(each, numerics={**(numerics_of(first) if first else {}), **known})
+    return replace(each, numerics={**(first.description.numerics if first else {}), **known})
 
 
 def _hash_now(component: str) -> str | None:

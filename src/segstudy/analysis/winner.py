@@ -4,8 +4,6 @@ import itertools
 from collections.abc import Mapping
 
 from segstudy.analysis.configurations import Row, rows_of
-from segstudy.data.samples import PARTS
-from segstudy.data.split import Split
 from segstudy.store.folder import StudyFolder, refuse_altered
 
 ORDER_DIGITS = 12  # means are added up here run by run, elsewhere image by image: the last bits may differ
@@ -28,7 +26,7 @@ def winner(folder: StudyFolder) -> Row | None:
     num_images = _num_validation_images(folder)
     complete = [row for row in rows_of(folder) if row.complete]
     for record in itertools.chain.from_iterable(row.records for row in complete):
-        refuse_altered(folder.runs / record["key"], record)
+        refuse_altered(folder.runs / record.key)
     return max(complete, key=lambda row: ordered(validation_mean(row, num_images)), default=None)
 
 
@@ -49,17 +47,13 @@ def validation_mean(row: Row, num_images: Mapping[str, int]) -> float | None:
     """
     total, weight = 0.0, 0
     for record in row.records:
-        mean = record["summary"]["scores"].get("validation", {}).get("native_iou")
+        mean = record.summary.scores.get("validation", {}).get("native_iou")
         if mean is None:
             return None
-        images = num_images[record["description"]["split"]]
+        images = num_images[record.description.split]
         total, weight = total + images * mean, weight + images
     return total / weight
 
 
 def _num_validation_images(folder: StudyFolder) -> dict[str, int]:
-    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
-    return {
-        Split(*(tuple(split[part]) for part in PARTS)).fingerprint: len(split["validation"])
-        for split in splits
-    }
+    return {split.ids.fingerprint: len(split.validation) for split in folder.splits()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from segstudy.analysis.configurations import rows_of
 from segstudy.api.studies import Study
 from segstudy.core.arguments import ArgumentError, checked_call
-from segstudy.core.environment import differing_text, environments_of
+from segstudy.core.environment import differing_text
 from segstudy.core.locks import holder, is_held
 from segstudy.core.progress import Stage, silent
 from segstudy.data.datasets import read, synthetic
@@ -109,8 +109,8 @@ def status(folder: str | Path) -> Status:
         num_begun=len(opened.folder.begun() - finished - failed.keys()),
         num_unnamed=len(finished) - num_finished,
         holder=holder(opened.folder.lock) if is_held(opened.folder.lock) else None,
-        failures=tuple(failed.values()),
-        differing=differing_text(each for record in records for each in environments_of(record)),
+        failures=tuple(failure.model_dump(exclude={"key"}) for failure in failed.values()),
+        differing=differing_text(each for record in records for each in record.environments),
         seconds_to_go=ahead.seconds,
         time_basis=ahead.basis,
     )

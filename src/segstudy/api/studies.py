@@ -79,14 +79,14 @@ class Study:
         return pl.DataFrame(
             [
                 {
-                    "key": record["key"],
-                    "configuration": names[record["key"]],
-                    "seed": record["seed"],
-                    "fold": record["fold"],
+                    "key": record.key,
+                    "configuration": names[record.key],
+                    "seed": record.seed,
+                    "fold": record.fold,
                 }
                 | {
                     f"{part}_{name}": value
-                    for part, values in record["summary"]["scores"].items()
+                    for part, values in record.summary.scores.items()
                     for name, value in values.items()
                 }
                 for record in self.folder.run_records(sorted(self.folder.finished()))

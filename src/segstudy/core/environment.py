@@ -173,11 +173,6 @@ def _results(dtype: Any, channels: int, size_px: int) -> list[Any]:
     return [convolved, prob, image.grad, weight.grad, rows @ rows.T]
 
 
-def environments_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of all sessions of a run, by its record; older records know no resuming."""
-    return [*(session["environment"] for session in record.get("resumed", [])), record["environment"]]
-
-
 def differing(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """What of ``BITS`` differs, with its values in order.
 

@@ -1,7 +1,6 @@
 """Trained models on a data set they have never seen, beside what they reach on their own test part."""
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from segstudy.data.check import check, refuse_errors
 from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import Prepared, open_prepared, prepare
-from segstudy.data.samples import PARTS, Dataset
-from segstudy.data.split import Split
+from segstudy.data.samples import Dataset
 from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
 from segstudy.evaluation.forward import probabilities
@@ -29,7 +27,14 @@ from segstudy.evaluation.summary import refuse_taken, summarise
 from segstudy.store.card import read_card
 from segstudy.store.folder import StudyFolder
 from segstudy.store.own_networks import is_own
-from segstudy.store.records import CARD, STORED_ONNX
+from segstudy.store.records import (
+    CARD,
+    STORED_ONNX,
+    DataRecord,
+    EvaluationRecord,
+    ExternalRecord,
+    TrainedRecord,
+)
 from segstudy.store.tables import read_table
 from segstudy.store.trained_models import Models
 from segstudy.store.weights import load_model
@@ -68,8 +73,9 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     name = name or f"{models.name}-on-{dataset.name}"
     data = fingerprint(dataset.samples)
 
-    def same(record: Mapping[str, Any]) -> bool:
-        return bool(record["data"]["fingerprint"] == data and record["keys"] == list(models.keys))
+    def same(record: ExternalRecord) -> bool:
+        keys = record.keys if isinstance(record, EvaluationRecord) else []
+        return record.data.fingerprint == data and keys == list(models.keys)
 
     refuse_taken(folder, [name], "evaluation", same)
     _refuse_own_data(models.study(SEEN), data, dataset)
@@ -81,9 +87,9 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     images = pl.concat(_predicted(models.folder(run), run, prepared, where, network) for run in runs)
     record = {
         "kind": "evaluation",
-        "configuration": runs[0]["name"],
+        "configuration": runs[0].name,
         "keys": list(models.keys),
-        "seeds": sorted({run["seed"] for run in runs}),
+        "seeds": sorted({run.seed for run in runs if run.seed is not None}),
         "data": {
             "name": dataset.name,
             "reader": dataset.reader,
@@ -102,13 +108,13 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
 
 def _prepared(models: Models, dataset: Dataset, data: str, foreground: tuple[int, ...] | None) -> Prepared:
     """The external images as the models' training saw its own."""
-    protocol = models.records()[0]["protocol"]
+    protocol = models.records()[0].protocol
     height, width = protocol["image_size"]
     return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], foreground))
 
 
 def _predicted(
-    folder: Path, record: Mapping[str, Any], prepared: Prepared, device: torch.device, network: str | None
+    folder: Path, record: TrainedRecord, prepared: Prepared, device: torch.device, network: str | None
 ) -> pl.DataFrame:
     """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``.
 
@@ -125,17 +131,17 @@ def _predicted(
         else:
             model, _ = load_model(folder, network)
             pixels = pixels_on(prepared, device)
-            prob = probabilities(model.to(device), pixels, everything, record["protocol"]["precision"])
+            prob = probabilities(model.to(device), pixels, everything, record.protocol["precision"])
     except OutputError as error:
         raise UserError(f"{folder}: {error}; this model cannot be scored: train it anew") from None
     rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold)
     return _of_run(rows, record)
 
 
-def _of_run(rows: pl.DataFrame, record: Mapping[str, Any]) -> pl.DataFrame:
+def _of_run(rows: pl.DataFrame, record: TrainedRecord) -> pl.DataFrame:
     return rows.select(
-        pl.lit(record["seed"], pl.Int64).alias("seed"),
-        pl.lit(record["fold"], pl.Int64).alias("fold"),
+        pl.lit(record.seed, pl.Int64).alias("seed"),
+        pl.lit(record.fold, pl.Int64).alias("fold"),
         pl.all(),
     )
 
@@ -143,22 +149,25 @@ def _of_run(rows: pl.DataFrame, record: Mapping[str, Any]) -> pl.DataFrame:
 def _in_domain(models: Models) -> dict[str, Any]:
     """The same runs on the test part of their own study."""
     home = models.study(SEEN)
-    data = home.read_json("data.json")
-    rows = [_of_run(home.images([record["key"]]), record) for record in models.records()]
+    data = _data_of(home)
+    rows = [_of_run(home.images([record.key]), record) for record in models.records()]
     test = pl.concat(rows, how="diagonal").filter(pl.col("part") == "test")
-    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
     return {
-        "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
+        "data": {"name": data.name, "fingerprint": data.fingerprint},
         "num_images": test["id"].n_unique(),
-        "scores": summarise(test, groups)["test"],
+        "scores": summarise(test, data.groups)["test"],
     }
 
 
-def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
-    stored = home.read_json("data.json")
-    if stored is None:
+def _data_of(home: StudyFolder) -> DataRecord:
+    data = home.data()
+    if data is None:
         raise UserError(f"{home.path}: data.json is missing; `segstudy run {home.path}` writes it again")
-    if data == stored["fingerprint"]:
+    return data
+
+
+def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
+    if data == _data_of(home).fingerprint:
         raise UserError(
             f"{dataset.root}: the data of {home.path} itself; `segstudy table {home.path}` has the scores "
             "on its test part"
@@ -190,15 +199,13 @@ def _refuse_seen(models: Models, prepared: Prepared) -> None:
 def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
     """Thumbnails of all images in the training and validation parts of these models, by id."""
     home = models.study(SEEN)
-    splits = (home.read_json("split.json") or {"splits": []})["splits"]
-    cut = [Split(*(tuple(each[part]) for part in PARTS)) for each in splits]
-    parts = {split.fingerprint: split for split in cut}
-    trained_on = [parts.get(record["description"]["split"]) for record in models.records()]
+    parts = {each.ids.fingerprint: each.ids for each in home.splits()}
+    trained_on = [parts.get(record.description.split or "") for record in models.records()]
     ids = {i for split in trained_on if split for i in (*split.train, *split.validation)}
     file = home.path / "thumbnails.parquet"
     stored = dict(read_table(file, ["id", "image"]).iter_rows()) if file.is_file() else {}
-    data = home.read_json("data.json")
-    changed = any(record["description"]["data"] != data["fingerprint"] for record in models.records())
+    data = _data_of(home).fingerprint
+    changed = any(record.description.data != data for record in models.records())
     if changed or None in trained_on or ids - stored.keys():
         raise UserError(
             f"{home.path}: no longer says which images {models.name} was trained on; "

@@ -22,6 +22,7 @@ from segstudy.evaluation.summary import first_of, refuse_taken, summarise
 from segstudy.metrics import mask_scores, unknown_of_masks
 from segstudy.metrics.counts import Mask
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import DataRecord, ExternalRecord, MasksRecord
 
 
 def score_masks(
@@ -59,7 +60,11 @@ def score_masks(
                 "one set of them; leave --deterministic out, or give the folder of one seed"
             )
     source = _source_of(masks)
-    same = (lambda _: True) if name else lambda record: record.get("source", source) == source
+
+    def same(record: ExternalRecord) -> bool:
+        known = record.source if isinstance(record, MasksRecord) else None  # older records do not say
+        return name is not None or known in (None, source)
+
     refuse_taken(folder, [each.name for each in found], "masks", same)
     made = {"place": source, "deterministic": deterministic}
     wanted = {sample_id: part for part, ids in parts.items() for sample_id in ids}
@@ -101,10 +106,10 @@ def _store(
     strangers: Sequence[str],
     source: Mapping[str, Any],
 ) -> dict[str, Any]:
-    data, table = folder.read_json("data.json"), _table(rows)
+    data, table = _data_of(folder), _table(rows)
     record = {
         "kind": "masks",
-        "data": {"name": data["name"], "fingerprint": data["fingerprint"]},
+        "data": {"name": data.name, "fingerprint": data.fingerprint},
         "foreground": _one_foreground(folder),
         "source": source["place"],
         "deterministic": source["deterministic"],
@@ -112,7 +117,7 @@ def _store(
         "parts": {part: _completeness(model, ids) for part, ids in parts.items()},
         "ignored": _ignored(model, {sample_id for ids in parts.values() for sample_id in ids}),
         "strangers": first_of(strangers),
-        "scores": summarise(table, {sample["id"]: sample["group"] for sample in data["samples"]}),
+        "scores": summarise(table, data.groups),
         **written_now(),
     }
     folder.write_external(model.name, record, table)
@@ -124,23 +129,28 @@ def _source_of(masks: Path) -> str:
     return hashlib.sha256(os.fsencode(masks.resolve())).hexdigest()[:16]
 
 
+def _data_of(folder: StudyFolder) -> DataRecord:
+    data = folder.data()
+    if data is None:
+        raise UserError(f"{folder.path}: data.json is missing; `segstudy run {folder.path}` writes it again")
+    return data
+
+
 def study_samples(folder: StudyFolder, data: str | Path) -> dict[str, Sample]:
     """The study's samples by id, as they lie in ``data``.
 
     Raises:
         UserError: other data than those the study was trained on.
     """
-    study, stored = folder.study(), folder.read_json("data.json")
-    if stored is None:
-        raise UserError(f"{folder.path}: data.json is missing; `segstudy run {folder.path}` writes it again")
-    ids = {sample["id"] for sample in stored["samples"]}
+    study, stored = folder.study(), _data_of(folder)
+    ids = stored.groups.keys()
     samples = {sample.id: sample for sample in read(data, study.reader).samples if sample.id in ids}
     if absent := sorted(ids - samples.keys()):
         raise UserError(
             f"{data}: not the data of {folder.path}, {len(absent)} of whose {len(ids)} samples are not there "
             f"(first: {absent[0]}); give the data set that study.toml names"
         )
-    if fingerprint(list(samples.values())) != stored["fingerprint"]:
+    if fingerprint(list(samples.values())) != stored.fingerprint:
         raise UserError(
             f"{data}: has the ids of {folder.path}, but other images or masks; give the files it was trained "
             f"on, or train on these: `segstudy run {folder.path} --data {data}`"
@@ -154,15 +164,15 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
     Raises:
         UserError: when an image is in different parts for different configurations.
     """
-    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    splits = folder.splits()
     if len(splits) == 1:
-        return {"validation": tuple(splits[0]["validation"]), "test": tuple(splits[0]["test"])}
-    if not splits or len({(each["split"], each["split_seed"]) for each in splits}) > 1:
+        return {"validation": tuple(splits[0].validation), "test": tuple(splits[0].test)}
+    if not splits or len({(each.split, each.split_seed) for each in splits}) > 1:
         raise UserError(
             f"{folder.path}: holds {len(splits)} splits, and a test image of one is trained on in another; "
             "score against a study with a single split or with folds"
         )
-    return {"test": tuple(sorted(sample_id for each in splits for sample_id in each["test"]))}
+    return {"test": tuple(sorted(sample_id for each in splits for sample_id in each.test))}
 
 
 def _rows(

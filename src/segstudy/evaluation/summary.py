@@ -11,11 +11,12 @@ from segstudy.core.errors import UserError
 from segstudy.metrics import Score, limits
 from segstudy.stats.intervals import by_group, score_interval
 from segstudy.store.folder import StudyFolder, folder_name
+from segstudy.store.records import ExternalRecord
 
 NAMED = 5  # ids that a message or record shows of many
 
 
-Same = Callable[[Mapping[str, Any]], bool]
+Same = Callable[[ExternalRecord], bool]
 
 
 def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Same = lambda _: True) -> None:
@@ -34,7 +35,7 @@ def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Sam
     configurations = {*configuration_names(folder.study().configurations())}
     for name in names:
         found = there.get(place_of(folder_name(name)))
-        other = found is not None and (found["name"] != name or found["kind"] != kind or not same(found))
+        other = found is not None and (found.name != name or found.kind != kind or not same(found))
         if name in configurations or other:
             raise UserError(f"{folder.path}: something else is called {name} there; choose another --name")
     if len({place_of(folder_name(name)) for name in names}) < len(names):

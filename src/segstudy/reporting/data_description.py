@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from segstudy.reporting.charts.specs import PARTS
+from segstudy.data.samples import PARTS
 from segstudy.reporting.publishable import publishable_texts
 from segstudy.store.folder import StudyFolder
 
@@ -23,8 +23,7 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
         "findings": [],
         "leaks": [],
     }
-    data |= folder.read_json("data.json") or {}
-    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
+    data |= record.model_dump(exclude_unset=True) if (record := folder.data()) else {}
     return {
         **data,
         "knows_groups": knows_groups(data),
@@ -33,7 +32,7 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
         "counts": Counter((finding["severity"], finding["kind"]) for finding in data["findings"]),
         "findings": [publishable_texts(finding) for finding in data["findings"][:FINDINGS_SHOWN]],
         "num_findings": len(data["findings"]),
-        "splits": [(split, [len(split[part]) for part in PARTS]) for split in splits],
+        "splits": [(split, [len(split.ids.part(part)) for part in PARTS]) for split in folder.splits()],
     }
 
 

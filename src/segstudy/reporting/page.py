@@ -71,7 +71,7 @@ def read_report_data(folder: StudyFolder, images: bool) -> ReportData:
     """What the sections are made from; that this report was written is noted in the study's history."""
     study, results = folder.study(), gather(folder)
     frame = leaderboard(folder, results=results)
-    epochs = folder.epochs([record["key"] for row in results.rows for record in row.records])
+    epochs = folder.epochs([record.key for row in results.rows for record in row.records])
     reports = report_history.record(folder, results.rows)
     answers = answer(study, frame, results, epochs, report_history.told(folder, results.rows, reports))
     return ReportData(folder, study, results, frame, epochs, described_data(folder), answers, images)

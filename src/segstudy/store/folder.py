@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
-from pydantic import BaseModel
 
 from segstudy.config.study import Study
 from segstudy.config.study_file import load
@@ -37,9 +36,14 @@ from segstudy.core.locks import hold, is_held
 from segstudy.store.checkpoints import Checkpoints
 from segstudy.store.records import (
     DataRecord,
+    EvaluationRecord,
     ExternalRecord,
     FailureRecord,
+    MasksRecord,
     NumericsRecord,
+    Parts,
+    Record,
+    ReportRecord,
     Reports,
     RunRecord,
     SplitRecord,
@@ -53,13 +57,7 @@ FORMAT = 1  # of a run folder
 RECORD_SEAL = "seal"
 TOGETHER = 500  # files read at once: quick, and the memory they take meanwhile stays small
 
-# Of the files beside the runs: what their readers rely on, and what to do when they are damaged.
-KNOWN: dict[str, type[BaseModel]] = {
-    "data.json": DataRecord,
-    "split.json": SplitRecord,
-    "numerics.json": NumericsRecord,
-    "reports.json": Reports,
-}
+EXTERNAL_KINDS: dict[str, type[ExternalRecord]] = {"masks": MasksRecord, "evaluation": EvaluationRecord}
 REMAKE = "delete it and run the study again"
 WRITTEN = (".", "failures", "figures")  # folders of files that are written one by one
 LOOKS = 20  # at a folder that another process may be replacing
@@ -209,12 +207,27 @@ class StudyFolder:
             raise UserError(f"{self.path}: no study here (study.toml is missing); `segstudy run` makes one")
         return load(self.path / "study.toml")
 
-    def read_json(self, name: str) -> Any:
-        """The content of ``data.json``, ``split.json`` and the like; None if it is not there."""
+    def data(self) -> DataRecord | None:
+        """``data.json``: the data set as it was when the study was last run; None if it is not there."""
+        return self._record("data.json", DataRecord)
+
+    def splits(self) -> list[Parts]:
+        """The parts of every split and fold, by ``split.json``; none if it is not there."""
+        record = self._record("split.json", SplitRecord)
+        return record.splits if record else []
+
+    def numerics(self) -> NumericsRecord | None:
+        """``numerics.json``: versions of the code that the study was last planned with."""
+        return self._record("numerics.json", NumericsRecord)
+
+    def reports(self) -> list[ReportRecord]:
+        """Every report that said more than the one before, the oldest first, by ``reports.json``."""
+        record = self._record("reports.json", Reports)
+        return record.root if record else []
+
+    def _record(self, name: str, kind: type[Record]) -> Record | None:
         file = self.path / name
-        if not file.is_file():
-            return None
-        return read_record(file, KNOWN[name], REMAKE)
+        return read_record(file, kind, REMAKE) if file.is_file() else None
 
     def write_json(self, name: str, content: Any) -> None:
         write_text(self.path / name, _json(content))
@@ -233,13 +246,15 @@ class StudyFolder:
         """The keys of all runs with a saved state to go on from."""
         return {state.parent.name for state in self._entries("checkpoints", "*/*.state")}
 
-    def failed(self) -> dict[str, dict[str, Any]]:
+    def failed(self) -> dict[str, FailureRecord]:
         """What happened to runs that failed, by key; runs that finished since are left out."""
         finished = self.finished()
         files = sorted(self.failures.glob("*.json")) if self.failures.is_dir() else []
         remedy = "delete it: the next `run` tries that run again"
         return {
-            file.stem: read_record(file, FailureRecord, remedy) for file in files if file.stem not in finished
+            file.stem: read_record(file, FailureRecord, remedy).model_copy(update={"key": file.stem})
+            for file in files
+            if file.stem not in finished
         }
 
     def write_failure(self, key: str, failure: dict[str, Any]) -> None:
@@ -248,7 +263,7 @@ class StudyFolder:
     def clear_failure(self, key: str) -> None:
         (self.failures / f"{key}.json").unlink(missing_ok=True)
 
-    def run_records(self, keys: Iterable[str]) -> list[dict[str, Any]]:
+    def run_records(self, keys: Iterable[str]) -> list[RunRecord]:
         """``run.json`` of each of these runs.
 
         Raises:
@@ -311,15 +326,14 @@ class StudyFolder:
                 f"{self.runs}: {key}/{name}: damaged (its checksum is not that of run.json); {REPAIR}"
             )
 
-    def externals(self) -> list[dict[str, Any]]:
+    def externals(self) -> list[ExternalRecord]:
         """``record.json`` of everything scored that this study did not train or test itself, by name."""
         return list(self.external_records().values())
 
-    def external_records(self) -> dict[str, dict[str, Any]]:
+    def external_records(self) -> dict[str, ExternalRecord]:
         """The same, by the name of the folder in ``external/``: names of records may be equal."""
-        remedy = "delete its folder and score it again"
         return {
-            name: self._external(name, "record.json", lambda file: read_record(file, ExternalRecord, remedy))
+            name: self._external(name, "record.json", read_external)
             for name in complete_folders(self.external)
             if self.external_file(name, "record.json").is_file()
         }
@@ -398,7 +412,7 @@ class StudyFolder:
         self.clear_failure(key)
 
 
-def read_run_record(folder: Path) -> dict[str, Any]:
+def read_run_record(folder: Path) -> RunRecord:
     """``run.json`` of a run's folder, wherever it lies.
 
     Raises:
@@ -410,16 +424,27 @@ def read_run_record(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{file}: format {content['format']!r} is not one that this version knows; update segstudy"
         )
-    record: dict[str, Any] = checked(content, RunRecord, file)
-    return record
+    return checked(content, RunRecord, file)
 
 
-def refuse_altered(folder: Path, record: Mapping[str, Any]) -> None:
-    """Whether a run's record is as it was written; records of early versions do not say.
+def read_external(file: Path) -> ExternalRecord:
+    """A ``record.json`` of ``external/<name>/``, with the fields of its kind.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    remedy = "delete its folder and score it again"
+    record = read_record(file, ExternalRecord, remedy)
+    return read_record(file, EXTERNAL_KINDS[record.kind], remedy) if record.kind in EXTERNAL_KINDS else record
+
+
+def refuse_altered(folder: Path) -> None:
+    """Whether the record in a run's folder is as it was written; records of early versions do not say.
 
     Raises:
         UserError: it is not.
     """
+    record = read_json(folder / "run.json")
     if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
         raise UserError(f"{folder / 'run.json'}: damaged (it is not as it was written); {REPAIR}")
 

@@ -1,15 +1,19 @@
 """The JSON files of a study's folder: what their readers rely on, checked once, when they are read."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
+from segstudy.data.split import Split
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 STORED_ONNX = "model.onnx"  # of networks from a user's own file
+
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class Described(BaseModel):
@@ -18,22 +22,31 @@ class Described(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
+class Description(Described):
+    """What entered a run's key, as far as anybody reads it back; None where nobody wrote it down."""
+
+    data: str | None = None
+    split: str | None = None
+    numerics: dict[str, int | str] = Field({})
+
+
+class RunDescription(Description):
+    """The description of a finished run."""
+
+    data: str
+    split: str
+
+
 class Identity(Described):
-    """What was trained, in a run's record and a failure's."""
+    """What was trained: in a run's record, in a failure's, and on a model's card."""
 
     name: str
     architecture: str
     loss: str
     protocol: dict[str, Any]
-    seed: int
+    seed: int | None
     fold: int | None
-
-
-class Description(Described):
-    """A run's description, as far as anybody reads it back."""
-
-    data: str
-    split: str
+    description: Description = Field(Description())
 
 
 class Summary(Described):
@@ -53,28 +66,50 @@ class SessionRecord(Described):
     environment: dict[str, Any]
 
 
-class RunRecord(Identity):
+class TrainedRecord(Identity):
+    """A trained model; what only ``run.json`` knows is None where the card is all there is."""
+
+    key: str
+    summary: Summary
+    num_parameters: int | None
+    started: str | None
+    environment: dict[str, Any]
+
+
+class RunRecord(TrainedRecord):
     """``runs/<key>/run.json``."""
 
     format: int
-    key: str
-    description: Description
-    summary: Summary
+    seed: int
+    description: RunDescription
     metrics: list[str] = Field([])  # that were computed; older versions did not write them down
     num_parameters: int
     cost: dict[str, float | None] = Field({})
     started: str
     seconds: Seconds
-    environment: dict[str, Any]
     resumed: list[SessionRecord] = Field([])
+
+    @property
+    def environments(self) -> list[dict[str, Any]]:
+        """Of all sessions; older records know no resuming."""
+        return [*(session.environment for session in self.resumed), self.environment]
 
 
 class FailureRecord(Identity):
-    """``failures/<key>.json``."""
+    """``failures/<key>.json``; the file does not say the key that it is named by."""
 
+    key: str = ""
+    seed: int
     reason: str
     detail: str
     remedy: str
+
+
+class ExternalData(Described):
+    """What was scored on; older records say less."""
+
+    name: str = ""
+    fingerprint: str = ""
 
 
 class ExternalRecord(Described):
@@ -83,6 +118,48 @@ class ExternalRecord(Described):
     name: str
     kind: str
     seeds: list[int]
+    data: ExternalData = Field(ExternalData())
+
+
+class Completeness(Described):
+    """Which images lack a mask, by seed."""
+
+    missing: dict[str, list[str]] = Field({})
+
+
+class MasksRecord(ExternalRecord):
+    """Masks that another tool made.
+
+    Attributes:
+        source: which folder they came from; None in older records, as ``foreground`` is.
+    """
+
+    deterministic: bool = False
+    foreground: list[int] | None = None
+    source: str | None = None
+    parts: dict[str, Completeness] = Field({})
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """Test images without a mask, by seed."""
+        return self.parts["test"].missing if "test" in self.parts else {}
+
+
+class InDomain(Described):
+    """What the same models reach on their own test part."""
+
+    data: ExternalData
+    num_images: int
+    scores: dict[str, Any]
+
+
+class EvaluationRecord(ExternalRecord):
+    """Models of the study on another data set."""
+
+    keys: list[str] = Field([])
+    num_images: int
+    scores: dict[str, dict[str, Any]]
+    in_domain: InDomain
 
 
 class DataSample(Described):
@@ -111,6 +188,24 @@ class DataRecord(Described):
     fingerprint: str
     samples: list[DataSample]
     findings: list[DataFinding]
+    terms: str | None = None
+    citation: str | None = None
+    group_noun: str = "group"
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each sample."""
+        return {sample.id: sample.group for sample in self.samples}
+
+    @property
+    def categories(self) -> dict[str, str | None]:
+        """The category of each sample."""
+        return {sample.id: sample.category for sample in self.samples}
+
+    @property
+    def contents(self) -> dict[str, tuple[str, str]]:
+        """Hashes of image and mask of each sample of which they are known."""
+        return {s.id: (s.image, s.mask) for s in self.samples if s.image and s.mask}
 
 
 class Parts(Described):
@@ -120,6 +215,11 @@ class Parts(Described):
     train: list[str]
     validation: list[str]
     test: list[str]
+
+    @property
+    def ids(self) -> Split:
+        """The ids of each part."""
+        return Split(tuple(self.train), tuple(self.validation), tuple(self.test))
 
 
 class SplitRecord(Described):
@@ -153,8 +253,8 @@ class Reports(RootModel[list[ReportRecord]]):
     """``reports.json``: every report that said more than the one before."""
 
 
-def read_record(file: Path, kind: type[BaseModel], remedy: str = REPAIR) -> Any:
-    """The content of a JSON file, as it stands there.
+def read_record(file: Path, kind: type[Record], remedy: str = REPAIR) -> Record:
+    """The content of a JSON file.
 
     Args:
         file: which.
@@ -167,16 +267,15 @@ def read_record(file: Path, kind: type[BaseModel], remedy: str = REPAIR) -> Any:
     return checked(read_json(file, remedy), kind, file, remedy)
 
 
-def checked(content: Any, kind: type[BaseModel], file: Path, remedy: str = REPAIR) -> Any:
-    """The content, if it has the fields of its kind.
+def checked(content: Any, kind: type[Record], file: Path, remedy: str = REPAIR) -> Record:
+    """The content with the types of its kind; fields beyond those stay in ``model_extra``.
 
     Raises:
         UserError: it lacks some.
     """
     try:
-        kind.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
         raise UserError(f"{file}: damaged ({where}: {first['msg']}); {remedy}") from None
-    return content

@@ -1,18 +1,16 @@
 """Trained models in a study's folder or outside of one: one run, or all trainings of a configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segstudy.config.protocol import Protocol
 from segstudy.config.runs import ADDED_LATER
 from segstudy.core.errors import UserError
 from segstudy.data.samples import PARTS
-from segstudy.data.split import Split
 from segstudy.store.card import Card, read_card
 from segstudy.store.folder import StudyFolder, read_run_record
-from segstudy.store.records import CARD, WEIGHTS
+from segstudy.store.records import CARD, WEIGHTS, Description, Summary, TrainedRecord
 
 
 @dataclass(frozen=True)
@@ -31,16 +29,16 @@ class Models:
     name: str
     alone: Path | None = None
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> Sequence[TrainedRecord]:
         """``run.json`` of each; of a model without one, what its card says (see ``record_of``)."""
         if self.home is not None:
             return self.home.run_records(self.keys)
         assert self.alone is not None
         return [record_of(self.alone)]
 
-    def folder(self, record: Mapping[str, Any]) -> Path:
+    def folder(self, record: TrainedRecord) -> Path:
         if self.home is not None:
-            return self.home.runs / str(record["key"])
+            return self.home.runs / record.key
         assert self.alone is not None
         return self.alone
 
@@ -49,7 +47,7 @@ class Models:
         if self.home is None:
             return self
         record = max(self.records(), key=_validation_iou)
-        return Models(self.home, (record["key"],), run_name(record))
+        return Models(self.home, (record.key,), run_name(record))
 
     def study(self, why: str) -> StudyFolder:
         """The study they belong to.
@@ -75,17 +73,17 @@ def one_run(path: Path) -> Models:
     home = StudyFolder(place.parent.parent)
     if place.parent == home.runs.resolve() and home.exists() and (path / "run.json").is_file():
         (record,) = home.run_records([place.name])
-        return Models(home, (record["key"],), run_name(record))
+        return Models(home, (record.key,), run_name(record))
     if not (path / CARD).is_file():
         raise UserError(
             f"{path}: neither a study's folder nor that of a finished run; a model is a folder with {CARD} "
             f"and {WEIGHTS}, such as STUDY/runs/<key>, or an exported file"
         )
-    record = record_of(path)
-    return Models(None, (record["key"],), run_name(record), alone=path)
+    alone = record_of(path)
+    return Models(None, (alone.key,), run_name(alone), alone=path)
 
 
-def record_of(folder: Path) -> dict[str, Any]:
+def record_of(folder: Path) -> TrainedRecord:
     """What is known of a training from its folder alone, as ``run.json`` has it.
 
     Without a ``run.json`` the card says it; what only that file would know is None or empty.
@@ -96,7 +94,7 @@ def record_of(folder: Path) -> dict[str, Any]:
     card = read_card(folder / CARD)
     if (folder / "run.json").is_file():
         record = read_run_record(folder)
-        if record["key"] != card.key:
+        if record.key != card.key:
             raise UserError(
                 f"{folder}: run.json and {CARD} are of different runs; copy the folder again from its study"
             )
@@ -104,46 +102,50 @@ def record_of(folder: Path) -> dict[str, Any]:
     return _from_card(card)
 
 
-def _from_card(card: Card) -> dict[str, Any]:
+def _from_card(card: Card) -> TrainedRecord:
     described = ADDED_LATER | card.training
     loss, seed = str(described.get("loss", "unknown")), described.get("seed")
     batch = f"-b{described['batch_size']}" if "batch_size" in described else ""
     protocol = {name: described.get(name) for name in Protocol.model_fields}
-    return {
-        "name": f"{card.architecture}-{loss}{batch}",
-        "key": card.key,
-        "architecture": card.architecture,
-        "loss": loss,
-        "protocol": protocol | {"image_size": list(card.image_size), "resize": card.resize},
-        "seed": seed if isinstance(seed, int) else None,
-        "fold": None,
-        "description": card.training,
-        "summary": {
-            "selected_epoch": card.selected_epoch,
-            "tuned_threshold": card.tuned_threshold,
-            "scores": card.scores,
-        },
-        "num_parameters": None,
-        "started": None,
-        "environment": {},
-    }
+
+    def text(name: str) -> str | None:
+        return found if isinstance(found := described.get(name), str) else None
+
+    return TrainedRecord(
+        name=f"{card.architecture}-{loss}{batch}",
+        key=card.key,
+        architecture=card.architecture,
+        loss=loss,
+        protocol=protocol | {"image_size": list(card.image_size), "resize": card.resize},
+        seed=seed if isinstance(seed, int) else None,
+        fold=None,
+        description=Description(data=text("data"), split=text("split")),
+        summary=Summary(
+            selected_epoch=card.selected_epoch,
+            tuned_threshold=card.tuned_threshold,
+            scores={part: dict(means) for part, means in card.scores.items()},
+        ),
+        num_parameters=None,
+        started=None,
+        environment={},
+    )
 
 
-def run_name(record: Mapping[str, Any]) -> str:
+def run_name(record: TrainedRecord) -> str:
     """One training's name: its configuration's, with seed and fold."""
-    fold = "" if record["fold"] is None else f"-fold{record['fold']}"
-    seed = "" if record["seed"] is None else f"-seed{record['seed']}"
-    return f"{record['name']}{seed}{fold}"
+    fold = "" if record.fold is None else f"-fold{record.fold}"
+    seed = "" if record.seed is None else f"-seed{record.seed}"
+    return f"{record.name}{seed}{fold}"
 
 
-def _validation_iou(record: Mapping[str, Any]) -> float:
-    return float(record["summary"]["scores"]["validation"]["native_iou"])
+def _validation_iou(record: TrainedRecord) -> float:
+    iou = record.summary.scores.get("validation", {}).get("native_iou")
+    return -1.0 if iou is None else iou
 
 
-def parts_of(home: StudyFolder, record: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+def parts_of(home: StudyFolder, record: TrainedRecord) -> dict[str, Sequence[str]]:
     """The ids that this run was trained, selected and tested on; nothing where the study forgot."""
-    for split in (home.read_json("split.json") or {"splits": []})["splits"]:
-        parts: dict[str, Sequence[str]] = {part: split[part] for part in PARTS}
-        if Split(*(tuple(ids) for ids in parts.values())).fingerprint == record["description"]["split"]:
-            return parts
+    for split in home.splits():
+        if split.ids.fingerprint == record.description.split:
+            return {part: split.ids.part(part) for part in PARTS}
     return {}

@@ -20,11 +20,9 @@ from segstudy.core.errors import UserError
 from segstudy.core.json_files import read_json
 from segstudy.core.locks import hold, is_held
 from segstudy.core.resources import allowed_cores
-from segstudy.data.samples import PARTS
-from segstudy.data.split import Split
 from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
-from segstudy.store.folder import FORMAT, RECORD_SEAL, StudyFolder, seal
-from segstudy.store.records import CARD, WEIGHTS, ExternalRecord, FailureRecord, read_record
+from segstudy.store.folder import FORMAT, RECORD_SEAL, StudyFolder, read_external, seal
+from segstudy.store.records import CARD, WEIGHTS, FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
 from segstudy.store.tables import read_table
 
@@ -198,7 +196,8 @@ def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
     content = read_json(file)
     if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
         raise NewerError(f"{file}: format {content['format']} is of a newer version; update segstudy")
-    (record,) = folder.run_records([key])
+    folder.run_records([key])
+    record: dict[str, Any] = content
     return record
 
 
@@ -268,19 +267,13 @@ def _text(content: object) -> str:
 # Beside the runs
 
 
-def _inputs(folder: StudyFolder) -> dict[tuple[str, str], dict[str, Any]]:
-    """The study's splits by the fingerprints of data and split; none where they cannot be read."""
+def _inputs(folder: StudyFolder) -> set[tuple[str, str]]:
+    """The fingerprints of the study's data and splits; none where they cannot be read."""
     try:
-        data, splits = folder.read_json("data.json"), folder.read_json("split.json")
+        data, splits = folder.data(), folder.splits()
     except UserError:  # found by _beside
-        return {}
-    if data is None or splits is None:
-        return {}
-    return {(data["fingerprint"], _parts(split).fingerprint): split for split in splits["splits"]}
-
-
-def _parts(split: dict[str, Any]) -> Split:
-    return Split(*(tuple(split[part]) for part in PARTS))
+        return set()
+    return {(data.fingerprint, split.ids.fingerprint) for split in splits} if data else set()
 
 
 def _input_of(folder: StudyFolder, key: str) -> tuple[str, str] | None:
@@ -288,7 +281,7 @@ def _input_of(folder: StudyFolder, key: str) -> tuple[str, str] | None:
         (record,) = folder.run_records([key])
     except UserError:
         return None
-    return record["description"]["data"], record["description"]["split"]
+    return record.description.data, record.description.split
 
 
 def _strangers(folder: StudyFolder) -> Iterator[Fault]:
@@ -304,10 +297,10 @@ def _strangers(folder: StudyFolder) -> Iterator[Fault]:
 def _beside(folder: StudyFolder) -> Iterator[Fault]:
     looks: dict[str, Callable[[], object]] = {
         "study.toml": folder.study,
-        "data.json": lambda: folder.read_json("data.json"),
+        "data.json": folder.data,
         "split.json": lambda: _check_split(folder),
-        "numerics.json": lambda: folder.read_json("numerics.json"),
-        "reports.json": lambda: folder.read_json("reports.json"),
+        "numerics.json": folder.numerics,
+        "reports.json": folder.reports,
         "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
     }
@@ -351,20 +344,19 @@ def _report(folder: StudyFolder, stored: Coverage, damaged: set[str]) -> Iterato
 
 
 def _check_external(path: Path) -> None:
-    read_record(path / "record.json", ExternalRecord)
+    read_external(path / "record.json")
     _check_table(path / "images.parquet")
 
 
 def _check_split(folder: StudyFolder) -> None:
     """Parts that do not overlap, of samples that there are."""
-    content = folder.read_json("split.json")
-    data = folder.read_json("data.json")
-    known = {sample["id"] for sample in data["samples"]} if data else None
-    for split in content["splits"] if content else ():
-        ids = [sample_id for part in PARTS for sample_id in split[part]]
+    splits, data = folder.splits(), folder.data()
+    known = data.groups.keys() if data else None
+    for split in splits:
+        ids = [*split.train, *split.validation, *split.test]
         if len(set(ids)) < len(ids):
             raise UserError("a sample lies in two parts")
-        if known is not None and not known.issuperset(ids):
+        if known is not None and not known >= set(ids):
             raise UserError(f"{sorted(set(ids) - known)[0]!r} is no sample of data.json")
 
 

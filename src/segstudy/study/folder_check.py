@@ -1,16 +1,16 @@
 """Whether a study may go into a folder: not among other files, and not over a study of other data."""
 
 import shlex
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from pathlib import Path
-from typing import Any
 
 from segstudy.config.study import Study, is_synthetic
 from segstudy.core.errors import UserError
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import contents, fingerprint
-from segstudy.data.samples import PARTS, Sample
+from segstudy.data.samples import Sample
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import DataRecord
 from segstudy.study.plan import Plan
 
 # What lies in a study's folder whose study.toml is not there: a run that was cut off, runs that were copied.
@@ -41,13 +41,13 @@ def refuse_occupied(plan: Plan, folder: StudyFolder, source: str | Path | None) 
     if not folder.exists():
         _refuse_other_files(folder.path)
         return
-    before, stored = folder.study(), folder.read_json("data.json")
+    before, stored = folder.study(), folder.data()
     if _place(before.data) == _place(plan.study.data):
         if stored and not _continues(plan, stored):
             raise _other_data(plan, folder, f"{before.data} as it was", stored)
     elif stored is None:  # nothing was planned yet: somebody's own study.toml
         raise _other_data(plan, folder, before.data, stored)
-    elif stored["fingerprint"] != plan.data:
+    elif stored.fingerprint != plan.data:
         is_called = source is not None and Path(source).resolve() == folder.path.resolve()
         _refuse_other_place(plan, folder, stored, is_called)
     if plan.study.split_file and folder.finished():
@@ -65,14 +65,14 @@ def _refuse_other_files(path: Path) -> None:
         raise UserError(f"{path}: is no study and holds {', '.join(strange[:3])}{more}; {ANOTHER}")
 
 
-def _continues(plan: Plan, stored: Mapping[str, Any]) -> bool:
+def _continues(plan: Plan, stored: DataRecord) -> bool:
     """Whether data at the same place are those of before: of the ids of both, half or more kept their image.
 
     Older versions did not write down which image an id had: there one id of both is enough.
     """
-    if stored["fingerprint"] == plan.data:
+    if stored.fingerprint == plan.data:
         return True
-    images = {sample["id"]: sample.get("image") for sample in stored["samples"]}
+    images = {sample.id: sample.image for sample in stored.samples}
     shared = [sample for sample in plan.dataset.samples if sample.id in images]
     if not all(images.values()):
         return bool(shared)
@@ -80,10 +80,10 @@ def _continues(plan: Plan, stored: Mapping[str, Any]) -> bool:
     return bool(shared) and 2 * num_kept >= len(shared)
 
 
-def _refuse_other_place(plan: Plan, folder: StudyFolder, stored: Mapping[str, Any], is_called: bool) -> None:
-    before, known = folder.study(), {sample["id"] for sample in stored["samples"]}
+def _refuse_other_place(plan: Plan, folder: StudyFolder, stored: DataRecord, is_called: bool) -> None:
+    before, known = folder.study(), stored.groups.keys()
     kept, added = _divided(read(plan.study.data, plan.study.reader).samples, known)  # excluded ones too
-    if len(kept) < len(known) or fingerprint(kept) != stored["fingerprint"]:
+    if len(kept) < len(known) or fingerprint(kept) != stored.fingerprint:
         raise _other_data(plan, folder, before.data, stored)
     if added.issubset((*before.exclude, *plan.study.exclude)):
         return
@@ -101,9 +101,9 @@ def _divided(samples: Iterable[Sample], known: Container[str]) -> tuple[list[Sam
 
 
 def _other_data(
-    plan: Plan, folder: StudyFolder, there: str, stored: Mapping[str, Any] | None, remedy: str = ""
+    plan: Plan, folder: StudyFolder, there: str, stored: DataRecord | None, remedy: str = ""
 ) -> UserError:
-    num = f" ({len(stored['samples'])} samples)" if stored else ""
+    num = f" ({len(stored.samples)} samples)" if stored else ""
     return UserError(
         f"{folder.path}: holds a study of {there}{num}, not of {plan.study.data} "
         f"({len(plan.dataset.samples)} samples); {ANOTHER}{remedy}"
@@ -115,9 +115,8 @@ def _place(data: str) -> str:
 
 
 def _refuse_other_parts(plan: Plan, before: Study, folder: StudyFolder) -> None:
-    splits = (folder.read_json("split.json") or {"splits": []})["splits"]
-    stored = [tuple(tuple(split[part]) for part in PARTS) for split in splits]
-    if any(tuple(split.part(part) for part in PARTS) not in stored for split in plan.splits.values()):
+    stored = [split.ids for split in folder.splits()]
+    if any(split not in stored for split in plan.splits.values()):
         how = before.split_file or (f"{before.folds} folds" if before.folds else before.protocol.split)
         how = f"{how} as it was" if how == plan.study.split_file else how
         raise UserError(

@@ -31,6 +31,7 @@ from segstudy.evaluation.baselines import write_baselines
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import DataRecord
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
 from segstudy.training import loop
@@ -102,7 +103,7 @@ class Plan:
 
 
 def make_plan(
-    study: Study, machine: Machine, stored: Mapping[str, Any] | None = None, stage: Stage = silent
+    study: Study, machine: Machine, stored: DataRecord | None = None, stage: Stage = silent
 ) -> Plan:
     """Read and check the data, cut the splits and plan the runs. Writes nothing.
 
@@ -177,7 +178,7 @@ def _check_once(
     dataset: Dataset,
     data: str,
     foregrounds: Sequence[tuple[int, ...] | None],
-    stored: Mapping[str, Any] | None,
+    stored: DataRecord | None,
     progress: Callable[[int], None],
 ) -> list[Problem]:
     made = {
@@ -186,10 +187,10 @@ def _check_once(
         "foreground": _listed(foregrounds),
         DESCRIBED: _described(dataset),
     }
-    if stored and made.items() <= stored.items() and stored.get(FINDINGS_SEAL) == _sealed(stored["findings"]):
-        return [
-            Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in stored["findings"]
-        ]
+    findings = [finding.model_dump() for finding in stored.findings] if stored else []
+    said = (stored.model_extra or {}) | {"fingerprint": stored.fingerprint} if stored else {}
+    if said and made.items() <= said.items() and said.get(FINDINGS_SEAL) == _sealed(findings):
+        return [Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in findings]
     return unique(problem for each in foregrounds for problem in check(dataset, each, progress))
 
 
@@ -242,12 +243,9 @@ def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int
 
 def missing_runs(plan: Plan, folder: StudyFolder, retry: bool = False) -> list[Run]:
     """The planned runs that are not stored; diverged ones only with ``retry``."""
-    finished, failed = folder.finished(), folder.failed()
-    return [
-        run
-        for run in plan.runs
-        if run.key not in finished and (retry or failed.get(run.key, {}).get("reason") != "diverged")
-    ]
+    finished = folder.finished()
+    diverged = {key for key, failure in folder.failed().items() if failure.reason == "diverged"}
+    return [run for run in plan.runs if run.key not in finished and (retry or run.key not in diverged)]
 
 
 def write_plan(plan: Plan, folder: StudyFolder) -> None:

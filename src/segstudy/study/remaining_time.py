@@ -49,19 +49,19 @@ def time_left(folder: StudyFolder, rows: Sequence[Row]) -> TimeLeft:
 
 
 def _num_left(row: Row) -> int:
-    diverged = sum(failure["reason"] == "diverged" for failure in row.failures)
+    diverged = sum(failure.reason == "diverged" for failure in row.failures)
     return int(row.num_planned - len(row.records) - diverged)
 
 
 def _by_forecast(folder: StudyFolder, forecast: Forecast, num_left: int) -> TimeLeft | None:
     """None where the forecast is of other runs than those that are left."""
     finished = folder.finished()
-    diverged = {key for key, failure in folder.failed().items() if failure["reason"] == "diverged"}
+    diverged = {key for key, failure in folder.failed().items() if failure.reason == "diverged"}
     left = [key for key in forecast.runs if key not in finished | diverged]
     if len(left) != num_left:
         return None
     records = folder.run_records(key for key in forecast.runs if key in finished)
-    measured = {record["key"]: Measured(record["seconds"]["total"], 1.0, 1.0) for record in records}
+    measured = {record.key: Measured(record.seconds.total, 1.0, 1.0) for record in records}
     for key in left:
         progress = folder.checkpoints(key).progress()
         if progress is not None and progress.num_epochs:
@@ -81,11 +81,11 @@ def _by_finished(folder: StudyFolder, rows: Iterable[Row], waiting: Iterable[Row
     seconds: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for row in rows:
         for record in row.records:
-            work = _work(record["protocol"])
-            seconds[_kind(record)].append(record["seconds"]["total"] / work)
+            work = _work(record.protocol)
+            seconds[_kind(record.architecture, record.protocol)].append(record.seconds.total / work)
     known, unknown, total = 0, 0, 0.0
     for row in waiting:
-        found = seconds.get(_kind(row.configuration))
+        found = seconds.get(_kind(row.configuration["architecture"], row.configuration["protocol"]))
         if found is None:
             unknown += _num_left(row)
             continue
@@ -97,10 +97,8 @@ def _by_finished(folder: StudyFolder, rows: Iterable[Row], waiting: Iterable[Row
     return TimeLeft(total, f"one run after the other; {known} {WORDS[FINISHED]}")
 
 
-def _kind(described: Mapping[str, Any]) -> tuple[Any, ...]:
-    protocol = described["protocol"]
-    size = protocol["image_size"]
-    return described["architecture"], protocol["width"], str(size), protocol["precision"]
+def _kind(architecture: str, protocol: Mapping[str, Any]) -> tuple[Any, ...]:
+    return architecture, protocol["width"], str(protocol["image_size"]), protocol["precision"]
 
 
 def _work(protocol: Mapping[str, Any]) -> float:

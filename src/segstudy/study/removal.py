@@ -105,7 +105,7 @@ def _paths(folder: StudyFolder, row: Row) -> list[Path]:
     """What lies on the disk of a row: runs, saved states, records of failures; or masks' scores."""
     if row.masks is not None:
         return [folder.external / row.key]
-    keys = [record["key"] for record in (*row.records, *row.failures)]
+    keys = [*(run.key for run in row.records), *(failure.key for failure in row.failures)]
     places = [
         (folder.runs / key, folder.path / "checkpoints" / key, folder.failures / f"{key}.json")
         for key in keys
@@ -126,7 +126,7 @@ def _without(folder: StudyFolder, row: Row) -> Study:
     """
     study = folder.study()
     records = sorted(
-        folder.run_records(sorted(folder.finished())), key=lambda each: each["started"], reverse=True
+        folder.run_records(sorted(folder.finished())), key=lambda each: each.started, reverse=True
     )
     planned = next(each for each in planned_of(folder, study, records) if each.key == row.key)
     gone = _identity(planned.configuration)

@@ -220,9 +220,9 @@ def _best(plan: Plan, folder: StudyFolder) -> tuple[float, str] | None:
     """Validation IoU at network size and configuration of the best finished run of this plan."""
     found, names = [], plan.names()
     for record in folder.run_records(folder.finished() & names.keys()):
-        iou = record["summary"]["scores"].get("validation", {}).get("network_iou")
+        iou = record.summary.scores.get("validation", {}).get("network_iou")
         if iou is not None:
-            found.append((float(iou), names[record["key"]]))
+            found.append((float(iou), names[record.key]))
     return max(found, default=None)
 
 
@@ -250,7 +250,7 @@ def planned(
             pass
     named = {name: options[name] for name in MACHINE_OPTIONS if options.get(name) is not None}
     machine = choose_machine(**named)
-    made = make_plan(asked, machine, folder.read_json("data.json"), stage)
+    made = make_plan(asked, machine, folder.data(), stage)
     refuse_occupied(made, folder, options.get("study"))
     missing = missing_runs(made, folder, retry)
     if not made.study.accept_duplicates:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
-from segstudy.analysis.run_matching import described_as, identity_of
+from segstudy.analysis.run_matching import described_as, identity
 from segstudy.config.runs import Configuration
 from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
@@ -19,9 +19,9 @@ def set_aside(folder: StudyFolder, configurations: Sequence[Configuration]) -> s
     """
     if not folder.exists():
         return ""
-    named = {identity_of(described_as(each)) for each in configurations}
+    named = {identity(**described_as(each)) for each in configurations}
     finished = [row for row in rows_of(folder) if row.records]
-    gone = [row for row in finished if identity_of(row.configuration) not in named]
+    gone = [row for row in finished if identity(**row.configuration) not in named]
     if not gone:
         return ""
     board = leaderboard(folder)

@@ -41,7 +41,7 @@ def answers(results: Results, epochs: pl.DataFrame, ranked: Sequence[str]) -> li
 def _named(results: Results, epochs: pl.DataFrame) -> pl.DataFrame:
     """Epochs with the ``configuration`` and ``seed`` of their run, those of complete configurations."""
     runs = [
-        {"key": record["key"], "configuration": row.name, "seed": record["seed"]}
+        {"key": record.key, "configuration": row.name, "seed": record.seed}
         for row in results.trained
         if results.complete(row.name)
         for record in row.records

@@ -48,7 +48,7 @@ def _threshold_step(results: Results, winner: str) -> str | None:
 
 def _longer_step(row: Row, mine: pl.DataFrame) -> str | None:
     total = int(mine["epoch"].max())  # type: ignore[arg-type]
-    late = [record["summary"]["selected_epoch"] > LATE * total for record in row.records]
+    late = [record.summary.selected_epoch > LATE * total for record in row.records]
     if sum(late) < len(late) / 3:
         return None
     return (

@@ -39,11 +39,11 @@ def _parameters(results: Results, architectures: Sequence[str]) -> Table:
             for row in results.trained
             if level(row, "architecture") == architecture and results.complete(row.name)
         )
-        macs = row.records[0].get("cost", {}).get("num_macs")
+        macs = row.records[0].cost.get("num_macs")
         rows.append(
             (
                 architecture,
-                f"{row.records[0]['num_parameters'] / 1e6:.2f} M",
+                f"{row.records[0].num_parameters / 1e6:.2f} M",
                 "–" if macs is None else f"{macs / 1e6:.0f} M",
             )
         )

@@ -14,6 +14,7 @@ from segstudy.core.checksums import refuse_altered
 from segstudy.metrics import column, limits, shown_in
 from segstudy.stats.intervals import Scores, by_group, score_interval
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import DataRecord, TrainedRecord
 from segstudy.store.tables import read_table
 from segstudy.store.trained_models import Models, parts_of, run_name
 
@@ -43,7 +44,7 @@ PROTOCOL = (
 )
 
 
-def model_card(models: Models, record: Mapping[str, Any]) -> dict[str, Any]:
+def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
     """Everything that is known of one trained model.
 
     Args:
@@ -57,50 +58,48 @@ def model_card(models: Models, record: Mapping[str, Any]) -> dict[str, Any]:
         would know is None where they are not there, and scores have no intervals then.
     """
     data = _data_of(models.home, record)
-    groups = {sample["id"]: sample["group"] for sample in data["samples"]}
-    categories = {sample["id"]: sample["category"] for sample in data["samples"]}
+    groups, categories = (data.groups, data.categories) if data else ({}, {})
     images = images_of(models, record)
     parts = parts_of(models.home, record) if models.home else {}
     return {
         "name": run_name(record),
-        "key": record["key"],
-        "architecture": record["architecture"],
-        "loss": record["loss"],
-        "num_parameters": record["num_parameters"],
+        "key": record.key,
+        "architecture": record.architecture,
+        "loss": record.loss,
+        "num_parameters": record.num_parameters,
         "data": {
-            **{name: data.get(name) for name in ("name", "reader", "fingerprint", "terms", "citation")},
-            "num_images": len(data["samples"]) or None,
+            **{name: getattr(data, name, None) for name in ("name", "reader")},
+            "fingerprint": record.description.data,
+            **{name: getattr(data, name, None) for name in ("terms", "citation")},
+            "num_images": (len(data.samples) or None) if data else None,
             **{f"num_{part}": len(ids) for part, ids in parts.items()},
         },
-        "protocol": {**{name: record["protocol"][name] for name in PROTOCOL}, **_budget(record["protocol"])},
-        "seed": record["seed"],
-        "fold": record["fold"],
+        "protocol": {**{name: record.protocol[name] for name in PROTOCOL}, **_budget(record.protocol)},
+        "seed": record.seed,
+        "fold": record.fold,
         "selection": {
-            "by": record["protocol"]["select"],
-            "epoch": record["summary"]["selected_epoch"],
-            "tuned_threshold": record["summary"]["tuned_threshold"],
+            "by": record.protocol["select"],
+            "epoch": record.summary.selected_epoch,
+            "tuned_threshold": record.summary.tuned_threshold,
         },
         "scores": _means(record) if images is None else _scores(images, groups),
         "subgroups": []
         if images is None or models.home is None
         else _subgroups(models.home, images, groups, categories),
-        "environment": record["environment"],
-        "started": record["started"],
+        "environment": record.environment,
+        "started": record.started,
         "intended_use": INTENDED,
         "limits": list(LIMITS),
     }
 
 
-def _data_of(home: StudyFolder | None, record: Mapping[str, Any]) -> dict[str, Any]:
+def _data_of(home: StudyFolder | None, record: TrainedRecord) -> DataRecord | None:
     """What the study says of the data, if it still has those that the run was trained on."""
-    fingerprint = record["description"].get("data")
-    found = home.read_json("data.json") if home else None
-    if found is None or found["fingerprint"] != fingerprint:
-        return {"fingerprint": fingerprint, "samples": []}
-    return dict(found)
+    found = home.data() if home else None
+    return found if found and found.fingerprint == record.description.data else None
 
 
-def images_of(models: Models, record: Mapping[str, Any]) -> pl.DataFrame | None:
+def images_of(models: Models, record: TrainedRecord) -> pl.DataFrame | None:
     """The run's scores image by image; None where its folder holds no more than the model."""
     file = models.folder(record) / "images.parquet"
     if not file.is_file():
@@ -122,9 +121,9 @@ def _scores(images: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[s
     return scored
 
 
-def _means(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _means(record: TrainedRecord) -> dict[str, dict[str, Any]]:
     """The scores of a model without its run's tables: no intervals."""
-    found = record["summary"]["scores"]
+    found = record.summary.scores
     return {
         part: {
             name: {"mean": found[part][name], "low": None, "high": None}

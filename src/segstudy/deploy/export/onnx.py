@@ -11,7 +11,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ from segstudy.deploy.export.card_markdown import as_markdown
 from segstudy.deploy.export.model_card import model_card
 from segstudy.store.card import CARD_FORMAT, Card, Package, read_card
 from segstudy.store.own_networks import is_own
-from segstudy.store.records import CARD
+from segstudy.store.records import CARD, TrainedRecord
 from segstudy.store.trained_models import Models, run_name
 from segstudy.store.weights import load_model
 
@@ -168,7 +168,7 @@ def _with_metadata(model: bytes, text: str) -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def package_of(models: Models, record: Mapping[str, Any], precision: Literal["float32", "int8"]) -> Package:
+def package_of(models: Models, record: TrainedRecord, precision: Literal["float32", "int8"]) -> Package:
     """What an exported file of a run says of itself."""
     about = model_card(models, record)
     folder = models.folder(record)

@@ -107,7 +107,7 @@ def export_model(  # noqa: PLR0913 (an option each)
     """
     (record,) = models.records()
     folder = models.folder(record)
-    name = export_name(models.name, "-int8" if int8 else "", record["key"])
+    name = export_name(models.name, "-int8" if int8 else "", record.key)
     place = models.home.path / "exports" if models.home else Path()
     chosen = FORMATS[to]
     file = out or place / f"{name}{chosen.suffix}"

@@ -1,9 +1,8 @@
 """The images on which an exported file is compared with its model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.deploy.export.model_card import images_of
 from segstudy.store.card import read_card
-from segstudy.store.records import CARD
+from segstudy.store.records import CARD, TrainedRecord
 from segstudy.store.trained_models import Models, parts_of
 
 COMPARED_IMAGES = 200  # of data that are not the study's own
@@ -37,7 +36,7 @@ class GateImages:
     what: str
 
 
-def gate_images(models: Models, record: Mapping[str, Any], data: Path | None = None) -> GateImages:
+def gate_images(models: Models, record: TrainedRecord, data: Path | None = None) -> GateImages:
     """The study's own test images, with its training images to calibrate on.
 
     Of a model outside of its study: images that the user gives, its test images among them where the run's
@@ -58,7 +57,7 @@ def gate_images(models: Models, record: Mapping[str, Any], data: Path | None = N
     return GateImages(prepared, test, train, "test images")
 
 
-def prepared_for(models: Models, record: Mapping[str, Any], data: Path | None = None) -> Prepared:
+def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None) -> Prepared:
     """The study's own images, as the run saw them.
 
     Raises:
@@ -74,18 +73,18 @@ def prepared_for(models: Models, record: Mapping[str, Any], data: Path | None = 
             f"the study's images are needed: {error}; say with --data where they lie now"
         ) from None
     found = fingerprint(dataset.samples)
-    if found != record["description"]["data"]:
+    if found != record.description.data:
         raise UserError(
             f"{dataset.root}: not the images and masks that the run was trained on; say with --data where "
             "those lie"
         )
-    protocol = record["protocol"]
+    protocol = record.protocol
     height, width = protocol["image_size"]
     foreground = tuple(protocol["foreground"]) if protocol["foreground"] else None
     return open_prepared(prepare(dataset.samples, found, (height, width), protocol["resize"], foreground))
 
 
-def _given(models: Models, record: Mapping[str, Any], data: Path | None) -> GateImages:
+def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImages:
     """Images for a model outside of its study; those compared on are never calibrated on."""
     folder = models.folder(record)
     if data is None:

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segstudy.core.checksums import check_weights, is_sound, log
 from segstudy.core.errors import UserError
@@ -18,6 +17,7 @@ from segstudy.deploy.export import FORMATS, Format
 from segstudy.store.card import Card, read_card
 
 if TYPE_CHECKING:  # what the light distribution lacks, and what predicting with a file does without
+    from segstudy.store.records import TrainedRecord
     from segstudy.store.trained_models import Models
 
 GRAPH_NUMERICS = 2  # of converted networks; raised when the graph changes, so that they are made anew
@@ -80,7 +80,7 @@ def open_model(  # noqa: PLR0913 (an option each)
     return tuple(_open_trained(models, record, how) for record in models.records())
 
 
-def _open_trained(models: "Models", record: Mapping[str, Any], how: How) -> Network:
+def _open_trained(models: "Models", record: "TrainedRecord", how: How) -> Network:
     """A training's network: our own by what is quickest here, a user's own as ``_open_own`` says."""
     from segstudy.store.own_networks import is_own, own_network
     from segstudy.store.records import CARD
@@ -97,7 +97,7 @@ def _open_trained(models: "Models", record: Mapping[str, Any], how: How) -> Netw
     return _open_converted(models, record, card, how)
 
 
-def _open_own(models: "Models", record: Mapping[str, Any], card: Card, how: How) -> Network:
+def _open_own(models: "Models", record: "TrainedRecord", card: Card, how: How) -> Network:
     """A network that is not ours: by PyTorch if the user names its code, else from the run's ``model.onnx``.
 
     What the folder names is never run, but for a plug-in's network: by PyTorch where there is no such file.
@@ -126,7 +126,7 @@ def _open_own(models: "Models", record: Mapping[str, Any], card: Card, how: How)
     return _by_pytorch(folder, record, how)
 
 
-def _open_converted(models: "Models", record: Mapping[str, Any], card: Card, how: How) -> Network:
+def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: How) -> Network:
     """The network of a run as ``.onnx`` or ``.xml`` in the cache, made where it is not there, or is altered.
 
     For predicting on this machine; nobody has compared its masks with PyTorch's, as ``export`` does.
@@ -160,7 +160,7 @@ def _open_converted(models: "Models", record: Mapping[str, Any], card: Card, how
     return ready()
 
 
-def _convert(models: "Models", record: Mapping[str, Any], file: Path, format_: Format) -> None:
+def _convert(models: "Models", record: "TrainedRecord", file: Path, format_: Format) -> None:
     from segstudy.core.locks import hold
     from segstudy.deploy.export.onnx import (  # PyTorch: seconds that are spared else
         onnx_of,
@@ -184,7 +184,7 @@ def has_gpu() -> bool:
     return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvidiactl"))
 
 
-def _by_pytorch(folder: Path, record: Mapping[str, Any], how: How) -> Network:
+def _by_pytorch(folder: Path, record: "TrainedRecord", how: How) -> Network:
     from segstudy.core.device import choose_device
     from segstudy.deploy.engines.pytorch import open_run
     from segstudy.store.trained_models import run_name
@@ -214,4 +214,4 @@ def models_of(path: Path) -> "Models":
     best = winner(folder)
     if best is None:
         raise UserError(f"{path}: no configuration is complete, so none is best; give the folder of a run")
-    return Models(folder, tuple(record["key"] for record in best.records), best.name)
+    return Models(folder, tuple(record.key for record in best.records), best.name)

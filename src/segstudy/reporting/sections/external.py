@@ -1,6 +1,5 @@
 """What stands beside the leaderboard and does not compete: baselines, people, other data."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -10,6 +9,7 @@ from segstudy.data.datasets import human_references
 from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import EvaluationRecord
 
 Scores = dict[str, float]
 
@@ -61,20 +61,20 @@ def external_tables(folder: StudyFolder) -> list[dict[str, Any]]:
         Tables with ``name``, ``num_trainings``, ``own`` and ``other`` (data, number of images), and ``rows``
         (title, score in domain, score on the other data).
     """
-    return [_external(record) for record in folder.externals() if record["kind"] == "evaluation"]
+    return [_external(record) for record in folder.externals() if isinstance(record, EvaluationRecord)]
 
 
-def _external(record: Mapping[str, Any]) -> dict[str, Any]:
-    own, scores = record["in_domain"], record["scores"]["test"]
+def _external(record: EvaluationRecord) -> dict[str, Any]:
+    own, scores = record.in_domain, record.scores["test"]
     return {
-        "name": record["name"],
-        "num_trainings": len(record["seeds"]),
-        "own": (own["data"]["name"], own["num_images"]),
-        "other": (record["data"]["name"], record["num_images"]),
+        "name": record.name,
+        "num_trainings": len(record.seeds),
+        "own": (own.data.name, own.num_images),
+        "other": (record.data.name, record.num_images),
         "rows": [
             (
                 metric.listed_title,
-                score_text(own["scores"].get(name), metric.form),
+                score_text(own.scores.get(name), metric.form),
                 score_text(scores[name], metric.form),
             )
             for name, metric in shown_in("list").items()

@@ -8,5 +8,7 @@ from segstudy.reporting.sections.base import ReportData
 
 def values(report: ReportData) -> dict[str, Any] | None:
     """What ``failures.html.j2`` reads."""
-    failures = [publishable_texts(failure) for row in report.results.rows for failure in row.failures]
+    failures = [
+        publishable_texts(failure.model_dump()) for row in report.results.rows for failure in row.failures
+    ]
     return {"failures": failures} if failures else None

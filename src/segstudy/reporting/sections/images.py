@@ -16,6 +16,7 @@ from segstudy.analysis.configurations import Row
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import RunRecord
 from segstudy.store.tables import read_table
 
 SHOWN = 4  # images of each group
@@ -135,7 +136,7 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
     if not photos:
         return None
     models = tuple(
-        Model(row.name, records[0]["seed"]) for row, records in zip(ordered, replicates, strict=False)
+        Model(row.name, records[0].seed) for row, records in zip(ordered, replicates, strict=False)
     )
     categories = _categories(folder)
     shown = tuple(
@@ -145,17 +146,17 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
     return Gallery(models, shown, models[0].seed, len(tested), len(ordered) - len(models))
 
 
-def _first_replicate(row: Row) -> list[dict[str, Any]]:
+def _first_replicate(row: Row) -> list[RunRecord]:
     """Records of a configuration's lowest seed, by fold."""
-    seed = min(record["seed"] for record in row.records)
-    records = (record for record in row.records if record["seed"] == seed)
-    return sorted(records, key=lambda record: record["fold"] or 0)
+    seed = min(record.seed for record in row.records)
+    records = (record for record in row.records if record.seed == seed)
+    return sorted(records, key=lambda record: record.fold or 0)
 
 
-def _tested(folder: StudyFolder, records: Sequence[Mapping[str, Any]], thumbnails: Path) -> list[str]:
+def _tested(folder: StudyFolder, records: Sequence[RunRecord], thumbnails: Path) -> list[str]:
     """Ids of a replicate's test images that have a thumbnail, by IoU at native size."""
     return (
-        folder.images([record["key"] for record in records])
+        folder.images([record.key for record in records])
         .filter(pl.col("part") == "test")
         .unique("id", keep="first", maintain_order=True)
         .join(read_table(thumbnails, ["id"]), on="id", how="semi")
@@ -201,15 +202,15 @@ def _photo(jpeg: bytes, mask: bytes) -> _Photo:
 
 
 def _overlays(
-    folder: StudyFolder, records: Sequence[Mapping[str, Any]], photos: Mapping[str, _Photo]
+    folder: StudyFolder, records: Sequence[RunRecord], photos: Mapping[str, _Photo]
 ) -> dict[str, Overlay]:
     """What the runs of a replicate predicted on these images, by id; of several runs the first counts."""
     found: dict[str, Overlay] = {}
     for record in records:
-        resize: Resize = record["protocol"]["resize"]
-        run = folder.runs / record["key"]
+        resize: Resize = record.protocol["resize"]
+        run = folder.runs / record.key
         wanted = (pl.col("part") == "test") & pl.col("id").is_in([*photos])
-        probs = folder.predictions(record["key"], ["id", "prob"], wanted)
+        probs = folder.predictions(record.key, ["id", "prob"], wanted)
         scores = read_table(run / "images.parquet", ["id", "native_iou"], wanted)
         for i, prob, iou in probs.join(scores, on="id").iter_rows():
             if i not in found:
@@ -225,8 +226,8 @@ def _mask(png: bytes, size: tuple[int, ...], resize: Resize) -> NDArray[np.bool_
 
 
 def _categories(folder: StudyFolder) -> dict[str, str]:
-    samples = (folder.read_json("data.json") or {"samples": []})["samples"]
-    return {sample["id"]: sample["category"] or "" for sample in samples}
+    data = folder.data()
+    return {i: category or "" for i, category in data.categories.items()} if data else {}
 
 
 def _picture(i: str, category: str, photo: _Photo, predicted: Sequence[Mapping[str, Overlay]]) -> Picture:

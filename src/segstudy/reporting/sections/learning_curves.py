@@ -12,6 +12,7 @@ from segstudy.analysis.configurations import Row
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import DRAWN
 from segstudy.reporting.sections.base import ReportData
+from segstudy.store.records import RunRecord
 
 MEASURES = {f"{part}_{measure}": 4 for part in DRAWN for measure in ("loss", "iou")}  # digits kept
 MOST_VALUES = 600_000  # on a page, about 4 MB
@@ -62,15 +63,15 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
     """
     place = {name: i for i, name in enumerate(ranked)}
     found = sorted((row for row in rows if row.records), key=lambda row: place[row.name])
-    heads = {
-        record["key"]: {
+    heads: dict[str, dict[str, Any]] = {
+        record.key: {
             "of": i,
             "name": _called(row, record),
             "short": _numbers(record),
-            "kept": record["summary"]["selected_epoch"],
+            "kept": record.summary.selected_epoch,
         }
         for i, row in enumerate(found)
-        for record in sorted(row.records, key=lambda record: (record["seed"], record["fold"] or 0))
+        for record in sorted(row.records, key=lambda record: (record.seed, record.fold or 0))
     }
     if not heads:
         return Curves([], [], 1)
@@ -85,14 +86,14 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
     return Curves([row.name for row in found], runs, every)
 
 
-def _called(row: Row, record: Mapping[str, Any]) -> str:
-    seed = f", seed {record['seed']}" if row.num_replicates > 1 else ""
-    fold = f", fold {record['fold']}" if record["fold"] is not None else ""
+def _called(row: Row, record: RunRecord) -> str:
+    seed = f", seed {record.seed}" if row.num_replicates > 1 else ""
+    fold = f", fold {record.fold}" if record.fold is not None else ""
     return row.name + seed + fold
 
 
-def _numbers(record: Mapping[str, Any]) -> str:
-    return f"{record['seed']}" if record["fold"] is None else f"{record['seed']}/{record['fold']}"
+def _numbers(record: RunRecord) -> str:
+    return f"{record.seed}" if record.fold is None else f"{record.seed}/{record.fold}"
 
 
 def _thinned(table: pl.DataFrame, every: int, kept: int) -> pl.DataFrame:

@@ -1,15 +1,16 @@
 """How a study was done: its protocol, its environments, and what each number means."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 from segstudy.analysis.configurations import Row
 from segstudy.config.study import Study
-from segstudy.core.environment import differing, environments_of
+from segstudy.core.environment import differing
 from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
+from segstudy.store.records import RunRecord
 
 
 def values(report: ReportData) -> dict[str, Any]:
@@ -67,6 +68,6 @@ def mixed(rows: Sequence[Row]) -> int:
     return sum(len(_sessions(record)) > 1 for row in rows for record in row.records)
 
 
-def _sessions(record: Mapping[str, Any]) -> set[str]:
+def _sessions(record: RunRecord) -> set[str]:
     """The environments of a run; older records know no resuming."""
-    return {json.dumps(environment, sort_keys=True) for environment in environments_of(record)}
+    return {json.dumps(environment, sort_keys=True) for environment in record.environments}
