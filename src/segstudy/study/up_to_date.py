@@ -143,14 +143,14 @@ def _own_files(study: Study) -> list[Path]:
 
 def _installed_files(study: Study, folder: StudyFolder) -> list[Path]:
     """The source files of the packages and plug-ins that architectures and losses come from."""
-    planned = folder.read_json("numerics.json") or {}
+    planned = folder.numerics()
     modules = set()
     for factor in ("architecture", "loss"):
         for text in {str(configuration.level(factor)) for configuration in study.configurations()}:
             component = parse(text)
             if component.module:
                 modules.add(component.module)
-            elif component.file is None and isinstance(planned.get(factor, {}).get(text), str):
+            elif component.file is None and isinstance(getattr(planned, factor, {}).get(text), str):
                 modules |= {each.module for each in installed_plugins(factor).get(component.name, [])}
     return sorted({file for module in modules for file in package_files(module)})
 
