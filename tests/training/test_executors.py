@@ -14,6 +14,9 @@ from small import write_dataset
 
 from segstudy.config.study import override, preset_study
 from segstudy.core.device import gpu_for, visible_gpus
+from segstudy.models import build
+from segstudy.models.cost import num_macs, num_parameters
+from segstudy.models.unet import UNet
 from segstudy.store.folder import StudyFolder
 from segstudy.study.machine import Machine
 from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
@@ -155,3 +158,21 @@ def test_gpus_are_shared_out_in_turn(monkeypatch) -> None:
     assert [gpu_for(place, visible_gpus()) for place in range(5)] == ["0", "1", "2", "0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5a1")
     assert [gpu_for(place, visible_gpus()) for place in range(3)] == ["2", "GPU-5a1", "2"]
+
+
+def test_a_run_builds_one_network_which_is_counted_as_well(dataset, tmp_path, monkeypatch):
+    built = []
+    init = UNet.__init__
+
+    def counted(self, *args, **kwargs):
+        built.append(self)
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(UNet, "__init__", counted)
+    folder, outcomes = trained(dataset, tmp_path / "s", "serial", architecture=["unet"], loss=["bce"])
+    (record,) = folder.run_records(folder.finished())
+    assert [outcome.status for outcome in outcomes] == ["finished"]
+    assert len(built) == 1
+    fresh = build("unet", record.protocol["width"], 0)
+    assert record.num_parameters == num_parameters(fresh)
+    assert record.cost["num_macs"] == num_macs(fresh, tuple(record.protocol["image_size"]))

@@ -13,8 +13,6 @@ import polars as pl
 import psutil
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from segstudy.config.runs import Run
 from segstudy.core.allocator import keep_memory
@@ -27,14 +25,15 @@ from segstudy.core.registry import title
 from segstudy.data.prepared import open_prepared
 from segstudy.losses import resolve_loss
 from segstudy.metrics import METRICS
-from segstudy.models import build, resolve_architecture
+from segstudy.models import resolve_architecture
+from segstudy.models.cost import num_macs, num_parameters
 from segstudy.store.extra_files import Trained
 from segstudy.store.folder import StudyFolder
 from segstudy.store.weights import model_files
 from segstudy.training.failures import SourceChangedError, reason_of, remedy
 from segstudy.training.job import Job, Listener, Outcome
 from segstudy.training.loop import DivergedError, Result, Training, begin, epochs, finish, timed
-from segstudy.training.resume import Session, resumed
+from segstudy.training.resume import resumed
 
 LOCK_WAIT_S = 30.0  # a worker whose caller died holds its run's lock until it has noticed
 
@@ -91,7 +90,8 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
         chosen = np.linspace(0, len(positions) - 1, min(len(positions), most)).astype(int)
         return prepared.images[positions[chosen]]
 
-    _store(job, result, saving.resumed, started, images, listener.say)
+    about = {"started": started.isoformat(timespec="seconds"), "resumed": saving.resumed}
+    _store(job, training, result, about, images, listener.say)
     saving.checkpoints.clear()
     return True
 
@@ -157,60 +157,31 @@ def _identity(run: Run) -> dict[str, Any]:
 
 def _store(
     job: Job,
+    training: Training,
     result: Result,
-    sessions: list[Session],
-    started: datetime,
+    about: dict[str, Any],
     images: Callable[[int], NDArray[np.uint8]],
     say: Callable[[str], None],
 ) -> None:
-    run, protocol = job.run, job.run.configuration.protocol
-    model = build(run.configuration.architecture, protocol.width, run.seed)
-    scores = {
-        part: {
-            column: float(rows[column].mean())  # type: ignore[arg-type]
-            for column in rows.columns
-            if column not in ("id", "part")
-        }
-        for (part,), rows in result.images.group_by("part", maintain_order=True)
-    }
+    """Store a run that is trained.
+
+    Args:
+        job: what was to be done.
+        training: with the selected weights in its network.
+        result: of it.
+        about: of ``run.json`` what only the session knows: ``started`` and ``resumed``.
+        images: see ``Trained``.
+        say: takes what the user is told of further files.
+    """
+    run = job.run
     outcome = {
         "selected_epoch": result.selected_epoch,
         "tuned_threshold": result.tuned_threshold,
-        "scores": scores,
+        "scores": _means(result.images),
     }
-    card = {
-        "key": run.key,
-        "architecture": title(run.configuration.architecture),
-        "width": protocol.width,
-        "image_size": list(protocol.image_size),
-        "resize": protocol.resize,
-        "threshold": 0.5,
-        "training": run.description(),
-        **outcome,
-    }
-    record = {
-        "name": job.name,
-        **_identity(run),
-        "description": run.description(),
-        "summary": outcome,
-        "metrics": list(METRICS),
-        "num_parameters": sum(p.numel() for p in model.parameters()),
-        "cost": {
-            "num_macs": num_macs(model, protocol.image_size),
-            "inference_ms": round(result.inference_ms, 3),
-            "peak_memory_bytes": peak_memory(job.device),
-        },
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
-        "resumed": sessions,
-        "environment": environment(job.device, job.threads),
-    }
-    tables: dict[str, pl.DataFrame] = {
-        "epochs": result.epochs,
-        "images": result.images,
-        "predictions": result.predictions,
-    }
-    files = model_files(result.weights, card)
+    record = _record(job, training, result, outcome, about)
+    tables = {"epochs": result.epochs, "images": result.images, "predictions": result.predictions}
+    files = model_files(result.weights, _card(run, outcome))
     if job.extra:
         more_files, more_fields, said = pkgutil.resolve_name(job.extra)(
             Trained(run, files, images, job.threads)
@@ -221,10 +192,52 @@ def _store(
     StudyFolder(job.study).write_run(run.key, record, tables, files)
 
 
-@torch.inference_mode()
-def num_macs(model: nn.Module, image_size: tuple[int, int]) -> int:
-    """Multiply-adds of one image through the network's convolutions and products of matrices."""
-    model.eval()
-    with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, *image_size))
-    return int(counter.get_total_flops()) // 2
+def _means(images: pl.DataFrame) -> dict[Any, dict[str, float]]:
+    """Of every metric, by part."""
+    return {
+        part: {
+            column: float(rows[column].mean())  # type: ignore[arg-type]
+            for column in rows.columns
+            if column not in ("id", "part")
+        }
+        for (part,), rows in images.group_by("part", maintain_order=True)
+    }
+
+
+def _card(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
+    protocol = run.configuration.protocol
+    return {
+        "key": run.key,
+        "architecture": title(run.configuration.architecture),
+        "width": protocol.width,
+        "image_size": list(protocol.image_size),
+        "resize": protocol.resize,
+        "threshold": 0.5,
+        "training": run.description(),
+        **outcome,
+    }
+
+
+def _record(
+    job: Job, training: Training, result: Result, outcome: dict[str, Any], about: dict[str, Any]
+) -> dict[str, Any]:
+    """Content of ``run.json``."""
+    run, model = job.run, training.model
+    peak_memory_bytes = peak_memory(job.device)  # of the training, not of counting what it cost
+    return {
+        "name": job.name,
+        **_identity(run),
+        "description": run.description(),
+        "summary": outcome,
+        "metrics": list(METRICS),
+        "num_parameters": num_parameters(model),
+        "cost": {
+            "num_macs": num_macs(model, run.configuration.protocol.image_size),
+            "inference_ms": round(result.inference_ms, 3),
+            "peak_memory_bytes": peak_memory_bytes,
+        },
+        "started": about["started"],
+        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
+        "resumed": about["resumed"],
+        "environment": environment(job.device, job.threads),
+    }
