@@ -17,6 +17,8 @@ LATE = {
     "segstudy.api.results": "a call imports what it needs: status without statistics, table without PyTorch",
     "segstudy.api.studies": "a finished study is found up to date without PyTorch",
     "segstudy.cli.models": "`--help` imports nothing that computes",
+    "segstudy.cli.data": "`--help` imports nothing that computes",
+    "segstudy.cli.results": "`--help` imports nothing that computes",
     "segstudy.cli.studies": "`--help` imports nothing that computes",
     "segstudy.core.environment": "environments are compared without PyTorch",
     "segstudy.core.libraries": "the one place where libraries are imported that would send something unasked",

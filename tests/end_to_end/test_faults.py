@@ -217,7 +217,7 @@ def as_another_user(*commands):
         def call(arguments):
             said = io.StringIO()
             from rich.console import Console
-            for module in (segstudy.cli.studies, segstudy.cli.terminal):
+            for module in (segstudy.cli.data, segstudy.cli.results, segstudy.cli.studies, segstudy.cli.terminal):
                 module.console = module.problems = Console(file=said, soft_wrap=True)
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 try:

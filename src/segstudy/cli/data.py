@@ -1,0 +1,83 @@
+"""Commands on data sets alone."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+import segstudy
+from segstudy.cli.models import PREPARE, app
+from segstudy.cli.terminal import problems, say
+from segstudy.core.progress import Stages
+
+
+@app.command(group=PREPARE)
+def check(
+    data: str,
+    /,
+    *,
+    reader: str | None = None,
+    foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    write_exclude: Path | None = None,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """List every problem of a data set; exit with 2 if training on it would be wrong.
+
+    Example: `segstudy check my-images`
+
+    Parameters
+    ----------
+    data
+        The data set's folder, or `synthetic`.
+    reader
+        How to read it, if that is not plain from the folder.
+    foreground
+        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+    write_exclude
+        A file to write, for `run --exclude`: of images that show the same, which to leave out. Test is kept.
+    json_
+        As JSON.
+    """
+    from segstudy.data.check import summarise  # what `--help` does without
+    from segstudy.data.survey import summary, survey
+    from segstudy.study.options import classes_of
+
+    with Stages(problems) as stage:
+        stage("starting")
+        found = survey(data, reader, classes_of(foreground), stage, write_exclude)
+    if json_:
+        sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
+    else:
+        for line in [*summarise(found.problems), *summary(found)]:
+            say(line)
+    if found.excluded is not None:
+        say(
+            f"{write_exclude}: {len(found.excluded)} of {len(found.dataset.samples)} samples to leave out; "
+            f"use it as --exclude {write_exclude}",
+            problems,
+        )
+    return 2 if found.has_errors() else 0
+
+
+@app.command(group=PREPARE)
+def synth(
+    folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 200, seed: int = 0
+) -> int:
+    """Write the synthetic set as ordinary files.
+
+    Example: `segstudy synth drawn -n 40`
+
+    Parameters
+    ----------
+    folder
+        A new or empty folder.
+    n
+        How many images.
+    seed
+        Another seed, another set.
+    """
+    say(f"{n} images in {segstudy.synth(folder, n, seed)}")
+    return 0

@@ -1,0 +1,189 @@
+"""Commands that show and compare what a study found, or test its models on other data."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+import segstudy
+from segstudy.cli.models import ANSWER, app
+from segstudy.cli.terminal import problems, say, width
+
+
+@app.command(group=ANSWER)
+def table(
+    folder: Path,
+    /,
+    *,
+    format: Literal["text", "markdown", "csv", "json", "latex"] = "text",  # noqa: A002
+    all: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
+) -> int:
+    """Print the leaderboard.
+
+    Example: `segstudy table my-images-classic --format markdown`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    format
+        How to print it.
+    all
+        Also runs that study.toml no longer names.
+    """
+    sys.stdout.write(segstudy.table(folder, format, all, width()).rstrip("\n") + "\n")
+    return 0
+
+
+@app.command(group=ANSWER)
+def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Compare two configurations on the same test images: difference, interval, p value, in plain words.
+
+    Example: `segstudy compare my-images-classic unet-combo-b8 segnet-combo-b8`
+
+    Parameters
+    ----------
+    arguments
+        DIR A B for two configurations of one study; DIR1:A DIR2:B across studies.
+    json_
+        As JSON.
+    """
+    from segstudy.cli.text import render_comparison  # what `--help` does without
+
+    found = segstudy.compare(*arguments)
+    text = json.dumps(found.as_dict(), indent=1) + "\n" if json_ else render_comparison(found)
+    sys.stdout.write(text)
+    return 0
+
+
+@app.command(group=ANSWER)
+def report(
+    folder: Path,
+    /,
+    *,
+    images: bool = True,
+    open: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
+) -> int:
+    """Write report.html, leaderboard.csv and figures.
+
+    Example: `segstudy report my-images-classic --open`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    images
+        Pictures of the data in the report; data that may not be republished want --no-images.
+    open
+        Open it in the browser.
+    """
+    page = segstudy.report(folder, images)
+    say(page)
+    if open:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+    return 0
+
+
+@app.command(group=ANSWER)
+def score(
+    data: Path,
+    masks: Path,
+    /,
+    *,
+    study: Path,
+    name: str | None = None,
+    deterministic: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Score masks that any other tool made; they enter a study's leaderboard.
+
+    Example: `segstudy score my-images masks/nnunet --study my-images-classic`
+
+    Parameters
+    ----------
+    data
+        The study's data set.
+    masks
+        A folder with one mask per image, named by its id; or such folders, one per model, or one per seed.
+    study
+        The study's folder.
+    name
+        The model's name, if there is one model only; else its folder's.
+    deterministic
+        The tool gives the same masks every time: there is no noise to measure, so it can be compared.
+    """
+    from segstudy.cli.text import scores_text  # what `--help` does without
+
+    with problems.status(f"scoring {masks}"):
+        records = segstudy.score(data, masks, study, name, deterministic=deterministic)
+    say(scores_text(records))
+    say(_not_shown_yet(study))
+    return 0
+
+
+@app.command(group=ANSWER)
+def evaluate(  # noqa: PLR0913 (an option each)
+    model: Path,
+    data: str,
+    /,
+    *,
+    study: Path | None = None,
+    name: str | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    reader: str | None = None,
+    foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    exclude: Path | None = None,
+    network: str | None = None,
+) -> int:
+    """Test a trained model on data it has never seen, beside its own test part.
+
+    Example: `segstudy evaluate my-images-classic other-hospital`
+
+    Parameters
+    ----------
+    model
+        A run's folder, or a study's: then every training of its winner.
+    data
+        The external test set; all of it is tested on.
+    study
+        The study that takes the result, if not the model's own.
+    name
+        What to call the result.
+    device
+        Where to predict.
+    reader
+        How to read the data, if that is not plain from the folder.
+    foreground
+        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+    exclude
+        A file with one sample id a line, to be left out.
+    network
+        Your own network's file, as my.py:Net, where the model was trained with it.
+    """
+    from segstudy.cli.text import evaluation_text  # what `--help` does without
+    from segstudy.deploy.external_data import SEEN
+    from segstudy.deploy.predict.load import models_of
+
+    with problems.status(f"predicting {data}"):
+        record = segstudy.evaluate(
+            model,
+            data,
+            study,
+            name=name,
+            device=device,
+            reader=reader,
+            foreground=foreground,
+            exclude=exclude or (),
+            network=network,
+        )
+    say(evaluation_text(record))
+    say(_not_shown_yet(study or models_of(model).study(SEEN).path))
+    return 0
+
+
+def _not_shown_yet(study: Path) -> str:
+    return f"the report does not show it yet: `segstudy report {shlex.quote(str(study))}` writes it"
