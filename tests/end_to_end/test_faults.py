@@ -217,7 +217,8 @@ def as_another_user(*commands):
         def call(arguments):
             said = io.StringIO()
             from rich.console import Console
-            for module in (segstudy.cli.data, segstudy.cli.results, segstudy.cli.studies, segstudy.cli.terminal):
+            cli = segstudy.cli
+            for module in (cli.data, cli.results, cli.studies, cli.terminal):
                 module.console = module.problems = Console(file=said, soft_wrap=True)
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 try:

@@ -15,7 +15,7 @@ from segstudy.core.atomic_files import write_text
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
 from segstudy.store.folder import StudyFolder
-from segstudy.store.verify import _checksum
+from segstudy.store.verify_runs import _checksum
 from segstudy.store.weights import load_model, model_files
 
 TABLES = {

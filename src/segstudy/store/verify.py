@@ -1,7 +1,5 @@
 """A study's folder against its checksums and keys: what is incomplete, altered or orphaned."""
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,47 +7,22 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from segstudy.config.protocol import Protocol
-from segstudy.config.runs import ADDED_LATER, key_of
 from segstudy.core.atomic_files import OLD, PARTIAL, complete_folders, make_folder
 from segstudy.core.errors import UserError
-from segstudy.core.json_files import read_json
 from segstudy.core.locks import hold, is_held
 from segstudy.core.resources import allowed_cores
 from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
-from segstudy.store.folder import FORMAT, RECORD_SEAL, StudyFolder, read_external, seal
-from segstudy.store.records import CARD, WEIGHTS, FailureRecord, read_record
+from segstudy.store.faults import Fault, State, inside, reason
+from segstudy.store.folder import StudyFolder, read_external
+from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
 from segstudy.store.tables import read_table
-
-State = Literal["incomplete", "altered", "orphaned", "stale", "unreadable"]
+from segstudy.store.verify_runs import run_faults
 
 KEY = re.compile(r"[0-9a-f]{16}")
-FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
 LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
 KEPT_IN_PLACE = Path("study.toml")  # without it there is no study: it is for its owner to mend
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something in a study's folder that is not as segstudy wrote it.
-
-    Attributes:
-        state: ``incomplete`` (half written, or part of it gone), ``altered`` (not what was written),
-            ``orphaned`` (left behind by what is finished or dead, or a stranger), ``stale`` (a report of
-            other runs than are there now), or ``unreadable``, which says nothing about what was written:
-            no repair moves it.
-        path: relative to the study's folder; what a repair moves.
-        detail: what is wrong with it.
-    """
-
-    state: State
-    path: Path
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +59,7 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
     keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))
     inputs = _inputs(folder)
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        found = list(pool.map(partial(_run_faults, folder), keys))
+        found = list(pool.map(partial(run_faults, folder), keys))
     faults = [fault for each in found for fault in each]
     faults += [
         *_strangers(folder),
@@ -143,130 +116,6 @@ def _free_place(quarantine: Path) -> Path:
     return quarantine / str(number)
 
 
-# Runs
-
-
-def _run_faults(folder: StudyFolder, key: str) -> list[Fault]:
-    """What is wrong with a finished run, the first thing that is.
-
-    Raises:
-        UserError: it is of a newer version.
-    """
-    path = folder.runs / key
-    try:
-        record = _record(folder, key)
-    except FileNotFoundError:
-        return [Fault("incomplete", _inside(folder, path), "run.json is missing")]
-    except NewerError:
-        raise
-    except UserError as error:
-        return [Fault("altered", _inside(folder, path), _reason(error, path))]
-    strangers = _strange_files(folder, path, record)
-    try:
-        if detail := _missing(path, record):
-            return [*strangers, Fault("incomplete", _inside(folder, path), detail)]
-        detail = _altered(path, record) or _contradiction(path, record)
-    except OSError as error:
-        return [
-            *strangers,
-            Fault("unreadable", _inside(folder, path), f"{error}; check permissions and disk"),
-        ]
-    except (ValueError, RecursionError) as error:
-        detail = f"cannot be read ({error})"
-    return [*strangers, *([Fault("altered", _inside(folder, path), detail)] if detail else [])]
-
-
-def _strange_files(folder: StudyFolder, path: Path, record: dict[str, Any]) -> list[Fault]:
-    """Files that a file browser or a person put into a run's folder: they go, the run stays."""
-    known = {*_checksums(record), "run.json"}
-    strange = sorted(file for file in path.iterdir() if file.name not in known and file.name not in FILES)
-    return [Fault("orphaned", _inside(folder, file), "does not belong to the run") for file in strange]
-
-
-def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
-    """A run's record.
-
-    Raises:
-        FileNotFoundError: it has none.
-        UserError: damaged; or of a newer version, which ends the whole check.
-    """
-    file = folder.runs / key / "run.json"
-    if not file.is_file():
-        raise FileNotFoundError(file)
-    content = read_json(file)
-    if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
-        raise NewerError(f"{file}: format {content['format']} is of a newer version; update segstudy")
-    folder.run_records([key])
-    record: dict[str, Any] = content
-    return record
-
-
-class NewerError(UserError):
-    """Something that only a newer version can judge."""
-
-
-def _missing(path: Path, record: dict[str, Any]) -> str:
-    wanted = FILES | set(_checksums(record))
-    gone = sorted(wanted - {file.name for file in path.iterdir()})
-    return f"{', '.join(gone)} missing" if gone else ""
-
-
-def _altered(path: Path, record: dict[str, Any]) -> str:
-    """What was not written so: by its checksum, or at all."""
-    checksums = _checksums(record)
-    if not checksums.keys() >= FILES:
-        return "run.json lacks the checksums"
-    changed = [name for name, checksum in checksums.items() if _checksum(path / name) != checksum]
-    if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
-        changed.append("run.json")
-    return f"{', '.join(sorted(changed))} not as written (checksum)" if changed else ""
-
-
-def _checksums(record: dict[str, Any]) -> dict[str, str]:
-    checksums = record.get("sha256")
-    return checksums if isinstance(checksums, dict) else {}
-
-
-def _checksum(file: Path) -> str:
-    if file.exists() and not file.is_file():
-        return ""  # a pipe or a device in its place, which would never end
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _contradiction(path: Path, record: dict[str, Any]) -> str:
-    """Where run.json says other than what is checksummed, hashed into the key, or written beside the runs."""
-    description = record["description"]
-    if record["key"] != path.name or key_of(description) != path.name:
-        return "its description is that of another key"
-    card = json.loads((path / CARD).read_text(encoding="utf-8"))  # its checksum was right
-    if not isinstance(card, dict) or card.get("training") != description or card.get("key") != path.name:
-        return f"{CARD} is of another run"
-    if _text({name: card.get(name) for name in record["summary"]}) != _text(record["summary"]):
-        return f"run.json and {CARD} differ in the results"
-    if not _is_described(record):
-        return "run.json contradicts its own description"
-    return ""
-
-
-def _is_described(record: dict[str, Any]) -> bool:
-    """Whether what the leaderboard reads is what entered the key."""
-    try:
-        numbers = Protocol.model_validate(ADDED_LATER | record["protocol"]).numbers()
-    except ValidationError:
-        return False
-    said = {**numbers, **{name: record[name] for name in ("architecture", "loss", "seed")}}
-    description = ADDED_LATER | record["description"]
-    return all(name in description and description[name] == value for name, value in said.items())
-
-
-def _text(content: object) -> str:
-    return json.dumps(content, sort_keys=True)  # not a number is equal to itself as text
-
-
-# Beside the runs
-
-
 def _inputs(folder: StudyFolder) -> set[tuple[str, str]]:
     """The fingerprints of the study's data and splits; none where they cannot be read."""
     try:
@@ -289,9 +138,9 @@ def _strangers(folder: StudyFolder) -> Iterator[Fault]:
     for path in sorted(folder.runs.glob("*")):
         if path.name.endswith(PARTIAL) and path.is_dir():
             if not is_held(folder.run_lock(path.name.split(".")[0])):
-                yield Fault("incomplete", _inside(folder, path), "half written by a process that died")
+                yield Fault("incomplete", inside(folder, path), "half written by a process that died")
         elif not KEY.fullmatch(path.name) or not path.is_dir():
-            yield Fault("orphaned", _inside(folder, path), "no run's folder")
+            yield Fault("orphaned", inside(folder, path), "no run's folder")
 
 
 def _beside(folder: StudyFolder) -> Iterator[Fault]:
@@ -318,15 +167,15 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
     complete = complete_folders(folder.external)
     held = is_held(folder.external_lock)
     for path in sorted(folder.external.glob("*")):
-        inside = _inside(folder, path)
+        place = inside(folder, path)
         if path.suffix == OLD and path in complete.values():
             if not held:
-                yield Fault("incomplete", inside, "a score or evaluation that would replace it was cut short")
+                yield Fault("incomplete", place, "a score or evaluation that would replace it was cut short")
         elif path.name.startswith(".") or path.name.endswith(PARTIAL):
             if not held:
-                yield Fault("incomplete", inside, "left from a score or evaluation that was cut short")
+                yield Fault("incomplete", place, "left from a score or evaluation that was cut short")
         elif not path.is_dir():
-            yield Fault("orphaned", inside, "no folder of scores")
+            yield Fault("orphaned", place, "no folder of scores")
     for path in complete.values():
         yield from _tried(folder, path, partial(_check_external, path))
 
@@ -370,14 +219,14 @@ def _tried(folder: StudyFolder, path: Path, look: Callable[[], object]) -> Itera
     try:
         look()
     except UserError as error:
-        yield Fault("altered", _inside(folder, path), _reason(error, path))
+        yield Fault("altered", inside(folder, path), reason(error, path))
 
 
 def _left_behind(folder: StudyFolder, finished: set[str], holding: bool) -> Iterator[Fault]:
     """What those who are dead or finished no longer need."""
 
     def left(state: State, paths: Iterable[Path], detail: str) -> Iterator[Fault]:
-        yield from (Fault(state, _inside(folder, path), detail) for path in sorted(paths))
+        yield from (Fault(state, inside(folder, path), detail) for path in sorted(paths))
 
     checkpoints = folder.path / "checkpoints"
     half = [path for path in folder.half_written(holding) if path.parent != folder.runs]
@@ -400,12 +249,3 @@ def _is_torn(path: Path) -> bool:
     with suppress(OSError):  # what cannot be read may be whole
         return not is_whole(path)
     return False
-
-
-def _inside(folder: StudyFolder, path: Path) -> Path:
-    return path.relative_to(folder.path)
-
-
-def _reason(error: UserError, path: Path) -> str:
-    """What an error says, without the path that stands before it already and the remedy after it."""
-    return str(error).removeprefix(f"{path}").lstrip("/: ").split("; ")[0]

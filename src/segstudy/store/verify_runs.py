@@ -1,0 +1,136 @@
+"""A finished run against its checksums and its key."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from segstudy.config.protocol import Protocol
+from segstudy.config.runs import ADDED_LATER, key_of
+from segstudy.core.errors import UserError
+from segstudy.core.json_files import read_json
+from segstudy.store.faults import Fault, inside, reason
+from segstudy.store.folder import FORMAT, RECORD_SEAL, StudyFolder, seal
+from segstudy.store.records import CARD, WEIGHTS
+
+FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
+
+
+def run_faults(folder: StudyFolder, key: str) -> list[Fault]:
+    """What is wrong with a finished run, the first thing that is.
+
+    Raises:
+        UserError: it is of a newer version.
+    """
+    path = folder.runs / key
+    try:
+        record = _record(folder, key)
+    except FileNotFoundError:
+        return [Fault("incomplete", inside(folder, path), "run.json is missing")]
+    except NewerError:
+        raise
+    except UserError as error:
+        return [Fault("altered", inside(folder, path), reason(error, path))]
+    strangers = _strange_files(folder, path, record)
+    try:
+        if detail := _missing(path, record):
+            return [*strangers, Fault("incomplete", inside(folder, path), detail)]
+        detail = _altered(path, record) or _contradiction(path, record)
+    except OSError as error:
+        return [
+            *strangers,
+            Fault("unreadable", inside(folder, path), f"{error}; check permissions and disk"),
+        ]
+    except (ValueError, RecursionError) as error:
+        detail = f"cannot be read ({error})"
+    return [*strangers, *([Fault("altered", inside(folder, path), detail)] if detail else [])]
+
+
+def _strange_files(folder: StudyFolder, path: Path, record: dict[str, Any]) -> list[Fault]:
+    """Files that a file browser or a person put into a run's folder: they go, the run stays."""
+    known = {*_checksums(record), "run.json"}
+    strange = sorted(file for file in path.iterdir() if file.name not in known and file.name not in FILES)
+    return [Fault("orphaned", inside(folder, file), "does not belong to the run") for file in strange]
+
+
+def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
+    """A run's record.
+
+    Raises:
+        FileNotFoundError: it has none.
+        UserError: damaged; or of a newer version, which ends the whole check.
+    """
+    file = folder.runs / key / "run.json"
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    content = read_json(file)
+    if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
+        raise NewerError(f"{file}: format {content['format']} is of a newer version; update segstudy")
+    folder.run_records([key])
+    record: dict[str, Any] = content
+    return record
+
+
+class NewerError(UserError):
+    """Something that only a newer version can judge."""
+
+
+def _missing(path: Path, record: dict[str, Any]) -> str:
+    wanted = FILES | set(_checksums(record))
+    gone = sorted(wanted - {file.name for file in path.iterdir()})
+    return f"{', '.join(gone)} missing" if gone else ""
+
+
+def _altered(path: Path, record: dict[str, Any]) -> str:
+    """What was not written so: by its checksum, or at all."""
+    checksums = _checksums(record)
+    if not checksums.keys() >= FILES:
+        return "run.json lacks the checksums"
+    changed = [name for name, checksum in checksums.items() if _checksum(path / name) != checksum]
+    if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
+        changed.append("run.json")
+    return f"{', '.join(sorted(changed))} not as written (checksum)" if changed else ""
+
+
+def _checksums(record: dict[str, Any]) -> dict[str, str]:
+    checksums = record.get("sha256")
+    return checksums if isinstance(checksums, dict) else {}
+
+
+def _checksum(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        return ""  # a pipe or a device in its place, which would never end
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _contradiction(path: Path, record: dict[str, Any]) -> str:
+    """Where run.json says other than what is checksummed, hashed into the key, or written beside the runs."""
+    description = record["description"]
+    if record["key"] != path.name or key_of(description) != path.name:
+        return "its description is that of another key"
+    card = json.loads((path / CARD).read_text(encoding="utf-8"))  # its checksum was right
+    if not isinstance(card, dict) or card.get("training") != description or card.get("key") != path.name:
+        return f"{CARD} is of another run"
+    if _text({name: card.get(name) for name in record["summary"]}) != _text(record["summary"]):
+        return f"run.json and {CARD} differ in the results"
+    if not _is_described(record):
+        return "run.json contradicts its own description"
+    return ""
+
+
+def _is_described(record: dict[str, Any]) -> bool:
+    """Whether what the leaderboard reads is what entered the key."""
+    try:
+        numbers = Protocol.model_validate(ADDED_LATER | record["protocol"]).numbers()
+    except ValidationError:
+        return False
+    said = {**numbers, **{name: record[name] for name in ("architecture", "loss", "seed")}}
+    description = ADDED_LATER | record["description"]
+    return all(name in description and description[name] == value for name, value in said.items())
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, sort_keys=True)  # not a number is equal to itself as text
