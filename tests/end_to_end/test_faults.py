@@ -21,6 +21,7 @@ import segstudy
 from segstudy.config.study import override, preset_study
 from segstudy.core.atomic_files import DiskError
 from segstudy.store.folder import StudyFolder
+from segstudy.store.tidying import tidy
 from segstudy.study.machine import Machine
 from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
 
@@ -106,7 +107,7 @@ def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
         again = list(carry_out(plan, missing_runs(plan, half_done), half_done, SERIAL))
         assert all(each.status == "finished" for each in again)
         assert contents(half_done) == contents(whole), f"request {at}"
-        half_done.tidy()
+        tidy(half_done)
         assert not half_done.failed()
         assert not (half_done.path / "checkpoints").exists()
         if not reached:

@@ -15,6 +15,7 @@ from segstudy.core.atomic_files import write_text
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
 from segstudy.store.folder import StudyFolder
+from segstudy.store.tidying import tidy
 from segstudy.store.verify_runs import _checksum
 from segstudy.store.weights import load_model, model_files
 
@@ -150,7 +151,7 @@ def test_what_processes_that_died_left_is_tidied_away_and_what_others_hold_stays
     for path in left + kept:
         (folder.path / path).write_text("{}")
     with hold(folder.run_lock("held"), "a run"):
-        folder.tidy()
+        tidy(folder)
         there = {str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()}
     assert not there & set(left)
     assert there >= set(kept)

@@ -19,6 +19,7 @@ from segstudy.core.atomic_files import write_bytes
 from segstudy.core.locks import hold
 from segstudy.reporting.page import write_report
 from segstudy.store.report_coverage import coverage_now, is_current, staleness, stored_coverage
+from segstudy.store.tidying import tidy
 
 GRID = {"architecture": "unet", "batch_size": 4, "executor": "serial"}
 # The process ends, without a word, just before a file of the report is written.
@@ -246,7 +247,7 @@ def test_tidying_leaves_what_a_living_process_writes(folder):
         writer.stdout.readline()
         (aside,) = folder.path.glob("report.html.*.new")
         with hold(folder.lock, "this study"):
-            folder.tidy()
+            tidy(folder)
         assert aside.exists()
         assert not [f for f in segstudy.verify(folder.path).faults if f.path.name == aside.name]
         writer.stdin.write("\n")
@@ -267,7 +268,7 @@ def test_what_a_dead_process_was_writing_is_tidied_away(folder):
         "incomplete"
     ]
     with hold(folder.lock, "this study"):
-        folder.tidy()
+        tidy(folder)
     assert not aside.exists()
 
 

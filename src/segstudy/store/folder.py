@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,23 +15,17 @@ import polars as pl
 from segstudy.config.study import Study
 from segstudy.config.study_file import load
 from segstudy.core.atomic_files import (
-    FRESH,
-    NEW,
-    OLD,
-    PARTIAL,
     complete_folders,
     file_name,
     make_folder,
-    put_back,
     replace_folder,
     write_bytes,
     write_folder,
     write_text,
-    writer_of,
 )
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
-from segstudy.core.locks import hold, is_held
+from segstudy.core.locks import hold
 from segstudy.store.checkpoints import Checkpoints
 from segstudy.store.records import (
     DataRecord,
@@ -59,7 +52,6 @@ TOGETHER = 500  # files read at once: quick, and the memory they take meanwhile 
 
 EXTERNAL_KINDS: dict[str, type[ExternalRecord]] = {"masks": MasksRecord, "evaluation": EvaluationRecord}
 REMAKE = "delete it and run the study again"
-WRITTEN = (".", "failures", "figures")  # folders of files that are written one by one
 LOOKS = 20  # at a folder that another process may be replacing
 REPLACING_S = 60.0  # how long to wait for another process that replaces a folder of scores
 
@@ -132,69 +124,8 @@ class StudyFolder:
         make_folder(self.runs)
         make_folder(self.failures)
 
-    def tidy(self) -> None:
-        """Remove what finished runs no longer need, and what a process that died left half written.
-
-        For whoever holds ``lock``. What a training of another process may still be writing stays.
-        """
-        for key in self.finished():
-            self.checkpoints(key).clear()
-            self.clear_failure(key)
-        idle = [each for each in self._entries("locks") if not is_held(each)]
-        idle += [each for each in (self.external_lock, self.report_lock) if not is_held(each)]
-        for each in (*idle, *self.half_written(holding=True)):
-            with suppress(OSError):  # what stays is found by `segstudy verify`
-                shutil.rmtree(each) if each.is_dir() else each.unlink()
-        with suppress(UserError, OSError):  # somebody is at work on it
-            self._tidy_externals()
-        for folder in ("checkpoints", "locks"):
-            with suppress(OSError):  # not there, or not empty
-                (self.path / folder).rmdir()
-
-    def half_written(self, holding: bool = False) -> list[Path]:
-        """What dead processes were writing; what a living one is at work on is left out.
-
-        Args:
-            holding: whether the caller holds ``lock``, so that nobody else does.
-        """
-        half = [each for name in WRITTEN for each in self._entries(name, f"*{NEW}")]
-        half += self._entries("checkpoints", f"*/*{NEW}")
-        half += [
-            each
-            for each in self._entries("runs", f"*{PARTIAL}")
-            if not is_held(self.run_lock(each.name.split(".")[0]))
-        ]
-        at_work = is_held(self.report_lock) or (not holding and is_held(self.lock))
-        over = ("dead",) if at_work else ("dead", "elsewhere")
-        return [each for each in half if writer_of(each) in over]
-
-    def put_back_externals(self) -> list[tuple[Path, Path]]:
-        """Put back what was being replaced when a process died.
-
-        Returns:
-            What was put back, from where to where.
-
-        Raises:
-            HeldError: somebody is replacing something there.
-            OSError: it cannot be done.
-        """
-        aside = [each for each in self._entries("external", ".*") if each.suffix == OLD]
-        if not aside:
-            return []
-        with hold(self.external_lock, "its scores"):
-            pairs = [(each, each.with_name(each.stem[1:])) for each in aside]
-            return [(old, folder) for old, folder in pairs if put_back(folder)]
-
-    def _tidy_externals(self) -> None:
-        """Remove what replacing them needed; nothing while somebody is at it."""
-        self.put_back_externals()
-        half = [each for each in self._entries("external", ".*") if each.suffix in (OLD, FRESH, PARTIAL)]
-        if half:
-            with hold(self.external_lock, "its scores"):
-                for each in half:
-                    shutil.rmtree(each, ignore_errors=True)
-
-    def _entries(self, folder: str, pattern: str = "*") -> list[Path]:
+    def entries(self, folder: str, pattern: str = "*") -> list[Path]:
+        """What lies in one of its folders."""
         return list((self.path / folder).glob(pattern))
 
     def study(self) -> Study:
@@ -244,7 +175,7 @@ class StudyFolder:
 
     def begun(self) -> set[str]:
         """The keys of all runs with a saved state to go on from."""
-        return {state.parent.name for state in self._entries("checkpoints", "*/*.state")}
+        return {state.parent.name for state in self.entries("checkpoints", "*/*.state")}
 
     def failed(self) -> dict[str, FailureRecord]:
         """What happened to runs that failed, by key; runs that finished since are left out."""

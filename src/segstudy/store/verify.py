@@ -18,6 +18,7 @@ from segstudy.store.folder import StudyFolder, read_external
 from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
 from segstudy.store.tables import read_table
+from segstudy.store.tidying import half_written, put_back_externals
 from segstudy.store.verify_runs import run_faults
 
 KEY = re.compile(r"[0-9a-f]{16}")
@@ -90,7 +91,7 @@ def quarantined(folder: StudyFolder, found: Verification) -> Verification:
     """
     with hold(folder.lock, "this study"):
         found = verify_folder(folder, holding=True)  # as it is now that nobody else is at work
-        put_back = folder.put_back_externals()
+        put_back = put_back_externals(folder)
         paths = {fault.path for fault in found.faults if fault.state not in LEFT_IN_PLACE} - {
             KEPT_IN_PLACE,
             folder.lock.relative_to(folder.path),
@@ -229,7 +230,7 @@ def _left_behind(folder: StudyFolder, finished: set[str], holding: bool) -> Iter
         yield from (Fault(state, inside(folder, path), detail) for path in sorted(paths))
 
     checkpoints = folder.path / "checkpoints"
-    half = [path for path in folder.half_written(holding) if path.parent != folder.runs]
+    half = [path for path in half_written(folder, holding) if path.parent != folder.runs]
     yield from left("incomplete", half, "half written by a process that died")
     done = [path for path in checkpoints.glob("*") if path.name in finished]
     yield from left("orphaned", done, "saved states of a finished run")

@@ -18,6 +18,7 @@ from segstudy.data.leakage import refuse_leaks
 from segstudy.reporting.page import write_report
 from segstudy.store.folder import StudyFolder
 from segstudy.store.report_coverage import is_current
+from segstudy.store.tidying import tidy
 from segstudy.study.choices import Choice, as_asked, quicker, refusal
 from segstudy.study.duration import write_forecast
 from segstudy.study.estimate import Estimate, estimate
@@ -133,14 +134,14 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
     unchanged = "nothing was trained; what the study's folder held is as it was"
     with noting(unchanged), hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by whoever held the lock before
-        folder.tidy()
+        tidy(folder)
         refuse_occupied(plan, folder, call.source)  # perhaps another study by now
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
         made = receipts(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         missing = [run for run in chosen.missing if run.key not in finished]
         _train(chosen, missing, machine, display, _trackers(call, display))
-        folder.tidy()
+        tidy(folder)
         if chosen.missing or not is_current(folder, call.images):
             display.stage("writing the report", 0, 0)
             with noting(f"what was trained is stored; the report is written by {_call('report', folder)}"):
