@@ -24,6 +24,7 @@ from segstudy.core.locks import HeldError, hold
 from segstudy.data.prepared import PreparedDataGoneError
 from segstudy.reporting.sections.protocol import environments, mixed
 from segstudy.store.folder import StudyFolder
+from segstudy.store.records import RunRecord, SessionRecord
 from segstudy.store.weights import read_state, state_bytes
 from segstudy.study.machine import Machine
 from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
@@ -284,7 +285,7 @@ def test_a_run_that_another_process_holds_is_left_to_it(dataset, tmp_path, monke
     plan = planned(dataset, folder, loss=["bce", "dice"])
     with hold(folder.run_lock(plan.runs[0].key), "a run"):
         assert carried_out(plan, folder) == ["at work elsewhere", None]
-    assert "process" in next(iter(folder.failed().values()))["detail"]
+    assert "process" in next(iter(folder.failed().values())).detail
     assert carried_out(plan, folder) == [None]
 
 
@@ -381,10 +382,11 @@ def test_a_clock_that_jumps_back_changes_no_result(dataset, tmp_path, monkeypatc
 
 
 def test_a_report_says_which_environments_a_resumed_run_has_seen():
+    session = SessionRecord(after_epoch=2, environment={"threads": 2})
     records = [
-        {"environment": {"threads": 1}, "resumed": [{"after_epoch": 2, "environment": {"threads": 2}}]}
+        RunRecord.model_construct(environment={"threads": 1}, resumed=[session]),
+        RunRecord.model_construct(environment={"threads": 1}),  # of the first version
     ]
-    records += [{"environment": {"threads": 1}}]  # of the first version
     row = Row("a", {}, tuple(records), (), 2, 2)
     assert environments([row]) == [{"threads": 1}, {"threads": 2}]
     assert mixed([row]) == 1
