@@ -1,6 +1,7 @@
 """DESIGN.md's layers: a package imports only from packages on lower layers, and there are no cycles."""
 
 import ast
+import re
 
 import import_graph
 import pytest
@@ -87,6 +88,26 @@ def test_architectures_losses_and_readers_never_import_each_other():
                 assert others <= shared, f"{module} imports {others - shared}"
     readers = {reader.read.__module__ for reader in READERS.values()}
     assert all(not imports(reader) & readers for reader in readers)
+
+
+NAMED = re.compile(r"(segstudy(?:\.\w+)+):(\w+)")
+
+
+def test_functions_that_records_name_as_text_are_there_and_lie_no_higher():
+    """Tables name what they import late, as ``package.module:name``."""
+    found = 0
+    for module in MODULES:
+        for node in ast.walk(parsed(module)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if not (named := NAMED.fullmatch(node.value)):
+                    continue
+                found += 1
+                assert named[1] in MODULES, f"{module} names {node.value}"
+                defined = {each.name for each in parsed(named[1]).body if hasattr(each, "name")}
+                assert named[2] in defined, f"{module} names {node.value}"
+                own, other = package_of(module), package_of(named[1])
+                assert own == other or LEVEL[other] < LEVEL[own], f"{module} names {node.value}"
+    assert found >= 8
 
 
 def test_configuration_metrics_and_statistics_know_nothing_of_torch():
