@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 
 class PlainNet(nn.Module):
-    """Two 3 x 3 convolutions with a ReLU between.
+    """A 3 x 3 convolution with batch norm and ReLU, and an output layer.
 
     Args:
         width: channels between them.
@@ -41,12 +41,13 @@ class PlainNet(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 3, padding=1)
+        self.features = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
+        self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
+        logits: Tensor = self.head(self.features(images))
         return logits
 '''
 LOSS = '''
@@ -481,6 +482,24 @@ CHECKS: dict[str, Callable[[Path, Path], None]] = {
 }
 
 
+# Those tests of the tree that run over the tables: they have to pass in the copy without a change.
+CONTRACTS = (
+    "tests/end_to_end/test_docs_choices.py",
+    "tests/reporting/test_sections.py",
+    "tests/deploy/test_engines.py",
+    "tests/metrics/test_metrics.py",
+    "tests/losses/test_losses.py",
+    "tests/models/test_models.py",
+    "tests/study/test_trackers.py",
+)
+
+
+def run_contracts(tree: Path) -> str:
+    """The last line of what the contracts of the tables say in the copy."""
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow and not very_slow")
+    return call(tree, *words, *CONTRACTS, cwd=tree).splitlines()[-1]
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_tree(Path(folder) / "tree")
@@ -490,6 +509,7 @@ def main() -> None:
         for recipe in RECIPES:
             CHECKS[recipe.name](tree, study)
             print(f"{recipe.name}: used by a study, and shown")
+        print(f"tests of the tables in the copy: {run_contracts(tree)}")
 
 
 if __name__ == "__main__":

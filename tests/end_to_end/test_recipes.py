@@ -52,3 +52,8 @@ def test_a_study_uses_all_that_the_recipes_add_and_shows_it(touched, tmp_path):
     study = recipes.use(tree, tmp_path)
     for check in CHECKS.values():
         check(tree, study)
+
+
+@pytest.mark.slow
+def test_the_tests_that_run_over_the_tables_pass_in_the_copy(touched):
+    assert " passed" in recipes.run_contracts(touched[0])
