@@ -36,10 +36,11 @@ def trapped(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(CONSOLE, id="script", marks=pytest.mark.slow),
+        pytest.param(CONSOLE, id="script"),
         pytest.param([sys.executable, "-m", "segstudy"], id="module"),
     ],
 )

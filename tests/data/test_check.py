@@ -302,6 +302,7 @@ def test_the_real_isic_sample_is_clean(shared_data: Path) -> None:
     assert [kind for _, kind, _ in findings(shared_data / "isic2017_fullsize")] == ["missing part"]
 
 
+@pytest.mark.slow
 def test_two_thousand_small_pairs_take_seconds_and_their_true_duplicates_are_found(shared_data: Path) -> None:
     start = time.process_time()
     found = findings(shared_data / "isic2017_256x192")

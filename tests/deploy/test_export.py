@@ -34,7 +34,14 @@ def run_of(study: Path, architecture: str) -> Models:
     return one_run(home.runs / key)
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+# The two that have nothing of their own in a graph beside the other two: in `make test-slow`.
+LONG = ("unet", "unet2")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ARCHITECTURES],
+)
 def files(request, study, tmp_path_factory) -> tuple[Models, dict[str, Path]]:
     """One run in every format."""
     models, place = run_of(study, request.param), tmp_path_factory.mktemp(request.param)

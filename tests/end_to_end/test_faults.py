@@ -86,7 +86,11 @@ def attempt(plan, folder):
 
 
 @pytest.mark.parametrize(
-    ("error", "times"), [FULL_FOR_GOOD, BROKEN_ONCE], ids=["full for good", "broken once"]
+    ("error", "times"),
+    [
+        pytest.param(*FULL_FOR_GOOD, id="full for good", marks=pytest.mark.slow),
+        pytest.param(*BROKEN_ONCE, id="broken once"),
+    ],
 )
 def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
     plan, whole, half_done, monkeypatch, error, times
