@@ -89,7 +89,7 @@ def attempt(plan, folder):
     ("error", "times"),
     [
         pytest.param(*FULL_FOR_GOOD, id="full for good", marks=pytest.mark.slow),
-        pytest.param(*BROKEN_ONCE, id="broken once"),
+        pytest.param(*BROKEN_ONCE, id="broken once", marks=pytest.mark.slow),
     ],
 )
 def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
@@ -245,6 +245,7 @@ def as_another_user(*commands):
     return json.loads(found.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_user_may_only_read(dataset, open_folder, monkeypatch):
     """Reading commands read, writing ones say in a line what they may not write; nothing changes."""
     monkeypatch.setenv("SEGSTUDY_CACHE", str(open_folder / "cache"))
