@@ -45,11 +45,6 @@ class Row:
     data: str = ""
 
     @property
-    def num_folds(self) -> int:
-        """Runs of a replicate; 0 where nothing is planned."""
-        return self.num_planned // self.num_replicates if self.num_replicates else 0
-
-    @property
     def deterministic(self) -> bool:
         """Whether these are masks of a tool that gives the same ones every time."""
         return self.masks is not None and self.masks.deterministic

@@ -17,6 +17,11 @@ def small_image(prepared: Prepared, position: int) -> bytes:
     return _encoded(_small(prepared, position, prepared.images[position]), "JPEG")
 
 
+def small_mask(prepared: Prepared, position: int) -> bytes:
+    """The mask of the same, as PNG."""
+    return _encoded(_small(prepared, position, prepared.masks[position]), "PNG")
+
+
 def _small(prepared: Prepared, position: int, pixels: NDArray[Any]) -> Image.Image:
     height, width = prepared.native_sizes[position]
     scale = THUMBNAIL_PX / max(height, width)

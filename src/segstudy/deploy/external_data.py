@@ -23,14 +23,13 @@ from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
 from segstudy.evaluation.forward import probabilities
 from segstudy.evaluation.per_image import image_rows
-from segstudy.evaluation.summary import refuse_taken, summarise
+from segstudy.evaluation.summary import data_of, refuse_taken, summarise
 from segstudy.store.card import read_card
 from segstudy.store.folder import StudyFolder
 from segstudy.store.own_networks import is_own
 from segstudy.store.records import (
     CARD,
     STORED_ONNX,
-    DataRecord,
     EvaluationRecord,
     ExternalRecord,
     TrainedRecord,
@@ -149,7 +148,7 @@ def _of_run(rows: pl.DataFrame, record: TrainedRecord) -> pl.DataFrame:
 def _in_domain(models: Models) -> dict[str, Any]:
     """The same runs on the test part of their own study."""
     home = models.study(SEEN)
-    data = _data_of(home)
+    data = data_of(home)
     rows = [_of_run(home.images([record.key]), record) for record in models.records()]
     test = pl.concat(rows, how="diagonal").filter(pl.col("part") == "test")
     return {
@@ -159,15 +158,8 @@ def _in_domain(models: Models) -> dict[str, Any]:
     }
 
 
-def _data_of(home: StudyFolder) -> DataRecord:
-    data = home.data()
-    if data is None:
-        raise UserError(f"{home.path}: data.json is missing; `segstudy run {home.path}` writes it again")
-    return data
-
-
 def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
-    if data == _data_of(home).fingerprint:
+    if data == data_of(home).fingerprint:
         raise UserError(
             f"{dataset.root}: the data of {home.path} itself; `segstudy table {home.path}` has the scores "
             "on its test part"
@@ -204,7 +196,7 @@ def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
     ids = {i for split in trained_on if split for i in (*split.train, *split.validation)}
     file = home.path / "thumbnails.parquet"
     stored = dict(read_table(file, ["id", "image"]).iter_rows()) if file.is_file() else {}
-    data = _data_of(home).fingerprint
+    data = data_of(home).fingerprint
     changed = any(record.description.data != data for record in models.records())
     if changed or None in trained_on or ids - stored.keys():
         raise UserError(

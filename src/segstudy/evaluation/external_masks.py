@@ -18,11 +18,11 @@ from segstudy.data.fingerprint import fingerprint
 from segstudy.data.images import ImageError, read_mask
 from segstudy.data.samples import Part, Sample
 from segstudy.evaluation.mask_folders import MaskSet, find_masks
-from segstudy.evaluation.summary import first_of, refuse_taken, summarise
+from segstudy.evaluation.summary import data_of, first_of, refuse_taken, summarise
 from segstudy.metrics import mask_scores, unknown_of_masks
 from segstudy.metrics.counts import Mask
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import DataRecord, ExternalRecord, MasksRecord
+from segstudy.store.records import ExternalRecord, MasksRecord
 
 
 def score_masks(
@@ -106,7 +106,7 @@ def _store(
     strangers: Sequence[str],
     source: Mapping[str, Any],
 ) -> dict[str, Any]:
-    data, table = _data_of(folder), _table(rows)
+    data, table = data_of(folder), _table(rows)
     record = {
         "kind": "masks",
         "data": {"name": data.name, "fingerprint": data.fingerprint},
@@ -129,20 +129,13 @@ def _source_of(masks: Path) -> str:
     return hashlib.sha256(os.fsencode(masks.resolve())).hexdigest()[:16]
 
 
-def _data_of(folder: StudyFolder) -> DataRecord:
-    data = folder.data()
-    if data is None:
-        raise UserError(f"{folder.path}: data.json is missing; `segstudy run {folder.path}` writes it again")
-    return data
-
-
 def study_samples(folder: StudyFolder, data: str | Path) -> dict[str, Sample]:
     """The study's samples by id, as they lie in ``data``.
 
     Raises:
         UserError: other data than those the study was trained on.
     """
-    study, stored = folder.study(), _data_of(folder)
+    study, stored = folder.study(), data_of(folder)
     ids = stored.groups.keys()
     samples = {sample.id: sample for sample in read(data, study.reader).samples if sample.id in ids}
     if absent := sorted(ids - samples.keys()):

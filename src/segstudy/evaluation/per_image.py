@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from torch import Tensor
 
 from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
@@ -16,8 +15,6 @@ from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou
 
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
-
-Logits = tuple[Tensor, Tensor]
 
 
 def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Positions) -> float:

@@ -11,7 +11,7 @@ from segstudy.core.errors import UserError
 from segstudy.metrics import Score, limits
 from segstudy.stats.intervals import by_group, score_interval
 from segstudy.store.folder import StudyFolder, folder_name
-from segstudy.store.records import ExternalRecord
+from segstudy.store.records import DataRecord, ExternalRecord
 
 NAMED = 5  # ids that a message or record shows of many
 
@@ -40,6 +40,18 @@ def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Sam
             raise UserError(f"{folder.path}: something else is called {name} there; choose another --name")
     if len({place_of(folder_name(name)) for name in names}) < len(names):
         raise UserError(f"{', '.join(names)}: too alike for names of folders; rename one")
+
+
+def data_of(folder: StudyFolder) -> DataRecord:
+    """The data set of a study, which scores are of.
+
+    Raises:
+        UserError: the study does not say.
+    """
+    data = folder.data()
+    if data is None:
+        raise UserError(f"{folder.path}: data.json is missing; `segstudy run {folder.path}` writes it again")
+    return data
 
 
 def place_of(folder: str) -> str:

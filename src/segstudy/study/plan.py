@@ -26,7 +26,7 @@ from segstudy.data.leakage import leaks
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.split import _PARTS, Split, make_folds, make_split, read_split
-from segstudy.data.thumbnails import _encoded, _small, small_image
+from segstudy.data.thumbnails import small_image, small_mask
 from segstudy.evaluation.baselines import write_baselines
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
@@ -393,7 +393,7 @@ def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:
                 "height": height,
                 "width": width,
                 "image": small_image(prepared, i),
-                "mask": _encoded(_small(prepared, i, prepared.masks[i]), "PNG"),
+                "mask": small_mask(prepared, i),
             }
         )
     folder.write_table("thumbnails.parquet", pl.DataFrame(rows))
