@@ -4,7 +4,7 @@ import io
 import itertools
 
 import pytest
-from fake_study import finish, make_study
+from fake_study import fail, finish, make_study
 from small import TINY, write_dataset
 
 import segstudy
@@ -41,6 +41,18 @@ def test_a_configuration_goes_from_the_disk_and_from_study_toml(study):
     now = segstudy.status(study.path)
     assert (now.num_planned, now.num_finished, now.num_left) == (6, 6, 0)
     assert not any((study.path / name).exists() for name in ("report.html", "leaderboard.csv", "figures"))
+
+
+def test_what_is_known_of_its_failures_goes_as_well(tmp_path):
+    """The file of a failure does not say the key that it is named by."""
+    folder = make_study(tmp_path / "study", seeds=2)
+    finish(folder, "unet-bce-b8", 0.6, 0.6)
+    fail(folder, "unet-bce-b8", seed=1)
+    assert len(folder.failed()) == 1
+    gone = segstudy.remove(folder.path, "unet-bce-b8", yes=True)
+    assert gone.num_runs == 1
+    assert not folder.failed()
+    assert not folder.finished()
 
 
 def test_without_agreement_nothing_is_touched(study):
