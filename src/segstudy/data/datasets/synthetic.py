@@ -17,7 +17,7 @@ from segstudy.core.registry import parse
 from segstudy.data.datasets.synthetic_images import NUMERICS, Drawing, draw
 from segstudy.data.samples import Dataset, Sample
 
-DESCRIPTION = "the embedded drawn set, by its name alone: synthetic, or synthetic:n=60:seed=1"
+DESCRIPTION = "the built-in synthetic data set, by its name: synthetic, or synthetic:n=60:seed=1"
 DEFAULT_N, MAX_N = 200, 10_000
 
 
