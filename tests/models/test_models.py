@@ -289,7 +289,7 @@ def test_only_skips_bring_details_past_the_lowest_stage(architecture: str, sees_
 def test_the_classic_unet_has_31_million_parameters() -> None:
     """Ronneberger's has 31.0 million: the same channels, 2x2 transposed convolutions, no batch norm."""
     with torch.device("meta"):
-        assert num_parameters(MODELS["unet"](64)) == 31_384_833
+        assert num_parameters(MODELS["unet"].network(64)) == 31_384_833
 
 
 # UNet2 and DilatedUNet: learned resizing.

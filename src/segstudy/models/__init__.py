@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,14 +16,44 @@ from segstudy.models.segnet import SegNet
 from segstudy.models.unet import UNet
 from segstudy.models.unet2 import UNet2
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "segnet": SegNet,
-    "unet": UNet,
-    "unet2": UNet2,
-    "dilated_unet": DilatedUNet,
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An architecture as the table holds it; tables of the report have the table's order.
+
+    Attributes:
+        network: a class whose parameters with defaults, all but ``width``, are its options.
+        title: its name in full.
+        carried: what passes from the encoder to the decoder beside the deepest maps.
+        numerics: raised when its numbers change; enters the keys of the runs that use it.
+        citations: keys of ``references.bib``.
+        skips_compared: the spellings whose contrasts tell what its skip connections do, the plainest first.
+    """
+
+    network: Callable[..., nn.Module]
+    title: str = ""
+    carried: str = ""
+    numerics: int = 1
+    citations: tuple[str, ...] = ()
+    skips_compared: tuple[str, ...] = ()
+
+
+MODELS: dict[str, Model] = {
+    "segnet": Model(
+        SegNet, "SegNet", "the places of the maxima", citations=("segnet",), skips_compared=("segnet",)
+    ),
+    "unet": Model(
+        UNet,
+        "U-Net",
+        "feature maps",
+        citations=("unet",),
+        skips_compared=("unet:skips=false", "unet"),
+    ),
+    "unet2": Model(UNet2, "U-Net 2", "feature maps", citations=("unet",)),
+    "dilated_unet": Model(DilatedUNet, "dilated U-Net", "feature maps", citations=("unet", "dilated")),
 }
 
-EXTENSION = Extension("architecture", object, lambda network: network, given=("width",))
+EXTENSION = Extension("architecture", Model, lambda model: model.network, given=("width",))
 
 MIN_SIDE_PX = 32
 
@@ -33,9 +64,13 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
     Raises:
         UserError: an unknown architecture or option, with the choices.
     """
-    component, network, version = resolve(text, MODELS, EXTENSION)
-    numerics: int = getattr(network, "numerics", 1)
-    return component, version or numerics
+    component, _, version = resolve(text, MODELS, EXTENSION)
+    return component, version or MODELS[component.name].numerics
+
+
+def known_model(text: str) -> Model | None:
+    """The record of an architecture as it is written, ``unet:skips=false``; None for one that is not ours."""
+    return MODELS.get(text.split(":", maxsplit=1)[0])
 
 
 def build(architecture: str, width: int, seed: int, drawn_as: str | None = None) -> nn.Module:

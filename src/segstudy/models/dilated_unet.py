@@ -18,8 +18,6 @@ class DilatedUNet(nn.Module):
     Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
     """
 
-    numerics = 1
-
     def __init__(self, width: int = 64):
         super().__init__()
         channels = [width * 2**i for i in range(5)]

@@ -16,8 +16,6 @@ class SegNet(nn.Module):
     Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
     """
 
-    numerics = 1
-
     def __init__(self, width: int = 64):
         super().__init__()
         w = width

@@ -19,8 +19,6 @@ class UNet(nn.Module):
         skips: ``False`` leaves the concatenations out, so that their effect can be measured alone.
     """
 
-    numerics = 1
-
     def __init__(self, width: int = 64, skips: bool = True):
         super().__init__()
         channels = [width * 2**i for i in range(5)]

@@ -11,10 +11,8 @@ from segstudy.analysis.contrasts import Contrast, Names, adjusted, contrast, lev
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, pooled_units, said
 from segstudy.analysis.results import Results
 from segstudy.analysis.text import count, mean, p_value
-from segstudy.losses import LOSSES
+from segstudy.losses import FAMILIES, known_loss
 from segstudy.stats.intervals import score_interval
-
-FAMILIES = {"distribution": "distribution losses", "region": "region losses", "combined": "the combination"}
 
 
 def loss_families(results: Results) -> Answer:
@@ -38,7 +36,7 @@ def loss_families(results: Results) -> Answer:
 
 def family(loss: str) -> str | None:
     """Of a loss as it is called, ``tversky:fp_weight=0.4``; None for a user's own."""
-    known = LOSSES.get(loss.split(":", maxsplit=1)[0])
+    known = known_loss(loss)
     return known.family if known else None
 
 

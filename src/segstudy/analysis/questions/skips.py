@@ -6,8 +6,9 @@ from segstudy.analysis.contrasts import adjusted, contrast, level, levels
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, said
 from segstudy.analysis.results import Results
 from segstudy.analysis.text import listed
+from segstudy.models import MODELS
 
-SKIPS = ("segnet", "unet:skips=false", "unet")
+SKIPS = tuple(spelling for model in MODELS.values() for spelling in model.skips_compared)
 
 
 def skip_connections(results: Results) -> Answer:

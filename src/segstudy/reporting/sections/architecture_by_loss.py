@@ -5,10 +5,12 @@ from typing import Any
 
 import polars as pl
 
+from segstudy.losses import LOSSES
+from segstudy.models import MODELS
 from segstudy.reporting.charts import specs
 from segstudy.reporting.sections.base import ReportData
 
-KNOWN = ("segnet", "unet", "unet2", "dilated_unet", "bce", "focal", "dice", "tversky", "combo")
+KNOWN = (*MODELS, *LOSSES)
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
@@ -68,7 +70,7 @@ def _score_table(
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """Names in the original's order, others after them by alphabet."""
+    """Names in the tables' order, others after them by alphabet."""
     return sorted(set(names), key=lambda name: (KNOWN.index(name) if name in KNOWN else len(KNOWN), name))
 
 

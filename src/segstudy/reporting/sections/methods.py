@@ -14,23 +14,14 @@ from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
 from segstudy.core.version import __version__
+from segstudy.losses import known_loss
 from segstudy.metrics import METRICS, column, shown_in
+from segstudy.models import known_model
 from segstudy.reporting.data_description import knows_groups
 from segstudy.reporting.sections.base import ReportData
 
 REFERENCES = Path(__file__).parent / "references.bib"
-# What each component rests on; a key of references.bib.
-SOURCES = {
-    "segnet": ["segnet"],
-    "unet": ["unet"],
-    "unet2": ["unet"],
-    "dilated_unet": ["unet", "dilated"],
-    "focal": ["focal"],
-    "dice": ["dice"],
-    "tversky": ["tversky"],
-    "combo": ["focal", "dice"],
-    "adam": ["adam"],
-}
+OPTIMIZER_SOURCES = {"adam": ("adam",)}
 NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 # The tests, by what they rest on.
 TESTS = {
@@ -187,9 +178,14 @@ def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
 
 
 def _sources(rows: Sequence[Row], protocol: Protocol) -> list[str]:
-    used = [level(row, factor).split(":")[0] for row in rows for factor in ("architecture", "loss")]
-    used.append(protocol.optimizer)
-    return list(dict.fromkeys(key for name in used for key in SOURCES.get(name, [])))
+    """Keys of what the architectures, the losses and the optimizer rest on, each once."""
+    found: list[str] = []
+    for row in rows:
+        for factor, known in (("architecture", known_model), ("loss", known_loss)):
+            record = known(level(row, factor))
+            found += record.citations if record else ()
+    found += OPTIMIZER_SOURCES.get(protocol.optimizer, ())
+    return list(dict.fromkeys(found))
 
 
 def bibtex(keys: Sequence[str]) -> str:

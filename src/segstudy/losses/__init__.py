@@ -1,0 +1,99 @@
+"""The losses: logits and target in, scalar out; per image, then averaged.
+
+Every loss takes ``logits`` and a binary ``target``, both ``(batch, 1, H, W)``, works in float32 whatever
+it is given, reduces over the pixels of each image and then averages over the images. So the batch
+size does not change what is minimised. All are finite, with finite gradients, on empty, full and
+saturated input (logits of +-1e4).
+
+``LOSSES`` says everything about each: a new one is a function in the module of its family and its record
+here. Options are the function's parameters that have defaults.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from segstudy.core.registry import Component, Extension, resolve
+from segstudy.losses.combined import combo
+from segstudy.losses.distribution import bce, focal
+from segstudy.losses.region import dice, tversky
+
+__all__ = [
+    "FAMILIES",
+    "LOSSES",
+    "Loss",
+    "bce",
+    "build_loss",
+    "combo",
+    "dice",
+    "focal",
+    "known_loss",
+    "resolve_loss",
+    "tversky",
+]
+
+# What the losses of a family are called side by side, in the order of the report.
+FAMILIES = {"distribution": "distribution losses", "region": "region losses", "combined": "the combination"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss as the table holds it; tables of the report have the table's order.
+
+    Attributes:
+        function: ``(logits, target, option=default, ...)``.
+        family: a key of ``FAMILIES``.
+        numerics: raised when its numbers change; enters the keys of the runs that use it.
+        title: its name in full.
+        citations: keys of ``references.bib``.
+    """
+
+    function: Callable[..., Tensor]
+    family: str
+    numerics: int = 1
+    title: str = ""
+    citations: tuple[str, ...] = ()
+
+
+LOSSES: dict[str, Loss] = {
+    "bce": Loss(bce, "distribution", title="binary cross-entropy"),
+    "focal": Loss(focal, "distribution", title="focal loss", citations=("focal",)),
+    "dice": Loss(dice, "region", title="Dice loss", citations=("dice",)),
+    "tversky": Loss(tversky, "region", title="Tversky loss", citations=("tversky",)),
+    "combo": Loss(combo, "combined", title="focal + Dice", citations=("focal", "dice")),
+}
+
+EXTENSION = Extension("loss", Loss, lambda loss: loss.function, given=("logits", "target"), num_called_with=2)
+
+
+def resolve_loss(text: str) -> tuple[Component, int | str]:
+    """The canonical form of a loss, and what its ``numerics`` contribute to a run's key.
+
+    Raises:
+        UserError: an unknown loss or option, with the choices.
+    """
+    component, _, version = resolve(text, LOSSES, EXTENSION)
+    return component, version or LOSSES[component.name].numerics
+
+
+def build_loss(text: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The function ``(logits, target) -> scalar`` that a loss with options names.
+
+    Of a class, such as ``torch.nn.BCEWithLogitsLoss``, an instance is that function.
+
+    Raises:
+        UserError: an unknown loss or option, with the choices.
+    """
+    component, function, _ = resolve(text, LOSSES, EXTENSION)
+    options = dict(component.options)
+    if not isinstance(function, type):
+        return partial(function, **options)
+    made: Callable[[Tensor, Tensor], Tensor] = function(**options)
+    return made
+
+
+def known_loss(text: str) -> Loss | None:
+    """The record of a loss as it is written, ``tversky:fp_weight=0.4``; None for one that is not ours."""
+    return LOSSES.get(text.split(":", maxsplit=1)[0])
