@@ -37,8 +37,6 @@ class PlainNet(nn.Module):
         width: channels between them.
     """
 
-    numerics = 1
-
     def __init__(self, width: int):
         super().__init__()
         self.features = nn.Sequential(
@@ -54,7 +52,7 @@ LOSS = '''
 
 def squared(logits: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of the probabilities, the Brier score, per image and then averaged."""
-    return _flat((logits.float().sigmoid() - target.float()) ** 2).mean(1).mean()
+    return ((logits.float().sigmoid() - target.float()) ** 2).flatten(1).mean(1).mean()
 '''
 METRIC = '''
 
@@ -230,7 +228,7 @@ RECIPES = (
         Record(
             "models/__init__.py",
             "MODELS",
-            '"plain_net": PlainNet,',
+            '"plain_net": Model(PlainNet, title="plain network"),',
             "from segstudy.models.plain_net import PlainNet",
         ),
         ("README.md", "| `dilated_unet` |", "| `plain_net` | two convolutions |"),
@@ -238,9 +236,14 @@ RECIPES = (
     ),
     Recipe(
         "loss",
-        Record("losses.py", "LOSSES", '"squared": Loss(squared, "distribution"),'),
+        Record(
+            "losses/__init__.py",
+            "LOSSES",
+            '"squared": Loss(squared, "distribution", title="squared error"),',
+            "from segstudy.losses.distribution import squared",
+        ),
         ("README.md", "| `combo` |", "| `squared` | distribution: mean squared error of the probabilities |"),
-        appended={f"{SEGSTUDY}/losses.py": LOSS},
+        appended={f"{SEGSTUDY}/losses/distribution.py": LOSS},
     ),
     Recipe(
         "metric",

@@ -166,8 +166,8 @@ def run(  # noqa: PLR0913 (an option each)
         study: a study file, a data set's folder or a study's folder; None for the embedded set and the
             quick protocol.
         protocol: ``quick``, ``classic`` or ``thorough``: what the fields start from.
-        architecture: ``segnet``, ``unet``, ``unet2``, ``dilated_unet``, or ``my.py:MyNet``.
-        loss: ``bce``, ``focal``, ``dice``, ``tversky``, ``combo``, or ``my.py:my_loss``.
+        architecture: a name in ``segstudy.models.MODELS``, such as ``unet``, or ``my.py:MyNet``.
+        loss: a name in ``segstudy.losses.LOSSES``, such as ``dice``, or ``my.py:my_loss``.
         seeds: runs of each configuration, with seeds 0 to N-1.
         folds: number of folds, at least 3; 0 for one split.
         image_size: pixels, ``128`` or ``"96x128"`` (height x width).

@@ -18,6 +18,7 @@ from segstudy.cli.models import PREPARE, TRAIN, USE, app
 from segstudy.cli.terminal import choices_text, console, guarded, problems, say, width
 from segstudy.core.errors import Stopped
 from segstudy.core.progress import Stages
+from segstudy.core.table_keys import keys_of
 from segstudy.deploy.export import FORMATS, FormatName
 from segstudy.study.trackers import TRACKERS
 from segstudy.training.executors import EXECUTORS
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 Paths = Annotated[Path | None, Parameter()]
 
 
+_ARCHITECTURES = ", ".join([*keys_of("segstudy.models", "MODELS"), "or my.py:MyNet"])
+_LOSSES = ", ".join([*keys_of("segstudy.losses", "LOSSES"), "or my.py:my_loss"])
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class StudyFlags:
@@ -37,10 +42,8 @@ class StudyFlags:
     protocol: Annotated[
         str | None, Parameter(help="quick, classic or thorough: what the fields start from")
     ] = None
-    architecture: Annotated[
-        str | None, Parameter(help="segnet, unet, unet2, dilated_unet, or my.py:MyNet")
-    ] = None
-    loss: Annotated[str | None, Parameter(help="bce, focal, dice, tversky, combo, or my.py:my_loss")] = None
+    architecture: Annotated[str | None, Parameter(help=_ARCHITECTURES)] = None
+    loss: Annotated[str | None, Parameter(help=_LOSSES)] = None
     batch_size: Annotated[str | None, Parameter(help="images per step")] = None
     seeds: Annotated[int | None, Parameter(help="runs of each configuration, seeds 0 to N-1")] = None
     folds: Annotated[int | None, Parameter(help="folds instead of one split; 4 tests every image once")] = (

@@ -8,15 +8,14 @@ from segstudy.analysis.results import Results
 from segstudy.analysis.text import listed
 from segstudy.models import MODELS
 
-SKIPS = tuple(spelling for model in MODELS.values() for spelling in model.skips_compared)
-
 
 def skip_connections(results: Results) -> Answer:
     """Question 1: SegNet, U-Net without skips and U-Net, on the losses and batch sizes they share."""
     question = "Do skip connections help?"
-    there = [each for each in SKIPS if each in levels(results, "architecture")]
+    asked = [spelling for model in MODELS.values() for spelling in model.skips_compared]
+    there = [each for each in asked if each in levels(results, "architecture")]
     if len(there) < 2:
-        return Answer(question, (f"Not asked here: it takes two of {listed(SKIPS)}.",))
+        return Answer(question, (f"Not asked here: it takes two of {listed(asked)}.",))
     pairs = [(a, b) for i, b in enumerate(there) for a in there[i + 1 :]]
     each = [contrast(results, "architecture", [a], [b], (a, b)) for a, b in reversed(pairs)]
     found = adjusted([c for c in each if c is not None])

@@ -10,8 +10,6 @@ from segstudy.models import MODELS
 from segstudy.reporting.charts import specs
 from segstudy.reporting.sections.base import ReportData
 
-KNOWN = (*MODELS, *LOSSES)
-
 
 def values(report: ReportData) -> dict[str, Any] | None:
     """What ``architecture_by_loss.html.j2`` reads; ``figures/architecture-by-loss`` is written."""
@@ -71,7 +69,8 @@ def _score_table(
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """Names in the tables' order, others after them by alphabet."""
-    return sorted(set(names), key=lambda name: (KNOWN.index(name) if name in KNOWN else len(KNOWN), name))
+    known = [*MODELS, *LOSSES]
+    return sorted(set(names), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
 def squares_of(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
