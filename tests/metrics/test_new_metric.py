@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 from small import write_dataset
 
+pytestmark = pytest.mark.slow  # two trainings and a report, in processes of their own
+
 SOURCE = Path(__file__).parents[2] / "src"
 RECORD = '    "mcc": Metric(function=overlap.mcc, title="MCC", short="MCC", group=OVERLAP, lowest=-1.0),\n'
 FUNCTION = '''
