@@ -107,29 +107,29 @@ def test_run_plan_and_init_spell_their_shared_arguments_alike():
 @pytest.mark.parametrize(
     ("function", "wrong", "message"),
     [
-        ("run", {"retry": "no"}, "retry is to be True or False, not 'no'"),
-        ("run", {"seeds": "three"}, "seeds is to be a whole number"),
-        ("run", {"seeds": True}, "seeds is to be a whole number"),
-        ("report", {"folder": "x", "images": "none"}, "images is to be True or False"),
-        ("verify", {"folder": "x", "repair": 1}, "repair is to be True or False"),
-        ("table", {"folder": "x", "width": -5}, "width is to be at least 1 or None, not -5"),
-        ("table", {"folder": None}, "folder is to be a path, not None"),
-        ("status", {"folder": 3}, "folder is to be a path, not 3"),
-        ("plan", {"study": 3}, "study is to be a path or None, not 3"),
-        ("plan", {"exclude": [1]}, "exclude: an id is text, not 1"),
-        ("plan", {"exclude": [Path("x")]}, "exclude: an id is text, not PosixPath"),
-        ("plan", {"exclude": 1}, "exclude is to be a path or a list or None, not 1"),
-        ("plan", {"fields": 3}, "fields is to be a dictionary or None, not 3"),
-        ("Predictor", {"model": 3}, "model is to be a path or a list, not 3"),
-        ("predict", {"model": "x", "images": 3, "out": "z"}, "images is to be a path or a list, not 3"),
+        ("run", {"retry": "no"}, "retry must be True or False, got 'no'"),
+        ("run", {"seeds": "three"}, "seeds must be a whole number"),
+        ("run", {"seeds": True}, "seeds must be a whole number"),
+        ("report", {"folder": "x", "images": "none"}, "images must be True or False"),
+        ("verify", {"folder": "x", "repair": 1}, "repair must be True or False"),
+        ("table", {"folder": "x", "width": -5}, "width must be at least 1 or None, got -5"),
+        ("table", {"folder": None}, "folder must be a path, got None"),
+        ("status", {"folder": 3}, "folder must be a path, got 3"),
+        ("plan", {"study": 3}, "study must be a path or None, got 3"),
+        ("plan", {"exclude": [1]}, "exclude: an id must be text, got 1"),
+        ("plan", {"exclude": [Path("x")]}, "exclude: an id must be text, got PosixPath"),
+        ("plan", {"exclude": 1}, "exclude must be a path or a list or None, got 1"),
+        ("plan", {"fields": 3}, "fields must be a dictionary or None, got 3"),
+        ("Predictor", {"model": 3}, "model must be a path or a list, got 3"),
+        ("predict", {"model": "x", "images": 3, "out": "z"}, "images must be a path or a list, got 3"),
         ("synth", {"folder": "x", "number": 3}, "did you mean n."),
         ("table", {"folder": "x", "format": "xml"}, "one of text, markdown, csv, json, latex"),
         ("card", {"model": "x", "format": "yaml"}, "one of markdown, json"),
         ("export", {"model": "x", "to": "tflite"}, "one of onnx, openvino"),
         ("predict", {"model": "x", "images": "y", "out": "z", "engine": "tensorrt"}, "one of auto, torch"),
         ("predict", {"model": "x", "images": "y", "out": "z", "kinds": "overlay"}, "kinds=.'overlay'."),
-        ("serve", {"model": "x", "port": "80"}, "port is to be a whole number"),
-        ("Predictor", {"model": "x", "threshold": "high"}, "threshold is to be a number or None"),
+        ("serve", {"model": "x", "port": "80"}, "port must be a whole number"),
+        ("Predictor", {"model": "x", "threshold": "high"}, "threshold must be a number or None"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(function, wrong, message):
@@ -138,10 +138,10 @@ def test_a_value_of_another_kind_is_refused(function, wrong, message):
 
 
 def test_what_is_given_by_place_is_looked_at_too():
-    with pytest.raises(segstudy.UserError, match="format is to be one of"):
+    with pytest.raises(segstudy.UserError, match="format must be one of"):
         segstudy.table("x", "xml")
     for wrong in ((3,), ("study", None, "unet")):
-        with pytest.raises(segstudy.UserError, match="arguments is to be text, not"):
+        with pytest.raises(segstudy.UserError, match="arguments must be text, got"):
             segstudy.compare(*wrong)
 
 
@@ -196,8 +196,8 @@ def test_a_protocol_field_is_an_argument_and_a_list_of_values_a_factor(field, va
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": {1e-2, 1e-3}}, "lr is to be one value or a list"),
-        ({"lr": {"a": 1e-2}}, "lr is to be one value or a list"),
+        ({"lr": {1e-2, 1e-3}}, "lr must be one value or a list"),
+        ({"lr": {"a": 1e-2}}, "lr must be one value or a list"),
         ({"lr": []}, "lr has no value"),
         ({"image_size": (64, 96)}, '"64x96"'),
         ({"lr": 1e-2, "fields": {"lr": 1e-3}}, "lr is given twice"),

@@ -17,8 +17,8 @@ def study(tmp_path_factory):
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ([], "two configurations are missing after .*: choose of unet-.*, unet-"),
-        (["unet-bce-b8"], "a second configuration is missing after unet-bce-b8: choose of unet-dice-b8$"),
+        ([], "two configurations are missing after .*: use one of unet-.*, unet-"),
+        (["unet-bce-b8"], "a second configuration is missing after unet-bce-b8: use one of unet-dice-b8$"),
         (
             ["unet-bca-b8"],
             "no configuration 'unet-bca-b8', and a second is missing: .*did you mean unet-bce-b8",

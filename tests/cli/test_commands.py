@@ -97,7 +97,7 @@ def test_plan_writes_nothing(here, call):
     before = set(here.rglob("*"))
     code, out, _ = call("plan", "discs", *QUICKLY)
     assert code == 0
-    assert "ahead: about" in out
+    assert "estimate: about" in out
     assert set(here.rglob("*")) == before
 
 

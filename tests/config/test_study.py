@@ -310,7 +310,7 @@ def test_every_preset_is_a_study(preset: str) -> None:
 
 
 def test_an_unknown_preset_names_those_there_are() -> None:
-    with pytest.raises(UserError, match="unknown protocol 'slow': choose one of quick, classic, thorough"):
+    with pytest.raises(UserError, match="unknown protocol 'slow': use one of quick, classic, thorough"):
         preset_study("slow", "s", "synthetic")
 
 
@@ -344,8 +344,8 @@ def test_fields_of_the_study_are_replaced() -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"los": ["dice"]}, "unknown field 'los': choose of architecture, loss, image_size"),
-        ({"seeds": [1, 2]}, "seeds takes one value, not 2"),
+        ({"los": ["dice"]}, "unknown field 'los': use one of architecture, loss, image_size"),
+        ({"seeds": [1, 2]}, "seeds takes one value, got 2"),
         ({"lr": []}, "lr has no value"),
         ({"folds": [2]}, "folds is 0, or 3 and more"),
         ({"folds": [4], "split_file": ["split.json"]}, "exclude each other"),
@@ -434,34 +434,40 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
         ("data = ", "is not a TOML file"),
         (f"data = {'9' * 5000}", "is not a TOML file"),
         (f"data = {'[' * 5000}", "is not a TOML file"),
-        ("data = 3", "data: .* not 3"),
-        ('data = "d"\npreset = "slow"', "unknown preset 'slow': choose one of quick, classic, thorough"),
-        ('data = "d"\npreset = ["quick"]', "unknown preset .'quick'.: choose one of"),
-        ('data = "d"\nsed = 3', "unknown field 'sed': choose of name, data, reader, preset, seeds"),
-        ('data = "d"\nseeds = 0', "seeds: .*at least 1, not 0"),
-        ('data = "d"\nseeds = true', "seeds: a number is meant, not True"),
+        ("data = 3", "data must be text, got 3"),
+        ('data = "d"\npreset = "slow"', "unknown preset 'slow': use one of quick, classic, thorough"),
+        ('data = "d"\npreset = ["quick"]', "unknown preset .'quick'.: use one of"),
+        ('data = "d"\nsed = 3', "unknown field 'sed': use one of name, data, reader, preset, seeds"),
+        ('data = "d"\nseeds = 0', "seeds must be .*at least 1, got 0"),
+        ('data = "d"\nseeds = true', "seeds must be a number, got True"),
         ('data = "d"\nfolds = 2', "folds is 0, or 3 and more"),
-        ('data = "d"\nexclude = "IMD001"', r'exclude: a list is meant, as exclude = \["IMD001"\], not'),
-        ('data = "d"\nprotocol = 3', r"protocol: a table is meant, under \[protocol\], not 3"),
-        ('data = "d"\n[protocol]\nlrr = 3', "unknown field 'protocol.lrr': choose of image_size, "),
-        ('data = "d"\n[protocol]\nlr = -1', "protocol.lr: .*greater than 0, not -1"),
-        ('data = "d"\n[protocol]\nlr = nan', "protocol.lr: .*finite number, not nan"),
-        ('data = "d"\n[protocol]\nlr = [1]', r"protocol.lr: .*number, not \[1\]"),
+        ('data = "d"\nexclude = "IMD001"', r'exclude must be a list, as exclude = \["IMD001"\], got'),
+        ('data = "d"\nprotocol = 3', r"protocol must be a table, under \[protocol\], got 3"),
+        ('data = "d"\n[protocol]\nlrr = 3', "unknown field 'protocol.lrr': use one of image_size, "),
+        ('data = "d"\n[protocol]\nlr = -1', "protocol.lr must be .*greater than 0, got -1"),
+        ('data = "d"\n[protocol]\nlr = nan', "protocol.lr must be .*finite number, got nan"),
+        ('data = "d"\n[protocol]\nlr = [1]', r"protocol.lr must be .*number, got \[1\]"),
         (
             'data = "d"\n[protocol]\nimage_size = "12y"',
-            "image_size: a size is N or HxW, as 128 or 96x128, not '12y'$",
+            "image_size must be N or HxW, such as 128 or 96x128, got '12y'$",
         ),
-        ('data = "d"\n[protocol]\nimage_size = 16', "image_size: .*at least 32, not 16$"),
-        ('data = "d"\n[protocol]\noptimizer = "adm"', "optimizer: .*'adam', 'adamw' or 'sgd', not 'adm'"),
-        ('data = "d"\ngrid = 3', r"grid: grids are tables under \[\[grid\]\], not 3"),
+        ('data = "d"\n[protocol]\nimage_size = 16', "image_size must be .*at least 32, got 16$"),
+        (
+            'data = "d"\n[protocol]\noptimizer = "adm"',
+            "optimizer must be .*'adam', 'adamw' or 'sgd', got 'adm'",
+        ),
+        ('data = "d"\ngrid = 3', r"grid: grids are tables under \[\[grid\]\], got 3"),
         ('data = "d"\ngrid = []', r"there is no grid: write at least one \[\[grid\]\]"),
         ('data = "d"\n' + GRID.replace("[[grid]]", "[grid]"), r"grids are tables under \[\[grid\]\]"),
-        ('data = "d"\n' + GRID + "lr = 0.1", r"grid.0.lr: a list is meant, as lr = \[0.1\], not 0.1$"),
+        ('data = "d"\n' + GRID + "lr = 0.1", r"grid.0.lr must be a list, as lr = \[0.1\], got 0.1$"),
         ('data = "d"\n' + GRID + "lr = []", "factor 'lr' of a grid has no values"),
-        ('data = "d"\n' + GRID + "lr = [-1]", "lr: .*greater than 0, not -1"),
-        ('data = "d"\n' + GRID + "lr = [nan]", "grid.0.lr.0: a level is a number, .* not nan$"),
-        ('data = "d"\n' + GRID + "lr = [2020-01-01]", "grid.0.lr.0: a level is a number"),
-        ('data = "d"\n' + GRID + "lrr = [1]", "unknown factor 'lrr' in a grid: choose of architecture, loss"),
+        ('data = "d"\n' + GRID + "lr = [-1]", "lr must be .*greater than 0, got -1"),
+        ('data = "d"\n' + GRID + "lr = [nan]", "grid.0.lr.0 must be a number, .* got nan$"),
+        ('data = "d"\n' + GRID + "lr = [2020-01-01]", "grid.0.lr.0 must be a number"),
+        (
+            'data = "d"\n' + GRID + "lrr = [1]",
+            "unknown factor 'lrr' in a grid: use one of architecture",
+        ),
         ('data = "d"\n[[grid]]\nloss = ["bce"]', "every grid names its architecture and loss"),
     ],
 )

@@ -68,7 +68,7 @@ def test_equal_components_have_one_spelling_and_defaults_vanish(written: str, me
     [
         (
             "nett",
-            "unknown architecture 'nett': choose one of net, other, or name your own as file.py:Name or",
+            "unknown architecture 'nett': use one of net, other, or name your own as file.py:Name or",
         ),
         ("net:deep=3", "net has no option 'deep': its options are depth, rate, skips, mode"),
         ("other:deep=3", "its options are none"),

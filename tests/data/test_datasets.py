@@ -505,7 +505,7 @@ def test_a_sample_without_its_group_is_named(tmp_path: Path) -> None:
         (("1.0", "2.0", "10.0"), "id 1.0 is probably 0001: the spreadsheet dropped the zeros"),
         (("0001.jpg", "0002.JPG", "0010.png"), "leave the ending off: 0001"),
         (("1.jpg", "2.jpg", "10.jpg"), "leave the ending .jpg off, and id 1 is probably 0001"),
-        (("x", "y", "z"), "none of its 3 rows fits any of the 3 pairs: ids are to be as 0001"),
+        (("x", "y", "z"), "none of its 3 rows fits any of the 3 pairs: ids must look like 0001"),
         ((), "it has no row, so that nothing fits any of the 3 pairs"),
     ],
 )

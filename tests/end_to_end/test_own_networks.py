@@ -132,7 +132,7 @@ def test_only_the_source_it_was_trained_with_is_accepted_and_run(branch, place, 
 
 def test_our_own_networks_and_exported_files_take_no_network(trained_study, exported_model, place):
     for model in (trained_study, exported_model):
-        with pytest.raises(UserError, match="leave --network out"):
+        with pytest.raises(UserError, match="omit --network"):
             Predictor(model, network=f"{place}/my.py:Net")
 
 

@@ -210,7 +210,7 @@ def test_options_at_their_defaults_do_not_change_the_name() -> None:
 
 
 def test_an_unknown_loss_is_told_the_choices() -> None:
-    with pytest.raises(UserError, match="'jaccard': choose one of bce, focal, dice, tversky, combo"):
+    with pytest.raises(UserError, match="'jaccard': use one of bce, focal, dice, tversky, combo"):
         build_loss("jaccard")
 
 

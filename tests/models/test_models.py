@@ -402,7 +402,7 @@ def test_a_dilated_strided_layer_never_reads_three_quarters_of_its_input() -> No
 
 
 def test_an_unknown_architecture_is_told_the_choices() -> None:
-    with pytest.raises(UserError, match="'unett': choose one of segnet, unet, unet2, dilated_unet"):
+    with pytest.raises(UserError, match="'unett': use one of segnet, unet, unet2, dilated_unet"):
         build("unett", WIDTH, seed=0)
 
 

@@ -146,7 +146,7 @@ def test_the_estimate_says_that_it_may_be_too_low():
     display = Display(Console(file=io.StringIO(), width=80, soft_wrap=True))
     ahead = Estimate(2, 2, 0.5, 10**9, 10**6, forecast("a"), busy_words((9.0, 2)))
     display.estimate(ahead, TWO)
-    assert "ahead: about 30 min on cpu (2 x 1 thread)" in said(display)
+    assert "estimate: about 30 min on cpu (2 x 1 thread)" in said(display)
     assert "machine is busy: load 9.0 on 2 cores" in said(display)
 
 
@@ -217,7 +217,7 @@ def test_the_terminal_shows_all_that_a_tracker_is_told():
 
 
 def test_an_unknown_tracker_is_refused_with_the_choices_before_anything_is_read(tmp_path):
-    with pytest.raises(UserError, match="unknown tracker 'telepathy': choose one of terminal"):
+    with pytest.raises(UserError, match="unknown tracker 'telepathy': use one of terminal"):
         segstudy.run(tmp_path / "nothing", tracker="terminal,telepathy")
 
 

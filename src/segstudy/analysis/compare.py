@@ -10,7 +10,7 @@ from segstudy.analysis.against_winner import compared
 from segstudy.analysis.results import Results, gather
 from segstudy.analysis.text import told
 from segstudy.core.errors import UserError
-from segstudy.core.suggestions import choose_of
+from segstudy.core.suggestions import use_one_of
 from segstudy.stats.comparisons import Difference, Resolution, to_resolve
 from segstudy.stats.intervals import Interval, score_interval
 from segstudy.store.folder import StudyFolder
@@ -78,7 +78,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
 def _named(results: Results, folder: Path, name: str) -> str:
     names = [row.name for row in results.rows]
     if name not in names:
-        raise UserError(f"{folder} has no configuration {name!r}: {choose_of(name, names)}")
+        raise UserError(f"{folder} has no configuration {name!r}: {use_one_of(name, names)}")
     return name
 
 
@@ -124,11 +124,11 @@ def _missing_second(folder: Path, named: Sequence[str]) -> str:
     names = [row.name for row in gather(StudyFolder(folder), show_all=True).rows]
     if named and named[0] not in names:
         wrong = f"{folder} has no configuration {named[0]!r}, and a second is missing"
-        return f"{wrong}: {choose_of(named[0], names)}"
+        return f"{wrong}: {use_one_of(named[0], names)}"
     others = ", ".join(name for name in names if name not in named) or "which there is none yet"
     if not named:
-        return f"two configurations are missing after {folder}, as in {folder} A B: choose of {others}"
-    return f"a second configuration is missing after {named[0]}: choose of {others}"
+        return f"two configurations are missing after {folder}, as in {folder} A B: use one of {others}"
+    return f"a second configuration is missing after {named[0]}: use one of {others}"
 
 
 def _split(text: str) -> tuple[Path, str]:
@@ -138,6 +138,6 @@ def _split(text: str) -> tuple[Path, str]:
         if StudyFolder(Path(text[:place])).exists():
             return Path(text[:place]), text[place + 1 :]
     raise UserError(
-        f"{text}: is to be DIR:CONFIGURATION, with the folder of a study before the colon; of one study "
+        f"{text}: must be DIR:CONFIGURATION, with the folder of a study before the colon; of one study "
         "it is compare DIR A B"
     )

@@ -113,7 +113,7 @@ def cores(threads: int) -> int:
         UserError: a negative number.
     """
     if threads < 0:
-        raise UserError(f"--threads {threads}: is to be 0 or more; 0 leaves it to this machine")
+        raise UserError(f"--threads must be 0 or more (0: choose automatically), got {threads}")
     return threads or allowed_cores()
 
 
@@ -192,7 +192,7 @@ def card(
     path = Path(model)
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         if network is not None:
-            raise UserError(f"{path}: an exported model needs no code; leave --network out")
+            raise UserError(f"{path}: an exported model needs no code; omit --network")
         package = open_exported(path).package
         assert package is not None
         return package.text if format == "markdown" else package.model_dump_json(indent=1)

@@ -132,7 +132,7 @@ def table(
         width: characters in a line of text: columns that do not fit are left out, and named; None for all.
     """
     if width is not None and width < 1:
-        raise ArgumentError(f"table(): width is to be at least 1 or None, not {width}")
+        raise ArgumentError(f"table(): width must be at least 1 or None, got {width}")
     return render(Study(folder).leaderboard(show_all), format, width, Path(folder))
 
 

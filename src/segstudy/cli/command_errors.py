@@ -54,10 +54,10 @@ def _unknown_command(error: UnknownCommandError) -> str:
     word = (error.unused_tokens or [""])[0]
     known = [name for name in error.app or () if not name.startswith("-")]
     if Path(word).exists():
-        return f"{word!r} is no command; did you mean segstudy run {shlex.quote(word)}?"
+        return f"{word!r} is not a command; did you mean segstudy run {shlex.quote(word)}?"
     meant = nearest(word, [*known, *COMMANDS])
     meant = COMMANDS.get(meant or "", meant)
-    return f"{word!r} is no command; choose of {', '.join(known)}" + (
+    return f"{word!r} is not a command; use one of {', '.join(known)}" + (
         f"; did you mean {meant}?" if meant in known else ""
     )
 
@@ -110,9 +110,9 @@ def _other_kind(error: CoercionError) -> str:
     name = token.keyword or (error.argument.name if error.argument else "the value")
     kinds = [kind for kind in (get_args(error.target_type) or (error.target_type,)) if kind is not type(None)]
     if get_origin(error.target_type) is Literal:
-        return f"{name} {token.value}: choose one of {', '.join(map(str, get_args(error.target_type)))}"
+        return f"{name} must be one of {', '.join(map(str, get_args(error.target_type)))}, got {token.value}"
     words: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
-    return f"{name} {token.value}: is to be {' or '.join(words.get(kind, str(kind)) for kind in kinds)}"
+    return f"{name} must be {' or '.join(words.get(kind, str(kind)) for kind in kinds)}, got {token.value}"
 
 
 def _repeated(error: RepeatArgumentError) -> str:

@@ -29,7 +29,7 @@ def study_arguments(flags: Mapping[str, Any], settings: Sequence[str] = ()) -> d
         name, equals, value = setting.partition("=")
         name = name.replace("-", "_") if name.replace("-", "_") in FIELDS else name
         if not equals:
-            raise UserError(f"--set {setting}: is to be of the form field=value")
+            raise UserError(f"--set {setting}: must have the form field=value")
         _refuse_unknown(name, setting)
         if name in fields:
             raise UserError(_twice(name, ",".join(fields[name]), value))

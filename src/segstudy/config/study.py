@@ -21,7 +21,7 @@ from segstudy.config.runs import Configuration, Run
 from segstudy.core.errors import UserError
 from segstudy.core.schema import Frozen, Positive
 from segstudy.core.schema_messages import explained
-from segstudy.core.suggestions import choose_of
+from segstudy.core.suggestions import use_one_of
 
 MAX_CONFIGURATIONS, MAX_RUNS = (
     10_000,
@@ -61,7 +61,7 @@ class Study(Frozen):
         for grid in self.grid:
             for factor, levels in grid.items():
                 if factor not in FACTORS:
-                    raise ValueError(f"unknown factor {factor!r} in a grid: {choose_of(factor, FACTORS)}")
+                    raise ValueError(f"unknown factor {factor!r} in a grid: {use_one_of(factor, FACTORS)}")
                 if not levels:
                     raise ValueError(f"factor {factor!r} of a grid has no values")
         if not all({"architecture", "loss"} <= grid.keys() for grid in self.grid):
@@ -146,7 +146,7 @@ def preset_study(preset: str, name: str, data: str) -> Study:
         UserError: an unknown preset, with the choices.
     """
     if preset not in PRESETS:
-        raise UserError(f"unknown protocol {preset!r}: choose one of {', '.join(PRESETS)}")
+        raise UserError(f"unknown protocol {preset!r}: use one of {', '.join(PRESETS)}")
     return validated({"name": name, "data": data, "preset": preset, **PRESETS[preset]}, "")
 
 
@@ -175,11 +175,11 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
             raw[field] = tuple(levels)
         elif field in ("reader", "seeds", "folds", "accept_duplicates", "split_file", "name", "data"):
             if len(levels) > 1:
-                raise UserError(f"{field} takes one value, not {len(levels)}: it is no factor")
+                raise UserError(f"{field} takes one value, got {len(levels)}: it is not a factor")
             raw[field] = levels[0]
         else:
             choices = (*FACTORS, "seeds", "folds", "reader")
-            raise UserError(f"unknown field {field!r}: {choose_of(field, choices)}")
+            raise UserError(f"unknown field {field!r}: {use_one_of(field, choices)}")
     return validated({**raw, "grid": grids}, "")
 
 
@@ -232,18 +232,21 @@ def _explain(error: ValidationError, by_option: bool = False) -> str:
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
     if first["type"] == "extra_forbidden":
         fields = Protocol.model_fields if where.startswith("protocol.") else Study.model_fields
-        return f"unknown field {where!r}: {choose_of(last, fields)}{more}"
+        return f"unknown field {where!r}: {use_one_of(last, fields)}{more}"
     if first["type"] == "missing":
         described = Study.model_fields[where].description  # the protocol has defaults throughout
         return f"{where} is missing: {described}{more}"
     message = explained(first)
     if first["type"] == "tuple_type":
-        message = f"a list is meant, as {last} = [{json.dumps(first['input'], default=str)}]"
+        message = f"must be a list, as {last} = [{json.dumps(first['input'], default=str)}]"
         message = "grids are tables under [[grid]]" if where == "grid" else message
     elif first["type"] == "model_type":
-        message = f"a table is meant, under [{where}]"
+        message = f"must be a table, under [{where}]"
     elif len(first["loc"]) == 5:  # grid, number, factor, place, and the first type tried
-        message = "a level is a number, a word, true, false or a list of whole numbers"
+        message = "must be a number, a word, true, false or a list of whole numbers"
     if by_option:
         where = str(places[0][2]) if where.startswith("grid.") and len(places[0]) > 2 else last
-    return f"{where}: {message}, not {first['input']!r}{more}" if where else f"{message}{more}"
+    if not where:
+        return f"{message}{more}"
+    between = " " if message.startswith("must ") else ": "
+    return f"{where}{between}{message}, got {first['input']!r}{more}"

@@ -38,7 +38,7 @@ def load(file: Path) -> Study:
     raw.setdefault("name", file.stem if file.name != "study.toml" else file.resolve().parent.name)
     preset = raw.setdefault("preset", "classic")
     if preset not in list(PRESETS):  # the list compares: what stands in the file may not be hashable
-        raise UserError(f"{file}: unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
+        raise UserError(f"{file}: unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
     base = PRESETS[preset]
     if isinstance(raw.get("protocol", {}), dict):
         raw["protocol"] = {**base["protocol"], **raw.get("protocol", {})}

@@ -51,7 +51,7 @@ def checked_call(function: Callable[P, R]) -> Callable[P, R]:
         places = itertools.chain(by_place, itertools.cycle(rest))
         for name, value in (*zip(places, args, strict=False), *kwargs.items()):
             if (plain := kinds[name]) and not any(_is_a(value, kind) for kind in plain):
-                raise ArgumentError(f"{title}(): {name} is to be {_words(plain)}, not {value!r}")
+                raise ArgumentError(f"{title}(): {name} must be {_words(plain)}, got {value!r}")
         return function(*args, **kwargs)
 
     return call

@@ -213,7 +213,7 @@ def _found(
     if component.name not in table:
         choices = ", ".join(names(extension.kind, table))
         raise UserError(
-            f"unknown {extension.kind} {component.name!r}: choose one of {choices}, "
+            f"unknown {extension.kind} {component.name!r}: use one of {choices}, "
             "or name your own as file.py:Name or package.module:Name"
         )
     return extension.target(table[component.name]), None

@@ -18,9 +18,9 @@ def _size(value: object) -> object:
             sides = value.lower().split("x")
             if all(side.isdecimal() for side in sides) and len(sides) in (1, 2):
                 return (int(sides[0]), int(sides[-1]))
-            raise ValueError("a size is N or HxW, as 128 or 96x128")
+            raise ValueError("must be N or HxW, such as 128 or 96x128")
         case list() | tuple() if len(value) != 2:
-            raise ValueError("a size is N or HxW, as 128 or 96x128")
+            raise ValueError("must be N or HxW, such as 128 or 96x128")
     return value
 
 
@@ -39,5 +39,5 @@ class Frozen(BaseModel):
         assert info.field_name is not None
         kind = cls.model_fields[info.field_name].annotation
         if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
-            raise ValueError("a number is meant")  # pydantic would take true for 1
+            raise ValueError("must be a number")  # pydantic would take true for 1
         return value

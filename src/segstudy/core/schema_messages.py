@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def explained(error: Mapping[str, Any]) -> str:
-    """What a value is to be: ``is to be greater than 0``.
+    """What a value must be: ``must be greater than 0``.
 
     Args:
         error: one of ``ValidationError.errors()``.
@@ -34,11 +34,11 @@ def explained(error: Mapping[str, Any]) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in _BOUNDS:
         name, form = _BOUNDS[kind]
-        return f"is to be {form.format(_number(context[name]))}"
+        return f"must be {form.format(_number(context[name]))}"
     if kind in _KINDS:
-        return f"is to be {_KINDS[kind]}"
+        return f"must be {_KINDS[kind]}"
     if kind == "literal_error":
-        return f"is to be {context['expected']}"
+        return f"must be {context['expected']}"
     return str(error["msg"]).removeprefix("Value error, ")
 
 

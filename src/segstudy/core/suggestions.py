@@ -124,14 +124,14 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """The end of a message: the nearest name, or all there are."""
     names = list(choices)
     meant = nearest(name, names)
-    return f"did you mean {meant}?" if meant else f"choose of {', '.join(names)}"
+    return f"did you mean {meant}?" if meant else f"use one of {', '.join(names)}"
 
 
-def choose_of(name: str, choices: Iterable[str]) -> str:
+def use_one_of(name: str, choices: Iterable[str]) -> str:
     """The end of a message: all names there are, and which of them was probably meant."""
     names = list(choices)
     meant = nearest(name, names)
-    return f"choose of {', '.join(names)}" + (f"; did you mean {meant}?" if meant else "")
+    return f"use one of {', '.join(names)}" + (f"; did you mean {meant}?" if meant else "")
 
 
 def _plain(name: str) -> str:

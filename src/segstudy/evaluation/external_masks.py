@@ -57,7 +57,7 @@ def score_masks(
         if deterministic and len(model.seeds) > 1:
             raise UserError(
                 f"{masks}: {model.name} has masks of {len(model.seeds)} seeds, and a deterministic tool has "
-                "one set of them; leave --deterministic out, or give the folder of one seed"
+                "one set of them; omit --deterministic, or give the folder of one seed"
             )
     source = _source_of(masks)
 

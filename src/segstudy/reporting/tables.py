@@ -63,7 +63,7 @@ def render(
             return _markdown(frame)
         case "latex":
             return _latex(frame)
-    raise UserError(f"unknown format {format!r}: choose one of text, markdown, csv, json, latex")
+    raise UserError(f"unknown format {format!r}: use one of text, markdown, csv, json, latex")
 
 
 def _as_cells(text: pl.Series) -> pl.Series:

@@ -45,7 +45,7 @@ def own_network(card: Card, file: Path, given: str | None) -> Component | None:
     trained = _component(card, file)
     if not is_own(card, file):
         if given is not None:
-            raise UserError(f"{file}: {card.architecture} is segstudy's own network; leave --network out")
+            raise UserError(f"{file}: {card.architecture} is segstudy's own network; omit --network")
         return None
     is_plugin = trained.file is None and trained.module is None
     if given is None and is_plugin:

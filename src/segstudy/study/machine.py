@@ -47,7 +47,7 @@ def choose_machine(
     if checkpoint_every < 1:
         raise UserError(f"--checkpoint-every must be 1 epoch or more, got {checkpoint_every}")
     if executor is not None and executor not in EXECUTORS:
-        raise UserError(f"unknown executor {executor!r}: choose one of {', '.join(EXECUTORS)}")
+        raise UserError(f"unknown executor {executor!r}: use one of {', '.join(EXECUTORS)}")
     device = choose_device(device)
     cores = allowed_cores()
     threads = threads or max(1, cores // 4)

@@ -104,7 +104,7 @@ def _levels(name: str, value: Any) -> list[Any]:
         value = list(value)
     if not isinstance(value, list | tuple):
         if hasattr(value, "__iter__") and not isinstance(value, str | Path):
-            raise UserError(f"{name} is to be one value or a list of values, not {value!r}")
+            raise UserError(f"{name} must be one value or a list of values, got {value!r}")
         return [value]
     whole = [isinstance(each, int) and not isinstance(each, bool) for each in value]
     if name == "foreground" and whole and all(whole):
@@ -162,7 +162,7 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
     if len(values) == 1 and (Path(values[0]).suffix == ".json" or Path(values[0]).is_file()):
         return [str(Path(values[0]).resolve())]
     text = ", ".join(map(str, values))
-    raise UserError(f"split {text!r}: is to be auto, official, shares such as 50/25/25, or one split.json")
+    raise UserError(f"split must be auto, official, shares such as 50/25/25, or one split.json, got {text!r}")
 
 
 def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple[int, ...] | None:
@@ -179,7 +179,7 @@ def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple
     words = listed if isinstance(listed, list | tuple) else [listed]
     found = [part.strip() for word in words for part in str(word).replace(",", "+").split("+")]
     if not found or not all(part.isascii() and part.isdecimal() for part in found):
-        raise UserError(f"foreground {given!r}: is to be one class value, or several as 1+2")
+        raise UserError(f"foreground must be one class value, or several as 1+2, got {given!r}")
     return tuple(dict.fromkeys(map(int, found)))
 
 
@@ -194,7 +194,7 @@ def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
         for each in ids:
             if not isinstance(each, str):
                 raise UserError(
-                    f"exclude: an id is text, not {each!r}; give a list of ids, or one file of them"
+                    f"exclude: an id must be text, got {each!r}; give a list of ids, or one file of them"
                 )
         return tuple(ids)
     try:

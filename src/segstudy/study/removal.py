@@ -19,7 +19,7 @@ from segstudy.core.atomic_files import PARTIAL, DiskError, write_text
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold, is_held
 from segstudy.core.quantities import size
-from segstudy.core.suggestions import choose_of
+from segstudy.core.suggestions import use_one_of
 from segstudy.store.folder import StudyFolder
 
 DERIVED = ("report.html", "leaderboard.csv")  # they would show what is gone
@@ -93,7 +93,7 @@ def _named(folder: StudyFolder, rows: Sequence[Row], name: str) -> Removal:
     row = next((row for row in rows if row.name == name), None)
     if row is None:
         raise UserError(
-            f"{folder.path} has no configuration {name!r}: {choose_of(name, [row.name for row in rows])}"
+            f"{folder.path} has no configuration {name!r}: {use_one_of(name, [row.name for row in rows])}"
         )
     paths = _paths(folder, row)
     study = _without(folder, row) if row.masks is None and row.num_planned else None

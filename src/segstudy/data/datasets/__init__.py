@@ -88,16 +88,14 @@ def _check_folder(path: Path) -> None:
     if not path.exists():
         raise UserError(f"{path}: no such folder")
     if not path.is_dir():
-        raise UserError(
-            f"{path}: is a file; the data set is to be a folder, so unpack it if it is an archive"
-        )
+        raise UserError(f"{path}: is a file; a data set must be a folder, so unpack it if it is an archive")
     if not any(path.iterdir()):
         raise UserError(f"{path}: an empty folder; expected one of: {_layouts()}")
 
 
 def _choose(path: Path, name: str | None) -> Reader:
     if name is not None and name not in READERS:
-        raise UserError(f"unknown reader {name!r}: choose one of {', '.join(READERS)}")
+        raise UserError(f"unknown reader {name!r}: use one of {', '.join(READERS)}")
     if name is not None:
         if not READERS[name].detect(path):
             fits = [reader.name for reader in READERS.values() if reader.detect(path)]

@@ -254,7 +254,7 @@ def _columns(file: Path, written: Sequence[str]) -> dict[str, str]:
         meant = next((name.strip() for name in written if _as_known(name) in ID_NAMES), "")
         hint = f"if `{meant}` holds the images' names, call it id; else " if meant else ""
         raise UserError(
-            f"{file}: has no column id; {hint}its first line is to be id,group,category,part "
+            f"{file}: has no column id; {hint}its first line must be id,group,category,part "
             "(any but id may lack)"
         )
     groups = [name for name in known if name in GROUP_COLUMNS]

@@ -44,7 +44,7 @@ def unfit_ids(
     ]
     if used or not sample_ids:
         return problems
-    named = next((reason for reason in reasons.values() if reason), f"ids are to be as {min(sample_ids)}")
+    named = next((reason for reason in reasons.values() if reason), f"ids must look like {min(sample_ids)}")
     rows = f"none of its {len(keys)} rows fits" if keys else "it has no row, so that nothing fits"
     detail = f"{rows} any of the {len(sample_ids)} pairs: {named}"
     return [Problem("error", "no id fits", file, detail), *problems]

@@ -14,9 +14,7 @@ from segstudy.store.card import parse_package
 def open_file(file: Path, _threads: int, precision: Precision) -> Network:
     """An .onnx file; each caller brings its own thread."""
     if precision == "bfloat16":
-        raise UserError(
-            "ONNX Runtime has no bfloat16 on a CPU; use --engine openvino or leave --precision out"
-        )
+        raise UserError("ONNX Runtime has no bfloat16 on a CPU; use --engine openvino or omit --precision")
     try:
         onnxruntime = libraries.onnxruntime()
     except ImportError:

@@ -46,7 +46,7 @@ def open_file(file: Path, threads: int, precision: Precision) -> Network:
     arithmetic = {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}.get(used, used)
     if package.precision == "int8":
         if precision != "auto":
-            raise UserError(f"{file}: computes in INT8; leave --precision out")
+            raise UserError(f"{file}: computes in INT8; omit --precision")
         forward, arithmetic = _one_at_a_time(core, model, settings), "int8"
     return Network(package.card, package.name, f"OpenVINO, {arithmetic}", forward, package)
 

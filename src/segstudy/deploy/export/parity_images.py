@@ -90,7 +90,7 @@ def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImag
     if data is None:
         raise UserError(
             f"{folder}: lies outside of its study, so say with --data which images and masks the exported "
-            "masks are to be compared on: best the data set that it was trained on"
+            "masks are compared on: best the data set that it was trained on"
         )
     dataset, card = read(data), read_card(folder / CARD)
     found = fingerprint(dataset.samples)

@@ -224,7 +224,7 @@ def encoded(
             Path("image"),
             "unwritable",
             f"an {kind} is a JPEG, which holds at most {MAX_JPEG_SIDE_PX} pixels a side, and the image has "
-            f"{_extent(mask)}; masks and probabilities are to be had of it",
+            f"{_extent(mask)}; masks and probabilities are available",
         )
     shown = pixels.copy()
     if kind == "overlay":

@@ -70,9 +70,9 @@ def open_model(  # noqa: PLR0913 (an option each)
         if ensemble:
             raise UserError(f"{path}: one exported model makes no ensemble; give a study's folder")
         if network is not None:
-            raise UserError(f"{path}: an exported model needs no code; leave --network out")
+            raise UserError(f"{path}: an exported model needs no code; omit --network")
         if not how.on_cpu:
-            raise UserError(f"{path}: exported models run on the CPU; leave --device out or give the run")
+            raise UserError(f"{path}: exported models run on the CPU; omit --device or give the run")
         return (open_exported(path, engine, threads, precision),)
     models = models_of(path)
     if not ensemble and len(models.keys) > 1:
@@ -113,14 +113,14 @@ def _open_own(models: "Models", record: "TrainedRecord", card: Card, how: How) -
     if network is None and engine != "torch" and (folder / STORED_ONNX).is_file():
         if not how.on_cpu:
             raise UserError(
-                f"{folder / STORED_ONNX}: runs on the CPU; leave --device out, or name the network's code "
+                f"{folder / STORED_ONNX}: runs on the CPU; omit --device, or name the network's code "
                 "with --network"
             )
         return stored_network(folder, card, engine, how.threads, how.precision)
     own_network(card, folder / CARD, network)
     if engine not in ("auto", "torch"):
         raise UserError(
-            f"{network or card.architecture}: is run by PyTorch; leave --engine out, or export the model and "
+            f"{network or card.architecture}: is run by PyTorch; omit --engine, or export the model and "
             "run that file"
         )
     return _by_pytorch(folder, record, how)

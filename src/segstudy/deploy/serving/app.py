@@ -201,7 +201,7 @@ def _view(accept: str, view: View) -> View | None:
         if media == "image/jpeg" and view == "mask":
             return "overlay"
     raise HTTPException(
-        406, f"{accept[:100]}: not to be had; ask for application/json, image/png or image/jpeg"
+        406, f"{accept[:100]}: not available; ask for application/json, image/png or image/jpeg"
     )
 
 

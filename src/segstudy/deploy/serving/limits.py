@@ -42,7 +42,7 @@ class Limits:
     def __post_init__(self) -> None:
         wrong = [name for name, value in vars(self).items() if not 0 < value < float("inf")]
         if wrong:
-            raise UserError(f"limit of {wrong[0]}: is to be above 0 and finite")
+            raise UserError(f"the limit {wrong[0]!r} must be above 0 and finite")
         if self.pixels > MAX_PIXELS:
             raise UserError(f"--max-megapixels: at most {MAX_PIXELS // 10**6}, as everywhere in segstudy")
 

@@ -31,5 +31,5 @@ def chosen_trackers(chosen: str | Sequence[str]) -> list[Tracker]:
 
 def _tracker(name: str) -> Tracker:
     if name not in TRACKERS:
-        raise UserError(f"unknown tracker {name!r}: choose one of {', '.join(TRACKERS)}")
+        raise UserError(f"unknown tracker {name!r}: use one of {', '.join(TRACKERS)}")
     return TRACKERS[name]

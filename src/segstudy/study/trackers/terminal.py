@@ -101,7 +101,7 @@ class Display:
         """Say what it will cost."""
         self.stage.end()
         self._say(
-            f"ahead: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
+            f"estimate: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
             f"{machine.threads} thread{'s' if machine.threads > 1 else ''}), "
             f"{size(estimate.worker_bytes)} memory a run, {size(estimate.disk_bytes)} on disk"
         )
@@ -111,7 +111,7 @@ class Display:
     def choices(self, choices: "Sequence[Choice]", numbered: bool) -> None:
         """What may be done instead of waiting long: numbered to choose from, or as commands."""
         self.stage.end()
-        self._say("That is long. What is to be trained?" if numbered else "Choose one of these commands:")
+        self._say("That is long. What would you like to train?" if numbered else "Use one of these commands:")
         for number, choice in enumerate(choices, 1):
             if numbered:
                 self._say(f"  {number}  {choice.title}: {choice.cost}", markup=False, highlight=False)
