@@ -35,7 +35,7 @@ def test_the_first_engine_of_the_table_that_runs_such_files_is_taken(tmp_path, f
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
 def test_an_engine_that_does_not_run_such_files_is_refused(tmp_path, engine):
     (tmp_path / "a.xml").touch()
-    with pytest.raises(UserError, match=f"cannot be run by {engine}; leave --engine out"):
+    with pytest.raises(UserError, match=f"cannot be run by {engine}; omit --engine"):
         open_untried(tmp_path / "a.xml", engine)
 
 

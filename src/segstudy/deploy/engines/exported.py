@@ -79,5 +79,5 @@ def _engine_for(file: Path, engine: EngineName) -> EngineName:
     if engine == "auto":
         return able[0]
     if engine not in able:
-        raise UserError(f"{file}: cannot be run by {engine}; leave --engine out")
+        raise UserError(f"{file}: cannot be run by {engine}; omit --engine")
     return engine
