@@ -419,11 +419,19 @@ def _events(study: Path) -> list[tuple[str, str]]:
     return [(event["event"], event.get("run", "")) for event in map(json.loads, lines)]
 
 
-def check_architecture(_tree: Path, study: Path) -> None:
+def _help(tree: Path, command: str, cwd: Path) -> str:
+    """The help of a command, in one line."""
+    text = call(tree, "-m", "segstudy", command, "--help", cwd=cwd)
+    return " ".join(text.replace("│", " ").split())
+
+
+def check_architecture(tree: Path, study: Path) -> None:
+    assert "plain_net, or my.py:MyNet" in _help(tree, "run", study)
     assert "plain_net-squared-b4" in (study / "leaderboard.csv").read_text(encoding="utf-8")
 
 
-def check_loss(_tree: Path, study: Path) -> None:
+def check_loss(tree: Path, study: Path) -> None:
+    assert "squared, or my.py:my_loss" in _help(tree, "run", study)
     report = (study / "report.html").read_text(encoding="utf-8")
     assert re.search(r"<th scope=.col.>squared</th>", report)
 
@@ -442,13 +450,13 @@ def check_reader(_tree: Path, study: Path) -> None:
 
 
 def check_executor(tree: Path, study: Path) -> None:
-    assert "backwards: the last run first" in call(tree, "-m", "segstudy", "run", "--help", cwd=study)
+    assert "backwards: the last run first" in _help(tree, "run", study)
     begun = [run for event, run in _events(study) if event == "run begins"]
     assert begun == ["plain_net-squared-b4", "unet-squared-b4"]  # as planned, the other way round
 
 
 def check_tracker(tree: Path, study: Path) -> None:
-    assert "lines: lines of JSON" in call(tree, "-m", "segstudy", "run", "--help", cwd=study)
+    assert "lines: lines of JSON" in _help(tree, "run", study)
     events = [event for event, _ in _events(study)]
     run = ["run begins", "epoch", "epoch", "run ends"]
     assert events == ["study begins", *run, *run, "study ends"]
