@@ -99,9 +99,9 @@ def images_of(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
 def _of_data_set(folder: Path) -> list[Path] | None:
     if not find_spec("segstudy.data.datasets"):  # the light distribution
         return None
-    from segstudy.data.datasets import READERS, read
+    from segstudy.data.datasets import is_data_set, read
 
-    if not any(reader.detect(folder) for reader in READERS.values()):
+    if not is_data_set(folder):
         return None
     return [sample.image for sample in read(folder).samples]
 

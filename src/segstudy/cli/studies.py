@@ -360,4 +360,18 @@ def _choose(choices: Sequence["Choice"]) -> "Choice | None":
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit with 0, 1 or 2 as DESIGN.md says."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if len(words) > 1 and not {"--help", "-h"}.isdisjoint(
+        words
+    ):  # of a command: the list of commands is quick
+        app.help_epilogue = _plugins_text()
     guarded(app, arguments)
+
+
+def _plugins_text() -> str:
+    """What plug-ins add to the choices that the help of a command lists; nothing where there are none."""
+    from segstudy.core.plugins import listed  # looks at all that is installed
+
+    return "".join(
+        ["\n\nPlug-ins that can be named too:", *(f"\n\n- {line}" for line in listed())] if listed() else []
+    )

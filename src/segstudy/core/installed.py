@@ -14,13 +14,15 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from segstudy.core.errors import UserError
 from segstudy.core.suggestions import nearest
+
+if TYPE_CHECKING:  # `--help` knows the tables without what is installed
+    from importlib.metadata import Distribution
 
 
 def imported(module: str, name: str) -> Any:
@@ -115,7 +117,7 @@ def _defining_file(thing: Any, module: str) -> Path | None:
     return None
 
 
-def _distribution_of(file: Path) -> Distribution | None:
+def _distribution_of(file: Path) -> "Distribution | None":
     """The installed distribution that lists this file, or was installed from a folder that holds it."""
     folders = {_plain(part) for part in file.with_suffix("").parts}
     found = installed_distributions()
@@ -126,7 +128,7 @@ def _distribution_of(file: Path) -> Distribution | None:
     return None
 
 
-def _holds(distribution: Distribution, file: Path) -> bool:
+def _holds(distribution: "Distribution", file: Path) -> bool:
     root = Path(str(distribution.locate_file(""))).resolve()
     if file.is_relative_to(root):
         listed = (distribution.read_text("RECORD") or "").splitlines()
@@ -137,7 +139,7 @@ def _holds(distribution: Distribution, file: Path) -> bool:
     return source is not None and file.is_relative_to(source)
 
 
-def _source_folder(distribution: Distribution) -> Path | None:
+def _source_folder(distribution: "Distribution") -> Path | None:
     """The folder that an editable installation (``pip install -e``) leaves its code in; None for others."""
     try:
         said = json.loads(distribution.read_text("direct_url.json") or "{}")
@@ -153,8 +155,10 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def installed_distributions(path: list[str] | None = None) -> list[Distribution]:
+def installed_distributions(path: list[str] | None = None) -> "list[Distribution]":
     """All installed distributions outside of the current folder; of two of one name the first found."""
+    from importlib.metadata import distributions
+
     first: dict[str, Distribution] = {}
     for each in distributions(path=search_path() if path is None else path):
         if name := each.metadata["Name"]:  # a damaged installation has none
@@ -164,6 +168,8 @@ def installed_distributions(path: list[str] | None = None) -> list[Distribution]
 
 def search_path() -> list[str]:
     """Where Python looks for modules, without the current folder, unless packages are installed there."""
+    from importlib.metadata import distributions
+
     here = Path.cwd()
     others = [entry for entry in sys.path if entry and Path(entry).resolve() != here]
     if len(others) == len(sys.path):

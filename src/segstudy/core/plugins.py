@@ -102,6 +102,27 @@ def find(kind: str, name: str, ours: Mapping[str, Record], record: type[Record])
     return load(plugin, record) if plugin is not None else ours.get(name)
 
 
+def record_named(kind: str, name: str, ours: Mapping[str, Record], record: type[Record]) -> Record:
+    """As ``find``, where there has to be one.
+
+    Raises:
+        UserError: an unknown name, with the choices; or as ``find``.
+    """
+    found = find(kind, name, ours, record)
+    if found is None:
+        raise UserError(f"unknown {kind} {name!r}: choose one of {', '.join(names(kind, ours))}")
+    return found
+
+
+def listed() -> list[str]:
+    """A line for each plug-in that is installed, without importing any."""
+    return [
+        f"{kind} {name}: {' and '.join(each.distribution for each in plugins)}"
+        for kind in GROUPS
+        for name, plugins in installed_plugins(kind).items()
+    ]
+
+
 def load(plugin: Plugin, record: type[Record]) -> Record:
     """A plug-in's record.
 

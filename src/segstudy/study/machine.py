@@ -7,7 +7,7 @@ import torch
 from segstudy.core.device import choose_device
 from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_cores
-from segstudy.training.executors import EXECUTORS
+from segstudy.training.executors import executor_named
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Machine:
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of one training; they move the last bits, so every executor uses the same.
         workers: trainings side by side; several GPUs share them out.
-        executor: a key of ``EXECUTORS``.
+        executor: a key of ``EXECUTORS``, or a plug-in's.
         checkpoint_every: epochs from one saved state to the next: as many can be lost.
     """
 
@@ -46,8 +46,8 @@ def choose_machine(
             raise UserError(f"--{name} must be 0 or more (0: choose automatically), got {number}")
     if checkpoint_every < 1:
         raise UserError(f"--checkpoint-every must be 1 epoch or more, got {checkpoint_every}")
-    if executor is not None and executor not in EXECUTORS:
-        raise UserError(f"unknown executor {executor!r}: use one of {', '.join(EXECUTORS)}")
+    if executor is not None:
+        executor_named(executor)
     device = choose_device(device)
     cores = allowed_cores()
     threads = threads or max(1, cores // 4)
@@ -55,5 +55,5 @@ def choose_machine(
         workers = {"cpu": max(1, cores // threads), "cuda": torch.cuda.device_count()}.get(device, 1)
     if executor is None:
         executor = "processes" if workers > 1 else "serial"
-    workers = workers if EXECUTORS[executor].is_parallel else 1
+    workers = workers if executor_named(executor).is_parallel else 1
     return Machine(device, threads, workers, executor, checkpoint_every)

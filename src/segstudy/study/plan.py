@@ -35,7 +35,7 @@ from segstudy.store.records import DataRecord
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
 from segstudy.training import loop
-from segstudy.training.executors import EXECUTORS
+from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job, Outcome
 
@@ -332,7 +332,7 @@ def carry_out(
         UserError: data that cannot be prepared, or a folder that cannot be written.
     """
     jobs = jobs_of(plan, runs, folder, machine, stage)
-    yield from EXECUTORS[machine.executor].train(jobs, machine.workers, watch or Watch())
+    yield from executor_named(machine.executor).train(jobs, machine.workers, watch or Watch())
 
 
 def jobs_of(

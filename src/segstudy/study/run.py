@@ -30,7 +30,7 @@ from segstudy.study.set_aside import set_aside
 from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
 from segstudy.study.trackers.terminal import Display
 from segstudy.study.up_to_date import receipts, write_receipts
-from segstudy.training.executors import EXECUTORS
+from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job
 
@@ -182,7 +182,7 @@ def _train(
             )
             by_key = {job.run.key: job for job in jobs}
             watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)
-            for outcome in EXECUTORS[machine.executor].train(jobs, machine.workers, watch):
+            for outcome in executor_named(machine.executor).train(jobs, machine.workers, watch):
                 done += outcome.status != "stopped"
                 trackers.run_ends(by_key[outcome.key], outcome)
     finally:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudy.core.errors import UserError
+from segstudy.core.plugins import find, record_named, usable
 from segstudy.core.quantities import and_more
 from segstudy.data.datasets import folder, isic, ph2, synthetic
 from segstudy.data.datasets.folder_hints import probable_layout
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
 from segstudy.data.samples import Dataset
 
-__all__ = ["READERS", "Reader", "human_references", "read"]
+__all__ = ["READERS", "Reader", "human_references", "is_data_set", "read"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,20 @@ READERS: dict[str, Reader] = {
 
 def human_references(reader: str) -> tuple[HumanReference, ...]:
     """What is known of people's agreement on the kind of data that a reader reads; often nothing."""
-    return READERS[reader].people if reader in READERS else ()
+    try:
+        found = find("reader", reader, READERS, Reader)
+    except UserError:  # a plug-in that is broken by now: the data were read by it all the same
+        return ()
+    return found.people if found else ()
+
+
+def is_data_set(folder: Path) -> bool:
+    """Whether a folder has a layout that a reader understands, ours or a plug-in's."""
+    return any(reader.detect(folder) for reader in _all().values())
+
+
+def _all() -> dict[str, Reader]:
+    return usable("reader", READERS, Reader)
 
 
 def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = ()) -> Dataset:
@@ -55,7 +69,7 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
 
     Args:
         root: a folder, or ``synthetic`` with options (``synthetic:n=60:seed=1``) for the embedded set.
-        reader: a key of ``READERS``.
+        reader: a key of ``READERS``, or a plug-in's.
         exclude: ids of samples to leave out.
 
     Raises:
@@ -94,18 +108,17 @@ def _check_folder(path: Path) -> None:
 
 
 def _choose(path: Path, name: str | None) -> Reader:
-    if name is not None and name not in READERS:
-        raise UserError(f"unknown reader {name!r}: use one of {', '.join(READERS)}")
     if name is not None:
-        if not READERS[name].detect(path):
-            fits = [reader.name for reader in READERS.values() if reader.detect(path)]
-            probable = f"it fits reader {fits[0]}" if fits else probable_layout(path, READERS[name].detect)
+        named = record_named("reader", name, READERS, Reader)
+        if not named.detect(path):
+            fits = [reader.name for reader in _all().values() if reader.detect(path)]
+            probable = f"it fits reader {fits[0]}" if fits else probable_layout(path, named.detect)
             raise UserError(
-                f"{path}: not in the layout of reader {name}, {READERS[name].description}"
+                f"{path}: not in the layout of reader {name}, {named.description}"
                 + (f"; {probable}" if probable else "")
             )
-        return READERS[name]
-    matching = [reader for reader in READERS.values() if reader.detect(path)]
+        return named
+    matching = [reader for reader in _all().values() if reader.detect(path)]
     if len(matching) == 1:
         return matching[0]
     if matching:
@@ -121,13 +134,13 @@ def _choose(path: Path, name: str | None) -> Reader:
 
 def _is_recognised(path: Path) -> bool:
     try:
-        return any(reader.detect(path) for reader in READERS.values())
+        return is_data_set(path)
     except (OSError, UserError):  # a folder that may not be looked into, or one with a fault of its own
         return False
 
 
 def _layouts() -> str:
-    return "; ".join(f"{reader.name}, {reader.description}" for reader in READERS.values())
+    return "; ".join(f"{reader.name}, {reader.description}" for reader in _all().values())
 
 
 def _contents(path: Path, most: int = 5) -> str:

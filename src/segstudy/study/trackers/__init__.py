@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from segstudy.core.errors import UserError
+from segstudy.core.plugins import record_named
 from segstudy.study.trackers.base import StudyStart, StudyTracker, Tracker, Trackers
 
 __all__ = ["TRACKERS", "StudyStart", "StudyTracker", "Tracker", "Trackers", "chosen_trackers"]
@@ -20,16 +20,11 @@ TRACKERS: dict[str, Tracker] = {
 
 
 def chosen_trackers(chosen: str | Sequence[str]) -> list[Tracker]:
-    """The trackers of these names, each once; a text is a comma list.
+    """The trackers of these names, ours or plug-ins', each once; a text is a comma list.
 
     Raises:
         UserError: an unknown name, with the choices.
     """
     names = chosen.split(",") if isinstance(chosen, str) else chosen
-    return [_tracker(name) for name in dict.fromkeys(name.strip() for name in names)]
-
-
-def _tracker(name: str) -> Tracker:
-    if name not in TRACKERS:
-        raise UserError(f"unknown tracker {name!r}: use one of {', '.join(TRACKERS)}")
-    return TRACKERS[name]
+    once = dict.fromkeys(name.strip() for name in names)
+    return [record_named("tracker", name, TRACKERS, Tracker) for name in once]

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from segstudy.core.plugins import record_named
+
 if TYPE_CHECKING:  # they import torch, and help lists the executors without
     from segstudy.training.executors.base import Watch
     from segstudy.training.job import Job, Outcome
 
-__all__ = ["EXECUTORS", "Executor"]
+__all__ = ["EXECUTORS", "Executor", "executor_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,12 @@ EXECUTORS: dict[str, Executor] = {
         ),
     )
 }
+
+
+def executor_named(name: str) -> Executor:
+    """The executor of this name, ours or a plug-in's.
+
+    Raises:
+        UserError: an unknown name, with the choices; a plug-in that cannot be used.
+    """
+    return record_named("executor", name, EXECUTORS, Executor)
