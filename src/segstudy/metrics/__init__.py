@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy.core.plugins import usable
 from segstudy.metrics import calibration, overlap, surface
 from segstudy.metrics.counts import Mask, confusion
 from segstudy.metrics.metric import EVERYWHERE, NOWHERE, OFF_THE_TABLE, Metric, Place, Size, Takes
@@ -32,7 +33,7 @@ _PROBABILITIES = (
     "squared error; the least is the best."
 )
 # The order is the one of the columns of ``images.parquet``.
-METRICS: dict[str, Metric] = {
+_OURS: dict[str, Metric] = {
     "iou": Metric(function=overlap.iou, title="IoU", short="IoU", group=IOU),
     "dice": Metric(
         function=overlap.dice,
@@ -169,6 +170,7 @@ METRICS: dict[str, Metric] = {
         shown=OFF_THE_TABLE,
     ),
 }
+METRICS = usable("metric", _OURS, Metric)  # with those of plug-ins behind ours
 
 __all__ = [
     "EVERYWHERE",

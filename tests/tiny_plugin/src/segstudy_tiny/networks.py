@@ -1,5 +1,6 @@
 """A network of one convolution."""
 
+from segstudy.models import Model
 from torch import Tensor, nn
 
 
@@ -14,4 +15,4 @@ class TinyNet(nn.Module):
         return logits
 
 
-TINY_NET = TinyNet
+TINY_NET = Model(TinyNet, "tiny network")
