@@ -1,4 +1,4 @@
-"""Plug-ins: what an installed package offers by entry points is used like ours. The package is tests/tiny_plugin."""
+"""Plug-ins: what an installed package offers by entry points is used like ours (tests/tiny_plugin)."""
 
 import json
 import os
@@ -11,17 +11,17 @@ import pytest
 from places import TESTS
 from small import write_dataset
 
-SMALL = "--batch-size 4 --image-size 32 --width 2 --epochs 2 --workers 1 --no-images".split()
-ALL = (
-    "--architecture tiny_net:kernel_px=5 --loss tiny_loss:scale=2 --executor tiny_executor --tracker tiny_tracker"
-).split()
+SMALL = ["--batch-size", "4", "--image-size", "32", "--width", "2", "--epochs", "2"]
+MORE = ["--workers", "1", "--no-images"]
+ALL = ["--architecture", "tiny_net:kernel_px=5", "--loss", "tiny_loss:scale=2"]
+ALL += ["--executor", "tiny_executor", "--tracker", "tiny_tracker"]
 
 
 def installed(place: Path, change=lambda _source: None) -> Path:
     """The tiny package, built and installed by pip into a folder of its own; nothing is downloaded."""
     source = shutil.copytree(TESTS / "tiny_plugin", place / "source")
     change(source)
-    pip = "-m pip install -q --no-deps --no-build-isolation --no-index --disable-pip-version-check".split()
+    pip = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     words = [sys.executable, *pip, "--target", place / "site", source]
     subprocess.run(words, check=True, capture_output=True, cwd=place)
     return place / "site"
@@ -48,9 +48,8 @@ def data(tmp_path_factory) -> Path:
 def called(*words: object, sites: tuple[Path, ...] = (), code: int = 0) -> str:
     """What the command line says, with these packages installed."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sites)), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "segstudy", *map(str, words)], env=environment, capture_output=True, text=True
-    )
+    call = [sys.executable, "-m", "segstudy", *map(str, words)]
+    run = subprocess.run(call, check=False, env=environment, capture_output=True, text=True)
     assert run.returncode == code, run.stderr
     return " ".join((run.stdout + run.stderr).split())
 
@@ -58,7 +57,7 @@ def called(*words: object, sites: tuple[Path, ...] = (), code: int = 0) -> str:
 @pytest.fixture(scope="module")
 def study(site, data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("plugged") / "study"
-    called("run", data, *ALL, *SMALL, "--out", folder, sites=(site,))
+    called("run", data, *ALL, *SMALL, *MORE, "--out", folder, sites=(site,))
     return folder
 
 
@@ -119,7 +118,7 @@ def test_another_version_is_another_key_and_opens_no_model_of_the_first(run, dat
 
     edited = installed(tmp_path, edit)
     study = tmp_path / "study"
-    called("run", data, *ALL, *SMALL, "--out", study, sites=(edited,))
+    called("run", data, *ALL, *SMALL, *MORE, "--out", study, sites=(edited,))
     (other,) = (study / "runs").iterdir()
     assert other.name != run.name
     said = called("predict", run, data, "--out", tmp_path / "m", "--engine", "torch", sites=(edited,), code=2)
@@ -145,12 +144,12 @@ def test_one_named_like_ours_is_refused_with_both_names_and_stops_nobody_else(da
         file.write_text(file.read_text().replace("tiny_net =", "unet ="))
 
     place = installed(tmp_path, rename)
-    said = called("plan", "synthetic:n=24", "--architecture", "unet", *SMALL[:-1], sites=(place,), code=2)
+    said = called("plan", "synthetic:n=24", "--architecture", "unet", *SMALL, sites=(place,), code=2)
     assert (
         "'unet' is segstudy's own and also a plug-in, segstudy_tiny.networks:TINY_NET of segstudy-tiny"
         in said
     )
-    called("plan", "synthetic:n=24", "--architecture", "segnet", *SMALL[:8], sites=(place,))
+    called("plan", "synthetic:n=24", "--architecture", "segnet", *SMALL, sites=(place,))
 
 
 def test_one_that_cannot_be_imported_stops_only_those_who_use_it(data, tmp_path):
@@ -162,7 +161,7 @@ def test_one_that_cannot_be_imported_stops_only_those_who_use_it(data, tmp_path)
     said = called("plan", "synthetic:n=24", "--architecture", "tiny_net", sites=(place,), code=2)
     assert "plug-in 'tiny_net' (segstudy_tiny.networks:TINY_NET of segstudy-tiny 1.0) cannot be used" in said
     assert "No module named 'no_such_package'; install what it needs" in said
-    words = ("--architecture", "unet", "--loss", "tiny_loss", *SMALL[:8])
+    words = ("--architecture", "unet", "--loss", "tiny_loss", *SMALL)
     said = called("plan", write_dataset(tmp_path / "d"), *words, sites=(place,))
     for name in ("tiny_reader", "tiny_metric"):
         assert said.count(f"left out: plug-in '{name}'") == 1

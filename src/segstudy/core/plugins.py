@@ -25,6 +25,7 @@ GROUPS = {
     "executor": "segstudy.executors",
     "tracker": "segstudy.trackers",
 }
+CHOSEN_BY_NAME = ("reader", "executor", "tracker")  # their records say the name that they are chosen by
 
 Record = TypeVar("Record")
 
@@ -139,7 +140,7 @@ def load(plugin: Plugin, record: type[Record]) -> Record:
             f"plug-in {plugin.name!r} ({plugin}) must be a {wanted}, got a {type(found).__name__}; ask its "
             "authors"
         )
-    own_name = getattr(found, "name", plugin.name)
+    own_name = getattr(found, "name", None) if plugin.kind in CHOSEN_BY_NAME else plugin.name
     if own_name != plugin.name:
         raise UserError(
             f"plug-in {plugin.name!r} ({plugin}) has a record named {own_name!r}; both names must be equal"

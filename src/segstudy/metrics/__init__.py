@@ -33,7 +33,7 @@ _PROBABILITIES = (
     "squared error; the least is the best."
 )
 # The order is the one of the columns of ``images.parquet``.
-_OURS: dict[str, Metric] = {
+METRICS: dict[str, Metric] = {
     "iou": Metric(function=overlap.iou, title="IoU", short="IoU", group=IOU),
     "dice": Metric(
         function=overlap.dice,
@@ -170,7 +170,7 @@ _OURS: dict[str, Metric] = {
         shown=OFF_THE_TABLE,
     ),
 }
-METRICS = usable("metric", _OURS, Metric)  # with those of plug-ins behind ours
+METRICS |= usable("metric", METRICS, Metric)  # those of plug-ins behind ours
 
 __all__ = [
     "EVERYWHERE",
