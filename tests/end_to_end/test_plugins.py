@@ -89,11 +89,11 @@ def test_help_and_choices_name_them_beside_ours(site, data):
     for option, choices in {
         "--architecture": "dilated_unet, tiny_net, or name your own",
         "--loss": "combo, tiny_loss, or name your own",
-        "--executor": "choose one of serial, processes, tiny_executor",
-        "--tracker": "choose one of terminal, tiny_tracker",
+        "--executor": "use one of serial, processes, tiny_executor",
+        "--tracker": "use one of terminal, tiny_tracker",
     }.items():
         assert choices in called("run", data, option, "nope", sites=(site,), code=2)
-    assert "choose one of ph2, isic, folder, synthetic, tiny_reader" in called(
+    assert "use one of ph2, isic, folder, synthetic, tiny_reader" in called(
         "check", data, "--reader", "nope", sites=(site,), code=2
     )
 

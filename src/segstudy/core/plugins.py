@@ -111,7 +111,7 @@ def record_named(kind: str, name: str, ours: Mapping[str, Record], record: type[
     """
     found = find(kind, name, ours, record)
     if found is None:
-        raise UserError(f"unknown {kind} {name!r}: choose one of {', '.join(names(kind, ours))}")
+        raise UserError(f"unknown {kind} {name!r}: use one of {', '.join(names(kind, ours))}")
     return found
 
 
