@@ -104,6 +104,7 @@ def test_it_predicts_by_its_model_onnx_and_by_its_name_alike(study, run, tmp_pat
     assert (tmp_path / "masks0" / "image.png").is_file() or list((tmp_path / "masks0").iterdir())
 
 
+@pytest.mark.slow
 def test_it_is_exported(study, tmp_path):
     for form, name in (("onnx", "model.onnx"), ("openvino", "model.xml")):
         assert called("export", study, "--to", form, "--out", tmp_path / name, "--network", NAME) == 0
@@ -142,6 +143,7 @@ def test_another_version_is_refused_with_the_command_that_installs_the_right_one
         Predictor(copy, network=NAME)
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_up_to_date_and_a_loss_may_be_a_package_s_class(study, monkeypatch, capsys):
     monkeypatch.chdir(study.parent)
     assert called("run", study, "--no-images") == 0

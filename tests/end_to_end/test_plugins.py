@@ -98,6 +98,7 @@ def test_help_and_choices_name_them_beside_ours(site, data):
     )
 
 
+@pytest.mark.slow
 def test_the_model_is_opened_by_its_name_and_without_the_plug_in_by_its_model_onnx(run, site, data, tmp_path):
     image = next(data.glob("*.tiny.png"))
     called("predict", run, image, "--out", tmp_path / "a", "--engine", "torch", sites=(site,))
@@ -111,6 +112,7 @@ def test_the_model_is_opened_by_its_name_and_without_the_plug_in_by_its_model_on
     )
 
 
+@pytest.mark.slow
 def test_another_version_is_another_key_and_opens_no_model_of_the_first(run, data, tmp_path):
     def edit(source: Path) -> None:
         file = source / "src" / "segstudy_tiny" / "networks.py"
@@ -125,6 +127,7 @@ def test_another_version_is_another_key_and_opens_no_model_of_the_first(run, dat
     assert "tiny_net:kernel_px=5: the model was trained with segstudy-tiny 1.0" in said
 
 
+@pytest.mark.slow
 def test_two_of_one_name_are_refused_with_both_names(site, data, tmp_path):
     def rename(source: Path) -> None:
         file = source / "pyproject.toml"
