@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from segstudy.core.plugins import record_named
 from segstudy.study.trackers.base import StudyStart, StudyTracker, Tracker, Trackers
 
 __all__ = ["TRACKERS", "StudyStart", "StudyTracker", "Tracker", "Trackers", "chosen_trackers"]
@@ -26,5 +25,7 @@ def chosen_trackers(chosen: str | Sequence[str]) -> list[Tracker]:
         UserError: an unknown name, with the choices.
     """
     names = chosen.split(",") if isinstance(chosen, str) else chosen
+    from segstudy.core.plugins import record_named  # `--help` does without
+
     once = dict.fromkeys(name.strip() for name in names)
     return [record_named("tracker", name, TRACKERS, Tracker) for name in once]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from segstudy.core.plugins import record_named
-
 if TYPE_CHECKING:  # they import torch, and help lists the executors without
     from segstudy.training.executors.base import Watch
     from segstudy.training.job import Job, Outcome
@@ -62,4 +60,6 @@ def executor_named(name: str) -> Executor:
     Raises:
         UserError: an unknown name, with the choices; a plug-in that cannot be used.
     """
+    from segstudy.core.plugins import record_named  # `--help` does without
+
     return record_named("executor", name, EXECUTORS, Executor)
