@@ -44,7 +44,7 @@ def forged(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 9
     text = {p.key: p.value for p in onnx.load(good, load_external_data=False).metadata_props}
-    text.pop(KEY.decode(), None)  # anybody can compute a checksum anew
+    text.pop(KEY.decode(), None)  # anybody can compute a checksum again
     helper.set_model_props(model, text)
     file.write_bytes(with_onnx_checksum(model.SerializeToString()))
     return file

@@ -184,7 +184,7 @@ def test_the_masks_are_checked_for_each_foreground(here, call):
         segstudy.score(here / "discs", here / "discs" / "masks", "s")
 
 
-def test_findings_that_rest_on_groups_are_made_anew_when_these_change(here, call):
+def test_findings_that_rest_on_groups_are_made_again_when_these_change(here, call):
     """Metadata of the same images: what was found of the groups before is not said again."""
     write_dataset(here / "discs")
     write_dataset(here / "alike", n=1, seed=0)

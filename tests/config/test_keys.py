@@ -1,7 +1,7 @@
 """A committed table of runs and keys: whoever changes one has changed every stored study.
 
 Where a change is meant, it goes with a raised ``NUMERICS`` or a new field in ``ADDED_LATER``, and the
-table is written anew by ``python tests/config/test_keys.py``.
+table is written again by ``python tests/config/test_keys.py``.
 """
 
 import json

@@ -117,7 +117,7 @@ def test_the_split_of_today_is_the_split_of_tomorrow() -> None:
 def test_an_added_sample_moves_few_others() -> None:
     """Groups keep their order, so those before the new one stay; of those after it some move by a part.
 
-    Seen: 33 of 200 on average, 71 at most; 125 would move if the parts were cut anew.
+    Seen: 33 of 200 on average, 71 at most; 125 would move if the parts were cut again.
     """
     samples = singles({"a": 100, "b": 100})
     before = {i: k for k, ids in enumerate(parts(make_split(samples, "50/25/25", 0))) for i in ids}

@@ -138,7 +138,7 @@ def test_another_version_is_refused_with_the_command_that_installs_the_right_one
     card["training"]["numerics"]["architecture"] = "monai 0.1 0123456789abcdef"
     (copy / "model.json").write_text(json.dumps(card))
     with pytest.raises(
-        UserError, match=r"trained with monai 0\.1 .* pip install monai==0\.1, or train it anew"
+        UserError, match=r"trained with monai 0\.1 .* pip install monai==0\.1, or train it again"
     ):
         Predictor(copy, network=NAME)
 

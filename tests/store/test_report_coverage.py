@@ -305,7 +305,7 @@ def verified(capsys, folder, *options):
 def test_a_stale_report_is_a_fault_whose_remedy_is_the_report_command(study, capsys, options):
     (study.path / "leaderboard.csv").write_text("rank\n", encoding="utf-8")
     fault = "stale: report.html: leaderboard.csv or a figure is of another"
-    remedy = f"`segstudy report {study.path}` writes the report anew"
+    remedy = f"`segstudy report {study.path}` writes the report again"
     code, said = verified(capsys, study, *options)
     assert code == 1
     assert fault in said
@@ -316,12 +316,12 @@ def test_a_stale_report_is_a_fault_whose_remedy_is_the_report_command(study, cap
 def test_the_remedies_of_a_stale_report_and_of_other_faults_are_both_named(study, capsys):
     (study.path / "runs" / "stranger").mkdir()
     (study.path / "leaderboard.csv").write_text("rank\n", encoding="utf-8")
-    remedy = f"`segstudy report {study.path}` writes the report anew"
+    remedy = f"`segstudy report {study.path}` writes the report again"
     code, said = verified(capsys, study)
     assert (code, said.endswith(f"--repair` moves the others to quarantine/; {remedy}")) == (1, True)
     code, said = verified(capsys, study, "--repair")
     assert "moved: runs/stranger to quarantine/1/runs/stranger" in said
-    assert (code, said.endswith(f"trains anew what is missing now; {remedy}")) == (1, True)
+    assert (code, said.endswith(f"trains again what is missing now; {remedy}")) == (1, True)
 
 
 def test_scores_that_the_report_does_not_show_yet_are_a_note_and_no_fault(study, tmp_path, capsys):
@@ -334,7 +334,7 @@ def test_scores_that_the_report_does_not_show_yet_are_a_note_and_no_fault(study,
     for options in ((), ("--repair",)):
         code, said = verified(capsys, study, *options)
         assert code == 0
-        note = f"note: the report does not show tool yet; `segstudy report {study.path}` writes it anew"
+        note = f"note: the report does not show tool yet; `segstudy report {study.path}` writes it again"
         assert said == f"{note} 1 run checked: nothing wrong"
     segstudy.report(study.path)
     assert verified(capsys, study) == (0, "1 run checked: nothing wrong")

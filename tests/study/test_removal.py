@@ -129,9 +129,9 @@ def test_the_command_says_what_goes_and_asks(study, monkeypatch, capsys, answer,
     assert "to be deleted: 2 runs of unet-bce-b8" in err
     assert ("stopped: nothing was deleted" in err) == bool(code)
     assert "error:" not in err
-    assert (f"the report showed it and went too: segstudy report {study.path} writes it anew" in out) != bool(
-        code
-    )
+    assert (
+        f"the report showed it and went too: segstudy report {study.path} writes it again" in out
+    ) != bool(code)
     assert len(names(study)) == left
 
 

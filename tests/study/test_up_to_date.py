@@ -92,18 +92,18 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_after_any_change_the_study_is_planned_anew(study, what):
+def test_after_any_change_the_study_is_planned_again(study, what):
     assert settled(study) is not None
     CHANGES[what](study)
     assert settled(study) is None
 
 
-def test_another_program_plans_anew(study, monkeypatch):
+def test_another_program_plans_again(study, monkeypatch):
     monkeypatch.setattr(up_to_date, "__version__", "99")
     assert settled(study) is None
 
 
-def test_another_call_plans_anew(study):
+def test_another_call_plans_again(study):
     assert settled(study, seeds=2) is None
     assert settled(study, loss="bce") is None
 
@@ -178,6 +178,6 @@ def test_what_changed_while_the_study_was_planned_leaves_no_receipt(study, monke
     assert receipt_files() == before
 
 
-def test_another_machine_plans_anew(study, monkeypatch):
+def test_another_machine_plans_again(study, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     assert settled(study) is None

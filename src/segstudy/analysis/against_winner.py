@@ -92,7 +92,7 @@ def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:
                 raise UserError(
                     f"{a} and {b} are of different data, and nobody wrote down what images and masks {name} "
                     "was tested on, so that equal names may stand for other images: `segstudy run` on its "
-                    "study writes it down, and trains it anew if they have changed"
+                    "study writes it down, and trains it again if they have changed"
                 )
         other = [each for each in ours.ids(a) if ours.contents[each] != theirs.contents[each]]
         if other:
@@ -103,7 +103,7 @@ def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:
     if _partition(ours.groups_of(a)) != _partition(theirs.groups_of(b)):
         raise UserError(
             f"{a} and {b} are of studies that group their test images differently (patients, lesions): "
-            "run one of them anew on the data set of the other"
+            "run one of them again on the data set of the other"
         )
 
 

@@ -143,7 +143,7 @@ def verify(folder: str | Path, repair: bool = False) -> Verification:
     Args:
         folder: the study's folder.
         repair: move what is wrong to ``quarantine/<n>/``; nothing is ever deleted, and the next ``run``
-            trains anew what is missing then.
+            trains again what is missing then.
 
     Raises:
         UserError: no study there, a run of a newer version, or, for a repair, somebody at work on it.
@@ -303,7 +303,7 @@ def remove(
     """Delete the runs of a configuration, or all that the study no longer names, for good.
 
     ``study.toml`` then no longer names the configuration, so that ``run`` does not train it again. The
-    report, which would show what is gone, goes too; ``report`` writes it anew.
+    report, which would show what is gone, goes too; ``report`` writes it again.
 
     Args:
         folder: the study's folder.

@@ -238,7 +238,7 @@ def verify(
     folder
         The study's folder.
     repair
-        Move what is wrong to quarantine/; nothing is deleted, and the next `run` trains anew what is missing.
+        Move what is wrong to quarantine/; nothing is deleted; the next `run` trains what is missing.
     json_
         As JSON.
     """
@@ -289,7 +289,7 @@ def remove(
     done = segstudy.remove(folder, configuration, unnamed=unnamed, yes=yes, confirm=confirm)
     say(f"deleted: {done.sentence}" if done.paths else "nothing to delete")
     if done.paths and had_report:
-        say(f"the report showed it and went too: segstudy report {shlex.quote(str(folder))} writes it anew")
+        say(f"the report showed it and went too: segstudy report {shlex.quote(str(folder))} writes it again")
     return 0
 
 

@@ -105,7 +105,9 @@ def verification_text(found: Verification, folder: Path) -> str:
         runs += f", {found.num_elsewhere} of them of other data or another split than the study's now"
     if found.unseen:
         names = ", ".join(found.unseen)
-        lines.append(f"note: the report does not show {names} yet; `segstudy report {folder}` writes it anew")
+        lines.append(
+            f"note: the report does not show {names} yet; `segstudy report {folder}` writes it again"
+        )
     lines.append(f"{runs}{_outcome(found, folder)}")
     return "\n".join(lines)
 
@@ -117,12 +119,12 @@ def _outcome(found: Verification, folder: Path) -> str:
     num_stale = sum(fault.state == "stale" for fault in found.faults)
     remedies = []
     if found.moved:
-        remedies.append(f"`segstudy run {folder}` trains anew what is missing now")
+        remedies.append(f"`segstudy run {folder}` trains again what is missing now")
     elif len(found.faults) > num_stale:
         what = "the others" if num_stale else "them"
         remedies.append(f"`segstudy verify {folder} --repair` moves {what} to quarantine/")
     if num_stale:
-        remedies.append(f"`segstudy report {folder}` writes the report anew")
+        remedies.append(f"`segstudy report {folder}` writes the report again")
     count = "" if found.moved else f", {len(found.faults)} fault{'s' if len(found.faults) > 1 else ''}"
     return "; ".join([count, *remedies])
 

@@ -81,7 +81,7 @@ def write_text(file: Path, text: str) -> None:
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Make a folder with these files, all of them at once.
 
-    A folder that is there already stays as it is: whoever made it had the same to say. Its name aside is not
+    A folder that is there already stays as it is: its maker wrote the same content. Its name aside is not
     the writer's own, so it is written under a lock.
 
     Raises:
@@ -105,7 +105,7 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """As ``write_folder``, but what stood there goes once the new one is complete.
 
     Between two renames nothing stands there; the old folder lies aside as ``.<name>.old`` then, where
-    ``complete_folders`` finds it, and is put back by whoever writes next. One at a time.
+    ``complete_folders`` finds it, and is put back by the next writer. One at a time.
 
     Raises:
         DiskError: when it cannot be written; what stood there is as it was.

@@ -7,7 +7,7 @@ from typing import Any
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
 
-REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the next `run` makes it anew"
+REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the next `run` makes it again"
 
 
 def read_json(file: Path, remedy: str = REPAIR) -> Any:

@@ -56,7 +56,7 @@ def hold(file: Path, what: str, wait_s: float = GRACE_S) -> Iterator[None]:
         _sign(file)
         yield
     finally:
-        # Removed while it is held: whoever waits with the old file open finds it nameless and opens it anew.
+        # Removed while held: a process that waits with the old file open finds no name and opens it again.
         with suppress(OSError):
             file.unlink()
         lock.release()

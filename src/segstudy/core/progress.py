@@ -20,7 +20,7 @@ PLAIN_S = 10.0  # between plain lines about one stage
 
 
 def silent(_what: str, _done: int = 0, _total: int = 0) -> None:
-    """For whoever does not want to know."""
+    """For callers that need no progress."""
 
 
 class Stages:

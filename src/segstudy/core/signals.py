@@ -55,7 +55,7 @@ def asked_to_stop(announce: Callable[[], None]) -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.signal = number
         stop.set()
-        with suppress(RuntimeError):  # the signal came amid a print, which a second one must not enter
+        with suppress(RuntimeError):  # the signal came during a print, which a second one must not enter
             announce()
 
     if threading.current_thread() is not threading.main_thread():

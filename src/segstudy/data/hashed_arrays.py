@@ -36,7 +36,7 @@ class PreparedDataGoneError(UserError):
 
     def __init__(self, detail: str):
         self.detail = detail
-        super().__init__(f"{detail}; run again: the data are prepared anew")
+        super().__init__(f"{detail}; run again: the data are prepared again")
 
 
 class HashedWriter:

@@ -64,7 +64,7 @@ class Dataset:
         terms: licence or terms of use, where the reader knows them.
         citation: what to cite, where the reader knows it.
         groups_from: what says which samples are of one group, as "column `patient`"; nothing if nobody does.
-        categories_from: likewise, which category a sample is of.
+        categories_from: what says which category a sample is of; nothing if nobody does.
         group_noun: what a group is: ``patient``, ``subject``, ``lesion``, or ``group`` where nobody says.
         ungrouped: ids of samples whose group ``groups_from`` does not say; each counts as a group of its own.
     """

@@ -132,7 +132,7 @@ def _predicted(
             pixels = pixels_on(prepared, device)
             prob = probabilities(model.to(device), pixels, everything, record.protocol["precision"])
     except OutputError as error:
-        raise UserError(f"{folder}: {error}; this model cannot be scored: train it anew") from None
+        raise UserError(f"{folder}: {error}; this model cannot be scored: train it again") from None
     rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold)
     return _of_run(rows, record)
 

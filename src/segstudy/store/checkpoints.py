@@ -14,7 +14,7 @@ from segstudy.core.schema import Frozen
 
 STATE_FORMAT = b"segstudy-state-1"  # raised when older states can no longer be read: they are then set aside
 STATE, DAMAGED = ".state", ".damaged"
-PROGRESS = "progress.json"  # how far the training is, for whoever wants to know; nothing depends on it
+PROGRESS = "progress.json"  # how far the training is, for people who look; nothing depends on it
 KEPT = 2  # the newest state, and the one before in case the newest is damaged
 
 

@@ -82,21 +82,21 @@ class StudyFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever trains or repairs this study."""
+        """Held by the process that trains or repairs this study."""
         return self.path / "study.lock"
 
     @property
     def external_lock(self) -> Path:
-        """Held by whoever replaces a folder of ``external``."""
+        """Held by the process that replaces a folder of ``external``."""
         return self.path / "external.lock"
 
     @property
     def report_lock(self) -> Path:
-        """Held by whoever writes the report and its figures."""
+        """Held by the process that writes the report and its figures."""
         return self.path / "report.lock"
 
     def run_lock(self, key: str) -> Path:
-        """Held by whoever trains this run."""
+        """Held by the process that trains this run."""
         return self.path / "locks" / key
 
     def checkpoints(self, key: str) -> Checkpoints:
@@ -278,7 +278,7 @@ class StudyFolder:
         return file
 
     def _external(self, folder: str, name: str, read: Callable[[Path], Content]) -> Content:
-        """What a file says. It may be renamed between finding and opening it: what fails is tried again."""
+        """What a file says. It may be renamed before it is read: what fails is tried again."""
         for _ in range(LOOKS):
             with suppress(UserError):
                 return read(self.external_file(folder, name))

@@ -106,11 +106,11 @@ def refuse_other_version(card: Card, file: Path, what: str, found: str | None) -
         name, version, _ = wanted.split(" ", 2)
         raise UserError(
             f"{what}: the model was trained with {wanted}, and {found} is installed (package, version, "
-            f"SHA-256 of its file); pip install {name}=={version}, or train it anew"
+            f"SHA-256 of its file); pip install {name}=={version}, or train it again"
         )
     raise UserError(
         f"{what}: is another version than the model was trained with (its SHA-256 begins with "
-        f"{found}, that of the model's with {wanted}); give the file as it was then, or train it anew"
+        f"{found}, that of the model's with {wanted}); give the file as it was then, or train it again"
     )
 
 

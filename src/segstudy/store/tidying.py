@@ -22,7 +22,7 @@ WRITTEN = (".", "failures", "figures")  # folders of files that are written one 
 def tidy(folder: StudyFolder) -> None:
     """Remove what finished runs no longer need, and what a process that died left half written.
 
-    For whoever holds ``lock``. What a training of another process may still be writing stays.
+    For the process that holds ``lock``. What a training of another process may still be writing stays.
     """
     for key in folder.finished():
         folder.checkpoints(key).clear()

@@ -190,7 +190,7 @@ def _report(folder: StudyFolder, stored: Coverage, damaged: set[str]) -> Iterato
     """A report that does not cover what is there now."""
     with suppress(UserError, OSError):  # found elsewhere
         if detail := staleness(folder, stored, damaged):
-            yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it anew")
+            yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it again")
 
 
 def _check_external(path: Path) -> None:

@@ -111,7 +111,7 @@ def _build_own(own: Component, card: Card) -> nn.Module:
     except Exception as error:  # the user's own code may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"{own.title} cannot be built: {reason[:200]}; mend its code and train it anew"
+            f"{own.title} cannot be built: {reason[:200]}; mend its code and train it again"
         ) from None
 
 
@@ -125,7 +125,7 @@ def _refuse_no_numbers(file: Path, weights: Mapping[str, Tensor], allow_infinite
     if odd:
         more = f" and {len(odd) - 1} more tensors" if len(odd) > 1 else ""
         raise UserError(
-            f"{file}: {odd[0]}{more}: weights that are no finite numbers make no model; train it anew"
+            f"{file}: {odd[0]}{more}: weights that are no finite numbers make no model; train it again"
         )
 
 

@@ -14,7 +14,7 @@ class Overview(Frozen):
         num_samples: without excluded ones.
         parts: numbers of images in training, validation and test, for every split.
         num_warnings: of the check of the data.
-        num_notes: likewise.
+        num_notes: of the check of the data.
         grids: what is combined with what, in words.
         leave_out: how to leave out what was not named, where a protocol adds it.
     """

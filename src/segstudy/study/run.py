@@ -133,7 +133,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
     plan, folder = chosen.plan, chosen.folder
     unchanged = "nothing was trained; what the study's folder held is as it was"
     with noting(unchanged), hold(folder.lock, "this study"):
-        finished = folder.finished()  # perhaps by whoever held the lock before
+        finished = folder.finished()  # perhaps by the process that held the lock before
         tidy(folder)
         refuse_occupied(plan, folder, call.source)  # perhaps another study by now
         write_plan(plan, folder)

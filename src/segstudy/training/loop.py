@@ -223,7 +223,7 @@ def _no_numbers_are_divergence() -> Iterator[None]:
 def snapshot(training: Training) -> dict[str, Any]:
     """All that the epochs so far have changed: what ``restore`` needs to go on as if nothing had happened.
 
-    Random streams need no state: each is drawn anew from its name, which holds the seed and the epoch.
+    Random streams need no state: each is computed again from its name, which holds the seed and the epoch.
     """
     scheduler = training.scheduler
     selected_now = training.selected_epoch == len(training.rows)  # then its weights are the network's

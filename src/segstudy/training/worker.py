@@ -43,7 +43,7 @@ def execute(job: Job, listener: Listener) -> Outcome:
     folder, key = StudyFolder(job.study), job.run.key
     try:
         with hold(folder.run_lock(key), f"run {key}", LOCK_WAIT_S), reproducible(job.threads):
-            # Whoever held the lock before may have finished it.
+            # The process that held the lock before may have finished it.
             done = folder.is_finished(key) or _train_and_store(job, listener)
     except Exception as error:  # a run may fail in any way; the rest of the study goes on
         reason, detail, log = reason_of(error), str(error), ""

@@ -83,7 +83,7 @@ class _Table:
         rows: by id.
         problems: what is odd about it.
         group_column: what the groups are read from, as written there; nothing if there is none.
-        category_column: likewise.
+        category_column: what the categories are read from; nothing if there is none.
     """
 
     rows: Mapping[str, "_Row"]

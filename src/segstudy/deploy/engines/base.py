@@ -61,11 +61,11 @@ class Network:
         try:
             self.probabilities(noise)
         except OutputError as error:
-            raise UserError(f"{error}; train or export it anew") from None
+            raise UserError(f"{error}; train or export it again") from None
         except Exception as error:  # of whatever class each engine raises
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise UserError(
-                f"{self.name} by {self.engine}: cannot be run ({reason}); train or export it anew"
+                f"{self.name} by {self.engine}: cannot be run ({reason}); train or export it again"
             ) from None
 
 

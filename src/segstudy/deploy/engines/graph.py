@@ -9,7 +9,7 @@ from xml.parsers import expat
 from segstudy.core.errors import UserError
 
 DEEPEST = 60  # graphs within graphs
-MAX_READ = 200_000  # nodes; whoever wants fewer need not read more
+MAX_READ = 200_000  # nodes; a caller that allows fewer need not read more
 
 
 @dataclass

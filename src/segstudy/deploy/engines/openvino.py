@@ -35,7 +35,7 @@ def open_file(file: Path, threads: int, precision: Precision) -> Network:
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     except UserError:
         raise
-    except Exception as error:  # likewise
+    except Exception as error:  # the library raises many kinds
         raise damaged(file, error) from None
 
     def infer(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -73,7 +73,7 @@ def _one_at_a_time(core: Any, model: Any, settings: dict[str, Any]) -> Forward:
 
 
 def _metadata(model: Any) -> str:
-    """The package's text: OpenVINO's own files keep it in their runtime information, ONNX files likewise."""
+    """The package's text: OpenVINO's own files and ONNX files keep it in their runtime information."""
     for path in ([METADATA], ["framework", METADATA]):
         if model.has_rt_info(path):
             return str(model.get_rt_info(path).astype(str))

@@ -20,8 +20,8 @@ def stored_network(
         folder: of the run.
         card: of the run, as its ``model.json`` has it.
         engine: as of ``engines.open_exported``.
-        threads: likewise.
-        precision: likewise.
+        threads: as of ``engines.open_exported``.
+        precision: as of ``engines.open_exported``.
 
     Raises:
         UserError: as ``engines.open_exported``; it was altered or is of another run.

@@ -24,7 +24,7 @@ VERSION = 1  # raised when a trial looks at more
 MAX_BYTES = {".onnx": 2**31, ".xml": 64 * MB, ".bin": 2**33}  # the first is the format's own limit
 WALL_S = 600  # the process limits itself to less, where the system can
 TIME_IS_UP = (signal.SIGXCPU, signal.SIGALRM) if os.name == "posix" else ()
-REMEDY = "take it from whoever you trust, or export the model again"
+REMEDY = "use a file from a source that you trust, or export the model again"
 
 
 def ensure_tried(file: Path, engine: str, precision: str) -> None:
@@ -54,7 +54,7 @@ def refuse_too_large(file: Path) -> None:
     """
     for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
         most = MAX_BYTES[each.suffix.lower()]
-        with suppress(OSError):  # whoever reads it says so
+        with suppress(OSError):  # the reader of the file reports it
             if each.stat().st_size > most:
                 raise UserError(f"{each}: larger than {most / MB:,.0f} MB, so no model; {REMEDY}")
 

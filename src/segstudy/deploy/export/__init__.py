@@ -41,7 +41,7 @@ class Format:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Of all its files; that of the file itself last: whoever finds it finds the others."""
+        """Of all its files; that of the file itself last: if it exists, so do the others."""
         return (*self.beside, self.suffix)
 
 

@@ -67,7 +67,7 @@ def _about(card: Mapping[str, Any]) -> list[str]:
 def _data(data: Mapping[str, Any]) -> list[str]:
     sizes = [str(data[f"num_{part}"]) for part in ("train", "validation", "test") if f"num_{part}" in data]
     known = f"{plain(data['name'])}, {data['num_images']} images" if data["name"] else "name not known"
-    terms = plain(data["terms"]) if data["terms"] else "not known; ask whoever published them"
+    terms = plain(data["terms"]) if data["terms"] else "not known; ask the publisher"
     return [
         "## Data",
         "",

@@ -21,7 +21,7 @@ def write_openvino(model: bytes, package: Package, file: Path) -> None:
             graph.reshape([1, *package.card.image_size, 3])
         graph.set_rt_info(package.model_dump_json(), METADATA)
         openvino.save_model(graph, Path(place) / "model.xml", compress_to_fp16=False)
-        # The weights first: whoever finds the graph finds them too.
+        # The weights first: if the graph exists, so do they.
         weights = (Path(place) / "model.bin").read_bytes()
         write_bytes(file.with_suffix(".bin"), weights)
         write_bytes(file, with_xml_checksum((Path(place) / "model.xml").read_bytes(), weights))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # what the light distribution lacks, and what predicting with
     from segstudy.store.records import TrainedRecord
     from segstudy.store.trained_models import Models
 
-GRAPH_NUMERICS = 2  # of converted networks; raised when the graph changes, so that they are made anew
+GRAPH_NUMERICS = 2  # of converted networks; raised when the graph changes, so that they are made again
 CONVERT_WAIT_S = 300.0  # for another process that converts the same network
 
 
@@ -168,7 +168,7 @@ def _convert(models: "Models", record: "TrainedRecord", file: Path, format_: For
     )
 
     with hold(file.with_name("lock"), "this network", CONVERT_WAIT_S):
-        if not (file.is_file() and is_sound(file)):  # perhaps by whoever held the lock before
+        if not (file.is_file() and is_sound(file)):  # perhaps by the process that held the lock before
             format_.write(
                 onnx_of(models.folder(record), checked=True), package_of(models, record, "float32"), file
             )

@@ -34,7 +34,7 @@ class Measures:
         width_px: of it.
         height_px: of it.
         centroid_x_px: mean position of the foreground.
-        centroid_y_px: likewise.
+        centroid_y_px: mean position of the foreground.
         perimeter_px: length of the outlines, holes included, from pixel centre to pixel centre.
         num_parts: connected parts.
         touches_border: whether foreground lies on the image's border, so that some may be cut off.

@@ -100,7 +100,7 @@ ADDED = ("results",)  # columns that tables of older versions lack: their images
 
 
 class Results:
-    """The rows of a folder of results; for whoever holds its lock."""
+    """The rows of a folder of results; for the process that holds its lock."""
 
     def __init__(self, folder: Path, rows: dict[str, dict[str, str]], stream: io.TextIOBase):
         self.folder, self.rows, self._stream = folder, rows, stream

@@ -79,7 +79,7 @@ class Service:
         self._batches = asyncio.create_task(self._run_batches())
 
     async def stop(self) -> None:
-        """Take no more; whoever still waits is not answered, and threads that do not come back are left."""
+        """Take no more; callers that still wait get no answer, and threads that do not come back are left."""
         if self._batches is not None:
             self._batches.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
