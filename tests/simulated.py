@@ -1,4 +1,4 @@
-"""Studies whose truth is known: random images, trainings, images x configurations and residual."""
+"""Studies whose truth is known: random images, runs, images x configurations and residual."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ GRID = list(itertools.product((0.03, 0.06), (0.005, 0.01, 0.02), (0.0, 0.03), (3
 
 @dataclass(frozen=True)
 class Truth:
-    """Standard deviations, of the residual (fresh in every run), the trainings and image x configuration."""
+    """Standard deviations, of the residual (fresh in every run), the runs and image x configuration."""
 
     residual: float
     seed: float
@@ -34,9 +34,9 @@ TRUTHS = [Truth(*point) for point in GRID]
 
 
 def scores(
-    rng: np.random.Generator, truth: Truth, means: Sequence[float], trainings: Sequence[np.ndarray]
+    rng: np.random.Generator, truth: Truth, means: Sequence[float], runs: Sequence[np.ndarray]
 ) -> list[Scores]:
-    """One part of a study: the scores of each configuration, whose trainings' effects are given."""
+    """One part of a study: the scores of each configuration, whose runs' effects are given."""
     images = rng.normal(0, IMAGE_SD, NUM_IMAGES)
     shape = (truth.num_seeds, NUM_IMAGES)
     return [
@@ -45,7 +45,7 @@ def scores(
         + rng.normal(0, truth.interaction, NUM_IMAGES)
         + effect[:, None]
         + rng.normal(0, truth.residual, shape)
-        for mean, effect in zip(means, trainings, strict=True)
+        for mean, effect in zip(means, runs, strict=True)
     ]
 
 
@@ -59,11 +59,11 @@ def excluded_from(
 ) -> int:
     """How many others the winner excludes; the first configuration is better than the rest by `better`.
 
-    Validation and test are different images, but scored by the same trainings: a lucky one is lucky on both.
+    Validation and test are different images, but scored by the same runs: a lucky one is lucky on both.
     """
-    trainings = [rng.normal(0, sd, truth.num_seeds) for sd in seed_sds]
+    runs = [rng.normal(0, sd, truth.num_seeds) for sd in seed_sds]
     means = [better] + [0.0] * (len(seed_sds) - 1)
-    validation, test = (scores(rng, truth, means, trainings) for _ in range(2))
+    validation, test = (scores(rng, truth, means, runs) for _ in range(2))
     winner = int(np.argmax([each.mean() for each in validation]))
     found = [difference(test[winner], each) for i, each in enumerate(test) if i != winner]
     return num_excluded(found)

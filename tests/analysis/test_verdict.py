@@ -277,7 +277,7 @@ def test_masks_of_another_tool_stand_beside_and_cannot_win(tmp_path):
     assert not any("nnunet" in str(answer) for answer in found.questions)
 
 
-def test_several_seeds_of_masks_are_compared_like_trainings(tmp_path):
+def test_several_seeds_of_masks_are_compared_like_runs(tmp_path):
     folder = filled(tmp_path / "s", FAR)
     masks(folder, "nnunet", 0.3, {}, seeds=(0, 1, 2))
     assert said(folder).versus["nnunet"].excluded

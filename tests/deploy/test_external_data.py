@@ -99,7 +99,7 @@ def test_the_record_has_both_test_sets_side_by_side(study, unseen):
     text = evaluation_text(record)
     assert "in domain: set test" in text
     assert "external: unseen" in text
-    assert "over images and trainings." in text
+    assert "over images and runs." in text
 
 
 def test_nothing_in_the_record_says_where_things_lie(study, unseen, tmp_path):

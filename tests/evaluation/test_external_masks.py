@@ -142,7 +142,7 @@ def test_masks_of_training_images_and_of_no_image_are_ignored_and_counted(study,
     assert record["ignored"] == {"count": 6, "first": parts(study)["train"][:5]}
     assert record["strangers"] == {"count": 1, "first": ["disc00_pred.png"]}
     assert "tool: 6 masks of other images ignored: " in scores_text([record])
-    assert "ignored, as called after no image: disc00_pred.png" in scores_text([record])
+    assert "ignored, because no image has this name: disc00_pred.png" in scores_text([record])
     assert sorted(StudyFolder(study).external_images("tool")["id"]) == sorted(scored(study))
 
 
@@ -181,14 +181,14 @@ def test_moved_data_with_further_images_are_the_same_data(study, dataset, tmp_pa
     assert record["parts"]["test"]["num_images"] == 3
 
 
-def test_folders_of_seeds_are_trainings_and_the_interval_holds_them(study, dataset, tmp_path):
+def test_folders_of_seeds_are_runs_and_the_interval_holds_them(study, dataset, tmp_path):
     for seed in (0, 3):
         write_masks(tmp_path / "tool" / f"seed{seed}", dataset, scored(study), shift_px=1 + seed)
     (record,) = segstudy.score(dataset, tmp_path / "tool", study)
     rows = StudyFolder(study).external_images("tool")
     assert record["seeds"] == [0, 3]
     assert rows.group_by("seed").len().sort("seed").rows() == [(0, 6), (3, 6)]
-    assert "over images and trainings." in scores_text([record])
+    assert "over images and runs." in scores_text([record])
 
 
 def test_one_training_says_that_its_noise_is_not_measured(study, dataset, tmp_path):

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from small import write_dataset
 
-pytestmark = pytest.mark.slow  # two trainings and a report, in processes of their own
+pytestmark = pytest.mark.slow  # two runs and a report, in processes of their own
 
 SOURCE = Path(__file__).parents[2] / "src"
 RECORD = '    "mcc": Metric(function=overlap.mcc, title="MCC", short="MCC", group=OVERLAP, lowest=-1.0),\n'

@@ -232,8 +232,8 @@ def test_a_users_own_network_is_named_without_its_folder(tmp_path):
 
 
 def test_drawn_images_are_no_evidence_and_the_report_says_so(tmp_path):
-    assert "Drawn images, not evidence." in report(make_study(tmp_path / "a", data="synthetic"))
-    assert "Drawn images, not evidence." not in report(make_study(tmp_path / "b"))
+    assert "Synthetic images, not real ones." in report(make_study(tmp_path / "a", data="synthetic"))
+    assert "Synthetic images, not real ones." not in report(make_study(tmp_path / "b"))
 
 
 def test_failures_stand_with_reason_and_remedy_and_runs_are_counted(folder):
@@ -522,7 +522,7 @@ def finish_all(folder: StudyFolder, names: tuple[str, ...], seeds: int) -> Study
     return folder
 
 
-TESTS = ("Games and Howell", "Nemenyi", "ANOVA-type", "random trainings")
+TESTS = ("Games and Howell", "Nemenyi", "ANOVA-type", "random runs")
 CITED = ("gameshowell", "demsar", "brunner", "mrmc")
 
 
@@ -550,7 +550,7 @@ def test_seeds_that_are_planned_but_not_done_are_no_test(tmp_path):
     folder = make_study(tmp_path / "study", ("unet",), ("bce",), seeds=2, epochs=1)
     text = paper(finish_all(folder, ("unet-bce-b8",), 1))
     assert "training noise was not measured" in text
-    assert "random trainings" not in text
+    assert "random runs" not in text
     assert "trained for 1 epoch with" in text
 
 

@@ -66,7 +66,7 @@ LONG = [
 def test_of_equal_configurations_none_is_excluded(
     sds: list[float], residual: float, interaction: float, num_seeds: int
 ) -> None:
-    """In at least 92 % of studies, also when one configuration's trainings scatter far more than others."""
+    """In at least 92 % of studies, also when one configuration's runs scatter far more than others."""
     rng = np.random.default_rng(1)
     truth = Truth(residual, sds[0], interaction, num_seeds)
     none = sum(excluded_from(rng, truth, sds) == 0 for _ in range(NUM_STUDIES))

@@ -11,13 +11,13 @@ from segstudy.stats.intervals import by_group, mean_interval
 RNG = np.random.default_rng(0)
 
 
-def trainings_only(num_seeds: int, sd: float, mean: float = 0.0) -> np.ndarray:
-    """Scores that differ between trainings alone: every image says the same."""
+def runs_only(num_seeds: int, sd: float, mean: float = 0.0) -> np.ndarray:
+    """Scores that differ between runs alone: every image says the same."""
     return np.repeat(RNG.normal(mean, sd, (num_seeds, 1)), 30, axis=1)
 
 
-def test_where_images_say_the_same_a_difference_is_welchs_test_of_the_trainings() -> None:
-    a, b = trainings_only(5, 0.01, 0.02), trainings_only(8, 0.03)
+def test_where_images_say_the_same_a_difference_is_welchs_test_of_the_runs() -> None:
+    a, b = runs_only(5, 0.01, 0.02), runs_only(8, 0.03)
     welch = scipy.stats.ttest_ind(a[:, 0], b[:, 0], equal_var=False)
     found = difference(a, b)
     assert found.p == pytest.approx(welch.pvalue)
@@ -57,9 +57,9 @@ def test_one_image_has_no_interval() -> None:
 
 
 def test_winner_against_the_rest_agrees_with_games_and_howell_of_statsmodels() -> None:
-    """On trainings alone, where the pair's variance is Welch's."""
+    """On runs alone, where the pair's variance is Welch's."""
     sides = ((0.01, 0.05), (0.03, 0.0), (0.01, 0.02), (0.02, 0.03))
-    scores = [trainings_only(6, sd, mean) for sd, mean in sides]
+    scores = [runs_only(6, sd, mean) for sd, mean in sides]
     seeds = np.concatenate([each[:, 0] for each in scores])
     theirs = pairwise_tukeyhsd(seeds, np.repeat(list("abcd"), 6), use_var="unequal").pvalues[:3]
     found = distinguished([difference(scores[0], each) for each in scores[1:]], len(scores))
@@ -67,7 +67,7 @@ def test_winner_against_the_rest_agrees_with_games_and_howell_of_statsmodels() -
 
 
 def test_two_configurations_need_no_correction() -> None:
-    a, b = trainings_only(5, 0.01, 0.02), trainings_only(5, 0.01)
+    a, b = runs_only(5, 0.01, 0.02), runs_only(5, 0.01)
     found = difference(a, b)
     assert distinguished([found], 2) == pytest.approx([found.p])
 

@@ -83,10 +83,12 @@ CHANGES = {
     "the loss was edited": lambda study: (study.parent / "mine.py").write_text(LOSS + "\n", encoding="utf-8"),
     "the run is gone": lambda study: next((study / "runs").iterdir()).rename(study / "aside"),
     "the report is gone": lambda study: (study / "report.html").unlink(),
-    "the receipts are gone": lambda _: [file.unlink() for file in (cache_folder() / "receipts").iterdir()],
-    "the receipts are torn": lambda _: [
+    "the records are gone": lambda _: [
+        file.unlink() for file in (cache_folder() / "finished-plans").iterdir()
+    ],
+    "the records are torn": lambda _: [
         file.write_text(file.read_text(encoding="utf-8")[:-9], encoding="utf-8")
-        for file in (cache_folder() / "receipts").iterdir()
+        for file in (cache_folder() / "finished-plans").iterdir()
     ],
 }
 
@@ -122,8 +124,8 @@ def test_wrong_options_of_the_machine_are_refused_all_the_same(study):
             segstudy.run(study, **wrong)
 
 
-def receipt_files() -> set[Path]:
-    return set((cache_folder() / "receipts").iterdir())
+def record_files() -> set[Path]:
+    return set((cache_folder() / "finished-plans").iterdir())
 
 
 class Meanwhile(Display):
@@ -134,8 +136,8 @@ class Meanwhile(Display):
         self.study_begins = lambda *_: change()
 
 
-def test_an_unfinished_study_gets_no_receipt(study):
-    before = receipt_files()
+def test_an_unfinished_study_gets_no_record(study):
+    before = record_files()
     (study.parent / "bad.py").write_text(
         "def bad(logits, target):\n    return logits.sum() * nan\n", encoding="utf-8"
     )
@@ -145,7 +147,7 @@ def test_an_unfinished_study_gets_no_receipt(study):
     (study.parent / "bad.py").write_text(diverging, encoding="utf-8")
     segstudy.run(study, loss=["mine.py:mine", "bad.py:bad"], executor="serial")
     assert segstudy.status(study).num_failed == 1
-    assert receipt_files() == before
+    assert record_files() == before
 
 
 def test_a_study_file_edited_while_it_is_trained_is_trained_next_time(study):
@@ -165,8 +167,8 @@ def test_what_changes_while_a_study_is_trained_is_seen_next_time(study, what):
     assert settled(study) is None
 
 
-def test_what_changed_while_the_study_was_planned_leaves_no_receipt(study, monkeypatch):
-    before = receipt_files()
+def test_what_changed_while_the_study_was_planned_leaves_no_record(study, monkeypatch):
+    before = record_files()
     write_plan = running.write_plan
 
     def late(*arguments: object) -> None:
@@ -175,7 +177,7 @@ def test_what_changed_while_the_study_was_planned_leaves_no_receipt(study, monke
 
     monkeypatch.setattr(running, "write_plan", late)
     segstudy.run(study, loss="dice", executor="serial")
-    assert receipt_files() == before
+    assert record_files() == before
 
 
 def test_another_machine_plans_again(study, monkeypatch):

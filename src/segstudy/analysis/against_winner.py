@@ -23,7 +23,7 @@ class Versus:
 
     @property
     def excluded(self) -> bool:
-        """Whether the other is worse, beyond what trainings, images and the choice explain."""
+        """Whether the other is worse, beyond what runs, images and the choice explain."""
         return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean > 0
 
     @property

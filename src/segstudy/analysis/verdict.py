@@ -26,7 +26,7 @@ class Standing:
     Attributes:
         name: the configuration.
         mean_rank: over replicates, 1 is best; None without several replicates of all.
-        stability: from drawing images and trainings again.
+        stability: from drawing images and runs again.
     """
 
     name: str
@@ -181,7 +181,7 @@ def _limits(
         over = f", each tested once in {study.folds} folds" if study.folds else ""
         yield (
             f"It rests on {count(seeds, 'seed')} and {tested}{over}, and holds for "
-            "images like these and this protocol. Intervals are 95 % over images and trainings."
+            "images like these and this protocol. Intervals are 95 % over images and runs."
         )
     if incomplete:
         yield (

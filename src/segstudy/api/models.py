@@ -55,11 +55,11 @@ def predict(  # noqa: PLR0913 (an option each)
         fill_holes: fill holes of each mask.
         match: a pattern for the paths of files in folders.
         progress: told how many of all images are done.
-        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
         threads: images at a time; 0: as many as the machine has cores.
-        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        ensemble: of a study, all runs of its best configuration instead of the best of them.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Returns:
@@ -144,11 +144,11 @@ def serve(  # noqa: PLR0913 (an option each)
         threshold: of the probability, where a request names none.
         limits: on each request.
         ready: told the page's address once the server listens.
-        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
         threads: images at a time; 0: as many as the machine has cores.
-        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        ensemble: of a study, all runs of its best configuration instead of the best of them.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:

@@ -222,7 +222,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     """Test trained models on data they have never seen, and store the scores as ``external/<name>/``.
 
     Args:
-        model: a run's folder, or a study's: then all trainings of its winner.
+        model: a run's folder, or a study's: then all runs of its winner.
         data: the external test set; all of it is tested on.
         study: the study that takes the result, if not the model's own.
         name: of the result.

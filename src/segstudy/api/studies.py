@@ -163,7 +163,7 @@ def run(  # noqa: PLR0913 (an option each)
     as in a study file: ``[1, 2]`` and ``"1+2"`` are one value, ``["1", "2"]`` are two.
 
     Args:
-        study: a study file, a data set's folder or a study's folder; None for the embedded set and the
+        study: a study file, a data set's folder or a study's folder; None for the synthetic set and the
             quick protocol.
         protocol: ``quick``, ``classic`` or ``thorough``: what the fields start from.
         architecture: a name in ``segstudy.models.MODELS``, such as ``unet``, or ``my.py:MyNet``.
@@ -203,14 +203,14 @@ def run(  # noqa: PLR0913 (an option each)
         fields: the same fields by their names, where these are known at run time only.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows no part of what a run is.
         threads: CPU threads of each training; 0 leaves it to this machine.
-        workers: trainings side by side; 0 leaves it to this machine.
+        workers: runs side by side; 0 leaves it to this machine.
         executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
         checkpoint_every: epochs from one saved state to the next: as many can be lost.
         out: the study's folder; derived from its name if left out.
         tracker: where progress is shown or logged, names of ``TRACKERS``; several as a list.
         retry: also runs that diverged before.
         images: whether the report may show pictures of the data.
-        yes: go on when more than two hours are ahead.
+        yes: go on although the study will take more than two hours.
         confirm: asked instead, with the estimate; False stops before anything is written.
         choose: where it was not agreed to, picks one of the studies that take less time, the quickest first,
             or the last, which is all of it; None for none of them.

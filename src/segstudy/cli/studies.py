@@ -73,7 +73,7 @@ class MachineFlags:
     """Where and how to train; nothing of it changes what a run is."""
 
     executor: Annotated[str | None, Parameter(help=choices_text(EXECUTORS.values()))] = None
-    workers: Annotated[int, Parameter(help="trainings side by side; 0: as many as the cores allow")] = 0
+    workers: Annotated[int, Parameter(help="runs side by side; 0: as many as the cores allow")] = 0
     threads: Annotated[int, Parameter(help="CPU threads of each training; 0: chosen for this machine")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where to train")] = "auto"
     checkpoint_every: Annotated[
@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913 (an option each)
     ] = "terminal",
     retry: Annotated[bool, Parameter(help="also runs that diverged before", negative=())] = False,
     yes: Annotated[
-        bool, Parameter(help="do not ask when more than two hours are ahead", negative=())
+        bool, Parameter(help="do not ask when the study will take more than two hours", negative=())
     ] = False,
     images: Annotated[bool, Parameter(help="pictures of the data in the report")] = True,
 ) -> int:
@@ -108,7 +108,7 @@ def run(  # noqa: PLR0913 (an option each)
     Parameters
     ----------
     study
-        A study file, a data set's folder or a study's folder. Without it: the embedded drawn images and
+        A study file, a data set's folder or a study's folder. Without it: the synthetic images and
         the quick protocol.
     """
     from segstudy.study.trackers.terminal import Display  # what `--help` does without

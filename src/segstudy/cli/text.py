@@ -21,7 +21,7 @@ def scores_text(records: Sequence[Mapping[str, Any]]) -> str:
     shown = shown_in("table")
     columns = [("validation", HEADLINE), *(("test", name) for name in shown)]
     scores = [f"{shown[name].short} {part}" for part, name in columns]
-    for heading in ("model", *scores, "images", "trainings"):
+    for heading in ("model", *scores, "images", "runs"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for record in records:
         table.add_row(
@@ -34,14 +34,14 @@ def scores_text(records: Sequence[Mapping[str, Any]]) -> str:
             str(len(record["seeds"])),
         )
     notes = [note for record in records for note in _notes(record)]
-    strangers = records[0]["strangers"]
-    if strangers["count"]:
-        notes.append(f"ignored, as called after no image: {_names_text(strangers)}")
-    trainings = {len(record["seeds"]) for record in records}
+    unmatched = records[0]["strangers"]
+    if unmatched["count"]:
+        notes.append(f"ignored, because no image has this name: {_names_text(unmatched)}")
+    runs = {len(record["seeds"]) for record in records}
     if all(record.get("deterministic") for record in records):
         said = "Means per image at native size; in brackets 95 % intervals over images: deterministic masks."
         return "\n".join([as_text(table), said, *notes])
-    return "\n".join([as_text(table), intervals_text(trainings), *notes])
+    return "\n".join([as_text(table), intervals_text(runs), *notes])
 
 
 def _count_text(part: str, found: Mapping[str, Any]) -> str:
@@ -73,11 +73,11 @@ def _names_text(some: Mapping[str, Any]) -> str:
     return ", ".join(some["first"]) + (f" and {more} more" if more else "")
 
 
-def intervals_text(num_trainings: Collection[int]) -> str:
-    """What the intervals in brackets hold, for models with so many trainings."""
+def intervals_text(num_runs: Collection[int]) -> str:
+    """What the intervals in brackets hold, for models with so many runs."""
     over = "images only, training noise not measured"
-    if max(num_trainings) > 1:
-        over = f"images and trainings (with one: {over})" if 1 in num_trainings else "images and trainings"
+    if max(num_runs) > 1:
+        over = f"images and runs (with one: {over})" if 1 in num_runs else "images and runs"
     return f"Means per image at native size; in brackets the 95 % interval over {over}."
 
 

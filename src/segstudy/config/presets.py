@@ -8,7 +8,7 @@ _ALL = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Minutes on a small CPU, for the embedded set and for a first look at anyone's own.
+    # Minutes on a small CPU, for the synthetic set and for a first look at anyone's own.
     "quick": {
         "protocol": {
             "image_size": 64,
@@ -29,7 +29,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             {"architecture": ("segnet", "unet"), "loss": _ALL["loss"], "batch_size": (12,)},
         ],
     },
-    # The best model a small data set allows: docs/LOG.md has the evidence for each value.
+    # The best model a small data set allows: docs/LOG.md has the measurements behind each value.
     "thorough": {
         "folds": 4,
         "seeds": 3,

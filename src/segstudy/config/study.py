@@ -207,7 +207,7 @@ def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
 
 
 def is_synthetic(data: str) -> bool:
-    """Whether data are the embedded set, which has no folder: ``synthetic`` or ``synthetic:n=60``."""
+    """Whether data are the synthetic set, which has no folder: ``synthetic`` or ``synthetic:n=60``."""
     return data == "synthetic" or data.startswith("synthetic:")
 
 

@@ -52,7 +52,7 @@ def score_masks(
     """
     samples = study_samples(folder, data)
     parts = scored_parts(folder)
-    found, strangers = find_masks(masks, samples.keys(), name)
+    found, unmatched = find_masks(masks, samples.keys(), name)
     for model in found:
         if deterministic and len(model.seeds) > 1:
             raise UserError(
@@ -78,7 +78,7 @@ def score_masks(
         job = partial(_rows, found, foreground)
         rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
     return [
-        _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, strangers, made)
+        _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, unmatched, made)
         for place, model in enumerate(found)
     ]
 
@@ -103,7 +103,7 @@ def _store(
     model: MaskSet,
     rows: Sequence[Mapping[str, Any]],
     parts: Mapping[Part, Sequence[str]],
-    strangers: Sequence[str],
+    unmatched: Sequence[str],
     source: Mapping[str, Any],
 ) -> dict[str, Any]:
     data, table = data_of(folder), _table(rows)
@@ -116,7 +116,7 @@ def _store(
         "seeds": sorted(model.seeds),
         "parts": {part: _completeness(model, ids) for part, ids in parts.items()},
         "ignored": _ignored(model, {sample_id for ids in parts.values() for sample_id in ids}),
-        "strangers": first_of(strangers),
+        "strangers": first_of(unmatched),
         "scores": summarise(table, data.groups),
         **written_now(),
     }

@@ -1,4 +1,4 @@
-"""Which model, training and image the mask files of a folder belong to, told by their names alone."""
+"""Which model, training and image the mask files of a folder belong to, by their names alone."""
 
 import re
 import unicodedata
@@ -30,7 +30,7 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
     """Which models, seeds and images the files of a folder belong to.
 
     A file's path without suffix ends in an id, exactly. What stands before it decides: nothing (one model),
-    ``seed0`` and the like (the trainings of one model), ``model``, or ``model/seed0``.
+    ``seed0`` and the like (the runs of one model), ``model``, or ``model/seed0``.
 
     Args:
         root: the folder.
@@ -43,9 +43,9 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
     Raises:
         UserError: no such folder, no id among the files' names, two masks for one image, a mix of layouts.
     """
-    placed, strangers = _placed(root, ids)
+    placed, unmatched = _placed(root, ids)
     if not placed:
-        first = f" ({strangers[0]} is not)" if strangers else ""
+        first = f" ({unmatched[0]} is not)" if unmatched else ""
         raise UserError(
             f"{root}: no mask is called after an image of the data{first}; name them by id, "
             f"as in {min(ids)}.png"
@@ -61,7 +61,7 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
     if name and len(models) > 1:
         raise UserError(f"{root}: holds {len(models)} models, {', '.join(sorted(models))}; --name is for one")
     found = [MaskSet(name or model or root.resolve().name, seeds) for model, seeds in sorted(models.items())]
-    return found, strangers
+    return found, unmatched
 
 
 def _seed(folder: str) -> int | None:
@@ -90,19 +90,19 @@ def _refuse_mixed(root: Path, folders: Collection[tuple[str, ...]]) -> None:
 def _placed(root: Path, ids: Collection[str]) -> tuple[dict[tuple[str, ...], dict[str, Path]], list[str]]:
     """Files by the folders before the id and by id, and those without an id."""
     placed: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
-    strangers = []
+    unmatched = []
     for file in _image_files(root):
         relative = file.relative_to(root)
         words = [unicodedata.normalize("NFC", word) for word in relative.with_suffix("").parts]
         depth = next((i for i in range(len(words)) if i < 3 and "/".join(words[i:]) in ids), None)
         if depth is None:
-            strangers.append(relative.as_posix())
+            unmatched.append(relative.as_posix())
             continue
         where, sample_id = tuple(words[:depth]), "/".join(words[depth:])
         if other := placed[where].get(sample_id):
             raise UserError(f"{file}: a second mask for {sample_id} beside {other.name}; remove one of them")
         placed[where][sample_id] = file
-    return placed, strangers
+    return placed, unmatched
 
 
 def _image_files(root: Path) -> list[Path]:

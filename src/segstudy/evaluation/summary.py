@@ -64,7 +64,7 @@ def first_of(names: Sequence[str]) -> dict[str, Any]:
 
 
 def summarise(table: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[str, Score]]:
-    """Mean of every native metric, part by part, with its 95 % interval over images (and trainings).
+    """Mean of every native metric, part by part, with its 95 % interval over images (and runs).
 
     Args:
         table: ``seed``, ``id``, ``part`` and metrics; the folds of a seed are averaged image by image.

@@ -22,7 +22,7 @@ CAPTION = (
 )
 
 
-INTERVALS = "In brackets the 95 % interval over test images and trainings."
+INTERVALS = "In brackets the 95 % interval over test images and runs."
 
 
 IMAGES_ONLY = (

@@ -1,11 +1,11 @@
 """How sure a score is: intervals, comparisons, ranks. Arrays in, frozen results out.
 
-Scores of a configuration are an array ``(replicates, images)``: what each of its trainings reaches on each
-image. Images are the same for every configuration, trainings are not. A score is then
+Scores of a configuration are an array ``(replicates, images)``: what each of its runs reaches on each
+image. Images are the same for every configuration, runs are not. A score is then
 
     mean + image + image x configuration + training + residual,
 
-all but the mean random: trainings are readers and images are cases of a multi-reader multi-case study
+all but the mean random: runs are readers and images are cases of a multi-reader multi-case study
 (Obuchowski & Rockette 1995; Hillis 2007). The variance of a mean of n images and R replicates is
 estimated from mean squares, as (seeds + images - residual) / (n R), with Satterthwaite's degrees of
 freedom. ``tests/stats/test_calibration.py`` holds all of it to its promise on simulated studies;
@@ -120,7 +120,7 @@ def gap(a: Scores, b: Scores) -> Interval:
 
     Args:
         a: ``(replicates, units)``.
-        b: ``(replicates, units)`` of the same trainings. What trainings do to both alike would cancel and
+        b: ``(replicates, units)`` of the same runs. What runs do to both alike would cancel and
             is left in, so the interval is rather too wide.
     """
     sides = [_moments(a), _moments(b)]
@@ -151,7 +151,7 @@ def distinguished(differences: Sequence[Difference], num_configurations: int) ->
 
     The studentized range of all configurations is the reference, with each pair's own variance: it
     protects whichever configuration leads, however it was chosen. Holm's correction does not: the winner on
-    validation owes its lead to the very trainings that are tested. Degrees of freedom are at most
+    validation owes its lead to the very runs that are tested. Degrees of freedom are at most
     (R - 1)(R' - 1) of the pair's replicates: the most extreme of many pairs is one whose seed variance
     came out low, and with few replicates that happens. See docs/decisions/0002.
 
@@ -191,7 +191,7 @@ class Resolution:
 
 
 def to_resolve(a: Scores, b: Scores, margin: float = MARGIN) -> Resolution:
-    """How much more evidence would show the difference seen, or that it is none to speak of.
+    """How much more data would show the difference seen, or that it is none to speak of.
 
     Settled means: with a probability of 80 % the 95 % interval leaves out 0, or lies within the margin,
     whichever is nearer. Variances are taken as they were estimated, the difference as it was seen.

@@ -1,7 +1,7 @@
 """What a factor moves: main effects and interactions on a full factorial of runs.
 
 Arrays in, frozen results out. The unit is a run's mean over the images, so what is found holds for these
-images. Variances are not taken to be equal: Tversky's trainings scatter several times as much as Combo's.
+images. Variances are not taken to be equal: Tversky's runs scatter several times as much as Combo's.
 """
 
 import itertools
@@ -47,7 +47,7 @@ class LevelMean:
     Attributes:
         level: its name.
         mean: of the combinations' means.
-        low, high: 95 % interval over trainings; None for a single replicate.
+        low, high: 95 % interval over runs; None for a single replicate.
     """
 
     level: str

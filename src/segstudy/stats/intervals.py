@@ -74,7 +74,7 @@ def by_group(scores: Scores, groups: Sequence[str]) -> Scores:
 
 
 def mean_interval(scores: Scores) -> Interval:
-    """Mean and 95 % interval over images and trainings; over images only where there is one training.
+    """Mean and 95 % interval over images and runs; over images only where there is one training.
 
     Args:
         scores: ``(replicates, units)``, see ``by_group``.

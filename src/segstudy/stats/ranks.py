@@ -1,6 +1,6 @@
 """Who stands where, and how firmly: ranks over replicates, bootstrap of ranks, the cost of choosing.
 
-Arrays in, frozen results out. Rank blocks are replicates, never images: images share the trainings, and
+Arrays in, frozen results out. Rank blocks are replicates, never images: images share the runs, and
 ranks over them call equal configurations different in 55 to 100 % of studies.
 """
 
@@ -40,7 +40,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How often a configuration ranks where it does when images and trainings are drawn again.
+    """How often a configuration ranks where it does when images and runs are drawn again.
 
     Attributes:
         best, top3: share of the draws in which it is first, or among the first three.
@@ -140,9 +140,9 @@ def choice_noise(scores: Sequence[Scores]) -> float:
     cases = float((own**2).sum()) / ((count - 1) * (num_units - 1)) / num_units
     if any(len(matrix) == 1 for matrix in scores):
         return float(np.sqrt(cases))
-    trainings = float(np.mean([matrix.mean(1).var(ddof=1) / len(matrix) for matrix in scores]))
+    runs = float(np.mean([matrix.mean(1).var(ddof=1) / len(matrix) for matrix in scores]))
     residual = float(np.mean([_residual(matrix) for matrix in scores]))
-    return float(np.sqrt(max(trainings + cases - residual, trainings, cases)))
+    return float(np.sqrt(max(runs + cases - residual, runs, cases)))
 
 
 def _residual(scores: Scores) -> float:

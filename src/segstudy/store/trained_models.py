@@ -1,4 +1,4 @@
-"""Trained models in a study's folder or outside of one: one run, or all trainings of a configuration."""
+"""Trained models in a study's folder or outside of one: one run, or all runs of a configuration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Models:
     Attributes:
         home: the study they belong to; None for a model that lies outside of its study.
         keys: of the runs, in order of seed and fold.
-        name: the configuration's, or that and the seed for one of several trainings.
+        name: the configuration's, or that and the seed for one of several runs.
         alone: the folder of a model outside of its study: ``model.json`` and ``model.safetensors`` at least.
     """
 

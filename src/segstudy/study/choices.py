@@ -161,7 +161,7 @@ def _spelled(name: str, value: Any) -> str:
 
 def refusal(asked: Choice, choices: list[Choice]) -> UserError:
     """What is said where nobody can be asked."""
-    ahead = f"about {duration(asked.ahead.hours * 3600)} are ahead for {asked.cost.split(',')[0]}"
+    ahead = f"{asked.cost.split(',')[0]} would take about {duration(asked.ahead.hours * 3600)}"
     commands = [f"`{each.command}` ({each.cost})" for each in choices if each.command]
     sooner = f"; for a first answer {commands[0]}" if commands else ""
     return UserError(f"{ahead}: --yes, in Python yes=True, goes on without asking{sooner}")

@@ -27,7 +27,7 @@ from segstudy.training.optimizers import make_optimizer
 # Rough constants, read off real runs; they only serve the forecast.
 PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains nothing
 EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
-MEMORY_SHARE = 0.8  # of the free memory that trainings may fill
+MEMORY_SHARE = 0.8  # of the free memory that runs may fill
 STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
 STATE_SHARE = (
     4  # of a saved state over the weights: network, two moments of Adam, the selected epoch's weights
@@ -50,7 +50,7 @@ class Estimate:
 
     Attributes:
         num_runs: runs to train.
-        workers: trainings side by side: as many as asked for, or fewer where memory is short.
+        workers: runs side by side: as many as asked for, or fewer where memory is short.
         hours: wall time with these workers.
         worker_bytes: peak memory of one training; with several workers each takes that.
         disk_bytes: what the run folders will take, and meanwhile the saved states of those at work.

@@ -28,7 +28,7 @@ def refuse_occupied(plan: Plan, folder: StudyFolder, source: str | Path | None) 
 
     At the same place data may have grown, lost samples or been corrected. At another place they are to be
     the same samples, apart from those that are excluded; where the study itself is called (``run STUDY --data
-    PLACE``) they may also have grown. The drawn set does not grow: other options draw another set.
+    PLACE``) they may also have grown. The synthetic set does not grow: other options make another set.
 
     Args:
         plan: what is to be written there.

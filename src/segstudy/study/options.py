@@ -31,7 +31,7 @@ def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[St
     """The study that a source and options stand for, and the folder it belongs in.
 
     Args:
-        source: a study file, a data set's folder or a study's folder; None for the embedded set.
+        source: a study file, a data set's folder or a study's folder; None for the synthetic set.
         options: ``protocol``, ``out``, ``fields`` and any of ``FIELDS``; None stands for "not given".
 
     Raises:
@@ -64,7 +64,7 @@ def _data_and_name(source: str | Path | None) -> tuple[str, str]:
         return text, text.replace(":", "-")
     path = Path(text).resolve()
     if not path.exists():
-        raise UserError(f"{text}: no such folder or study file; `segstudy run` alone tries the embedded set")
+        raise UserError(f"{text}: no such folder or study file; `segstudy run` alone uses the synthetic set")
     return str(path), path.name
 
 
@@ -136,7 +136,7 @@ def _refuse_code(name: str, value: Any) -> None:
         kind = "a class" if isinstance(each, type) else "an object"
         raise UserError(
             f"{name}: is given by name, not as {kind}, because "
-            f'trainings run in processes of their own; {save}write {name}="{where}:{named}" (with its path)'
+            f'each run has a process of its own; {save}write {name}="{where}:{named}" (with its path)'
         )
 
 

@@ -29,7 +29,7 @@ from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, write_pl
 from segstudy.study.set_aside import set_aside
 from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
 from segstudy.study.trackers.terminal import Display
-from segstudy.study.up_to_date import receipts, write_receipts
+from segstudy.study.up_to_date import records, write_records
 from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job
@@ -138,7 +138,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
         refuse_occupied(plan, folder, call.source)  # perhaps another study by now
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
-        made = receipts(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
+        made = records(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         missing = [run for run in chosen.missing if run.key not in finished]
         _train(chosen, missing, machine, display, _trackers(call, display))
         tidy(folder)
@@ -147,7 +147,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
             with noting(f"what was trained is stored; the report is written by {_call('report', folder)}"):
                 write_report(folder, call.images)
         if folder.finished().issuperset(keys):
-            write_receipts(made)
+            write_records(made)
 
 
 def _trackers(call: Call, display: Display) -> Trackers:

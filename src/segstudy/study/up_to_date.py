@@ -1,6 +1,6 @@
-"""What a finished study was made from, so that asking for it again costs a look and no planning.
+"""What a finished study was made from, so that asking for it again needs no planning.
 
-A receipt is kept beside the caches and may be deleted at any time. It holds for the same call as long as
+This record is kept beside the caches and may be deleted at any time. It holds for the same call as long as
 nothing has changed of what the plan came from: this program, the study's files, the data (by path, size and
 times), the sources of components of one's own; and as long as every run of the plan is there.
 """
@@ -33,8 +33,8 @@ from segstudy.store.report_coverage import PLAN_FILES, is_current
 from segstudy.study.overview import Overview
 
 
-class Receipt(Frozen):
-    """Content of a receipt's file.
+class FinishedPlan(Frozen):
+    """Content of the file.
 
     Attributes:
         made_from: hashes of all that the plan came from.
@@ -57,29 +57,29 @@ def settled(asked: Study, folder: StudyFolder, images: bool = True) -> Overview 
     """
     try:
         text = _file(asked, folder).read_text(encoding="utf-8")
-        receipt = Receipt.model_validate_json(text)
-        if receipt.made_from != _made_from(asked, folder):
+        record = FinishedPlan.model_validate_json(text)
+        if record.made_from != _made_from(asked, folder):
             return None
-        whole = folder.finished().issuperset(receipt.keys) and is_current(folder, images)
+        whole = folder.finished().issuperset(record.keys) and is_current(folder, images)
     except (OSError, ValidationError, ValueError, UserError):  # the whole way says what is wrong
         return None
-    return receipt.overview if whole else None
+    return record.overview if whole else None
 
 
-def receipts(
+def records(
     asked: Study,
     folder: StudyFolder,
     samples: Sequence[Sample],
     keys: Iterable[str],
     overview: Overview,
     began_ns: int,
-) -> dict[Path, Receipt]:
+) -> dict[Path, FinishedPlan]:
     """What to write down once all these runs are there: for the study as asked for, and as its folder has it.
 
     To be made under the folder's lock, while it is as the plan left it. There is none if anything that the
     plan came from has changed since planning began: it may then have seen the one or the other.
     """
-    made: dict[Path, Receipt] = {}
+    made: dict[Path, FinishedPlan] = {}
     with suppress(OSError, UserError):  # it only saves time
         for study in (asked, folder.study()):
             sources = [*_program(), *_own_files(study)]
@@ -88,21 +88,23 @@ def receipts(
             if any(max(_stamp(file)[2:]) > began_ns for file in sources):
                 return {}
             made_from = _made_from(study, folder, samples)
-            made[_file(study, folder)] = Receipt(made_from=made_from, keys=tuple(keys), overview=overview)
+            made[_file(study, folder)] = FinishedPlan(
+                made_from=made_from, keys=tuple(keys), overview=overview
+            )
     return made
 
 
-def write_receipts(made: Mapping[Path, Receipt]) -> None:
-    """Write receipts down; every run they speak of is there."""
+def write_records(made: Mapping[Path, FinishedPlan]) -> None:
+    """Write the records down; every run they speak of is there."""
     with suppress(DiskError):  # it only saves time
-        for file, receipt in made.items():
+        for file, record in made.items():
             make_folder(file.parent)
-            write_text(file, receipt.model_dump_json())
+            write_text(file, record.model_dump_json())
 
 
 def _file(asked: Study, folder: StudyFolder) -> Path:
     name = _hash([str(folder.path.resolve()), asked.model_dump(mode="json")])
-    return cache_folder() / "receipts" / f"{name}.json"
+    return cache_folder() / "finished-plans" / f"{name}.json"
 
 
 def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | None = None) -> dict[str, str]:

@@ -68,7 +68,7 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
     """Read a data set, with the reader detected from the folder's layout unless one is named.
 
     Args:
-        root: a folder, or ``synthetic`` with options (``synthetic:n=60:seed=1``) for the embedded set.
+        root: a folder, or ``synthetic`` with options (``synthetic:n=60:seed=1``) for the synthetic set.
         reader: a key of ``READERS``, or a plug-in's.
         exclude: ids of samples to leave out.
 

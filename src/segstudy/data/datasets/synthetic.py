@@ -1,4 +1,4 @@
-"""The embedded data set: drawn dermoscopy, kept as ordinary files in the user's cache.
+"""The synthetic data set: computed dermoscopy pictures, kept as ordinary files in the user's cache.
 
 Layout: as the ``folder`` reader reads it (``images/``, ``masks/``, ``metadata.csv``). Categories are nevus,
 atypical and melanoma, by how irregular border and colour are drawn; some lesions appear twice, as one
@@ -22,7 +22,7 @@ DEFAULT_N, MAX_N = 200, 10_000
 
 
 def detect(_root: Path) -> bool:
-    """Never: what lies on disk is read by the ``folder`` reader, also where it was drawn."""
+    """Never: what lies on disk is read by the ``folder`` reader, also when segstudy made it."""
     return False
 
 

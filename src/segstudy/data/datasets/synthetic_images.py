@@ -2,7 +2,7 @@
 
 A lesion is a closed curve around a centre, so its mask is known to the pixel. Everything that makes the
 real task hard is painted over or beside it: soft and notched borders, faint colour, several tones, hair,
-rulers, bubbles, dark corners, freckles and uneven light. Nothing here is evidence about real images.
+rulers, bubbles, dark corners, freckles and uneven light. Nothing here says anything about real images.
 """
 
 from dataclasses import dataclass

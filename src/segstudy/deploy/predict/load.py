@@ -59,7 +59,7 @@ def open_model(  # noqa: PLR0913 (an option each)
         precision: of the arithmetic; ``auto`` is bfloat16 where hardware and engine have it.
         threads: callers at once, each with a thread of its own.
         device: for PyTorch: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        ensemble: of a study, all runs of its best configuration instead of the best of them.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:
@@ -193,7 +193,7 @@ def _by_pytorch(folder: Path, record: "TrainedRecord", how: How) -> Network:
 
 
 def models_of(path: Path) -> "Models":
-    """The trainings that a folder stands for: a run, or those of a study's best configuration.
+    """The runs that a folder stands for: a run, or those of a study's best configuration.
 
     Raises:
         UserError: neither a model's folder nor a study's, or a study without a winner.

@@ -63,11 +63,11 @@ class Predictor:
         tta: average over the eight flips and rotations of the image.
         largest_component: keep only the largest connected part.
         fill_holes: fill what foreground encloses.
-        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``opening.open_model``.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         threads: callers at once, each with a thread of its own.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
-        ensemble: of a study, all trainings of its best configuration instead of the best of them.
+        ensemble: of a study, all runs of its best configuration instead of the best of them.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:

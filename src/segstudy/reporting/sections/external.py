@@ -58,7 +58,7 @@ def external_tables(folder: StudyFolder) -> list[dict[str, Any]]:
     """What `segstudy evaluate` found on other data sets, for the page: each with its own test part beside.
 
     Returns:
-        Tables with ``name``, ``num_trainings``, ``own`` and ``other`` (data, number of images), and ``rows``
+        Tables with ``name``, ``num_runs``, ``own`` and ``other`` (data, number of images), and ``rows``
         (title, score in domain, score on the other data).
     """
     return [_external(record) for record in folder.externals() if isinstance(record, EvaluationRecord)]
@@ -68,7 +68,7 @@ def _external(record: EvaluationRecord) -> dict[str, Any]:
     own, scores = record.in_domain, record.scores["test"]
     return {
         "name": record.name,
-        "num_trainings": len(record.seeds),
+        "num_runs": len(record.seeds),
         "own": (own.data.name, own.num_images),
         "other": (record.data.name, record.num_images),
         "rows": [

@@ -164,8 +164,8 @@ def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
         "each configuration's own seed variance" if len(results.trained) > 1 else "the variance of the seeds"
     )
     sentences = [
-        f"{what} 95 % intervals from a model with random images, random trainings and an "
-        "image-by-configuration component (trainings as readers, images as cases), with Satterthwaite's "
+        f"{what} 95 % intervals from a model with random images, random runs and an "
+        "image-by-configuration component (runs as readers, images as cases), with Satterthwaite's "
         f"degrees of freedom and {own}."
     ]
     made = {
