@@ -38,7 +38,7 @@ from segstudy.store.tables import read_table
 from segstudy.store.trained_models import Models
 from segstudy.store.weights import load_model
 
-SEEN_NAMED = 200  # ids in a message: they are to be written into a file, so nearly always all of them
+SEEN_NAMED = 200  # ids in a message: they will be written into a file, so nearly always all of them
 SEEN = "which images it has seen is written there alone"  # why a model is evaluated within its study
 
 

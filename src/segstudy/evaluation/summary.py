@@ -24,7 +24,7 @@ def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Sam
 
     Args:
         folder: the study's.
-        names: of what is to be stored.
+        names: of what will be stored.
         kind: what it is, ``masks`` or ``evaluation``.
         same: whether a record of this kind and one of these names is an earlier one of the same.
 

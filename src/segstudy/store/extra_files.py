@@ -12,7 +12,7 @@ from segstudy.config.runs import Run
 
 @dataclass(frozen=True)
 class Trained:
-    """A training that is done, for what else is to be stored with it.
+    """A training that is done, for what else will be stored with it.
 
     Attributes:
         run: what was trained.
@@ -28,5 +28,5 @@ class Trained:
     threads: int
 
 
-# Further files of a run, further fields of its run.json, and what is to be said, if anything.
+# Further files of a run, further fields of its run.json, and what will be said, if anything.
 Extra = tuple[dict[str, bytes], dict[str, Any], str]

@@ -151,7 +151,7 @@ class Pace:
 
         Args:
             forecast: what the runs were expected to take.
-            left: keys of the runs that are to be trained, in order.
+            left: keys of the runs that will be trained, in order.
             began: when, on the clock of ``time.monotonic``.
         """
         self.forecast = forecast

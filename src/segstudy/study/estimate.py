@@ -96,7 +96,7 @@ def estimate(
     stage: Stage = silent,
     known: Steps | None = None,
 ) -> Estimate:
-    """Time a few steps of every kind of network that is to be trained, and multiply.
+    """Time a few steps of every kind of network that will be trained, and multiply.
 
     Args:
         plan: the study.

@@ -26,12 +26,12 @@ ANOTHER = "choose another folder with --out"
 def refuse_occupied(plan: Plan, folder: StudyFolder, source: str | Path | None) -> None:
     """Refuse a folder in which this plan would take the place of something else.
 
-    At the same place data may have grown, lost samples or been corrected. At another place they are to be
+    At the same place data may have grown, lost samples or been corrected. At another place they must be
     the same samples, apart from those that are excluded; where the study itself is called (``run STUDY --data
     PLACE``) they may also have grown. The synthetic set does not grow: other options make another set.
 
     Args:
-        plan: what is to be written there.
+        plan: what will be written there.
         folder: where it belongs.
         source: of the call: a study file, a data set, a study's folder, or None.
 

@@ -27,7 +27,7 @@ DERIVED = ("report.html", "leaderboard.csv")  # they would show what is gone
 
 @dataclass(frozen=True)
 class Removal:
-    """What is to be deleted from a study, or was.
+    """What will be deleted from a study, or was.
 
     Attributes:
         folder: the study's.

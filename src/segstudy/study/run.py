@@ -109,7 +109,7 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
 
 
 def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, display: Display) -> Choice:
-    """What is to be trained, where what was asked for takes long.
+    """What will be trained, where what was asked for takes long.
 
     Raises:
         UserError: nobody is there to choose.
@@ -238,8 +238,8 @@ def planned(
     """The plan of a study, where it would be trained, and which of its runs are not stored yet.
 
     Raises:
-        UserError: a wrong call, study file or data set; one photograph in several parts of what is to be
-            trained; somebody at work on it, if that is to be refused.
+        UserError: a wrong call, study file or data set; one photograph in several parts of what will be
+            trained; somebody at work on it, if that must be refused.
     """
     for path in (asked.data, str(folder.path)):
         if any("\ud800" <= character <= "\udfff" for character in path):
