@@ -62,7 +62,6 @@ RETIRED: dict[str, tuple[str, ...]] = {
 STILL_IN_SOURCE = {
     "board",
     "drawn",
-    "opening",
     "stranger",
     "strangers",
     "trainings",
