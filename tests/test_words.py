@@ -29,7 +29,7 @@ RETIRED: dict[str, tuple[str, ...]] = {
     "board": (),
     "boards": (),
     "choose of": (),
-    "drawn": ("drawn at random", "randomly drawn"),
+    "drawn": ("drawn at random", "randomly drawn", "drawn by segstudy", "drawn-0007", "drawn-{index"),
     "embedded": (),
     "evidence": ("no evidence about real images",),
     "hence": (),
@@ -58,13 +58,10 @@ RETIRED: dict[str, tuple[str, ...]] = {
     "whoever": (),
 }
 
-# Words that the source still has; the docs have none of them. A word leaves this set for good.
+# Words that the source keeps, and why; the docs have none of them.
 STILL_IN_SOURCE = {
-    "board",
-    "drawn",
-    "stranger",
-    "strangers",
-    "trainings",
+    "strangers": "a key in records of scores that are stored already",
+    "trainings": "a key in what `compare --json` prints",
 }
 
 
@@ -137,4 +134,4 @@ def test_words_are_found_whole_in_any_case_and_across_lines(text, lines):
 
 
 def test_every_word_left_in_the_source_is_a_retired_one():
-    assert set(RETIRED) >= STILL_IN_SOURCE
+    assert set(RETIRED) >= set(STILL_IN_SOURCE)

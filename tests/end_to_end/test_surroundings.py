@@ -75,11 +75,11 @@ def test_with_little_address_space_the_report_lacks_its_charts_and_says_so(datas
     (said,) = [line for line in done.stderr.splitlines() if "without charts" in line]
     assert "ulimit -v allows 8;" in said
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "Not drawn: too little address space" in page
+    assert "Not rendered: too little address space" in page
     whole = segstudy("report", out)
     assert whole.returncode == 0, whole.stderr
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "Not drawn" not in page
+    assert "Not rendered" not in page
     assert list((out / "figures").glob("*.svg"))
     again = segstudy("report", out, limit="ulimit -c 0; ulimit -v 8000000;")
     assert again.returncode == 0, again.stderr

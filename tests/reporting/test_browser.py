@@ -68,7 +68,7 @@ class Opened:
 
     def column(self, number: int) -> list[str]:
         """What a column of the leaderboard says, from the top; configurations are in column 1."""
-        return self.page.locator(f"#board tbody tr > :nth-child({number + 1})").all_inner_texts()
+        return self.page.locator(f"#leaderboard-table tbody tr > :nth-child({number + 1})").all_inner_texts()
 
 
 @pytest.fixture
@@ -96,13 +96,13 @@ def test_every_link_at_the_top_leads_to_a_section(opened: Opened):
 def test_a_click_on_a_heading_sorts_and_a_second_turns_the_order(opened: Opened):
     by_validation = list(reversed(NAMES))
     assert names(opened) == by_validation
-    test = opened.page.locator("#board th[scope=col]").filter(has_text="test").first
+    test = opened.page.locator("#leaderboard-table th[scope=col]").filter(has_text="test").first
     test.locator("button").click()
     assert names(opened) == list(NAMES)
     assert test.get_attribute("aria-sort") == "descending"
     test.locator("button").click()
     assert names(opened) == by_validation
-    opened.page.locator("#board th.name button").click()
+    opened.page.locator("#leaderboard-table th.name button").click()
     assert names(opened) == sorted(NAMES)
 
 
@@ -111,7 +111,7 @@ def names(opened: Opened) -> list[str]:
 
 
 def test_costs_are_sorted_with_the_least_first(opened: Opened):
-    seconds = opened.page.locator("#board th[scope=col]").filter(has_text="training s")
+    seconds = opened.page.locator("#leaderboard-table th[scope=col]").filter(has_text="training s")
     seconds.locator("button").click()
     assert seconds.get_attribute("aria-sort") == "ascending"
 
@@ -129,7 +129,7 @@ def test_the_picker_draws_what_is_picked(opened: Opened):
     assert configurations.nth(0).evaluate("box => box.indeterminate")
     opened.page.locator("#curve-controls [value=test]").check()
     opened.wait_for_lines(3 * lines_of_one + 3)
-    assert "4 of 12 runs drawn" in opened.page.locator("#curve-note").inner_text()
+    assert "4 of 12 runs shown" in opened.page.locator("#curve-note").inner_text()
 
 
 def test_the_list_of_configurations_can_be_filtered(opened: Opened):
@@ -220,8 +220,8 @@ def test_nothing_but_tables_scrolls_sideways(browser, report: Path, width: int, 
 
 def test_the_first_column_stays_when_the_leaderboard_is_scrolled(browser, report: Path):
     opened = Opened(browser, report, viewport={"width": 390, "height": 844})
-    name = opened.page.locator("#board tbody .name").first
-    box = opened.page.locator(".scroll:has(> #board)")
+    name = opened.page.locator("#leaderboard-table tbody .name").first
+    box = opened.page.locator(".scroll:has(> #leaderboard-table)")
     left = name.bounding_box()["x"]
     box.evaluate("box => { box.scrollLeft = 300; }")
     assert box.evaluate("box => box.scrollLeft") > 100
@@ -234,7 +234,7 @@ def test_it_prints_without_controls(browser, report: Path, tmp_path: Path):
     opened = Opened(browser, report)
     opened.page.emulate_media(media="print")
     assert not opened.page.locator(".picker").is_visible()
-    assert opened.page.locator("#board").is_visible()
+    assert opened.page.locator("#leaderboard-table").is_visible()
     file = tmp_path / "report.pdf"
     opened.page.pdf(path=file, prefer_css_page_size=True)
     assert file.stat().st_size > 20_000

@@ -18,7 +18,7 @@ from segstudy.reporting.page import write_report
 from segstudy.reporting.sections.architecture_by_loss import score_tables, squares_of
 from segstudy.reporting.sections.cost import pareto_front
 from segstudy.reporting.sections.external import baseline_scores
-from segstudy.reporting.sections.leaderboard import board, leading
+from segstudy.reporting.sections.leaderboard import leaderboard_table, leading
 from segstudy.reporting.sections.learning_curves import Curves, long_rows, panels, read_curves
 from segstudy.store.folder import StudyFolder
 
@@ -395,7 +395,7 @@ def test_the_board_leaves_out_what_no_run_measured_and_writes_the_rest_as_people
         board_row(test_iou_low=0.75, test_iou_high=0.85, num_parameters=1_964_097, test_hd95_frac=0.0512),
         board_row(num_parameters=512_000, test_hd95_frac=None, test_ece=None),
     ]
-    shown = board(pl.DataFrame(rows), {"mean mask": {"test_iou": 0.5}})
+    shown = leaderboard_table(pl.DataFrame(rows), {"mean mask": {"test_iou": 0.5}})
     assert [column.name for column in shown.columns] == [
         "validation_iou",
         "test_iou",

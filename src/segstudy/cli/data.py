@@ -68,7 +68,7 @@ def synth(
 ) -> int:
     """Write the synthetic set as ordinary files.
 
-    Example: `segstudy synth drawn -n 40`
+    Example: `segstudy synth pictures -n 40`
 
     Parameters
     ----------

@@ -7,11 +7,11 @@ import json
 def seed_for(purpose: str, **parts: int | str) -> int:
     """A seed for one named purpose: the same parts give the same seed, on every machine.
 
-    Streams are independent of each other and of what was drawn before, so nothing depends on
+    Streams are independent of each other and of earlier draws, so nothing depends on
     which runs went first, in which process, or whether a run was interrupted.
 
     Args:
-        purpose: what is drawn, for example ``"split"``, ``"init"``, ``"order"``.
+        purpose: of the draws, for example ``"split"``, ``"init"``, ``"order"``.
         parts: whatever the stream may depend on, by name; their order does not matter.
 
     Returns:

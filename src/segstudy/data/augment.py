@@ -1,4 +1,4 @@
-"""Augmentation: parameters drawn per sample from their own stream, applied to whole batches.
+"""Augmentation: random parameters per sample from their own stream, applied to whole batches.
 
 Kornia's own random augmentations draw differently for different batch sizes at equal seed; here every
 sample's parameters depend on seed, epoch and its id alone, and Kornia's functional transforms apply them.

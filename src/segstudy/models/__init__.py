@@ -73,10 +73,10 @@ def known_model(text: str) -> Model | None:
     return MODELS.get(text.split(":", maxsplit=1)[0])
 
 
-def build(architecture: str, width: int, seed: int, drawn_as: str | None = None) -> nn.Module:
+def build(architecture: str, width: int, seed: int, named_as: str | None = None) -> nn.Module:
     """A freshly initialised network.
 
-    Its weights depend on the architecture, its width and the seed, on nothing drawn before: the
+    Its weights depend on the architecture, its width and the seed, on no earlier random number: the
     global random state is left as it was.
 
     Args:
@@ -84,7 +84,7 @@ def build(architecture: str, width: int, seed: int, drawn_as: str | None = None)
             options.
         width: channels of the first stage; a network that is not ours gets it if it takes it.
         seed: the run's seed.
-        drawn_as: the name under which its weights were drawn, where its file has another name by now.
+        named_as: the name under which its weights were made, where its file has another name by now.
 
     Raises:
         UserError: an unknown architecture or option; what is built is no network.
@@ -94,7 +94,7 @@ def build(architecture: str, width: int, seed: int, drawn_as: str | None = None)
     if "width" in inspect.signature(network).parameters:
         options["width"] = width
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_for("init", seed=seed, architecture=drawn_as or str(component)))
+        torch.manual_seed(seed_for("init", seed=seed, architecture=named_as or str(component)))
         model = network(**options)
     return model if version is None else one_output(model, component.title)
 

@@ -40,7 +40,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How often a configuration ranks where it does when images and runs are drawn again.
+    """How often a configuration ranks where it does when images and runs are resampled.
 
     Attributes:
         best, top3: share of the draws in which it is first, or among the first three.
@@ -94,7 +94,7 @@ def _bars(ranks: NDArray[np.float64], critical: float) -> tuple[tuple[int, ...],
 
 
 def stability(scores: Sequence[Scores], seed: int, draws: int = BOOTSTRAPS) -> list[Stability]:
-    """Bootstrap the ranks: units and, for each configuration, replicates are drawn with replacement.
+    """Bootstrap the ranks: units and, for each configuration, replicates are resampled with replacement.
 
     Good for how firm an order is, and for nothing else: intervals of means made this way are too narrow.
 

@@ -16,7 +16,7 @@ class Fault:
 
     Attributes:
         state: ``incomplete`` (half written, or part of it gone), ``altered`` (not what was written),
-            ``orphaned`` (left behind by what is finished or dead, or a stranger), ``stale`` (a report of
+            ``orphaned`` (left behind by what is finished or dead, or an unknown file), ``stale`` (a report of
             other runs than are there now), or ``unreadable``, which says nothing about what was written:
             no repair moves it.
         path: relative to the study's folder; what a repair moves.

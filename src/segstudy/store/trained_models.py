@@ -15,7 +15,7 @@ from segstudy.store.records import CARD, WEIGHTS, Description, Summary, TrainedR
 
 @dataclass(frozen=True)
 class Models:
-    """Trainings of one configuration.
+    """The runs of one configuration that were trained.
 
     Attributes:
         home: the study they belong to; None for a model that lies outside of its study.

@@ -33,19 +33,19 @@ def run_faults(folder: StudyFolder, key: str) -> list[Fault]:
         raise
     except UserError as error:
         return [Fault("altered", inside(folder, path), reason(error, path))]
-    strangers = _strange_files(folder, path, record)
+    unknown = _strange_files(folder, path, record)
     try:
         if detail := _missing(path, record):
-            return [*strangers, Fault("incomplete", inside(folder, path), detail)]
+            return [*unknown, Fault("incomplete", inside(folder, path), detail)]
         detail = _altered(path, record) or _contradiction(path, record)
     except OSError as error:
         return [
-            *strangers,
+            *unknown,
             Fault("unreadable", inside(folder, path), f"{error}; check permissions and disk"),
         ]
     except (ValueError, RecursionError) as error:
         detail = f"cannot be read ({error})"
-    return [*strangers, *([Fault("altered", inside(folder, path), detail)] if detail else [])]
+    return [*unknown, *([Fault("altered", inside(folder, path), detail)] if detail else [])]
 
 
 def _strange_files(folder: StudyFolder, path: Path, record: dict[str, Any]) -> list[Fault]:

@@ -100,11 +100,11 @@ def _build_empty(card: Card) -> nn.Module:
 
 
 def _build_own(own: Component, card: Card) -> nn.Module:
-    """A user's own network as its training began: what it keeps outside of its state may be drawn too."""
+    """A user's own network as its training began: what it keeps outside of its state may be random too."""
     seed = card.training.get("seed", 0)
     try:
         return build(
-            own.spelling, card.width, seed if isinstance(seed, int) else 0, drawn_as=card.architecture
+            own.spelling, card.width, seed if isinstance(seed, int) else 0, named_as=card.architecture
         )
     except UserError:
         raise

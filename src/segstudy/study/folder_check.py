@@ -87,10 +87,10 @@ def _refuse_other_place(plan: Plan, folder: StudyFolder, stored: DataRecord, is_
         raise _other_data(plan, folder, before.data, stored)
     if added.issubset((*before.exclude, *plan.study.exclude)):
         return
-    is_drawn = is_synthetic(before.data) or is_synthetic(plan.study.data)
-    if is_drawn or not is_called:
+    of_synthetic = is_synthetic(before.data) or is_synthetic(plan.study.data)
+    if of_synthetic or not is_called:
         moved = f"segstudy run {shlex.quote(str(folder.path))} --data {shlex.quote(plan.study.data)}"
-        remedy = "" if is_drawn else f", or, if these are the same data moved and grown: {moved}"
+        remedy = "" if of_synthetic else f", or, if these are the same data moved and grown: {moved}"
         raise _other_data(plan, folder, before.data, stored, remedy)
 
 

@@ -24,9 +24,9 @@ def set_aside(folder: StudyFolder, configurations: Sequence[Configuration]) -> s
     gone = [row for row in finished if identity(**row.configuration) not in named]
     if not gone:
         return ""
-    board = leaderboard(folder)
+    frame = leaderboard(folder)
     ious = {
-        name: iou or 0.0 for name, iou in zip(board["configuration"], board["validation_iou"], strict=True)
+        name: iou or 0.0 for name, iou in zip(frame["configuration"], frame["validation_iou"], strict=True)
     }
     best = max(gone, key=lambda row: ious.get(row.name, 0.0)).name
     stays = [ious.get(row.name, 0.0) for row in finished if row not in gone]

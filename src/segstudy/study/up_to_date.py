@@ -83,7 +83,7 @@ def records(
     with suppress(OSError, UserError):  # it only saves time
         for study in (asked, folder.study()):
             sources = [*_program(), *_own_files(study)]
-            if not is_synthetic(study.data):  # which is drawn when it is first planned with
+            if not is_synthetic(study.data):  # which is written when it is first planned with
                 sources += [file for sample in samples for file in (sample.image, sample.mask)]
             if any(max(_stamp(file)[2:]) > began_ns for file in sources):
                 return {}

@@ -1,8 +1,8 @@
 """The synthetic data set: computed dermoscopy pictures, kept as ordinary files in the user's cache.
 
 Layout: as the ``folder`` reader reads it (``images/``, ``masks/``, ``metadata.csv``). Categories are nevus,
-atypical and melanoma, by how irregular border and colour are drawn; some lesions appear twice, as one
-group. Terms: drawn by segstudy, free of any rights; they say nothing about real images.
+atypical and melanoma, by how irregular border and colour are; some lesions appear twice, as one
+group. Terms: free of any rights; they say nothing about real images.
 """
 
 import csv

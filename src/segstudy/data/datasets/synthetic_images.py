@@ -1,4 +1,4 @@
-"""Drawn dermoscopy: pictures that are worth training on, with masks that are exact.
+"""Synthetic dermoscopy: pictures that are worth training on, with masks that are exact.
 
 A lesion is a closed curve around a centre, so its mask is known to the pixel. Everything that makes the
 real task hard is painted over or beside it: soft and notched borders, faint colour, several tones, hair,
@@ -27,14 +27,14 @@ SKINS = (
 )
 MELANIN = np.array([0.55, 1.0, 1.25])  # how much more it absorbs of red, green and blue
 SHARED_LESION_EVERY = 17  # each so many samples one shows the lesion of the one before
-SUPERSAMPLE = 3  # lines are drawn this much larger, for smooth edges
+SUPERSAMPLE = 3  # lines are painted this much larger, for smooth edges
 
 Field = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One drawn sample.
+    """One synthetic sample.
 
     Attributes:
         id: ``drawn-0007``.
@@ -236,7 +236,7 @@ def with_instruments(image: Field, rng: np.random.Generator) -> Field:
 
 
 def _painted(image: Field, stroke: Image.Image, colour: Field, opacity: float) -> Field:
-    """Blend a colour in where an enlarged stroke was drawn."""
+    """Blend a colour in where an enlarged stroke was painted."""
     height, width = image.shape[:2]
     cover = np.asarray(stroke.resize((width, height), Image.Resampling.BOX), np.float64) / 255
     return np.asarray(image + (opacity * cover)[..., None] * (colour - image))

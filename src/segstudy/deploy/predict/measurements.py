@@ -57,14 +57,14 @@ class Measures:
 
 def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
     """Measure a mask ``(H, W)``, with the foreground probabilities it was made from."""
-    drawn = mask.view(np.uint8)
+    pixels = mask.view(np.uint8)
     area = int(np.count_nonzero(mask))
     if not area:
         sure = round(1 - float(prob.max()), 4)
         return Measures(0, 0.0, None, None, None, None, None, None, 0.0, 0, False, sure)
-    contours, _ = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    left, top, width, height = cv2.boundingRect(drawn)
-    moments = cv2.moments(drawn, binaryImage=True)
+    contours, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    left, top, width, height = cv2.boundingRect(pixels)
+    moments = cv2.moments(pixels, binaryImage=True)
     border = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
     return Measures(
         area_px=area,
@@ -76,7 +76,7 @@ def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
         centroid_x_px=round(moments["m10"] / moments["m00"], 2),
         centroid_y_px=round(moments["m01"] / moments["m00"], 2),
         perimeter_px=round(sum(cv2.arcLength(each, closed=True) for each in contours), 1),
-        num_parts=int(cv2.connectedComponents(drawn, connectivity=8)[0]) - 1,
+        num_parts=int(cv2.connectedComponents(pixels, connectivity=8)[0]) - 1,
         touches_border=bool(border),
         confidence=round(float(prob[mask].mean()), 4),
     )

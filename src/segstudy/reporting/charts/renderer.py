@@ -1,4 +1,4 @@
-"""Whether charts can be drawn here: their renderer ends the process where it gets no address space."""
+"""Whether charts can be rendered here: their renderer ends the process where it gets no address space."""
 
 import logging
 from functools import cache
@@ -7,10 +7,10 @@ import psutil
 
 # Reserved, not used, by the JavaScript engine in vl-convert 1.9: 69 GB.
 ADDRESS_SPACE_BYTES = 72 * 10**9
-NOT_DRAWN = (
+NOT_RENDERED = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="40" viewBox="0 0 640 40">'
     '<text x="8" y="24" font-family="sans-serif" font-size="13" fill="#888888">'
-    "Not drawn: too little address space (ulimit -v) for the renderer of charts.</text></svg>"
+    "Not rendered: too little address space (ulimit -v) for the renderer of charts.</text></svg>"
 )
 log = logging.getLogger(__name__)
 

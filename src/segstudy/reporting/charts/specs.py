@@ -16,10 +16,10 @@ import polars as pl
 import vl_convert
 
 from segstudy.core.atomic_files import make_folder, write_bytes, write_text
-from segstudy.reporting.charts.renderer import NOT_DRAWN, can_draw
+from segstudy.reporting.charts.renderer import NOT_RENDERED, can_draw
 
 PARTS = ("train", "validation", "test")
-DRAWN = ("train", "test", "validation")  # one over the other: what decides stays visible
+SUBSETS = ("train", "test", "validation")  # one over the other: what decides stays visible
 COLOURS = ("#8c8c8c", "#2f7ed8", "#e07b39")  # told apart by the colour-blind, on white and on black
 PALETTE = ("#2f7ed8", "#e07b39", "#2fa084", "#c2559d", "#b89600", "#7a6fd0", "#56b4e9", "#d1495b")
 DASHES = ([2, 3], [1, 0], [7, 3])  # of the parts
@@ -246,12 +246,12 @@ def written_figures() -> Iterator[list[Path]]:
 def save(spec: Spec, file: Path) -> str:
     """Write ``file.svg`` and ``file.png``, the PNG on white; returns the SVG.
 
-    Where charts cannot be drawn there are no such files afterwards, and what is returned says so.
+    Where charts cannot be rendered there are no such files afterwards, and what is returned says so.
     """
     if not can_draw():
         for kind in (".svg", ".png"):
             file.with_suffix(kind).unlink(missing_ok=True)
-        return NOT_DRAWN
+        return NOT_RENDERED
     text = svg(spec, file.name)
     make_folder(file.parent)
     if (files := _written.get()) is not None:

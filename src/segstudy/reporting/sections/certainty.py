@@ -33,16 +33,16 @@ def _charts(said: Answers, out: Path) -> dict[str, Any]:
     charts: dict[str, Any] = {"versus": None, "measured": False, "ranks": None, "friedman": ""}
     if said.winner and said.versus:
         chart = ranks.against_winner(said.versus, said.winner)
-        charts["versus"] = _drawn(chart, out / "against-winner")
+        charts["versus"] = _inline_chart(chart, out / "against-winner")
         charts["measured"] = any(each.p_adjusted is not None for each in said.versus.values())
     if said.ranking:
         chart = ranks.critical_difference(said.ranking, said.ranked)
-        charts["ranks"] = _drawn(chart, out / "critical-difference")
+        charts["ranks"] = _inline_chart(chart, out / "critical-difference")
         charts["friedman"] = p_value(said.ranking.p)
     return charts
 
 
-def _drawn(spec: specs.Spec, file: Path) -> Markup:
+def _inline_chart(spec: specs.Spec, file: Path) -> Markup:
     return Markup(specs.inline(specs.save(spec, file)))  # noqa: S704  escaped by Vega
 
 

@@ -1,6 +1,6 @@
 // A click on a heading sorts the leaderboard by it, the best first; names by alphabet, gaps last.
-for (const board of document.querySelectorAll("#board")) {
-  const headings = [...board.querySelectorAll("th:has(button)")];
+for (const table of document.querySelectorAll("#leaderboard-table")) {
+  const headings = [...table.querySelectorAll("th:has(button)")];
   const value = (row, column) => {
     const { value } = row.cells[column].dataset;
     return value === undefined ? row.cells[column].textContent : value === "" ? null : Number(value);
@@ -17,7 +17,7 @@ for (const board of document.querySelectorAll("#board")) {
       if (left === null || right === null) return (left === null) - (right === null);
       return sign * (left > right ? 1 : left < right ? -1 : 0);
     };
-    board.tBodies[0].append(...[...board.tBodies[0].rows].sort(compare));
+    table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
   };
   headings.forEach((heading, column) =>
     heading.querySelector("button").addEventListener("click", () => sort(heading, column)));

@@ -88,7 +88,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class LeaderboardTable:
     """The page's leaderboard.
 
     Attributes:
@@ -109,7 +109,7 @@ class Board:
 def values(report: ReportData) -> dict[str, Any]:
     """What ``leaderboard.html.j2`` reads."""
     return {
-        "board": board(report.leaderboard, references(report.folder, report.data["reader"])),
+        "table": leaderboard_table(report.leaderboard, references(report.folder, report.data["reader"])),
         "leader": leading(report.leaderboard),
         "trained": report.trained,
     }
@@ -123,7 +123,7 @@ def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
     return rows.row(0, named=True) if rows.height else None
 
 
-def board(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) -> Board:
+def leaderboard_table(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) -> LeaderboardTable:
     """Lay the leaderboard out; columns that hold nothing at all, as those of older runs do, are left out.
 
     Args:
@@ -132,7 +132,7 @@ def board(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) ->
     """
     rows = frame.to_dicts()
     columns = [column for column in COLUMNS if any(row.get(column.name) is not None for row in rows)]
-    return Board(
+    return LeaderboardTable(
         columns,
         [(name, len(list(those))) for name, those in groupby(columns, key=lambda column: column.group)],
         [(row, _cells(row, columns)) for row in rows],

@@ -52,13 +52,13 @@
   const draw = () => {
     const weight = Number(element("smoothing").value);
     const parts = [...document.querySelectorAll("#curve-controls [name=part]:checked")].map(box => box.value);
-    const drawn = curves.runs.filter(run => picked.has(run)).slice(0, MOST_RUNS);
-    const chosen = [...new Set(drawn.map(run => run.of))];
+    const shown = curves.runs.filter(run => picked.has(run)).slice(0, MOST_RUNS);
+    const chosen = [...new Set(shown.map(run => run.of))];
     const alone = chosen.length === 1;
     const rows = chosen.flatMap((index, place) => parts.flatMap(part =>
-      rowsOf(drawn.filter(run => run.of === index), part, colourOf(place, part, alone), weight)));
+      rowsOf(shown.filter(run => run.of === index), part, colourOf(place, part, alone), weight)));
     element("smoothed").textContent = weight;
-    element("note").textContent = `${drawn.length} of ${curves.runs.length} runs drawn`
+    element("note").textContent = `${shown.length} of ${curves.runs.length} runs shown`
       + (picked.size > MOST_RUNS ? `, ${MOST_RUNS} at most` : "");
     mark(chosen, alone);
     const loss = curves.charts[element("log").checked ? "log" : "loss"];
@@ -93,7 +93,7 @@
       all.indeterminate = on > 0 && on < runs.length;
       each.forEach((box, i) => { box.checked = picked.has(runs[i]); });
       const colour = colourOf(chosen.indexOf(index), "validation", alone);
-      entry.style.setProperty("--drawn", chosen.includes(index) ? colour : "transparent");
+      entry.style.setProperty("--line-colour", chosen.includes(index) ? colour : "transparent");
     }
   };
 

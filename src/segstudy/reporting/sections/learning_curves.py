@@ -10,15 +10,15 @@ from markupsafe import Markup
 
 from segstudy.analysis.configurations import Row
 from segstudy.reporting.charts import specs
-from segstudy.reporting.charts.specs import DRAWN
+from segstudy.reporting.charts.specs import SUBSETS
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.records import RunRecord
 
-MEASURES = {f"{part}_{measure}": 4 for part in DRAWN for measure in ("loss", "iou")}  # digits kept
+MEASURES = {f"{part}_{measure}": 4 for part in SUBSETS for measure in ("loss", "iou")}  # digits kept
 MOST_VALUES = 600_000  # on a page, about 4 MB
 MOST_PANELS = 40  # of the small multiples
 MOST_POINTS = 30_000  # of the small multiples; a second of drawing
-MOST_LINES = 200  # runs in all the small multiples together: further seeds are not drawn
+MOST_LINES = 200  # runs in all the small multiples together: further seeds are not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Panels:
         rows: for ``figures.curve_grid``.
         titles: of the panels.
         runs_each: how many runs a panel has at most.
-        every: 1, or that only every so manieth epoch is drawn.
+        every: 1, or that only every so manieth epoch is shown.
     """
 
     rows: pl.DataFrame
@@ -132,12 +132,12 @@ def panels(curves: Curves) -> Panels:
     """The first configurations with all their runs; of more than there is room for, the rest is left out.
 
     At most ``MOST_PANELS`` configurations, and of many runs each so few that no more than ``MOST_LINES`` are
-    drawn; where their points are still too many, only every second epoch, or third.
+    shown; where their points are still too many, only every second epoch, or third.
     """
     titles = curves.configurations[:MOST_PANELS]
     each = max(1, MOST_LINES // max(1, len(titles)))
-    drawn = [run for i in range(len(titles)) for run in _runs_of(curves, i)[:each]]
-    rows = long_rows(drawn, titles)
+    shown = [run for i in range(len(titles)) for run in _runs_of(curves, i)[:each]]
+    rows = long_rows(shown, titles)
     every = -(-rows.height // MOST_POINTS) or 1
     place = pl.int_range(pl.len()).over("run", "part")
     return Panels(rows.filter(place % every == 0), titles, each, curves.every * every)
@@ -156,7 +156,7 @@ def long_rows(runs: Iterable[Mapping[str, Any]], titles: Sequence[str]) -> pl.Da
         ).with_columns(
             title=pl.lit(titles[run["of"]]), run=pl.lit(run["name"]), part=pl.lit(part), kept=run["kept"]
         )
-        for part in DRAWN
+        for part in SUBSETS
         for run in runs
         if f"{part}_loss" in run and f"{part}_iou" in run
     ]
@@ -180,11 +180,11 @@ def _picker(curves: Curves) -> dict[str, Any]:
 
 def _grids(out: Path, shown: Panels) -> dict[str, Markup]:
     """Small multiples by measure, as SVG."""
-    drawn = {
+    shown = {
         measure: specs.save(
             specs.with_rows(specs.curve_grid(measure, shown.titles), shown.rows),
             out / f"learning-curves-{measure.lower()}",
         )
         for measure in ("IoU", "loss")
     }
-    return {measure: Markup(specs.inline(svg)) for measure, svg in drawn.items()}  # noqa: S704  escaped by Vega
+    return {measure: Markup(specs.inline(svg)) for measure, svg in shown.items()}  # noqa: S704  escaped by Vega

@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const COLOUR = [0, 214, 232]; // of mask and outline, as in `segstudy predict --overlay`
-const SHOWN_PX = 1400; // the longer side of what is drawn; measurements are of all pixels
+const SHOWN_PX = 1400; // the longer side of what is shown; measurements are of all pixels
 const AT_ONCE = 4; // requests
 
 const state = { items: [], current: null, view: "mask", token: "", sending: 0 };
@@ -108,14 +108,14 @@ async function photograph(item) { // null where the browser cannot show it (TIFF
   return picture;
 }
 
-function faithful() { // some browsers give back other pixels than were drawn, against being recognised
+function faithful() { // some browsers give back other pixels than were put there, against being recognised
   const canvas = new OffscreenCanvas(16, 16);
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const drawn = new ImageData(16, 16);
-  for (let i = 0; i < drawn.data.length; i += 1) drawn.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256;
-  context.putImageData(drawn, 0, 0);
+  const pattern = new ImageData(16, 16);
+  for (let i = 0; i < pattern.data.length; i += 1) pattern.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256;
+  context.putImageData(pattern, 0, 0);
   const found = context.getImageData(0, 0, 16, 16).data;
-  return drawn.data.every((value, i) => value === found[i]);
+  return pattern.data.every((value, i) => value === found[i]);
 }
 
 function pixels(bitmap, width, height) {
