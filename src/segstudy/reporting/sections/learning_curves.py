@@ -180,11 +180,11 @@ def _picker(curves: Curves) -> dict[str, Any]:
 
 def _grids(out: Path, shown: Panels) -> dict[str, Markup]:
     """Small multiples by measure, as SVG."""
-    shown = {
+    svgs = {
         measure: specs.save(
             specs.with_rows(specs.curve_grid(measure, shown.titles), shown.rows),
             out / f"learning-curves-{measure.lower()}",
         )
         for measure in ("IoU", "loss")
     }
-    return {measure: Markup(specs.inline(svg)) for measure, svg in shown.items()}  # noqa: S704  escaped by Vega
+    return {measure: Markup(specs.inline(svg)) for measure, svg in svgs.items()}  # noqa: S704  escaped by Vega
