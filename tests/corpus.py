@@ -84,6 +84,8 @@ def speak_to(stream: IO[str]) -> None:
 
 def warm_up(folder: Path) -> None:
     """Have all imported that another user might not be allowed to import."""
+    import zoneinfo  # noqa: F401  which a library imports when it first meets a date
+
     good, out = shlex.quote(str(folder / "plain" / "set")), shlex.quote(str(folder / "warm"))
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         speak_to(nowhere)

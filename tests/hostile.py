@@ -639,13 +639,14 @@ def study_folders() -> Iterator[Case]:
             2,
             "failures/abc.json: damaged",
         )
-        yield case(
-            "a score of garbage",
-            text_in("external/x/record.json", "{}"),
-            reading,
-            2,
-            "external/x/record.json: damaged",
-        )
+        if reading != "status study":  # which says nothing of scores
+            yield case(
+                "a score of garbage",
+                text_in("external/x/record.json", "{}"),
+                reading,
+                2,
+                "external/x/record.json: damaged",
+            )
         yield case("a stranger in runs", lambda here: (here / "study/runs/zzz").mkdir(), reading, 2, "zzz")
     yield case(
         "images.parquet of garbage",

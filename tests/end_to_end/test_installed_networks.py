@@ -150,5 +150,5 @@ def test_a_finished_study_is_up_to_date_and_a_loss_may_be_a_package_s_class(stud
     assert "2 runs" not in capsys.readouterr().err
     segstudy.run(study, loss=["monai.losses:DiceLoss:sigmoid=true"], images=False)
     home = StudyFolder(study)
-    losses = {record["loss"] for record in home.run_records(home.finished())}
+    losses = {record.loss for record in home.run_records(home.finished())}
     assert losses == {"dice", "monai.losses:DiceLoss:sigmoid=true"}

@@ -23,7 +23,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "discs", n=12)
     monkeypatch.setattr("segstudy.study.estimate.TIMING_SECONDS", 0.05)
-    return tmp_path
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts with &
+    yield tmp_path
+    signal.signal(signal.SIGINT, before)
 
 
 def pressed_at(monkeypatch, stage: str) -> None:
