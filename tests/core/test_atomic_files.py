@@ -100,6 +100,21 @@ def test_a_replacement_that_ends_during_the_look_hides_nothing(tmp_path, monkeyp
     assert atomic_files.complete_folders(tmp_path) == {"x": tmp_path / "x"}
 
 
+def test_replacements_that_follow_each_other_hide_nothing(tmp_path, monkeypatch):
+    """One replacement ends while the folder is looked at, and the next begins: both looks list the same."""
+    (tmp_path / ".x.old").mkdir()
+    looks = []
+
+    def is_filled(folder):
+        looks.append(folder)
+        if len(looks) == 2:  # the next writer is between its renames by now
+            (folder / "file").touch()
+        return any(folder.iterdir())
+
+    monkeypatch.setattr(atomic_files, "_is_filled", is_filled)
+    assert atomic_files.complete_folders(tmp_path) == {"x": tmp_path / ".x.old"}
+
+
 def test_what_a_dead_process_left_aside_is_in_nobodys_way(tmp_path):
     (tmp_path / "run.partial").mkdir()
     (tmp_path / "run.partial" / "rubbish").write_bytes(b"half")

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import fake_study
 import numpy as np
@@ -179,6 +180,22 @@ def test_a_score_killed_between_its_renames_loses_nothing(place, number):
     assert study.leaderboard().filter("masks")["test_iou"].to_list() == [1.0]
     segstudy.score(discs, discs / "masks", study.path, "tool")
     assert sorted(os.listdir(study.path / "external")) == ["tool"]  # noqa: PTH208
+
+
+def test_a_score_renamed_right_after_it_was_found_is_listed(tmp_path, monkeypatch):
+    folder = StudyFolder(fake_study.make_study(tmp_path / "study").path)
+    place = folder.write_external("x", {"kind": "masks", "seeds": [0]}, pl.DataFrame({"n": [0]}))
+    is_file, found = Path.is_file, []
+
+    def renamed_after_it_was_seen(path):
+        answer = is_file(path)
+        if answer and path.name == "record.json" and not found:
+            found.append(place.rename(place.with_name(".x.old")))
+        return answer
+
+    monkeypatch.setattr(Path, "is_file", renamed_after_it_was_seen)
+    assert [each.name for each in folder.externals()] == ["x"]
+    assert found
 
 
 def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path):

@@ -145,9 +145,8 @@ def complete_folders(parent: Path) -> dict[str, Path]:
         found = {p.name: p for p in there if not (p.name.startswith(".") or p.suffix == PARTIAL)}
         hidden = {p.stem[1:]: p for p in there if p.name.startswith(".") and p.suffix == OLD}
         aside = {name: path for name, path in hidden.items() if _is_filled(path)}
-        gone = hidden.keys() - aside.keys() - found.keys()
-        replaced = any((parent / name).exists() for name in gone)  # the new one is there by now
-        if not replaced and there == _folders(parent):  # what is renamed meanwhile may be missed
+        gone = hidden.keys() - aside.keys() - found.keys()  # emptied, so the new one was there meanwhile
+        if not gone and there == _folders(parent):  # what is renamed meanwhile may be missed
             break
     return dict(sorted((aside | found).items()))
 

@@ -264,25 +264,28 @@ class StudyFolder:
     def external_records(self) -> dict[str, ExternalRecord]:
         """The same, by the name of the folder in ``external/``: names of records may be equal."""
         return {
-            name: self._external(name, "record.json", read_external)
+            name: self.read_external_file(name, "record.json", read_external)
             for name in complete_folders(self.external)
-            if self.external_file(name, "record.json").is_file()
+            if self._find_external(name, "record.json") is not None
         }
 
-    def external_file(self, folder: str, name: str) -> Path:
-        """Where a file of ``external/<folder>/`` lies, also while that is being replaced."""
+    def read_external_file(self, folder: str, name: str, read: Callable[[Path], Content]) -> Content:
+        """What a file of ``external/<folder>/`` says, also while that is being replaced.
+
+        The file may be renamed before it is read: what fails is tried again.
+        """
+        for _ in range(LOOKS):
+            file = self._find_external(folder, name)
+            with suppress(UserError, OSError):
+                return read(file or self.external / folder / name)
+        return read(file or self.external / folder / name)
+
+    def _find_external(self, folder: str, name: str) -> Path | None:
         for _ in range(LOOKS):
             file = complete_folders(self.external).get(folder, self.external / folder) / name
             if file.is_file():
-                break
-        return file
-
-    def _external(self, folder: str, name: str, read: Callable[[Path], Content]) -> Content:
-        """What a file says. It may be renamed before it is read: what fails is tried again."""
-        for _ in range(LOOKS):
-            with suppress(UserError):
-                return read(self.external_file(folder, name))
-        return read(self.external_file(folder, name))
+                return file
+        return None
 
     def external_images(self, name: str) -> pl.DataFrame:
         """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
@@ -290,7 +293,7 @@ class StudyFolder:
 
     def external_images_in(self, folder: str) -> pl.DataFrame:
         """The same, by the name of the folder in ``external/``."""
-        return self._external(folder, "images.parquet", read_table)
+        return self.read_external_file(folder, "images.parquet", read_table)
 
     def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
         """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.

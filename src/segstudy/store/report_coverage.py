@@ -46,13 +46,15 @@ class Coverage(Frozen):
 
 def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
     """What a report written now would cover."""
-    records = {name: folder.external_file(name, "record.json") for name in folder.external_records()}
+    records = {
+        name: folder.read_external_file(name, "record.json", _hash) for name in folder.external_records()
+    }
     failures = {key: folder.failures / f"{key}.json" for key in folder.failed()}
     plan = {name: folder.path / name for name in PLAN_FILES if (folder.path / name).is_file()}
     return Coverage(
         runs=tuple(sorted(folder.finished())),
         failures=_hashes(failures),
-        external=_hashes(records),
+        external=dict(sorted(records.items())),
         plan=_hashes(plan),
         images=images,
     )
@@ -112,4 +114,8 @@ def now_written(folder: StudyFolder, files: Iterable[str]) -> dict[str, str]:
 
 
 def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
-    return {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for name, file in sorted(files.items())}
+    return {name: _hash(file) for name, file in sorted(files.items())}
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]

@@ -177,8 +177,8 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
                 yield Fault("incomplete", place, "left from a score or evaluation that was cut short")
         elif not path.is_dir():
             yield Fault("orphaned", place, "no folder of scores")
-    for path in complete.values():
-        yield from _tried(folder, path, partial(_check_external, path))
+    for name, path in complete.items():
+        yield from _tried(folder, path, partial(_check_external, folder, name))
 
 
 def _is_in_work(folder: StudyFolder, holding: bool) -> bool:
@@ -193,9 +193,9 @@ def _report(folder: StudyFolder, stored: Coverage, damaged: set[str]) -> Iterato
             yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it again")
 
 
-def _check_external(path: Path) -> None:
-    read_external(path / "record.json")
-    _check_table(path / "images.parquet")
+def _check_external(folder: StudyFolder, name: str) -> None:
+    folder.read_external_file(name, "record.json", read_external)
+    folder.read_external_file(name, "images.parquet", _check_table)
 
 
 def _check_split(folder: StudyFolder) -> None:
