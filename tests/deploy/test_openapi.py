@@ -1,5 +1,6 @@
 """Schemathesis calls the server with everything that its description allows, and with what it does not."""
 
+import base64
 import io
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 from schemathesis import GenerationMode
 
 from segstudy.deploy.predict.predictor import Predictor
-from segstudy.deploy.serving.app import IMAGES, create_app
+from segstudy.deploy.serving.app import create_app
+from segstudy.deploy.serving.bodies import IMAGES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -41,6 +43,8 @@ def pictures(kind: str) -> st.SearchStrategy[bytes]:
 assert KINDS.keys() == set(IMAGES)
 for _media, _kind in KINDS.items():
     schemathesis.openapi.media_type(_media, pictures(_kind))
+# JSON holds a picture in the place of any bytes; a form as its encoding says.
+schemathesis.openapi.format("byte", pictures("PNG").map(lambda content: base64.b64encode(content).decode()))
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,12 @@ def test_the_server_keeps_to_its_description(described, path, mode):
         case.call_and_validate(headers=HEADERS)
 
     holds()
+
+
+def test_every_way_to_send_an_image_is_described(described):
+    (operation,) = (each.ok() for each in described.get_all_operations() if each.ok().path == "/segment")
+    content = operation.definition.raw["requestBody"]["content"]
+    assert content.keys() == {*IMAGES, "multipart/form-data", "application/json"}
 
 
 def test_all_of_the_interface_is_described(described):

@@ -21,6 +21,8 @@ from segstudy.deploy.predict.predictor import Predictor, Settings
 from segstudy.deploy.serving.limits import DEFAULT, Limits
 from segstudy.store.card import read_card
 
+SERVER_PACKAGES = ("fastapi", "python-multipart", "uvicorn")
+
 
 @checked_call
 def predict(  # noqa: PLR0913 (an option each)
@@ -126,6 +128,8 @@ def serve(  # noqa: PLR0913 (an option each)
     token: str | None = None,
     threshold: float | None = None,
     limits: Limits = DEFAULT,
+    cors_origins: Sequence[str] = (),
+    path_prefix: str = "",
     ready: Callable[[str], None] = lambda _: None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -143,6 +147,8 @@ def serve(  # noqa: PLR0913 (an option each)
         token: that callers have to show.
         threshold: of the probability, where a request names none.
         limits: on each request.
+        cors_origins: of pages elsewhere that browsers let call the server, such as ``https://lab.example``.
+        path_prefix: that a proxy puts before each path, such as ``/skin``.
         ready: told the page's address once the server listens.
         engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
@@ -154,10 +160,12 @@ def serve(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: no model there, a missing token or package, or an address that cannot be had.
     """
-    if not find_spec("fastapi") or not find_spec("uvicorn"):
-        raise UserError("fastapi and uvicorn are needed to serve; pip install 'segstudy[serve]'")
+    if missing := [name for name in SERVER_PACKAGES if not find_spec(name.replace("-", "_"))]:
+        raise UserError(f"{' and '.join(missing)} must be installed to serve; pip install 'segstudy[serve]'")
     from segstudy.deploy.serving.server import serve as run_server
+    from segstudy.deploy.serving.site import site_of
 
+    site = site_of(path_prefix, cors_origins, token is not None)
     threads = cores(threads)
     predictor = Predictor(
         model,
@@ -169,7 +177,7 @@ def serve(  # noqa: PLR0913 (an option each)
         ensemble=ensemble,
         network=network,
     )
-    run_server(predictor, threads, host=host, port=port, token=token, ready=ready, limits=limits)
+    run_server(predictor, threads, host=host, port=port, token=token, ready=ready, limits=limits, site=site)
 
 
 @checked_call

@@ -174,6 +174,8 @@ def serve(  # noqa: PLR0913 (an option each)
     receive_s: float = 30,
     answer_s: float = 60,
     queue: int = 64,
+    cors_origin: Annotated[list[str] | None, Parameter(negative=())] = None,
+    path_prefix: str = "",
     how: EngineFlags = EngineFlags(),
     open: Flag = False,  # noqa: A002
 ) -> int:
@@ -203,6 +205,10 @@ def serve(  # noqa: PLR0913 (an option each)
         Seconds within which it is answered, or given up with 503.
     queue
         Images received, waiting or in work at the same time; more are refused with 503.
+    cors_origin
+        Origin of pages elsewhere that may call the server, as https://lab.example; may be repeated.
+    path_prefix
+        What a proxy puts before each path, as /skin.
     open
         Open the page in the browser.
     """
@@ -222,6 +228,8 @@ def serve(  # noqa: PLR0913 (an option each)
         token=token or os.environ.get("SEGSTUDY_TOKEN"),
         threshold=threshold,
         limits=Limits(max_mb * 1e6, max_megapixels * 1e6, receive_s, answer_s, queue),
+        cors_origins=cors_origin or (),
+        path_prefix=path_prefix,
         ready=ready,
         **asdict(how),
     )

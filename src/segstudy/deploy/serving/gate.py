@@ -1,7 +1,6 @@
 """What may come in: as many images as there is room for, and none that is too large or sent too slowly."""
 
 import asyncio
-import io
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,13 +8,10 @@ from typing import Any
 from fastapi import HTTPException, Request
 
 from segstudy.core.allocator import give_back
+from segstudy.deploy.serving.bodies import Body, kind_of, too_large
 from segstudy.deploy.serving.limits import Limits
 from segstudy.deploy.serving.service import Answer
 
-IMAGES = (
-    *("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/gif", "image/webp"),
-    *("image/x-portable-pixmap", "application/octet-stream"),
-)
 IDLE_S = 2.0
 SLOW_AFTER_S = 1.0  # from then on who sends fewer bytes a second than this gives way, where there is no room
 SLOW_BYTES_A_SECOND = 50_000
@@ -98,37 +94,51 @@ class Gate:
         if not self.in_work:
             give_back()
 
-    async def body(self, request: Request, place: Place) -> bytes:
-        """The image that is sent.
+    async def body(self, request: Request, place: Place) -> Body:
+        """What is sent, received as a whole.
 
         Raises:
             HTTPException: of a wrong type, too large or too slow, or too much at a time.
         """
-        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media not in IMAGES:
-            raise HTTPException(415, f"send the image itself, with a Content-Type of {', '.join(IMAGES)}")
+        _refuse_encoded(request)
+        content_type = request.headers.get("content-type", "")
+        kind = kind_of(content_type)
+        max_bytes = kind.max_bytes(self.limits)
         length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self.limits.bytes:
-            raise self._too_large()
-        content = io.BytesIO()  # whose value is not copied once more at the end
+        if length.isdecimal() and int(length) > max_bytes:
+            raise too_large(self.limits)
+        body = kind.open(content_type, self.limits)
         try:
             async with asyncio.timeout(self.limits.receive_s) as place.sending:
                 async for piece in request.stream():
-                    place.num_bytes += content.write(piece)
-                    self._check(place)
+                    place.num_bytes += len(piece)
+                    self._check(place, max_bytes)
+                    body.write(piece)
         except TimeoutError:
             detail = f"not received within {self.limits.receive_s:g} s, or so slowly that it had to give way"
             raise HTTPException(408, f"{detail}; try again", {"Connection": "close"}) from None
         finally:
             place.sending = None
-        return content.getvalue()
+        return body
 
-    def _check(self, place: Place) -> None:
-        if place.num_bytes > self.limits.bytes:
-            raise self._too_large()
+    def _check(self, place: Place, max_bytes: float) -> None:
+        if place.num_bytes > max_bytes:
+            raise too_large(self.limits)
         if sum(each.num_bytes for each in self._places) > self.limits.held_bytes:
             raise HTTPException(503, "too many bytes in work; try again later", {"Retry-After": "1"})
 
-    def _too_large(self) -> HTTPException:
-        detail = f"more than {self.limits.bytes / 1e6:g} MB; send a smaller file"
-        return HTTPException(413, detail, {"Connection": "close"})
+
+def _refuse_encoded(request: Request) -> None:
+    """Refuse a compressed body: it could unpack to any size.
+
+    Raises:
+        HTTPException: with the name of the encoding.
+    """
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise HTTPException(
+            415,
+            f"Content-Encoding {encoding[:60]!r}: compressed bodies are not read; send the image as it is, "
+            "without that header",
+            {"Accept-Encoding": "identity"},
+        )

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segstudy.deploy.serving.limits import Limits
+from segstudy.deploy.serving.site import Site, is_foreign
 
 log = logging.getLogger("segstudy.serve")
 
@@ -68,8 +69,8 @@ class Guard:
     name are answered.
     """
 
-    def __init__(self, app: ASGIApp, local_only: bool, limits: Limits):
-        self.app, self.local_only, self.limits = app, local_only, limits
+    def __init__(self, app: ASGIApp, local_only: bool, limits: Limits, site: Site):
+        self.app, self.local_only, self.limits, self.site = app, local_only, limits, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,9 +96,9 @@ class Guard:
 
         scope.setdefault("state", {})
         try:
-            if self.local_only and not is_local(headers.get(b"host", b"")):
-                detail = "only answered by a local name; start with --host and --token for others"
-                await JSONResponse({"detail": detail}, 400)(scope, body.more, watched)
+            refused = self._refused(scope["method"], headers)
+            if refused is not None:
+                await refused(scope, body.more, watched)
             else:
                 await self.app(scope, body.more, watched)
         except ClientDisconnect:
@@ -115,6 +116,19 @@ class Guard:
                 "pixels": scope["state"].get("pixels"),
             }
             log.info(record)
+
+    def _refused(self, method: str, headers: dict[bytes, bytes]) -> JSONResponse | None:
+        if self.local_only and not is_local(headers.get(b"host", b"")):
+            detail = (
+                "only answered by a local name; for others, and behind a proxy, start with SEGSTUDY_TOKEN set"
+            )
+            return JSONResponse({"detail": detail}, 400)
+        if method == "POST" and is_foreign(headers, self.site):
+            detail = (
+                "pages of another origin may not call this server; start with --cors-origin and that origin"
+            )
+            return JSONResponse({"detail": detail}, 403)
+        return None
 
 
 def is_local(host: bytes) -> bool:

@@ -34,6 +34,7 @@ def log_as_json() -> None:
     for name in LOGGERS:
         log = logging.getLogger(name)
         log.handlers, log.propagate = [handler], False
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # callers could fill the log
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("segstudy.serve").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)

@@ -20,6 +20,7 @@ from segstudy.deploy.serving.connections import HEADERS_S, Connection, bounded
 from segstudy.deploy.serving.guard import LOCAL, log
 from segstudy.deploy.serving.limits import DEFAULT, Limits
 from segstudy.deploy.serving.logs import log_as_json
+from segstudy.deploy.serving.site import ALONE, Site
 from segstudy.deploy.serving.work import Work
 
 MIN_TOKEN = 16  # characters
@@ -35,6 +36,7 @@ def serve(  # noqa: PLR0913 (an option each)
     port: int = 8000,
     token: str | None = None,
     limits: Limits = DEFAULT,
+    site: Site = ALONE,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Answer requests until a signal asks to stop; what was accepted is answered first.
@@ -46,6 +48,7 @@ def serve(  # noqa: PLR0913 (an option each)
         port: to listen on.
         token: that callers have to show, 16 characters or more.
         limits: on each request.
+        site: how others reach the server.
         ready: told the page's address once the server listens.
 
     Raises:
@@ -62,7 +65,7 @@ def serve(  # noqa: PLR0913 (an option each)
         raise UserError(f"--port {port}: is a number from 0 to 65535; 0 takes a free one")
     log_as_json()
     _allow_files(2 * limits.connections + OTHER_FILES)
-    app = create_app(predictor, threads, limits, token)
+    app = create_app(predictor, threads, limits, token, site)
     grace_s = math.ceil(2 * limits.receive_s + limits.answer_s) + 1
     protocol = bounded(limits)
     config = uvicorn.Config(
@@ -85,7 +88,7 @@ def serve(  # noqa: PLR0913 (an option each)
     shown = f"[{host}]" if ":" in host else host
     socket.listen(config.backlog)  # callers wait from here on
     with _stopping_in_order(server):
-        ready(f"http://{shown}:{socket.getsockname()[1]}/")
+        ready(f"http://{shown}:{socket.getsockname()[1]}{site.path_prefix}/")
         server.run(sockets=[socket])
     if server.asked_to_stop and not _came_back(app.state.work):
         _leave("threads did not come back from an image")

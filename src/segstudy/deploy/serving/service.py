@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -89,6 +89,14 @@ class Service:
     def num_blocked(self) -> int:
         """Threads that have been at one image, or one pass of the network, for longer than any may take."""
         return self.work.num_older_than(self.limits.answer_s)
+
+    async def in_thread(self, work: Callable[[], bytes]) -> bytes:
+        """Do what takes long for large images, such as decoding base64, in a thread for images."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work)
+
+    def _worked(self, work: Callable[[], bytes]) -> bytes:
+        with self.work.going_on():
+            return work()
 
     async def segment(self, content: bytes, asked: Asked) -> Answer:
         """Segment one image.

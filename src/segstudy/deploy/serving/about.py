@@ -1,0 +1,50 @@
+"""What the server says of itself: ``/health`` and ``/model``."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Response
+from fastapi.params import Depends
+
+from segstudy.core.version import __version__
+from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.serving.gate import Gate
+from segstudy.deploy.serving.schemas import Health, ModelOut, problems
+from segstudy.deploy.serving.service import Service
+
+
+def add_health(routes: APIRouter, service: Service, gate: Gate) -> None:
+    """Add ``/health``, which needs no token."""
+
+    @routes.get("/health", responses={503: {"model": Health}, **problems(400)})
+    async def health(response: Response) -> Health:
+        """That the server is there, how many images it has in work, and 503 while a thread is blocked."""
+        blocked = service.num_blocked
+        response.status_code = 503 if blocked else 200
+        return Health(
+            status="blocked" if blocked else "ok",
+            version=__version__,
+            in_work=gate.in_work,
+            blocked=blocked,
+        )
+
+
+def add_model(routes: APIRouter, predictor: Predictor, access: Sequence[Depends]) -> None:
+    """Add ``/model``.
+
+    Args:
+        routes: to add it to.
+        predictor: the model.
+        access: the check of a token, where one is needed.
+    """
+
+    @routes.get("/model", dependencies=access, responses=problems(400, *([401] if access else [])))
+    async def model() -> ModelOut:
+        """The card of the model that answers."""
+        first = predictor.networks[0]
+        return ModelOut(
+            name=first.name,
+            engine=first.engine,
+            threshold=predictor.threshold,
+            card=first.card,
+            text=first.package.text if first.package else None,
+        )

@@ -1,0 +1,130 @@
+"""``/segment``: from an image that is sent to its mask, measurements or picture."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.params import Depends
+from fastapi.responses import JSONResponse, Response
+
+from segstudy.core.suggestions import did_you_mean
+from segstudy.data.images import ImageError
+from segstudy.data.pixel_budget import BusyError
+from segstudy.deploy.predict.predictor import Settings
+from segstudy.deploy.serving.accept import best_of
+from segstudy.deploy.serving.bodies import BINARY, BODIES, Body
+from segstudy.deploy.serving.gate import Gate, Place
+from segstudy.deploy.serving.schemas import Segmented, problems
+from segstudy.deploy.serving.service import MEDIA, Answer, Asked, Service, View
+
+SENT = {
+    "content": {media: kind.described for kind in BODIES for media in kind.media},
+    "required": True,
+}
+PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media: {"schema": BINARY} for media in ("image/png", "image/jpeg")}}
+}
+JSON = "application/json"
+
+
+def add_segment(routes: APIRouter, service: Service, gate: Gate, access: Sequence[Depends]) -> None:
+    """Add ``/segment``.
+
+    Args:
+        routes: to add it to.
+        service: what segments.
+        gate: what lets images in.
+        access: the check of a token, where one is needed.
+    """
+    errors = problems(400, 403, 406, 408, 413, 415, 422, 500, 503, *([401] if access else []))
+
+    @routes.post(
+        "/segment",
+        dependencies=access,
+        response_model=Segmented,
+        responses={**PICTURES, **errors},
+        openapi_extra={"requestBody": SENT},
+    )
+    async def segment(
+        request: Request,
+        threshold: Annotated[
+            float, Query(gt=0, lt=1, description="of the probability")
+        ] = service.predictor.threshold,
+        view: Annotated[View, Query(description="which picture, where one is asked for")] = "mask",
+        largest_component: Annotated[bool, Query(description="keep only the largest part")] = False,
+        fill_holes: Annotated[bool, Query(description="fill holes")] = False,
+    ) -> Response:
+        """Segment one image: its file as it is, a form with one file, or JSON with base64.
+
+        With `Accept: application/json` (or none) polygons and measurements come back, with `image/png` the
+        mask or the probability, with `image/jpeg` an overlay or outline.
+        """
+        _refuse_unknown(request, segment)
+        wanted = view_of(",".join(request.headers.getlist("accept")), view)
+        settings = Settings(largest_component=largest_component, fill_holes=fill_holes)
+        answer = await _answered(request, service, gate, Asked(threshold, wanted, settings))
+        request.state.pixels = answer.height * answer.width
+        return _response(answer, wanted)
+
+
+async def _answered(request: Request, service: Service, gate: Gate, asked: Asked) -> Answer:
+    """Receive the image and segment it, within the limits.
+
+    Raises:
+        HTTPException: not received, not an image, or not done in time.
+    """
+    with gate.place() as place:
+        body = await gate.body(request, place)
+        work = place.hold(_segmented(service, place, body, asked))
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), service.limits.answer_s)
+        except ImageError as error:
+            raise HTTPException(413 if error.kind == "oversized" else 422, error.detail) from None
+        except (TimeoutError, BusyError):
+            work.cancel()  # what has not begun is dropped
+            raise HTTPException(503, "took too long; try again later", {"Retry-After": "5"}) from None
+
+
+async def _segmented(service: Service, place: Place, body: Body, asked: Asked) -> Answer:
+    content = await service.in_thread(body.take)
+    place.num_bytes = len(content)
+    return await service.segment(content, asked)
+
+
+def _refuse_unknown(request: Request, route: Callable[..., Any]) -> None:
+    """Refuse options that there are not: a misspelled threshold must not pass unnoticed.
+
+    Raises:
+        HTTPException: with the nearest name.
+    """
+    options = [name for name in inspect.signature(route).parameters if name != "request"]
+    for name in request.query_params:
+        if name not in options:
+            raise HTTPException(
+                422, f"{name[:60]}: no option of /segment; {did_you_mean(name[:60], options)}"
+            )
+
+
+def view_of(accept: str, view: View) -> View | None:
+    """Which picture to send, or None for JSON: what the caller's Accept header prefers.
+
+    Raises:
+        HTTPException: there is none of what it names.
+    """
+    views: dict[str, View | None] = {JSON: None, MEDIA[view]: view}
+    if view == "mask":
+        views["image/jpeg"] = "overlay"
+    media = best_of(accept, list(views))
+    if media is None:
+        detail = f"{accept[:100]}: not available; ask for application/json, image/png or image/jpeg"
+        raise HTTPException(406, detail)
+    return views[media]
+
+
+def _response(answer: Answer, view: View | None) -> Response:
+    if isinstance(answer.content, bytes):
+        assert view is not None
+        return Response(answer.content, media_type=MEDIA[view])
+    return JSONResponse(answer.content)
