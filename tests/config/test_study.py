@@ -26,6 +26,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "image_size": (128, {}),
     "resize": ("pad", {}),
     "foreground": ([1, 2], {}),
+    "masks": ("background=0", {}),
     "split": ("official", {}),
     "split_seed": (1, {}),
     "width": (16, {}),

@@ -10,14 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from segstudy.data.check import check, looks_inverted, summarise
+from segstudy.core.mask_rules import AUTO, MaskMeaning
+from segstudy.data.check import check, summarise
 from segstudy.data.datasets import read
 from segstudy.data.duplicates import near_duplicates, thumbnail, turned
+from segstudy.data.mask_findings import INVERTED, mask_problems
+from segstudy.data.mask_pixels import MaskPixels
+from segstudy.data.mask_survey import look_at_mask
+from segstudy.data.masks import table_of
 from segstudy.data.samples import Problem
 
 
-def findings(root: Path, foreground: tuple[int, ...] | None = None) -> list[tuple[str, str, str]]:
-    return [(p.severity, p.kind, p.where) for p in check(read(root), foreground)]
+def findings(root: Path, meaning: MaskMeaning = AUTO) -> list[tuple[str, str, str]]:
+    return [(p.severity, p.kind, p.where) for p in check(read(root), meaning)]
+
+
+def looks_inverted(mask: np.ndarray) -> bool:
+    pixels = MaskPixels(mask.astype(np.uint8))
+    found, _ = mask_problems("m.png", look_at_mask(pixels, table_of(pixels, Path("m.png"))), AUTO)
+    return INVERTED in {problem.kind for problem in found}
 
 
 # One faulty file among good ones
@@ -39,6 +50,8 @@ MASK = disc(1)[1]
 SOFT = np.linspace(0, 255, MASK.size).reshape(MASK.shape).astype(np.uint8)
 SPECKLED = np.where(MASK, 255, 0).astype(np.uint8)
 SPECKLED[0, 0] = 100
+BLURRED = np.where(MASK, 255, 0).astype(np.uint8)
+BLURRED[0, :4] = [3, 100, 200, 250]
 COLOURS = np.array([(0, 0, 0), (255, 0, 0), (255, 255, 255)], np.uint8)[np.arange(MASK.size) % 3].reshape(
     *MASK.shape, 3
 )
@@ -52,7 +65,8 @@ FAULTS = {
     "turned": (lambda root: tag_orientation(root / "images/b.png", 6), "error", "size mismatch"),
     "upside down": (lambda root: tag_orientation(root / "images/b.png", 3), "warning", "EXIF rotation"),
     "soft mask": (write_mask(SOFT), "error", "grey mask"),
-    "speckled mask": (write_mask(SPECKLED), "note", "mask with grey values"),
+    "speckled mask": (write_mask(SPECKLED), "error", "multi-class mask"),
+    "blurred mask": (write_mask(BLURRED), "note", "mask with grey values"),
     "three classes": (
         write_mask((np.arange(MASK.size).reshape(MASK.shape) % 3).astype(np.uint8)),
         "error",
@@ -114,8 +128,11 @@ def test_classes_are_listed_and_foreground_selects_among_them(tmp_path: Path) ->
     [problem] = check(read(root))
     assert "0, 1, 2" in problem.detail
     assert "--set foreground=" in problem.detail
-    assert findings(root, (2,)) == []
-    assert findings(root, (7,)) == [("warning", "empty mask", "masks/a.png")]
+    assert findings(root, MaskMeaning(AUTO.rule, (2,))) == []
+    assert findings(root, MaskMeaning(AUTO.rule, (7,))) == [
+        ("warning", "empty mask", "masks/a.png"),
+        ("error", "foreground nowhere", root.name),
+    ]
 
 
 def test_the_readers_problems_come_along(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fake_data import (
 
 from segstudy.core.errors import UserError
 from segstudy.data.datasets import READERS, folder, isic, ph2, read
-from segstudy.data.images import read_mask
+from segstudy.data.masks import read_mask
 from segstudy.data.samples import PARTS, Dataset
 
 

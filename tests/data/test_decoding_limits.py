@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segstudy.data.images import ImageError, decode_bytes, image_size, read_image, read_mask
+from segstudy.data.images import ImageError, decode_bytes, image_size, read_image
+from segstudy.data.masks import read_mask
 
 
 @pytest.mark.parametrize("make", bombs.BOMBS.values(), ids=bombs.BOMBS)

@@ -16,7 +16,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from segstudy.core.errors import UserError
-from segstudy.data.images import ImageError, binarise, image_size, read_image, read_mask
+from segstudy.core.mask_rules import MaskMeaning
+from segstudy.data.images import ImageError, image_size, read_image
+from segstudy.data.mask_pixels import MaskPixels
+from segstudy.data.masks import binarise, read_mask
 
 FORMATS = ("png", "jpg", "bmp", "tif", "TIFF", "JPEG")
 RED, BLACK, WHITE, GREEN = (255, 0, 0), (0, 0, 0), (255, 255, 255), (0, 255, 0)
@@ -222,8 +225,8 @@ def test_a_mask_of_several_classes_is_refused_with_its_values(
     with pytest.raises(ImageError, match=", ".join(map(str, values))) as caught:
         read_mask(path)
     assert "foreground=" in str(caught.value)
-    assert (read_mask(path, (values[1],)) == (classes == values[1])).all()
-    assert (read_mask(path, (values[1], values[2])) == (classes != values[0])).all()
+    assert (read_mask(path, MaskMeaning(foreground=(values[1],))) == (classes == values[1])).all()
+    assert (read_mask(path, MaskMeaning(foreground=(values[1], values[2]))) == (classes != values[0])).all()
 
 
 def test_a_colour_mask_whose_channels_agree_is_read(tmp_path: Path) -> None:
@@ -279,7 +282,7 @@ def test_masks_of_16_and_32_bits(tmp_path: Path) -> None:
         )
         assert (read_mask(tmp_path / "m.tif") == mask).all()
     Image.fromarray(np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)).save(tmp_path / "soft.tif")
-    with pytest.raises(ImageError, match="32-bit"):
+    with pytest.raises(ImageError, match="probabilities"):
         read_mask(tmp_path / "soft.tif")
 
 
@@ -302,7 +305,7 @@ def test_an_opaque_alpha_channel_is_dropped_and_another_refused(tmp_path: Path) 
 def test_any_two_values_give_back_the_mask(mask: np.ndarray, low: int, gap: int) -> None:
     high = min(255, low + gap)
     values = np.where(mask, high, low).astype(np.uint8)
-    assert (binarise(values, Path("m.png")) == mask).all()
+    assert (binarise(MaskPixels(values), Path("m.png")) == mask).all()
 
 
 def test_ph2_decodes_in_seconds(ph2_folder: Path) -> None:

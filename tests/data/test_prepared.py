@@ -16,11 +16,13 @@ from small import write_dataset
 
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
+from segstudy.core.mask_rules import MaskMeaning
 from segstudy.data import fingerprint as module
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.hashed_arrays import PreparedDataGoneError
-from segstudy.data.images import read_image, read_mask
+from segstudy.data.images import read_image
+from segstudy.data.masks import read_mask
 from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.preprocess import image_to_network, mask_to_network, numerics, placement
 from segstudy.data.samples import Sample
@@ -112,7 +114,7 @@ def test_every_setting_has_a_folder_of_its_own(samples) -> None:
         prepare(samples, data, (32, 40), "squash"),
         prepare(samples, data, (40, 32), "squash"),
         prepare(samples, data, (32, 40), "pad"),
-        prepare(samples, data, (32, 40), "squash", foreground=(255,)),
+        prepare(samples, data, (32, 40), "squash", meaning=MaskMeaning(foreground=(255,))),
         prepare(samples, "other data", (32, 40), "squash"),
     }
     assert len(folders) == 5
@@ -121,7 +123,7 @@ def test_every_setting_has_a_folder_of_its_own(samples) -> None:
 def test_named_foreground_is_the_foreground(samples) -> None:
     data = fingerprint(samples)
     usual = open_prepared(prepare(samples, data, SIZE, "squash"))
-    turned = open_prepared(prepare(samples, data, SIZE, "squash", foreground=(0,)))
+    turned = open_prepared(prepare(samples, data, SIZE, "squash", meaning=MaskMeaning(foreground=(0,))))
     assert all(np.array_equal(turned.native_mask(i), ~usual.native_mask(i)) for i in range(len(samples)))
 
 

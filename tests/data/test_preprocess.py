@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from segstudy.data.datasets.ph2 import read as read_ph2
-from segstudy.data.images import read_mask
+from segstudy.data.masks import read_mask
 from segstudy.data.preprocess import Resize, image_to_network, mask_to_network, placement, prob_to_native
 from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou

@@ -11,7 +11,8 @@ from segstudy.core.errors import UserError
 from segstudy.data.datasets import read
 from segstudy.data.datasets.synthetic import write
 from segstudy.data.datasets.synthetic_images import KINDS, SHARED_LESION_EVERY, Drawing, draw
-from segstudy.data.images import read_image, read_mask
+from segstudy.data.images import read_image
+from segstudy.data.masks import read_mask
 
 NUM = 40
 

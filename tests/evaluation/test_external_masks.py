@@ -330,7 +330,7 @@ def test_the_true_masks_of_ph2_score_1_in_both_forms(ph2_folder, tmp_path):
 
     from segstudy.data.datasets import read
     from segstudy.data.fingerprint import fingerprint
-    from segstudy.data.images import read_mask
+    from segstudy.data.masks import read_mask
 
     dataset = read(ph2_folder)
     ids = [sample.id for sample in dataset.samples]

@@ -195,7 +195,7 @@ def test_findings_that_were_altered_are_looked_for_again(tmp_path, altered):
         size = image.size
     Image.new("L", size).save(mask)  # empty
     plan = make_plan(tiny(data), SERIAL)
-    assert plan.problems
+    assert plan.findings.problems
     write_plan(plan, folder)
     stored = json.loads((folder.path / "data.json").read_text())
     if altered == "a finding is struck out":
@@ -206,11 +206,11 @@ def test_findings_that_were_altered_are_looked_for_again(tmp_path, altered):
         del stored["findings_sha256"]
         stored["findings"] = []
     folder.write_json("data.json", stored)
-    assert make_plan(tiny(data), SERIAL, folder.data()).problems == plan.problems
+    assert make_plan(tiny(data), SERIAL, folder.data()).findings.problems == plan.findings.problems
 
 
 def test_findings_as_they_were_written_are_not_looked_for_again(dataset, tmp_path, monkeypatch):
     folder = StudyFolder(tmp_path / "s")
     write_plan(make_plan(tiny(dataset), SERIAL), folder)
-    monkeypatch.setattr("segstudy.study.plan.check", lambda *_: pytest.fail("checked a second time"))
+    monkeypatch.setattr("segstudy.study.findings.examine", lambda *_: pytest.fail("checked a second time"))
     make_plan(tiny(dataset), SERIAL, folder.data())

@@ -22,7 +22,7 @@ from segstudy.deploy.export import FormatName
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
 from segstudy.store.verify import Verification, quarantined, verify_folder
-from segstudy.study.options import classes_of, excluded
+from segstudy.study.options import excluded, meaning_of
 from segstudy.study.remaining_time import time_left
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def check(
     foreground: Foreground = None,
     stage: Stage = silent,
     write_exclude: str | Path | None = None,
+    *,
+    masks: str | None = None,
 ) -> list[Problem]:
     """Every problem of a data set, the worst first.
 
@@ -82,11 +84,12 @@ def check(
         stage: told what is being done, and how much of it is done.
         write_exclude: a file to write, for ``exclude``: of images that show the same, which to leave out.
             Test is kept, training is left out; within a part, or without parts, the first is kept.
+        masks: the rule for mask values, such as ``background=0``; found from all masks if left out.
 
     Raises:
         UserError: when there is nothing to read, or the file is another's or cannot be written.
     """
-    return survey(data, reader, classes_of(foreground), stage, write_exclude).problems
+    return survey(data, reader, meaning_of(masks, foreground), stage, write_exclude).problems
 
 
 @checked_call
@@ -185,6 +188,7 @@ def score(
     name: str | None = None,
     *,
     deterministic: bool = False,
+    rule: str | None = None,
 ) -> list[dict[str, Any]]:
     """Score masks that any other tool made, and store them in the study as ``external/<name>/``.
 
@@ -194,6 +198,7 @@ def score(
         study: the study's folder.
         name: of the model, where there is one only.
         deterministic: the tool gives the same masks every time: there is no training noise to measure.
+        rule: what the values of these masks mean, such as ``cut=0.5``; found from all of them if left out.
 
     Returns:
         One record per model.
@@ -203,7 +208,7 @@ def score(
     """
     from segstudy.evaluation.external_masks import score_masks
 
-    return score_masks(data, Path(masks), Study(study).folder, name, deterministic)
+    return score_masks(data, Path(masks), Study(study).folder, name, deterministic, rule)
 
 
 @checked_call
@@ -216,6 +221,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     device: str = "auto",
     reader: str | None = None,
     foreground: Foreground = None,
+    masks: str | None = None,
     exclude: str | Path | Sequence[str] = (),
     network: str | None = None,
 ) -> dict[str, Any]:
@@ -229,6 +235,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
         device: where to predict.
         reader: how to read the data, if that is not plain from the folder.
         foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
+        masks: the rule for the mask values of this data set; found from all masks if left out.
         exclude: ids to leave out, or a file with one a line.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
@@ -245,9 +252,9 @@ def evaluate(  # noqa: PLR0913 (an option each)
     models = models_of(Path(model))
     folder = Study(study).folder if study is not None else models.study(SEEN)
     dataset = read(data, reader, excluded(exclude))
-    values = classes_of(foreground)
+    meaning = meaning_of(masks, foreground)
     where = choose_device(device)
-    return evaluate_models(models, dataset, folder, where, name, values, network=network)
+    return evaluate_models(models, dataset, folder, where, name, meaning, network=network)
 
 
 @checked_call

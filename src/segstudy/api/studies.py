@@ -114,6 +114,7 @@ def run(  # noqa: PLR0913 (an option each)
     image_size: Sizes = None,
     resize: Words = None,
     foreground: Classes = None,
+    masks: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,
@@ -173,6 +174,7 @@ def run(  # noqa: PLR0913 (an option each)
         image_size: pixels, ``128`` or ``"96x128"`` (height x width).
         resize: ``squash`` to the size, or ``pad``.
         foreground: values of a multi-class mask that count.
+        masks: what mask values mean: ``auto``, or a rule such as ``background=0``.
         split: ``auto``, ``official``, shares as ``50/25/25``, or a ``split.json``.
         split_file: a ``split.json`` that decides the parts.
         split_seed: nothing else decides which sample goes where.
@@ -257,6 +259,7 @@ def plan(  # noqa: PLR0913 (an option each)
     image_size: Sizes = None,
     resize: Words = None,
     foreground: Classes = None,
+    masks: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,
@@ -325,6 +328,7 @@ def init(  # noqa: PLR0913 (an option each)
     image_size: Sizes = None,
     resize: Words = None,
     foreground: Classes = None,
+    masks: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,

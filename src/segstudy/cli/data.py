@@ -21,6 +21,7 @@ def check(
     *,
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    masks: str | None = None,
     write_exclude: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -36,6 +37,8 @@ def check(
         How to read it, if that is not plain from the folder.
     foreground
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+    masks
+        The rule for mask values, such as background=0; omit it to find it from all masks.
     write_exclude
         A file to write, for `run --exclude`: of images that show the same, which to leave out. Test is kept.
     json_
@@ -43,11 +46,11 @@ def check(
     """
     from segstudy.data.check import summarise  # what `--help` does without
     from segstudy.data.survey import summary, survey
-    from segstudy.study.options import classes_of
+    from segstudy.study.options import meaning_of
 
     with Stages(problems) as stage:
         stage("starting")
-        found = survey(data, reader, classes_of(foreground), stage, write_exclude)
+        found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude)
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
     else:

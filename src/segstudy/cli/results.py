@@ -98,6 +98,7 @@ def score(
     study: Path,
     name: str | None = None,
     deterministic: Annotated[bool, Parameter(negative=())] = False,
+    rule: Annotated[str | None, Parameter(name="--masks")] = None,
 ) -> int:
     """Score masks that any other tool made; they enter a study's leaderboard.
 
@@ -115,11 +116,13 @@ def score(
         The model's name, if there is one model only; else its folder's.
     deterministic
         The tool gives the same masks every time: there is no noise to measure, so it can be compared.
+    rule
+        The rule for the values of these masks, such as cut=0.5; omit it to find it from all of them.
     """
     from segstudy.cli.text import scores_text  # what `--help` does without
 
     with problems.status(f"scoring {masks}"):
-        records = segstudy.score(data, masks, study, name, deterministic=deterministic)
+        records = segstudy.score(data, masks, study, name, deterministic=deterministic, rule=rule)
     say(scores_text(records))
     say(_not_shown_yet(study))
     return 0
@@ -136,6 +139,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    masks: str | None = None,
     exclude: Path | None = None,
     network: str | None = None,
 ) -> int:
@@ -159,6 +163,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
         How to read the data, if that is not plain from the folder.
     foreground
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+    masks
+        The rule for the mask values of this data set; omit it to find it from all masks.
     exclude
         A file with one sample id a line, to be left out.
     network
@@ -177,6 +183,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
             device=device,
             reader=reader,
             foreground=foreground,
+            masks=masks,
             exclude=exclude or (),
             network=network,
         )

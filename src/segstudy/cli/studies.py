@@ -52,6 +52,9 @@ class StudyFlags:
     epochs: Annotated[str | None, Parameter(help="passes over the training images")] = None
     image_size: Annotated[str | None, Parameter(help="pixels, N or HxW")] = None
     width: Annotated[str | None, Parameter(help="channels of the first stage")] = None
+    masks: Annotated[
+        str | None, Parameter(help="what mask values mean, such as background=0; omit it to find it")
+    ] = None
     set_: Annotated[
         list[str] | None,
         Parameter(name="--set", help="any other field: --set optimizer=sgd --set lr=1e-2,1e-3", negative=()),

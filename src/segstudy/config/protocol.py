@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-)
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from segstudy.core import mask_rules
+from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive, Size
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -21,11 +20,13 @@ def _classes(value: object) -> object:
         case int():
             return (value,)
         case str():
-            return tuple(value.split("+"))
+            return tuple(value.lower().split("+"))
     return value
 
 
-Classes = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), BeforeValidator(_classes)]
+Class = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+Classes = Annotated[tuple[Class, ...], Field(min_length=1), BeforeValidator(_classes)]
+Masks = Annotated[str, AfterValidator(mask_rules.spelled)]
 
 
 class Protocol(Frozen):
@@ -37,6 +38,7 @@ class Protocol(Frozen):
     image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
     resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
     foreground: Classes | None = Field(None, description="values of a multi-class mask that count")
+    masks: Masks = Field("auto", description="what mask values mean; auto: found from all masks together")
     split: str = Field("auto", description="50/25/25, official, or auto: official where there is")
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="nothing else decides which sample goes where")
     width: Positive = Field(64, le=4096, description="channels of the first stage")
@@ -67,12 +69,17 @@ class Protocol(Frozen):
     precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
 
+    def mask_meaning(self) -> MaskMeaning:
+        """What the masks' values mean."""
+        return MaskMeaning(mask_rules.parse(self.masks), self.foreground)
+
     def numbers(self) -> dict[str, Any]:
         """The fields that can change a run's numbers: without what the rest of the protocol leaves idle."""
         fields = self.model_dump(mode="json")
         idle = {"split", "split_seed"}  # enter through the ids of the parts
         if self.micro_batch is not None and self.micro_batch >= self.batch_size:
             fields["micro_batch"] = None
+        fields["masks"] = self.mask_meaning().key[0]
         idle |= {"steps"} if self.budget == "epochs" else {"epochs"}
         if self.optimizer != "sgd":
             idle.add("momentum")

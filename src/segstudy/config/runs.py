@@ -75,7 +75,7 @@ _NEVER = object()
 
 # A field that a later version adds, with the value that stands for the behaviour before it existed:
 # at that value it is not hashed, so keys of older studies hold; records of older runs are read with it.
-ADDED_LATER: dict[str, Any] = {"micro_batch": None}
+ADDED_LATER: dict[str, Any] = {"micro_batch": None, "masks": "larger"}
 
 
 def configuration_names(configurations: Sequence[Configuration]) -> list[str]:

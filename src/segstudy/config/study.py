@@ -19,6 +19,7 @@ from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import FACTORS, Grid, Level, Protocol, unique
 from segstudy.config.runs import Configuration, Run
 from segstudy.core.errors import UserError
+from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive
 from segstudy.core.schema_messages import explained
 from segstudy.core.suggestions import use_one_of
@@ -98,9 +99,9 @@ class Study(Frozen):
                 points.append(Configuration(architecture=architecture, loss=loss, protocol=protocol))
         return list({point.model_dump_json(): point for point in points}.values())
 
-    def foregrounds(self) -> list[tuple[int, ...] | None]:
-        """The classes that count as foreground, of all configurations; several where they are a factor."""
-        return unique(configuration.protocol.foreground for configuration in self.configurations())
+    def mask_meanings(self) -> list[MaskMeaning]:
+        """What the masks mean in all configurations; several where foreground or masks are a factor."""
+        return unique(configuration.protocol.mask_meaning() for configuration in self.configurations())
 
     def fold_numbers(self) -> list[int | None]:
         return list(range(self.folds)) if self.folds else [None]

@@ -7,32 +7,28 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.errors import UserError, printable
+from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.quantities import and_more
 from segstudy.core.resources import allowed_cores
 from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
-from segstudy.data.images import (
-    Decoded,
-    ImageError,
-    as_bytes,
-    binarise,
-    decode_image,
-    decode_mask,
-    distinct,
-    grey_frac,
-)
+from segstudy.data.images import DecodedImage, ImageError, decode_image
 from segstudy.data.leakage import EXACT, NEAR, is_duplicate
+from segstudy.data.mask_findings import across_masks, mask_problems
+from segstudy.data.mask_pixels import decode_mask
+from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
+from segstudy.data.masks import table_of
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
+from segstudy.data.sources import first_file
 from segstudy.data.swapped_folders import explained_by_exchange
 
-VERSION = 3  # raised when findings change: stored ones are then made again
+VERSION = 4  # raised when findings change: stored ones are then made again
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
@@ -47,7 +43,7 @@ class _Look:
     digest: bytes | None = None
     thumbnail: NDArray[np.uint8] | None = None
     size: tuple[int, int] | None = None
-    foreground_frac: float | None = None
+    mask: MaskLook | None = None
 
 
 @dataclass(frozen=True)
@@ -57,54 +53,73 @@ class Examined:
     Attributes:
         problems: the reader's first, then by sample, then across samples.
         sizes: height and width of every image that could be read.
-        foreground_fracs: share of foreground of every mask that could be read.
+        foreground_fracs: share of foreground of every mask that could be read, by sample id.
+        masks: what the masks mean, and what speaks for it.
     """
 
     problems: list[Problem]
     sizes: list[tuple[int, int]]
-    foreground_fracs: list[float]
+    foreground_fracs: dict[str, float]
+    masks: Inference
 
 
 def check(
     dataset: Dataset,
-    foreground: tuple[int, ...] | None = None,
+    meaning: MaskMeaning = AUTO,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Problem]:
     """Decode every file and list all findings: the reader's first, then by sample, then across samples.
 
     Args:
         dataset: what a reader returned.
-        foreground: class values that count as foreground, as in the protocol.
-        progress: told how many samples are looked at.
+        meaning: of the masks, as in the protocol.
+        progress: called with the number of samples looked at.
     """
-    return examine(dataset, foreground, progress).problems
+    return examine(dataset, meaning, progress).problems
 
 
 def examine(
     dataset: Dataset,
-    foreground: tuple[int, ...] | None = None,
+    meaning: MaskMeaning = AUTO,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Examined:
     """As ``check``, with what else the files show."""
     samples = dataset.samples
     thumbnails = np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)  # black without an image
-    problems, digests, sizes, fracs = [], [], [], []
-    for i, look in enumerate(_look_at_all(dataset, foreground)):
-        problems += look.problems
-        digests.append(look.digest)
-        sizes += [look.size] if look.size else []
-        fracs += [look.foreground_frac] if look.foreground_frac is not None else []
+    looks: list[_Look] = []
+    for i, look in enumerate(_look_at_all(dataset)):
         if look.thumbnail is not None:
             thumbnails[i] = look.thumbnail
+        looks.append(replace(look, thumbnail=None))
         progress(i + 1)
+    problems, fracs, masks = _of_masks(dataset, looks, meaning)
     found = [
         *dataset.problems,
         *_unspeakable(samples),
-        *explained_by_exchange(dataset, problems, foreground),
-        *_duplicates(samples, digests, thumbnails),
+        *explained_by_exchange(dataset, problems, masks.meaning),
+        *_duplicates(samples, [look.digest for look in looks], thumbnails),
         *_groups(samples),
     ]
-    return Examined(found, sizes, fracs)
+    return Examined(found, [look.size for look in looks if look.size], fracs, masks)
+
+
+def _of_masks(
+    dataset: Dataset, looks: Sequence[_Look], asked: MaskMeaning
+) -> tuple[list[Problem], dict[str, float], Inference]:
+    """The problems of every sample's files, with those of its mask, which all masks together decide."""
+    read = [i for i, look in enumerate(looks) if look.mask]
+    masks = infer([mask for look in looks if (mask := look.mask)], asked)
+    unfit = {read[i]: error for i, error in masks.unfit.items()}
+    problems, fracs = [], {}
+    for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
+        problems += look.problems
+        if i in unfit:
+            problems.append(_unusable(dataset.root, sample, unfit[i], "mask"))
+        elif look.mask:
+            where = _inside(dataset.root, first_file(sample.mask))
+            found, fracs[sample.id] = mask_problems(where, look.mask, masks.meaning)
+            problems += found
+    return [*problems, *across_masks(dataset, problems, fracs, masks)], fracs, masks
 
 
 def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
@@ -124,38 +139,35 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
     return lines
 
 
-def _look_at_all(dataset: Dataset, foreground: tuple[int, ...] | None) -> Iterator[_Look]:
+def _look_at_all(dataset: Dataset) -> Iterator[_Look]:
     samples = dataset.samples
     with ThreadPoolExecutor(min(MAX_THREADS, allowed_cores(hyperthreads=True))) as pool:
         for at in range(0, len(samples), BLOCK):
             block = samples[at : at + BLOCK]
-            yield from pool.map(lambda sample: _look(dataset.root, sample, foreground), block)
+            yield from pool.map(lambda sample: _look(dataset.root, sample), block)
 
 
-def _look(root: Path, sample: Sample, foreground: tuple[int, ...] | None) -> _Look:
+def _look(root: Path, sample: Sample) -> _Look:
     problems: list[Problem] = []
-    image: Decoded | None = None
-    mask: Decoded | None = None
-    frac: float | None = None
+    image: DecodedImage | None = None
+    mask: MaskLook | None = None
     try:
         image = decode_image(sample.image)
     except ImageError as error:
         problems.append(_unusable(root, sample, error, "image"))
     try:
-        mask = decode_mask(sample.mask)
-        truth = binarise(mask.pixels, sample.mask, foreground)
-        frac = float(truth.mean())
-        problems += _mask_problems(_inside(root, sample.mask), mask, truth, foreground)
+        pixels = decode_mask(sample.mask)
+        mask = look_at_mask(pixels, table_of(pixels, first_file(sample.mask)))
     except ImageError as error:
         problems.append(_unusable(root, sample, error, "mask"))
     if image and mask:
         problems += _pair_problems(root, sample, image, mask)
     if not image:
-        return _Look(problems, foreground_frac=frac)
+        return _Look(problems, mask=mask)
     digest = hashlib.blake2b(np.ascontiguousarray(image.pixels).data, digest_size=16)
     digest.update(str(image.pixels.shape).encode())
     height, width = image.pixels.shape[:2]
-    return _Look(problems, digest.digest(), thumbnail(image.pixels), (height, width), frac)
+    return _Look(problems, digest.digest(), thumbnail(image.pixels), (height, width), mask)
 
 
 def _inside(root: Path, file: Path) -> str:
@@ -167,11 +179,11 @@ def _unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Probl
     return Problem("error", f"{error.kind} {what}", _inside(root, error.path), detail)
 
 
-def _pair_problems(root: Path, sample: Sample, image: Decoded, mask: Decoded) -> list[Problem]:
+def _pair_problems(root: Path, sample: Sample, image: DecodedImage, mask: MaskLook) -> list[Problem]:
     """Sizes that differ, and pixels that were turned by their EXIF orientation."""
     where = _inside(root, sample.image)
     height, width = image.pixels.shape[:2]
-    mask_height, mask_width = mask.pixels.shape
+    mask_height, mask_width = mask.shape
     if (height, width) != (mask_height, mask_width):
         detail = f"{width} x {height}, but its mask is {mask_width} x {mask_height} (width x height)"
         if image.turned != mask.turned and (height, width) == (mask_width, mask_height):
@@ -191,44 +203,6 @@ def _pair_problems(root: Path, sample: Sample, image: Decoded, mask: Decoded) ->
             Problem("note", "EXIF rotation", where, "image and mask were turned by their EXIF orientation")
         ]
     return []
-
-
-def _mask_problems(
-    where: str, mask: Decoded, truth: NDArray[np.bool_], foreground: tuple[int, ...] | None
-) -> list[Problem]:
-    """What is odd about a mask that can be used."""
-    problems = []
-    if mask.mode not in ("1", "L", "P") and not mask.mode.startswith("I"):
-        detail = f"stored as {mask.mode}; its channels agree and are read as one"
-        problems.append(Problem("note", "mask in colour", where, detail))
-    if foreground is None:
-        problems += _grey_values(where, mask.pixels)
-    if not truth.any():
-        problems.append(Problem("warning", "empty mask", where, "no foreground at all; true of this image?"))
-    elif truth.all():
-        problems.append(Problem("warning", "full mask", where, "no background at all; true of this image?"))
-    elif looks_inverted(truth):
-        detail = "foreground all along the border around a background in the middle: black and white swapped?"
-        problems.append(Problem("warning", "inverted mask suspected", where, detail))
-    return problems
-
-
-def _grey_values(where: str, values: NDArray[Any]) -> list[Problem]:
-    if len(distinct(values)) <= 2:
-        return []
-    detail = f"more than two values ({grey_frac(as_bytes(values)):.1%} of it grey): foreground from 128 up"
-    return [Problem("note", "mask with grey values", where, detail)]
-
-
-def looks_inverted(mask: NDArray[np.bool_]) -> bool:
-    """Whether foreground and background ``(H, W)`` seem to be swapped.
-
-    Objects lie inside the picture and are crossed by its border in parts, so a border that is
-    foreground all around (99 %), enclosing a background of at least 1 %, is suspicious. Large lesions
-    that fill all but the corners (PH2: up to 98 %) leave background on the border.
-    """
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    return bool(border.mean() >= 0.99 and mask.mean() <= 0.99)
 
 
 def _duplicates(

@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_cores
 from segstudy.data.samples import Sample
+from segstudy.data.sources import Described, MaskSource, Merged, files_of
 
 UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
@@ -40,10 +43,27 @@ def fingerprint_of(hashes: Mapping[str, tuple[str, str]]) -> str:
 def contents(
     samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, tuple[str, str]]:
-    """Hashes of each sample's image file and mask file, by its id; as ``fingerprint``."""
-    files = [file for sample in samples for file in (sample.image, sample.mask)]
-    hashes = _hashes(files, lambda count: progress(count // 2))
-    return {s.id: (hashes[2 * i], hashes[2 * i + 1]) for i, s in enumerate(samples)}
+    """Hashes of each sample's image file and of its mask, by its id; as ``fingerprint``."""
+    files = [file for sample in samples for file in (sample.image, *_plain_files(sample.mask))]
+    hashes = dict(zip(files, _hashes(files, lambda count: progress(count // 2)), strict=True))
+
+    def hash_of(source: MaskSource) -> str:
+        match source:
+            case Merged():
+                return _seal("\n".join(hashes[file] for file in source.files))[:32]
+            case Described():
+                drawn = source.draw()
+                return hashlib.blake2b(
+                    np.ascontiguousarray(drawn).tobytes() + str(drawn.shape).encode()
+                ).hexdigest()[:32]
+        return hashes[source]
+
+    return {sample.id: (hashes[sample.image], hash_of(sample.mask)) for sample in samples}
+
+
+def _plain_files(source: MaskSource) -> tuple[Path, ...]:
+    """The files whose bytes are a mask's content; what others describe is hashed as it is drawn."""
+    return () if isinstance(source, Described) else files_of(source)
 
 
 def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]:

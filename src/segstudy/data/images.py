@@ -1,7 +1,7 @@
-"""Files to arrays: the only place where images and masks are decoded.
+"""Image files to arrays: the only place where images are decoded; for masks see ``mask_pixels``.
 
-Whatever the file's colour mode, an image becomes 8-bit RGB and a mask boolean, both turned upright by
-their EXIF orientation. Of a file with several frames the first counts.
+Whatever the file's colour mode, an image becomes 8-bit RGB, turned upright by its EXIF orientation. Of a file
+with several frames the first counts.
 """
 
 import io
@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segstudy.core.errors import UserError, printable
 from segstudy.core.input_files import open_regular
@@ -26,10 +25,6 @@ MIN_SIDE_PX = 8
 STRIP_PIXELS = 2**20  # converted at a time
 # What a file may hold, whatever it is called. Pillow knows more, and starts Ghostscript for some of it.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
-THRESHOLD = 128  # of masks with more than two values
-GREY = range(32, 224)  # neither background nor foreground, even after JPEG
-MAX_GREY_FRAC = 0.05
-JPEG_COLOUR_NOISE = 16  # channels that differ by no more show the same grey
 
 # Pillow's own limit becomes ours. What it only warns of is refused below, so its warning says nothing new.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -38,7 +33,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of b
 
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # all seen from Pillow
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 class ImageError(UserError):
@@ -59,16 +54,16 @@ class ImageError(UserError):
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A decoded file, and what of its storage is worth reporting.
+class DecodedImage:
+    """A decoded image, and what of its storage is worth reporting.
 
     Attributes:
-        pixels: ``(H, W, 3)`` uint8 of an image, ``(H, W)`` grey or class values of a mask; upright.
+        pixels: ``(H, W, 3)`` uint8, RGB, upright.
         mode: the colour mode in the file, as Pillow names it.
         turned: the EXIF orientation turned or mirrored the pixels.
     """
 
-    pixels: NDArray[Any]
+    pixels: NDArray[np.uint8]
     mode: str
     turned: bool
 
@@ -90,36 +85,27 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> NDArray[n
     return decode_image(path, at_least).pixels
 
 
-def read_mask(path: Path, foreground: tuple[int, ...] | None = None) -> NDArray[np.bool_]:
-    """Decode a mask to booleans ``(H, W)``; ``binarise`` has the rules.
-
-    Raises:
-        ImageError: as ``read_image``, and a mask whose foreground cannot be told.
-    """
-    return binarise(decode_mask(path).pixels, path, foreground)
-
-
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image as it stands upright, from the file's header alone.
 
     Raises:
         ImageError: missing, not an image, too large or too small.
     """
-    with _opened(path, header_only=True) as image:
+    with opened(path, header_only=True) as image:
         return _upright_size(image)
 
 
-def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> Decoded:
+def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> DecodedImage:
     """As ``read_image``, with what is worth reporting about the file."""
-    with _opened(path) as image:
+    with opened(path) as image:
         if at_least is not None:
-            height, width = at_least[::-1] if _orientation(image) >= 5 else at_least
+            height, width = at_least[::-1] if orientation_of(image) >= 5 else at_least
             image.draft(None, (width, height))
-        mode, orientation = image.mode, _orientation(image)
+        mode, orientation = image.mode, orientation_of(image)
         pixels = _rgb(image, path)
         turned_already = image.format == "TIFF"
     del image  # and its memory
-    return Decoded(pixels if turned_already else _turned(pixels, orientation), mode, orientation > 1)
+    return DecodedImage(pixels if turned_already else _turned(pixels, orientation), mode, orientation > 1)
 
 
 def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
@@ -129,7 +115,7 @@ def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
         ImageError: as ``image_size``, and more pixels than that; errors speak of ``image``.
     """
     path = Path("image")
-    with _opened(path, io.BytesIO(content), header_only=True) as image:
+    with opened(path, io.BytesIO(content), header_only=True) as image:
         if image.width * image.height > max_pixels:
             raise _too_large(path, max_pixels)
         return _upright_size(image)
@@ -148,8 +134,8 @@ def decode_bytes(
         ImageError: as ``read_image``; errors speak of ``image``.
     """
     path = Path("image")
-    with _opened(path, io.BytesIO(content)) as image:
-        orientation, native = _orientation(image), _upright_size(image)
+    with opened(path, io.BytesIO(content)) as image:
+        orientation, native = orientation_of(image), _upright_size(image)
         if (wanted := at_least(native)) is not None:
             height, width = wanted[::-1] if orientation >= 5 else wanted
             image.draft(None, (width, height))
@@ -159,104 +145,8 @@ def decode_bytes(
     return native, pixels if turned_already else _turned(pixels, orientation)
 
 
-def decode_mask(path: Path) -> Decoded:
-    """The grey or class values of a mask ``(H, W)``, before they are made boolean.
-
-    A palette of greys counts as grey values, one of colours as class numbers. Three channels that agree
-    are one; two colours count by their brightness.
-
-    Raises:
-        ImageError: as ``read_image``; more than two colours; partly transparent.
-    """
-    with _opened(path) as image:
-        mode, turned = image.mode, _orientation(image) > 1
-        upright = ImageOps.exif_transpose(image) if turned else image
-        return Decoded(_values(upright, path), mode, turned)
-
-
-def binarise(
-    values: NDArray[Any], path: Path, foreground: tuple[int, ...] | None = None
-) -> NDArray[np.bool_]:
-    """Tell the foreground of a mask.
-
-    Of two values the larger is foreground. A constant 0 is an empty mask, a constant 1 or 128 and above
-    a full one. Of more values those from 128 up are foreground, as JPEG blurs what was black and white.
-
-    Args:
-        values: ``(H, W)`` as ``decode_mask`` gives them.
-        path: named in errors.
-        foreground: class values that are foreground; then nothing else is, and no rule applies.
-
-    Raises:
-        ImageError: more than 5 % of the pixels in 32..223, or values that look like classes.
-    """
-    if foreground is not None:
-        return np.isin(values, foreground)
-    found = distinct(values)
-    if len(found) == 1:
-        return _constant(values, int(found[0]), path)
-    if len(found) == 2:
-        return np.asarray(values == found[1])
-    grey = as_bytes(values)
-    if looks_like_classes(found) or (grey_frac(grey) > MAX_GREY_FRAC and len(found) <= 16):
-        detail = (
-            f"a mask of several classes, with the values {_listed(found)}; name those that are foreground"
-        )
-        raise ImageError(path, "multi-class", f"{detail}, {_naming(int(found[1]))}")
-    if grey_frac(grey) > MAX_GREY_FRAC:
-        detail = f"{grey_frac(grey):.0%} of the pixels are grey, neither background nor foreground"
-        raise ImageError(path, "grey", f"{detail}; save it in black and white")
-    return grey >= THRESHOLD
-
-
-def distinct(values: NDArray[Any]) -> NDArray[Any]:
-    """The values that occur, ascending."""
-    if values.dtype != np.uint8:
-        return np.unique(values)
-    counts = Image.fromarray(values).histogram()  # 30 times faster than sorting
-    return np.flatnonzero(counts)
-
-
-def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey values on the scale 0 to 255; those of 16 bits are scaled down."""
-    if values.dtype == np.uint8:
-        return values
-    return (values // 257).astype(np.uint8)
-
-
-def grey_frac(grey: NDArray[np.uint8]) -> float:
-    """The fraction of pixels that are neither near black nor near white (32..223)."""
-    counts = Image.fromarray(grey).histogram()
-    return sum(counts[GREY.start : GREY.stop]) / grey.size
-
-
-def looks_like_classes(found: NDArray[Any]) -> bool:
-    """Three or more values that are small numbers, with or without 255 for "ignore"."""
-    numbers = found[found != 255]
-    return len(found) > 2 and int(numbers.max()) < (GREY.start if len(numbers) < len(found) else THRESHOLD)
-
-
-def _naming(value: int) -> str:
-    """How the foreground is named; not every command has both options."""
-    return f"as foreground={value} (run: --set foreground={value}; check, evaluate: --foreground {value})"
-
-
-def _constant(values: NDArray[Any], value: int, path: Path) -> NDArray[np.bool_]:
-    if 1 < value < THRESHOLD:
-        detail = (
-            f"every pixel is {value}, neither background (0) nor foreground (255); save it in black and white"
-        )
-        raise ImageError(path, "grey", f"{detail}, or name the foreground, {_naming(value)}")
-    return np.full(values.shape, value > 0)
-
-
-def _listed(found: NDArray[Any], most: int = 8) -> str:
-    shown = ", ".join(str(value) for value in found[:most])
-    return shown + (f" and {len(found) - most} more" if len(found) > most else "")
-
-
 @contextmanager
-def _opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
+def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
     """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
     num_bytes = 0
     try:
@@ -302,7 +192,7 @@ def _too_large(path: Path, max_pixels: float = MAX_PIXELS) -> ImageError:
     return ImageError(path, "oversized", detail)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; from 5 on height and width change places.
 
     Of a PNG it counts when it stands before the pixels: looking behind them would decode the image.
@@ -314,7 +204,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
-    turned = _orientation(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
+    turned = orientation_of(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
@@ -333,69 +223,15 @@ def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
         detail = "holds 32-bit values, whose range is not known; save it with 8 or 16 bits"
         raise ImageError(path, "unreadable", detail)
     image.load()
-    transparent = image.has_transparency_data and image.mode not in _SIXTEEN_BIT
+    transparent = image.has_transparency_data and image.mode not in SIXTEEN_BIT
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows := max(1, STRIP_PIXELS // width)):
         bottom = min(height, top + rows)
         strip = image.crop((0, top, width, bottom))
-        if strip.mode in _SIXTEEN_BIT:
-            strip = Image.fromarray(as_bytes(np.asarray(strip)))
+        if strip.mode in SIXTEEN_BIT:
+            strip = Image.fromarray((np.asarray(strip) // 257).astype(np.uint8))
         if transparent:
             strip = Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip.convert("RGBA"))
         pixels[top:bottom] = np.asarray(strip.convert("RGB"))
     return pixels
-
-
-def _values(image: Image.Image, path: Path) -> NDArray[Any]:
-    if image.mode == "P":
-        return _palette_values(image)
-    if image.mode == "1":
-        return np.asarray(image.convert("L"))
-    if image.mode == "L" or image.mode in _SIXTEEN_BIT:
-        return np.asarray(image)
-    if image.mode in ("I", "F"):
-        return _small_numbers(np.asarray(image), path)
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise ImageError(path, "transparent", "partly transparent; save it in black and white without alpha")
-    return _agreeing(np.asarray(image.convert("RGB")), path)
-
-
-def _small_numbers(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """Values kept in 32 bits that fit into 8, or two values of any size."""
-    found = np.unique(values)
-    if len(found) == 2:
-        return np.array(values == found[1], np.uint8)
-    numbers: NDArray[np.uint8] = values.astype(np.uint8)
-    if not (numbers == values).all():
-        raise ImageError(path, "multi-class", "32-bit values beyond 0 to 255; save it with 8 bits")
-    return numbers
-
-
-def _palette_values(image: Image.Image) -> NDArray[np.uint8]:
-    indices: NDArray[np.uint8] = np.asarray(image)
-    palette: NDArray[np.uint8] = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    used = palette[distinct(indices)]
-    if (used == used[:, :1]).all():
-        indices = palette[indices, 0]
-    return indices
-
-
-def _agreeing(rgb: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
-    """One grey channel for three that agree, or the brightness where there are two colours."""
-    spread = rgb.max(axis=2) - rgb.min(axis=2)
-    if int(spread.max()) <= JPEG_COLOUR_NOISE:
-        return np.ascontiguousarray(rgb[..., 1])
-    colours = np.unique(rgb.reshape(-1, 3), axis=0)
-    brightness = colours.sum(axis=1, dtype=np.int64)
-    if len(colours) == 2 and brightness[0] != brightness[1]:
-        return np.where((rgb == colours[brightness.argmax()]).all(axis=2), np.uint8(255), np.uint8(0))
-    shown = ", ".join(str(tuple(map(int, colour))) for colour in colours[:4])
-    detail = (
-        f"{len(colours)} colours, {shown}{', ...' if len(colours) > 4 else ''}; save it in black and white"
-    )
-    raise ImageError(
-        path,
-        "coloured",
-        f"{detail}, or as one channel of class numbers, and name the foreground, {_naming(1)}",
-    )

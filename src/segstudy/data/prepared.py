@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.cache import ELSEWHERE, built, cache_folder, is_cached
 from segstudy.core.errors import UserError, printable
+from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.resources import allowed_cores
 from segstudy.data.fingerprint import _seal
 from segstudy.data.hashed_arrays import (
@@ -28,7 +29,7 @@ from segstudy.data.hashed_arrays import (
     verify,
     written,
 )
-from segstudy.data.images import read_mask
+from segstudy.data.masks import read_mask
 from segstudy.data.preprocess import (
     Resize,
     Size,
@@ -80,7 +81,7 @@ def prepare(
     data: str,
     size: Size,
     resize: Resize,
-    foreground: tuple[int, ...] | None = None,
+    meaning: MaskMeaning = USUAL,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """Bring all samples to network size, once; the folder returned is opened with ``open_prepared``.
@@ -94,7 +95,7 @@ def prepare(
         data: their fingerprint.
         size: height and width in pixels.
         resize: ``squash`` or ``pad``.
-        foreground: values of a multi-class mask that count as foreground.
+        meaning: of the masks' values.
         progress: told the number of samples done.
 
     Raises:
@@ -102,7 +103,9 @@ def prepare(
     """
     version = numerics(sample.image for sample in samples)
     # With the version of Pillow: pixels come from the one that a run says it had.
-    settings = json.dumps([version, data, size, resize, foreground, PIL.__version__])
+    settings = json.dumps(
+        [version, data, size, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
+    )
     folder = cache_folder() / "prepared" / _name(settings)
     if is_cached(folder):
         fault = _fault(folder)
@@ -112,7 +115,7 @@ def prepare(
         _remove(folder)
     ordered = sorted(samples, key=lambda sample: sample.id)
     with built(folder) as building:
-        index = _build(building, ordered, (size, resize, foreground), progress)
+        index = _build(building, ordered, (size, resize, meaning), progress)
         _write_index(building / "index.json", index | {"settings": settings})
     return folder
 
@@ -146,14 +149,14 @@ def _remove(folder: Path) -> None:
 def _build(
     folder: Path,
     samples: Sequence[Sample],
-    settings: tuple[Size, Resize, tuple[int, ...] | None],
+    settings: tuple[Size, Resize, MaskMeaning],
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    size, resize, foreground = settings
+    size, resize, meaning = settings
 
     def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
         native, image = read_for_network(sample.image, size, resize)
-        mask = read_mask(sample.mask, foreground)
+        mask = read_mask(sample.mask, meaning)
         if native != mask.shape:
             raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
         small = image_to_network(image, size, resize, native), mask_to_network(mask, size, resize)

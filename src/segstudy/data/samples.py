@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from segstudy.data.sources import MaskSource
+
 Part = Literal["train", "validation", "test"]
 Severity = Literal["error", "warning", "note"]
 
@@ -17,7 +19,7 @@ class Sample:
     Attributes:
         id: unique within the data set; printed, stored and split by.
         image: the file with the picture.
-        mask: the file with the true mask, of the same height and width.
+        mask: where the true mask comes from: mostly a file, of the same height and width.
         group: the patient or lesion; samples of one group are never divided between parts.
         category: the diagnosis or other class, if known; splits are stratified by it.
         part: the official part, where the publisher of the data fixed one.
@@ -25,7 +27,7 @@ class Sample:
 
     id: str
     image: Path
-    mask: Path
+    mask: MaskSource
     group: str
     category: str | None = None
     part: Part | None = None

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted
 from segstudy.data.check import SEVERITIES, examine
 from segstudy.data.datasets import read
 from segstudy.data.leakage import is_duplicate, write_exclude
+from segstudy.data.mask_survey import Inference
 from segstudy.data.samples import Dataset, Problem
 
 
@@ -23,6 +25,7 @@ class Survey:
         problems: the worst first.
         sizes: height and width of every image that could be read.
         foreground_fracs: share of foreground of every mask that could be read.
+        masks: what the masks mean, and what speaks for it.
         excluded: the ids written to an exclude file; None if none was asked for.
     """
 
@@ -30,6 +33,7 @@ class Survey:
     problems: list[Problem]
     sizes: Sequence[tuple[int, int]]
     foreground_fracs: Sequence[float]
+    masks: Inference
     excluded: Sequence[str] | None = None
 
     def has_errors(self) -> bool:
@@ -43,7 +47,7 @@ class Survey:
 def survey(
     data: str | Path,
     reader: str | None = None,
-    foreground: tuple[int, ...] | None = None,
+    meaning: MaskMeaning = AUTO,
     stage: Stage = silent,
     exclude_file: str | Path | None = None,
 ) -> Survey:
@@ -52,7 +56,7 @@ def survey(
     Args:
         data: the data set's folder, or ``synthetic``.
         reader: how to read it, if that is not plain from the folder.
-        foreground: values of a multi-class mask that count as foreground.
+        meaning: of the masks' values.
         stage: told what is being done.
         exclude_file: where to write the ids of samples that show the same as others.
 
@@ -66,7 +70,7 @@ def survey(
     def looked_at(done: int) -> None:
         stage("checking the data", done, total)
 
-    found = examine(dataset, foreground, looked_at)
+    found = examine(dataset, meaning, looked_at)
     problems = sorted(
         found.problems,
         key=lambda problem: (SEVERITIES.index(problem.severity), problem.kind, problem.where),
@@ -74,7 +78,9 @@ def survey(
     excluded = None
     if exclude_file is not None:
         excluded = write_exclude(Path(exclude_file), dataset, problems)
-    return Survey(dataset, problems, found.sizes, found.foreground_fracs, excluded)
+    return Survey(
+        dataset, problems, found.sizes, list(found.foreground_fracs.values()), found.masks, excluded
+    )
 
 
 def summary(survey: Survey) -> list[str]:
@@ -85,6 +91,7 @@ def summary(survey: Survey) -> list[str]:
     lines = ["; ".join(facts + ([f"parts: {', '.join(parts)}"] if parts else []))]
     if survey.sizes and survey.foreground_fracs:
         lines.append(f"images of {_sizes(survey.sizes)}; foreground {_fracs(survey.foreground_fracs)}")
+    lines.append(f"masks: {survey.masks.why} (masks = {survey.masks.meaning.rule})")
     counts = [
         counted(number, severity)
         for severity in SEVERITIES

@@ -5,29 +5,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.data.images import ImageError, decode_image, read_mask
+from segstudy.core.mask_rules import MaskMeaning
+from segstudy.data.images import ImageError, decode_image
+from segstudy.data.masks import read_mask
 from segstudy.data.samples import Dataset, Problem, Sample
+from segstudy.data.sources import first_file, is_plain
 
 LOOKED_AT = 8  # samples, spread over the set; all of them have to agree
 MANY = 16  # more grey values than any mask has
 
 
 def explained_by_exchange(
-    dataset: Dataset, problems: Sequence[Problem], foreground: tuple[int, ...] | None
+    dataset: Dataset, problems: Sequence[Problem], meaning: MaskMeaning
 ) -> list[Problem]:
     """The problems of a data set's files; those of its masks as one, if images and masks are exchanged.
 
     Args:
         dataset: what a reader returned.
         problems: of its files; where all masks can be used, nothing more is looked at.
-        foreground: classes that count as foreground; with them a photograph passes for a mask.
+        meaning: of the masks; with named foreground a photograph passes for a mask.
     """
     wrong = [each for each in problems if each.severity == "error" and each.kind.endswith(" mask")]
-    if not wrong and foreground is None:
+    if not wrong and meaning.foreground is None:
         return list(problems)
     step = max(1, len(dataset.samples) // LOOKED_AT)
     some = dataset.samples[::step][:LOOKED_AT]
-    if not all(_is_exchanged(sample) for sample in some):
+    if not all(is_plain(sample.mask) and _is_exchanged(sample) for sample in some):
         return list(problems)
     detail = (
         f"the images are black and white and the masks are photographs, as those of {some[0].id} "
@@ -40,7 +43,7 @@ def explained_by_exchange(
 def _is_exchanged(sample: Sample) -> bool:
     try:
         image = decode_image(sample.image).pixels
-        mask = decode_image(sample.mask).pixels
+        mask = decode_image(first_file(sample.mask)).pixels
         read_mask(sample.image)
     except ImageError:
         return False

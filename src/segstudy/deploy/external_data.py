@@ -12,9 +12,10 @@ from PIL import Image
 
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
+from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.outputs import OutputError
 from segstudy.data.batches import pixels_on
-from segstudy.data.check import check, refuse_errors
+from segstudy.data.check import examine, refuse_errors
 from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import Prepared, open_prepared, prepare
@@ -48,7 +49,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     folder: StudyFolder,
     device: str,
     name: str | None = None,
-    foreground: tuple[int, ...] | None = None,
+    meaning: MaskMeaning = AUTO,
     *,
     network: str | None = None,
 ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
         folder: the study whose folder takes the result.
         device: ``cpu``, ``cuda`` or ``mps``.
         name: of the result; ``<configuration>-on-<data set>`` if left out.
-        foreground: values of a multi-class mask of this data set that count as foreground.
+        meaning: of the masks of this data set.
         network: ``my.py:Net``, for models whose network comes from a file of one's own.
 
     Returns:
@@ -78,8 +79,9 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
 
     refuse_taken(folder, [name], "evaluation", same)
     _refuse_own_data(models.study(SEEN), data, dataset)
-    refuse_errors(check(dataset, foreground))
-    prepared = _prepared(models, dataset, data, foreground)
+    found = examine(dataset, meaning)
+    refuse_errors(found.problems)
+    prepared = _prepared(models, dataset, data, found.masks.meaning)
     _refuse_seen(models, prepared)
     runs = models.records()
     where = torch.device(device)
@@ -105,11 +107,11 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     return {"name": name, **record}
 
 
-def _prepared(models: Models, dataset: Dataset, data: str, foreground: tuple[int, ...] | None) -> Prepared:
+def _prepared(models: Models, dataset: Dataset, data: str, meaning: MaskMeaning) -> Prepared:
     """The external images as the models' training saw its own."""
     protocol = models.records()[0].protocol
     height, width = protocol["image_size"]
-    return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], foreground))
+    return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], meaning))
 
 
 def _predicted(

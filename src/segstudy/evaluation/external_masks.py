@@ -12,12 +12,14 @@ import polars as pl
 
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
+from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.resources import allowed_cores
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
-from segstudy.data.images import ImageError, read_mask
+from segstudy.data.masks import read_mask
 from segstudy.data.samples import Part, Sample
 from segstudy.evaluation.mask_folders import MaskSet, find_masks
+from segstudy.evaluation.mask_meaning import meaning_of_masks
 from segstudy.evaluation.summary import data_of, first_of, refuse_taken, summarise
 from segstudy.metrics import mask_scores, unknown_of_masks
 from segstudy.metrics.counts import Mask
@@ -31,6 +33,7 @@ def score_masks(
     folder: StudyFolder,
     name: str | None = None,
     deterministic: bool = False,
+    rule: str | None = None,
 ) -> list[dict[str, Any]]:
     """Score masks on a study's validation and test images and store them as ``external/<name>/``.
 
@@ -43,6 +46,8 @@ def score_masks(
         folder: the study's.
         name: of the model, where there is one only; else folders' names are taken.
         deterministic: the tool gives the same masks every time, so that one set of them is all there is.
+        rule: what the values of these masks mean, such as ``cut=0.5``; found from all of a model's masks if
+            left out. In masks of several classes the study's foreground counts.
 
     Returns:
         The records written, one per model.
@@ -73,9 +78,10 @@ def score_masks(
             raise UserError(
                 f"{masks}: {model.name} has masks of training images only; validation and test are scored"
             )
-    foreground = _one_foreground(folder)
+    truth = _one_meaning(folder)
+    meanings = [meaning_of_masks(model.files(wanted), truth, rule) for model in found]
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        job = partial(_rows, found, foreground)
+        job = partial(_rows, list(zip(found, meanings, strict=True)), truth)
         rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
     return [
         _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, unmatched, made)
@@ -83,19 +89,19 @@ def score_masks(
     ]
 
 
-def _one_foreground(folder: StudyFolder) -> tuple[int, ...] | None:
-    """The classes that count as foreground in a study.
+def _one_meaning(folder: StudyFolder) -> MaskMeaning:
+    """What mask values mean in a study.
 
     Raises:
         UserError: the study varies them, so that masks could be meant for any.
     """
-    foregrounds = folder.study().foregrounds()
-    if len(foregrounds) > 1:
+    meanings = {meaning.key: meaning for meaning in folder.study().mask_meanings()}
+    if len(meanings) > 1:
         raise UserError(
             f"{folder.path}: varies foreground, and masks could be meant for any of its values; "
             "score them in a study of one foreground"
         )
-    return foregrounds[0]
+    return next(iter(meanings.values()))
 
 
 def _store(
@@ -110,7 +116,7 @@ def _store(
     record = {
         "kind": "masks",
         "data": {"name": data.name, "fingerprint": data.fingerprint},
-        "foreground": _one_foreground(folder),
+        "foreground": _one_meaning(folder).foreground,
         "source": source["place"],
         "deterministic": source["deterministic"],
         "seeds": sorted(model.seeds),
@@ -169,34 +175,27 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
 
 
 def _rows(
-    models: Sequence[MaskSet], foreground: tuple[int, ...] | None, sample: Sample, part: Part
+    models: Sequence[tuple[MaskSet, MaskMeaning]], truth_meaning: MaskMeaning, sample: Sample, part: Part
 ) -> list[list[dict[str, Any]]]:
     """What each model's masks of one image are worth: for each model, a row per seed that has one."""
-    truth = read_mask(sample.mask, foreground)
+    truth = read_mask(sample.mask, truth_meaning)
     return [
         [
             {
                 "seed": seed,
                 "id": sample.id,
                 "part": part,
-                **mask_scores(_predicted(files[sample.id], truth), truth),
+                **mask_scores(_predicted(files[sample.id], meaning, truth), truth),
             }
             for seed, files in sorted(model.seeds.items())
             if sample.id in files
         ]
-        for model in models
+        for model, meaning in models
     ]
 
 
-def _predicted(file: Path, truth: Mask) -> Mask:
-    try:
-        mask = read_mask(file)
-    except ImageError as error:
-        if error.kind != "multi-class":
-            raise
-        raise UserError(
-            f"{file}: a mask of several classes; save the foreground alone, as 0 and 255"
-        ) from None
+def _predicted(file: Path, meaning: MaskMeaning, truth: Mask) -> Mask:
+    mask = read_mask(file, meaning)
     if mask.shape != truth.shape:
         (h, w), (height, width) = mask.shape, truth.shape
         raise UserError(

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,10 @@ class MaskSet:
 
     name: str
     seeds: Mapping[int, Mapping[str, Path]]
+
+    def files(self, ids: Container[str]) -> list[Path]:
+        """The masks of these images, of all seeds."""
+        return [file for files in self.seeds.values() for name, file in files.items() if name in ids]
 
 
 def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tuple[list[MaskSet], list[str]]:

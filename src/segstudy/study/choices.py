@@ -22,7 +22,7 @@ from segstudy.study.plan import Plan, missing_runs, plan_on, resolve
 PREFERRED_LOSS = "combo"  # of a first look, where it is among those asked for
 # What says which data are trained on, and how they are cut: a quick look keeps it.
 ABOUT_THE_DATA = (
-    *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "resize"),
+    *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "masks", "resize"),
     *MACHINE_OPTIONS,
     "images",
 )
@@ -83,7 +83,7 @@ def quicker(
         if (study.data, study.exclude) != (asked.study.data, asked.study.exclude):
             continue  # the call cannot say it: rather none than one about other data
         given = asked.plan
-        plan = plan_on(resolve(study, machine), given.dataset, given.data, given.problems)
+        plan = plan_on(resolve(study, machine), given.dataset, given.data, given.findings)
         missing = missing_runs(plan, folder)
         ahead = estimate(plan, missing, machine, not options.get("workers"), stage, steps)
         sooner = not missing or ahead.hours < asked.ahead.hours / 2

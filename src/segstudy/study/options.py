@@ -12,6 +12,7 @@ from segstudy.config.protocol import Level, Protocol
 from segstudy.config.study import Study, extend, is_synthetic, override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
+from segstudy.core.mask_rules import COLOUR, MaskMeaning, parse
 from segstudy.core.suggestions import did_you_mean
 from segstudy.data.leakage import ids_in
 from segstudy.store.folder import StudyFolder
@@ -165,22 +166,42 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
     raise UserError(f"split must be auto, official, shares such as 50/25/25, or one split.json, got {text!r}")
 
 
-def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple[int, ...] | None:
-    """Class values that count as foreground together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``.
+def meaning_of(
+    masks: str | None, foreground: int | str | Sequence[int] | Sequence[str] | None
+) -> MaskMeaning:
+    """What the values of masks mean, from the two options that say so.
+
+    Raises:
+        UserError: no rule, or no values.
+    """
+    try:
+        return MaskMeaning(parse(masks or "auto"), classes_of(foreground))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple[int | str, ...] | None:
+    """Class values that count as foreground together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``, ``"#ff0000"``.
 
     For calls that have no factors: there a comma can mean nothing else.
 
     Raises:
-        UserError: none, or no whole numbers from 0 on.
+        UserError: none, or neither whole numbers from 0 on nor colours.
     """
     if given is None:
         return None
     listed = given.tolist() if hasattr(given, "tolist") else given
     words = listed if isinstance(listed, list | tuple) else [listed]
     found = [part.strip() for word in words for part in str(word).replace(",", "+").split("+")]
-    if not found or not all(part.isascii() and part.isdecimal() for part in found):
-        raise UserError(f"foreground must be one class value, or several as 1+2, got {given!r}")
-    return tuple(dict.fromkeys(map(int, found)))
+    if not found or not all(map(_is_class, found)):
+        raise UserError(
+            f"foreground must be one class value, several as 1+2, or colours as #ff0000, got {given!r}"
+        )
+    return tuple(dict.fromkeys(part.lower() if part.startswith("#") else int(part) for part in found))
+
+
+def _is_class(text: str) -> bool:
+    return bool(COLOUR.fullmatch(text.lower())) or (text.isascii() and text.isdecimal())
 
 
 def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:

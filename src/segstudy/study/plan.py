@@ -1,9 +1,8 @@
 """From a study to its runs: read the data, plan, train what is not stored yet, store."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,12 @@ from segstudy.core.atomic_files import write_text
 from segstudy.core.device import best_precision
 from segstudy.core.progress import Stage, silent
 from segstudy.data import augment, preprocess
-from segstudy.data.check import VERSION as CHECK_VERSION
-from segstudy.data.check import check, refuse_errors
+from segstudy.data.check import refuse_errors
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
 from segstudy.data.leakage import leaks
 from segstudy.data.prepared import Prepared, open_prepared, prepare
-from segstudy.data.samples import Dataset, Problem, Sample
+from segstudy.data.samples import Dataset, Sample
 from segstudy.data.split import _PARTS, Split, make_folds, make_split, read_split
 from segstudy.data.thumbnails import small_image, small_mask
 from segstudy.evaluation.baselines import write_baselines
@@ -32,6 +30,7 @@ from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import DataRecord
+from segstudy.study.findings import Findings, find, with_masks
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
 from segstudy.training import loop
@@ -39,7 +38,6 @@ from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job, Outcome
 
-FINDINGS_SEAL, DESCRIBED = "findings_sha256", "described_sha256"
 SplitKey = tuple[str, int, int | None]
 
 
@@ -50,7 +48,7 @@ class Plan:
     Attributes:
         study: components in canonical form, ``auto`` resolved.
         dataset: the samples, without the excluded ones.
-        problems: findings of the check.
+        findings: about the data, and about what its masks mean.
         data: the samples' fingerprint.
         splits: the parts for each ``(split, split_seed, fold)`` in use.
         runs: all of them, equal ones once.
@@ -59,7 +57,7 @@ class Plan:
 
     study: Study
     dataset: Dataset
-    problems: tuple[Problem, ...]
+    findings: Findings
     data: str
     splits: Mapping[SplitKey, Split]
     runs: tuple[Run, ...]
@@ -67,7 +65,9 @@ class Plan:
 
     def overview(self) -> Overview:
         """What the user is told of it."""
-        counts = [sum(p.severity == severity for p in self.problems) for severity in ("warning", "note")]
+        counts = [
+            sum(p.severity == severity for p in self.findings.problems) for severity in ("warning", "note")
+        ]
         parts = {(len(s.train), len(s.validation), len(s.test)) for s in self.splits.values()}
         return Overview(
             name=self.study.name,
@@ -84,7 +84,7 @@ class Plan:
 
     def leaks(self, runs: Sequence[Run]) -> list[str]:
         """Samples that show the same and lie in different parts of the splits of these runs, in words."""
-        return leaks(self.problems, unique(self.split_of(run) for run in runs))
+        return leaks(self.findings.problems, unique(self.split_of(run) for run in runs))
 
     def split_of(self, run: Run) -> Split:
         protocol = run.configuration.protocol
@@ -121,20 +121,18 @@ def make_plan(
     dataset = read(study.data, study.reader, study.exclude)
     total = len(dataset.samples)
     data = fingerprint(dataset.samples, lambda done: stage("reading images and masks", done, total))
-    foregrounds = study.foregrounds()
-    problems = _check_once(
-        dataset, data, foregrounds, stored, lambda done: stage("checking the data", done, total)
-    )
-    refuse_errors(problems)
-    return plan_on(study, dataset, data, tuple(problems))
+    findings = find(dataset, data, study, stored, lambda done: stage("checking the data", done, total))
+    refuse_errors(findings.problems)
+    return plan_on(study, dataset, data, findings)
 
 
-def plan_on(study: Study, dataset: Dataset, data: str, problems: tuple[Problem, ...]) -> Plan:
+def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings) -> Plan:
     """The plan of a resolved study on data that were read and checked.
 
     Raises:
         UserError: an impossible split.
     """
+    study = with_masks(study, findings.rule)
     splits = _cut(study, dataset.samples)
     preprocessing = preprocess.numerics(sample.image for sample in dataset.samples)
     numerics = {each: _numerics(preprocessing, each) for each in study.configurations()}
@@ -144,7 +142,7 @@ def plan_on(study: Study, dataset: Dataset, data: str, problems: tuple[Problem, 
         lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
         numerics.__getitem__,
     )
-    return Plan(study, dataset, problems, data, splits, tuple(runs), numerics)
+    return Plan(study, dataset, findings, data, splits, tuple(runs), numerics)
 
 
 def resolve(study: Study, machine: Machine) -> Study:
@@ -172,44 +170,6 @@ def resolve(study: Study, machine: Machine) -> Study:
 def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
     """Levels in their order, equal ones once; some are lists."""
     return tuple({json.dumps(level): level for level in levels}.values())
-
-
-def _check_once(
-    dataset: Dataset,
-    data: str,
-    foregrounds: Sequence[tuple[int, ...] | None],
-    stored: DataRecord | None,
-    progress: Callable[[int], None],
-) -> list[Problem]:
-    made = {
-        "fingerprint": data,
-        "check": CHECK_VERSION,
-        "foreground": _listed(foregrounds),
-        DESCRIBED: _described(dataset),
-    }
-    findings = [finding.model_dump() for finding in stored.findings] if stored else []
-    said = (stored.model_extra or {}) | {"fingerprint": stored.fingerprint} if stored else {}
-    if said and made.items() <= said.items() and said.get(FINDINGS_SEAL) == _sealed(findings):
-        return [Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in findings]
-    return unique(problem for each in foregrounds for problem in check(dataset, each, progress))
-
-
-def _described(dataset: Dataset) -> str:
-    """A hash of what findings rest on beside the files: groups, categories, parts, the reader's findings."""
-    samples = [[s.id, s.group, s.category, s.part] for s in dataset.samples]
-    found = [asdict(problem) for problem in dataset.problems]
-    return hashlib.sha256(json.dumps([samples, found]).encode()).hexdigest()
-
-
-def _sealed(findings: Sequence[Mapping[str, Any]]) -> str:
-    """A hash that only findings as they were written have: a warning struck out by hand is found again."""
-    return hashlib.sha256(json.dumps(findings).encode()).hexdigest()
-
-
-def _listed(foregrounds: Sequence[tuple[int, ...] | None]) -> list[Any] | None:
-    """As it is written down: one foreground as it is, several as a list of them."""
-    listed: list[Any] = [None if each is None else list(each) for each in foregrounds]
-    return listed[0] if len(listed) == 1 else listed
 
 
 def _split_key(protocol: Protocol, fold: int | None) -> SplitKey:
@@ -263,16 +223,6 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
     ]
     folder.write_json("split.json", {"splits": splits})
     folder.write_json("numerics.json", _stored_numerics(plan, folder))
-    findings = [
-        {
-            "severity": p.severity,
-            "kind": p.kind,
-            "where": p.where,
-            "detail": p.detail,
-            "samples": list(p.samples),
-        }
-        for p in plan.problems
-    ]
     folder.write_json(
         "data.json",
         {
@@ -282,15 +232,11 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "citation": dataset.citation,
             "group_noun": dataset.group_noun,
             "fingerprint": plan.data,
-            "check": CHECK_VERSION,
-            "foreground": _listed(plan.study.foregrounds()),
-            DESCRIBED: _described(dataset),
             "samples": [
                 {"id": s.id, "group": s.group, "category": s.category, "part": s.part, **hashes.get(s.id, {})}
                 for s in dataset.samples
             ],
-            "findings": findings,
-            FINDINGS_SEAL: _sealed(findings),
+            **plan.findings.record(dataset, plan.study.mask_meanings()),
             "leaks": plan.leaks(plan.runs),
         },
     )
@@ -358,7 +304,7 @@ def jobs_of(
         stage("resizing the images", done, total)
 
     for protocol in unique(run.configuration.protocol for run in runs):
-        settings = (protocol.image_size, protocol.resize, protocol.foreground)
+        settings = (protocol.image_size, protocol.resize, protocol.mask_meaning())
         if settings not in prepared:
             prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
     first = plan.study.configurations()[0].protocol
@@ -372,7 +318,7 @@ def jobs_of(
             run=run,
             name=names[run.key],
             study=folder.path.resolve(),
-            prepared=prepared[(p.image_size, p.resize, p.foreground)].resolve(),
+            prepared=prepared[(p.image_size, p.resize, p.mask_meaning())].resolve(),
             split=plan.split_of(run),
             device=machine.device,
             threads=machine.threads,

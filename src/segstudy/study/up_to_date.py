@@ -28,6 +28,7 @@ from segstudy.core.source_files import source_files
 from segstudy.core.version import __version__
 from segstudy.data.datasets import read
 from segstudy.data.samples import Sample
+from segstudy.data.sources import files_of
 from segstudy.store.folder import StudyFolder
 from segstudy.store.report_coverage import PLAN_FILES, is_current
 from segstudy.study.overview import Overview
@@ -84,7 +85,7 @@ def records(
         for study in (asked, folder.study()):
             sources = [*_program(), *_own_files(study)]
             if not is_synthetic(study.data):  # which is written when it is first planned with
-                sources += [file for sample in samples for file in (sample.image, sample.mask)]
+                sources += [file for sample in samples for file in (sample.image, *files_of(sample.mask))]
             if any(max(_stamp(file)[2:]) > began_ns for file in sources):
                 return {}
             made_from = _made_from(study, folder, samples)
@@ -124,7 +125,7 @@ def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | No
         ),
         "data": _hash(
             [
-                [s.id, s.group, s.category, s.part, _stamp(s.image), _stamp(s.mask)]
+                [s.id, s.group, s.category, s.part, _stamp(s.image), *map(_stamp, files_of(s.mask))]
                 for s in sorted(samples, key=lambda sample: sample.id)
             ]
         ),

@@ -1,12 +1,14 @@
 """The images on which an exported file is compared with its model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from segstudy.core.errors import UserError
+from segstudy.core.mask_rules import MaskMeaning, parse
 from segstudy.data.batches import Positions
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
@@ -80,8 +82,14 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
         )
     protocol = record.protocol
     height, width = protocol["image_size"]
-    foreground = tuple(protocol["foreground"]) if protocol["foreground"] else None
-    return open_prepared(prepare(dataset.samples, found, (height, width), protocol["resize"], foreground))
+    meaning = _meaning(protocol)
+    return open_prepared(prepare(dataset.samples, found, (height, width), protocol["resize"], meaning))
+
+
+def _meaning(protocol: Mapping[str, Any]) -> MaskMeaning:
+    """What masks meant when a model was trained; older records do not say the rule."""
+    foreground = protocol.get("foreground")
+    return MaskMeaning(parse(protocol.get("masks") or "auto"), tuple(foreground) if foreground else None)
 
 
 def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImages:
@@ -94,9 +102,8 @@ def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImag
         )
     dataset, card = read(data), read_card(folder / CARD)
     found = fingerprint(dataset.samples)
-    foreground = card.training.get("foreground")
-    values = tuple(foreground) if foreground else None
-    prepared = open_prepared(prepare(dataset.samples, found, card.image_size, card.resize, values))
+    meaning = _meaning(card.training)
+    prepared = open_prepared(prepare(dataset.samples, found, card.image_size, card.resize, meaning))
     table = images_of(models, record)
     if found == card.training.get("data") and table is not None:
         test = prepared.positions(table.filter(part="test")["id"].to_list())

@@ -1,0 +1,97 @@
+"""Findings about masks that can be used: empty, full or inverted ones, one by one and all together."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.core.mask_rules import USUAL, MaskMeaning
+from segstudy.data.mask_survey import Inference, MaskLook
+from segstudy.data.masks import foreground_of, grey_frac_of
+from segstudy.data.samples import Dataset, Problem
+
+INVERTED = "inverted mask suspected"
+BORDER_FRAC = 0.99  # of the border, from which on it counts as foreground all around
+MOST_FRAC = 0.8  # of the masks that have a foreground: what holds of so many is no exception
+FEW_MASKS = 5  # of fewer nothing is said about most
+
+
+def mask_problems(where: str, look: MaskLook, meaning: MaskMeaning) -> tuple[list[Problem], float]:
+    """List what is odd about a mask, and its share of foreground."""
+    chosen = foreground_of(look.table, meaning)
+    frac = float(look.table.counts[chosen].sum() / look.table.counts.sum())
+    problems = []
+    if look.table.kind != "palette" and look.mode not in ("1", "L", "P") and look.mode[0] != "I":
+        if look.table.kind == "grey" and look.mode != "F":
+            detail = f"stored as {look.mode}; its channels agree and are read as one"
+        else:
+            detail = f"stored as {look.mode}"
+        problems.append(Problem("note", "mask in colour", where, detail))
+    if meaning == USUAL and len(look.table.values) > 2:
+        grey = grey_frac_of(look.table)
+        detail = f"more than two values ({grey:.1%} of it grey): foreground from 128 up"
+        problems.append(Problem("note", "mask with grey values", where, detail))
+    return [*problems, *_odd_foreground(where, look, chosen, frac)], frac
+
+
+def _odd_foreground(where: str, look: MaskLook, chosen: NDArray[np.bool_], frac: float) -> list[Problem]:
+    if not chosen.any():
+        return [Problem("warning", "empty mask", where, "no foreground at all; true of this image?")]
+    if chosen.all():
+        return [Problem("warning", "full mask", where, "no background at all; true of this image?")]
+    if looks_inverted(float(look.border[chosen].sum() / look.border.sum()), frac):
+        detail = (
+            "foreground all along the border around a background in the middle: black and white swapped? "
+            "If so in all masks, choose --masks inverted"
+        )
+        return [Problem("warning", INVERTED, where, detail)]
+    return []
+
+
+def looks_inverted(border_frac: float, frac: float) -> bool:
+    """Whether foreground and background seem to be swapped, from their shares of the border and of the mask.
+
+    Objects lie inside the picture and are crossed by its border in parts, so a border that is
+    foreground all around (99 %), enclosing a background of at least 1 %, is suspicious. Large lesions
+    that fill all but the corners (PH2: up to 98 %) leave background on the border.
+    """
+    return border_frac >= BORDER_FRAC and frac <= 0.99
+
+
+def across_masks(
+    dataset: Dataset, problems: Sequence[Problem], fracs: Mapping[str, float], masks: Inference
+) -> list[Problem]:
+    """List what is wrong with all masks of a data set together, or with those of a subset."""
+    found = []
+    if masks.fault:
+        found.append(Problem("error", "foreground nowhere", dataset.name, masks.fault))
+    if masks.doubt:
+        detail = f"masks = {masks.meaning.rule} is given, but {masks.doubt}"
+        found.append(Problem("warning", "rule of masks in doubt", dataset.name, detail))
+    num_inverted = sum(problem.kind == INVERTED for problem in problems)
+    num_with = sum(frac > 0 for frac in fracs.values())
+    if num_inverted >= FEW_MASKS and num_inverted >= MOST_FRAC * num_with and not masks.is_given:
+        detail = (
+            f"{num_inverted} of {num_with} masks with foreground have it all along the border, around a "
+            "background in the middle; choose --masks inverted if black is the object, or --masks "
+            f"{masks.meaning.rule} if the masks are right as they are"
+        )
+        found.append(Problem("error", "masks inverted", dataset.name, detail))
+    return found if masks.fault else [*found, *_without_foreground(dataset, fracs)]
+
+
+def _without_foreground(dataset: Dataset, fracs: Mapping[str, float]) -> list[Problem]:
+    """Whether the data set, or one of its official subsets, has no foreground in any mask."""
+    subsets = {sample.part for sample in dataset.samples if sample.part} if any(fracs.values()) else {None}
+    problems = []
+    for subset in sorted(subsets, key=str):
+        members = [
+            fracs[sample.id]
+            for sample in dataset.samples
+            if sample.id in fracs and subset in (None, sample.part)
+        ]
+        if members and not any(members):
+            where = f"{dataset.name}, {subset}" if subset else dataset.name
+            detail = f"none of its {len(members)} masks has any foreground; name it, or check the masks"
+            problems.append(Problem("error", "no foreground", where, detail))
+    return problems
