@@ -95,14 +95,14 @@ def test_plan_says_the_same_as_run(mirrored: Path, tmp_path: Path) -> None:
 def test_copies_in_one_part_are_no_leak_whatever_the_part(mirrored: Path, tmp_path: Path) -> None:
     for test in (["p10", "p03"], ["p04", "p05"]):
         plan = planned(mirrored, split_file=str(split_file(tmp_path, test)))
-        assert clusters(plan.problems) == [("p03", "p10")]
+        assert clusters(plan.findings.problems) == [("p03", "p10")]
         assert plan.leaks(plan.runs) == []
 
 
 def test_samples_of_one_group_are_no_leak(mirrored: Path, tmp_path: Path) -> None:
     (mirrored / "metadata.csv").write_text("id,group\np03,x\np10,x\n")
     plan = planned(mirrored)
-    assert clusters(plan.problems) == []
+    assert clusters(plan.findings.problems) == []
     assert plan.leaks(plan.runs) == []
 
 
@@ -184,7 +184,7 @@ def test_the_exclude_file_lets_run_go_on(mirrored: Path, tmp_path: Path) -> None
     assert [problem.samples for problem in segstudy.check(mirrored, write_exclude=file)] == [("p03", "p10")]
     assert excluded(file) == ("p10",)
     plan = planned(mirrored, exclude=list(excluded(file)), folds=5)
-    assert plan.problems == ()
+    assert plan.findings.problems == ()
     assert len(plan.dataset.samples) == 10
 
 

@@ -66,7 +66,7 @@ class Status:
 
 
 @checked_call
-def check(
+def check(  # noqa: PLR0913 (an option each)
     data: str | Path,
     reader: str | None = None,
     foreground: Foreground = None,
@@ -74,6 +74,7 @@ def check(
     write_exclude: str | Path | None = None,
     *,
     masks: str | None = None,
+    write: str | Path | None = None,
 ) -> list[Problem]:
     """Every problem of a data set, the worst first.
 
@@ -84,12 +85,13 @@ def check(
         stage: told what is being done, and how much of it is done.
         write_exclude: a file to write, for ``exclude``: of images that show the same, which to leave out.
             Test is kept, training is left out; within a part, or without parts, the first is kept.
+        write: a new folder for ``samples.csv``, images and masks as they were understood.
         masks: the rule for mask values, such as ``background=0``; found from all masks if left out.
 
     Raises:
         UserError: when there is nothing to read, or the file is another's or cannot be written.
     """
-    return survey(data, reader, meaning_of(masks, foreground), stage, write_exclude).problems
+    return survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write).problems
 
 
 @checked_call

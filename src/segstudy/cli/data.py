@@ -15,13 +15,14 @@ from segstudy.core.progress import Stages
 
 
 @app.command(group=PREPARE)
-def check(
+def check(  # noqa: PLR0913 (an option each)
     data: str,
     /,
     *,
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
     masks: str | None = None,
+    write: Path | None = None,
     write_exclude: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -39,6 +40,8 @@ def check(
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
     masks
         The rule for mask values, such as background=0; omit it to find it from all masks.
+    write
+        A new folder for samples.csv, images and masks as they were understood, to look at.
     write_exclude
         A file to write, for `run --exclude`: of images that show the same, which to leave out. Test is kept.
     json_
@@ -50,7 +53,7 @@ def check(
 
     with Stages(problems) as stage:
         stage("starting")
-        found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude)
+        found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write)
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
     else:

@@ -52,9 +52,9 @@ def contents(
             case Merged():
                 return _seal("\n".join(hashes[file] for file in source.files))[:32]
             case Described():
-                drawn = source.draw()
+                pixels = source.draw()
                 return hashlib.blake2b(
-                    np.ascontiguousarray(drawn).tobytes() + str(drawn.shape).encode()
+                    np.ascontiguousarray(pixels).tobytes() + str(pixels.shape).encode()
                 ).hexdigest()[:32]
         return hashes[source]
 
@@ -62,7 +62,7 @@ def contents(
 
 
 def _plain_files(source: MaskSource) -> tuple[Path, ...]:
-    """The files whose bytes are a mask's content; what others describe is hashed as it is drawn."""
+    """The files whose bytes are a mask's content; what others describe is hashed as it looks."""
     return () if isinstance(source, Described) else files_of(source)
 
 

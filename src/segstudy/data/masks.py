@@ -251,7 +251,9 @@ def several_classes(table: MaskTable, found: NDArray[Any]) -> ImageError:
     detail = f"a mask of several classes, with the values {listed(found)}; name those that are foreground"
     remedy = f"{naming(int(found[1]))}; or count every value but {found[0]} as foreground with"
     blurred = (
-        f"; or, if the values between are blurred edges, {_cut(found)}" if found.max() >= THRESHOLD else ""
+        f"; or, if the values between are blurred edges or probabilities, {_cut(found)}"
+        if found.max() >= THRESHOLD
+        else ""
     )
     return ImageError(table.path, "multi-class", f"{detail}, {remedy} --masks background={found[0]}{blurred}")
 

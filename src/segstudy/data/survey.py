@@ -14,6 +14,7 @@ from segstudy.data.datasets import read
 from segstudy.data.leakage import is_duplicate, write_exclude
 from segstudy.data.mask_survey import Inference
 from segstudy.data.samples import Dataset, Problem
+from segstudy.data.written_out import write_out
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def survey(
     meaning: MaskMeaning = AUTO,
     stage: Stage = silent,
     exclude_file: str | Path | None = None,
+    write: str | Path | None = None,
 ) -> Survey:
     """Look at every file of a data set.
 
@@ -59,6 +61,7 @@ def survey(
         meaning: of the masks' values.
         stage: told what is being done.
         exclude_file: where to write the ids of samples that show the same as others.
+        write: a folder for images and masks as they were understood, see ``written_out``.
 
     Raises:
         UserError: when there is nothing to read, or the file cannot be written.
@@ -78,9 +81,16 @@ def survey(
     excluded = None
     if exclude_file is not None:
         excluded = write_exclude(Path(exclude_file), dataset, problems)
-    return Survey(
-        dataset, problems, found.sizes, list(found.foreground_fracs.values()), found.masks, excluded
-    )
+    fracs = found.foreground_fracs
+    if write is not None:
+        write_out(
+            dataset,
+            found.masks.meaning,
+            fracs,
+            Path(write),
+            lambda done: stage("writing images and masks", done, total),
+        )
+    return Survey(dataset, problems, found.sizes, list(fracs.values()), found.masks, excluded)
 
 
 def summary(survey: Survey) -> list[str]:

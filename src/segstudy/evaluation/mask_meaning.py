@@ -11,9 +11,10 @@ from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import AUTO, MaskMeaning, parse
 from segstudy.core.quantities import and_more
 from segstudy.core.resources import allowed_cores
+from segstudy.data.images import ImageError
 from segstudy.data.mask_pixels import decode_mask
 from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
-from segstudy.data.masks import numbers_of, table_of
+from segstudy.data.masks import listed, numbers_of, table_of
 
 
 def meaning_of_masks(files: Sequence[Path], truth: MaskMeaning, rule: str | None) -> MaskMeaning:
@@ -34,10 +35,10 @@ def meaning_of_masks(files: Sequence[Path], truth: MaskMeaning, rule: str | None
     looks = _looks(files)
     found = infer(looks, asked)
     if truth.foreground is None or rule:
-        return _accepted(found, files)
+        return _accepted(found, looks, files)
     named = infer(looks, MaskMeaning(AUTO.rule, truth.foreground))
     if found.unfit or found.fault:
-        return _accepted(named, files)
+        return _accepted(named, looks, files)
     numbers = _numbers(looks)
     if numbers <= {0, 255} or (named.fault == "" and found.meaning == named.meaning):
         return found.meaning
@@ -60,13 +61,24 @@ def _looks(files: Iterable[Path]) -> list[MaskLook]:
         return list(pool.map(look, files))
 
 
-def _accepted(found: Inference, files: Sequence[Path]) -> MaskMeaning:
+def _accepted(found: Inference, looks: Sequence[MaskLook], files: Sequence[Path]) -> MaskMeaning:
     if found.unfit:
-        errors = list(found.unfit.values())
-        raise UserError(f"{errors[0]}{and_more(len(errors) - 1)}")
+        (place, error), *others = found.unfit.items()
+        raise UserError(f"{error.path}: {_refused(error, looks[place])}{and_more(len(others))}")
     if found.fault:
         raise UserError(f"{files[0].parent}: {found.fault}")
     return found.meaning
+
+
+def _refused(error: ImageError, look: MaskLook) -> str:
+    """The reason, with the remedies that masks of another tool have."""
+    if error.kind != "multi-class":
+        return error.detail
+    return (
+        f"a mask of several classes or probabilities, with the values {listed(look.table.values)}; save the "
+        "foreground alone, as 0 and 255, or choose --masks background=0 (every value but 0 is foreground) or "
+        "--masks cut=128 (every value from 128 up)"
+    )
 
 
 def _numbers(looks: Sequence[MaskLook]) -> set[int]:

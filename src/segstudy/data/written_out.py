@@ -1,0 +1,102 @@
+"""A data set as ordinary files, as it was understood: to look at, and to compare with what was meant."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segstudy.core.atomic_files import make_folder, write_bytes, write_text
+from segstudy.core.csv_cells import as_cell
+from segstudy.core.errors import UserError
+from segstudy.core.mask_rules import MaskMeaning
+from segstudy.core.resources import allowed_cores
+from segstudy.data.images import ImageError, read_image
+from segstudy.data.masks import read_mask
+from segstudy.data.samples import Dataset, Sample
+from segstudy.data.sources import first_file
+
+TABLE = "samples.csv"
+COLUMNS = ("id", "group", "category", "subset", "image", "mask", "foreground_frac")
+
+
+def write_out(
+    dataset: Dataset,
+    meaning: MaskMeaning,
+    fracs: Mapping[str, float],
+    folder: Path,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Write ``samples.csv``, ``images/<id>.png`` and ``masks/<id>.png``, and count the samples written whole.
+
+    Images are 8-bit RGB as the network gets them, before resizing; masks are 0 and 255. Of a file that
+    cannot be used there is none. Ids with a slash become folders.
+
+    Args:
+        dataset: the samples.
+        meaning: of the masks' values.
+        fracs: share of foreground of every mask that can be used, by id.
+        folder: a new or empty one, or one that was written here before.
+        progress: called with the number of samples written.
+
+    Raises:
+        UserError: a folder with other files, or that cannot be written.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / TABLE).is_file():
+        raise UserError(f"{folder}: holds other files; give a new or empty folder")
+    _clear(folder)
+    make_folder(folder)
+    num_whole = 0
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
+        samples = dataset.samples
+        written = pool.map(lambda sample: _write_sample(sample, sample.id in fracs, meaning, folder), samples)
+        for i, whole in enumerate(written):
+            num_whole += whole
+            progress(i + 1)
+    write_text(folder / TABLE, _table(dataset, fracs))
+    return num_whole
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a writing before left: files of samples that are there no longer would mislead."""
+    for file in [*folder.glob("images/**/*.png"), *folder.glob("masks/**/*.png")]:
+        file.unlink()
+
+
+def _write_sample(sample: Sample, has_mask: bool, meaning: MaskMeaning, folder: Path) -> bool:
+    try:
+        _write_png(read_image(sample.image), folder / "images", sample.id)
+        if has_mask:
+            mask = read_mask(sample.mask, meaning)
+            _write_png(mask.astype(np.uint8) * np.uint8(255), folder / "masks", sample.id)
+    except ImageError:  # check lists it
+        return False
+    return has_mask
+
+
+def _write_png(pixels: NDArray[np.uint8], folder: Path, sample_id: str) -> None:
+    file = folder.joinpath(*(name.strip(".") or "-" for name in f"{sample_id}.png".split("/")))
+    make_folder(file.parent)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    write_bytes(file, stream.getvalue())
+
+
+def _table(dataset: Dataset, fracs: Mapping[str, float]) -> str:
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for sample in dataset.samples:
+        frac = f"{fracs[sample.id]:.6f}" if sample.id in fracs else ""
+        files = (_inside(dataset.root, file) for file in (sample.image, first_file(sample.mask)))
+        cells = (sample.id, sample.group, sample.category or "", sample.part or "", *files, frac)
+        table.writerow([as_cell(cell) for cell in cells])
+    return stream.getvalue()
+
+
+def _inside(root: Path, file: Path) -> str:
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
