@@ -28,6 +28,24 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _short_timing() -> Iterator[None]:
+    """Before it trains, `run` times a training step for a second; here a moment is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("segstudy.study.estimate.TIMING_SECONDS", 0.05)
+        yield
+
+
+@pytest.fixture(scope="module")
+def no_report() -> Iterator[None]:
+    """`run` leaves an empty report, for tests that do not look at it: writing one takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "segstudy.study.run.write_report", lambda folder, _: (folder.path / "report.html").touch()
+        )
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with ``ph2/``, ``isic2017_fullsize/`` and so on: SEGSTUDY_DATA, or ../shared/data."""

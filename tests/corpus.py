@@ -83,9 +83,7 @@ def speak_to(stream: IO[str]) -> None:
 
 
 def warm_up(folder: Path) -> None:
-    """Have all imported that another user might not be allowed to import."""
-    import zoneinfo  # noqa: F401  which a library imports when it first meets a date
-
+    """Have all imported that another user might not be allowed to import; `hostile_preload` begins with it."""
     good, out = shlex.quote(str(folder / "plain" / "set")), shlex.quote(str(folder / "warm"))
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         speak_to(nowhere)

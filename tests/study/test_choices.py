@@ -24,13 +24,8 @@ SMALL = ("--image-size", "64", "--width", "2", "--epochs", "40", "--executor", "
 CTRL_C = b"\x03"
 
 
-def write_page(folder) -> None:
-    """A stand-in for the report, which takes seconds and is not looked at here."""
-    (folder.path / "report.html").touch()
-
-
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, no_report):
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "my discs", n=12)
     monkeypatch.setattr("segstudy.study.run.ASK_ABOVE_HOURS", 0.0)
@@ -38,11 +33,8 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setitem(presets.PRESETS["classic"], "protocol", small)
     quick = {"image_size": 32, "width": 2, "epochs": 1, "lr": 3e-3, "scheduler": "onecycle"}
     monkeypatch.setitem(presets.PRESETS["quick"], "protocol", quick)  # a look of seconds
-    for name, value in {"TIMING_SECONDS": 0.05, "START_S": 0.0, "RUN_S": 0.0}.items():
+    for name, value in {"START_S": 0.0, "RUN_S": 0.0}.items():
         monkeypatch.setattr(f"segstudy.study.estimate.{name}", value)
-    monkeypatch.setattr(
-        "segstudy.study.run.write_report", lambda folder, _: (folder.path / "report.html").touch()
-    )
     return tmp_path
 
 
@@ -196,7 +188,9 @@ def at_a_terminal(folder: Path, *words: str, answer: bytes, columns: int = 80) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
-@pytest.mark.parametrize("answer", [b"1\n", b"\n", b"what\n1\n"])
+@pytest.mark.parametrize(
+    "answer", [b"what\n1\n", *(pytest.param(a, marks=pytest.mark.slow) for a in (b"1\n", b"\n"))]
+)
 def test_at_a_terminal_it_asks_and_trains_what_is_chosen(here, answer):
     code, shown = at_a_terminal(here, "run", "my discs", "--loss", "bce", "--workers", "1", answer=answer)
     assert code == 0, shown

@@ -14,6 +14,8 @@ from segstudy.store.folder import StudyFolder
 from segstudy.study.folder_check import OWN_NAMES
 from segstudy.study.run import _best
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 QUICK = {
     **{"protocol": "quick", "architecture": "unet", "loss": "bce", "image_size": 32, "width": 2},
     **{"epochs": 1, "executor": "serial", "threads": 1, "images": False},
