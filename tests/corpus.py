@@ -83,7 +83,7 @@ def speak_to(stream: IO[str]) -> None:
 
 
 def warm_up(folder: Path) -> None:
-    """Have all imported that another user might not be allowed to import; `hostile_preload` begins with it."""
+    """Have all imported that `hostile_preload` has not and another user might not be able to."""
     good, out = shlex.quote(str(folder / "plain" / "set")), shlex.quote(str(folder / "warm"))
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         speak_to(nowhere)
