@@ -306,10 +306,17 @@ def _of_two_values(tables: Sequence[MaskTable], numbers: Mapping[int, NDArray[An
         return Inference(USUAL if usual else _usual_if_equal(tables, "background", found[0]), why)
     if all(value in (0, *FULL_SCALE) for value in found):
         return Inference(USUAL, f"0 is background, {' or '.join(map(str, found[1:]))} is foreground")
-    if found.min() >= 0 and not any(value in GREY for value in as_bytes(found)):
+    if found.min() >= 0 and all(map(_is_black_and_white, numbers.values())):
         meaning = _usual_if_equal(tables, "cut", THRESHOLD if found.max() <= 255 else 257 * THRESHOLD)
         return Inference(meaning, f"black and white nearly, cut at {THRESHOLD}")
     return _differing(tables, numbers, found)
+
+
+def _is_black_and_white(values: NDArray[Any]) -> bool:
+    """Whether one or two values are black, white, or one of each, nearly."""
+    grey = as_bytes(values)
+    low, high = int(grey.min()), int(grey.max())
+    return (high >= GREY.stop and (low < GREY.start or low == high)) or values.max() == 0
 
 
 def _one_value(value: Any) -> str:
