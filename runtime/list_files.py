@@ -23,7 +23,7 @@ ENTRIES = {
     "segstudy.cli.command_errors",
     "segstudy.cli.models",
     "segstudy.core.checksums",
-    "segstudy.deploy.engines.trial_process",
+    "segstudy.deploy.engines.sandbox_process",
     "segstudy.deploy.predict.table",
     "segstudy.deploy.serving.server",
 }

@@ -58,10 +58,11 @@ RETIRED: dict[str, tuple[str, ...]] = {
     "whoever": (),
 }
 
-# Words that the source keeps, and why; the docs have none of them.
-STILL_IN_SOURCE = {
-    "strangers": "a key in records of scores that are stored already",
-    "trainings": "a key in what `compare --json` prints",
+# Keys in stored files or in JSON that are spelled with a retired word: the phrase, and its only file.
+STORED_KEYS = {
+    '"strangers": first_of(unmatched)': "evaluation/external_masks.py",
+    'records[0]["strangers"]': "cli/formatting.py",
+    '{"has_training_noise": "trainings"}': "analysis/compare.py",
 }
 
 
@@ -90,11 +91,20 @@ def retired_words(text: str, words: dict[str, tuple[str, ...]]) -> Iterator[tupl
             yield rest.count("\n", 0, match.start()) + 1, word
 
 
+def without_stored_keys(file: Path) -> str:
+    """The text of a file without the stored keys that this file alone may name."""
+    text = file.read_text(encoding="utf-8")
+    for phrase, only in STORED_KEYS.items():
+        if file == SOURCE / only:
+            text = text.replace(phrase, "")
+    return text
+
+
 def report(files: list[Path], words: dict[str, tuple[str, ...]]) -> list[str]:
     return [
         f"{file.relative_to(ROOT) if file.is_relative_to(ROOT) else file}:{line}: {word!r} is retired"
         for file in files
-        for line, word in sorted(retired_words(file.read_text(encoding="utf-8"), words))
+        for line, word in sorted(retired_words(without_stored_keys(file), words))
     ]
 
 
@@ -106,15 +116,14 @@ def test_no_retired_word_is_in_the_docs():
 def test_no_retired_word_is_in_the_source():
     files = sorted(file for file in SOURCE.rglob("*") if file.suffix in SOURCE_SUFFIXES)
     assert len(files) > 200
-    found = report(files, {word: RETIRED[word] for word in RETIRED if word not in STILL_IN_SOURCE})
+    found = report(files, RETIRED)
     assert not found, "\n".join(found)
 
 
 def test_no_module_and_no_test_is_named_by_a_retired_word():
     files = [*SOURCE.rglob("*"), *(ROOT / "tests").rglob("*.py")]
     names = sorted({file.stem for file in files if "__pycache__" not in file.parts})
-    checked = {word: RETIRED[word] for word in RETIRED if word not in STILL_IN_SOURCE}
-    assert not list(retired_words("\n".join(names), checked))
+    assert not list(retired_words("\n".join(names), RETIRED))
 
 
 @pytest.mark.parametrize(
@@ -133,5 +142,8 @@ def test_words_are_found_whole_in_any_case_and_across_lines(text, lines):
     assert [line for line, _ in retired_words(text, RETIRED)] == lines
 
 
-def test_every_word_left_in_the_source_is_a_retired_one():
-    assert set(RETIRED) >= set(STILL_IN_SOURCE)
+@pytest.mark.parametrize(("phrase", "file"), STORED_KEYS.items())
+def test_a_key_spelled_with_a_retired_word_stays_in_one_file(phrase, file):
+    """Once in this file; anywhere else the same word is found."""
+    assert (SOURCE / file).read_text(encoding="utf-8").count(phrase) == 1
+    assert list(retired_words(phrase, RETIRED))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import segstudy
-from segstudy.analysis.text import counted_images
-from segstudy.cli.text import render_comparison
+from segstudy.analysis.formatting import counted_images
+from segstudy.cli.formatting import render_comparison
 from segstudy.evaluation.summary import summarise
 from segstudy.reporting.page import write_report
 from segstudy.stats.intervals import score_interval

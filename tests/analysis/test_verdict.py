@@ -9,10 +9,10 @@ from fake_study import fail, finish, make_study, masks, sample_ids
 from segstudy.analysis.compare import compare_configurations, sides
 from segstudy.analysis.contrasts import contrast, factorials
 from segstudy.analysis.leaderboard import leaderboard
-from segstudy.analysis.report_history import record, told
+from segstudy.analysis.report_history import look_notes, record
 from segstudy.analysis.results import gather
 from segstudy.analysis.verdict import Answers, answer
-from segstudy.cli.text import render_comparison
+from segstudy.cli.formatting import render_comparison
 from segstudy.core.errors import UserError
 from segstudy.reporting.tables import render
 
@@ -219,7 +219,10 @@ def test_compare_says_the_same_in_words_and_numbers(tmp_path):
     text = render_comparison(found)
     assert "unet-dice-b8 is better than segnet-bce-b8 by 0.3" in text
     assert "seeds won      4 : 0" in text
-    assert json.loads(json.dumps(found.as_dict()))["sentence"] == found.sentence
+    as_json = json.loads(json.dumps(found.as_dict()))
+    assert as_json["sentence"] == found.sentence
+    assert as_json["difference"]["trainings"] is True
+    assert set(as_json["a"]["test_iou"]) >= {"mean", "trainings"}
 
 
 def test_compare_reaches_across_studies_with_equal_test_images(tmp_path):
@@ -297,11 +300,11 @@ def test_a_report_on_more_runs_is_one_more_look_at_the_test_part(tmp_path):
     folder = make_study(tmp_path / "s", ("segnet", "unet"), ("bce",))
     finish(folder, "unet-bce-b8", 0.8, 0.7)
     rows = gather(folder).rows
-    assert told(folder, rows, record(folder, rows))[1] == "Nothing was added after a first report."
+    assert look_notes(folder, rows, record(folder, rows))[1] == "Nothing was added after a first report."
     assert record(folder, rows) == record(folder, rows)
     finish(folder, "segnet-bce-b8", 0.7, 0.6)
     rows = gather(folder).rows
-    sentences = told(folder, rows, record(folder, rows))
+    sentences = look_notes(folder, rows, record(folder, rows))
     assert sentences[0].startswith("The test part was scored by 2 runs of 2 configurations")
     assert "1 report went before this one" in sentences[1]
     assert "added were segnet-bce-b8" in sentences[1]

@@ -11,8 +11,8 @@ from fake_study import finish, make_study
 from rich.table import Table
 
 import segstudy
+from segstudy.cli.formatting import evaluation_text, scores_text
 from segstudy.cli.terminal import say
-from segstudy.cli.text import evaluation_text, scores_text
 from segstudy.core.plain_text import as_text
 
 SCORE = {"mean": 0.5, "low": 0.4, "high": 0.6}

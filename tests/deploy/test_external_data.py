@@ -12,8 +12,8 @@ from PIL import Image
 from small import TINY, write_dataset
 
 import segstudy
+from segstudy.cli.formatting import evaluation_text
 from segstudy.cli.studies import app
-from segstudy.cli.text import evaluation_text
 from segstudy.core.errors import UserError
 from segstudy.data.images import read_image
 from segstudy.data.preprocess import image_to_network, prob_to_native

@@ -19,7 +19,7 @@ import segstudy
 from segstudy.cli.studies import main
 from segstudy.core.checksums import with_onnx_checksum
 from segstudy.core.errors import UserError
-from segstudy.core.outputs import OutputError
+from segstudy.core.network_outputs import OutputError
 from segstudy.deploy.engines.base import Network
 from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.predict.load import models_of

@@ -11,8 +11,8 @@ from PIL import Image
 from small import TINY, write_dataset
 
 import segstudy
+from segstudy.cli.formatting import scores_text
 from segstudy.cli.studies import app
-from segstudy.cli.text import scores_text
 from segstudy.core.errors import UserError
 from segstudy.data.datasets import human_references
 from segstudy.evaluation.mask_folders import find_masks
@@ -363,7 +363,7 @@ def test_masks_of_a_deterministic_tool_are_compared_though_there_is_one_set_of_t
     (record,) = segstudy.score(dataset, masks, study.path, deterministic=True)
     assert json.loads((study.path / "external/otsu/record.json").read_text())["deterministic"] is True
     found = segstudy.compare(str(study.path), "otsu", name)
-    assert found.difference.trainings
+    assert found.difference.has_training_noise
     assert found.difference.conclusion != "training noise not measured"
     assert found.difference.mean == before.difference.mean
     assert found.difference.most_df == 2

@@ -37,7 +37,7 @@ def test_with_one_training_each_a_difference_is_the_paired_t_test_over_images() 
 def test_one_training_names_no_winner_however_far_apart() -> None:
     found = difference(np.full((1, 20), 0.9) + RNG.normal(0, 0.01, (1, 20)), np.full((1, 20), 0.1))
     assert found.p < 1e-6
-    assert not found.trainings
+    assert not found.has_training_noise
     assert found.conclusion == "training noise not measured"
     assert difference(RNG.normal(0.9, 0.01, (5, 20)), np.full((1, 20), 0.1)).conclusion == found.conclusion
 
@@ -47,7 +47,7 @@ def test_with_one_training_an_interval_is_that_of_the_images() -> None:
     found = mean_interval(scores)
     t = scipy.stats.ttest_1samp(scores[0], 0).confidence_interval()
     assert (found.low, found.high) == pytest.approx((t.low, t.high))
-    assert not found.trainings
+    assert not found.has_training_noise
     assert found.seed_sd is None
 
 

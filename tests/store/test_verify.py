@@ -9,8 +9,8 @@ import pytest
 from small import TINY, write_dataset
 
 import segstudy
+from segstudy.cli.formatting import verification_text
 from segstudy.cli.studies import app
-from segstudy.cli.text import verification_text
 from segstudy.config.runs import key_of
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold

@@ -48,7 +48,7 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
     if len(set(results.groups_of(winner))) < 2:
         return {}
     found = {name: compared(results, winner, results, name) for name in others}
-    measured = {name: d for name, d in found.items() if d.trainings}
+    measured = {name: d for name, d in found.items() if d.has_training_noise}
     adjusted = dict(zip(measured, distinguished(list(measured.values()), len(measured) + 1), strict=True))
     return {name: Versus(d, adjusted.get(name)) for name, d in found.items()}
 

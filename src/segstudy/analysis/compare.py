@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.analysis.against_winner import compared
+from segstudy.analysis.formatting import comparison_text
 from segstudy.analysis.results import Results, gather
-from segstudy.analysis.text import told
 from segstudy.core.errors import UserError
 from segstudy.core.suggestions import use_one_of
 from segstudy.stats.comparisons import Difference, Resolution, to_resolve
 from segstudy.stats.intervals import Interval, score_interval
 from segstudy.store.folder import StudyFolder
+
+JSON_KEYS = {"has_training_noise": "trainings"}  # the key that scripts read since segstudy 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,15 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """What is found, in plain words."""
-        return told(self.a.name, self.b.name, self.difference)
+        return comparison_text(self.a.name, self.b.name, self.difference)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "sentence": self.sentence}
+        """Return everything as JSON takes it."""
+        return {**asdict(self, dict_factory=_with_json_keys), "sentence": self.sentence}
+
+
+def _with_json_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {JSON_KEYS.get(name, name): value for name, value in pairs}
 
 
 def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) -> Comparison:

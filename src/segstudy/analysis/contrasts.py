@@ -88,7 +88,7 @@ def contrast(
 
 def adjusted(contrasts: Sequence[Contrast]) -> list[Contrast]:
     """Several contrasts of one question, with Holm's p values and what these leave to conclude."""
-    measured = [c for c in contrasts if c.difference.trainings]
+    measured = [c for c in contrasts if c.difference.has_training_noise]
     if len(measured) < 2 or len(measured) < len(contrasts):
         return list(contrasts)
     p_values = multipletests([c.difference.p for c in measured], method="holm")[1]

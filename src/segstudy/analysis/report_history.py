@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from segstudy.analysis.configurations import Row
-from segstudy.analysis.text import count, listed
+from segstudy.analysis.formatting import count, listed
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import ReportRecord
 
@@ -26,7 +26,7 @@ def record(folder: StudyFolder, rows: Sequence[Row]) -> list[ReportRecord]:
     return reports
 
 
-def told(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[ReportRecord]) -> list[str]:
+def look_notes(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[ReportRecord]) -> list[str]:
     """How often the test part was scored, and what was added after a first report."""
     named = sum(len(row.records) for row in rows)
     others = len(folder.finished()) - named

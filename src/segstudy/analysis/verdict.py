@@ -8,9 +8,9 @@ import polars as pl
 
 from segstudy.analysis.against_winner import Versus, against_winner, undistinguished
 from segstudy.analysis.contrasts import factorials
+from segstudy.analysis.formatting import count, counted_images, interval, listed, mean, signed
 from segstudy.analysis.questions import Answer, answers
 from segstudy.analysis.results import Results, comparable
-from segstudy.analysis.text import count, counted_images, interval, listed, mean, signed
 from segstudy.config.study import Study
 from segstudy.core.seeding import seed_for
 from segstudy.stats.comparisons import MARGIN, to_resolve
@@ -77,7 +77,7 @@ def answer(
         frame: its leaderboard.
         results: of its folder.
         epochs: of all its runs.
-        history: how often its test part was scored before, see ``history.told``.
+        history: how often its test part was scored before, see ``report_history.look_notes``.
     """
     ranked = frame.filter(pl.col("rank").is_not_null())["configuration"].to_list()
     incomplete = len(results.trained) - len(ranked)

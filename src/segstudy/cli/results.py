@@ -51,7 +51,7 @@ def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", neg
     json_
         As JSON.
     """
-    from segstudy.cli.text import render_comparison  # what `--help` does without
+    from segstudy.cli.formatting import render_comparison  # what `--help` does without
 
     found = segstudy.compare(*arguments)
     text = json.dumps(found.as_dict(), indent=1) + "\n" if json_ else render_comparison(found)
@@ -119,7 +119,7 @@ def score(
     rule
         The rule for the values of these masks, such as cut=0.5; omit it to find it from all of them.
     """
-    from segstudy.cli.text import scores_text  # what `--help` does without
+    from segstudy.cli.formatting import scores_text  # what `--help` does without
 
     with problems.status(f"scoring {masks}"):
         records = segstudy.score(data, masks, study, name, deterministic=deterministic, rule=rule)
@@ -170,7 +170,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     network
         Your own network's file, as my.py:Net, where the model was trained with it.
     """
-    from segstudy.cli.text import evaluation_text  # what `--help` does without
+    from segstudy.cli.formatting import evaluation_text  # what `--help` does without
     from segstudy.deploy.external_data import SEEN
     from segstudy.deploy.predict.load import models_of
 

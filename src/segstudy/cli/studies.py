@@ -245,7 +245,7 @@ def verify(
     json_
         As JSON.
     """
-    from segstudy.cli.text import verification_text  # what `--help` does without
+    from segstudy.cli.formatting import verification_text  # what `--help` does without
 
     found = segstudy.verify(folder, repair)
     if json_:

@@ -13,7 +13,7 @@ from PIL import Image
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import AUTO, MaskMeaning
-from segstudy.core.outputs import OutputError
+from segstudy.core.network_outputs import OutputError
 from segstudy.data.batches import pixels_on
 from segstudy.data.check import examine, refuse_errors
 from segstudy.data.duplicates import near_duplicates, thumbnail

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segstudy.core.device import autocast
-from segstudy.core.outputs import OutputError, wrong_with
+from segstudy.core.network_outputs import OutputError, wrong_with
 from segstudy.data.batches import Pixels, Positions, in_batches
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou

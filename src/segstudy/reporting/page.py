@@ -73,7 +73,7 @@ def read_report_data(folder: StudyFolder, images: bool) -> ReportData:
     frame = leaderboard(folder, results=results)
     epochs = folder.epochs([record.key for row in results.rows for record in row.records])
     reports = report_history.record(folder, results.rows)
-    answers = answer(study, frame, results, epochs, report_history.told(folder, results.rows, reports))
+    answers = answer(study, frame, results, epochs, report_history.look_notes(folder, results.rows, reports))
     return ReportData(folder, study, results, frame, epochs, described_data(folder), answers, images)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from segstudy.analysis.text import count, listed
+from segstudy.analysis.formatting import count, listed
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
 from segstudy.metrics import HEADLINE, METRICS, shown_in

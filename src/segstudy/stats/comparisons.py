@@ -54,7 +54,7 @@ class Difference:
         effect_size: the mean difference over the standard deviation of the images' differences (d_z).
         images_won, replicates_won: how many `a` and `b` win; replicates are paired by seed, None where
             their numbers differ.
-        trainings: whether training noise is in the interval and the p value, or images only.
+        has_training_noise: whether training noise is in the interval and the p value, or images only.
         conclusion: in words; never a winner when training noise is not measured.
     """
 
@@ -68,7 +68,7 @@ class Difference:
     effect_size: float
     images_won: tuple[int, int]
     replicates_won: tuple[int, int] | None
-    trainings: bool
+    has_training_noise: bool
     conclusion: Conclusion
 
 
@@ -96,7 +96,7 @@ def difference(
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
     p = _two_sided(mean, error, df)
     random = [len(scores) for scores, fixed in zip((a, b), deterministic, strict=True) if not fixed]
-    trainings = all(number > 1 for number in random)
+    noise = all(number > 1 for number in random)
     paired = _wins(a.mean(1), b.mean(1)) if len(a) == len(b) else None
     spread = float(apart.std(ddof=1))
     return Difference(
@@ -106,12 +106,12 @@ def difference(
         p=p,
         standard_error=error,
         df=df,
-        most_df=math.prod(number - 1 for number in random) if trainings and random else None,
+        most_df=math.prod(number - 1 for number in random) if noise and random else None,
         effect_size=mean / spread if spread > 0 else 0.0,
         images_won=_wins(a.mean(0), b.mean(0)),
         replicates_won=paired,
-        trainings=trainings,
-        conclusion=_conclusion(mean, half, p, margin) if trainings else "training noise not measured",
+        has_training_noise=noise,
+        conclusion=_conclusion(mean, half, p, margin) if noise else "training noise not measured",
     )
 
 
@@ -124,14 +124,14 @@ def gap(a: Scores, b: Scores) -> Interval:
             is left in, so the interval is rather too wide.
     """
     sides = [_moments(a), _moments(b)]
-    mean, trainings = sides[0].mean - sides[1].mean, len(a) > 1 and len(b) > 1
+    mean, noise = sides[0].mean - sides[1].mean, len(a) > 1 and len(b) > 1
     num_units = min(a.shape[1], b.shape[1])
     if num_units == 1:
-        return Interval(mean, None, None, len(a), 1, None, trainings)
+        return Interval(mean, None, None, len(a), 1, None, noise)
     terms = [_variance([m], m.images) for m in sides]
     variance = sum(value for value, _ in terms)
     half = float(stdtrit(_satterthwaite(variance, terms), (1 + LEVEL) / 2) * np.sqrt(variance))
-    return Interval(mean, mean - half, mean + half, len(a), num_units, None, trainings)
+    return Interval(mean, mean - half, mean + half, len(a), num_units, None, noise)
 
 
 def _conclusion(mean: float, half: float, p: float, margin: float) -> Conclusion:

@@ -22,7 +22,7 @@ class Interval:
         low, high: of the interval; None where there is one image only.
         num_replicates, num_units: what it rests on; a unit is an image, or a group of them.
         seed_sd: standard deviation of the replicates' means; None for one replicate.
-        trainings: whether training noise is in the interval, or images only.
+        has_training_noise: whether training noise is in the interval, or images only.
     """
 
     mean: float
@@ -31,7 +31,7 @@ class Interval:
     num_replicates: int
     num_units: int
     seed_sd: float | None
-    trainings: bool
+    has_training_noise: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def mean_interval(scores: Scores) -> Interval:
         num_replicates=len(scores),
         num_units=scores.shape[1],
         seed_sd=_seed_sd(scores),
-        trainings=len(scores) > 1,
+        has_training_noise=len(scores) > 1,
     )
 
 

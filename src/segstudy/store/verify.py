@@ -63,7 +63,7 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
         found = list(pool.map(partial(run_faults, folder), keys))
     faults = [fault for each in found for fault in each]
     faults += [
-        *_strangers(folder),
+        *_unknown_entries(folder),
         *_beside(folder),
         *_externals(folder),
         *_left_behind(folder, set(keys), holding),
@@ -134,7 +134,7 @@ def _input_of(folder: StudyFolder, key: str) -> tuple[str, str] | None:
     return record.description.data, record.description.split
 
 
-def _strangers(folder: StudyFolder) -> Iterator[Fault]:
+def _unknown_entries(folder: StudyFolder) -> Iterator[Fault]:
     """Whatever lies in runs/ and is no finished run."""
     for path in sorted(folder.runs.glob("*")):
         if path.name.endswith(PARTIAL) and path.is_dir():

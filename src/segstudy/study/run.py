@@ -20,13 +20,13 @@ from segstudy.store.folder import StudyFolder
 from segstudy.store.report_coverage import is_current
 from segstudy.store.tidying import tidy
 from segstudy.study.choices import Choice, as_asked, quicker, refusal
+from segstudy.study.dropped_configurations import describe_dropped
 from segstudy.study.duration import write_forecast
 from segstudy.study.estimate import Estimate, estimate
 from segstudy.study.folder_check import refuse_occupied
 from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.options import MACHINE_OPTIONS
 from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, write_plan
-from segstudy.study.set_aside import set_aside
 from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
 from segstudy.study.trackers.terminal import Display
 from segstudy.study.up_to_date import records, write_records
@@ -101,7 +101,7 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
     folder.refuse_unwritable()
     display.plan(plan.overview(), len(missing))
     num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
-    display.unnamed(num_unnamed, folder.path, set_aside(folder, plan.configurations()))
+    display.unnamed(num_unnamed, folder.path, describe_dropped(folder, plan.configurations()))
     ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
         display.estimate(ahead, replace(machine, workers=ahead.workers))

@@ -19,7 +19,7 @@ from torch.optim import lr_scheduler
 
 from segstudy.config.runs import Run
 from segstudy.core.device import autocast, is_out_of_memory
-from segstudy.core.outputs import OutputError
+from segstudy.core.network_outputs import OutputError
 from segstudy.core.seeding import seed_for
 from segstudy.data.augment import augment
 from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pixels_on, shuffled

@@ -11,8 +11,8 @@ from segstudy.analysis.questions.answer import Answer, Table
 from segstudy.analysis.questions.batches import batch_sizes
 from segstudy.analysis.questions.losses import loss_families
 from segstudy.analysis.questions.next_steps import next_steps
-from segstudy.analysis.questions.parts import representative
 from segstudy.analysis.questions.skips import skip_connections
+from segstudy.analysis.questions.validation_gap import representative
 from segstudy.analysis.results import Results, comparable
 
 __all__ = ["Answer", "Table", "answers"]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segstudy.analysis.contrasts import Contrast
+from segstudy.analysis.formatting import comparison_text, interval, p_value, signed
 from segstudy.analysis.results import Results, pooled
-from segstudy.analysis.text import interval, p_value, signed, told
 from segstudy.stats.intervals import Scores, by_group
 
 
@@ -33,9 +33,9 @@ class Answer:
     tables: tuple[Table, ...] = ()
 
 
-def said(c: Contrast) -> str:
+def contrast_text(c: Contrast) -> str:
     over = "" if c.num_matched == 1 else f" Mean over {c.num_matched} settings of everything else."
-    return told(c.left, c.right, c.difference) + over
+    return comparison_text(c.left, c.right, c.difference) + over
 
 
 def contrast_table(found: Sequence[Contrast]) -> Table:
@@ -44,7 +44,7 @@ def contrast_table(found: Sequence[Contrast]) -> Table:
             f"{c.left} less {c.right}",
             signed(c.difference.mean),
             interval(c.difference.low, c.difference.high),
-            p_value(c.difference.p).removeprefix("p = ") if c.difference.trainings else "–",
+            p_value(c.difference.p).removeprefix("p = ") if c.difference.has_training_noise else "–",
             f"{c.difference.effect_size:+.2f}",
             "{} : {}".format(*c.difference.images_won),
             "{} : {}".format(*c.difference.replicates_won) if c.difference.replicates_won else "–",

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from segstudy.analysis.contrasts import Names, contrast, levels, matched
-from segstudy.analysis.questions.answer import Answer, Table, contrast_table, said
+from segstudy.analysis.formatting import count, signed
+from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
 from segstudy.analysis.results import Results
-from segstudy.analysis.text import count, signed
 
 
 def batch_sizes(results: Results, curves: pl.DataFrame) -> Answer:
@@ -25,9 +25,9 @@ def batch_sizes(results: Results, curves: pl.DataFrame) -> Answer:
         return Answer(question, ("Not answered: no architecture and loss come with both batch sizes.",))
     rates = {size: _dynamics(curves, names[size]) for size in (small, large)}
     if _budget(results, names[small][0]) == "steps":  # equal for all, so epochs are not
-        sentences = [f"At equal steps: {said(found)}"]
+        sentences = [f"At equal steps: {contrast_text(found)}"]
     else:
-        sentences = [f"At equal epochs: {said(found)}", _equal_steps(curves, names)]
+        sentences = [f"At equal epochs: {contrast_text(found)}", _equal_steps(curves, names)]
     rows = tuple(
         (f"batch size {size}", *(f"{value:{form}}" for value, form in zip(rates[size], FORMS, strict=True)))
         for size in (small, large)

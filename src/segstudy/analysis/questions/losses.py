@@ -8,9 +8,9 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from segstudy.analysis.contrasts import Contrast, Names, adjusted, contrast, levels, matched
-from segstudy.analysis.questions.answer import Answer, Table, contrast_table, pooled_units, said
+from segstudy.analysis.formatting import count, mean, p_value
+from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text, pooled_units
 from segstudy.analysis.results import Results
-from segstudy.analysis.text import count, mean, p_value
 from segstudy.losses import FAMILIES, known_loss
 from segstudy.stats.intervals import score_interval
 
@@ -60,7 +60,7 @@ def _family_contrasts(results: Results, losses: Sequence[str]) -> list[Contrast]
 def _best_family(found: Sequence[Contrast], losses: Sequence[str]) -> list[str]:
     if not found:
         return [f"All losses here are {FAMILIES[each]}." for each in _families(losses)]
-    return [text[0].upper() + text[1:] for text in map(said, found)]
+    return [text[0].upper() + text[1:] for text in map(contrast_text, found)]
 
 
 @dataclass(frozen=True, slots=True)

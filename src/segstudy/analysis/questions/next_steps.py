@@ -6,9 +6,9 @@ import polars as pl
 
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.contrasts import FACTORS, levels, matched
+from segstudy.analysis.formatting import count
 from segstudy.analysis.questions.answer import Answer
 from segstudy.analysis.results import Results
-from segstudy.analysis.text import count
 
 
 def next_steps(results: Results, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:

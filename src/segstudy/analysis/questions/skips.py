@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from segstudy.analysis.contrasts import adjusted, contrast, level, levels
-from segstudy.analysis.questions.answer import Answer, Table, contrast_table, said
+from segstudy.analysis.formatting import listed
+from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
 from segstudy.analysis.results import Results
-from segstudy.analysis.text import listed
 from segstudy.models import MODELS
 
 
@@ -22,7 +22,7 @@ def skip_connections(results: Results) -> Answer:
     if not found:
         return Answer(question, ("Not answered: no two of them share a loss and a batch size.",))
     clean = [c for c in found if {c.left, c.right} == {"unet", "unet:skips=false"}]
-    sentences = [said(c) for c in clean or found[:1]]
+    sentences = [contrast_text(c) for c in clean or found[:1]]
     if not clean:
         sentences.append(
             "SegNet and U-Net differ in more than skip connections; --architecture unet:skips=false "

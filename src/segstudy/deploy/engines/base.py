@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.errors import UserError
-from segstudy.core.outputs import OutputError, wrong_with
+from segstudy.core.network_outputs import OutputError, wrong_with
 from segstudy.store.card import Card, Package
 
 METADATA = "segstudy"  # the key in a file's metadata

@@ -7,7 +7,7 @@ from segstudy.core.checksums import altered, has_right_checksum, say_unchecked
 from segstudy.core.errors import UserError
 from segstudy.deploy.engines import ENGINES, SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Network, Precision
-from segstudy.deploy.engines.trial import ensure_tried, refuse_too_large
+from segstudy.deploy.engines.sandbox import ensure_tried, refuse_too_large
 
 
 def open_exported(

@@ -19,7 +19,7 @@ from PIL import Image
 
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.errors import UserError, printable
-from segstudy.core.outputs import OutputError
+from segstudy.core.network_outputs import OutputError
 from segstudy.data.images import FORMATS, ImageError, image_size, read_image
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network

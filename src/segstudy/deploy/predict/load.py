@@ -25,7 +25,7 @@ CONVERT_WAIT_S = 300.0  # for another process that converts the same network
 
 
 @dataclass(frozen=True)
-class How:
+class PredictOptions:
     """How a model is to run; see ``open_model``."""
 
     engine: EngineName = "auto"
@@ -65,7 +65,7 @@ def open_model(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: no model there, one that was altered or gives nonsense, or one that cannot be run here.
     """
-    how = How(engine, precision, threads, device, network)
+    how = PredictOptions(engine, precision, threads, device, network)
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         if ensemble:
             raise UserError(f"{path}: one exported model makes no ensemble; give a study's folder")
@@ -80,7 +80,7 @@ def open_model(  # noqa: PLR0913 (an option each)
     return tuple(_open_trained(models, record, how) for record in models.records())
 
 
-def _open_trained(models: "Models", record: "TrainedRecord", how: How) -> Network:
+def _open_trained(models: "Models", record: "TrainedRecord", how: PredictOptions) -> Network:
     """A training's network: our own by what is quickest here, a user's own as ``_open_own`` says."""
     from segstudy.store.own_networks import is_own, own_network
     from segstudy.store.records import CARD
@@ -97,7 +97,7 @@ def _open_trained(models: "Models", record: "TrainedRecord", how: How) -> Networ
     return _open_converted(models, record, card, how)
 
 
-def _open_own(models: "Models", record: "TrainedRecord", card: Card, how: How) -> Network:
+def _open_own(models: "Models", record: "TrainedRecord", card: Card, how: PredictOptions) -> Network:
     """A network that is not ours: by PyTorch if the user names its code, else from the run's ``model.onnx``.
 
     What the folder names is never run, but for a plug-in's network: by PyTorch where there is no such file.
@@ -126,7 +126,7 @@ def _open_own(models: "Models", record: "TrainedRecord", card: Card, how: How) -
     return _by_pytorch(folder, record, how)
 
 
-def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: How) -> Network:
+def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: PredictOptions) -> Network:
     """The network of a run as ``.onnx`` or ``.xml`` in the cache, made where it is not there, or is altered.
 
     For predicting on this machine; nobody has compared its masks with PyTorch's, as ``export`` does.
@@ -184,7 +184,7 @@ def has_gpu() -> bool:
     return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvidiactl"))
 
 
-def _by_pytorch(folder: Path, record: "TrainedRecord", how: How) -> Network:
+def _by_pytorch(folder: Path, record: "TrainedRecord", how: PredictOptions) -> Network:
     from segstudy.core.device import choose_device
     from segstudy.deploy.engines.pytorch import open_run
     from segstudy.store.trained_models import run_name

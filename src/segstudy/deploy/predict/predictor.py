@@ -13,7 +13,7 @@ from segstudy.core.errors import UserError
 from segstudy.data.preprocess import Size, image_to_network, prob_to_native, read_for_network
 from segstudy.deploy.engines import EngineName
 from segstudy.deploy.engines.base import Network, Precision
-from segstudy.deploy.predict.load import How, open_model
+from segstudy.deploy.predict.load import PredictOptions, open_model
 from segstudy.deploy.predict.measurements import fill_holes, largest_component
 
 
@@ -104,7 +104,7 @@ class Predictor:
                 ensemble=ensemble,
                 network=network,
             )
-        elif How(engine, precision, threads, device, network) != How() or ensemble:
+        elif PredictOptions(engine, precision, threads, device, network) != PredictOptions() or ensemble:
             raise UserError(
                 "Predictor: these networks are open already; engine and the like cannot be chosen"
             )

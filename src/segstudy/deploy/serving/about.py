@@ -7,12 +7,12 @@ from fastapi.params import Depends
 
 from segstudy.core.version import __version__
 from segstudy.deploy.predict.predictor import Predictor
-from segstudy.deploy.serving.gate import Gate
+from segstudy.deploy.serving.admission import Admission
 from segstudy.deploy.serving.schemas import Health, ModelOut, problems
 from segstudy.deploy.serving.service import Service
 
 
-def add_health(routes: APIRouter, service: Service, gate: Gate) -> None:
+def add_health(routes: APIRouter, service: Service, admission: Admission) -> None:
     """Add ``/health``, which needs no token."""
 
     @routes.get("/health", responses={503: {"model": Health}, **problems(400)})
@@ -23,7 +23,7 @@ def add_health(routes: APIRouter, service: Service, gate: Gate) -> None:
         return Health(
             status="blocked" if blocked else "ok",
             version=__version__,
-            in_work=gate.in_work,
+            in_work=admission.in_work,
             blocked=blocked,
         )
 

@@ -11,13 +11,13 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from segstudy.core.outputs import OutputError
+from segstudy.core.network_outputs import OutputError
 from segstudy.core.version import __version__
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.serving.about import add_health, add_model
-from segstudy.deploy.serving.gate import Gate
-from segstudy.deploy.serving.guard import Guard
+from segstudy.deploy.serving.admission import Admission
 from segstudy.deploy.serving.limits import DEFAULT, Limits
+from segstudy.deploy.serving.middleware import RequestMiddleware
 from segstudy.deploy.serving.pages import add_page
 from segstudy.deploy.serving.paths import Paths
 from segstudy.deploy.serving.segment import add_segment
@@ -41,13 +41,13 @@ def create_app(
         token: that callers have to show; None where only this machine can call.
         site: how others reach the server.
     """
-    service, gate = Service(predictor, threads, limits), Gate(limits)
+    service, admission = Service(predictor, threads, limits), Admission(limits)
     app = _new_app(service, site)
-    app.state.work, app.state.budget = service.work, service.budget
+    app.state.busy, app.state.budget = service.busy, service.budget
     routes, access = APIRouter(), [Depends(bearer(token))] if token else []
-    add_health(routes, service, gate)
+    add_health(routes, service, admission)
     add_model(routes, predictor, access)
-    add_segment(routes, service, gate, access)
+    add_segment(routes, service, admission, access)
     add_page(routes)
     app.include_router(routes)
     app.add_exception_handler(RequestValidationError, _wrong_query)
@@ -61,7 +61,8 @@ def create_app(
             allow_headers=("Authorization", "Content-Type"),
             expose_headers=("Retry-After",),
         )
-    app.add_middleware(Guard, local_only=token is None, limits=limits, site=site)  # around all others
+    # The last one added is around all others.
+    app.add_middleware(RequestMiddleware, local_only=token is None, limits=limits, site=site)
     return app
 
 

@@ -14,8 +14,8 @@ from segstudy.data.images import ImageError
 from segstudy.data.pixel_budget import BusyError
 from segstudy.deploy.predict.predictor import Settings
 from segstudy.deploy.serving.accept import best_of
+from segstudy.deploy.serving.admission import Admission, Slot
 from segstudy.deploy.serving.bodies import BINARY, BODIES, Body
-from segstudy.deploy.serving.gate import Gate, Place
 from segstudy.deploy.serving.schemas import Segmented, problems
 from segstudy.deploy.serving.service import MEDIA, Answer, Asked, Service, View
 
@@ -29,13 +29,13 @@ PICTURES: dict[int | str, dict[str, Any]] = {
 JSON = "application/json"
 
 
-def add_segment(routes: APIRouter, service: Service, gate: Gate, access: Sequence[Depends]) -> None:
+def add_segment(routes: APIRouter, service: Service, admission: Admission, access: Sequence[Depends]) -> None:
     """Add ``/segment``.
 
     Args:
         routes: to add it to.
         service: what segments.
-        gate: what lets images in.
+        admission: what lets images in.
         access: the check of a token, where one is needed.
     """
     errors = problems(400, 403, 406, 408, 413, 415, 422, 500, 503, *([401] if access else []))
@@ -64,20 +64,20 @@ def add_segment(routes: APIRouter, service: Service, gate: Gate, access: Sequenc
         _refuse_unknown(request, segment)
         wanted = view_of(",".join(request.headers.getlist("accept")), view)
         settings = Settings(largest_component=largest_component, fill_holes=fill_holes)
-        answer = await _answered(request, service, gate, Asked(threshold, wanted, settings))
+        answer = await _answered(request, service, admission, Asked(threshold, wanted, settings))
         request.state.pixels = answer.height * answer.width
         return _response(answer, wanted)
 
 
-async def _answered(request: Request, service: Service, gate: Gate, asked: Asked) -> Answer:
+async def _answered(request: Request, service: Service, admission: Admission, asked: Asked) -> Answer:
     """Receive the image and segment it, within the limits.
 
     Raises:
         HTTPException: not received, not an image, or not done in time.
     """
-    with gate.place() as place:
-        body = await gate.body(request, place)
-        work = place.hold(_segmented(service, place, body, asked))
+    with admission.slot() as slot:
+        body = await admission.body(request, slot)
+        work = slot.hold(_segmented(service, slot, body, asked))
         try:
             return await asyncio.wait_for(asyncio.shield(work), service.limits.answer_s)
         except ImageError as error:
@@ -87,9 +87,9 @@ async def _answered(request: Request, service: Service, gate: Gate, asked: Asked
             raise HTTPException(503, "took too long; try again later", {"Retry-After": "5"}) from None
 
 
-async def _segmented(service: Service, place: Place, body: Body, asked: Asked) -> Answer:
+async def _segmented(service: Service, slot: Slot, body: Body, asked: Asked) -> Answer:
     content = await service.in_thread(body.take)
-    place.num_bytes = len(content)
+    slot.num_bytes = len(content)
     return await service.segment(content, asked)
 
 

@@ -16,12 +16,12 @@ import uvicorn
 from segstudy.core.errors import UserError
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.serving.app import create_app
+from segstudy.deploy.serving.busy_threads import BusyThreads
 from segstudy.deploy.serving.connections import HEADERS_S, Connection, bounded
-from segstudy.deploy.serving.guard import LOCAL, log
 from segstudy.deploy.serving.limits import DEFAULT, Limits
 from segstudy.deploy.serving.logs import log_as_json
+from segstudy.deploy.serving.middleware import LOCAL, log
 from segstudy.deploy.serving.site import ALONE, Site
-from segstudy.deploy.serving.work import Work
 
 MIN_TOKEN = 16  # characters
 AFTER_GRACE_S = 5.0
@@ -90,7 +90,7 @@ def serve(  # noqa: PLR0913 (an option each)
     with _stopping_in_order(server):
         ready(f"http://{shown}:{socket.getsockname()[1]}{site.path_prefix}/")
         server.run(sockets=[socket])
-    if server.asked_to_stop and not _came_back(app.state.work):
+    if server.asked_to_stop and not _came_back(app.state.busy):
         _leave("threads did not come back from an image")
     server.stopped()
 
@@ -106,12 +106,12 @@ def _allow_files(count: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _came_back(work: Work) -> bool:
+def _came_back(busy: BusyThreads) -> bool:
     """Whether all threads are done with what had been given up, or are soon."""
     until = time.monotonic() + AFTER_GRACE_S / 2
-    while work.num_older_than(0) and time.monotonic() < until:
+    while busy.num_longer_than(0) and time.monotonic() < until:
         time.sleep(0.05)
-    return not work.num_older_than(0)
+    return not busy.num_longer_than(0)
 
 
 class _Server(uvicorn.Server):

@@ -11,15 +11,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.core.outputs import OutputError
+from segstudy.core.network_outputs import OutputError
 from segstudy.data.images import decode_bytes, size_in
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, enough, image_to_network, prob_to_native
 from segstudy.deploy.predict.folder import encoded
 from segstudy.deploy.predict.measurements import measured, polygons
 from segstudy.deploy.predict.predictor import NOTHING_MORE, Predictor, Settings, mask_of
+from segstudy.deploy.serving.busy_threads import BusyThreads
 from segstudy.deploy.serving.limits import Limits
-from segstudy.deploy.serving.work import Work
 
 View = Literal["mask", "probability", "overlay", "outline"]
 KIND = {"mask": "masks", "probability": "probability", "overlay": "overlay", "outline": "outline"}
@@ -60,7 +60,7 @@ class Service:
     def __init__(self, predictor: Predictor, threads: int, limits: Limits):
         self.predictor = predictor
         self.limits = limits
-        self.work = Work()
+        self.busy = BusyThreads()
         self.budget = PixelBudget(max(limits.pixels, threads * PIXELS_A_THREAD))
         self._num_threads = threads
         self._threads: ThreadPoolExecutor
@@ -88,14 +88,14 @@ class Service:
     @property
     def num_blocked(self) -> int:
         """Threads that have been at one image, or one pass of the network, for longer than any may take."""
-        return self.work.num_older_than(self.limits.answer_s)
+        return self.busy.num_longer_than(self.limits.answer_s)
 
     async def in_thread(self, work: Callable[[], bytes]) -> bytes:
         """Do what takes long for large images, such as decoding base64, in a thread for images."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work)
 
     def _worked(self, work: Callable[[], bytes]) -> bytes:
-        with self.work.going_on():
+        with self.busy.thread():
             return work()
 
     async def segment(self, content: bytes, asked: Asked) -> Answer:
@@ -151,7 +151,7 @@ class Service:
 
     def _passed(self, images: NDArray[np.uint8]) -> Sequence[NDArray[np.float32] | OutputError]:
         """Probabilities of each image; an error where the network gives none, which is no other image's."""
-        with self.work.going_on():
+        with self.busy.thread():
             try:
                 return list(self.predictor.of_network_size(images))
             except OutputError as error:
@@ -161,7 +161,7 @@ class Service:
 
     @contextmanager
     def _room_for(self, native: Size, until: float) -> Iterator[None]:
-        with self.budget.take(native[0] * native[1], until), self.work.going_on():
+        with self.budget.take(native[0] * native[1], until), self.busy.thread():
             yield
 
     def _decoded(self, content: bytes, until: float) -> tuple[Size, NDArray[np.uint8]]:

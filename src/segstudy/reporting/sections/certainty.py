@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from segstudy.analysis.text import interval, p_value
+from segstudy.analysis.formatting import interval, p_value
 from segstudy.analysis.verdict import Answers
 from segstudy.reporting.charts import ranks, specs
 from segstudy.reporting.sections.base import ReportData

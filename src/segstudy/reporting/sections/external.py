@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from segstudy.analysis.text import score_text
+from segstudy.analysis.formatting import score_text
 from segstudy.data.datasets import human_references
 from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData

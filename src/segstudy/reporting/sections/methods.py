@@ -8,8 +8,8 @@ from typing import Any
 
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.contrasts import FACTORS, level
+from segstudy.analysis.formatting import count, listed
 from segstudy.analysis.results import Results
-from segstudy.analysis.text import count, listed
 from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study

@@ -8,9 +8,9 @@ import altair as alt
 import polars as pl
 from markupsafe import Markup
 
+from segstudy.analysis.formatting import interval
 from segstudy.analysis.results import Results, comparable
 from segstudy.analysis.subgroups import FEWEST, Ids, members_of
-from segstudy.analysis.text import interval
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import ROWS, Spec, finished, with_rows
 from segstudy.reporting.sections.base import ReportData

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 import segstudy
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines import trial
+from segstudy.deploy.engines import sandbox
 from segstudy.deploy.engines.base import METADATA
 from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.graph import read_graph
@@ -169,8 +169,8 @@ def test_an_output_of_another_kind_never_becomes_a_mask(good, tmp_path, kind, sh
 def test_a_file_is_tried_once_for_each_engine_and_again_when_it_differs(good, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
     calls = []
-    real = trial._try
-    monkeypatch.setattr(trial, "_try", lambda *words: (calls.append(words[1]), real(*words)))
+    real = sandbox._try
+    monkeypatch.setattr(sandbox, "_try", lambda *words: (calls.append(words[1]), real(*words)))
     file = shutil.copy(good, tmp_path / "m.onnx")
     for engine in ("onnxruntime", "onnxruntime", "openvino", "openvino"):
         open_exported(Path(file), engine)
@@ -191,10 +191,10 @@ def test_where_the_cache_cannot_be_written_a_file_is_tried_each_time(good, tmp_p
 
 def test_a_trial_that_takes_too_long_or_dies_is_said(good, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path))
-    monkeypatch.setattr(trial, "WALL_S", 0.01)
+    monkeypatch.setattr(sandbox, "WALL_S", 0.01)
     with pytest.raises(UserError, match=r"not done with one image after 0\.01 s"):
         open_exported(good)
-    monkeypatch.setattr(trial, "WALL_S", 60)
+    monkeypatch.setattr(sandbox, "WALL_S", 60)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="its trial ended with exit code 1"):
         open_exported(good)

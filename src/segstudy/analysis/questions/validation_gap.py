@@ -7,9 +7,9 @@ import polars as pl
 import scipy.stats
 from numpy.typing import NDArray
 
+from segstudy.analysis.formatting import count, interval, signed
 from segstudy.analysis.questions.answer import Answer, Table, pooled_units
 from segstudy.analysis.results import Results
-from segstudy.analysis.text import count, interval, signed
 from segstudy.stats.comparisons import gap
 from segstudy.stats.intervals import Interval, mean_interval
 

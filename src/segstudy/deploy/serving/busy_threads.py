@@ -1,19 +1,19 @@
-"""What the server's threads are at, and since when: a thread cannot be stopped, but it can be noticed."""
+"""How long threads of the server have been busy: a thread cannot be stopped, but a slow one is noticed."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Work:
-    """Everything that is being worked on."""
+class BusyThreads:
+    """The threads that work on an image, and since when."""
 
     def __init__(self) -> None:
         self._since: dict[object, float] = {}
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """Inside, something is worked on; from any thread."""
+    def thread(self) -> Iterator[None]:
+        """Count the caller as busy while inside; may be called from any thread."""
         token = object()
         self._since[token] = time.monotonic()
         try:
@@ -21,7 +21,7 @@ class Work:
         finally:
             del self._since[token]
 
-    def num_older_than(self, seconds: float) -> int:
-        """How many pieces of work have taken longer than that, and are not done."""
+    def num_longer_than(self, seconds: float) -> int:
+        """Return the number of threads that have been busy for longer than ``seconds``."""
         now = time.monotonic()
         return sum(now - since > seconds for since in list(self._since.values()))

@@ -1,4 +1,4 @@
-"""What a study no longer names once it is run as asked for now."""
+"""Finished configurations that a new study.toml no longer names."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
 
 
-def set_aside(folder: StudyFolder, configurations: Sequence[Configuration]) -> str:
-    """The finished configurations that study.toml names, and will no longer, in words; nothing if all stay.
+def describe_dropped(folder: StudyFolder, configurations: Sequence[Configuration]) -> str:
+    """Return a sentence on the finished configurations that a new study.toml drops; empty if it drops none.
 
     Args:
-        folder: the study's, with study.toml as it was before.
-        configurations: that it is to name now.
+        folder: of the study, with study.toml as it was before.
+        configurations: all that the new study.toml names.
     """
     if not folder.exists():
         return ""

@@ -3,7 +3,7 @@
 import pytest
 from fake_study import finish, make_study
 
-from segstudy.study.set_aside import set_aside
+from segstudy.study.dropped_configurations import describe_dropped
 
 NAMES = ("segnet-bce-b8", "segnet-dice-b8", "unet-bce-b8", "unet-dice-b8")
 
@@ -21,6 +21,6 @@ def test_what_is_named_no_more_is_counted_and_its_best_named(tmp_path, kept, sai
     for place, name in enumerate(NAMES):
         finish(folder, name, 0.6 + place / 100, 0.9 - place / 100, seed=0)
     smaller = make_study(tmp_path / "smaller", (kept,)).study().configurations()
-    assert set_aside(folder, smaller) == f"study.toml names 2 configurations now; {said}"
-    assert set_aside(folder, folder.study().configurations()) == ""
-    assert set_aside(type(folder)(tmp_path / "none"), smaller) == ""
+    assert describe_dropped(folder, smaller) == f"study.toml names 2 configurations now; {said}"
+    assert describe_dropped(folder, folder.study().configurations()) == ""
+    assert describe_dropped(type(folder)(tmp_path / "none"), smaller) == ""

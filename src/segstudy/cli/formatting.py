@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from segstudy.analysis.compare import Comparison, Side
-from segstudy.analysis.text import count, counted_images, interval, mean, p_value, score_text, signed
+from segstudy.analysis.formatting import count, counted_images, interval, mean, p_value, score_text, signed
 from segstudy.core.plain_text import as_text
 from segstudy.evaluation.summary import first_of
 from segstudy.metrics import HEADLINE, shown_in
@@ -141,7 +141,7 @@ def render_comparison(found: Comparison) -> str:
             for side in (found.a, found.b)
         ),
         f"  {'difference':<{_width(found)}}  {signed(d.mean)} {interval(d.low, d.high)}"
-        + (f"  {p_value(d.p)}, {d.df:.1f} degrees of freedom" if d.trainings else "  images only"),
+        + (f"  {p_value(d.p)}, {d.df:.1f} degrees of freedom" if d.has_training_noise else "  images only"),
         f"  {'effect size d':<{_width(found)}}  {d.effect_size:+.2f} (over the images' deviation)",
         f"  {'images won':<{_width(found)}}  {d.images_won[0]} : {d.images_won[1]}",
     ]

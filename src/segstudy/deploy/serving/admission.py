@@ -1,4 +1,4 @@
-"""What may come in: as many images as there is room for, and none that is too large or sent too slowly."""
+"""The admission of images: as many as there is room for, none too large and none sent too slowly."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -13,18 +13,18 @@ from segstudy.deploy.serving.limits import Limits
 from segstudy.deploy.serving.service import Answer
 
 IDLE_S = 2.0
-SLOW_AFTER_S = 1.0  # from then on who sends fewer bytes a second than this gives way, where there is no room
+SLOW_AFTER_S = 1.0  # after this time a sender below SLOW_BYTES_A_SECOND is cut off where there is no room
 SLOW_BYTES_A_SECOND = 50_000
 
 
-class Place:
-    """The room of one image.
+class Slot:
+    """The room for one image.
 
     Attributes:
-        num_bytes: of it that have come.
-        work: on the image, once it has begun.
-        sending: ends the wait for more of it; None before and after.
-        since: when it began to be sent.
+        num_bytes: received so far.
+        work: the task that segments the image; None before it begins.
+        sending: the timeout of receiving; None before and after.
+        since: when receiving began, in seconds of the event loop's clock.
     """
 
     def __init__(self) -> None:
@@ -34,58 +34,58 @@ class Place:
         self.since = asyncio.get_running_loop().time()
 
     def hold(self, work: Coroutine[Any, Any, Answer]) -> "asyncio.Task[Answer]":
-        """Begin the work."""
+        """Begin the work on the image and return its task."""
         self.work = asyncio.create_task(work)
         return self.work
 
 
-class Gate:
-    """Lets in as many images as there is room for, and no larger or slower ones than the limits allow."""
+class Admission:
+    """Admits as many images as there is room for, and refuses those larger or slower than the limits."""
 
     def __init__(self, limits: Limits):
         self.limits = limits
-        self._places: set[Place] = set()
+        self._slots: set[Slot] = set()
 
     @property
     def in_work(self) -> int:
-        """Images that are received, waiting or in work."""
-        return len(self._places)
+        """The number of images that are being received, waiting or in work."""
+        return len(self._slots)
 
     @contextmanager
-    def place(self) -> Iterator["Place"]:
-        """Room for one image, until its work is done.
+    def slot(self) -> Iterator["Slot"]:
+        """Hold room for one image until its work is done.
 
         Raises:
-            HTTPException: there is none.
+            HTTPException: there is no room.
         """
         if self.in_work >= self.limits.queue and not self._slow_one_gave_way():
             raise HTTPException(503, "too many images in work; try again later", {"Retry-After": "1"})
-        place = Place()
-        self._places.add(place)
+        slot = Slot()
+        self._slots.add(slot)
         try:
-            yield place
+            yield slot
         finally:
-            if place.work is None or place.work.done():
-                self._leave(place)
-            else:  # given up, but threads cannot be stopped: the image takes its room until they are done
-                place.work.add_done_callback(lambda work: self._leave(place, work))
+            if slot.work is None or slot.work.done():
+                self._leave(slot)
+            else:  # cancelled, but threads cannot be stopped: the image keeps its room until they end
+                slot.work.add_done_callback(lambda work: self._leave(slot, work))
 
     def _slow_one_gave_way(self) -> bool:
-        """Whether somebody who sends very slowly was sent away; the room is free at once."""
+        """Whether a very slow sender was cut off; its room is free at once."""
         now = asyncio.get_running_loop().time()
-        for place in self._places:
-            seconds = now - place.since
-            slow = place.num_bytes < SLOW_BYTES_A_SECOND * seconds
-            if place.sending is not None and seconds > SLOW_AFTER_S and slow:
-                place.sending.reschedule(now)
-                self._places.discard(place)
+        for slot in self._slots:
+            seconds = now - slot.since
+            slow = slot.num_bytes < SLOW_BYTES_A_SECOND * seconds
+            if slot.sending is not None and seconds > SLOW_AFTER_S and slow:
+                slot.sending.reschedule(now)
+                self._slots.discard(slot)
                 return True
         return False
 
-    def _leave(self, place: Place, work: "asyncio.Future[Answer] | None" = None) -> None:
-        """Give the room of an image back, and after the last one the memory of all."""
-        self._places.discard(place)
-        if not self._places:  # and none comes for a while
+    def _leave(self, slot: Slot, work: "asyncio.Future[Answer] | None" = None) -> None:
+        """Free the room of an image; after the last one, return freed memory to the system."""
+        self._slots.discard(slot)
+        if not self._slots:  # and if none comes for a while
             asyncio.get_running_loop().call_later(IDLE_S, self._tidy)
         if work is not None and not work.cancelled():
             work.exception()  # nobody waits for it any more
@@ -94,11 +94,11 @@ class Gate:
         if not self.in_work:
             give_back()
 
-    async def body(self, request: Request, place: Place) -> Body:
-        """What is sent, received as a whole.
+    async def body(self, request: Request, slot: Slot) -> Body:
+        """Receive the whole body of a request.
 
         Raises:
-            HTTPException: of a wrong type, too large or too slow, or too much at a time.
+            HTTPException: a wrong type, too large, too slow, or too many bytes in work.
         """
         _refuse_encoded(request)
         content_type = request.headers.get("content-type", "")
@@ -109,22 +109,22 @@ class Gate:
             raise too_large(self.limits)
         body = kind.open(content_type, self.limits)
         try:
-            async with asyncio.timeout(self.limits.receive_s) as place.sending:
+            async with asyncio.timeout(self.limits.receive_s) as slot.sending:
                 async for piece in request.stream():
-                    place.num_bytes += len(piece)
-                    self._check(place, max_bytes)
+                    slot.num_bytes += len(piece)
+                    self._check(slot, max_bytes)
                     body.write(piece)
         except TimeoutError:
             detail = f"not received within {self.limits.receive_s:g} s, or so slowly that it had to give way"
             raise HTTPException(408, f"{detail}; try again", {"Connection": "close"}) from None
         finally:
-            place.sending = None
+            slot.sending = None
         return body
 
-    def _check(self, place: Place, max_bytes: float) -> None:
-        if place.num_bytes > max_bytes:
+    def _check(self, slot: Slot, max_bytes: float) -> None:
+        if slot.num_bytes > max_bytes:
             raise too_large(self.limits)
-        if sum(each.num_bytes for each in self._places) > self.limits.held_bytes:
+        if sum(each.num_bytes for each in self._slots) > self.limits.held_bytes:
             raise HTTPException(503, "too many bytes in work; try again later", {"Retry-After": "1"})
 
 

@@ -1,4 +1,4 @@
-"""Around every request: who may call, safe headers, callers who send or read too slowly, and the log."""
+"""The middleware around every request: access, safe headers, limits for slow callers, and the log."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger("segstudy.serve")
 LOCAL = ("127.0.0.1", "localhost", "::1")
 LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
 SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-CLOSED = 499  # nobody is there to be answered, as nginx calls it
+CLOSED = 499  # the caller has gone: nginx's status for it
 
 
 class CutOffError(Exception):
@@ -27,13 +27,13 @@ class CutOffError(Exception):
 
 @dataclass
 class Body:
-    """What a caller sends, and how much of it has come.
+    """The body of a request, and how much of it was received.
 
     Attributes:
-        receive: more of it.
-        announced: its length in bytes; None for one that is not known, 0 for none.
-        num_bytes: that came.
-        done: whether that was all.
+        receive: receives the next message.
+        announced: length in bytes by the headers; None if unknown, 0 without a body.
+        num_bytes: received so far.
+        done: whether all was received.
     """
 
     receive: Receive
@@ -51,7 +51,7 @@ class Body:
         return message
 
     async def drain(self, limits: Limits) -> None:
-        """Take the rest in and forget it: an answer that comes before it is lost with the connection."""
+        """Read the rest and discard it: without that, the caller may lose the answer with the connection."""
         if self.announced is not None and self.announced > limits.bytes:
             return
         try:
@@ -62,11 +62,11 @@ class Body:
             return
 
 
-class Guard:
-    """The middleware.
+class RequestMiddleware:
+    """The middleware around all others.
 
-    A page elsewhere could have a name that leads to this machine; so without a token only calls by a local
-    name are answered.
+    A host name of somebody else may resolve to this machine. So without a token, only requests whose Host
+    is a local name are answered.
     """
 
     def __init__(self, app: ASGIApp, local_only: bool, limits: Limits, site: Site):
@@ -103,7 +103,7 @@ class Guard:
                 await self.app(scope, body.more, watched)
         except ClientDisconnect:
             status = CLOSED
-        except TimeoutError:  # who does not read what was asked for
+        except TimeoutError:  # the caller does not read its answer
             status = CLOSED
             raise CutOffError from None
         finally:

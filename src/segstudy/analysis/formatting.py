@@ -50,7 +50,7 @@ def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def told(a: str, b: str, d: Difference) -> str:
+def comparison_text(a: str, b: str, d: Difference) -> str:
     """One sentence on `a` less `b` in test IoU."""
     seen = f"{signed(d.mean)} IoU {interval(d.low, d.high)}"
     match d.conclusion:

@@ -1,6 +1,6 @@
 """The process in which an exported file is tried.
 
-``python -m segstudy.deploy.engines.trial_process FILE ENGINE PRECISION`` prints
+``python -m segstudy.deploy.engines.sandbox_process FILE ENGINE PRECISION`` prints
 ``{"problem": "..."}``, with nothing in it when the file passed.
 """
 
@@ -18,7 +18,7 @@ from segstudy.core.resources import allowed_memory
 from segstudy.deploy.engines.base import METADATA, Precision
 from segstudy.deploy.engines.exported import open_untried
 from segstudy.deploy.engines.graph import Graph, read_graph
-from segstudy.deploy.engines.trial import REMEDY
+from segstudy.deploy.engines.sandbox import REMEDY
 from segstudy.store.card import Package, parse_package
 
 # For one image: this much, and as much again for every megapixel of the network's size.

@@ -77,7 +77,7 @@ def _try(file: Path, engine: str, precision: str) -> None:
         sys.executable,
         "-P",
         "-m",
-        "segstudy.deploy.engines.trial_process",
+        "segstudy.deploy.engines.sandbox_process",
         str(file),
         engine,
         precision,
