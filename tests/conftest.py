@@ -36,14 +36,11 @@ def _short_timing() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def no_report() -> Iterator[None]:
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """`run` leaves an empty report, for tests that do not look at it: writing one takes a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "segstudy.study.run.write_report", lambda folder, _: (folder.path / "report.html").touch()
-        )
-        yield
+    write = "segstudy.study.run.write_report"
+    monkeypatch.setattr(write, lambda folder, _: (folder.path / "report.html").touch())
 
 
 @pytest.fixture(scope="session")

@@ -240,7 +240,7 @@ def test_plan_plans_what_it_is_told(tmp_path):
     assert {run.configuration.protocol.optimizer for run in planned.runs} == {"sgd"}
 
 
-def test_more_than_two_hours_do_not_start_by_themselves(tmp_path, monkeypatch):
+def test_more_than_two_hours_do_not_start_by_themselves(tmp_path, monkeypatch, no_report):
     monkeypatch.setattr("segstudy.study.run.ASK_ABOVE_HOURS", 0.0)
     data = write_dataset(tmp_path / "discs", n=12)
     quick = {**ONE, "protocol": "quick", "image_size": 32, "width": 2, "epochs": 1, "executor": "serial"}

@@ -14,6 +14,8 @@ from small import write_dataset
 import segstudy
 from segstudy.cli.studies import main
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 QUICKLY = [
     *("--image-size", "32", "--width", "2", "--epochs", "1", "--batch-size", "4"),
     *("--architecture", "unet", "--loss", "bce", "--executor", "serial"),
@@ -115,6 +117,7 @@ def test_a_failed_run_is_listed_and_the_exit_code_is_1(here, call):
 
 def test_the_report_shows_no_absolute_path_and_no_user(here, call):
     call("run", "discs", *QUICKLY, "--out", "s")
+    call("report", "s")
     page = (here / "s" / "report.html").read_text(encoding="utf-8")
     assert str(here) not in page
     assert str(Path.home()) + "/" not in page
@@ -274,6 +277,7 @@ def test_python_has_the_same_functions(here):
         batch_size=4,
         architecture="unet",
         loss=["bce", "dice"],
+        executor="serial",
         out="s",
     )
     frame = study.leaderboard()

@@ -15,6 +15,8 @@ from segstudy.data.check import check
 from segstudy.data.datasets import read
 from segstudy.study.options import classes_of
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 QUICKLY = [
     *("--image-size", "32", "--width", "2", "--epochs", "1", "--batch-size", "4"),
     *("--architecture", "unet", "--loss", "bce", "--executor", "serial"),

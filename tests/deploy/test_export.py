@@ -34,8 +34,8 @@ def run_of(study: Path, architecture: str) -> Models:
     return one_run(home.runs / key)
 
 
-# The two that have nothing of their own in a graph beside the other two: in `make test-slow`.
-LONG = ("unet", "unet2")
+# In `make test-slow`: SegNet's graph has all that theirs have but dilation.
+LONG = ("unet", "unet2", "dilated_unet")
 
 
 @pytest.fixture(

@@ -142,7 +142,12 @@ def test_an_older_version_s_study_still_opens(tmp_path):
 
 @pytest.mark.parametrize(
     ("engine", "damage"),
-    [("openvino", "bits"), ("openvino", "no weights"), ("onnxruntime", "cut"), ("onnxruntime", "metadata")],
+    [
+        ("openvino", "bits"),
+        ("onnxruntime", "metadata"),
+        pytest.param("openvino", "no weights", marks=pytest.mark.slow),
+        pytest.param("onnxruntime", "cut", marks=pytest.mark.slow),
+    ],
 )
 def test_an_altered_network_in_the_cache_is_made_again(
     trained_study, tmp_path, monkeypatch, caplog, engine, damage

@@ -44,7 +44,7 @@ def furnish(path):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, no_report):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(NO_ONNX, None)
     return furnish(tmp_path)
@@ -176,7 +176,7 @@ def test_two_losses_of_one_name_keep_their_runs_apart(here):
     true = sorted(mean for mean, _ in true_means(study).values())
     assert sorted(frame["test_iou"]) == pytest.approx(true)
     assert frame["loss"].n_unique() == 3
-    page = (study.path / "report.html").read_text(encoding="utf-8")
+    page = segstudy.report(study.path, images=False).read_text(encoding="utf-8")
     assert "unet-dirB/losses.py:mine-b4" in page
 
 

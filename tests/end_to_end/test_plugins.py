@@ -81,6 +81,7 @@ def test_a_run_with_a_plug_in_of_every_kind(study, run, site):
     assert "tiny_metric" in called("table", study, "--format", "csv", sites=(site,))
 
 
+@pytest.mark.slow
 def test_help_and_choices_name_them_beside_ours(site, data):
     text = called("run", "--help", sites=(site,))
     kinds = ("architecture tiny_net", "loss tiny_loss", "reader tiny_reader", "executor tiny_executor")
@@ -141,6 +142,7 @@ def test_two_of_one_name_are_refused_with_both_names(site, data, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_one_named_like_ours_is_refused_with_both_names_and_stops_nobody_else(data, tmp_path):
     def rename(source: Path) -> None:
         file = source / "pyproject.toml"
@@ -155,6 +157,7 @@ def test_one_named_like_ours_is_refused_with_both_names_and_stops_nobody_else(da
     called("plan", "synthetic:n=24", "--architecture", "segnet", *SMALL, sites=(place,))
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_imported_stops_only_those_who_use_it(data, tmp_path):
     def break_all(source: Path) -> None:
         for name in ("networks", "readers", "metrics"):

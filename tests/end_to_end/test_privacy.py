@@ -15,11 +15,15 @@ from small import write_dataset
 import segstudy
 
 WATCHER = TESTS / "watcher"
-SMALL = "--architecture unet --loss bce,dice,focal --image-size 32 --width 2 --epochs 1 --seeds 2"
+TINY = "--architecture unet --image-size 32 --width 2 --epochs 1"
+FEW = (
+    f"run discs {TINY} --loss bce --out study --executor serial",
+    "predict study discs --out by-openvino --overlay",
+)
 COMMANDS = (
     "synth made -n 4",
     "check discs",
-    f"run discs {SMALL} --out study --executor processes --yes",
+    f"run discs {TINY} --loss bce,dice,focal --seeds 2 --out study --executor processes --yes",
     "table study --format csv",
     "verify study",
     "evaluate study made",
@@ -42,9 +46,16 @@ PYTHON = (
 )
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """Every command, one after the other, with an empty home; what each said, and where to look."""
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((FEW, ()), id="train and predict"),
+        pytest.param((COMMANDS, PYTHON), id="every command", marks=pytest.mark.slow),
+    ],
+)
+def watched(request, tmp_path_factory) -> Path:
+    """The folder in which these commands ran, one after the other, with an empty home."""
+    commands, scripts = request.param
     folder = tmp_path_factory.mktemp("watched")
     write_dataset(folder / "discs", n=16)
     for name in ("home", "scratch"):
@@ -59,9 +70,8 @@ def watched(tmp_path_factory) -> tuple[Path, dict[str, str]]:
         "WATCHER_NOTES": str(folder / "notes"),
         "OMP_NUM_THREADS": "1",
     }
-    calls = [[sys.executable, "-m", "segstudy", *words.split()] for words in COMMANDS]
-    calls += [[sys.executable, "-c", code] for code in PYTHON]
-    said = {}
+    calls = [[sys.executable, "-m", "segstudy", *words.split()] for words in commands]
+    calls += [[sys.executable, "-c", code] for code in scripts]
     for number, call in enumerate(calls):
         trace = [
             "strace",
@@ -78,8 +88,7 @@ def watched(tmp_path_factory) -> tuple[Path, dict[str, str]]:
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, (call, done.stdout[-1000:], done.stderr[-1000:])
-        said[" ".join(call[2:])] = done.stderr
-    return folder, said
+    return folder
 
 
 def test_the_watcher_sees_what_it_is_to_see(tmp_path):
@@ -89,24 +98,22 @@ def test_the_watcher_sees_what_it_is_to_see(tmp_path):
     assert "127.0.0.1" in (tmp_path / "notes").read_text()
 
 
-@pytest.mark.slow
 def test_no_command_asks_for_an_address_or_calls_one(watched):
-    folder, _ = watched
-    assert not (folder / "notes").exists(), (folder / "notes").read_text()
+    assert not (watched / "notes").exists(), (watched / "notes").read_text()
 
 
 def test_no_command_leaves_anything_in_the_home_or_among_temporary_files(watched):
-    folder, _ = watched
-    assert not [*(folder / "home").iterdir()]
+    assert not [*(watched / "home").iterdir()]
     # PyTorch makes an empty folder when parts of it are imported.
-    left = [path for path in (folder / "scratch").rglob("*") if not path.name.startswith("torchinductor_")]
+    left = [path for path in (watched / "scratch").rglob("*") if not path.name.startswith("torchinductor_")]
     assert not left
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace: native code is not watched here")
 def test_native_code_opens_no_connection_and_no_file_elsewhere(watched):
-    folder, _ = watched
-    calls = [line for file in folder.glob("trace*") for line in file.read_text(errors="replace").splitlines()]
+    calls = [
+        line for file in watched.glob("trace*") for line in file.read_text(errors="replace").splitlines()
+    ]
     assert len(calls) > 1000
     assert not [call for call in calls if re.search(r"AF_INET|AF_NETLINK|sin_addr", call)]
     written = {
@@ -115,7 +122,7 @@ def test_native_code_opens_no_connection_and_no_file_elsewhere(watched):
         if "O_WRONLY" in call or "O_RDWR" in call or "O_CREAT" in call
         if "= -1" not in call and (found := re.search(r'"(/[^"]*)"', call))
     }
-    inside = (str(folder), "/dev/null", "/dev/tty", "/dev/shm/", "/proc/self/")
+    inside = (str(watched), "/dev/null", "/dev/tty", "/dev/shm/", "/proc/self/")
     assert written
     assert not [path for path in written if not path.startswith(inside)]
 

@@ -252,8 +252,15 @@ def test_prepared_data_cut_short_are_prepared_again(dataset, tmp_path, monkeypat
     assert (prepared / file).read_bytes() == data
 
 
-@pytest.mark.parametrize("executor", ["serial", "processes"])
-@pytest.mark.parametrize("damage", ["cut short", "altered"])
+@pytest.mark.parametrize(
+    ("damage", "executor"),
+    [
+        ("cut short", "serial"),
+        ("altered", "serial"),
+        ("cut short", "processes"),
+        pytest.param("altered", "processes", marks=pytest.mark.slow),
+    ],
+)
 def test_prepared_data_damaged_in_the_middle_of_a_run_fail_it_with_the_reason(
     dataset, tmp_path, monkeypatch, executor, damage
 ):
