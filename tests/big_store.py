@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from segstudy.config.runs import configuration_names
-from segstudy.data.split import Split
 from segstudy.store.folder import StudyFolder
 
 ARCHITECTURES = ("segnet", "unet", "unet2", "dilated_unet")
@@ -37,7 +36,6 @@ def make_big_store(path: Path, *, seeds: int = 10, batch_sizes: int = 5, images:
     )
     parts = {part: [f"{part}{n:04}" for n in range(images)] for part in ("train", *SCORED)}
     _say_parts(folder, parts)
-    split = Split(*map(tuple, parts.values())).fingerprint
     fake_study.predictions(parts).write_parquet(path / "predictions.parquet")
     rng = np.random.default_rng(0)
     difficulty = {part: rng.normal(0, 0.1, images) for part in SCORED}
@@ -45,7 +43,8 @@ def make_big_store(path: Path, *, seeds: int = 10, batch_sizes: int = 5, images:
     for name, configuration in zip(configuration_names(configurations), configurations, strict=True):
         level = rng.uniform(0.7, 0.85)
         for seed in range(seeds):
-            run = folder.runs / fake_study.key_of(name, seed)
+            planned = fake_study.run_of(configuration, seed, None, parts)
+            run = folder.runs / planned.key
             run.mkdir()
             mean = level + rng.normal(0, 0.01)
             pl.concat(
@@ -53,7 +52,11 @@ def make_big_store(path: Path, *, seeds: int = 10, batch_sizes: int = 5, images:
             ).write_parquet(run / "images.parquet")
             _epochs(mean, rng).write_parquet(run / "epochs.parquet")
             (run / "predictions.parquet").hardlink_to(path / "predictions.parquet")
-            record = _record(name, fake_study.identity(configuration, seed, None), mean, split)
+            described = {
+                **fake_study.identity(configuration, seed, None),
+                "description": planned.description(),
+            }
+            record = _record(name, described, mean)
             (run / "run.json").write_text(json.dumps({"key": run.name, **record}), encoding="utf-8")
     return folder
 
@@ -81,13 +84,12 @@ def _epochs(mean: float, rng: np.random.Generator) -> pl.DataFrame:
     return table.with_columns(pl.col("^.*_(loss|iou)$") + noise)
 
 
-def _record(name: str, identity: dict, mean: float, split: str) -> dict:
+def _record(name: str, described: dict, mean: float) -> dict:
     return {
         "format": 1,
         "name": name,
-        **identity,
+        **described,
         "summary": {"selected_epoch": 40, "tuned_threshold": 0.5, "scores": {}},
-        "description": {"data": fake_study.DATA, "split": split},
         "num_parameters": 1_000_000 + len(name),
         "cost": {"num_macs": 10**9, "inference_ms": 2.5 + mean, "peak_memory_bytes": 3 * 10**8},
         "started": "2026-01-01T00:00:00+00:00",

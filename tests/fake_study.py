@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ import polars as pl
 import torch
 from PIL import Image
 
-from segstudy.config.runs import Configuration, configuration_names
+from segstudy.config.runs import Configuration, Run, configuration_names
 from segstudy.config.study import Study
-from segstudy.config.study_file import dump
+from segstudy.config.study_file import dump, relative
 from segstudy.core.registry import title
 from segstudy.data.split import Split
 from segstudy.store.folder import RECORD_SEAL, StudyFolder, seal
@@ -67,12 +68,22 @@ def make_study(
     folder.create()
     (path / "study.toml").write_text(dump(study, path), encoding="utf-8")
     parts = sample_ids(ids)
-    splits = [{"split": "auto", "split_seed": 0, "fold": fold, **parts} for fold in study.fold_numbers()]
+    splits = [
+        {"split": "auto", "split_seed": 0, "fold": fold, **sample_ids(ids, fold or 0)}
+        for fold in study.fold_numbers()
+    ]
     folder.write_json("split.json", {"splits": splits})
     samples = [
         {"id": i, "group": i, "category": ("nevus", "melanoma")[n % 2], "part": None}
         for n, i in enumerate(itertools.chain.from_iterable(parts.values()))
     ]
+    versions = {
+        factor: {
+            relative(str(level), path): version_of(str(level)) for level in folder.study().grid[0][factor]
+        }
+        for factor in ("architecture", "loss")
+    }
+    folder.write_json("numerics.json", {**versions, "preprocessing": 1, "training": 1, "augmentation": 1})
     folder.write_json(
         "data.json",
         {
@@ -89,9 +100,16 @@ def make_study(
     return folder
 
 
-def sample_ids(form: str = "image{:02}") -> dict[str, list[str]]:
-    """Ids by part."""
-    ids = iter(range(sum(PARTS.values())))
+def sample_ids(form: str = "image{:02}", fold: int = 0) -> dict[str, list[str]]:
+    """Ids by part; a fold swaps its number of samples between training and validation."""
+    count = sum(PARTS.values())
+    ids = iter(
+        [
+            *range(PARTS["train"], PARTS["train"] + fold),
+            *range(PARTS["train"]),
+            *range(PARTS["train"] + fold, count),
+        ]
+    )
     return {part: [form.format(next(ids)) for _ in range(count)] for part, count in PARTS.items()}
 
 
@@ -129,22 +147,25 @@ def finish(
     *,
     seed: int = 0,
     fold: int | None = None,
-    ids: str = "image{:02}",
+    ids: str | None = None,
     parts: dict[str, list[str]] | None = None,
     data: str = DATA,
+    version: int = 1,
     started: str = "2026-01-01T00:00:00+00:00",
     noise: float = 0.0,
 ) -> str:
     """Store a run of the configuration of this name with these mean IoUs; returns its key.
 
     With `noise` every image's score moves by a draw of that standard deviation, another one in every run.
-    `parts` are the ids of each part, where they are not those of ``sample_ids(ids)``.
+    `parts` are the ids of each part, where they are neither those of ``sample_ids(ids)`` nor of
+    ``split.json``; `version` is that of the training loop, 1 by ``numerics.json``.
     """
     configuration = configuration_of(folder, name)
-    parts = parts or sample_ids(ids)
-    key = key_of(name, seed, fold, data, started)
+    parts = parts or (sample_ids(ids) if ids else stored_parts(folder, fold))
+    run = run_of(configuration, seed, fold, parts, data, version)
+    key, drawn = run.key, f"{zlib.crc32(repr((name, seed, fold, data, started)).encode()):016x}"
     images = {
-        part: scores(part, parts, mean, noise, zlib.crc32(f"{key}{part}".encode()))
+        part: scores(part, parts, mean, noise, zlib.crc32(f"{drawn}{part}".encode()))
         for part, mean in (("validation", validation), ("test", test))
     }
     means = {part: {c: rows[c].mean() for c in rows.columns[2:]} for part, rows in images.items()}
@@ -154,7 +175,7 @@ def finish(
             "name": name,
             **identity(configuration, seed, fold),
             "summary": {"selected_epoch": 2, "tuned_threshold": 0.5, "scores": means},
-            "description": {"data": data, "split": Split(*map(tuple, parts.values())).fingerprint},
+            "description": run.description(),
             "num_parameters": 1234567,
             "started": started,
             "seconds": {"total": 60.0 + seed},
@@ -182,13 +203,14 @@ def rewrite(file: Path, table: pl.DataFrame) -> None:
     (file.parent / "run.json").write_text(json.dumps(record))
 
 
-def fail(folder: StudyFolder, name: str, *, seed: int = 0, fold: int | None = None, **said: str) -> None:
-    """Write down that a run of this configuration failed."""
+def fail(
+    folder: StudyFolder, name: str, *, seed: int = 0, fold: int | None = None, version: int = 1, **said: str
+) -> None:
+    """Write down that a run of this configuration failed, on the parts of ``split.json``."""
     described = {"reason": "diverged", "detail": "the loss is nan", "remedy": "lower lr", "log": "", **said}
-    folder.write_failure(
-        key_of(name, seed, fold),
-        {"name": name, **identity(configuration_of(folder, name), seed, fold), **described},
-    )
+    configuration = configuration_of(folder, name)
+    run = run_of(configuration, seed, fold, stored_parts(folder, fold), version=version)
+    folder.write_failure(run.key, {"name": name, **identity(configuration, seed, fold), **described})
 
 
 def masks(
@@ -208,8 +230,30 @@ def masks(
     folder.write_external(name, about, images)
 
 
-def key_of(*what: object) -> str:
-    return f"{zlib.crc32(repr(what).encode()):016x}"
+def stored_parts(folder: StudyFolder, fold: int | None) -> dict[str, list[str]]:
+    """The ids of each part, by ``split.json``."""
+    split = next(each for each in folder.splits() if each.fold == fold)
+    return {part: getattr(split, part) for part in PARTS}
+
+
+def run_of(
+    configuration: Configuration,
+    seed: int,
+    fold: int | None,
+    parts: Mapping[str, Sequence[str]],
+    data: str = DATA,
+    version: int = 1,
+) -> Run:
+    """A run with the key that it has in a real study."""
+    components = {f: version_of(configuration.level(f)) for f in ("architecture", "loss")}
+    numerics = {**components, "preprocessing": 1, "training": version}
+    split = Split(*(tuple(parts[part]) for part in PARTS)).fingerprint
+    return Run(configuration=configuration, seed=seed, fold=fold, data=data, split=split, numerics=numerics)
+
+
+def version_of(component: str) -> int | str:
+    """1 of ours; a hash of its place for a user's file, which need not be there."""
+    return hashlib.sha256(component.encode()).hexdigest() if ".py:" in component else 1
 
 
 def configuration_of(folder: StudyFolder, name: str) -> Configuration:

@@ -105,9 +105,9 @@ def test_a_run_on_other_data_does_not_count(folder):
     assert older["validation_iou"] == pytest.approx(0.9)
 
 
-def test_of_equal_runs_the_latest_counts(folder):
-    finish(folder, "unet-bce-b8", 0.9, 0.9, started="2026-01-01T00:00:00+00:00")
-    finish(folder, "unet-bce-b8", 0.6, 0.5, started="2026-02-01T00:00:00+00:00")
+def test_a_run_of_older_code_does_not_count(folder):
+    finish(folder, "unet-bce-b8", 0.9, 0.9, version=0, started="2026-02-01T00:00:00+00:00")
+    finish(folder, "unet-bce-b8", 0.6, 0.5, started="2026-01-01T00:00:00+00:00")
     found = row(leaderboard(folder), "unet-bce-b8")
     assert (found["num_finished"], found["rank"]) == (1, 1)
     assert found["validation_iou"] == pytest.approx(0.6)
@@ -129,8 +129,9 @@ def test_a_run_that_the_study_no_longer_names_never_wins(tmp_path):
     assert "1, not in study.toml" in render(frame, "text")
 
 
-def test_a_failure_is_forgotten_when_the_same_run_finished_under_another_key(folder):
-    fail(folder, "unet-bce-b8")
+def test_a_failure_of_older_code_is_none_of_the_studys(folder):
+    fail(folder, "unet-bce-b8", version=0)
+    assert row(leaderboard(folder), "unet-bce-b8")["failures"] == ""
     finish(folder, "unet-bce-b8", 0.7, 0.6)
     assert row(leaderboard(folder), "unet-bce-b8")["failures"] == ""
 

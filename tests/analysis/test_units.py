@@ -54,12 +54,11 @@ def test_table_compare_and_score_give_one_interval_within_what_a_score_can_be(gr
     assert (row["test_iou_low"], row["test_iou_high"]) == (found.low, found.high)
     assert found.high == 1.0
     images = grouped.images(sorted(grouped.finished()))
-    key = images["key"][0]
+    keys = {record.name: record.key for record in grouped.run_records(grouped.finished())}
     groups = {s["id"]: s["group"] for s in json.loads((grouped.path / "data.json").read_text())["samples"]}
     for name in ("segnet-bce-b8", "unet-bce-b8"):
         (row,) = segstudy.Study(grouped.path).leaderboard().filter(configuration=name).to_dicts()
-        key = fake_study.key_of(name, 0, None, fake_study.DATA, "2026-01-01T00:00:00+00:00")
-        mine = images.filter(key=key).with_columns(seed=0)
+        mine = images.filter(key=keys[name]).with_columns(seed=0)
         score = summarise(mine, groups)["test"]["iou"]
         assert (score["low"], score["high"]) == pytest.approx((row["test_iou_low"], row["test_iou_high"]))
 

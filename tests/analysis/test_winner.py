@@ -35,8 +35,8 @@ def carry_out(folder, name: str, seed: int, fold: int | None, what: str, mean: f
     if what in ("finished", "twice"):
         finish(folder, name, mean, 1 - mean, parts=parts_of(fold), **run)
     if what == "twice":
-        later = {"started": "2026-02-01T00:00:00+00:00"}
-        finish(folder, name, 0.8 - mean / 2, mean, parts=parts_of(fold), **run, **later)
+        older = {"version": 0, "started": "2025-12-01T00:00:00+00:00"}
+        finish(folder, name, 0.8 - mean / 2, mean, parts=parts_of(fold), **run, **older)
     if what == "other data":
         finish(folder, name, 0.99, 0.99, parts=parts_of(fold), data="fedcba9876543210", **run)
 
@@ -54,6 +54,7 @@ def test_it_is_the_first_of_the_leaderboard_whatever_the_study_holds(seeds, fold
         folder = make_study(Path(place) / "s", ARCHITECTURES, LOSSES, seeds=seeds, folds=folds)
         numbers = range(folds) if folds else [None]
         splits = [{"split": "auto", "split_seed": 0, "fold": fold, **parts_of(fold)} for fold in numbers]
+        folder.write_json("split.json", {"splits": splits})
         for name in NAMES:
             whole = draw.draw(st.booleans())
             for seed in range(seeds):

@@ -1,7 +1,7 @@
 """What `status` says of the time to go: by kind of network, with its basis, and never a guess."""
 
 import pytest
-from fake_study import fail, finish, key_of, make_study
+from fake_study import fail, finish, make_study
 
 import segstudy
 from segstudy.store.checkpoints import Progress
@@ -88,7 +88,7 @@ def test_a_forecast_of_other_runs_is_passed_over(tmp_path):
     folder = make_study(tmp_path / "s", losses=("bce", "dice"))
     finish(folder, "segnet-bce-b8", 0.5, 0.5)
     finish(folder, "unet-bce-b8", 0.5, 0.5)
-    other = {key_of(1): Expected(kind="x", seconds=1e6, num_epochs=3)}
+    other = {"f" * 16: Expected(kind="x", seconds=1e6, num_epochs=3)}
     write_forecast(folder.path, Forecast(workers=1, runs=other))
     assert segstudy.status(folder.path).seconds_to_go == pytest.approx(120)
 

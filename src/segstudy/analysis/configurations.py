@@ -5,17 +5,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from segstudy.analysis.run_matching import COMPONENTS, Planned, identity_of, planned_of
-from segstudy.config.runs import configuration_names, key_of
-from segstudy.config.study import Study
-from segstudy.core.registry import distinct_titles
+from segstudy.analysis.run_matching import COMPONENTS, Planned, planned_of
+from segstudy.config.runs import Configuration, configuration_names
+from segstudy.core.registry import distinct_titles, title
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import FailureRecord, MasksRecord, RunRecord
-
-Replicate = tuple[int, int | None]
-Kind = TypeVar("Kind", RunRecord, FailureRecord)
 
 
 @dataclass(frozen=True)
@@ -30,8 +26,9 @@ class Row:
         num_planned: runs, or sets of masks.
         num_replicates: seeds.
         masks: the record of masks that `segstudy score` took in; None for what the study trained itself.
-        key: what names the configuration whatever it is called; of masks their folder in ``external/``.
+        folder: of masks, their folder in ``external/``.
         data: fingerprint of the data that all of this was trained and tested on.
+        planned: the configuration as the study has it; None for masks, and for runs that it does not name.
     """
 
     name: str
@@ -41,8 +38,14 @@ class Row:
     num_planned: int
     num_replicates: int
     masks: MasksRecord | None = None
-    key: str = ""
+    folder: str = ""
     data: str = ""
+    planned: Configuration | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """Of its finished runs."""
+        return [record.key for record in self.records]
 
     @property
     def deterministic(self) -> bool:
@@ -92,9 +95,9 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     study = folder.study()
     records = folder.run_records(sorted(folder.finished()))
     records.sort(key=lambda record: record.started, reverse=True)
-    planned = planned_of(folder, study, records)
-    named, unnamed = _assigned(study, planned, records)
-    failures, _ = _assigned(study, planned, folder.failed().values())
+    failures = folder.failed()
+    planned = planned_of(folder, study, [*records, *failures.values()])
+    finished = {record.key: record for record in records}
     names = configuration_names([each.configuration for each in planned])
     titles = {f: distinct_titles(each.configuration.level(f) for each in planned) for f in COMPONENTS}
     rows = [
@@ -104,46 +107,25 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
                 **{f: titles[f][each.configuration.level(f)] for f in COMPONENTS},
                 "protocol": each.configuration.protocol.model_dump(mode="json"),
             },
-            records=_in_order(named[place].values()),
-            failures=tuple(f for replicate, f in failures[place].items() if replicate not in named[place]),
-            num_planned=study.seeds * max(1, study.folds),
+            records=_in_order(finished[key] for key in each.keys if key in finished),
+            failures=tuple(failure for key, failure in failures.items() if key in each.keys),
+            num_planned=len(each.runs),
             num_replicates=study.seeds,
-            key=each.key,
-            data=next(iter(each.inputs.values()), ("", ""))[0],
+            data=each.runs[0].data,
+            planned=each.configuration,
         )
-        for place, (name, each) in enumerate(zip(names, planned, strict=True))
+        for name, each in zip(names, planned, strict=True)
     ]
-    return [*rows, *_unnamed_rows(rows, planned, unnamed)] if show_all else rows
+    if not show_all:
+        return rows
+    named = {key for row in rows for key in row.keys}
+    return [*rows, *_unnamed_rows(rows, planned, [each for each in records if each.key not in named])]
 
 
 def names_of_runs(folder: StudyFolder) -> dict[str, str]:
     """What every finished run's configuration is called now, by key."""
     rows = rows_of(folder, show_all=True)
     return {record.key: row.name for row in rows for record in row.records}
-
-
-def _assigned(
-    study: Study, planned: Sequence[Planned], records: Iterable[Kind]
-) -> tuple[dict[int, dict[Replicate, Kind]], list[Kind]]:
-    """Records by the place of their configuration and by replicate, and those that belong to none."""
-    places: dict[Any, list[int]] = defaultdict(list)
-    for place, each in enumerate(planned):
-        places[each.identity].append(place)
-    named: dict[int, dict[Replicate, Kind]] = defaultdict(dict)
-    unnamed: list[Kind] = []
-    for record in records:
-        replicate: Replicate = (record.seed, record.fold)
-        fitting = (
-            place
-            for place in places[identity_of(record)]
-            if record.seed < study.seeds and replicate not in named[place] and planned[place].takes(record)
-        )
-        for place in fitting:
-            named[place][replicate] = record
-            break
-        else:
-            unnamed.append(record)
-    return named, unnamed
 
 
 def _unnamed_rows(
@@ -156,12 +138,13 @@ def _unnamed_rows(
     separate = [part for found in groups.values() for part in _without_conflicts(found)]
     taken = {row.name for row in rows}
     current = {
-        (f, each.identity[i], each.numerics.get(f)) for each in planned for i, f in enumerate(COMPONENTS)
+        (f, title(each.configuration.level(f)), each.runs[0].numerics.get(f))
+        for each in planned
+        for f in COMPONENTS
     }
     for found in separate:
         first = found[0]
         described = {f: _called(first, f, current) for f in COMPONENTS}
-        key = key_of({"unnamed": [record.key for record in _in_order(found)]})
         yield Row(
             _free(first.name, taken, "older"),
             {**described, "protocol": first.protocol},
@@ -169,16 +152,16 @@ def _unnamed_rows(
             (),
             0,
             len({run.seed for run in found}),
-            key=key,
             data=first.description.data,
         )
 
 
 def _origin(record: RunRecord) -> str:
-    """What runs of one configuration have in common."""
-    split = record.description.split if record.fold is None else "folds"
-    numerics = record.description.numerics
-    return json.dumps([identity_of(record), numerics, record.description.data, split], sort_keys=True)
+    """What runs of one configuration have in common: all that their keys are made from but seed and fold."""
+    described = record.description.model_dump(mode="json", exclude={"seed"})
+    if record.fold is not None:
+        del described["split"]
+    return json.dumps([record.architecture, record.loss, described], sort_keys=True)
 
 
 def _without_conflicts(records: Sequence[RunRecord]) -> list[list[RunRecord]]:

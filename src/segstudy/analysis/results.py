@@ -99,7 +99,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
     outdated = set()
     for row in rows:
         if row.masks is not None:
-            images = folder.external_images_in(row.key)
+            images = folder.external_images_in(row.folder)
             if _is_outdated(folder, row, images, data.fingerprint):
                 outdated.add(row.name)
             else:

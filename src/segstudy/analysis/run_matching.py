@@ -1,17 +1,13 @@
-"""Which of a study's configurations a stored run belongs to: by what entered its key, never by its name."""
+"""The runs that a stored study names, with their keys, by which finished and failed runs are found."""
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-
 from segstudy.config.protocol import Protocol
-from segstudy.config.runs import ADDED_LATER, Configuration, key_of
-from segstudy.config.study import Study
+from segstudy.config.runs import Configuration, Run
+from segstudy.config.study import Study, runs_of
 from segstudy.config.study_file import relative
 from segstudy.core.errors import UserError
 from segstudy.core.registry import parse, source_hash, title
@@ -19,133 +15,78 @@ from segstudy.store.folder import StudyFolder
 from segstudy.store.records import FailureRecord, NumericsRecord, RunRecord
 
 COMPONENTS = ("architecture", "loss")
-Identity = tuple[str, str, str]  # architecture and loss as hashed, and the protocol's numbers
-Input = tuple[str, str]  # fingerprints of data and split
+FIRST_VERSIONS = {"architecture": 1, "loss": 1, "preprocessing": 1, "training": 1}  # all of version 0.1
 Numerics = Mapping[str, int | str]
 Record = RunRecord | FailureRecord
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A configuration of a study with all that its runs' keys are made from but the seed.
+    """A configuration of a study with its runs.
 
     Attributes:
-        configuration: of several that no key tells apart, the first.
-        identity: what its runs are called, and their numbers.
-        numerics: versions of the code; those that nobody wrote down are left out.
-        inputs: fingerprints by fold.
+        configuration: of several whose runs have equal keys, the first.
+        runs: one for each seed and fold.
     """
 
     configuration: Configuration
-    identity: Identity
-    numerics: Numerics
-    inputs: Mapping[int | None, Input]
+    runs: tuple[Run, ...]
 
-    @property
-    def key(self) -> str:
-        """What names it, whatever it is called: 16 hex digits."""
-        protocol = self.configuration.protocol
-        split: list[Any] = [[fold, *each] for fold, each in self.inputs.items()]
-        split = split or [protocol.split, protocol.split_seed]  # not cut yet
-        return key_of({"identity": self.identity, "numerics": dict(self.numerics), "split": split})
-
-    def takes(self, record: Record) -> bool:
-        """Whether a record of the same identity is of this data, split and code, as far as it says."""
-        inputs, said = self.inputs.get(record.fold), record.description
-        same_input = inputs is not None and (said.data is None or (said.data, said.split) == inputs)
-        return same_input and agree(self.numerics, said.numerics)
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of its runs."""
+        return tuple(run.key for run in self.runs)
 
 
-def agree(ours: Numerics, theirs: Numerics) -> bool:
-    """Whether no version is known to differ."""
-    return all(theirs.get(name, version) == version for name, version in ours.items())
+@dataclass(frozen=True)
+class _Folder:
+    """The parts of a study's folder that keys are computed from."""
+
+    study: Study
+    data: str
+    splits: Mapping[tuple[int, int | None, str | None], str]
+
+    def planned(self, configuration: Configuration, numerics: Numerics) -> Planned:
+        runs = runs_of(self.study, configuration, self.data, self._split_of, dict(numerics))
+        return Planned(configuration, tuple(runs))
+
+    def _split_of(self, protocol: Protocol, fold: int | None) -> str:
+        """The fingerprint of a split; of one that was not made yet, a text that no split has."""
+        place = (protocol.split_seed, fold, None if self.study.folds else protocol.split)
+        return self.splits.get(place, f"not split yet: {place}")
 
 
-def identity_of(record: Record) -> Identity:
-    """Of a run, by its record."""
-    return identity(record.architecture, record.loss, record.protocol)
-
-
-def identity(architecture: str, loss: str, protocol: Mapping[str, Any]) -> Identity:
-    """Of a configuration's titles and protocol."""
-    return architecture, loss, _numbers(json.dumps({**ADDED_LATER, **protocol}, sort_keys=True))
-
-
-@cache
-def _numbers(protocol: str) -> str:
-    """The fields that can change a number; all of them where this version does not know one."""
-    try:
-        fields = Protocol.model_validate_json(protocol).numbers()
-    except ValidationError:
-        return protocol
-    return json.dumps(fields, sort_keys=True)
-
-
-def planned_of(folder: StudyFolder, study: Study, records: Sequence[RunRecord]) -> list[Planned]:
-    """The study's configurations, in its order; those that no key tells apart are one.
+def planned_of(folder: StudyFolder, study: Study, records: Sequence[Record]) -> list[Planned]:
+    """The study's configurations, in its order, with the runs that are planned of them.
 
     Args:
         folder: the study's.
         study: as it was last run.
-        records: of its finished runs, the newest first. Studies of older versions did not write down
-            what code they were planned with: there it is taken from these.
+        records: of its finished and failed runs.
     """
-    stored = folder.numerics()
-    inputs = _inputs(folder)
-    planned = [
-        Planned(
-            each,
-            identity(**described_as(each)),
-            _stored_numerics(folder, stored, each),
-            inputs(each.protocol, study),
-        )
-        for each in study.configurations()
-    ]
-    by_identity: dict[Identity, list[int]] = defaultdict(list)
-    for place, each in enumerate(planned):
-        by_identity[each.identity].append(place)
-    newest: dict[Identity, list[RunRecord]] = defaultdict(list)
-    for record in records:
-        newest[identity_of(record)].append(record)
-    for each_identity, places in by_identity.items():
-        for place in places:
-            among = [planned[other] for other in places if other != place]
-            planned[place] = _completed(planned[place], among, newest[each_identity])
-    once: dict[str, Planned] = {}
-    for each in planned:
-        once.setdefault(each.key, each)
-    return list(once.values())
-
-
-def described_as(configuration: Configuration) -> dict[str, Any]:
-    """A configuration's titles and protocol, as records of its runs have them."""
-    return {
-        **{factor: title(configuration.level(factor)) for factor in COMPONENTS},
-        "protocol": configuration.protocol.model_dump(mode="json"),
+    data, stored = folder.data(), folder.numerics()
+    splits = {
+        (each.split_seed, each.fold, None if study.folds else each.split): each.ids.fingerprint
+        for each in folder.splits()
     }
-
-
-def _inputs(folder: StudyFolder) -> Callable[[Protocol, Study], dict[int | None, Input]]:
-    """How to find the fingerprints of a protocol's data and splits, by fold."""
-    data, splits = folder.data(), folder.splits()
-    prints = [split.ids.fingerprint for split in splits]
-
-    def found(protocol: Protocol, study: Study) -> dict[int | None, Input]:
-        return {
-            split.fold: (data.fingerprint if data else "", fingerprint)
-            for split, fingerprint in zip(splits, prints, strict=True)
-            if split.split_seed == protocol.split_seed
-            and split.fold in study.fold_numbers()
-            and (study.folds or split.split == protocol.split)
-        }
-
-    return found
+    place = _Folder(study, data.fingerprint if data else "", splits)
+    configurations = study.configurations()
+    planned = []
+    for configuration in configurations:
+        numerics: Numerics = _stored_numerics(folder, stored, configuration)
+        if not set(FIRST_VERSIONS) <= set(numerics):
+            numerics = _recovered(place, configuration, numerics, configurations, records)
+        planned.append(place.planned(configuration, numerics))
+    once: dict[tuple[str, ...], Planned] = {}
+    for each in planned:
+        once.setdefault(each.keys, each)
+    return list(once.values())
 
 
 def _stored_numerics(
     folder: StudyFolder, stored: NumericsRecord | None, configuration: Configuration
 ) -> dict[str, int | str]:
-    """What ``numerics.json`` says of a configuration."""
+    """The versions of ``numerics.json`` that enter the keys of a configuration."""
     if stored is None:
         return {}
     found: dict[str, int | str] = {"preprocessing": stored.preprocessing, "training": stored.training}
@@ -158,23 +99,64 @@ def _stored_numerics(
     return found
 
 
-def _completed(each: Planned, namesakes: Sequence[Planned], newest: Iterable[RunRecord]) -> Planned:
-    """With versions that nobody wrote down: those of the newest run, if it can be of no other configuration.
+def _recovered(
+    place: _Folder,
+    configuration: Configuration,
+    stored: Numerics,
+    configurations: Iterable[Configuration],
+    records: Sequence[Record],
+) -> Numerics:
+    """The versions that the newest stored run of a configuration has, where ``numerics.json`` does not say.
 
-    Else of users' files the hash as they are now, and where they are gone one that no run has.
+    Version 0.1 wrote no such file, and it lacks a component that somebody has added to study.toml by hand.
+    The versions are those of other runs, or the first ones, with which a stored run has a key of this
+    configuration. Where two files of users have one name, only the file itself tells whose run it is: there
+    the version is its hash as it is now.
     """
-    known = dict(each.numerics)
-    if any(agree(known, other.numerics) and other.inputs == each.inputs for other in namesakes):
-        for factor in COMPONENTS:
-            if factor not in known and (source := _hash_now(each.configuration.level(factor))):
-                known[factor] = source
-        return replace(each, numerics=known)
-    first = next((record for record in newest if each.takes(record)), None)
-    return replace(each, numerics={**(first.description.numerics if first else {}), **known})
+    known: dict[str, int | str] = {}
+    known.update(_hashes_now(configuration, configurations))
+    known.update(stored)
+    first: dict[str, int | str] = dict(FIRST_VERSIONS)
+    if configuration.protocol.augmentation != "none":
+        first["augmentation"] = 1
+    newest_first = sorted(records, key=_started, reverse=True)
+    said = [each.description.numerics for each in newest_first if each.description.numerics]
+    whole: list[Numerics] = [dict(numerics) | known for numerics in (*said, first)]
+    candidates = {repr(sorted(each.items())): each for each in whole}
+    place_of = {record.key: n for n, record in enumerate(newest_first)}
+    found = {
+        min(place_of[key] for key in keys): numerics
+        for numerics in candidates.values()
+        if (keys := place_of.keys() & place.planned(configuration, numerics).keys)
+    }
+    return found[min(found)] if found else known
 
 
-def _hash_now(component: str) -> str | None:
+def _started(record: Record) -> str:
+    """When a run began, which failures do not say: they come last."""
+    return record.started if isinstance(record, RunRecord) else ""
+
+
+def _hashes_now(configuration: Configuration, configurations: Iterable[Configuration]) -> dict[str, str]:
+    """Hashes of a configuration's own files, where another configuration differs in their folder alone."""
+    own = [factor for factor in COMPONENTS if parse(configuration.level(factor)).file]
+    if not own:
+        return {}
+    alike = [each for each in configurations if _described(each) == _described(configuration)]
+    return {
+        factor: _hash_now(configuration.level(factor))
+        for factor in own
+        if len({each.level(factor) for each in alike}) > 1
+    }
+
+
+def _described(configuration: Configuration) -> tuple[str, str, dict[str, Any]]:
+    """What enters a key of a configuration itself."""
+    return title(configuration.architecture), title(configuration.loss), configuration.protocol.numbers()
+
+
+def _hash_now(component: str) -> str:
     try:
-        return source_hash(parse(component))
+        return source_hash(parse(component)) or ""
     except (OSError, UserError):
         return f"{component} is gone"

@@ -25,6 +25,11 @@ class Configuration(Frozen):
             return getattr(self, factor)
         return self.protocol.model_dump(mode="json")[factor]
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Equal for two configurations that differ in nothing that can change a number."""
+        return self.architecture, self.loss, json.dumps(self.protocol.numbers(), sort_keys=True)
+
 
 class Run(Frozen):
     """One training: a configuration with its seed and fold, on given data and a given split.

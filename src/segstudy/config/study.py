@@ -103,6 +103,10 @@ class Study(Frozen):
         """What the masks mean in all configurations; several where foreground or masks are a factor."""
         return unique(configuration.protocol.mask_meaning() for configuration in self.configurations())
 
+    def replicates(self) -> list[tuple[int, int | None]]:
+        """Seed and fold of each run of a configuration."""
+        return [(seed, fold) for seed in range(self.seeds) for fold in self.fold_numbers()]
+
     def fold_numbers(self) -> list[int | None]:
         return list(range(self.folds)) if self.folds else [None]
 
@@ -121,23 +125,35 @@ def planned_runs(
         split_of: fingerprint of the parts for a protocol and fold.
         numerics_of: the versions that enter a configuration's keys.
     """
-    runs = [
+    by_configuration = [
+        runs_of(study, each, data, split_of, numerics_of(each)) for each in study.configurations()
+    ]
+    once: dict[str, Run] = {}
+    for runs in zip(*by_configuration, strict=True):
+        for run in runs:
+            once.setdefault(run.key, run)
+    return list(once.values())
+
+
+def runs_of(
+    study: Study,
+    configuration: Configuration,
+    data: str,
+    split_of: Callable[[Protocol, int | None], str],
+    numerics: dict[str, int | str],
+) -> list[Run]:
+    """The runs of one configuration, by seed and fold; arguments as of ``planned_runs``."""
+    return [
         Run(
             configuration=configuration,
             seed=seed,
             fold=fold,
             data=data,
             split=split_of(configuration.protocol, fold),
-            numerics=numerics_of(configuration),
+            numerics=numerics,
         )
-        for seed in range(study.seeds)
-        for fold in study.fold_numbers()
-        for configuration in study.configurations()
+        for seed, fold in study.replicates()
     ]
-    once: dict[str, Run] = {}
-    for run in runs:
-        once.setdefault(run.key, run)
-    return list(once.values())
 
 
 def preset_study(preset: str, name: str, data: str) -> Study:

@@ -4,24 +4,28 @@ from collections.abc import Sequence
 
 from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
-from segstudy.analysis.run_matching import described_as, identity
-from segstudy.config.runs import Configuration
+from segstudy.config.runs import Run
 from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
 
 
-def describe_dropped(folder: StudyFolder, configurations: Sequence[Configuration]) -> str:
+def describe_dropped(folder: StudyFolder, runs: Sequence[Run]) -> str:
     """Return a sentence on the finished configurations that a new study.toml drops; empty if it drops none.
 
     Args:
         folder: of the study, with study.toml as it was before.
-        configurations: all that the new study.toml names.
+        runs: all that the new study.toml plans.
     """
     if not folder.exists():
         return ""
-    named = {identity(**described_as(each)) for each in configurations}
+    configurations = {run.configuration for run in runs}
+    named, keys = {each.identity for each in configurations}, {run.key for run in runs}
     finished = [row for row in rows_of(folder) if row.records]
-    gone = [row for row in finished if identity(**row.configuration) not in named]
+    gone = [
+        row
+        for row in finished
+        if row.planned and row.planned.identity not in named and keys.isdisjoint(row.keys)
+    ]
     if not gone:
         return ""
     frame = leaderboard(folder)

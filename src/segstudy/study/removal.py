@@ -1,7 +1,6 @@
 """Removing a configuration, or all runs that a study no longer names: what goes is said first."""
 
 import itertools
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.analysis.configurations import Row, all_rows
-from segstudy.analysis.run_matching import planned_of
 from segstudy.config.protocol import Grid, Protocol
 from segstudy.config.runs import Configuration
 from segstudy.config.study import Study
@@ -96,7 +94,7 @@ def _named(folder: StudyFolder, rows: Sequence[Row], name: str) -> Removal:
             f"{folder.path} has no configuration {name!r}: {use_one_of(name, [row.name for row in rows])}"
         )
     paths = _paths(folder, row)
-    study = _without(folder, row) if row.masks is None and row.num_planned else None
+    study = _without(folder, row) if row.planned else None
     num_runs = row.num_planned if row.masks is not None else len(row.records)
     return Removal(folder.path, (name,), num_runs, _bytes(paths), tuple(paths), study)
 
@@ -104,7 +102,7 @@ def _named(folder: StudyFolder, rows: Sequence[Row], name: str) -> Removal:
 def _paths(folder: StudyFolder, row: Row) -> list[Path]:
     """What lies on the disk of a row: runs, saved states, records of failures; or masks' scores."""
     if row.masks is not None:
-        return [folder.external / row.key]
+        return [folder.external / row.folder]
     keys = [*(run.key for run in row.records), *(failure.key for failure in row.failures)]
     places = [
         (folder.runs / key, folder.path / "checkpoints" / key, folder.failures / f"{key}.json")
@@ -125,20 +123,12 @@ def _without(folder: StudyFolder, row: Row) -> Study:
         UserError: it has no other.
     """
     study = folder.study()
-    records = sorted(
-        folder.run_records(sorted(folder.finished())), key=lambda each: each.started, reverse=True
-    )
-    planned = next(each for each in planned_of(folder, study, records) if each.key == row.key)
-    gone = _identity(planned.configuration)
+    assert row.planned is not None
+    gone = row.planned.identity
     grids = [piece for grid in study.grid for piece in _subtract(grid, _points(study, grid, gone))]
     if not grids:
         raise UserError(f"{row.name} is all of {folder.path}: delete that folder instead")
     return study.model_copy(update={"grid": tuple(grids)})
-
-
-def _identity(configuration: Configuration) -> tuple[str, str, str]:
-    numbers = json.dumps(configuration.protocol.numbers(), sort_keys=True)
-    return configuration.architecture, configuration.loss, numbers
 
 
 def _points(study: Study, grid: Grid, identity: tuple[str, str, str]) -> list[dict[str, Any]]:
@@ -151,7 +141,7 @@ def _points(study: Study, grid: Grid, identity: tuple[str, str, str]) -> list[di
         configuration = Configuration(
             architecture=str(point["architecture"]), loss=str(point["loss"]), protocol=protocol
         )
-        if _identity(configuration) == identity:
+        if configuration.identity == identity:
             found.append(point)
     return found
 

@@ -101,7 +101,7 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
     folder.refuse_unwritable()
     display.plan(plan.overview(), len(missing))
     num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
-    display.unnamed(num_unnamed, folder.path, describe_dropped(folder, plan.configurations()))
+    display.unnamed(num_unnamed, folder.path, describe_dropped(folder, plan.runs))
     ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
         display.estimate(ahead, replace(machine, workers=ahead.workers))
