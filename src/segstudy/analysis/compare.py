@@ -34,7 +34,7 @@ class Comparison:
 
     Attributes:
         a, b: the two.
-        num_images: in the test part; ``a.test_iou.num_units`` is the number of their groups.
+        num_images: in the test subset; ``a.test_iou.num_units`` is the number of their groups.
         group_noun: what a group is, as ``patient``.
         difference: `a` less `b`.
         resolution: what would settle it; None where it is settled or training noise is not measured.

@@ -13,7 +13,7 @@ from segstudy.metrics import HEADLINE, column, in_order
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.store.folder import StudyFolder
 
-# The headline of both parts at both sizes, and the other metrics of the test part at native size.
+# The headline of both parts at both sizes, and the other metrics of the test subset at native size.
 SCORES = {
     f"validation_{HEADLINE}": ("validation", column(HEADLINE)),
     f"test_{HEADLINE}": ("test", column(HEADLINE)),

@@ -1,4 +1,4 @@
-"""How often a study's test part was looked at: every report on more runs than the last is one more look."""
+"""How often a study's test subset was looked at: every report on more runs than the last is one more look."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ def record(folder: StudyFolder, rows: Sequence[Row]) -> list[ReportRecord]:
 
 
 def look_notes(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[ReportRecord]) -> list[str]:
-    """How often the test part was scored, and what was added after a first report."""
+    """How often the test subset was scored, and what was added after a first report."""
     named = sum(len(row.records) for row in rows)
     others = len(folder.finished()) - named
     if not reports:

@@ -110,7 +110,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
-    """Whether masks were scored on other data than the study's now, or when its test part was another."""
+    """Whether masks were scored on other data than the study's now, or when its test subset was another."""
     assert row.masks is not None
     test = {sample_id for split in folder.splits() for sample_id in split.test}
     missing = row.masks.missing.values()

@@ -1,4 +1,4 @@
-"""Subgroups of a test part: by category, and by the size of the foreground."""
+"""Subgroups of a test subset: by category, and by the size of the foreground."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -49,7 +49,7 @@ class Answers:
         factorials: analyses of variance, with what each is of.
         optimism: what choosing the best of so many costs, in a sentence.
         resolution: what would settle the top pair, in a sentence.
-        history: how often the test part was scored, in sentences.
+        history: how often the test subset was scored, in sentences.
         questions: the five.
     """
 
@@ -77,7 +77,7 @@ def answer(
         frame: its leaderboard.
         results: of its folder.
         epochs: of all its runs.
-        history: how often its test part was scored before, see ``report_history.look_notes``.
+        history: how often its test subset was scored before, see ``report_history.look_notes``.
     """
     ranked = frame.filter(pl.col("rank").is_not_null())["configuration"].to_list()
     incomplete = len(results.trained) - len(ranked)

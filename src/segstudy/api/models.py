@@ -49,14 +49,14 @@ def predict(  # noqa: PLR0913 (an option each)
     Args:
         model: a model's folder, a study's (its best run) or an exported file.
         images: files and folders. Of each folder that is a data set the images are taken, without the masks.
-        out: the folder of results; the same call again goes on where it was stopped.
+        out: the folder of results; the same call again continues where it was stopped.
         kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``.
         threshold: of the probability; the card's, .5, if left out.
         tta: average over the eight flips and rotations of each image.
         largest_component: keep only the largest part of each mask.
         fill_holes: fill holes of each mask.
         match: a pattern for the paths of files in folders.
-        progress: told how many of all images are done.
+        progress: called with the number of images done and of all images.
         engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
@@ -149,7 +149,7 @@ def serve(  # noqa: PLR0913 (an option each)
         limits: on each request.
         cors_origins: of pages elsewhere that browsers let call the server, such as ``https://lab.example``.
         path_prefix: that a proxy puts before each path, such as ``/skin``.
-        ready: told the page's address once the server listens.
+        ready: called with the page's address once the server listens.
         engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.

@@ -43,7 +43,7 @@ class Status:
         num_finished: of them.
         num_failed: of them, by the last attempt.
         num_left: of them, failed ones included.
-        num_begun: of those left, begun and saved: the next ``run`` goes on with them.
+        num_begun: of those left, begun and saved: the next ``run`` continues with them.
         num_unnamed: finished runs that study.toml does not name.
         holder: who is training this study now, in words; None for nobody.
         failures: what happened, what helps.
@@ -82,7 +82,7 @@ def check(  # noqa: PLR0913 (an option each)
         data: the data set's folder, or ``synthetic``.
         reader: how to read it, if that is not plain from the folder.
         foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
-        stage: told what is being done, and how much of it is done.
+        stage: called with what is being done, and how much of it is done.
         write_exclude: a file to write, for ``exclude``: of images that show the same, which to leave out.
             Test is kept, training is left out; within a part, or without parts, the first is kept.
         write: a new folder for ``samples.csv``, images and masks as they were understood.
@@ -242,7 +242,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Returns:
-        The record, with the scores on the model's own test part beside.
+        The record, with the scores on the model's own test subset beside.
 
     Raises:
         UserError: no model, wrong data, or images the model has seen.
@@ -279,7 +279,7 @@ def export(  # noqa: PLR0913 (an option each)
         out: the file; if left out in the study's ``exports``, for a model outside of its study here.
         data: where the data set lies now, if not where the study says; for a model outside of its study,
             images with masks to compare masks on.
-        progress: told what is being done.
+        progress: called with what is being done.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:

@@ -222,7 +222,7 @@ def run(  # noqa: PLR0913 (an option each)
         UserError: a wrong call, study file or data set, or another process at work on this study; nothing is
             written then. More than two hours ahead, and neither ``yes`` nor a ``confirm`` that agrees. A disk
             that is full or cannot be written.
-        Stopped: a signal asked to stop; what was trained is saved, and the same call goes on from there.
+        Stopped: a signal asked to stop; what was trained is saved, and the same call continues from there.
     """
     options = dict(locals())
     trackers = tuple(chosen_trackers(tracker))

@@ -92,7 +92,7 @@ def predict(  # noqa: PLR0913 (an option each)
     images
         Image files and folders, which are searched through; of each data set the images without masks.
     out
-        The folder of results. The same command again goes on where it was stopped.
+        The folder of results. The same command again continues where it was stopped.
     probability
         Also the probabilities, as grey PNG.
     overlay

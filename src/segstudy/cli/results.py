@@ -143,7 +143,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     exclude: Path | None = None,
     network: str | None = None,
 ) -> int:
-    """Test a trained model on data it has never seen, beside its own test part.
+    """Test a trained model on data it has never seen, beside its own test subset.
 
     Example: `segstudy evaluate my-images-classic other-hospital`
 

@@ -76,7 +76,7 @@ class Protocol(Frozen):
     def numbers(self) -> dict[str, Any]:
         """The fields that can change a run's numbers: without what the rest of the protocol leaves idle."""
         fields = self.model_dump(mode="json")
-        idle = {"split", "split_seed"}  # enter through the ids of the parts
+        idle = {"split", "split_seed"}  # enter through the ids of the subsets
         if self.micro_batch is not None and self.micro_batch >= self.batch_size:
             fields["micro_batch"] = None
         fields["masks"] = self.mask_meaning().key[0]

@@ -39,7 +39,7 @@ class Run(Frozen):
         seed: names the streams of initialisation, order and augmentation.
         fold: the fold, or None without folds.
         data: fingerprint of the samples (ids, images, masks).
-        split: fingerprint of the ids of each part.
+        split: fingerprint of the ids of each subset.
         numerics: versions of the code whose numbers enter, by component.
     """
 

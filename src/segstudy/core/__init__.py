@@ -1,1 +1,1 @@
-"""What every layer builds on: errors, files, names, seeds, the machine. Imports nothing else of segstudy."""
+"""The base of every layer: errors, files, names, seeds, the machine. Imports nothing else of segstudy."""

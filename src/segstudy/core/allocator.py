@@ -1,4 +1,4 @@
-"""Memory that a training keeps instead of giving it back between two operations, and a server does not.
+"""Memory that a training keeps between two operations, and that a server returns to the system.
 
 Every operation on a batch allocates megabytes and frees them soon after. The C library returns pieces of
 that size to the system at once, which then hands out fresh pages, each filled with zeros first: on a CPU some
@@ -19,7 +19,7 @@ STEP_BYTES = 64 * 2**20  # by which the heap grows
 
 @cache
 def keep_memory() -> bool:
-    """Have this process reuse what it frees, once and for good; False where the C library is another one."""
+    """Make this process reuse the memory that it frees, permanently; False if its C library is not GNU's."""
     if sys.platform != "linux":
         return False
     with suppress(OSError, AttributeError):  # musl has no mallopt
@@ -34,7 +34,7 @@ def keep_memory() -> bool:
 
 
 def give_back() -> None:
-    """Return freed memory to the system, where the C library can: after a rush, not between operations."""
+    """Return freed memory to the system, where the C library can; for idle times, not between operations."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # musl has no malloc_trim
             ctypes.CDLL(None).malloc_trim(0)

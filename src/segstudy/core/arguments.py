@@ -1,4 +1,4 @@
-"""The arguments of public functions: what is misspelled or of another kind is refused, never passed over."""
+"""The arguments of public functions: a misspelled one, or one of another kind, is refused, never ignored."""
 
 import functools
 import inspect
@@ -22,7 +22,7 @@ class ArgumentError(UserError, TypeError):
 
 
 def checked_call(function: Callable[P, R]) -> Callable[P, R]:
-    """A function whose callers are told of a misspelled argument, and of one of another plain kind.
+    """Return a function that refuses misspelled arguments and arguments of another plain kind.
 
     Signature and docstring stay as they are: editors, ``help`` and type checkers see every argument.
 
@@ -58,7 +58,7 @@ def checked_call(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def checked_methods(cls: type[R]) -> type[R]:
-    """A class whose constructor and public methods are checked calls."""
+    """Return the class with its constructor and public methods as checked calls."""
     for name, member in list(vars(cls).items()):
         if inspect.isfunction(member) and (not name.startswith("_") or name in ("__init__", "__call__")):
             setattr(cls, name, checked_call(member))
@@ -66,9 +66,9 @@ def checked_methods(cls: type[R]) -> type[R]:
 
 
 def _plain_kinds(annotation: Any) -> tuple[Any, ...]:
-    """The kinds that an annotation allows, if they can all be told at a glance; else none.
+    """Return the kinds that an annotation allows, if all are plain types; else none.
 
-    Lists of levels are left to the study, which knows more: a class instead of its name, say.
+    Lists of levels are left to the study, which checks more: a class instead of its name, for example.
     """
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     plain = (bool, int, float, str, Path, None, NoneType)
@@ -79,7 +79,7 @@ def _plain_kinds(annotation: Any) -> tuple[Any, ...]:
 def _is_a(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return isinstance(value, str) and value in get_args(kind)
-    if get_origin(kind) in (Sequence, Mapping):  # what is in it is for the function to look at
+    if get_origin(kind) in (Sequence, Mapping):  # its items are checked by the function
         return isinstance(value, Iterable)
     if kind in (None, NoneType):
         return value is None

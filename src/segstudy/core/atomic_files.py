@@ -1,9 +1,9 @@
-"""Durable writing, the only place that writes a study's files: whole or not at all, also after a power cut.
+"""Durable writing of a study's files: whole or not at all, even in a power cut. No other module writes them.
 
-What is written lies aside first (``<name>.<writer>.new``, ``<name>.partial``), is flushed to the disk and
-then renamed, which every file system does at once. Whatever fails leaves what stood there before, and becomes
-a ``DiskError`` that says what to do. Nobody else writes a file under the same name aside, and what a living
-process is writing can be told from what a dead one left; folders are written under a lock.
+Data are first written under a temporary name (``<name>.<writer>.new``, ``<name>.partial``), flushed to the
+disk and then renamed, which every file system does at once. A failure leaves the old file in place and
+becomes a ``DiskError`` that says what to do. The temporary name of a file contains its writer, so that files
+of a living process can be distinguished from those of a dead one; folders are written under a lock.
 """
 
 import errno
@@ -21,10 +21,10 @@ from typing import Literal
 
 from segstudy.core.errors import UserError
 
-NEW, PARTIAL = ".new", ".partial"  # endings of what is being written, or was when a process died
+NEW, PARTIAL = ".new", ".partial"  # endings of files that are, or were, being written
 OLD, FRESH = ".old", ".fresh"  # endings of what is being replaced, and of what replaces it
-LOOKS = 100  # at a folder in which another process renames something at every look
-_swept: set[Path] = set()  # folders in which this process looked for what dead ones left
+LOOKS = 100  # listings of a folder in which another process renames something each time
+_swept: set[Path] = set()  # folders in which files of dead processes were removed
 WRITER = re.compile(r"\.([0-9a-f]{6})-([0-9]+)-([0-9]+)-[0-9a-f]{8}\.new$")
 
 # Names that Windows keeps for devices.
@@ -38,7 +38,7 @@ class DiskError(UserError):
     """A file or folder could not be written.
 
     Attributes:
-        full: whether room was what lacked.
+        full: whether the disk was full.
     """
 
     def __init__(self, path: Path, error: OSError):
@@ -53,10 +53,10 @@ class DiskError(UserError):
 
 
 def write_bytes(file: Path, *data: bytes | memoryview) -> None:
-    """Put a whole file in place of what stood there; several pieces of data follow each other.
+    """Write a whole file in place of the old one; several pieces of data follow each other.
 
     Raises:
-        DiskError: when it cannot be written; what stood there is as it was.
+        DiskError: when it cannot be written; the old content is unchanged.
     """
     aside = _aside(file, NEW)
     with _or_disk_error(file, aside):
@@ -66,10 +66,10 @@ def write_bytes(file: Path, *data: bytes | memoryview) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """As ``write_bytes``, in UTF-8; a file that says so already is left alone.
+    """Write text in UTF-8, as ``write_bytes`` does; a file with this content already is left alone.
 
     Raises:
-        DiskError: when it cannot be written; what stood there is as it was.
+        DiskError: when it cannot be written; the old content is unchanged.
     """
     data = text.encode()
     with suppress(OSError):  # unreadable or absent: it is written
@@ -81,8 +81,8 @@ def write_text(file: Path, text: str) -> None:
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Make a folder with these files, all of them at once.
 
-    A folder that is there already stays as it is: its maker wrote the same content. Its name aside is not
-    the writer's own, so it is written under a lock.
+    A folder that exists already stays as it is: it has the same content. Its temporary name does not contain
+    the writer, so it is written under a lock.
 
     Raises:
         DiskError: when it cannot be written; nothing of it is there then.
@@ -102,13 +102,13 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """As ``write_folder``, but what stood there goes once the new one is complete.
+    """Write a folder as ``write_folder`` does, and replace the old one once the new one is complete.
 
-    Between two renames nothing stands there; the old folder lies aside as ``.<name>.old`` then, where
-    ``complete_folders`` finds it, and is put back by the next writer. One at a time.
+    Between two renames there is no folder of this name; the old one is called ``.<name>.old`` then. It is
+    found by ``complete_folders`` and put back by the next writer. One writer at a time.
 
     Raises:
-        DiskError: when it cannot be written; what stood there is as it was.
+        DiskError: when it cannot be written; the old content is unchanged.
     """
     old, fresh = folder.with_name(f".{folder.name}{OLD}"), folder.with_name(f".{folder.name}{FRESH}")
     with _or_disk_error(folder):
@@ -130,7 +130,7 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def put_back(folder: Path) -> bool:
-    """Undo a replacement that was cut short between its two renames; whether there was one."""
+    """Undo a replacement that was interrupted between its two renames; True if there was one."""
     old = folder.with_name(f".{folder.name}{OLD}")
     if folder.exists() or not _is_filled(old):
         return False
@@ -139,14 +139,14 @@ def put_back(folder: Path) -> bool:
 
 
 def complete_folders(parent: Path) -> dict[str, Path]:
-    """The folders in a folder by name, in order; between the two renames of a replacement the old one."""
+    """Return the folders in a folder by name, in order; during a replacement, the old one."""
     for _ in range(LOOKS):
         there = _folders(parent)
         found = {p.name: p for p in there if not (p.name.startswith(".") or p.suffix == PARTIAL)}
         hidden = {p.stem[1:]: p for p in there if p.name.startswith(".") and p.suffix == OLD}
         aside = {name: path for name, path in hidden.items() if _is_filled(path)}
-        gone = hidden.keys() - aside.keys() - found.keys()  # emptied, so the new one was there meanwhile
-        if not gone and there == _folders(parent):  # what is renamed meanwhile may be missed
+        gone = hidden.keys() - aside.keys() - found.keys()  # emptied, so the new one was there by then
+        if not gone and there == _folders(parent):  # a folder that is renamed in the meantime may be missed
             break
     return dict(sorted((aside | found).items()))
 
@@ -166,7 +166,7 @@ def _is_filled(folder: Path) -> bool:
 
 
 def writer_of(path: Path) -> Literal["alive", "dead", "elsewhere"]:
-    """What became of the process that wrote something aside; on another machine nobody can tell."""
+    """Return the state of the process that wrote a temporary file; unknown if it ran on another machine."""
     said = WRITER.search(path.name)
     if said is None:  # written by an older version, or under a lock
         return "dead"
@@ -176,9 +176,9 @@ def writer_of(path: Path) -> Literal["alive", "dead", "elsewhere"]:
 
 
 def _aside(target: Path, ending: str) -> Path:
-    """A name beside the target that nobody else writes under, and that says who does.
+    """Return a temporary name beside the target that contains its writer.
 
-    What dead processes left there is removed, on the first writing into a folder.
+    Files that dead processes left are removed at the first writing into a folder.
     """
     _remove(target.with_name(target.name + ending))  # as older versions called it
     if target.parent not in _swept:
@@ -194,7 +194,7 @@ def _aside(target: Path, ending: str) -> Path:
 
 @cache
 def _machine() -> str:
-    """Where a process's number and beginning are its alone: a machine since its start, or a container."""
+    """Return what identifies the machine since its start, or the container: there process ids are unique."""
     said = [socket.gethostname()]
     with suppress(OSError):
         said.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
@@ -203,14 +203,14 @@ def _machine() -> str:
 
 
 def _began(pid: int) -> int:
-    """When a process began, in ticks since the machine did or, where there is no /proc, in ms; 0 for none."""
+    """Return when a process began: in ticks since the machine's start or, without /proc, in ms; 0 if none."""
     with suppress(OSError, ValueError, IndexError):
         said = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")  # proc(5)
         state, *numbers = said.rpartition(")")[2].split()
         return 0 if state in "ZX" else int(numbers[18])
     if Path("/proc/self/stat").exists():
         return 0
-    import psutil  # what writing does without on Linux
+    import psutil  # not needed on Linux
 
     try:
         return int(psutil.Process(pid).create_time() * 1000)
@@ -219,7 +219,7 @@ def _began(pid: int) -> int:
 
 
 def file_name(name: str) -> str:
-    """A name as that of a file or folder, on any system.
+    """Return a name as that of a file or folder on any system.
 
     Characters that some systems refuse become ``-``, and dots and spaces around it go. Windows keeps some
     names for devices, whatever follows a dot.
@@ -243,7 +243,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def _or_disk_error(target: Path, aside: Path | None = None) -> Iterator[None]:
-    """Name what could not be written, and give back the room that half of it took."""
+    """Turn an error into a ``DiskError`` that names the file, and remove the half that was written."""
     try:
         yield
     except OSError as error:
@@ -266,8 +266,8 @@ def _write(file: Path, *data: bytes | memoryview) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder last. Where that fails, what was renamed is in place all the same."""
-    if os.name != "posix":  # other systems have no such thing, and their own promises
+    """Flush a rename in this folder to the disk. If that fails, the rename itself is still done."""
+    if os.name != "posix":  # other systems cannot do this
         return
     descriptor = os.open(folder, os.O_RDONLY)
     with suppress(OSError):

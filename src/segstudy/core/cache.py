@@ -15,7 +15,7 @@ ELSEWHERE = "point SEGSTUDY_CACHE elsewhere"
 
 
 def cache_folder() -> Path:
-    """Where derived data may be kept and deleted: SEGSTUDY_CACHE, or the system's place for caches."""
+    """Return the folder of derived data, which may be deleted: SEGSTUDY_CACHE, or the system's folder."""
     return Path(os.environ.get("SEGSTUDY_CACHE") or platformdirs.user_cache_path("segstudy"))
 
 
@@ -23,7 +23,7 @@ def is_cached(folder: Path) -> bool:
     """Whether a folder of the cache is there.
 
     Raises:
-        UserError: another user's cache, which may not be looked into.
+        UserError: the cache of another user, who does not allow to read it.
     """
     try:
         return folder.is_dir()
@@ -33,13 +33,13 @@ def is_cached(folder: Path) -> bool:
 
 @contextmanager
 def built(folder: Path) -> Iterator[Path]:
-    """A new folder to fill, which is renamed to ``folder`` at the end: others see all of it or nothing.
+    """Yield a new folder to fill, which is renamed to ``folder`` at the end: others see all of it or nothing.
 
-    Its rights are those of any new folder there, by umask and the parent's group, so that users can share a
-    cache. Where another process was first the folder is left as that one made it.
+    Its permissions are those of any new folder there, by umask and the parent's group, so that users can
+    share a cache. If another process was first, its folder stays.
 
     Raises:
-        UserError: the cache cannot be written; what to do.
+        UserError: the cache cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

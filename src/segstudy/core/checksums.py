@@ -24,21 +24,21 @@ log = logging.getLogger("segstudy")  # without a handler, warnings are lines on 
 
 
 def with_onnx_checksum(model: bytes) -> bytes:
-    """A serialized ONNX model with the checksum of all of it as a last entry of its metadata."""
+    """Return a serialized ONNX model with its checksum as the last entry of its metadata."""
     return model + ONNX_ENTRY + hashlib.sha256(model).hexdigest().encode()
 
 
 def with_xml_checksum(graph: bytes, weights: bytes) -> bytes:
-    """OpenVINO's ``.xml`` with the checksum of it and of its ``.bin`` as a last comment."""
+    """Return OpenVINO's ``.xml`` with the checksum of it and of its ``.bin`` as the last comment."""
     digest = hashlib.sha256(graph + weights).hexdigest().encode()
     return graph + XML_COMMENT[0] + digest + XML_COMMENT[1]
 
 
 def has_right_checksum(file: Path) -> bool:
-    """Whether an exported file carries a checksum, which is right then.
+    """Whether an exported file has a checksum; a wrong one is an error.
 
     Raises:
-        UserError: it carries another one than its content has, or cannot be read.
+        UserError: the checksum is not that of the content, or the file cannot be read.
     """
     before, after = (ONNX_ENTRY, b"") if file.suffix.lower() == ".onnx" else XML_COMMENT
     length = len(before) + DIGITS + len(after)
@@ -68,7 +68,7 @@ def is_sound(file: Path) -> bool:
 
 
 def refuse_altered(file: Path, record: Path) -> None:
-    """Stop if a file of a run is not the one whose checksum its ``run.json`` has, where that lies beside.
+    """Refuse a file of a run whose checksum is not the one in the ``run.json`` beside it, if there is one.
 
     Raises:
         UserError: it was altered, or cannot be read.
@@ -82,7 +82,7 @@ def refuse_altered(file: Path, record: Path) -> None:
 
 
 def altered(file: Path) -> UserError:
-    """For an exported file that is not as it was written."""
+    """Return the error for an exported file that is not as it was written."""
     weights = " or its .bin" if file.suffix.lower() == ".xml" else ""
     return UserError(
         f"{file}: it{weights} was altered after the export (its SHA-256 is another); export the model again"
@@ -90,7 +90,7 @@ def altered(file: Path) -> UserError:
 
 
 def say_unchecked(file: Path) -> None:
-    """Say that nothing is known by which alterations of a file would be noticed."""
+    """Warn that a file has no checksum, so that an alteration would not be noticed."""
     log.warning(
         "%s: unchecked: it is of an older version and carries no checksum, so an alteration goes unnoticed",
         printable(str(file)),
@@ -98,7 +98,7 @@ def say_unchecked(file: Path) -> None:
 
 
 def check_weights(weights: Path, card: Path, wanted: str | None) -> str:
-    """Compare a model's weights, and its card, with what was written down when they were made.
+    """Compare a model's weights, and its card, with the checksums recorded when they were made.
 
     Args:
         weights: the file of weights.
@@ -106,7 +106,7 @@ def check_weights(weights: Path, card: Path, wanted: str | None) -> str:
         wanted: the weights' SHA-256 as the card has it. The ``run.json`` of a run has both files'.
 
     Returns:
-        The weights' SHA-256. Where nothing is known that is said, in a line.
+        The weights' SHA-256. A line warns where no checksum is known.
 
     Raises:
         UserError: one of the two was altered, or cannot be read.
@@ -137,7 +137,7 @@ def _not_as_written(file: Path, by: str) -> UserError:
 
 
 def _recorded(record: Path) -> dict[str, object]:
-    """The checksums in a ``run.json``; none where it is not there or not readable."""
+    """Return the checksums in a ``run.json``; none if it is missing or unreadable."""
     try:
         content = json.loads(record.read_bytes())
         checksums = content["sha256"]
@@ -147,7 +147,7 @@ def _recorded(record: Path) -> dict[str, object]:
 
 
 def _sha256(file: Path, num_bytes: int, *more: Path) -> str:
-    """Of the first bytes of a file, followed by all of others."""
+    """Return the SHA-256 of the first bytes of a file, followed by all bytes of others."""
     digest = hashlib.sha256()
     with open_regular(file) as stream:
         while num_bytes > 0 and (piece := stream.read(min(PIECE_BYTES, num_bytes))):

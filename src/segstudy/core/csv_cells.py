@@ -1,18 +1,18 @@
-"""Text in the cells of CSV files, as spreadsheets would not compute it.
+"""Text in the cells of CSV files, written so that no spreadsheet computes it.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line's end for a formula,
-which may call programs or send data; so such text gets an apostrophe before it, which they take for "text".
-Numbers, negative ones too, are no text and stay as they are.
+A spreadsheet reads a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line end as a formula,
+which may call programs or send data. So such text gets an apostrophe before it, which marks a cell as text.
+Numbers, negative ones too, stay as they are.
 """
 
 import re
 
-# After apostrophes of its own; the last four are the wide forms of the first.
+# After any apostrophes; the last four are the full-width forms of the first four.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def as_cell(text: str) -> str:
-    """Text as it may stand in a cell; ``of_cell`` gives it back.
+    """Return text as a cell may hold it; ``of_cell`` is the inverse.
 
     >>> as_cell("=1+1"), as_cell("unet"), as_cell("'=x")
     ("'=1+1", 'unet', "''=x")
@@ -21,7 +21,7 @@ def as_cell(text: str) -> str:
 
 
 def of_cell(cell: str) -> str:
-    """The text that ``as_cell`` was given.
+    """Return the text that ``as_cell`` was given.
 
     >>> of_cell("'=1+1"), of_cell("it's"), of_cell("'quoted'")
     ('=1+1', "it's", "'quoted'")

@@ -1,4 +1,4 @@
-"""The device that computes: which there are, in which precision, and what its errors mean."""
+"""The computing device: its choice, its precision, and the meaning of its errors."""
 
 import errno
 import os
@@ -13,10 +13,10 @@ from segstudy.core.errors import UserError
 
 
 def choose_device(device: str = "auto") -> str:
-    """The device to compute on: ``auto`` is an NVIDIA GPU where there is one, else the CPU.
+    """Return the device to compute on: ``auto`` is an NVIDIA GPU where there is one, else the CPU.
 
     Raises:
-        UserError: one that this machine does not have.
+        UserError: this machine does not have that device.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -28,13 +28,13 @@ def choose_device(device: str = "auto") -> str:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """The precision of forward passes; losses are computed in float32 outside of it."""
+    """Return a context with the precision of forward passes; losses are computed outside, in float32."""
     lower = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
     return torch.autocast(device.type, lower, enabled=lower is not None)
 
 
 def best_precision(device: str) -> str:
-    """bfloat16 where the hardware has it: emulated, it is slower than float32. Older GPUs have float16."""
+    """Return bfloat16 if the hardware has it (emulated, it is slower than float32), float16 on older GPUs."""
     if device == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if device == "cpu":
@@ -52,7 +52,7 @@ NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "all
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Of the device or the host: several of PyTorch's allocators raise a plain ``RuntimeError``."""
+    """Whether the device or the host lacks memory: some of PyTorch's allocators raise a ``RuntimeError``."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     if isinstance(error, OSError):
@@ -63,7 +63,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def reproducible(threads: int) -> Iterator[None]:
-    """Deterministic kernels and a fixed number of threads inside; what was set before afterwards.
+    """Use deterministic kernels and a fixed number of threads while inside, then restore the settings.
 
     1 and 2 threads give different weights after ten steps, so the number is part of what a run records.
     """
@@ -80,13 +80,13 @@ def reproducible(threads: int) -> Iterator[None]:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return named.split(",") if named else [str(i) for i in range(torch.cuda.device_count())]
 
 
 def gpu_for(place: int, gpus: Sequence[str]) -> str:
-    """The GPU of the worker at this place of the pool: in turn, so that all have equally many workers."""
+    """Return the GPU of the worker with this index: in turn, so that all GPUs have equally many workers."""
     return gpus[place % len(gpus)]
 
 
@@ -98,12 +98,12 @@ def reset_peak_memory(device: str) -> None:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     elif PEAK_RESET.exists():
-        with suppress(OSError):  # a locked-down container: the peak is then the process's
+        with suppress(OSError):  # a restricted container: the peak is that since the process began
             PEAK_RESET.write_text("5", encoding="ascii")
 
 
 def peak_memory(device: str) -> int | None:
-    """Peak bytes since the last reset: of tensors on a GPU, resident in the process on a CPU under Linux."""
+    """Return the peak bytes since the last reset: tensors on a GPU, resident memory on a CPU (Linux)."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     if device != "cpu" or not PEAK_RESET.exists():

@@ -1,4 +1,4 @@
-"""What a run was computed with: all that can move its last bits, and what its times depend on."""
+"""The environment of a run: all that can change its last bits, and all that its times depend on."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 from segstudy.core.resources import allowed_cores
 
-# What may move a run's last bits, the most telling first.
+# What may change a run's last bits, the most informative first.
 BITS = (
     "device",
     "threads",
@@ -38,7 +38,7 @@ BITS = (
 )
 LIBRARIES = {name: name for name in ("numpy", "scipy", "pillow", "kornia", "polars")}
 LIBRARIES["opencv"] = "opencv-python-headless"
-# Variables by which users choose the kernels of PyTorch's libraries; those of threads and output say nothing.
+# Variables by which users choose the kernels of PyTorch's libraries; threads and output do not count.
 SWITCHES = re.compile(
     r"(ATEN|ONEDNN|DNNL|MKL|OPENBLAS|NVIDIA_TF32|TORCH_ALLOW_TF32|CUBLAS|CUDNN)_(?!.*(NUM_THREADS|VERBOSE)).*"
 )
@@ -46,13 +46,13 @@ WITHOUT_AMX = ("SSE", "AVX2", "AVX512", "AVX10")  # beginnings of names of instr
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
-    """Libraries, processor, kernels and settings.
+    """Return libraries, processor, kernels and settings.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of a training.
     """
-    import torch  # what only compares environments does without
+    import torch  # not needed to compare environments
 
     found: dict[str, Any] = {
         "segstudy": version("segstudy"),
@@ -94,7 +94,7 @@ def _libraries() -> dict[str, str]:
 
 @cache
 def _processor() -> tuple[str, frozenset[str]]:
-    """Its name, and the names of the instructions that it has, where the system tells."""
+    """Return the processor's name and instruction sets, as far as the system says."""
     with suppress(OSError, ValueError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
@@ -105,7 +105,7 @@ def _processor() -> tuple[str, frozenset[str]]:
 
 
 def _bfloat16() -> str:
-    """OneDNN's kernels for bfloat16 on the CPU: ``AMX``, ``AVX-512``, ``emulated`` or ``none``."""
+    """Return oneDNN's kernels for bfloat16 on the CPU: ``AMX``, ``AVX-512``, ``emulated`` or ``none``."""
     import torch  # as above
 
     try:
@@ -123,7 +123,7 @@ def _bfloat16() -> str:
 
 
 def switches() -> str:
-    """The environment variables that choose kernels, as far as they are set: ``A=1 B=2``; or ``none``."""
+    """Return the environment variables that choose kernels, if set: ``A=1 B=2``; else ``none``."""
     found = [
         f"{name}={value}"
         for name, value in sorted(os.environ.items())
@@ -134,11 +134,11 @@ def switches() -> str:
 
 @cache
 def arithmetic() -> str:
-    """A hash of what this process computes: equal ones come from kernels that round alike.
+    """Return a hash of sample computations of this process: it is equal for kernels that round alike.
 
     Convolutions, a normalisation, a sigmoid, products of matrices and their gradients, in float32 and
-    bfloat16, by one thread. Whatever chooses other kernels shows here, also what has no name: a variable, the
-    processor, a library. Some 50 ms, once a process.
+    bfloat16, by one thread. Any cause of other kernels shows here, also an
+    unknown one: a variable, the processor, a library. Takes about 50 ms, once in a process.
     """
     import torch  # as above
 
@@ -174,10 +174,10 @@ def _results(dtype: Any, channels: int, size_px: int) -> list[Any]:
 
 
 def differing(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """What of ``BITS`` differs, with its values in order.
+    """Return the fields of ``BITS`` that differ, each with its values in order.
 
-    One that does not say, as older ones, differs in nothing. ``arithmetic`` is only named where nothing else
-    says why it differs.
+    A record without a field, as older ones are, does not differ in it. ``arithmetic`` is only named where no
+    other field explains the difference.
     """
     distinct = [
         json.loads(text) for text in {json.dumps(dict(each), sort_keys=True) for each in environments}
@@ -191,13 +191,13 @@ def differing(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]
 
 
 def differing_text(environments: Iterable[Mapping[str, Any]]) -> str:
-    """As ``differing``, in a line: ``cpu (AVX2, AVX512), threads (1, 2)``; empty where nothing differs."""
+    """Return ``differing`` as one line: ``cpu (AVX2, AVX512), threads (1, 2)``; empty if nothing differs."""
     found = differing(environments)
     return ", ".join(f"{name} ({', '.join(values)})" for name, values in found.items())
 
 
 def written_now(device: str = "cpu") -> dict[str, Any]:
-    """When and where a record is written."""
+    """Return when and where a record is written."""
     import torch  # as above
 
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,10 +1,10 @@
-"""What a user is meant to read: the one exception, and the one interruption."""
+"""The one exception and the one interruption whose messages are meant for the user."""
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: what would move the cursor, change colours or break the line is spelled out.
+    """Return text that is safe on a terminal: control characters, line ends included, are escaped.
 
-    Names come from data, and a file may be called anything.
+    Names come from data, and a file may have any name.
 
     >>> printable("le" + chr(27) + "[31msion") == "le" + chr(92) + "x1b[31msion"
     True
@@ -24,7 +24,7 @@ class UserError(ValueError):
 
 
 class Stopped(KeyboardInterrupt):
-    """A study was asked to stop and has: what was trained is saved, and the same call goes on from there.
+    """A study was stopped on request: what was trained is saved, and the same call continues from there.
 
     Attributes:
         signal: the number of the signal that asked.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # `--help` knows the tables without what is installed
 
 
 def imported(module: str, name: str) -> Any:
-    """What a module of an installed package calls by this name.
+    """Return the object of this name in a module of an installed package.
 
     Raises:
         UserError: no such package, module or name; it cannot be imported; or it belongs to nothing installed.
@@ -54,7 +54,7 @@ def _module(name: str) -> Any:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise UserError(_not_found(name, error.name)) from None
         raise UserError(f"{name} cannot be imported: {one_line(error)}; install what it needs") from error
-    except (Exception, SystemExit) as error:  # other people's code may raise anything
+    except (Exception, SystemExit) as error:  # code of others may raise anything
         raise UserError(
             f"{name} cannot be imported: {one_line(error)}; try `python -c 'import {name}'`"
         ) from error
@@ -72,12 +72,12 @@ def _not_found(module: str, missing: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as its type and message in one line."""
+    """Return an error's type and message in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def package_files(module: str) -> list[Path]:
-    """The source files of the package that holds a module, found without importing it; none if it is gone."""
+    """Return the source files of the package that holds a module, not importing it; none if it is gone."""
     with without_current_folder():
         spec = importlib.util.find_spec(module.partition(".")[0])
     if spec is None:
@@ -88,11 +88,11 @@ def package_files(module: str) -> list[Path]:
 
 
 def code_version(thing: Any, module: str) -> str:
-    """Distribution, version and hash of the file that defines a class, function or record.
+    """Return distribution, version and hash of the file that defines a class, function or record.
 
     Args:
-        thing: where it says no module of its own, ``module`` is taken.
-        module: an imported one, where the thing was found.
+        thing: the object; if it does not name its module, ``module`` is taken.
+        module: an imported module, where the object was found.
 
     Raises:
         UserError: no installed distribution holds that file.
@@ -109,7 +109,7 @@ def code_version(thing: Any, module: str) -> str:
 
 
 def _defining_file(thing: Any, module: str) -> Path | None:
-    says = isinstance(thing, type) or inspect.isroutine(thing)  # of a value it is its class that has a module
+    says = isinstance(thing, type) or inspect.isroutine(thing)  # for a value, its class has the module
     for name in (getattr(thing, "__module__", None) if says else None, module):
         file = getattr(sys.modules.get(str(name)), "__file__", None)
         if file is not None and Path(file).is_file():
@@ -118,7 +118,7 @@ def _defining_file(thing: Any, module: str) -> Path | None:
 
 
 def _distribution_of(file: Path) -> "Distribution | None":
-    """The installed distribution that lists this file, or was installed from a folder that holds it."""
+    """Return the installed distribution that lists this file, or whose source folder holds it."""
     folders = {_plain(part) for part in file.with_suffix("").parts}
     found = installed_distributions()
     likely = [each for each in found if _plain(each.metadata["Name"]) in folders]
@@ -140,7 +140,7 @@ def _holds(distribution: "Distribution", file: Path) -> bool:
 
 
 def _source_folder(distribution: "Distribution") -> Path | None:
-    """The folder that an editable installation (``pip install -e``) leaves its code in; None for others."""
+    """Return the source folder of an editable installation (``pip install -e``); None for others."""
     try:
         said = json.loads(distribution.read_text("direct_url.json") or "{}")
     except ValueError:
@@ -156,7 +156,7 @@ def _plain(name: str) -> str:
 
 
 def installed_distributions(path: list[str] | None = None) -> "list[Distribution]":
-    """All installed distributions outside of the current folder; of two of one name the first found."""
+    """Return all distributions installed outside of the current folder; of equal names the first found."""
     from importlib.metadata import distributions
 
     first: dict[str, Distribution] = {}
@@ -167,7 +167,7 @@ def installed_distributions(path: list[str] | None = None) -> "list[Distribution
 
 
 def search_path() -> list[str]:
-    """Where Python looks for modules, without the current folder, unless packages are installed there."""
+    """Return Python's search path without the current folder, unless packages are installed there."""
     from importlib.metadata import distributions
 
     here = Path.cwd()
@@ -183,7 +183,7 @@ def search_path() -> list[str]:
 
 @contextmanager
 def without_current_folder() -> Iterator[None]:
-    """While inside, nothing is imported from the current folder."""
+    """Import nothing from the current folder while inside."""
     before, searched = list(sys.path), search_path()
     sys.path[:] = searched
     try:

@@ -11,7 +11,7 @@ REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the nex
 
 
 def read_json(file: Path, remedy: str = REPAIR) -> Any:
-    """As ``read_record``, whatever its fields."""
+    """Return the content of a JSON file, as ``store.records.read_record`` does, with any fields."""
     try:
         return json.loads(read_text(file, MAX_RECORD_BYTES))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Libraries that would send or write something unasked: imported here only, with that kept out.
+"""Libraries that would send or write something unasked: imported only here, where that is prevented.
 
 segstudy sends nothing anywhere, and writes nothing but what a command is for and its cache.
 """
@@ -11,22 +11,22 @@ from segstudy.core.cache import cache_folder
 
 TELEMETRY = "openvino_telemetry"
 
-# ONNX Runtime reads it when it is loaded, by whomever: PyTorch's exporter loads it too. Without it the builds
-# of 1.32 ask for an address, and keep an id of the device in the home folder.
+# ONNX Runtime reads it when it is loaded, also by PyTorch's exporter. Without it the builds of 1.32 resolve
+# a host name, and keep an id of the device in the home folder.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def openvino() -> Any:
-    """OpenVINO, without its telemetry.
+    """Import OpenVINO without its telemetry.
 
-    Its import would count itself: a package beside it reports to an analytics host and keeps a client id in
-    the home folder (2026.4.1 with openvino_telemetry 2025.2). Where that package is missing OpenVINO takes a
-    replacement of its own that does nothing; so it is missing, for as long as the import lasts.
+    Its import is counted: the package openvino_telemetry reports to an analytics host and keeps a client id
+    in the home folder (2026.4.1 with openvino_telemetry 2025.2). Without that package OpenVINO uses a
+    replacement that does nothing; so the package is hidden during the import.
 
     Raises:
         ImportError: it is not installed.
     """
-    if "openvino" in sys.modules:  # somebody else's import, on which telemetry is theirs to decide
+    if "openvino" in sys.modules:  # imported by other code, which decides on telemetry itself
         import openvino as library
 
         return library
@@ -42,7 +42,7 @@ def openvino() -> Any:
 
 
 def onnxruntime() -> Any:
-    """ONNX Runtime, without its telemetry, here and where its builds for Windows hand events to the system.
+    """Import ONNX Runtime without its telemetry, also that of its builds for Windows.
 
     Raises:
         ImportError: it is not installed.
@@ -54,7 +54,7 @@ def onnxruntime() -> Any:
 
 
 def scikit_posthocs() -> Any:
-    """The rank tests; Matplotlib, which they import, keeps its list of fonts in our cache, not at home."""
+    """Import the rank tests; Matplotlib, which they import, keeps its font list in our cache, not at home."""
     if os.environ.get("MPLCONFIGDIR") or "matplotlib" in sys.modules:
         import scikit_posthocs as library
 
@@ -65,4 +65,4 @@ def scikit_posthocs() -> Any:
 
         return library
     finally:
-        del os.environ["MPLCONFIGDIR"]  # what others import later is theirs
+        del os.environ["MPLCONFIGDIR"]  # later imports by other code are not affected

@@ -1,8 +1,8 @@
-"""One at a time: locks that end with the process that holds them, however it ends.
+"""Locks for one process at a time; a lock ends with the process that holds it, however that ends.
 
 Where a file system has no flock (ENOSYS), filelock keeps a record in the file instead: process, host, and
-when process and system started. A dead process of this host then holds nothing; of another host nobody can
-tell.
+when process and system started. A dead process of this host then holds nothing; whether a process of
+another host is alive is unknown.
 """
 
 import json
@@ -19,22 +19,22 @@ from filelock import BaseFileLock, FileLock, Timeout
 from segstudy.core.atomic_files import DiskError, make_folder
 from segstudy.core.errors import UserError
 
-GRACE_S = 1.0  # somebody who only looks whether a lock is held may hold it that long
+GRACE_S = 1.0  # a process that only checks whether a lock is held may hold it for this long
 
 
 class HeldError(UserError):
-    """Somebody else is at work there."""
+    """Another process holds the lock."""
 
 
 @contextmanager
 def hold(file: Path, what: str, wait_s: float = GRACE_S) -> Iterator[None]:
-    """Hold a lock; the operating system takes it back when the process ends, so a dead holder holds nothing.
+    """Hold a lock while inside; the operating system frees it when the process ends, however that ends.
 
-    The file says who holds it and is gone afterwards. A copy of it in another folder locks nothing.
+    The file names the holder and is removed afterwards. A copy of it in another folder locks nothing.
 
     Args:
         file: the lock; its folder is made.
-        what: is being worked on, for the message: ``"this study"``.
+        what: the locked thing, for the message: ``"this study"``.
         wait_s: how long to wait for another holder, in seconds.
 
     Raises:
@@ -56,16 +56,16 @@ def hold(file: Path, what: str, wait_s: float = GRACE_S) -> Iterator[None]:
         _sign(file)
         yield
     finally:
-        # Removed while held: a process that waits with the old file open finds no name and opens it again.
+        # Removed while held: a waiting process that has the old file open finds it gone and opens a new one.
         with suppress(OSError):
             file.unlink()
         lock.release()
 
 
 def holder(file: Path) -> str:
-    """Who holds a lock, by its own words: ``process 4711 on host ada since ...``."""
+    """Return the holder of a lock, as the file says: ``process 4711 on host ada since ...``."""
     if record := _record(file):
-        return f"process {record[0]} on host {record[1].split('?')[0]}"  # after ? stands a container's number
+        return f"process {record[0]} on host {record[1].split('?')[0]}"  # a container's number follows the ?
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         return f"process {said['pid']} on host {said['host']} (since {said['since']})"
@@ -82,20 +82,20 @@ def is_held(file: Path) -> bool:
         _acquire(lock)
     except Timeout:
         return True
-    except OSError:  # not ours to write: nobody can tell
+    except OSError:  # no permission to write: unknown
         return False
     lock.release()
     return False
 
 
 def _acquire(lock: BaseFileLock) -> None:
-    with warnings.catch_warnings():  # that there is no flock here: nothing that its user could change
+    with warnings.catch_warnings():  # of the missing flock, which the user cannot change
         warnings.simplefilter("ignore")
         lock.acquire()
 
 
 def _record(file: Path) -> tuple[int, str] | None:
-    """Process and host of a lock without flock, as filelock writes them down; None for any other content."""
+    """Return process and host of a lock without flock, as filelock records them; None for other content."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
         return int(lines[0]), lines[1]
@@ -111,7 +111,7 @@ def _if_it_is_gone(file: Path) -> str:
 
 
 def _sign(file: Path) -> None:
-    if _record(file):  # who holds it stands there, and is what holds it
+    if _record(file):  # the record is what holds the lock
         return
     signature = {
         "pid": os.getpid(),

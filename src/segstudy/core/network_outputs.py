@@ -1,4 +1,4 @@
-"""What a network may put out: probabilities, of the right shape and type."""
+"""Checks of a network's output: probabilities, of the right shape and type."""
 
 import math
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ROUNDING = 1e-5  # by which a probability may leave 0 to 1
+ROUNDING = 1e-5  # a probability may lie outside of 0 to 1 by this much
 
 
 class OutputError(ArithmeticError):
-    """What a network put out for an image are no probabilities."""
+    """A network's output for an image is not a map of probabilities."""
 
 
 def wrong_with(found: NDArray[Any], shape: tuple[int, ...]) -> str:
-    """What is wrong with an array that is to hold probabilities of this shape; nothing if it is as it should.
+    """Return what is wrong with an array that must hold probabilities of this shape; empty if nothing is.
 
-    Rounding may leave 0 to 1 by ``ROUNDING``.
+    Values may lie outside of 0 to 1 by ``ROUNDING``.
     """
     if found.shape != shape or found.dtype != np.float32:
         return f"an array of {found.dtype} and shape {found.shape} instead of float32 and {shape}"

@@ -1,4 +1,4 @@
-"""Tables as plain text, wherever they are made: on a terminal, in a notebook, in a job's log."""
+"""Tables as plain text, equal on a terminal, in a notebook and in a log of a job."""
 
 import io
 
@@ -8,10 +8,10 @@ WIDTH = 400  # as wide as a table needs to be
 
 
 def plain_console(width: int = WIDTH) -> Console:
-    """A console that keeps what is printed, as text alone.
+    """Return a console that keeps what is printed, as plain text.
 
-    In a notebook rich shows what is printed and keeps nothing, unless told otherwise; with FORCE_COLOR set it
-    writes colours into any file. Names may hold brackets and colons, which are no markup here.
+    By default rich shows output in a notebook and keeps nothing, and with FORCE_COLOR set it writes colours
+    into any file. Names may contain brackets and colons, which are not markup here.
     """
     return Console(
         file=io.StringIO(),
@@ -26,7 +26,7 @@ def plain_console(width: int = WIDTH) -> Console:
 
 
 def as_text(table: RenderableType, width: int = WIDTH) -> str:
-    """A table as plain text, its lines without blanks at the end."""
+    """Return a table as plain text, without blanks at line ends."""
     console = plain_console(width)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -34,6 +34,6 @@ def as_text(table: RenderableType, width: int = WIDTH) -> str:
 
 
 def natural_width(table: RenderableType, least: int) -> int:
-    """How wide a table is where nothing limits it, but at least so much."""
+    """Return the width of a table without a limit, in characters; at least ``least``."""
     console = plain_console()
     return max(least, console.measure(table).maximum)

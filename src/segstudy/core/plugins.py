@@ -1,4 +1,4 @@
-"""Plug-ins: what installed packages add to the tables, by Python's entry points.
+"""Plug-ins: records that installed packages add to the tables, by Python's entry points.
 
 A package declares, for example, ``[project.entry-points."segstudy.models"]`` with ``my_net =
 "my_package.nets:RECORD"``. The name stands beside ours; the record is of the table's own type. Names are read
@@ -25,7 +25,7 @@ GROUPS = {
     "executor": "segstudy.executors",
     "tracker": "segstudy.trackers",
 }
-CHOSEN_BY_NAME = ("reader", "executor", "tracker")  # their records say the name that they are chosen by
+CHOSEN_BY_NAME = ("reader", "executor", "tracker")  # their records contain the name that chooses them
 
 Record = TypeVar("Record")
 
@@ -36,9 +36,9 @@ class Plugin:
 
     Attributes:
         kind: a key of ``GROUPS``.
-        name: what it is called by.
-        module: where its record is.
-        attribute: the record's name there.
+        name: by which it is chosen.
+        module: that holds its record.
+        attribute: the record's name in the module.
         distribution: the package that was installed, with its version: ``tiny-plugin 1.0``.
     """
 
@@ -53,7 +53,7 @@ class Plugin:
 
 
 def installed_plugins(kind: str) -> dict[str, list[Plugin]]:
-    """The plug-ins of a kind by name; several of one name are refused when the name is used."""
+    """Return the plug-ins of a kind by name; several of one name are refused when the name is used."""
     return _scan(tuple(search_path())).get(kind, {})
 
 
@@ -71,15 +71,15 @@ def _scan(path: tuple[str, ...]) -> Mapping[str, dict[str, list[Plugin]]]:
 
 
 def names(kind: str, ours: Mapping[str, object]) -> list[str]:
-    """What can be named: ours, then the plug-ins'."""
+    """Return all names: ours, then those of plug-ins."""
     return [*ours, *(name for name in installed_plugins(kind) if name not in ours)]
 
 
 def plugin_named(kind: str, name: str, ours: Mapping[str, object]) -> Plugin | None:
-    """The plug-in of this name; None where there is none.
+    """Return the plug-in of this name; None if there is none.
 
     Raises:
-        UserError: two have this name, or it is one of ours too.
+        UserError: two plug-ins have this name, or it is also one of ours.
     """
     found = installed_plugins(kind).get(name, [])
     if found and name in ours:
@@ -94,7 +94,7 @@ def plugin_named(kind: str, name: str, ours: Mapping[str, object]) -> Plugin | N
 
 
 def find(kind: str, name: str, ours: Mapping[str, Record], record: type[Record]) -> Record | None:
-    """The record of this name, ours or a plug-in's; None where there is none.
+    """Return the record of this name, ours or a plug-in's; None if there is none.
 
     Raises:
         UserError: a name that two have; a plug-in that cannot be used.
@@ -104,7 +104,7 @@ def find(kind: str, name: str, ours: Mapping[str, Record], record: type[Record])
 
 
 def record_named(kind: str, name: str, ours: Mapping[str, Record], record: type[Record]) -> Record:
-    """As ``find``, where there has to be one.
+    """Return the record of this name, as ``find`` does; there must be one.
 
     Raises:
         UserError: an unknown name, with the choices; or as ``find``.
@@ -116,7 +116,7 @@ def record_named(kind: str, name: str, ours: Mapping[str, Record], record: type[
 
 
 def listed() -> list[str]:
-    """A line for each plug-in that is installed, without importing any."""
+    """Return a line for each installed plug-in, without importing any."""
     return [
         f"{kind} {name}: {' and '.join(each.distribution for each in plugins)}"
         for kind in GROUPS
@@ -125,10 +125,10 @@ def listed() -> list[str]:
 
 
 def load(plugin: Plugin, record: type[Record]) -> Record:
-    """A plug-in's record.
+    """Return a plug-in's record.
 
     Raises:
-        UserError: it cannot be imported, or is no such record.
+        UserError: it cannot be imported, or has another type.
     """
     try:
         found = imported(plugin.module, plugin.attribute)
@@ -149,7 +149,7 @@ def load(plugin: Plugin, record: type[Record]) -> Record:
 
 
 def usable(kind: str, ours: Mapping[str, Record], record: type[Record]) -> dict[str, Record]:
-    """Ours and all plug-ins that can be used; of each other one a line says why not."""
+    """Return ours and all usable plug-ins; for each other one a line says why it cannot be used."""
     found = dict(ours)
     for name in installed_plugins(kind):
         try:
@@ -167,7 +167,7 @@ def _say_once(text: str) -> None:
 
 
 def plugin_version(plugin: Plugin, *parts: Any) -> str:
-    """What enters a key: distribution, version, and hashes of the files of the record and of its parts.
+    """Return what enters a key: distribution, version, and hashes of the files of the record and its parts.
 
     Args:
         plugin: a plug-in that is loaded.

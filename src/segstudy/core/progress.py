@@ -1,4 +1,4 @@
-"""What is being done before and after the training, said on standard error as it begins."""
+"""Progress before and after the training: the present stage, printed on standard error."""
 
 import threading
 import time
@@ -11,22 +11,22 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from segstudy.core.errors import printable
 
-# What is being done, how much of it is done and of how much in all; 0 of 0 where that is not known.
+# The stage, how much of it is done, and how much there is in all; 0 of 0 if unknown.
 Stage = Callable[[str, int, int], None]
 
-# Without a terminal a stage that ends sooner is not worth a line; the first word is to come soon.
+# Without a terminal, a stage that ends sooner gets no line.
 FIRST_PATIENCE_S, PATIENCE_S = 0.3, 1.5
 PLAIN_S = 10.0  # between plain lines about one stage
 
 
 def silent(_what: str, _done: int = 0, _total: int = 0) -> None:
-    """For callers that need no progress."""
+    """Ignore the stage; for callers that need no progress."""
 
 
 class Stages:
-    """One line about the present stage: at once and moving on a terminal, plain and now and then elsewhere.
+    """Prints the present stage: an updated line on a terminal, elsewhere a plain line from time to time.
 
-    To be called as a ``Stage``, from one thread; the line goes when the next stage begins, or all ends.
+    Called as a ``Stage``, from one thread; the line is removed when the next stage begins, or at the end.
     """
 
     def __init__(self, console: Console):
@@ -48,7 +48,7 @@ class Stages:
         self.end()
 
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
-        """Say what is being done now, and how much of it is done."""
+        """Print the present stage, and how much of it is done."""
         if self._console.is_terminal:
             self._show(what, done, total)
         elif what != self._what:
@@ -64,7 +64,7 @@ class Stages:
             self._print(f"{what}: {done} of {total}" if total else f"{what}: {done}")
 
     def end(self) -> None:
-        """Nothing of the kind is being done any more."""
+        """End the last stage."""
         with self._lock:
             if self._waiting is not None:
                 self._waiting.cancel()

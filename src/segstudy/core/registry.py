@@ -1,4 +1,4 @@
-"""Naming an architecture or a loss: one of ours, a plug-in's, an installed package's, or a file's.
+"""Names of architectures and losses: of ours, of a plug-in, of an installed package, or of a file.
 
 A component is written ``name`` or ``name:option=value:option=value``:
 
@@ -33,9 +33,9 @@ Value = bool | int | float | str | tuple["Value", ...]
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A name with options, and the user's file or the module where it does not come from a table.
+    """A name with options; also the user's file or the module, if the name is not from a table.
 
-    ``str(component)`` is its canonical spelling without the folder: what is printed and hashed.
+    ``str(component)`` is its canonical spelling without the folder, which is printed and hashed.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Component:
 
     @property
     def spelling(self) -> str:
-        """As ``str``, but with the folder of the user's file: it can be parsed again from anywhere."""
+        """Return the spelling with the folder of the user's file, which can be parsed from any folder."""
         return f"{self.file.parent}/{self}" if self.file else str(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """How a table is extended by plug-ins, and how a record's class or function is called.
+    """How plug-ins extend a table, and how the class or function of a record is called.
 
     Attributes:
         kind: the word for messages, a key of ``plugins.GROUPS``: ``"architecture"`` or ``"loss"``.
@@ -107,7 +107,7 @@ def parse(text: str) -> Component:
 
 
 def _is_of_module(text: str) -> bool:
-    """Whether a text begins as ``package.module:Name`` does; options have an equals sign."""
+    """Whether a text begins like ``package.module:Name``; options have an equals sign."""
     module, _, name = text.partition(":")
     name = name.partition(":")[0]
     return all(part.isidentifier() for part in module.split(".")) and name.isidentifier()
@@ -137,18 +137,18 @@ def _parsed(value: str) -> object:
         return json.loads(value.lower() if value.lower() in ("true", "false") else value)
     except ValueError:
         try:
-            return float(value)  # .2 is no JSON
+            return float(value)  # .2 is not JSON
         except ValueError:
             return value
 
 
 def title(text: str) -> str:
-    """What a component is called wherever it is printed or hashed: without the folder of a user's file."""
+    """Return a component's name as it is printed and hashed: without the folder of a user's file."""
     return str(parse(text))
 
 
 def distinct_titles(texts: Iterable[str]) -> dict[str, str]:
-    """What components are called side by side: their titles, with as much of a path as tells files apart.
+    """Return the titles of components, with as much of the path as distinguishes their files.
 
     >>> sorted(distinct_titles(["/a/my.py:Net", "/b/my.py:Net", "unet"]).values())
     ['a/my.py:Net', 'b/my.py:Net', 'unet']
@@ -162,7 +162,7 @@ def distinct_titles(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _distinct_title(component: Component, files: set[Path]) -> str:
-    """The title, after the last folders of its file that no other of these files ends in."""
+    """Return the title, preceded by the last folders of its file that no other of these files ends with."""
     if component.file is None or len(files) < 2:
         return str(component)
     parts, others = component.file.parts, [file.parts for file in files if file != component.file]
@@ -182,8 +182,8 @@ def resolve(
         extension: what the table holds.
 
     Returns:
-        The canonical component, the class or function it names, and what names its code's version in keys:
-        None for ours, which have their ``numerics``.
+        The canonical component, the class or function it names, and the version of its code for keys: None
+        for ours, which have their ``numerics``.
 
     Raises:
         UserError: unknown name, unknown option or an option of the wrong type, with the choices; what
@@ -198,7 +198,7 @@ def resolve(
 def _found(
     component: Component, table: Mapping[str, Any], extension: Extension
 ) -> tuple[Callable[..., Any], str | None]:
-    """The class or function that a component names, and the version of its code; None for ours."""
+    """Return the class or function that a component names, and the version of its code; None for ours."""
     if component.file is not None:
         return _load(component.file, component.name), source_hash(component)
     if component.module is not None:
@@ -220,7 +220,7 @@ def _found(
 
 
 def _refuse_option_without_value(component: Component, table: Mapping[str, Any]) -> None:
-    """``unet:skips`` looks like a module with a name in it."""
+    """Refuse ``unet:skips``, which looks like a module with a name in it."""
     if component.module in table:
         raise UserError(
             f"{component.title!r}: {component.name!r} is not of the form option=value, as "
@@ -229,10 +229,10 @@ def _refuse_option_without_value(component: Component, table: Mapping[str, Any])
 
 
 def source_version(component: Component) -> str | None:
-    """What names the version of a file's or a module's code in keys, as it is now; None for a plain name.
+    """Return the present version of a file's or a module's code, for keys; None for a plain name.
 
     Raises:
-        UserError: it is not there, or cannot be imported.
+        UserError: it does not exist, or cannot be imported.
     """
     if component.module is None:
         return source_hash(component)
@@ -272,7 +272,7 @@ def _written(value: Value) -> str:
 def _options_of(
     component: Component, target: Callable[..., Any], extension: Extension
 ) -> dict[str, inspect.Parameter]:
-    """The parameters that are options; one without a default has to be given."""
+    """Return the parameters that are options; those without a default must be given."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = list(_signature(component, target).parameters.values())
@@ -283,7 +283,7 @@ def _options_of(
 
 
 def _takes_lists(parameter: inspect.Parameter, value: Value) -> bool:
-    """Whether a list is given where the annotation allows one, though the default is none."""
+    """Whether a list is given and the annotation allows one, though the default is not a list."""
     allowed = re.search("sequence|tuple|list", str(parameter.annotation), re.IGNORECASE) is not None
     no_default = parameter.default is inspect.Parameter.empty
     return no_default or (
@@ -292,7 +292,7 @@ def _takes_lists(parameter: inspect.Parameter, value: Value) -> bool:
 
 
 def _as_kind_of(default: object, value: Value) -> Value | None:
-    """The value as the default's type, 3 as 3.0 for one; None where that would change what it says."""
+    """Return the value in the default's type, for example 3 as 3.0; None if that changes its meaning."""
     match default:
         case bool():
             return value if isinstance(value, bool) else None
@@ -319,7 +319,7 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
         raise UserError(f"{file}: no such file; {name} was to come from it")
     if file.stat().st_size > MAX_SOURCE_BYTES:
         raise UserError(f"{file}: larger than {MAX_SOURCE_BYTES / MB:g} MB, so no source file; give another")
-    place = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]  # files of one name are modules of their own
+    place = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]  # files of equal names are different modules
     spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}_{place}", file)
     assert spec is not None
     assert spec.loader is not None
@@ -337,7 +337,7 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
 
 
 def source_hash(component: Component) -> str | None:
-    """The hash of a user's file and what it imports from its folder; enters the key of runs that use it."""
+    """Return the hash of a user's file and its imports from its folder; it enters the key of its runs."""
     if component.file is None:
         return None
     hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in source_files(component.file)]

@@ -1,7 +1,7 @@
-"""How many cores and how much memory this process may use, which may be less than the machine has.
+"""The cores and the memory that this process may use, which may be less than the machine has.
 
 A process may be bound to some processors (``taskset``, schedulers of clusters) and a container may be given a
-share of their time or memory (control groups, version 1 and 2). What is counted here is what is allowed.
+share of their time or memory (control groups, version 1 and 2). Only the allowed share is counted here.
 """
 
 import os
@@ -16,7 +16,7 @@ NO_LIMIT_BYTES = 1 << 60  # version 1 writes a number near 2^63 where there is n
 
 
 def allowed_cores(hyperthreads: bool = False) -> int:
-    """The cores this process may use, at least 1: for threads of a training, workers and thread pools.
+    """Return the number of cores this process may use, at least 1: for training threads, workers and pools.
 
     Args:
         hyperthreads: count each of a core's hardware threads, as suits decoding and hashing; a training
@@ -30,7 +30,7 @@ def allowed_cores(hyperthreads: bool = False) -> int:
 
 
 def _bound_to() -> frozenset[int]:
-    """The processors that this process is bound to; empty where the system does not say."""
+    """Return the processors that this process is bound to; empty if unknown."""
     if hasattr(os, "sched_getaffinity"):
         with suppress(OSError):
             return frozenset(os.sched_getaffinity(0))
@@ -38,7 +38,7 @@ def _bound_to() -> frozenset[int]:
 
 
 def _num_physical(processors: frozenset[int]) -> int:
-    """Physical cores behind these processors; 0 where the system does not say."""
+    """Return the number of physical cores of these processors; 0 if unknown."""
     cores = set()
     for processor in processors:
         siblings = SYS / f"devices/system/cpu/cpu{processor}/topology/thread_siblings_list"
@@ -50,7 +50,7 @@ def _num_physical(processors: frozenset[int]) -> int:
 
 
 def _quota() -> float:
-    """Processors' worth of time that the control groups allow; infinite without a limit."""
+    """Return the processor time that the control groups allow, in processors; infinite without a limit."""
     least = float("inf")
     for folder in _groups("cpu"):
         with suppress(OSError, ValueError):  # version 2: "150000 100000", or "max 100000"
@@ -69,14 +69,14 @@ def _share(quota: str, period: str) -> float:
 
 
 def allowed_memory() -> int:
-    """Bytes that this process may still take: of the machine's free memory, and of its control groups'."""
+    """Return the bytes that this process may still allocate, by free memory and its control groups."""
     free = int(psutil.virtual_memory().available)
     for folder in _groups("memory"):
         for limit, used in (
             ("memory.max", "memory.current"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes"),
         ):
-            with suppress(OSError, ValueError):  # "max" is no number either
+            with suppress(OSError, ValueError):  # "max" is not a number either
                 most = int((folder / limit).read_text(encoding="ascii"))
                 if most < NO_LIMIT_BYTES:
                     free = min(free, most - int((folder / used).read_text(encoding="ascii")))
@@ -84,9 +84,9 @@ def allowed_memory() -> int:
 
 
 def _groups(controller: str) -> Iterator[Path]:
-    """The folders of this process's control groups that may limit it, from its own up to the root.
+    """Return the folders of the control groups that may limit this process, from its own up to the root.
 
-    Within a container the path is the host's and may not be there: the root then stands for the container.
+    Within a container the path is that of the host and may not exist: then the root is the container's.
     """
     try:
         lines = (PROC / "self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -105,7 +105,7 @@ def _groups(controller: str) -> Iterator[Path]:
 
 
 def machine_load() -> tuple[float, int] | None:
-    """The processes at work during the last minute, and the processors they share; None if unknown."""
+    """Return the number of busy processes during the last minute, and of the processors; None if unknown."""
     try:
         return os.getloadavg()[0], os.cpu_count() or 1
     except (OSError, AttributeError):  # Windows has none

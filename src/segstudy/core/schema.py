@@ -1,4 +1,4 @@
-"""Kinds of values that are validated in several places: frozen records, positive numbers, sizes."""
+"""Types that several modules validate with: frozen records, positive numbers, sizes."""
 
 from typing import Annotated, get_args
 
@@ -8,7 +8,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 def _size(value: object) -> object:
-    """``"192x256"`` to (192, 256) and ``128`` to (128, 128)."""
+    """Convert ``"192x256"`` to (192, 256) and ``128`` to (128, 128)."""
     match value:
         case bool():
             return value
@@ -39,5 +39,5 @@ class Frozen(BaseModel):
         assert info.field_name is not None
         kind = cls.model_fields[info.field_name].annotation
         if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
-            raise ValueError("must be a number")  # pydantic would take true for 1
+            raise ValueError("must be a number")  # pydantic would accept true as 1
         return value

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, in our words."""
+"""The errors that pydantic finds in a value, in our words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def explained(error: Mapping[str, Any]) -> str:
-    """What a value must be: ``must be greater than 0``.
+    """Return what a value must be: ``must be greater than 0``.
 
     Args:
         error: one of ``ValidationError.errors()``.

@@ -1,11 +1,11 @@
-"""Every random stream of segstudy, by name."""
+"""The seeds of all random streams of segstudy, by purpose."""
 
 import hashlib
 import json
 
 
 def seed_for(purpose: str, **parts: int | str) -> int:
-    """A seed for one named purpose: the same parts give the same seed, on every machine.
+    """Return a seed for one named purpose: equal arguments give the same seed, on every machine.
 
     Streams are independent of each other and of earlier draws, so nothing depends on
     which runs went first, in which process, or whether a run was interrupted.

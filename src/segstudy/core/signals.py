@@ -1,4 +1,4 @@
-"""How a study is asked to stop: once to stop after the epoch, twice to stop now."""
+"""Signals that stop a study: the first stops it after the epoch, the second at once."""
 
 import signal
 import threading
@@ -9,12 +9,12 @@ from typing import Any
 
 from segstudy.core.errors import Stopped
 
-# Ctrl-C; what schedulers send before they take a machine away; a terminal that was closed.
+# Ctrl-C; the signal of schedulers before they end a job; a closed terminal.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stop(threading.Event):
-    """Set when a study is to stop after the epoch.
+    """An event that is set when a study must stop after the epoch.
 
     Attributes:
         signal: the number of the signal that asked for it, or None.
@@ -25,10 +25,10 @@ class Stop(threading.Event):
 
 @contextmanager
 def noting(what: str) -> Iterator[None]:
-    """While inside, an interruption says this: what it leaves behind, and what to do next.
+    """Give an interruption inside this message: what it leaves behind, and what to do next.
 
     Raises:
-        Stopped: in place of ``KeyboardInterrupt``; one that says its own is left as it is.
+        Stopped: in place of ``KeyboardInterrupt``; one with its own message is left as it is.
     """
     try:
         yield
@@ -40,7 +40,7 @@ def noting(what: str) -> Iterator[None]:
 
 @contextmanager
 def asked_to_stop(announce: Callable[[], None]) -> Iterator[Stop]:
-    """While inside, the first signal sets what is yielded; a second raises ``KeyboardInterrupt``.
+    """Yield a ``Stop`` that the first signal sets; a second signal raises ``KeyboardInterrupt``.
 
     A signal that was ignored before (``nohup``) stays ignored. Outside the main thread, where Python lets
     nobody handle signals, nothing changes.
@@ -55,7 +55,7 @@ def asked_to_stop(announce: Callable[[], None]) -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.signal = number
         stop.set()
-        with suppress(RuntimeError):  # the signal came during a print, which a second one must not enter
+        with suppress(RuntimeError):  # the signal came during a print, and printing is not reentrant
             announce()
 
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Files of a user's own code: what one imports from its own folder belongs to it."""
+"""Files of a user's own code: a file, and the modules that it imports from its folder."""
 
 import ast
 import importlib.util
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def source_files(file: Path) -> list[Path]:
-    """A file, and all modules beside it that it imports, directly or through each other.
+    """Return a file and all modules beside it that it imports, directly or through each other.
 
-    Found without running anything, so that imports by a computed name are not seen.
+    Nothing is run, so imports by a computed name are not found.
     """
     found, waiting = {file}, [file]
     while waiting:
@@ -23,9 +23,9 @@ def source_files(file: Path) -> list[Path]:
 
 
 def _imported(file: Path) -> set[str]:
-    """The first parts of the names of all modules that a file imports; none where it cannot be read."""
+    """Return the top-level names of all modules that a file imports; none if it cannot be read."""
     names: set[str] = set()
-    with suppress(OSError, ValueError, SyntaxError, RecursionError):  # who runs it is told
+    with suppress(OSError, ValueError, SyntaxError, RecursionError):  # running the file reports the error
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
@@ -35,7 +35,7 @@ def _imported(file: Path) -> set[str]:
 
 
 def _beside(folder: Path, name: str) -> list[Path]:
-    """The files of a module of this folder; none if the name means one of Python's or an installed one."""
+    """Return the files of a module in this folder; none if the name is of Python's library or installed."""
     module, package = folder / f"{name}.py", folder / name
     files = [module] if module.is_file() else sorted(package.rglob("*.py"))
     if not files or name in sys.stdlib_module_names:
@@ -48,16 +48,16 @@ def _beside(folder: Path, name: str) -> list[Path]:
 
 @contextmanager
 def importable_beside(file: Path) -> Iterator[None]:
-    """While inside, modules of this file's folder can be imported; after all others, so that none is hidden.
+    """Let modules of this file's folder be imported while inside; they are searched last and hide no other.
 
-    They are forgotten afterwards: in another folder the same name is another module.
+    They are removed from ``sys.modules`` afterwards: in another folder the same name is another module.
     """
     folder, before = str(file.parent), set(sys.modules)
     sys.path.append(folder)
     try:
         yield
     finally:
-        with suppress(ValueError):  # what was run has changed it
+        with suppress(ValueError):  # the code that ran has changed it
             sys.path.remove(folder)
         for name in set(sys.modules) - before:
             origin = getattr(sys.modules[name], "__file__", None)

@@ -1,10 +1,10 @@
-"""What a name that is not known was probably meant to be."""
+"""Suggestions for unknown names."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# What other programs, and other people, call what is called otherwise here. After an equals sign stands the
-# value that says the same; of several names the first that the call has is taken.
+# Synonyms of our names. The part after an equals sign is the value with that meaning; of several names the
+# first that the call has is taken.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "all": ("show_all",),
     "amp": ("precision",),
@@ -94,9 +94,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The one of some names that a name was probably meant to be; None if none is near.
+    """Return the one of some names that was probably meant; None if none is near.
 
-    Case, hyphens and a plural do not count; a synonym goes before what is only spelled alike.
+    Case, hyphens and a plural do not count; a synonym comes before a similar spelling.
 
     >>> nearest("learning-rate", ["lr", "loss"]), nearest("optimiser", ["optimizer", "lr"])
     ('lr', 'optimizer')
@@ -121,14 +121,14 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """The end of a message: the nearest name, or all there are."""
+    """Return the end of a message: the nearest name, or all names."""
     names = list(choices)
     meant = nearest(name, names)
     return f"did you mean {meant}?" if meant else f"use one of {', '.join(names)}"
 
 
 def use_one_of(name: str, choices: Iterable[str]) -> str:
-    """The end of a message: all names there are, and which of them was probably meant."""
+    """Return the end of a message: all names, and which of them was probably meant."""
     names = list(choices)
     meant = nearest(name, names)
     return f"use one of {', '.join(names)}" + (f"; did you mean {meant}?" if meant else "")

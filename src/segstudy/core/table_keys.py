@@ -1,4 +1,4 @@
-"""The names in a table of records, without importing what its records name."""
+"""The keys of a table of records, without importing the classes of the records."""
 
 import ast
 import importlib.util
@@ -6,7 +6,7 @@ from importlib.abc import InspectLoader
 
 
 def keys_of(module: str, table: str) -> list[str]:
-    """The keys of a dictionary at a module's top level; none where there is no such module.
+    """Return the keys of a dictionary at a module's top level; none if there is no such module.
 
     Help texts list architectures and losses, whose modules import PyTorch: that would take seconds. So the
     keys are read from the source.

@@ -1,4 +1,4 @@
-"""Which columns of a table fit into a line: whole columns are left out, never words or parts of cells."""
+"""The columns of a table that fit into a line: whole columns are left out, never parts of cells."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,15 @@ GAP = 2  # blanks between two columns
 
 
 def fitting(widths: Sequence[int], leave_out: Sequence[int], available: int) -> list[int]:
-    """The columns that are shown, by their place.
+    """Return the indices of the columns that are shown.
 
     Args:
         widths: of every column, its heading included.
-        leave_out: places of the columns that may be left out, the least important first.
+        leave_out: indices of the columns that may be left out, the least important first.
         available: characters in a line.
 
     Returns:
-        All places, or what is left once the line is short enough; those that may not be left out stay.
+        All indices, or fewer until the line is short enough; columns that may not be left out stay.
 
     >>> fitting([10, 8, 8], leave_out=[2, 1], available=20)
     [0, 1]

@@ -1,4 +1,4 @@
-"""Trained models on a data set they have never seen, beside what they reach on their own test part."""
+"""Trained models on a data set they have never seen, beside what they reach on their own test subset."""
 
 import io
 from pathlib import Path
@@ -65,7 +65,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
         network: ``my.py:Net``, for models whose network comes from a file of one's own.
 
     Returns:
-        The record written, with the scores on the models' own test part under ``in_domain``.
+        The record written, with the scores on the models' own test subset under ``in_domain``.
 
     Raises:
         UserError: wrong data, images that were trained or selected on, or a name that is taken.
@@ -120,7 +120,7 @@ def _predicted(
     """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``.
 
     Raises:
-        UserError: as ``checkpoint.load_model``; the model gives what are no probabilities.
+        UserError: as ``checkpoint.load_model``; the model gives values that are not probabilities.
     """
     everything, card = np.arange(len(prepared.ids)), read_card(folder / CARD)
     try:
@@ -148,7 +148,7 @@ def _of_run(rows: pl.DataFrame, record: TrainedRecord) -> pl.DataFrame:
 
 
 def _in_domain(models: Models) -> dict[str, Any]:
-    """The same runs on the test part of their own study."""
+    """The same runs on the test subset of their own study."""
     home = models.study(SEEN)
     data = data_of(home)
     rows = [_of_run(home.images([record.key]), record) for record in models.records()]
@@ -191,7 +191,7 @@ def _refuse_seen(models: Models, prepared: Prepared) -> None:
 
 
 def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
-    """Thumbnails of all images in the training and validation parts of these models, by id."""
+    """Thumbnails of all images in the training and validation subsets of these models, by id."""
     home = models.study(SEEN)
     parts = {each.ids.fingerprint: each.ids for each in home.splits()}
     trained_on = [parts.get(record.description.split or "") for record in models.records()]

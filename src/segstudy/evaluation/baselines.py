@@ -1,4 +1,4 @@
-"""What a segmentation is worth that never looked at the image: the line every network has to beat."""
+"""Baselines: masks predicted without looking at the image, which every network has to beat."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,27 +38,27 @@ def write_baselines(
         folder: the study's.
         samples: all of them.
         data: their fingerprint.
-        splits: the parts for each ``(split, split_seed, fold)``.
+        splits: the subsets for each ``(split, split_seed, fold)``.
         protocol: says at which network size the masks are averaged.
-        preparing: told how many samples are decoded and resized.
+        preparing: called with the number of samples decoded and resized so far.
     """
     if up_to_date(folder.baselines(), data, splits):
         return
     settings = (protocol.image_size, protocol.resize, protocol.mask_meaning())
-    prepared = open_prepared(prepare(samples, data, *settings, progress=preparing), check=False)  # just was
+    prepared = open_prepared(prepare(samples, data, *settings, progress=preparing), check=False)  # checked
     folder.write_table("baselines.parquet", baseline_table(prepared, data, splits))
 
 
 def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFrame:
-    """Both baselines on the validation and test part of every split.
+    """Both baselines on the validation and test subset of every split.
 
-    The mean mask is the mean of the training part's masks at network size, brought to each image's own size
-    and cut at .5 as a network's probabilities are. Where lesions lie all over the place it may be empty.
+    The mean mask is the mean of the training subset's masks at network size, brought to each image's own size
+    and cut at .5 as a network's probabilities are. Where lesions lie in many places it may be empty.
 
     Args:
         prepared: the samples; their network size decides how fine the mean mask is.
         data: the samples' fingerprint, kept to tell when the table is out of date.
-        splits: the parts for each ``(split, split_seed, fold)``.
+        splits: the subsets for each ``(split, split_seed, fold)``.
 
     Returns:
         One row per baseline, split, part and image: ``baseline``, ``data``, ``split``, ``split_seed``,

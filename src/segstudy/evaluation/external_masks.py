@@ -38,7 +38,7 @@ def score_masks(
     """Score masks on a study's validation and test images and store them as ``external/<name>/``.
 
     A study with folds tests every image once; the masks are then taken for out-of-fold predictions, and
-    there is no validation part: its scores would be those of the test.
+    there is no validation subset: its scores would be those of the test.
 
     Args:
         data: the study's data set, wherever it lies now.

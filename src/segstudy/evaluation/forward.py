@@ -30,7 +30,7 @@ class PartScore:
 class Tally:
     """Losses and overlaps of batches, gathered on the device: nothing waits for it before ``score``.
 
-    Logits that are no numbers have no loss, whatever a loss makes of them: they would count as background.
+    Logits that are not numbers have no loss, whatever a loss makes of them: they would count as background.
     """
 
     _losses: list[Tensor] = field(default_factory=list)
@@ -90,7 +90,7 @@ def probabilities(
     """Foreground probability of every pixel at network size, ``(len(positions), height, width)``.
 
     Raises:
-        OutputError: for an image, these are no numbers: they would count as background in silence.
+        OutputError: for an image, these are not numbers: they would count as background in silence.
     """
     model.eval()
     out = np.empty((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)

@@ -1,11 +1,11 @@
 """The losses: logits and target in, scalar out; per image, then averaged.
 
-Every loss takes ``logits`` and a binary ``target``, both ``(batch, 1, H, W)``, works in float32 whatever
-it is given, reduces over the pixels of each image and then averages over the images. So the batch
+Every loss takes ``logits`` and a binary ``target``, both ``(batch, 1, H, W)``, works in float32
+for any input type, reduces over the pixels of each image and then averages over the images. So the batch
 size does not change what is minimised. All are finite, with finite gradients, on empty, full and
 saturated input (logits of +-1e4).
 
-``LOSSES`` says everything about each: a new one is a function in the module of its family and its record
+``LOSSES`` describes each completely: a new one is a function in the module of its family and its record
 here. Options are the function's parameters that have defaults.
 """
 
@@ -34,13 +34,13 @@ __all__ = [
     "tversky",
 ]
 
-# What the losses of a family are called side by side, in the order of the report.
+# The titles of the families, in the order of the report.
 FAMILIES = {"distribution": "distribution losses", "region": "region losses", "combined": "the combination"}
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss as the table holds it; tables of the report have the table's order.
+    """A record of the table of losses; tables of the report have its order.
 
     Attributes:
         function: ``(logits, target, option=default, ...)``.
@@ -69,7 +69,7 @@ EXTENSION = Extension("loss", Loss, lambda loss: loss.function, given=("logits",
 
 
 def resolve_loss(text: str) -> tuple[Component, int | str]:
-    """The canonical form of a loss, and what its ``numerics`` contribute to a run's key.
+    """Return the canonical form of a loss, and the ``numerics`` that enter a run's key.
 
     Raises:
         UserError: an unknown loss or option, with the choices.
@@ -79,9 +79,9 @@ def resolve_loss(text: str) -> tuple[Component, int | str]:
 
 
 def build_loss(text: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function ``(logits, target) -> scalar`` that a loss with options names.
+    """Return the function ``(logits, target) -> scalar`` of a loss with options.
 
-    Of a class, such as ``torch.nn.BCEWithLogitsLoss``, an instance is that function.
+    For a class, such as ``torch.nn.BCEWithLogitsLoss``, it is an instance.
 
     Raises:
         UserError: an unknown loss or option, with the choices.
@@ -95,5 +95,5 @@ def build_loss(text: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def known_loss(text: str) -> Loss | None:
-    """The record of a loss as it is written, ``tversky:fp_weight=0.4``; None for one that is not ours."""
+    """Return the record of a loss such as ``tversky:fp_weight=0.4``; None for one that is not ours."""
     return LOSSES.get(text.split(":", maxsplit=1)[0])

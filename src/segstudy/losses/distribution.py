@@ -1,4 +1,4 @@
-"""Distribution losses: they add up pixels."""
+"""Distribution losses: means over pixels."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,14 +10,14 @@ def bce(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def focal(logits: Tensor, target: Tensor, gamma: float = 2.0, alpha: float = -1.0) -> Tensor:
-    """Focal loss (Lin et al. 2017, arXiv:1708.02002, equation 5): cross-entropy that fades on easy pixels.
+    """Focal loss (Lin et al. 2017, arXiv:1708.02002, equation 5): cross-entropy that weighs easy pixels less.
 
     Written in log space, where its gradient is finite for every ``gamma``, also below 1.
 
     Args:
         logits: ``(batch, 1, H, W)``.
         target: ``(batch, 1, H, W)``, 0 or 1.
-        gamma: how fast easy pixels fade; 0 gives cross-entropy.
+        gamma: how fast the weight falls for easy pixels; 0 gives cross-entropy.
         alpha: weight of the foreground, 1 - alpha of the background; a negative value weighs neither
             (equation 4). There is no hidden .25: that was tuned for objects in one of 1000 anchors.
     """

@@ -1,4 +1,4 @@
-"""Region losses: they compare areas."""
+"""Region losses: ratios of areas."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ def dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     """Soft Dice loss (Milletari et al. 2016, arXiv:1606.04797, with plain sums in the denominator).
 
     ``1 - (2 |p t| + smooth) / (|p| + |t| + smooth)`` for each image. ``smooth``, in pixels, keeps an
-    empty target defined: an empty prediction then costs 0.
+    empty target defined: an empty prediction then has a loss of 0.
     """
     prob, target = _flat(logits.float().sigmoid()), _flat(target.float())
     overlap = (prob * target).sum(1)
@@ -17,7 +17,7 @@ def dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
 def tversky(
     logits: Tensor, target: Tensor, fp_weight: float = 0.3, fn_weight: float = 0.7, smooth: float = 1.0
 ) -> Tensor:
-    """Tversky loss (Salehi et al. 2017, arXiv:1706.05721): Dice that prices FP and FN apart.
+    """Tversky loss (Salehi et al. 2017, arXiv:1706.05721): Dice with different weights of FP and FN.
 
     ``1 - (TP + smooth) / (TP + fp_weight FP + fn_weight FN + smooth)`` for each image, of soft counts.
     Weights of .5 and .5 and half the ``smooth`` give ``dice``. (Their paper: alpha is ``fp_weight``,

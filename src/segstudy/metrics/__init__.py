@@ -1,7 +1,7 @@
-"""The metrics: what one predicted mask is worth against the true one.
+"""The metrics: scores of one predicted mask against the true one.
 
-``METRICS`` says everything about each: a new one is a function and its line here. Columns of tables, the
-leaderboard, the report, the model card and what commands print derive from it.
+``METRICS`` describes each completely: a new one is a function and its line here. Columns of tables, the
+leaderboard, the report, the model card and printed results are derived from it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from segstudy.metrics.metric import EVERYWHERE, NOWHERE, OFF_THE_TABLE, Metric, 
 
 Score = dict[str, float | None]  # ``mean``, ``low`` and ``high`` of a metric over images
 
-HEADLINE = "iou"  # selects, sorts and is compared
+HEADLINE = "iou"  # the metric of selection, order and comparisons
 IOU, OVERLAP, BOUNDARY, CALIBRATION = (
     "IoU, native size",
     "overlap, test",
@@ -188,24 +188,24 @@ __all__ = [
 
 
 def column(metric: str, size: Size = "native") -> str:
-    """The column of a table of images, ``native_iou``."""
+    """Return the column of a metric in a table of images, such as ``native_iou``."""
     return f"{size}_{metric}"
 
 
 def of_column(name: str) -> Metric | None:
-    """The metric whose column of a table of images this is."""
+    """Return the metric of a column in a table of images."""
     size, _, metric = name.partition("_")
     return METRICS.get(metric) if size in ("network", "native") else None
 
 
 def limits(column_name: str) -> tuple[float, float]:
-    """The lowest and highest value of a column of a table of images; any for one of another version."""
+    """Return the lowest and highest value of a column in a table of images; infinite if it is unknown."""
     metric = of_column(column_name)
     return (metric.lowest, metric.highest) if metric else (-np.inf, np.inf)
 
 
 def in_order() -> dict[str, Metric]:
-    """All metrics as people read them: each that has an ``after`` follows that one."""
+    """Return all metrics in the order of reading: one with an ``after`` follows that metric."""
     names = [name for name, metric in METRICS.items() if not metric.after]
     for name, metric in METRICS.items():
         if metric.after:
@@ -214,7 +214,7 @@ def in_order() -> dict[str, Metric]:
 
 
 def shown_in(place: Place) -> dict[str, Metric]:
-    """The metrics of one place, those of a group side by side."""
+    """Return the metrics of one place, those of a group side by side."""
     shown = {name: metric for name, metric in in_order().items() if place in metric.shown}
     groups = list(dict.fromkeys(metric.group for metric in shown.values()))
     return dict(sorted(shown.items(), key=lambda item: groups.index(item[1].group)))
@@ -223,7 +223,7 @@ def shown_in(place: Place) -> dict[str, Metric]:
 def prob_scores(
     prob: NDArray[np.float32], target: Mask, tuned_threshold: float, size: Size
 ) -> dict[str, float]:
-    """Every metric that one image's probabilities ``(H, W)`` have at a size, by column."""
+    """Return every metric of one image's probabilities ``(H, W)`` at a size, by column."""
     return _scores(
         {
             "counts": lambda: (confusion(prob >= 0.5, target),),
@@ -238,13 +238,13 @@ def prob_scores(
 def mask_scores(
     prediction: Mask, target: Mask, size: Size = "native", takes: Iterable[Takes] = ("counts", "distances")
 ) -> dict[str, float]:
-    """Every metric of one image that a mask without probabilities tells, by column.
+    """Return every metric of one image that needs no probabilities, by column.
 
     Args:
         prediction: ``(H, W)``.
         target: ``(H, W)``, the true mask.
-        size: at which they are.
-        takes: ``counts`` alone leaves surface distances out, which take time.
+        size: of both, ``network`` or ``native``.
+        takes: ``counts`` alone leaves out surface distances, which are slow.
     """
     makers: dict[Takes, Callable[[], tuple[Any, ...]]] = {
         "counts": lambda: (confusion(prediction, target),),
@@ -254,7 +254,7 @@ def mask_scores(
 
 
 def unknown_of_masks() -> Iterator[str]:
-    """The columns that a mask does not tell: those at network size, and all that takes probabilities."""
+    """Return the columns that a mask alone cannot have: those at network size, and those of probabilities."""
     yield from (column(name, "network") for name, each in METRICS.items() if "network" in each.sizes)
     yield from (column(name) for name, each in METRICS.items() if each.needs_probabilities)
 

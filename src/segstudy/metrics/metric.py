@@ -64,24 +64,24 @@ class Metric:
 
     @property
     def needs_probabilities(self) -> bool:
-        """Whether a mask alone does not tell it."""
+        """Whether the metric needs probabilities: a mask alone is not enough."""
         return self.takes in ("tuned_counts", "probabilities")
 
     @property
     def listed_title(self) -> str:
-        """The title with its unit, as ``HD95 in px``."""
+        """Return the title with its unit, such as ``HD95 in px``."""
         return f"{self.title} in {self.unit}" if self.unit == "px" else self.title
 
     @property
     def report_heading(self) -> str:
-        """Under the group's heading in the report's leaderboard, as ``HD95 px``."""
+        """Return the heading in the report's leaderboard, below that of the group, such as ``HD95 px``."""
         return self.heading or f"{self.short} {self.unit}".rstrip()
 
     @property
     def form(self) -> str:
-        """For ``format``: ``.3f`` or ``.1%``."""
+        """Return the format specification, ``.3f`` or ``.1%``."""
         return f".{self.digits}{'%' if self.unit == '%' else 'f'}"
 
     def write(self, value: float) -> str:
-        """A value with its unit, as ``12.3 px``."""
+        """Return a value with its unit, such as ``12.3 px``."""
         return f"{value:{self.form}}{' px' if self.unit == 'px' else ''}"

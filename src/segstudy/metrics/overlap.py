@@ -11,37 +11,37 @@ from segstudy.metrics.counts import Confusion
 
 
 def iou(c: Confusion) -> float:
-    """Intersection over union (Jaccard index) of the foreground."""
+    """Return the intersection over union (Jaccard index) of the foreground."""
     return _ratio(c.tp, c.tp + c.fp + c.fn, c)
 
 
 def dice(c: Confusion) -> float:
-    """Dice coefficient (F1 score) of the foreground; IoU = Dice / (2 - Dice)."""
+    """Return the Dice coefficient (F1 score) of the foreground; IoU = Dice / (2 - Dice)."""
     return _ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn, c)
 
 
 def precision(c: Confusion) -> float:
-    """The share of the predicted foreground that is true."""
+    """Return the share of the predicted foreground that is true."""
     return _ratio(c.tp, c.tp + c.fp, c)
 
 
 def recall(c: Confusion) -> float:
-    """The share of the true foreground that is found (sensitivity)."""
+    """Return the share of the true foreground that is found (sensitivity)."""
     return _ratio(c.tp, c.tp + c.fn, c)
 
 
 def specificity(c: Confusion) -> float:
-    """The share of the true background that is left alone."""
+    """Return the share of the true background that is predicted as background."""
     return _ratio(c.tn, c.tn + c.fp, c)
 
 
 def accuracy(c: Confusion) -> float:
-    """The share of all pixels that is right."""
+    """Return the share of all pixels that is right."""
     return _ratio(c.tp + c.tn, c.tp + c.fp + c.fn + c.tn, c)
 
 
 def thresholded_jaccard(c: Confusion) -> float:
-    """IoU, but 0 below .65: the ISIC 2018 challenge's count of segmentations that fail."""
+    """Return the IoU, but 0 below .65: the ISIC 2018 challenge counts such segmentations as failures."""
     value = iou(c)
     return value if value >= 0.65 else 0.0
 

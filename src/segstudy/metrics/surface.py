@@ -1,8 +1,8 @@
-"""Distances between the outlines of two masks.
+"""Distances between the boundaries of two masks.
 
 They follow the empty-mask rule of ``overlap``: two empty masks are 0 px apart, and one empty mask, a missed
-lesion, costs the whole diagonal of the image, where libraries give NaN or infinity and the image drops out of
-the mean.
+lesion, has the whole diagonal of the image as its distance. (Libraries give NaN or infinity there, and the
+image is left out of the mean.)
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NSD_TOLERANCE = 0.02  # of the diagonal: the width of boundary IoU (arXiv:2103.1
 
 @dataclass(frozen=True, slots=True)
 class Distances:
-    """How far the boundaries of two masks lie apart, in pixels.
+    """The distances between the boundaries of two masks, in pixels.
 
     Attributes:
         hd95_px: Hausdorff distance at the 95th percentile, the larger of the two directions.
@@ -35,7 +35,7 @@ class Distances:
 
 
 def distances(prediction: Mask, target: Mask) -> Distances:
-    """The distances between the boundaries of two masks ``(H, W)``.
+    """Return the distances between the boundaries of two masks ``(H, W)``.
 
     A boundary is the foreground pixels with a neighbour (of four) outside the mask or the image: the frame
     counts as boundary. Distances run from pixel centre to pixel centre.
@@ -55,32 +55,32 @@ def distances(prediction: Mask, target: Mask) -> Distances:
 
 
 def hd95_px(d: Distances) -> float:
-    """Hausdorff distance at the 95th percentile, in pixels."""
+    """Return the Hausdorff distance at the 95th percentile, in pixels."""
     return d.hd95_px
 
 
 def hd95_frac(d: Distances) -> float:
-    """The same over the image's diagonal."""
+    """Return the same as a fraction of the image's diagonal."""
     return d.hd95_px / d.diagonal_px
 
 
 def asd_px(d: Distances) -> float:
-    """Average surface distance, in pixels."""
+    """Return the average surface distance, in pixels."""
     return d.asd_px
 
 
 def asd_frac(d: Distances) -> float:
-    """The same over the image's diagonal."""
+    """Return the same as a fraction of the image's diagonal."""
     return d.asd_px / d.diagonal_px
 
 
 def nsd(d: Distances) -> float:
-    """Normalised surface distance at 2 % of the diagonal."""
+    """Return the normalised surface distance at 2 % of the diagonal."""
     return d.nsd
 
 
 def _boundary(mask: Mask) -> NDArray[np.intp]:
-    """Row and column of every boundary pixel, ``(n, 2)``."""
+    """Return row and column of every boundary pixel, ``(n, 2)``."""
     padded = np.pad(mask, 1)
     surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return np.argwhere(mask & ~surrounded)

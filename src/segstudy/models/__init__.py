@@ -19,15 +19,15 @@ from segstudy.models.unet2 import UNet2
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An architecture as the table holds it; tables of the report have the table's order.
+    """A record of the table of architectures; tables of the report have its order.
 
     Attributes:
         network: a class whose parameters with defaults, all but ``width``, are its options.
         title: its name in full.
-        carried: what passes from the encoder to the decoder beside the deepest maps.
+        carried: what the encoder passes to the decoder besides the deepest maps.
         numerics: raised when its numbers change; enters the keys of the runs that use it.
         citations: keys of ``references.bib``.
-        skips_compared: the spellings whose contrasts tell what its skip connections do, the plainest first.
+        skips_compared: the spellings whose contrasts show the effect of skip connections, the simplest first.
     """
 
     network: Callable[..., nn.Module]
@@ -59,7 +59,7 @@ MIN_SIDE_PX = 32
 
 
 def resolve_architecture(text: str) -> tuple[Component, int | str]:
-    """The canonical form of an architecture, and what its ``numerics`` contribute to a run's key.
+    """Return the canonical form of an architecture, and the ``numerics`` that enter a run's key.
 
     Raises:
         UserError: an unknown architecture or option, with the choices.
@@ -69,25 +69,25 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
 
 
 def known_model(text: str) -> Model | None:
-    """The record of an architecture as it is written, ``unet:skips=false``; None for one that is not ours."""
+    """Return the record of an architecture such as ``unet:skips=false``; None for one that is not ours."""
     return MODELS.get(text.split(":", maxsplit=1)[0])
 
 
 def build(architecture: str, width: int, seed: int, named_as: str | None = None) -> nn.Module:
-    """A freshly initialised network.
+    """Return a newly initialised network.
 
-    Its weights depend on the architecture, its width and the seed, on no earlier random number: the
-    global random state is left as it was.
+    Its weights depend only on the architecture, its width and the seed; the global random state is neither
+    used nor changed.
 
     Args:
         architecture: a name in ``MODELS`` or a plug-in's, ``file.py:Name`` or ``package.module:Name``, with
             options.
         width: channels of the first stage; a network that is not ours gets it if it takes it.
         seed: the run's seed.
-        named_as: the name under which its weights were made, where its file has another name by now.
+        named_as: the name under which its weights were made, if its file has a new name now.
 
     Raises:
-        UserError: an unknown architecture or option; what is built is no network.
+        UserError: an unknown architecture or option; or the result is not a network.
     """
     component, network, version = resolve(architecture, MODELS, EXTENSION)
     options = dict(component.options)
@@ -100,12 +100,12 @@ def build(architecture: str, width: int, seed: int, named_as: str | None = None)
 
 
 def one_output(model: Any, title: str) -> nn.Module:
-    """A network that is not ours, where a list of one tensor is that tensor.
+    """Return a network that is not ours, changed to return one tensor instead of a list of one.
 
     Its parameters keep their names: weights fit the network as its authors know it.
 
     Raises:
-        UserError: it is no network. Called on images, it is refused if it gives anything but one tensor.
+        UserError: it is not a network; or, when it is called on images, it does not return one tensor.
     """
     if not isinstance(model, nn.Module):
         raise UserError(
@@ -130,7 +130,7 @@ def one_output(model: Any, title: str) -> nn.Module:
 
 
 def check_size(height_px: int, width_px: int) -> None:
-    """Refuse images that five halvings would leave with nothing.
+    """Refuse images that are too small to be halved five times.
 
     Raises:
         UserError: a side under 32 px.

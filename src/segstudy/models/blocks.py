@@ -1,4 +1,4 @@
-"""What the architectures share: the convolution block, pooling, the skip connection and the output layer."""
+"""Building blocks of the architectures: convolutions, pooling, skip connection and output layer."""
 
 from itertools import product
 
@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 
 def conv_block(in_channels: int, channels: int, num_convs: int = 2) -> nn.Sequential:
-    """``num_convs`` times: 3x3 convolution, batch norm, ReLU. Height and width stay.
+    """Return ``num_convs`` times 3x3 convolution, batch norm, ReLU. Height and width stay.
 
-    The convolutions carry no bias: batch norm subtracts it again.
+    The convolutions have no bias: batch norm would subtract it.
     """
     layers: list[nn.Module] = []
     for i in range(num_convs):
@@ -24,12 +24,12 @@ def conv_block(in_channels: int, channels: int, num_convs: int = 2) -> nn.Sequen
 
 
 def head(channels: int) -> nn.Conv2d:
-    """The 1x1 convolution from the last feature maps to one logit per pixel."""
+    """Return the 1x1 convolution from the last feature maps to one logit per pixel."""
     return nn.Conv2d(channels, 1, 1)
 
 
 def concatenate(skip: Tensor, x: Tensor) -> Tensor:
-    """``torch.cat([skip, x], dim=1)``, whose gradients lie in memory as the layers before want them.
+    """Return ``torch.cat([skip, x], dim=1)``, with gradients in the memory format of the layers before.
 
     PyTorch hands each input a view of the whole gradient, with gaps between the pixels' channels; adding
     two such views, or undoing an upsampling on one, then takes up to ten times as long as copying it out.
@@ -53,10 +53,10 @@ class _Concatenation(torch.autograd.Function):
 
 
 def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """2x2 max-pooling of ``(batch, channels, H, W)``, and where in the flattened H x W each maximum was.
+    """Return the 2x2 max-pooling of ``(batch, channels, H, W)``, and the flat index in H x W of each maximum.
 
-    On a GPU PyTorch adds up this layer's gradients in no fixed order; as the windows do not overlap there is
-    nothing to add up, and each can be put in its place.
+    On a GPU PyTorch adds the gradients of this layer in no fixed order. The windows do not overlap, so
+    there is nothing to add, and each can be put in its place.
     """
     pooled: tuple[Tensor, Tensor] = (
         _MaxPool.apply(x)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and multiply-adds of one image."""
+"""The cost of a network: parameters, and multiply-adds of one image."""
 
 import torch
 from torch import nn
@@ -6,13 +6,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def num_parameters(model: nn.Module) -> int:
-    """Numbers that are trained."""
+    """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 @torch.inference_mode()
 def num_macs(model: nn.Module, image_size: tuple[int, int]) -> int:
-    """Multiply-adds of one image through the network's convolutions and products of matrices.
+    """Return the multiply-adds of one image in the network's convolutions and products of matrices.
 
     Args:
         model: on any device; it is in evaluation mode afterwards.

@@ -43,9 +43,9 @@ class DilatedUNet(nn.Module):
 
 
 def dilated_down(x: Tensor, layer: nn.Module) -> Tensor:
-    """``layer(x)`` for a 3x3 convolution of stride 2 and dilation 2, several times as fast.
+    """Return ``layer(x)`` for a 3x3 convolution of stride 2 and dilation 2, several times as fast.
 
-    Its taps lie on even rows and columns only, so it is an ordinary convolution of every second pixel.
+    Its kernel reads even rows and columns only, so it is an ordinary convolution of every second pixel.
     """
     assert isinstance(layer, nn.Conv2d)
     return F.conv2d(x[..., ::2, ::2], layer.weight, layer.bias, padding=1)

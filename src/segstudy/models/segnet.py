@@ -9,9 +9,9 @@ from segstudy.models.blocks import conv_block, head, max_pool, put_back
 class SegNet(nn.Module):
     """SegNet (Badrinarayanan, Kendall, Cipolla 2017, arXiv:1511.00561).
 
-    A VGG16-like encoder of 2, 2, 3, 3, 3 convolutions at ``width`` x 1, 2, 4, 8, 8 channels. Where
-    each maximum came from is remembered by every pooling and used by the mirrored unpooling; nothing
-    else passes from encoder to decoder.
+    A VGG16-like encoder of 2, 2, 3, 3, 3 convolutions at ``width`` x 1, 2, 4, 8, 8 channels. Every
+    pooling keeps the index of each maximum, which the mirrored unpooling uses; nothing else passes from
+    encoder to decoder.
 
     Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
     """
@@ -28,7 +28,7 @@ class SegNet(nn.Module):
                 conv_block(8 * w, 8 * w, 3),
             ]
         )
-        # Mirrored: the last convolution of a stage brings the channels of the next unpooling.
+        # Mirrored: the last convolution of a stage has the channels of the next unpooling.
         self.decoder = nn.ModuleList(
             [
                 conv_block(8 * w, 8 * w, 3),

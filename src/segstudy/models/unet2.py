@@ -11,8 +11,8 @@ class UNet2(nn.Module):
     """U-Net with strided convolutions for max-pooling and transposed ones for upsampling.
 
     Every 2x2 max-pooling of ``UNet`` becomes a 3x3 convolution of stride 2, every nearest-neighbour
-    upsampling a 3x3 transposed convolution of stride 2. Both keep the number of channels and stand
-    alone, without batch norm or activation, as the layers did that they replace.
+    upsampling a 3x3 transposed convolution of stride 2. Both keep the number of channels and have
+    no batch norm or activation, as the layers that they replace.
 
     Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
     """
@@ -42,7 +42,7 @@ class UNet2(nn.Module):
 
 
 def upsampled(x: Tensor, layer: nn.Module, size: torch.Size) -> Tensor:
-    """``layer(x, size)`` for a 3x3 transposed convolution of stride 2, exportable for any size.
+    """Return ``layer(x, size)`` for a 3x3 transposed convolution of stride 2, exportable for any size.
 
     The exported form computes the larger of the two possible sizes, then cuts: ONNX knows no output padding
     that depends on the input. Same numbers up to rounding.

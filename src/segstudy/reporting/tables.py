@@ -105,7 +105,7 @@ def missing_scores(frame: pl.DataFrame, columns: Sequence[str], headings: Sequen
 
     Args:
         frame: of ``leaderboard``.
-        columns: those shown; scores of the test part are looked at.
+        columns: those shown; scores of the test subset are looked at.
         headings: of each.
     """
     scored = frame.filter(~pl.col("masks") & pl.col("test_iou").is_not_null())

@@ -66,7 +66,7 @@ def as_text(table: TextTable, caption: str, width: int | None, see_all: str) -> 
 
 
 def _lines(cells: Sequence[str], widths: Sequence[int], name: int) -> list[str]:
-    """A row as lines: the name goes on below itself where it is longer than its column."""
+    """A row as lines: the name continues below itself where it is longer than its column."""
     pieces = chop_cells(cells[name], widths[name]) or [""]
     lines = []
     for number, piece in enumerate(pieces):

@@ -1,1 +1,1 @@
-"""Statistics: arrays in, frozen results out. Knows no study, no file and no network."""
+"""Statistics: arrays in, frozen results out. Independent of studies, files and networks."""

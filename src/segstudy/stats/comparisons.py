@@ -1,6 +1,6 @@
-"""How sure a score is: intervals, comparisons, ranks. Arrays in, frozen results out.
+"""Comparisons of scores, with intervals and p values. Arrays in, frozen results out.
 
-Scores of a configuration are an array ``(replicates, images)``: what each of its runs reaches on each
+Scores of a configuration are an array ``(replicates, images)``: the score of each of its runs on each
 image. Images are the same for every configuration, runs are not. A score is then
 
     mean + image + image x configuration + training + residual,
@@ -8,8 +8,9 @@ image. Images are the same for every configuration, runs are not. A score is the
 all but the mean random: runs are readers and images are cases of a multi-reader multi-case study
 (Obuchowski & Rockette 1995; Hillis 2007). The variance of a mean of n images and R replicates is
 estimated from mean squares, as (seeds + images - residual) / (n R), with Satterthwaite's degrees of
-freedom. ``tests/stats/test_calibration.py`` holds all of it to its promise on simulated studies;
-bootstraps of such means and tests over images alone do not keep theirs, so none is offered.
+freedom. ``tests/stats/test_calibration.py`` checks on simulated studies that intervals and
+tests have their nominal error rates; bootstraps of such means and tests over images alone do not, so
+there are none.
 """
 
 import math
@@ -33,7 +34,7 @@ from segstudy.stats.intervals import (
     by_group,
 )
 
-MARGIN = 0.01  # of IoU: differences within it are of no practical use to anyone
+MARGIN = 0.01  # of IoU: smaller differences have no practical use
 BOOTSTRAPS = 2000
 POWER = 0.80
 MOST_REPLICATES, MOST_IMAGES = 200, 100_000
@@ -50,7 +51,8 @@ class Difference:
         low, high: its 95 % interval.
         p: of no difference, two-sided.
         standard_error, df: of the difference, and its degrees of freedom.
-        most_df: what ``distinguished`` takes at most; None where one side has a single replicate.
+        most_df: the upper limit of the degrees of freedom in ``distinguished``; None if one side has a single
+            replicate.
         effect_size: the mean difference over the standard deviation of the images' differences (d_z).
         images_won, replicates_won: how many `a` and `b` win; replicates are paired by seed, None where
             their numbers differ.
@@ -86,7 +88,7 @@ def difference(
         b: the same images in the same order; replicates may differ in number and are not taken as pairs.
         groups: of each image, where several belong together.
         margin: differences whose interval lies within it count as practically equal.
-        deterministic: which of the two is no training: its one replicate has no noise to be measured.
+        deterministic: which of the two has no training noise: its single replicate is exact.
     """
     assert a.shape[1] == b.shape[1] >= 2
     apart = a.mean(0) - b.mean(0)
@@ -116,12 +118,12 @@ def difference(
 
 
 def gap(a: Scores, b: Scores) -> Interval:
-    """The mean of `a` less the mean of `b` where these are different images, as validation and test.
+    """Return the mean of `a` less the mean of `b` over different images, such as validation and test.
 
     Args:
         a: ``(replicates, units)``.
-        b: ``(replicates, units)`` of the same runs. What runs do to both alike would cancel and
-            is left in, so the interval is rather too wide.
+        b: ``(replicates, units)`` of the same runs. Effects of a run on both would cancel
+            and are not removed, so the interval is conservative.
     """
     sides = [_moments(a), _moments(b)]
     mean, noise = sides[0].mean - sides[1].mean, len(a) > 1 and len(b) > 1
@@ -147,7 +149,7 @@ def _wins(a: Scores, b: Scores) -> tuple[int, int]:
 
 
 def distinguished(differences: Sequence[Difference], num_configurations: int) -> list[float]:
-    """Adjusted p values of the winner against each of the others (Games & Howell 1976).
+    """Return adjusted p values of the winner against each of the others (Games & Howell 1976).
 
     The studentized range of all configurations is the reference, with each pair's own variance: it
     protects whichever configuration leads, however it was chosen. Holm's correction does not: the winner on
@@ -172,18 +174,19 @@ def _studentized(d: Difference, num_configurations: int) -> float:
     return _range_sf(float(q), num_configurations, min(d.df, d.most_df))
 
 
-@cache  # a report asks twice, for its table and for its verdict, and every answer takes an integration
+@cache  # a report needs it twice, for its table and for its verdict, and each takes an integration
 def _range_sf(q: float, num_configurations: int, df: float) -> float:
     return float(scipy.stats.studentized_range.sf(q, num_configurations, df))
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What would settle a comparison, in totals: replicates alone, or else test images alone.
+    """The data that would settle a comparison, in totals: replicates alone, or else test images alone.
 
     Attributes:
-        replicates: of each side; None where no number of them is enough.
-        units: images, or groups of them, with the replicates there are; None if not looked for or in vain.
+        replicates: of each side; None if no number of them is enough.
+        units: images, or groups of them, with the present replicates; None if not needed
+            or if no number is enough.
     """
 
     replicates: int | None
@@ -191,10 +194,10 @@ class Resolution:
 
 
 def to_resolve(a: Scores, b: Scores, margin: float = MARGIN) -> Resolution:
-    """How much more data would show the difference seen, or that it is none to speak of.
+    """Return how much data would show the observed difference, or that it is practically none.
 
     Settled means: with a probability of 80 % the 95 % interval leaves out 0, or lies within the margin,
-    whichever is nearer. Variances are taken as they were estimated, the difference as it was seen.
+    whichever is nearer. The estimated variances and the observed difference are taken as true.
 
     Args:
         a: ``(replicates, units)``, with several replicates.

@@ -1,6 +1,6 @@
-"""What a factor moves: main effects and interactions on a full factorial of runs.
+"""Effects of factors: main effects and interactions on a full factorial of runs.
 
-Arrays in, frozen results out. The unit is a run's mean over the images, so what is found holds for these
+Arrays in, frozen results out. The unit is a run's mean over the images, so the results hold for these
 images. Variances are not taken to be equal: Tversky's runs scatter several times as much as Combo's.
 """
 
@@ -25,8 +25,9 @@ class Effect:
     Attributes:
         factors: one for a main effect, several for their interaction.
         f, df, df_residual, p: of the ANOVA-type statistic, each combination with its own variance; degrees of
-            freedom are estimated and broken.
-        omega_squared: partial, the share of variance it explains beside the other terms; may be below 0.
+            freedom are estimated and fractional.
+        omega_squared: partial, the share of variance that it explains in addition to the other
+            terms; may be below 0.
         low, high: 95 % interval of partial eta squared, from the noncentral F distribution.
     """
 
@@ -77,7 +78,7 @@ class LevelDifference:
 
 @dataclass(frozen=True, slots=True)
 class Factorial:
-    """What factors do to a score.
+    """The effects of factors on a score.
 
     Attributes:
         effects: main effects and interactions; empty for a single replicate, whose noise is unknown.
@@ -127,15 +128,15 @@ def _combinations(y: NDArray[np.float64], levels: Levels) -> Combinations:
 
 
 def _varies(combinations: Combinations) -> bool:
-    """Whether there is any noise to test against."""
+    """Whether the scores vary within any combination, as a test needs."""
     return any(runs.std() > 0 for runs in combinations.values())
 
 
 def _effects(combinations: Combinations, factors: Sequence[str]) -> tuple[Effect, ...]:
-    """The ANOVA-type statistic of every main effect and interaction (Brunner, Dette & Munk 1997).
+    """Return the ANOVA-type statistic of every main effect and interaction (Brunner, Dette & Munk 1997).
 
     Each hypothesis is a projection of the combinations' means; its F is the projected sum of squares over
-    what the combinations' own variances make of it, with degrees of freedom that are moments of the same.
+    its expectation under the combinations' own variances, with degrees of freedom from the same moments.
     """
     sizes = [len(_levels(combinations, i)) for i in range(len(factors))]
     grid = list(itertools.product(*(_levels(combinations, i) for i in range(len(factors)))))
@@ -149,7 +150,7 @@ def _effects(combinations: Combinations, factors: Sequence[str]) -> tuple[Effect
 
 
 def _projection(sizes: Sequence[int], varies: Sequence[bool]) -> NDArray[np.float64]:
-    """Onto what a set of factors does together beyond its parts, averaged over the other factors."""
+    """Return the projection onto the interaction of a set of factors, averaged over the other factors."""
     out = np.ones((1, 1))
     for size, free in zip(sizes, varies, strict=True):
         mean = np.full((size, size), 1 / size)
@@ -189,7 +190,7 @@ def _effect(
 
 
 def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_runs: int) -> float:
-    """The partial eta squared under which this F lies at that quantile (Steiger 2004)."""
+    """Return the partial eta squared under which this F is at that quantile (Steiger 2004)."""
 
     def excess(noncentrality: float) -> float:
         return float(scipy.stats.ncf.cdf(f, df, df_residual, noncentrality)) - quantile
@@ -204,7 +205,7 @@ def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_r
 
 
 def _marginal(combinations: Combinations, factor: int, level: str) -> tuple[float, float, float]:
-    """A level's mean over its combinations, the variance of that mean and its degrees of freedom."""
+    """Return a level's mean over its combinations, the variance of that mean and its degrees of freedom."""
     mine = [runs for key, runs in combinations.items() if key[factor] == level]
     mean = float(np.mean([runs.mean() for runs in mine]))
     if len(mine[0]) == 1:

@@ -1,4 +1,4 @@
-"""How sure a mean is: intervals over replicates and images."""
+"""Intervals of means over replicates and images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ class Interval:
 
     Attributes:
         mean: over images and replicates.
-        low, high: of the interval; None where there is one image only.
-        num_replicates, num_units: what it rests on; a unit is an image, or a group of them.
+        low, high: ends of the interval; None if there is only one image.
+        num_replicates, num_units: the numbers of both; a unit is an image, or a group of them.
         seed_sd: standard deviation of the replicates' means; None for one replicate.
         has_training_noise: whether training noise is in the interval, or images only.
     """
@@ -54,7 +54,7 @@ class _Moments:
 
 
 def by_group(scores: Scores, groups: Sequence[str]) -> Scores:
-    """Join the images of a patient or lesion, which are not independent, to one unit each.
+    """Return scores with the images of a patient or lesion, which are not independent, joined to one unit.
 
     The mean over units stays the mean over images, and its variance becomes the cluster-robust one. Where
     every image is a group of its own, the scores come back as they are, in the groups' order.
@@ -74,7 +74,7 @@ def by_group(scores: Scores, groups: Sequence[str]) -> Scores:
 
 
 def mean_interval(scores: Scores) -> Interval:
-    """Mean and 95 % interval over images and runs; over images only where there is one training.
+    """Return the mean and 95 % interval over images and runs; over images only if there is one run.
 
     Args:
         scores: ``(replicates, units)``, see ``by_group``.
@@ -96,7 +96,7 @@ def mean_interval(scores: Scores) -> Interval:
 
 
 def score_interval(scores: Scores, lowest: float = 0.0, highest: float = 1.0) -> Interval:
-    """As ``mean_interval``, with ends that such a score can have: what is printed anywhere is this one.
+    """Return ``mean_interval`` with ends within the metric's range; every printed interval is this one.
 
     Args:
         scores: ``(replicates, units)`` of a metric.
@@ -133,14 +133,14 @@ def _moments(scores: Scores) -> _Moments:
 
 
 def _variance(moments: Sequence[_Moments], images: NDArray[np.float64]) -> tuple[float, float]:
-    """Variance of a mean, or of a difference of two, and its degrees of freedom.
+    """Return the variance of a mean, or of a difference of two, and its degrees of freedom.
 
-    Both seeds and images contain the residual, so it is taken off once. What is left is never less than the
-    images' part alone, and has its degrees of freedom where it rests on it.
+    Both seeds and images contain the residual, so it is subtracted once. The rest is never less than the
+    images' share alone; if it equals that share, it has the degrees of freedom of the images.
 
     Args:
         moments: of each configuration involved.
-        images: what each image contributes: its mean, or its difference.
+        images: the contribution of each image: its mean, or its difference.
     """
     cases, case_df = float(images.var(ddof=1)) / len(images), len(images) - 1
     repeated = [m for m in moments if m.num_replicates > 1]
@@ -152,7 +152,7 @@ def _variance(moments: Sequence[_Moments], images: NDArray[np.float64]) -> tuple
 
 
 def _satterthwaite(variance: float, terms: Sequence[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of mean squares; never fewer than the smallest term has."""
+    """Return the degrees of freedom of a sum of mean squares; never fewer than the smallest term has."""
     fewest = min(df for _, df in terms)
     spread = sum(value**2 / df for value, df in terms)
     return float(max(fewest, variance**2 / spread)) if spread > 0 else float(fewest)

@@ -1,4 +1,4 @@
-"""Who stands where, and how firmly: ranks over replicates, bootstrap of ranks, the cost of choosing.
+"""Ranks: tests over replicates, bootstrap of ranks, and the optimism of a choice among many.
 
 Arrays in, frozen results out. Rank blocks are replicates, never images: images share the runs, and
 ranks over them call equal configurations different in 55 to 100 % of studies.
@@ -40,11 +40,11 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How often a configuration ranks where it does when images and runs are resampled.
+    """The ranks of a configuration when images and runs are resampled.
 
     Attributes:
-        best, top3: share of the draws in which it is first, or among the first three.
-        low, high: the ranks that hold 95 % of the draws.
+        best, top3: share of the resamples in which it is first, or among the first three.
+        low, high: the ranks between which 95 % of the resamples lie.
     """
 
     best: float
@@ -83,7 +83,7 @@ def _friedman(means: NDArray[np.float64]) -> float:
 
 
 def _bars(ranks: NDArray[np.float64], critical: float) -> tuple[tuple[int, ...], ...]:
-    """The largest groups whose mean ranks lie within the critical difference."""
+    """Return the largest groups whose mean ranks lie within the critical difference."""
     order = [int(i) for i in np.argsort(ranks, kind="stable")]
     bars: list[tuple[int, ...]] = []
     for start in range(len(order)):
@@ -96,7 +96,7 @@ def _bars(ranks: NDArray[np.float64], critical: float) -> tuple[tuple[int, ...],
 def stability(scores: Sequence[Scores], seed: int, draws: int = BOOTSTRAPS) -> list[Stability]:
     """Bootstrap the ranks: units and, for each configuration, replicates are resampled with replacement.
 
-    Good for how firm an order is, and for nothing else: intervals of means made this way are too narrow.
+    Use it only for the stability of an order: intervals of means from this bootstrap are too narrow.
 
     Args:
         scores: of each configuration, ``(replicates, units)`` with the same units.
@@ -125,11 +125,10 @@ def stability(scores: Sequence[Scores], seed: int, draws: int = BOOTSTRAPS) -> l
 
 
 def choice_noise(scores: Sequence[Scores]) -> float:
-    """Standard deviation of a configuration's mean that has nothing to do with its worth.
+    """Return the standard deviation of a configuration's mean that is independent of its quality.
 
-    What all configurations share, the images' difficulty, is no part of it: it moves none of them up. What is
-    left is training noise and how images happen to suit one configuration or another, averaged over
-    configurations.
+    The difficulty of the images is not part of it: all configurations share it, so it changes no order. The
+    rest is training noise and the interaction of images and configurations, averaged over configurations.
 
     Args:
         scores: of each configuration, ``(replicates, units)``, at least two configurations and units.
@@ -152,7 +151,7 @@ def _residual(scores: Scores) -> float:
 
 
 def expected_optimism(num_configurations: int, noise: float) -> float:
-    """How much better the best of equal configurations looks than it is.
+    """Return by how much the best of equal configurations is overestimated.
 
     Args:
         num_configurations: that were chosen from.

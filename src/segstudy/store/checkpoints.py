@@ -52,7 +52,7 @@ class Checkpoints:
                 old.unlink()
 
     def note(self, progress: Progress) -> None:
-        """Say how far the training is; where that cannot be written it goes on all the same."""
+        """Say how far the training is; where that cannot be written it continues all the same."""
         with suppress(DiskError):
             write_text(self.folder / PROGRESS, progress.model_dump_json())
 

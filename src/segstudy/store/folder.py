@@ -174,7 +174,7 @@ class StudyFolder:
         return (self.runs / key).is_dir()
 
     def begun(self) -> set[str]:
-        """The keys of all runs with a saved state to go on from."""
+        """The keys of all runs with a saved state to continue from."""
         return {state.parent.name for state in self.entries("checkpoints", "*/*.state")}
 
     def failed(self) -> dict[str, FailureRecord]:

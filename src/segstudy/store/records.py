@@ -146,7 +146,7 @@ class MasksRecord(ExternalRecord):
 
 
 class InDomain(Described):
-    """What the same models reach on their own test part."""
+    """What the same models reach on their own test subset."""
 
     data: ExternalData
     num_images: int
@@ -218,12 +218,12 @@ class Parts(Described):
 
     @property
     def ids(self) -> Split:
-        """The ids of each part."""
+        """The ids of each subset."""
         return Split(tuple(self.train), tuple(self.validation), tuple(self.test))
 
 
 class SplitRecord(Described):
-    """``split.json``: the ids of every part and fold."""
+    """``split.json``: the ids of every subset and fold."""
 
     splits: list[Parts]
 
@@ -243,7 +243,7 @@ class NumericsRecord(Described):
 
 
 class ReportRecord(Described):
-    """One look at the test part."""
+    """One look at the test subset."""
 
     when: str
     scored: dict[str, int]

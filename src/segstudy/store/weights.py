@@ -1,4 +1,4 @@
-"""Weights and a card in, a model out; and a training's state, to go on from.
+"""Weights and a card in, a model out; and a training's state, to continue from.
 
 Nothing loaded can run code: weights are safetensors, the card is JSON, the state is read by PyTorch's
 ``weights_only`` loader, and a card never leads to a user's own source file: the user names that one.
@@ -51,7 +51,7 @@ def load_model(
 
     Raises:
         UserError: no model there, a card that is none, a network from a user's own file that is not named or
-            another, weights that do not fit, were altered, or are no numbers.
+            another, weights that do not fit, were altered, or are not numbers.
     """
     card = read_card(folder / CARD)
     own = own_network(card, folder / CARD, network)

@@ -74,7 +74,7 @@ def quicker(
         source: of the call.
         options: of the call.
         machine: where it would be trained.
-        stage: told what is being done.
+        stage: called with what is being done.
     """
     found: list[Choice] = []
     steps: Steps = {}
@@ -168,7 +168,7 @@ def refusal(asked: Choice, choices: list[Choice]) -> UserError:
 
 
 def as_asked(asked: Choice, source: str | Path | None, options: Mapping[str, Any]) -> Choice:
-    """All that was asked for, with its title and the command that goes on without asking."""
+    """All that was asked for, with its title and the command that continues without asking."""
     is_preset = not (source is not None and (Path(source).suffix == ".toml" or asked.folder.exists()))
     title = f"all of it, protocol {asked.study.preset}" if is_preset else "all of it"
     more = ["--retry"] if options.get("retry") else []

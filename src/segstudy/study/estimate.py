@@ -103,7 +103,7 @@ def estimate(
         runs: those of its runs that are still to be trained.
         machine: where they will be.
         fit_memory: no more workers than the free memory holds.
-        stage: told what is being done.
+        stage: called with what is being done.
         known: steps that were timed already; those timed now are added.
 
     Raises:

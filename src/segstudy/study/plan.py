@@ -50,7 +50,7 @@ class Plan:
         dataset: the samples, without the excluded ones.
         findings: about the data, and about what its masks mean.
         data: the samples' fingerprint.
-        splits: the parts for each ``(split, split_seed, fold)`` in use.
+        splits: the subsets for each ``(split, split_seed, fold)`` in use.
         runs: all of them, equal ones once.
         numerics: the versions of the code that enter each configuration's keys.
     """
@@ -111,7 +111,7 @@ def make_plan(
         study: as the user wrote it.
         machine: resolves ``precision = auto``.
         stored: ``data.json`` of a study folder: equal data are not checked a second time.
-        stage: told what is being done.
+        stage: called with what is being done.
 
     Raises:
         UserError: wrong components, wrong data or an impossible split.
@@ -291,7 +291,7 @@ def jobs_of(
         runs: which of them to train, in this order.
         folder: where they are stored.
         machine: how to train them.
-        stage: told what is being done; it may raise to stop it.
+        stage: called with what is being done; it may raise to stop it.
 
     Raises:
         UserError: data that cannot be prepared, or a folder that cannot be written.

@@ -1,4 +1,4 @@
-"""Why a run failed, in a word, and what helps."""
+"""The reasons for which a run fails, and their remedies."""
 
 from segstudy.config.runs import Run
 from segstudy.core.atomic_files import DiskError
@@ -24,7 +24,7 @@ REMEDIES = {
 
 
 class SourceChangedError(UserError):
-    """A user's own file is not what the study was planned with."""
+    """A user's own file is not the one that the study was planned with."""
 
 
 REASONS: dict[type[Exception], str] = {
@@ -36,7 +36,7 @@ REASONS: dict[type[Exception], str] = {
 
 
 def reason_of(error: Exception) -> str:
-    """Which of ``REMEDIES`` an error calls for."""
+    """Return the reason of an error, a key of ``REMEDIES``."""
     if is_out_of_memory(error.__cause__ or error):
         return "out of memory"
     if isinstance(error, DiskError):
@@ -45,12 +45,12 @@ def reason_of(error: Exception) -> str:
 
 
 def remedy(reason: str, run: Run, log: str = "") -> str:
-    """What helps against a failure of a run; where memory was short, with numbers.
+    """Return the remedy for a failed run; for lack of memory, with numbers.
 
     Args:
         reason: of ``REMEDIES``.
         run: which failed.
-        log: what the process that died had said; its last line stands before all guesses.
+        log: output of the process that died; its last line is shown before any guess.
     """
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
     if reason == "worker died" and last:

@@ -1,4 +1,4 @@
-"""What a worker is given, what it tells and what comes of it."""
+"""The input of a worker, the events that it reports, and its outcome."""
 
 import threading
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class Job(Frozen):
         name: the configuration's name, as printed.
         study: the study's folder.
         prepared: the folder with the prepared data.
-        split: ids of the parts.
+        split: ids of the subsets.
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of this training.
-        checkpoint_every: epochs from one saved state to the next: as many can be lost.
+        checkpoint_every: epochs from one saved state to the next: at most as many are lost.
         extra: where a function stands, as ``package.module:name``, that gives further files of a finished
             run: ``Trained`` to ``Extra``. Training does not know what they are for.
     """
@@ -39,7 +39,7 @@ class Job(Frozen):
 
 
 class Outcome(Frozen):
-    """How a job ended; a failure says why and what helps, a stopped one goes on at the next ``run``."""
+    """How a job ended; a failure says why and what helps, a stopped one continues at the next ``run``."""
 
     key: str
     status: Literal["finished", "failed", "stopped"]
@@ -49,11 +49,11 @@ class Outcome(Frozen):
 
 @dataclass(frozen=True)
 class Listener:
-    """Who hears of a job while it is trained, and may ask it to stop.
+    """Callbacks that follow a job while it is trained, and may ask it to stop.
 
     Attributes:
-        epoch: told every epoch's row, and as ``session_s`` for how long the run has been at work since.
-        say: told in a line what is out of the ordinary.
+        epoch: called with every epoch's row; ``session_s`` is how long this session has trained the run.
+        say: called with a line on anything unusual.
         stop: when set, the training ends after the epoch, saved.
     """
 

@@ -34,21 +34,21 @@ from segstudy.training.optimizers import make_optimizer, make_scheduler
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 
-SELECTION = ("rows", "best_iou", "selected_epoch", "seconds")  # of a training, beside its parts
+SELECTION = ("rows", "best_iou", "selected_epoch", "seconds")  # plain values of a training
 
 
 class DivergedError(ArithmeticError):
-    """The loss is no finite number any more."""
+    """The loss is no longer finite."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a training leaves behind.
+    """The result of a training.
 
     Attributes:
-        epochs: one row per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_iou`` (both as seen while
-            the weights moved), ``validation_loss``, ``validation_iou``, and if recorded ``test_loss``,
-            ``test_iou``.
+        epochs: one row per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_iou`` (both
+            measured while the weights changed), ``validation_loss``, ``validation_iou``, and if recorded
+            ``test_loss``, ``test_iou``.
         images: one row per image of validation and test, see ``evaluation.image_rows``.
         predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG.
         weights: the network's state at the selected epoch.
@@ -73,7 +73,7 @@ class Result:
 class Training:
     """A training between two epochs.
 
-    What changes with the epochs is what ``snapshot`` takes along; all else follows from the run.
+    ``snapshot`` holds all that changes with the epochs; everything else follows from the run.
     """
 
     run: Run
@@ -103,7 +103,7 @@ def train(run: Run, prepared: Prepared, split: Split, device: torch.device) -> R
     Args:
         run: what to train.
         prepared: images and masks of all samples.
-        split: ids of the parts.
+        split: ids of the subsets.
         device: where to train.
 
     Raises:
@@ -116,7 +116,7 @@ def train(run: Run, prepared: Prepared, split: Split, device: torch.device) -> R
 
 
 def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Training:
-    """A training before its first epoch; arguments as of ``train``."""
+    """Return a training before its first epoch; arguments as for ``train``."""
     protocol = run.configuration.protocol
     parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
     model = build(run.configuration.architecture, protocol.width, run.seed)
@@ -145,7 +145,7 @@ def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> T
 
 
 def epochs(training: Training) -> Iterator[dict[str, float]]:
-    """Train the epochs that are left, and tell each one's row; between two of them, stop or go on at will.
+    """Train the remaining epochs and yield the row of each; the caller may stop between two of them.
 
     Raises:
         DivergedError: the loss became infinite or no number.
@@ -160,7 +160,7 @@ def epochs(training: Training) -> Iterator[dict[str, float]]:
         with timed(training.seconds, "validation"):
             validation = score(positions=training.parts["validation"])
         row = {"epoch": epoch, "lr": lr, **_columns("train", trained), **_columns("validation", validation)}
-        if protocol.record_test:  # for diagnosis: nothing ever reads it
+        if protocol.record_test:  # for diagnosis: nothing depends on it
             with timed(training.seconds, "test_diagnosis"):
                 test = score(positions=training.parts["test"])
             row |= _columns("test", test)
@@ -178,10 +178,10 @@ def epochs(training: Training) -> Iterator[dict[str, float]]:
 
 
 def finish(training: Training) -> Result:
-    """Score the selected epoch; its weights are in the network afterwards.
+    """Score the selected epoch and return the result; its weights are in the network afterwards.
 
     Raises:
-        DivergedError: the network gives what are no numbers, for an image of validation or test.
+        DivergedError: the network's output for a validation or test image is not finite.
     """
     model, pixels, parts = training.model, training.pixels, training.parts
     prepared, precision = pixels.prepared, training.run.configuration.protocol.precision
@@ -221,12 +221,12 @@ def _no_numbers_are_divergence() -> Iterator[None]:
 
 
 def snapshot(training: Training) -> dict[str, Any]:
-    """All that the epochs so far have changed: what ``restore`` needs to go on as if nothing had happened.
+    """Return all that the epochs so far have changed, from which ``restore`` continues without a difference.
 
     Random streams need no state: each is computed again from its name, which holds the seed and the epoch.
     """
     scheduler = training.scheduler
-    selected_now = training.selected_epoch == len(training.rows)  # then its weights are the network's
+    selected_now = training.selected_epoch == len(training.rows)  # then the network has its weights
     return {
         "model": training.model.state_dict(),
         "optimizer": training.optimizer.state_dict(),
@@ -238,7 +238,7 @@ def snapshot(training: Training) -> dict[str, Any]:
 
 
 def restore(training: Training, taken: Mapping[str, Any]) -> None:
-    """Bring a training that has just begun to where a snapshot was taken.
+    """Set a training that has just begun to the state of a snapshot.
 
     Raises:
         ValueError: a snapshot of another network, optimizer or scheduler.
@@ -273,7 +273,7 @@ def _training_batches(
 
 
 def _train_epoch(training: Training, epoch: int) -> PartScore:
-    """One pass over the training images, or what is left of the steps."""
+    """Train one pass over the training images, or the steps that are left."""
     run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
     scaler, protocol = training.scaler, run.configuration.protocol
     steps_left = training.total_steps - (epoch - 1) * training.steps_per_epoch
@@ -297,10 +297,10 @@ def _train_epoch(training: Training, epoch: int) -> PartScore:
 
 
 def micro_batches(image: Tensor, target: Tensor, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a batch into what goes through the network at once; a last single image joins its predecessor.
+    """Return a batch in pieces that the network takes one at a time; a single last one joins the others.
 
-    The gradients of the parts, weighted by their images, add up to the whole batch's, as losses are means
-    over images. Batch norm alone sees the difference: it normalises by the images of a part.
+    The gradients of the pieces, weighted by their images, add up to the whole batch's, as losses are means
+    over images. Batch norm alone sees the difference: it normalises by the images of a piece.
     """
     sizes = [len(part) for part in in_batches(np.arange(len(image)), size or len(image))]
     yield from zip(torch.split(image, sizes), torch.split(target, sizes), strict=True)
@@ -308,7 +308,7 @@ def micro_batches(image: Tensor, target: Tensor, size: int | None) -> Iterator[t
 
 @contextmanager
 def _random_stream(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """What a network draws by itself, as dropout does, comes from a stream of this epoch's own."""
+    """Seed what a network draws at random itself, as dropout does, from a stream of this epoch."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed_for("noise", seed=seed, epoch=epoch))
         yield
@@ -326,7 +326,7 @@ def _png(prob: np.ndarray) -> bytes:
 
 @contextmanager
 def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Add the wall time inside to a phase's."""
+    """Add the wall time spent inside to that of a phase, in seconds."""
     start = time.perf_counter()
     yield
     seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

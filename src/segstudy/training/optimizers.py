@@ -10,7 +10,7 @@ from segstudy.config.protocol import Protocol
 
 
 def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
-    """The optimizer that the protocol names, over all parameters of the network."""
+    """Return the optimizer that the protocol names, over all parameters of the network."""
     settings: dict[str, Any] = {"lr": protocol.lr, "weight_decay": protocol.weight_decay, "fused": True}
     match protocol.optimizer:
         case "adam":
@@ -24,7 +24,7 @@ def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimize
 def make_scheduler(
     optimizer: torch.optim.Optimizer, protocol: Protocol, total_steps: int
 ) -> lr_scheduler.LRScheduler | None:
-    """The learning rate's course: ``plateau`` moves after epochs, ``cosine`` and ``onecycle`` after steps."""
+    """Return the scheduler: ``plateau`` acts after epochs, ``cosine`` and ``onecycle`` after steps."""
     match protocol.scheduler:
         case "plateau":
             return lr_scheduler.ReduceLROnPlateau(
@@ -37,7 +37,7 @@ def make_scheduler(
         case "cosine":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
         case "onecycle":
-            # Two steps more than are taken: PyTorch's own rounding must never ask for one too many.
+            # Two steps more than are taken: rounding in PyTorch must never ask for one too many.
             return lr_scheduler.OneCycleLR(optimizer, max_lr=protocol.lr, total_steps=total_steps + 2)
         case "none":
             return None

@@ -1,4 +1,4 @@
-"""A training saved after its epochs, and brought back to where it was."""
+"""Saving a training after its epochs, and resuming it."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,9 +15,9 @@ Session = dict[str, Any]
 
 
 class Saving:
-    """Where a run's states go, and from where it came; to be left when its training ends, however it ends.
+    """Saves a run's states; a context manager that must be left when its training ends, however it ends.
 
-    States are written by a thread of their own while the training goes on; the next one waits for the one
+    States are written by a thread of their own while the training continues; the next one waits for the one
     before.
     """
 
@@ -28,13 +28,13 @@ class Saving:
         resumed: list[Session],
         say: Callable[[str], None],
     ):
-        """Take note of what goes with every state.
+        """Keep what is stored with every state.
 
         Args:
             checkpoints: the run's.
             environment: of this session.
             resumed: each earlier session: ``after_epoch``, where it ended, and its ``environment``.
-            say: told in a line what is out of the ordinary.
+            say: called with a line on anything unusual.
         """
         self.checkpoints, self.resumed = checkpoints, resumed
         self._environment, self._say = environment, say
@@ -49,7 +49,7 @@ class Saving:
         self._thread.shutdown()
 
     def save(self, training: Training) -> None:
-        """Save a training's state; where that fails it goes on, for it may well end before the power does."""
+        """Save a training's state; a failure to save does not end the training."""
         self.wait()  # before the next copy is made: states may be large
         content = state_bytes(
             {
@@ -70,7 +70,7 @@ class Saving:
         self.checkpoints.note(progress)
 
     def wait(self) -> None:
-        """Until the last state is on the disk, or could not be written."""
+        """Wait until the last state is on the disk, or could not be written."""
         if self._under_way is None:
             return
         epoch, written = self._under_way
@@ -87,13 +87,13 @@ def resumed(
     environment: Mapping[str, Any],
     say: Callable[[str], None],
 ) -> tuple[Training, Saving]:
-    """A training at its last saved epoch, or before its first; a state that cannot be used is set aside.
+    """Return a training at its last saved epoch, or at its start; a state that cannot be used is set aside.
 
     Args:
         begin: makes the training before its first epoch.
         checkpoints: the run's saved states.
         environment: of this session, to be saved and compared with that of the session before.
-        say: told what was found.
+        say: called with what was found.
     """
     unusable = 0
     for file, content in checkpoints.contents():
@@ -106,7 +106,7 @@ def resumed(
             before, earlier = dict(state["environment"]), list(state["resumed"])
         except (ValueError, KeyError, TypeError) as error:
             unusable += 1
-            with suppress(OSError):  # on a disk that takes no writing it is only passed over
+            with suppress(OSError):  # on a read-only disk the state is only skipped
                 checkpoints.set_aside(file)
             say(f"{file.name} cannot be used ({error}) and was set aside")
             continue
@@ -120,6 +120,6 @@ def resumed(
 
 
 def _elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs from the session before, where it may move bits."""
+    """Return how this session differs from the one before, where it may change the last bits."""
     moved = [f"{name} {before[name]}, now {now[name]}" for name in differing([before, now])]
     return f"; begun with {', '.join(moved)}: its last bits may differ" if moved else ""

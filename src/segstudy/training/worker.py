@@ -1,4 +1,4 @@
-"""One job in: trained and stored, or what went wrong written down."""
+"""The execution of one job: the run is trained and stored, or its failure is recorded."""
 
 import errno
 import pkgutil
@@ -35,21 +35,21 @@ from segstudy.training.job import Job, Listener, Outcome
 from segstudy.training.loop import DivergedError, Result, Training, begin, epochs, finish, timed
 from segstudy.training.resume import resumed
 
-LOCK_WAIT_S = 30.0  # a worker whose caller died holds its run's lock until it has noticed
+LOCK_WAIT_S = 30.0  # a worker whose caller died holds its run's lock until it notices
 
 
 def execute(job: Job, listener: Listener) -> Outcome:
-    """Train and store one run; whatever goes wrong becomes a failure in the study's folder."""
+    """Train and store one run and return its outcome; an error becomes a failure in the study's folder."""
     folder, key = StudyFolder(job.study), job.run.key
     try:
         with hold(folder.run_lock(key), f"run {key}", LOCK_WAIT_S), reproducible(job.threads):
-            # The process that held the lock before may have finished it.
+            # The process that held the lock before may have finished this run.
             done = folder.is_finished(key) or _train_and_store(job, listener)
-    except Exception as error:  # a run may fail in any way; the rest of the study goes on
+    except Exception as error:  # a run may fail in any way; the rest of the study continues
         reason, detail, log = reason_of(error), str(error), ""
         if job.device == "cuda":
-            torch.cuda.empty_cache()  # the next run finds what this one held
-        if reason == "diverged":  # from the saved states it would only diverge again
+            torch.cuda.empty_cache()  # the next run can use the memory that this one held
+        if reason == "diverged":  # from its saved states it would diverge again
             folder.checkpoints(key).clear()
         if not isinstance(error, UserError | DivergedError):
             detail, log = f"{type(error).__name__}: {error}", traceback.format_exc()
@@ -97,7 +97,7 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
 
 
 def _refuse_changed_source(run: Run) -> None:
-    """Results belong to the source that their key was made from.
+    """Refuse to train with another source file than the key was made from.
 
     Raises:
         SourceChangedError: a network or loss of one's own was edited since the study was planned.
@@ -114,7 +114,7 @@ def _refuse_changed_source(run: Run) -> None:
 
 
 def _refuse_full_disk(job: Job, training: Training) -> None:
-    """Better now than after hours of training.
+    """Refuse to train where the disk is full, before hours of training.
 
     Raises:
         DiskError: when not even the weights would fit.
@@ -126,7 +126,7 @@ def _refuse_full_disk(job: Job, training: Training) -> None:
 
 
 def failure(job: Job, reason: str, detail: str, log: str = "") -> Outcome:
-    """Write down that a job failed, and say so; on a full disk the saying must do."""
+    """Record that a job failed and return the outcome; on a full disk the outcome alone must do."""
     record = {
         "name": job.name,
         **_identity(job.run),
@@ -166,12 +166,12 @@ def _store(
     """Store a run that is trained.
 
     Args:
-        job: what was to be done.
+        job: which run to store, and where.
         training: with the selected weights in its network.
-        result: of it.
-        about: of ``run.json`` what only the session knows: ``started`` and ``resumed``.
+        result: of the training.
+        about: the fields of ``run.json`` that only the session knows: ``started`` and ``resumed``.
         images: see ``Trained``.
-        say: takes what the user is told of further files.
+        say: called with a line on further files.
     """
     run = job.run
     outcome = {
@@ -193,7 +193,7 @@ def _store(
 
 
 def _means(images: pl.DataFrame) -> dict[Any, dict[str, float]]:
-    """Of every metric, by part."""
+    """Return the mean of every metric, by subset."""
     return {
         part: {
             column: float(rows[column].mean())  # type: ignore[arg-type]
@@ -221,7 +221,7 @@ def _card(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
 def _record(
     job: Job, training: Training, result: Result, outcome: dict[str, Any], about: dict[str, Any]
 ) -> dict[str, Any]:
-    """Content of ``run.json``."""
+    """Return the content of ``run.json``."""
     run, model = job.run, training.model
     peak_memory_bytes = peak_memory(job.device)  # of the training, not of counting what it cost
     return {

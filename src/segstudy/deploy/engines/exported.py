@@ -31,7 +31,7 @@ def open_made_here(
     """As ``open_untried``, of a file that this machine made: with the right checksum it needs no trial.
 
     Raises:
-        UserError: as there; it was altered, or gives what are no probabilities.
+        UserError: as there; it was altered, or gives values that are not probabilities.
     """
     is_checked = has_right_checksum(file) if file.is_file() else False
     return _looked_at(open_untried(file, engine, threads, precision), file, is_checked)

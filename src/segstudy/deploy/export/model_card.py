@@ -53,7 +53,7 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
 
     Returns:
         ``name``, ``key``, ``architecture``, ``loss``, ``data``, ``protocol``, ``selection``, ``scores`` (of
-        validation and test, each with a 95 % interval over images), ``subgroups`` (of the test part),
+        validation and test, each with a 95 % interval over images), ``subgroups`` (of the test subset),
         ``environment``, and in words ``intended_use`` and ``limits``. What only the study or ``run.json``
         would know is None where they are not there, and scores have no intervals then.
     """

@@ -221,7 +221,7 @@ def quiet() -> Iterator[None]:
 
 
 def need(*packages: str) -> None:
-    """Refuse to go on without these packages, before any is imported."""
+    """Refuse to continue without these packages, before any is imported."""
     from importlib.util import find_spec
 
     missing = [name for name in packages if find_spec(name) is None]

@@ -93,12 +93,12 @@ def export_model(  # noqa: PLR0913 (an option each)
     Args:
         models: with a single run.
         to: a key of ``FORMATS``.
-        int8: arithmetic in 8 bits, calibrated on images of the run's own training part.
+        int8: arithmetic in 8 bits, calibrated on images of the run's own training subset.
         out: the file; if left out ``<study>/exports/<name>.onnx`` or ``.xml``, for a model outside of its
             study in the current folder. ``<file>.parity.json`` lies beside.
         data: where the data set lies now, if not where the study says; images with masks to compare on, for a
             model outside of its study.
-        progress: told what is being done.
+        progress: called with what is being done.
         network: ``my.py:Net``, for a network from a file of one's own.
 
     Raises:

@@ -146,7 +146,7 @@ def predict_files(
         out: the folder of results.
         kinds: of ``KINDS``, beside the masks.
         threads: images at a time.
-        progress: told how many of all images are done.
+        progress: called with the number of images done and of all images.
 
     Returns:
         The rows of all these images, as in the table.

@@ -69,7 +69,7 @@ def media_ranges(accept: str) -> list[MediaRange]:
 
 
 def _quality(parameters: Sequence[str]) -> float | None:
-    """The parameter q; 1 without one, None if it is no number from 0 to 1."""
+    """The parameter q; 1 without one, None if it is not a number from 0 to 1."""
     for each in parameters:
         name, _, value = each.partition("=")
         if name.strip() == "q":

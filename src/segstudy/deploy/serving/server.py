@@ -49,7 +49,7 @@ def serve(  # noqa: PLR0913 (an option each)
         token: that callers have to show, 16 characters or more.
         limits: on each request.
         site: how others reach the server.
-        ready: told the page's address once the server listens.
+        ready: called with the page's address once the server listens.
 
     Raises:
         UserError: an address for others without a token, a short token, or an address that cannot be had.

@@ -55,7 +55,7 @@ def baseline_scores(baselines: pl.DataFrame | None) -> dict[str, Scores]:
 
 
 def external_tables(folder: StudyFolder) -> list[dict[str, Any]]:
-    """What `segstudy evaluate` found on other data sets, for the page: each with its own test part beside.
+    """What `segstudy evaluate` found on other data sets, for the page: each with its own test subset beside.
 
     Returns:
         Tables with ``name``, ``num_runs``, ``own`` and ``other`` (data, number of images), and ``rows``

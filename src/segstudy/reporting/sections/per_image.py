@@ -52,7 +52,7 @@ class PerImage:
         num_shown, num_all: configurations on the chart and in all.
         disputed: where configurations differ most, the most first.
         hard: images on which all of them fail, with the best one's IoU, the hardest first.
-        num_images: of the test part.
+        num_images: of the test subset.
     """
 
     chart: Markup

@@ -44,7 +44,7 @@ class StudyTracker(Protocol):
         """From here on runs are trained."""
 
     def run_begins(self, job: "Job") -> None:
-        """A run is trained from here on; one that was saved goes on."""
+        """A run is trained from here on; one that was saved continues."""
 
     def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
         """An epoch of a run has ended: its row of ``epochs.parquet``, and ``session_s``."""
@@ -80,7 +80,7 @@ class Tracker:
 
 
 class Trackers:
-    """Tells several trackers the same. One that fails is told nothing any more; the study goes on."""
+    """Tells several trackers the same. One that fails is told nothing any more; the study continues."""
 
     def __init__(self, trackers: Mapping[str, StudyTracker]):
         self._trackers = dict(trackers)

@@ -35,7 +35,7 @@ class Display:
 
     Attributes:
         console: where it is said.
-        stage: told what is being done before and after the training.
+        stage: called with what is being done before and after the training.
     """
 
     def __init__(self, console: Console | None = None):

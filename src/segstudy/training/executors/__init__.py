@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # they import torch, and help lists the executors without
+if TYPE_CHECKING:  # they import torch, and help lists the executors without it
     from segstudy.training.executors.base import Watch
     from segstudy.training.job import Job, Outcome
 
@@ -19,10 +19,10 @@ class Executor:
     Attributes:
         name: what ``--executor NAME`` chooses.
         description: how it trains, in a few words for help and documentation.
-        function: where it stands, as ``package.module:name``; imported when runs are trained. It maps jobs,
-            the number of workers and a ``Watch`` to outcomes, in the order in which the runs end; it trains
-            each job by ``training.worker.execute``, and begins none once ``watch.stop`` is set.
-        is_parallel: whether it trains several runs at a time; else ``--workers`` says nothing to it.
+        function: the place of the function, as ``package.module:name``; imported when runs are trained.
+            It maps jobs, the number of workers and a ``Watch`` to outcomes, in order of their end; it
+            trains each job by ``training.worker.execute``, and begins none once ``watch.stop`` is set.
+        is_parallel: whether it trains several runs at a time; else ``--workers`` has no effect.
     """
 
     name: str
@@ -60,6 +60,6 @@ def executor_named(name: str) -> Executor:
     Raises:
         UserError: an unknown name, with the choices; a plug-in that cannot be used.
     """
-    from segstudy.core.plugins import record_named  # `--help` does without
+    from segstudy.core.plugins import record_named  # `--help` does not need it
 
     return record_named("executor", name, EXECUTORS, Executor)

@@ -1,4 +1,4 @@
-"""What an executor is."""
+"""The interface of an executor."""
 
 import threading
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from segstudy.training.job import Job, Listener
 
 @dataclass(frozen=True)
 class Watch:
-    """Who hears of all jobs while they are trained, from any thread, and may ask them to stop.
+    """Callbacks that follow all jobs while they are trained, from any thread, and may ask them to stop.
 
     Attributes:
-        epoch: told every epoch's row of every job.
-        say: told in a line what is out of the ordinary with a job.
-        stop: when set, no job is begun any more, and those at work end after their epoch, saved.
-        begin: told every job before it is trained.
+        epoch: called with every epoch's row of every job.
+        say: called with a line on anything unusual about a job.
+        stop: when set, no further job is begun, and those at work are saved and end after their epoch.
+        begin: called with every job before it is trained.
     """
 
     epoch: Callable[[Job, dict[str, float]], None] = lambda _job, _row: None

@@ -32,10 +32,10 @@ def processes(jobs: Sequence[Job], workers: int, watch: Watch) -> Iterator[Outco
     Args:
         jobs: what to train, in this order.
         workers: how many processes.
-        watch: told of every job.
+        watch: its callbacks are called for every job.
 
     Yields:
-        Outcomes in the order in which the runs end; of jobs that were not begun there is none.
+        Outcomes in the order in which the runs end; jobs that were not begun have none.
     """
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
@@ -64,7 +64,7 @@ def processes(jobs: Sequence[Job], workers: int, watch: Watch) -> Iterator[Outco
 
 
 class _Worker:
-    """A thread that keeps one worker process busy with what is waiting."""
+    """A thread that gives one worker process the waiting jobs, one after the other."""
 
     def __init__(
         self,
@@ -107,21 +107,21 @@ class _Worker:
                 if outcome is None:
                     outcome = _left_by_a_dead_worker(job, *self._last_words())
                 if outcome.status == "stopped" and not self._watch.stop.is_set():
-                    self._close()  # it alone was told to end: another goes on with its run
+                    self._close()  # this process alone was asked to end: another continues its run
                     self._waiting.put(job)
                 else:
                     self._ended.put(outcome)
         except queue.Empty:
             pass
-        except Exception as error:  # the caller waits for one answer a job: this is the answer
+        except Exception as error:  # the caller waits for one answer for each job: this is it
             self._ended.put(error)
         finally:
             self._close()
             self._ended.put(None)
 
     def _train(self, job: Job) -> Outcome | None:
-        """Hand a job to the process and wait for its outcome; None when the process died over it."""
-        with self._sending:  # so that nothing is started once all is to stop
+        """Hand a job to the process and wait for its outcome; None when the process died during it."""
+        with self._sending:  # so that nothing is started after the request to stop
             if self._stopped:
                 return None
             if self._process is None or self._process.poll() is not None:
@@ -134,7 +134,7 @@ class _Worker:
             if self._told:
                 self._send(STOP)
         for line in self._process.stdout:
-            if not line.endswith("\n"):  # it died over this word
+            if not line.endswith("\n"):  # the process died while it wrote this line
                 return None
             event = json.loads(line)
             if "outcome" in event:
@@ -148,7 +148,7 @@ class _Worker:
     def _send(self, line: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        with suppress(OSError, ValueError):  # it may die before it has read this, or be seen off
+        with suppress(OSError, ValueError):  # the process may end before it has read this
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
 
@@ -180,7 +180,7 @@ class _Worker:
         return f"the worker process ended with {ended_with}", "".join(self._log)
 
     def _close(self) -> None:
-        """See the process off: it ends when its standard input closes."""
+        """Close the standard input of the process, at which it ends."""
         if self._process is None:
             return
         with suppress(BrokenPipeError), self._process:
@@ -189,7 +189,7 @@ class _Worker:
 
 
 def _left_by_a_dead_worker(job: Job, ended_with: str, log: str) -> Outcome:
-    """What became of its run: it may have died just after storing it."""
+    """Return the outcome of the run of a dead worker: it may have died just after storing it."""
     if StudyFolder(job.study).is_finished(job.run.key):
         return Outcome(key=job.run.key, status="finished")
     return failure(job, "worker died", ended_with, log)

@@ -2,8 +2,8 @@
 
 A worker is a fresh process, never a fork, and knows nothing of the caller's ``__main__``. It answers
 ``{"epoch": row}`` and ``{"say": text}`` while it trains and ``{"outcome": ...}`` at the end. At the line
-``stop`` it saves after the epoch. When standard input closes, because the caller is done or dead, it ends at
-once, even in the middle of an epoch.
+``stop`` it saves after the epoch. When standard input closes, because the caller has finished or died, it
+ends at once, even in the middle of an epoch.
 """
 
 import io
@@ -25,11 +25,11 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a user's network prints goes to standard error, not among the answers
+    os.dup2(2, 1)  # prints of a user's network go to standard error, not among the answers
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(jobs, stop), daemon=True).start()
 
-    # Only now, for it takes seconds: a caller that dies meanwhile is noticed.
+    # Only now, because it takes seconds: a caller that dies in the meantime is noticed.
     from segstudy.training.job import Job, Listener
     from segstudy.training.worker import execute
 
@@ -44,12 +44,12 @@ def main() -> None:
 
 
 def _read(jobs: "queue.Queue[str]", stop: threading.Event) -> None:
-    for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"):  # as it is sent, whatever the locale
+    for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"):  # as it was sent, whatever the locale
         if line.strip() == STOP:
             stop.set()
         else:
             jobs.put(line)
-    os._exit(0)  # the caller is gone: no epoch is finished for nobody
+    os._exit(0)  # the caller has gone: nobody needs the rest of the epoch
 
 
 if __name__ == "__main__":
