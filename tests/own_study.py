@@ -44,6 +44,7 @@ def train(place: Path, architectures: list[str], name: str = "study", data: Path
         protocol="classic",
         out=place / name,
         images=False,
+        executor="serial",
         architecture=spelled,
         loss=["bce"],
         batch_size=[4],

@@ -110,7 +110,10 @@ def test_export_leaves_file_and_report(study, tmp_path):
     assert report[0]["engine"] == "OpenVINO, float32"
 
 
-def test_a_file_whose_masks_differ_is_refused_and_nothing_stays(study, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("to", "name"), [("onnx", "m.onnx"), pytest.param("openvino", "m.xml", marks=pytest.mark.slow)]
+)
+def test_a_file_whose_masks_differ_is_refused_and_nothing_stays(study, tmp_path, monkeypatch, to, name):
     honest = parity._parity
 
     def flipped(network, reference, prepared, positions):
@@ -118,9 +121,8 @@ def test_a_file_whose_masks_differ_is_refused_and_nothing_stays(study, tmp_path,
         return honest(inverted, reference, prepared, positions)
 
     monkeypatch.setattr(parity, "_parity", flipped)
-    for to, name in (("onnx", "m.onnx"), ("openvino", "m.xml")):
-        with pytest.raises(UserError, match=r"not exported: .* of the pixels differ"):
-            segstudy.export(study, to, out=tmp_path / name)
+    with pytest.raises(UserError, match=r"not exported: .* of the pixels differ"):
+        segstudy.export(study, to, out=tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 

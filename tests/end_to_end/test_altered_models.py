@@ -106,6 +106,7 @@ def test_the_card_alone_tells_altered_weights(study, tmp_path):
         Predictor(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_older_card_is_checked_by_run_json_or_says_that_it_is_unchecked(study, tmp_path, capsys):
     run = best_run(study)
     without_hash(run)
@@ -144,7 +145,7 @@ def test_an_older_version_s_study_still_opens(tmp_path):
     ("engine", "damage"),
     [
         ("openvino", "bits"),
-        ("onnxruntime", "metadata"),
+        pytest.param("onnxruntime", "metadata", marks=pytest.mark.slow),
         pytest.param("openvino", "no weights", marks=pytest.mark.slow),
         pytest.param("onnxruntime", "cut", marks=pytest.mark.slow),
     ],

@@ -123,7 +123,12 @@ def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
 
 
 @pytest.mark.parametrize(
-    "step", [pytest.param(1, marks=pytest.mark.very_slow), pytest.param(61, marks=pytest.mark.slow), 97]
+    "step",
+    [
+        pytest.param(1, marks=pytest.mark.very_slow),
+        *(pytest.param(step, marks=pytest.mark.slow) for step in (61, 97)),
+        193,
+    ],
 )
 def test_each_write_of_a_whole_study_may_fail_in_turn(dataset, whole, tmp_path, monkeypatch, step):
     """Plan, thumbnails, baselines, runs and report; one line for the user, and the next call mends it all."""
@@ -273,6 +278,7 @@ def test_a_folder_that_another_user_may_only_read(dataset, open_folder, monkeypa
     assert len(StudyFolder(study).finished()) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_another_user_may_not_read_is_named(dataset, open_folder, monkeypatch):
     monkeypatch.setenv("SEGSTUDY_CACHE", str(open_folder / "cache"))
     data, study = open_folder / "set", open_folder / "study"

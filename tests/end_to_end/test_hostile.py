@@ -9,7 +9,7 @@ import pytest
 from corpus import MAX_SECONDS, Case, Corpus
 from hostile import FAMILIES, all_cases
 
-PER_FAMILY = 8  # at most, of the cases that run always
+PER_FAMILY = 5  # at most, of the cases that run always
 
 
 @pytest.fixture(scope="module")

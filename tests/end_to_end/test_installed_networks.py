@@ -50,6 +50,7 @@ def run(study) -> Path:
     return home.runs / key
 
 
+@pytest.mark.slow
 def test_key_and_card_name_the_package_its_version_and_the_file_s_hash(run):
     card = json.loads((run / "model.json").read_text())
     assert (
@@ -59,6 +60,7 @@ def test_key_and_card_name_the_package_its_version_and_the_file_s_hash(run):
     assert (package, found, len(content)) == ("monai", version("monai"), 16)
 
 
+@pytest.mark.slow
 def test_the_weights_fit_the_network_as_its_authors_know_it(run):
     import safetensors.torch
     from monai.networks.nets import BasicUNetPlusPlus
@@ -90,6 +92,7 @@ def test_what_is_no_network_is_refused(tmp_path, capsys):
     assert "numpy:hanning must give a network (a torch.nn.Module), got ndarray" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_predicts_by_its_model_onnx_and_by_its_name_alike(study, run, tmp_path):
     assert json.loads((run / "run.json").read_text())["onnx"]["stored"]
     stored = Predictor(study)(NOISE)
@@ -111,6 +114,7 @@ def test_it_is_exported(study, tmp_path):
         assert Predictor(tmp_path / name)(NOISE).mask.shape == (40, 48)
 
 
+@pytest.mark.slow
 def test_without_model_onnx_it_has_to_be_named(run, tmp_path):
     """Else a model's folder could have any function called that is installed."""
     copy = shutil.copytree(run, tmp_path / "run")
@@ -131,6 +135,7 @@ def test_without_model_onnx_it_has_to_be_named(run, tmp_path):
             Predictor(copy, network=wrong)
 
 
+@pytest.mark.slow
 def test_another_version_is_refused_with_the_command_that_installs_the_right_one(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     (copy / "run.json").unlink()

@@ -104,6 +104,7 @@ def test_asked_once_it_saves_says_how_to_go_on_and_ends_with_the_same_bytes(
     assert not (folder / "locks").exists()
 
 
+@pytest.mark.slow
 def test_asked_twice_it_stops_now_and_takes_its_workers_along(dataset, tmp_path):
     folder = tmp_path / "study"
     process = start(dataset, folder, *SIDE_BY_SIDE, size=LONG)

@@ -23,7 +23,7 @@ def run(trained_study) -> Path:
     return best.folder(best.records()[0])
 
 
-@pytest.fixture(params=["the model's two files", "the run's folder"])
+@pytest.fixture(params=["the model's two files", pytest.param("the run's folder", marks=pytest.mark.slow)])
 def copy(run, tmp_path, request) -> Path:
     if request.param == "the run's folder":
         return shutil.copytree(run, tmp_path / "elsewhere" / "any name")

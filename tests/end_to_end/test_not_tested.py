@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from not_tested import not_tested
 from places import ROOT
 
@@ -16,6 +17,7 @@ def test_equal_reasons_are_counted_and_have_their_remedy():
     assert second == "not tested (1 test): another"
 
 
+@pytest.mark.slow
 def test_without_a_browser_the_last_lines_say_so():
     """In a process of its own, in which no browser is found."""
     environment = {**os.environ, "PATH": str(ROOT / "tests"), "PYTHONDONTWRITEBYTECODE": "1"}

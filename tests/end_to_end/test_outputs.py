@@ -212,6 +212,7 @@ def loss(logits, target):
 '''
 
 
+@pytest.mark.slow
 def test_a_network_without_an_answer_for_a_test_image_diverged(tmp_path, monkeypatch):
     """Validation is fine: before, its test images would have been scored as empty masks."""
     monkeypatch.setattr("segstudy.study.run.EXTRA", None)  # no model.onnx: seconds

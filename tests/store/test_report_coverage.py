@@ -71,13 +71,8 @@ def stale(path):
     return [fault.detail for fault in segstudy.verify(path).faults if fault.state == "stale"]
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("leaderboard.csv", "iou-by-seconds.png")),
-        "report.html",
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["leaderboard.csv", "iou-by-seconds.png", "report.html"])
 def test_a_run_killed_while_it_writes_the_report_writes_it_the_next_time(study, file):
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, study.path, file], capture_output=True, check=False

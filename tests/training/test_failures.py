@@ -257,7 +257,7 @@ def test_prepared_data_cut_short_are_prepared_again(dataset, tmp_path, monkeypat
     [
         ("cut short", "serial"),
         ("altered", "serial"),
-        ("cut short", "processes"),
+        pytest.param("cut short", "processes", marks=pytest.mark.slow),
         pytest.param("altered", "processes", marks=pytest.mark.slow),
     ],
 )
@@ -307,6 +307,7 @@ def test_a_disk_too_full_for_the_weights_is_noticed_before_training(dataset, tmp
     assert not rows
 
 
+@pytest.mark.slow
 def test_a_cache_on_a_full_disk_is_one_line(dataset, tmp_path):
     """Where no small disk can be mounted, a limit on the size of files stands in."""
     disk = tmp_path / "disk"
