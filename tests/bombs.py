@@ -79,6 +79,15 @@ def compressed_text(name: bytes, head: bytes, count: int) -> bytes:
     return png(chunk(name, head + zlib.compress(bytes(1_000_000), 9)) * count)
 
 
+def jpeg2000(at: int, value: bytes) -> bytes:
+    """A grey JPEG 2000 of 64 x 64 whose header has other bytes at a place, counted from its codestream."""
+    stream = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(stream, "JPEG2000")
+    whole = stream.getvalue()
+    place = whole.index(b"\xff\x4f\xff\x51") + at
+    return whole[:place] + value + whole[place + len(value) :]
+
+
 BOMBS: dict[str, Callable[[], bytes]] = {
     "JPEG of 5,000 scans": lambda: scans(5_000, (2000, 2000)),
     "JPEG of 100,000 scans": lambda: scans(100_000),
@@ -90,6 +99,11 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "JPEG of 300,000 comments": lambda: segments(300_000, b"x", 0xFE),
     "JPEG of 100,000 tables": lambda: segments(100_000, bytes(17), 0xC4),
     "JPEG of 40 MB of metadata": lambda: segments(700, bytes(60_000), 0xE5),
+    "JPEG 2000 of 16,000,000 tiles": lambda: jpeg2000(
+        8, struct.pack(">8I", 4000, 4000, 0, 0, 1, 1, 0, 0)
+    ),
+    "JPEG 2000 of 16,384 bands": lambda: jpeg2000(40, b"\x40\0"),
+    "JPEG 2000 without end of its boxes": lambda: jpeg2000(0, b"") [:12] + bytes(3_000_000),
     "JPEG of 5 MB between two segments": lambda: b"\xff\xd8\xff\xfe\0\2" + bytes(5_000_000) + jpeg()[2:],
     "JPEG of 5 MB of padding": lambda: b"\xff\xd8" + b"\xff" * 5_000_000 + jpeg()[2:],
     "PNG of 300,000 empty pieces": lambda: png(chunk(b"IDAT", b"") * 300_000),

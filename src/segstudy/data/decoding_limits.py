@@ -29,6 +29,12 @@ MAX_TAGS = 4_096
 MAX_VALUES = 100_000  # of one tag, so of strips and tiles; text and bytes are free
 MAX_TILE_PIXELS = 4_096**2  # or four times the image
 
+# JPEG 2000.
+MAX_J2K_HEADER_BYTES = 2**20
+MAX_J2K_TILES = 10_000
+MAX_J2K_LAYERS = 1_000
+MAX_J2K_BANDS = 4
+
 # PPM, and what Pillow decodes pixel by pixel in Python, at some 2 million samples a second.
 MAX_HEADER_BYTES = 2**16
 MAX_COMMENTS = 1_000
@@ -60,7 +66,7 @@ def check_file(stream: BinaryIO, whole: bool = True) -> None:
     if stream.seek(0, 2) > MAX_FILE_BYTES:
         raise ExcessError(f"a file of more than {MAX_FILE_BYTES // 2**30} GiB")
     stream.seek(0)
-    start = stream.read(4)
+    start = stream.read(8)
     stream.seek(0)
     for magics, check in _CHECKS.items():
         if start.startswith(magics):
@@ -186,6 +192,26 @@ def _check_tiff(stream: BinaryIO, _: bool) -> None:
             raise ExcessError(f"{count} values of tag {tag}, such as strips or tiles")
 
 
+def _check_j2k(stream: BinaryIO, _: bool) -> None:
+    """Look at the header of the codestream, which the boxes of a JP2 stand before."""
+    head = stream.read(MAX_J2K_HEADER_BYTES)
+    at = head.find(b"\xff\x4f\xff\x51")
+    if at < 0:
+        raise ExcessError(f"no image within its first {MAX_J2K_HEADER_BYTES // 2**20} MiB")
+    if len(head) < at + 42:
+        return  # cut off: its decoder says so
+    extent = struct.unpack(">8I", head[at + 8 : at + 40])
+    (bands,) = struct.unpack(">H", head[at + 40 : at + 42])
+    width, height, _left, _top, tile_width, tile_height, tiles_left, tiles_top = extent
+    columns = -(-(width - tiles_left) // max(1, tile_width))
+    rows = -(-(height - tiles_top) // max(1, tile_height))
+    if columns * rows > MAX_J2K_TILES or bands > MAX_J2K_BANDS:
+        raise ExcessError(f"more than {MAX_J2K_TILES} tiles or {MAX_J2K_BANDS} bands")
+    style = head.find(b"\xff\x52", at)
+    if style >= 0 and int.from_bytes(head[style + 6 : style + 8], "big") > MAX_J2K_LAYERS:
+        raise ExcessError(f"more than {MAX_J2K_LAYERS} layers")
+
+
 def _check_ppm(stream: BinaryIO, whole: bool) -> None:
     head = stream.read(MAX_HEADER_BYTES)
     text = re.sub(rb"#[^\r\n]*", b"", head)
@@ -203,4 +229,5 @@ _CHECKS: dict[bytes | tuple[bytes, ...], Callable[[BinaryIO, bool], None]] = {
     b"\x89PNG": _check_png,
     (b"II", b"MM"): _check_tiff,
     b"P": _check_ppm,
+    (b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51"): _check_j2k,
 }

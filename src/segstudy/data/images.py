@@ -19,12 +19,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from segstudy.core.errors import UserError, printable
 from segstudy.core.input_files import open_regular
 from segstudy.data.decoding_limits import ExcessError, check_file, check_opened
+from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, prepare_for, unread
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
 STRIP_PIXELS = 2**20  # converted at a time
-# What a file may hold, whatever it is called. Pillow knows more, and starts Ghostscript for some of it.
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
 
 # Pillow's own limit becomes ours. What it only warns of is refused below, so its warning says nothing new.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -148,12 +147,14 @@ def decode_bytes(
 @contextmanager
 def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
     """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
-    num_bytes = 0
+    head = b""
     try:
         with stream or open_regular(path) as file:
             num_bytes = file.seek(0, io.SEEK_END)
             check_file(file, whole=not header_only)
-            with Image.open(file, formats=FORMATS) as image:
+            head = file.read(SNIFFED_BYTES)
+            file.seek(0)
+            with Image.open(file, formats=prepare_for(head)) as image:
                 _check_extent(image, path)
                 check_opened(image, num_bytes)
                 yield image
@@ -165,14 +166,10 @@ def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = Fal
         detail = f"asks for more work than any picture needs ({error}); save it again, or leave it out"
         raise ImageError(path, "excessive", detail) from None
     except FileNotFoundError:
-        raise ImageError(path, "unreadable", "no such file; check the path") from None
+        detail = NO_CONTENT if path.is_symlink() else "no such file; check the path"
+        raise ImageError(path, "unreadable", detail) from None
     except UnidentifiedImageError:
-        what = (
-            "an empty file (0 bytes)"
-            if not num_bytes
-            else "not an image, or in a format that is not understood"
-        )
-        raise ImageError(path, "unreadable", f"{what}; replace it by a PNG, JPEG, BMP or TIFF") from None
+        raise ImageError(path, "unreadable", unread(head)) from None
     except _BROKEN as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         detail = f"cannot be read ({reason}); copy or export the file again"

@@ -13,7 +13,7 @@ from segstudy.data.sources import Described, MaskSource, Merged
 
 COLOUR_NOISE = 16  # channels of a lossy file that differ by no more show the same grey
 MANY_COLOURS = 32  # a file that keeps colours exactly has so many only if it was made from a lossy one
-LOSSY = ("JPEG", "MPO", "WEBP")
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
 
 Kind = Literal["grey", "palette", "colour"]
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.data.image_formats import FORMATS
 from segstudy.data.images import STRIP_PIXELS, image_size, read_image
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 REDUCED_NUMERICS = 2  # instead, of data with JPEG images: large ones are decoded at reduced scale
 ENOUGH = 2  # times the network's size: from there on antialiased resizing no longer sees the decoder's scale
-JPEG = (".jpg", ".jpeg")
+JPEG = FORMATS["JPEG"].suffixes
 MAX_BETWEEN_PIXELS = 2**26  # of the image between the two passes of resizing
 
 Resize = Literal["squash", "pad"]

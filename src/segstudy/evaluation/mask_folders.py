@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segstudy.core.errors import UserError
-from segstudy.data.datasets.pairing import SUFFIXES
+from segstudy.data.image_formats import SUFFIXES
 
 SEED_FOLDER = re.compile(r"seed[-_ ]?(\d+)", re.IGNORECASE)
 

@@ -7,7 +7,7 @@ Layout, one of::
     DATA/metadata.csv  (optional)  DATA/val/...   DATA/test/...   DATA/metadata.csv  (optional)
 
 An image and its mask have the same stem, exactly; the mask's may end in ``_mask`` or ``_segmentation``.
-PNG, JPEG, BMP and TIFF are read, whatever the case of the suffix; other and hidden files are not looked at.
+Files are images by their suffix, in any case, see ``data.image_formats``; other and hidden ones are not read.
 
 ``metadata.csv`` has a column ``id`` and any of ``group`` (or ``patient``, ``patient_id``, ``subject``,
 ``subject_id``, ``lesion_id``), ``category`` and ``part`` (train, validation or test). In a heading capitals

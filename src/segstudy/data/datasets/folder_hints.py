@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from segstudy.data.datasets.pairing import SUFFIXES
+from segstudy.data.image_formats import SUFFIXES
 
 # What people call the two folders; without case.
 IMAGE_NAMES = (

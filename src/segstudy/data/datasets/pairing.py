@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from segstudy.data.image_formats import SUFFIXES
 from segstudy.data.samples import PARTS, Problem, Sample, Severity
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _MASK_ENDING = re.compile(r"_(mask|segmentation)$", re.IGNORECASE)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The visible PNG, JPEG, BMP and TIFF files directly in a folder, sorted."""
+    """The visible image files directly in a folder, sorted."""
     return sorted(
         file
         for file in folder.iterdir()

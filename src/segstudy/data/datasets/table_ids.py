@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from segstudy.data.datasets.pairing import SUFFIXES
+from segstudy.data.image_formats import SUFFIXES
 from segstudy.data.samples import Problem
 
 

@@ -20,14 +20,14 @@ from PIL import Image
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.errors import UserError, printable
 from segstudy.core.network_outputs import OutputError
-from segstudy.data.images import FORMATS, ImageError, image_size, read_image
+from segstudy.data.image_formats import SUFFIXES, TITLES, holds_image
+from segstudy.data.images import ImageError, image_size, read_image
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network
 from segstudy.deploy.predict.measurements import Measures, measured, outline
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.predict.table import SETTINGS, Prediction, digest_of, identity, results_in, stamp_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".ppm", ".pgm")
 KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
 COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ has it
 TINT = 0.35
@@ -82,7 +82,7 @@ def find_images(
         else:
             raise UserError(f"{each}: no such file or folder; check the path")
     if not found:
-        raise UserError(f"{', '.join(map(str, inputs))}: no image; {', '.join(FORMATS)} files are read")
+        raise UserError(f"{', '.join(map(str, inputs))}: no image; {TITLES} files are read")
     return named_apart(found)
 
 
@@ -92,8 +92,9 @@ def _walk(folder: Path) -> Iterator[Path]:
         if SETTINGS in files:  # results of this command are no images
             folders[:] = [name for name in folders if name not in KINDS]
         for name in sorted(files):
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
-                yield Path(place) / name
+            file = Path(place) / name
+            if not name.startswith(".") and (file.suffix.lower() in SUFFIXES or holds_image(file)):
+                yield file
 
 
 def _inside(file: Path, folder: Path) -> str:
