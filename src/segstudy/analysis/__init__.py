@@ -1,1 +1,1 @@
-"""What the runs of a study say: results, leaderboard, comparisons, verdict, questions."""
+"""The analysis of a study's runs: results, leaderboard, comparisons, verdict, questions."""

@@ -1,4 +1,4 @@
-"""Configurations against each other, on the same test images: the winner and the rest, or any two."""
+"""Comparisons of configurations on the same test images: the winner with the rest, or any two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class Versus:
 
     @property
     def excluded(self) -> bool:
-        """Whether the other is worse, beyond what runs, images and the choice explain."""
+        """Whether the other is worse by more than runs, images and the choice explain."""
         return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean > 0
 
     @property
     def better(self) -> bool:
-        """Whether the other beats the winner on test all the same."""
+        """Whether the other is better than the winner on test."""
         return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean < 0
 
 
@@ -38,7 +38,7 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
     Args:
         results: of the study.
         winner: the complete configuration with the highest validation mean.
-        names: the configurations to compare it with; the winner among them is passed over.
+        names: the configurations to compare it with; the winner among them is skipped.
     """
     others = [
         name
@@ -54,10 +54,10 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
 
 
 def compared(ours: Results, a: str, theirs: Results, b: str) -> Difference:
-    """`a` less `b` in test IoU at native size; the two may be of different studies.
+    """Return `a` less `b` in test IoU at native size; the two may be of different studies.
 
     Raises:
-        UserError: when one has no finished replicate or their test images are not the same.
+        UserError: one has no finished replicate, or their test images are not the same.
     """
     left, right = _scores(ours, a), _scores(theirs, b)
     if ours.ids(a) != theirs.ids(b):
@@ -74,10 +74,10 @@ def compared(ours: Results, a: str, theirs: Results, b: str) -> Difference:
 
 
 def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:
-    """Stop where images or masks only share their names.
+    """Refuse images or masks that share only their names.
 
     Raises:
-        UserError: naming the first image that differs, or where nobody wrote down what the files were.
+        UserError: with the first image that differs; or the hashes of the files are not stored.
     """
     left, right = ours.row(a), theirs.row(b)
     if None not in (left.foreground, right.foreground) and left.foreground != right.foreground:
@@ -108,7 +108,7 @@ def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:
 
 
 def _partition(groups: Sequence[str]) -> list[int]:
-    """Where each group occurs first, whatever it is called."""
+    """Return the index at which each group occurs first, independent of its name."""
     first: dict[str, int] = {}
     return [first.setdefault(group, place) for place, group in enumerate(groups)]
 
@@ -123,5 +123,5 @@ def _scores(results: Results, name: str) -> Scores:
 
 
 def undistinguished(versus: Mapping[str, Versus]) -> list[str]:
-    """The configurations that may be as good as the winner."""
+    """Return the configurations that may be as good as the winner."""
     return [name for name, each in versus.items() if each.p_adjusted is not None and not each.excluded]

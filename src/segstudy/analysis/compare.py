@@ -37,7 +37,7 @@ class Comparison:
         num_images: in the test subset; ``a.test_iou.num_units`` is the number of their groups.
         group_noun: what a group is, as ``patient``.
         difference: `a` less `b`.
-        resolution: what would settle it; None where it is settled or training noise is not measured.
+        resolution: the data that would settle it; None if it is settled or training noise is not measured.
     """
 
     a: Side
@@ -49,7 +49,7 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What is found, in plain words."""
+        """The result in a sentence."""
         return comparison_text(self.a.name, self.b.name, self.difference)
 
     def as_dict(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _side(results: Results, name: str) -> Side:
 
 
 def _resolution(ours: Results, a: str, theirs: Results, b: str) -> Resolution | None:
-    if ours.row(a).deterministic or theirs.row(b).deterministic:  # more of one side alone is not foreseen
+    if ours.row(a).deterministic or theirs.row(b).deterministic:  # not computed for one side alone
         return None
     left, right = ours.units(a), theirs.units(b)
     assert left is not None
@@ -107,7 +107,7 @@ def sides(arguments: Sequence[str]) -> tuple[tuple[Path, str], tuple[Path, str]]
     """Read ``DIR A B`` or ``DIR1:A DIR2:B``.
 
     Raises:
-        UserError: neither of the two.
+        UserError: another form.
     """
     if len(arguments) == 3:
         folder = Path(arguments[0])
@@ -126,7 +126,7 @@ def sides(arguments: Sequence[str]) -> tuple[tuple[Path, str], tuple[Path, str]]
 
 
 def _missing_second(folder: Path, named: Sequence[str]) -> str:
-    """What is missing after a study's folder, with the names there are."""
+    """Return the error for a missing second name, with all names of the study."""
     names = [row.name for row in gather(StudyFolder(folder), show_all=True).rows]
     if named and named[0] not in names:
         wrong = f"{folder} has no configuration {named[0]!r}, and a second is missing"
@@ -138,7 +138,7 @@ def _missing_second(folder: Path, named: Sequence[str]) -> str:
 
 
 def _split(text: str) -> tuple[Path, str]:
-    """A name may hold colons, and so may a path: the split is where a study's folder ends."""
+    """Split ``DIR:NAME`` where a study's folder ends: both parts may contain colons."""
     places = [place for place, character in enumerate(text) if character == ":"]
     for place in places:
         if StudyFolder(Path(text[:place])).exists():

@@ -1,4 +1,4 @@
-"""Which finished and failed runs belong to which configuration of a study, from its folder alone."""
+"""The configurations of a study with their finished and failed runs, from its folder alone."""
 
 import itertools
 import json
@@ -16,16 +16,16 @@ from segstudy.store.records import FailureRecord, MasksRecord, RunRecord
 
 @dataclass(frozen=True)
 class Row:
-    """A configuration with what is stored of it, or masks of another tool.
+    """A configuration with its stored runs, or masks of another tool.
 
     Attributes:
         name: as printed; no other row of the study has it.
         configuration: ``architecture`` and ``loss`` as printed, and ``protocol``; empty for masks.
         records: ``run.json`` of each finished run.
-        failures: of those that failed.
+        failures: records of the runs that failed.
         num_planned: runs, or sets of masks.
         num_replicates: seeds.
-        masks: the record of masks that `segstudy score` took in; None for what the study trained itself.
+        masks: the record of masks that `segstudy score` stored; None for the study's own configurations.
         folder: of masks, their folder in ``external/``.
         data: fingerprint of the data that all of this was trained and tested on.
         planned: the configuration as the study has it; None for masks, and for runs that it does not name.
@@ -54,14 +54,14 @@ class Row:
 
     @property
     def foreground(self) -> Any:
-        """The values of a multi-class mask that count, part of what is the truth; None where nobody said."""
+        """Return the values of a multi-class mask that count as foreground; None if not stored."""
         if self.masks is not None:
             return (self.masks.foreground or []) if "foreground" in self.masks.model_fields_set else None
         protocol = self.configuration["protocol"]
         return protocol["foreground"] or [] if "foreground" in protocol else None
 
     def has_truth_of(self, other: "Row") -> bool:
-        """Whether both are held against the same masks of the same data, as far as they say."""
+        """Whether both are scored against the same masks of the same data, as far as is stored."""
         datas, foregrounds = {self.data, other.data} - {""}, (self.foreground, other.foreground)
         return len(datas) < 2 and (None in foregrounds or foregrounds[0] == foregrounds[1])
 
@@ -74,7 +74,7 @@ class Row:
 
 
 def all_rows(folder: StudyFolder, show_all: bool = False) -> list[Row]:
-    """The rows of ``rows_of``, and after them the masks of other tools; no two of one name."""
+    """Return the rows of ``rows_of``, and after them the masks of other tools; all names differ."""
     rows = rows_of(folder, show_all)
     taken = {row.name for row in rows}
     nothing = {"architecture": "", "loss": "", "protocol": {}}
@@ -87,7 +87,7 @@ def all_rows(folder: StudyFolder, show_all: bool = False) -> list[Row]:
 
 
 def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
-    """The study's configurations, in its order, with their finished and failed runs.
+    """Return the study's configurations, in its order, with their finished and failed runs.
 
     A run on other data or another split than the study's, or of other code, is as unnamed as one of another
     configuration: with ``show_all`` its row follows, with nothing planned.
@@ -123,7 +123,7 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
 
 
 def names_of_runs(folder: StudyFolder) -> dict[str, str]:
-    """What every finished run's configuration is called now, by key."""
+    """Return the present name of every finished run's configuration, by key."""
     rows = rows_of(folder, show_all=True)
     return {record.key: row.name for row in rows for record in row.records}
 
@@ -131,7 +131,7 @@ def names_of_runs(folder: StudyFolder) -> dict[str, str]:
 def _unnamed_rows(
     rows: Sequence[Row], planned: Sequence[Planned], records: Iterable[RunRecord]
 ) -> Iterator[Row]:
-    """What the study no longer names, each with runs of equal code on equal data and parts."""
+    """Return configurations that the study no longer names, with runs of equal code, data and subsets."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[_origin(record)].append(record)
@@ -165,7 +165,7 @@ def _origin(record: RunRecord) -> str:
 
 
 def _without_conflicts(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
-    """The runs together, unless a fold has two splits: which of them go together nobody knows then.
+    """Return groups of runs that can be one configuration: all, unless a fold has two splits.
 
     Of several runs of one seed and fold each begins a group of its own.
     """
@@ -182,7 +182,7 @@ def _without_conflicts(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
 
 
 def _called(record: RunRecord, factor: str, current: set[tuple[str, str, Any]]) -> str:
-    """A component's title, of a user's file that is another now with the hash it had."""
+    """Return a component's title; for a user's file that has changed since, with its former hash."""
     source, called = record.description.numerics.get(factor), str(getattr(record, factor))
     if not isinstance(source, str) or (factor, called, source) in current:
         return called
@@ -190,7 +190,7 @@ def _called(record: RunRecord, factor: str, current: set[tuple[str, str, Any]]) 
 
 
 def _free(name: str, taken: set[str], what: str) -> str:
-    """The name, or where it is taken with a word or a number behind it; added to ``taken``."""
+    """Return the name, followed by a word or a number if it is taken, and add it to ``taken``."""
     others = (f"{name} ({what}, {n})" for n in itertools.count(2))
     free = next(each for each in itertools.chain([name, f"{name} ({what})"], others) if each not in taken)
     taken.add(free)

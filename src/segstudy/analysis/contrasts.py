@@ -1,4 +1,4 @@
-"""Levels of a factor against each other, everything else equal: pooled over all that both come with."""
+"""Comparisons of levels of a factor with everything else equal, pooled over all common settings."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ class Contrast:
     """Two groups of levels: `left` less `right` in test IoU.
 
     Attributes:
-        left, right: what they are called.
+        left, right: their names.
         difference: of the two, each averaged over its configurations.
         num_matched: how many settings of everything else it is averaged over.
     """
@@ -34,18 +34,18 @@ class Contrast:
 
 
 def level(row: Row, factor: str) -> str:
-    """The level of a factor in a configuration, as text."""
+    """Return the level of a factor in a configuration, as text."""
     value = row.configuration.get(factor, row.configuration["protocol"].get(factor))
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def levels(results: Results, factor: str) -> list[str]:
-    """The levels that configurations with all their runs have, in the study's order."""
+    """Return the levels of configurations with all their runs, in the study's order."""
     return list(dict.fromkeys(level(row, factor) for row in results.trained if results.complete(row.name)))
 
 
 def matched(results: Results, factor: str, wanted: Iterable[str]) -> Names:
-    """For each level the configurations that differ in that factor alone, in the same order.
+    """Return, for each level, the configurations that differ in that factor alone, in the same order.
 
     Settings of everything else that lack one of the levels are left out, and so is what is incomplete or
     tested on other images.
@@ -65,7 +65,7 @@ def matched(results: Results, factor: str, wanted: Iterable[str]) -> Names:
 
 
 def _rest(row: Row, factor: str) -> str:
-    """Everything of a configuration but one factor."""
+    """Return everything of a configuration except one factor."""
     flat = {**row.configuration["protocol"], **{f: row.configuration[f] for f in ("architecture", "loss")}}
     return json.dumps({name: value for name, value in flat.items() if name != factor}, sort_keys=True)
 
@@ -73,7 +73,7 @@ def _rest(row: Row, factor: str) -> str:
 def contrast(
     results: Results, factor: str, left: Sequence[str], right: Sequence[str], called: tuple[str, str]
 ) -> Contrast | None:
-    """Compare groups of levels on what both come with; None where there is nothing of the kind."""
+    """Compare groups of levels on their common settings; None if there are none."""
     names = matched(results, factor, [*left, *right])
     if not names[left[0]] or len(set(results.groups_of(names[left[0]][0]))) < 2:
         return None
@@ -87,7 +87,7 @@ def contrast(
 
 
 def adjusted(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Several contrasts of one question, with Holm's p values and what these leave to conclude."""
+    """Return the contrasts of one question with Holm's p values and the conclusions that these allow."""
     measured = [c for c in contrasts if c.difference.has_training_noise]
     if len(measured) < 2 or len(measured) < len(contrasts):
         return list(contrasts)
@@ -102,7 +102,7 @@ def _with_p(c: Contrast, p: float) -> Contrast:
 
 
 def factorials(results: Results) -> list[tuple[str, Factorial]]:
-    """The analyses of variance that a study's full factorials allow, with what each is of.
+    """Return the analyses of variance of a study's full factorials, each with its description.
 
     Architecture x loss at each batch size, and batch size x architecture x loss where several batch
     sizes have them; only configurations that share the rest of the protocol with most others.
@@ -135,7 +135,7 @@ Key = tuple[str, ...]
 
 
 def _full(rows: Sequence[Row], sizes: Sequence[str]) -> dict[Key, str]:
-    """The full factorial that most architectures have at all of these batch sizes, by its levels."""
+    """Return the full factorial that most architectures have at all of these batch sizes, by its levels."""
     found = {tuple(level(row, factor) for factor in FACTORS): row.name for row in rows}
     losses = list(dict.fromkeys(loss for _, loss, size in found if size in sizes))
     architectures = [

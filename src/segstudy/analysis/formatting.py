@@ -1,4 +1,4 @@
-"""Numbers and comparisons as a person says them."""
+"""Numbers and comparisons as text."""
 
 from collections.abc import Sequence
 
@@ -10,27 +10,27 @@ MOST_NAMED = 5
 
 
 def score(value: float) -> str:
-    """``0.859``; never ``-0.000``."""
+    """Return a score as ``0.859``; never ``-0.000``."""
     return f"{round(value, 3) + 0.0:.3f}"
 
 
 def signed(value: float) -> str:
-    """``+0.012``, ``-0.012``, and 0.000 without a sign."""
+    """Return a difference as ``+0.012`` or ``-0.012``; 0.000 has no sign."""
     return f"{value:+.3f}" if round(value, 3) else "0.000"
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """``[0.826, 0.892]``; nothing where there is none."""
+    """Return an interval as ``[0.826, 0.892]``; empty if there is none."""
     return "" if low is None or high is None else f"[{score(low)}, {score(high)}]"
 
 
 def mean(each: Interval) -> str:
-    """``0.859 [0.826, 0.892]``."""
+    """Return a mean and its interval as ``0.859 [0.826, 0.892]``."""
     return f"{each.mean:.3f} {interval(each.low, each.high)}".rstrip()
 
 
 def p_value(p: float) -> str:
-    """``p = 0.031`` or ``p < 0.001``."""
+    """Return a p value as ``p = 0.031`` or ``p < 0.001``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
@@ -51,7 +51,7 @@ def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
 
 
 def comparison_text(a: str, b: str, d: Difference) -> str:
-    """One sentence on `a` less `b` in test IoU."""
+    """Return one sentence on `a` less `b` in test IoU."""
     seen = f"{signed(d.mean)} IoU {interval(d.low, d.high)}"
     match d.conclusion:
         case "a":
@@ -70,7 +70,7 @@ def _is(name: str) -> str:
 
 
 def score_text(score: Score | None, form: str) -> str:
-    """A mean and its interval; a dash for what was not measured."""
+    """Return a mean and its interval; a dash if not measured."""
     if score is None:
         return "–"
     if score["low"] is None or score["high"] is None:

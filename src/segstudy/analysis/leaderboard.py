@@ -13,7 +13,7 @@ from segstudy.metrics import HEADLINE, column, in_order
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.store.folder import StudyFolder
 
-# The headline of both parts at both sizes, and the other metrics of the test subset at native size.
+# The headline of both subsets at both sizes, and the other metrics of the test subset at native size.
 SCORES = {
     f"validation_{HEADLINE}": ("validation", column(HEADLINE)),
     f"test_{HEADLINE}": ("test", column(HEADLINE)),
@@ -28,14 +28,14 @@ SCORES = {
 
 
 def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | None = None) -> pl.DataFrame:
-    """One row per configuration, the highest validation IoU first; those without a finished run last.
+    """Return one row per configuration, the highest validation IoU first; those without a finished run last.
 
     Scores are means over images, then over seeds; the images of all folds of a seed are joined first.
 
     Args:
         folder: the study's folder.
         show_all: also configurations that ``study.toml`` no longer names.
-        results: of the folder, where it was gathered already.
+        results: of the folder, if they were gathered already.
 
     Returns:
         Columns ``rank``, ``configuration``, ``architecture``, ``loss``, ``batch_size``, ``num_finished`` and
@@ -45,8 +45,8 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
         ``among_best`` (not distinguishable from the winner; null where that cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
         ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons). ``rank`` is null where runs are
-        missing: such a configuration cannot win. Masks of other tools (``masks``) stand beside, without
-        a rank: they are compared with the winner and have no model to hand over.
+        missing: such a configuration cannot win. Masks of other tools (``masks``) have no
+        rank: they are compared with the winner, but there is no model to use.
     """
     results = results or gather(folder, show_all)
     frame = pl.DataFrame([_described(row, results) for row in results.rows], infer_schema_length=None)
@@ -58,7 +58,7 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
 
 
 def _compared(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
-    """With what lies between each configuration and the winner."""
+    """Add the difference between each configuration and the winner."""
     first = first_ranked(frame)
     versus = against_winner(results, first, frame["configuration"].to_list()) if first else {}
     measured = any(each.p_adjusted is not None for each in versus.values())
@@ -77,7 +77,7 @@ def _compared(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
 
 
 def first_ranked(frame: pl.DataFrame) -> str | None:
-    """The complete configuration with the highest validation IoU, if there is one; see ``winner.winner``."""
+    """Return the complete configuration with the highest validation IoU; None without one."""
     first = frame.filter(pl.col("rank") == 1)
     return str(first["configuration"][0]) if first.height else None
 
@@ -110,7 +110,7 @@ def _described(row: Row, results: Results) -> dict[str, Any]:
 
 
 def _num_whole(row: Row) -> int:
-    """Sets of masks that lack no test image."""
+    """Return the number of sets of masks without a missing test image."""
     assert row.masks is not None
     return row.num_planned - len(row.masks.missing)
 
@@ -120,7 +120,7 @@ def _cost(row: Row, name: str) -> float | None:
 
 
 def _found(row: Row, results: Results, column: str) -> Scores | None:
-    """Scores of a leaderboard's column; none for masks with gaps, whose mean would be over other images."""
+    """Return the scores of a column; none for masks with gaps, whose mean would be over other images."""
     gaps = row.masks is not None and not row.complete
     return None if gaps else results.scores(row.name, *SCORES[column])
 

@@ -1,4 +1,4 @@
-"""How often a study's test subset was looked at: every report on more runs than the last is one more look."""
+"""The number of looks at a study's test subset: every report on more runs than the last is one."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ FILE = "reports.json"
 
 
 def record(folder: StudyFolder, rows: Sequence[Row]) -> list[ReportRecord]:
-    """Write down this report, unless it says no more than the last; returns all of them, this one last.
+    """Record this report, unless it has no more runs than the last, and return all reports in order.
 
     Args:
         folder: the study.
@@ -27,7 +27,7 @@ def record(folder: StudyFolder, rows: Sequence[Row]) -> list[ReportRecord]:
 
 
 def look_notes(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[ReportRecord]) -> list[str]:
-    """How often the test subset was scored, and what was added after a first report."""
+    """Return sentences on how often the test subset was scored, and what was added after a first report."""
     named = sum(len(row.records) for row in rows)
     others = len(folder.finished()) - named
     if not reports:

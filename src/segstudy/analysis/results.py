@@ -1,4 +1,4 @@
-"""What a study's runs say image by image, in the shape the statistics take: replicates x images."""
+"""The scores of a study's runs image by image, in the shape for statistics: replicates x images."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ class Results:
 
     Attributes:
         rows: the configurations, in the study's order, and after them the masks of other tools.
-        tables: by configuration and part: ``seed``, ``id`` and every metric, sorted by seed and id.
+        tables: by configuration and subset: ``seed``, ``id`` and every metric, sorted by seed and id.
         groups: the group of each sample.
         replicates: seeds and image ids of each table, the rows and columns of ``scores``.
         data: fingerprint of the study's data as they are now.
         contents: hashes of image and mask of each sample of these; studies of older versions lack them.
         group_noun: what a group is: ``patient``, ``lesion`` or ``group``.
-        outdated: masks that were scored on other images than the study's now: nothing is said of them.
+        outdated: masks that were scored on other images than the study has now, which are left out.
     """
 
     rows: tuple[Row, ...]
@@ -42,41 +42,41 @@ class Results:
 
     @property
     def trained(self) -> tuple[Row, ...]:
-        """What the study trained itself."""
+        """Return the configurations that the study trained itself."""
         return tuple(row for row in self.rows if row.masks is None)
 
     def has(self, name: str, part: str = "test") -> bool:
         return (name, part) in self.tables
 
     def ids(self, name: str, part: str = "test") -> tuple[str, ...]:
-        """The images that a configuration is scored on, in the order of the columns of ``scores``."""
+        """Return the images that a configuration is scored on, in the order of the columns of ``scores``."""
         return self.replicates[name, part][1]
 
     def seeds(self, name: str, part: str = "test") -> tuple[int, ...]:
-        """The complete replicates, in the order of the rows of ``scores``."""
+        """Return the seeds of the complete replicates, in the order of the rows of ``scores``."""
         return self.replicates[name, part][0]
 
     def scores(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
-        """One metric as ``(replicates, images)``; None where it was not measured."""
+        """Return one metric as ``(replicates, images)``; None if it was not measured."""
         table = self.tables.get((name, part))
         if table is None or metric not in table.columns or table[metric].null_count():
             return None
         return table[metric].to_numpy().astype(np.float64).reshape(len(self.seeds(name, part)), -1)
 
     def units(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
-        """The same with the images of a group joined: ``(replicates, units)``."""
+        """Return the same with the images of a group joined: ``(replicates, units)``."""
         scores = self.scores(name, part, metric)
         return None if scores is None else by_group(scores, self.groups_of(name, part))
 
     def groups_of(self, name: str, part: str = "test") -> list[str]:
-        """The group of each image of ``ids``."""
+        """Return the group of each image of ``ids``."""
         return [self.groups.get(each, each) for each in self.ids(name, part)]
 
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
 
     def complete(self, name: str) -> bool:
-        """Whether all that was planned of a configuration is finished."""
+        """Whether all planned runs of a configuration are finished."""
         return self.row(name).complete and self.has(name)
 
     def comparable(self, a: str, b: str, part: str = "test") -> bool:
@@ -119,7 +119,7 @@ def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str)
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Configurations of some hundred runs: quick to read together, and no more is held twice."""
+    """Yield configurations in blocks of some hundred runs: fast to read, with little memory at a time."""
     block: list[Row] = []
     for row in rows:
         block.append(row)
@@ -139,22 +139,21 @@ def _tables_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFr
 
 
 def _axes(table: pl.DataFrame) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Seeds and ids of a table that is sorted by both."""
+    """Return the seeds and ids of a table that is sorted by both."""
     seeds = tuple(table["seed"].unique(maintain_order=True))
     return seeds, tuple(table["id"][: table.height // len(seeds)])
 
 
 def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
-    """Images that every seed has a mask of: what is missing somewhere compares nothing."""
+    """Return only the images of which every seed has a mask."""
     seeds = pl.col("seed").n_unique()
     return images.filter(seeds.over("part", "id") == seeds.over("part"))
 
 
 def _replicates(row: Row) -> list[tuple[str, str, int]]:
-    """Key, configuration and seed of the runs of every replicate that has all its folds.
+    """Return key, configuration and seed of the runs of every replicate that has all its folds.
 
-    While none has, the fullest one stands in, and with it those that have the same folds: other folds test
-    other images.
+    If none has, those with most folds are taken, all with the same folds: other folds test other images.
     """
     runs: dict[int, list[RunRecord]] = {}
     for record in row.records:
@@ -175,12 +174,12 @@ def _masks_of(name: str, images: pl.DataFrame) -> dict[Side, pl.DataFrame]:
 
 
 def comparable(results: Results, names: Sequence[str], part: str = "test") -> list[str]:
-    """Those of the configurations that are scored on the same images as the first."""
+    """Return the configurations that are scored on the same images as the first."""
     return [name for name in names if results.comparable(names[0], name, part)]
 
 
 def pooled(results: Results, names: Sequence[str], part: str = "test") -> Scores:
-    """Several configurations as one: their mean, replicate by replicate, image by image.
+    """Return the mean of several configurations, replicate by replicate, image by image.
 
     Args:
         results: of a study.

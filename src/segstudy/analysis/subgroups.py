@@ -10,7 +10,7 @@ from PIL import Image
 from segstudy.store.folder import StudyFolder
 from segstudy.store.tables import read_table
 
-FEWEST = 20  # images that an interval takes; below, a point is all there is
+FEWEST = 20  # images that an interval needs; with fewer there is only a mean
 
 
 SIZES = ("small", "middle", "large")
@@ -22,7 +22,7 @@ Ids = Sequence[str]
 def members_of(
     folder: StudyFolder, ids: Ids, categories: Mapping[str, str | None]
 ) -> dict[tuple[str, str], list[str]]:
-    """The images of each subgroup, by kind and name; some may be empty or hold all images."""
+    """Return the images of each subgroup, by kind and name; some may be empty or contain all images."""
     return {
         ("category", name): [i for i in ids if categories.get(i) == name]
         for name in sorted({str(categories[i]) for i in ids if categories.get(i)})

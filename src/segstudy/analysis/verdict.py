@@ -1,4 +1,4 @@
-"""What a study answers: who is best, by how much, how sure; and the five questions."""
+"""The answers of a study: the best configuration, by how much, how certain; and the five questions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from segstudy.stats.ranks import Ranking, Stability, choice_noise, expected_opti
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a configuration ranks on test: its mean rank over seeds, and its bootstrap.
+    """The rank of a configuration on test: its mean rank over seeds, and its bootstrap.
 
     Attributes:
         name: the configuration.
         mean_rank: over replicates, 1 is best; None without several replicates of all.
-        stability: from drawing images and runs again.
+        stability: of the rank when images and runs are resampled.
     """
 
     name: str
@@ -36,19 +36,19 @@ class Standing:
 
 @dataclass(frozen=True)
 class Answers:
-    """Everything that a study's scores allow to be said.
+    """Everything that can be concluded from a study's scores.
 
     Attributes:
-        verdict: in two sentences.
+        verdict: two sentences.
         limits: what the verdict does not cover.
         winner: the complete configuration with the highest validation mean, if there is one.
         versus: the winner against each of the others on test.
-        ranking: Friedman's and Nemenyi's tests over seeds; None where they have too little.
+        ranking: Friedman's and Nemenyi's tests over seeds; None with too few seeds or configurations.
         ranked: the configurations of ``ranking``, in its order.
-        standings: best mean rank, or most often first, on top.
-        factorials: analyses of variance, with what each is of.
-        optimism: what choosing the best of so many costs, in a sentence.
-        resolution: what would settle the top pair, in a sentence.
+        standings: the best mean rank, or the most often first, comes first.
+        factorials: analyses of variance, each with its description.
+        optimism: the overestimate from choosing the best of so many, in a sentence.
+        resolution: the data that would settle the top pair, in a sentence.
         history: how often the test subset was scored, in sentences.
         questions: the five.
     """
@@ -70,7 +70,7 @@ class Answers:
 def answer(
     study: Study, frame: pl.DataFrame, results: Results, epochs: pl.DataFrame, history: Sequence[str] = ()
 ) -> Answers:
-    """Say what a study says.
+    """Return the answers of a study.
 
     Args:
         study: as it was last run.
@@ -121,7 +121,7 @@ def _unfinished(frame: pl.DataFrame) -> tuple[str, list[str]]:
 
 
 def _verdict(frame: pl.DataFrame, results: Results, versus: Mapping[str, Versus]) -> str:
-    """Two sentences: who is best and how good, and who may be as good."""
+    """Return two sentences: the best configuration and its score, and those that may be as good."""
     first = frame.filter(pl.col("rank") == 1).row(0, named=True)
     name = first["configuration"]
     units = results.units(name)
@@ -168,7 +168,7 @@ def _standing_of_others(versus: Mapping[str, Versus]) -> str:
 def _limits(
     study: Study, results: Results, ranked: Sequence[str], names: Sequence[str], incomplete: int
 ) -> Iterable[str]:
-    """What bounds the verdict, the gravest first."""
+    """Return the limits of the verdict, the most serious first."""
     images, seeds = len(results.ids(ranked[0])), len(results.seeds(ranked[0]))
     num_groups = len(set(results.groups_of(ranked[0])))
     tested = counted_images(num_groups, images, "test image", results.group_noun)
@@ -198,7 +198,7 @@ def _limits(
 
 
 def _ranking(results: Results, names: Sequence[str]) -> Ranking | None:
-    """Over the seeds that all of them have."""
+    """Return the ranking over the seeds that all configurations have."""
     shared = sorted(set.intersection(*(set(results.seeds(name)) for name in names)))
     if len(shared) < 2 or len(names) < 3:
         return None
@@ -218,7 +218,7 @@ def _standings(names: Sequence[str], scores: Sequence[Scores], table: Ranking | 
 
 
 def _optimism(results: Results, names: Sequence[str]) -> str:
-    """The winner's validation against its test, and what choosing costs in expectation."""
+    """Return a sentence on the winner's validation and test scores, and the expected overestimate."""
     found = {part: results.scores(names[0], part) for part in ("validation", "test")}
     if found["validation"] is None or found["test"] is None:
         return ""
@@ -238,7 +238,7 @@ def _optimism(results: Results, names: Sequence[str]) -> str:
 
 
 def _resolution(results: Results, winner: str, versus: Mapping[str, Versus]) -> str:
-    """What would settle the winner against the next on validation that it is not better than."""
+    """Return a sentence on the data that would separate the winner from the next undecided configuration."""
     as_good = undistinguished(versus)
     open_pairs = [name for name in as_good if versus[name].difference.conclusion == "not resolved"]
     if not open_pairs:

@@ -1,4 +1,4 @@
-"""The configuration that a study selects, from the records of its runs alone: no table, no statistics."""
+"""The configuration that a study selects, from the records of its runs alone."""
 
 import itertools
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ ORDER_DIGITS = 12  # means are added up here run by run, elsewhere image by imag
 
 
 def winner(folder: StudyFolder) -> Row | None:
-    """The complete configuration with the highest validation IoU, which is the leaderboard's first.
+    """Return the complete configuration with the highest validation IoU, the leaderboard's first.
 
     Of equal ones the study's first; masks of other tools have no model and are left out.
 
@@ -31,19 +31,19 @@ def winner(folder: StudyFolder) -> Row | None:
 
 
 def ordered(mean: float | None) -> float:
-    """A mean as it is compared with others; what is not known comes last."""
+    """Return a mean as it is compared with others; an unknown one comes last."""
     return float("-inf") if mean is None else round(mean, ORDER_DIGITS)
 
 
 def validation_mean(row: Row, num_images: Mapping[str, int]) -> float | None:
-    """IoU at native size over the validation images of all folds, then over seeds.
+    """Return the mean IoU at native size over the validation images of all folds, then over seeds.
 
     Args:
         row: a configuration with all its runs.
         num_images: validation images by the fingerprint of the split.
 
     Returns:
-        None where a run does not say it.
+        None if a run's record lacks it.
     """
     total, weight = 0.0, 0
     for record in row.records:

@@ -1,1 +1,1 @@
-"""What a study is, as values: protocol, grids, runs and their keys; and study.toml."""
+"""The description of a study: protocol, grids, runs and their keys; and study.toml."""

@@ -1,4 +1,4 @@
-"""A study's grids in words: what is combined with what."""
+"""A study's grids in words: which levels are combined."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from segstudy.core.quantities import counted
 from segstudy.core.registry import title
 
 MANY = 3  # more grids than these are only counted
-FEW = 2  # so many are named where a further grid holds only some of the first one's
+FEW = 2  # so many are named if a further grid has only some of the first one's levels
 
 
 def in_words(study: Study) -> str:
-    """``2 architectures x 2 losses at batch 8, and again at batch 12 (protocol classic)``."""
+    """Return ``2 architectures x 2 losses at batch 8, and again at batch 12 (protocol classic)``."""
     first, *others = _distinct(study)
     parts = [_one(first, study), *(_further(grid, first, study) for grid in others)]
     if len(parts) > MANY:
@@ -28,7 +28,7 @@ def in_words(study: Study) -> str:
 
 
 def how_to_leave_out(study: Study) -> str:
-    """What leaves a further grid's batch sizes out; empty where there is none."""
+    """Return how to leave out the batch sizes of a further grid; empty if there is none."""
     sizes = [_batch(grid, study) for grid in _distinct(study)]
     if len(sizes) < 2 or all(size == sizes[0] for size in sizes):
         return ""
@@ -36,7 +36,7 @@ def how_to_leave_out(study: Study) -> str:
 
 
 def _distinct(study: Study) -> list[Grid]:
-    """The grids, without those that others hold already."""
+    """Return the grids, without those that others contain."""
     found: list[Grid] = []
     known: set[Configuration] = set()
     for grid in study.grid:
@@ -54,7 +54,7 @@ def _one(grid: Grid, study: Study) -> str:
 
 
 def _further(grid: Grid, first: Grid, study: Study) -> str:
-    """Another grid, by what is not as in the first."""
+    """Describe another grid by its differences from the first."""
     same = all(set(grid[name]) == set(first[name]) for name in ("architecture", "loss"))
     if same:
         what = "again"
@@ -77,7 +77,7 @@ def _levels(grid: Mapping[str, Sequence[Any]], factor: str) -> str:
 
 
 def _other_factors(grid: Grid) -> str:
-    """``, with lr 0.01 and 0.001``: further factors that vary within a grid."""
+    """Return further factors that vary within a grid, as ``, with lr 0.01 and 0.001``."""
     varying = {
         name: levels
         for name, levels in grid.items()

@@ -1,4 +1,4 @@
-"""The three protocols that ship: a start for every study, never more than values."""
+"""The three protocols of segstudy, each a set of values to start a study from."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _ALL = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Minutes on a small CPU, for the synthetic set and for a first look at anyone's own.
+    # Minutes on a small CPU, for the synthetic set and for a first look at a user's own data.
     "quick": {
         "protocol": {
             "image_size": 64,

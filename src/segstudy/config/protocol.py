@@ -13,7 +13,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 def _classes(value: object) -> object:
-    """``1``, ``"1"`` and ``"1+2"`` to tuples: the command line's comma already separates levels."""
+    """Convert ``1``, ``"1"`` and ``"1+2"`` to tuples: the command line's comma already separates levels."""
     match value:
         case bool():
             return value
@@ -70,11 +70,11 @@ class Protocol(Frozen):
     record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
 
     def mask_meaning(self) -> MaskMeaning:
-        """What the masks' values mean."""
+        """The meaning of the masks' values."""
         return MaskMeaning(mask_rules.parse(self.masks), self.foreground)
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that can change a run's numbers: without what the rest of the protocol leaves idle."""
+        """Return the fields that can change a run's numbers, without those that it does not use."""
         fields = self.model_dump(mode="json")
         idle = {"split", "split_seed"}  # enter through the ids of the subsets
         if self.micro_batch is not None and self.micro_batch >= self.batch_size:

@@ -13,14 +13,14 @@ from segstudy.core.schema import Frozen
 
 
 class Configuration(Frozen):
-    """One point of a grid: what a row of the leaderboard stands for."""
+    """One point of a grid, and one row of the leaderboard."""
 
     architecture: str
     loss: str
     protocol: Protocol
 
     def level(self, factor: str) -> Any:
-        """The value of one factor here."""
+        """Return the value of one factor."""
         if factor in ("architecture", "loss"):
             return getattr(self, factor)
         return self.protocol.model_dump(mode="json")[factor]
@@ -51,7 +51,7 @@ class Run(Frozen):
     numerics: dict[str, int | str]
 
     def description(self) -> dict[str, Any]:
-        """What makes this run's numbers what they are, and nothing else."""
+        """Return everything that decides this run's numbers, and nothing else."""
         described = {
             "architecture": title(self.configuration.architecture),
             "loss": title(self.configuration.loss),
@@ -65,12 +65,12 @@ class Run(Frozen):
 
     @cached_property
     def key(self) -> str:
-        """What names this run's folder: equal keys, equal results."""
+        """The name of this run's folder: equal keys mean equal results."""
         return key_of(self.description())
 
 
 def key_of(description: Mapping[str, Any]) -> str:
-    """16 hex digits of the SHA-256 of the canonical JSON of a run's description."""
+    """Return 16 hex digits of the SHA-256 of the canonical JSON of a run's description."""
     canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -78,15 +78,15 @@ def key_of(description: Mapping[str, Any]) -> str:
 _NEVER = object()
 
 
-# A field that a later version adds, with the value that stands for the behaviour before it existed:
+# Fields that later versions added, each with the value for the behaviour before it existed:
 # at that value it is not hashed, so keys of older studies hold; records of older runs are read with it.
 ADDED_LATER: dict[str, Any] = {"micro_batch": None, "masks": "larger"}
 
 
 def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
-    """``unet-combo-b8``, followed by whatever other factors differ between these configurations.
+    """Return names such as ``unet-combo-b8``, followed by any other factors in which configurations differ.
 
-    No two are equal: of files of one name as much of the path is shown as tells them apart.
+    No two are equal: files of one name are shown with as much of the path as distinguishes them.
     """
     varying = [
         factor
@@ -109,7 +109,7 @@ def configuration_names(configurations: Sequence[Configuration]) -> list[str]:
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """These names, those that came before with a number behind them: no two are equal."""
+    """Return these names, repeated ones with a number after them: no two are equal."""
     given: dict[str, None] = {}
     for name in names:
         others = (f"{name} ({n})" for n in itertools.count(2))
@@ -118,7 +118,7 @@ def numbered(names: Iterable[str]) -> list[str]:
 
 
 def spelled(factor: str, value: Any) -> str:
-    """As one word: a size as ``128`` or ``96x128``, classes as ``1+2``."""
+    """Return a value as one word: a size as ``128`` or ``96x128``, classes as ``1+2``."""
     if factor == "image_size":
         return "x".join(map(str, unique(value)))
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,4 +1,4 @@
-"""What a study is, as values: protocol, grids, study; and the runs they plan.
+"""The description of a study: data, split, protocol and grids; and the runs that it plans.
 
 Everything is frozen and validated once, here; unknown keys are refused with the known ones named.
 """
@@ -27,11 +27,11 @@ from segstudy.core.suggestions import use_one_of
 MAX_CONFIGURATIONS, MAX_RUNS = (
     10_000,
     100_000,
-)  # of a study: far above what anybody trains, far below a memory
+)  # of a study: far more than anyone trains, far less than memory holds
 
 
 class Study(Frozen):
-    """Data, split, protocol and grids: everything a study file says."""
+    """Data, split, protocol and grids: the content of a study file."""
 
     name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="names the study's folder")
     data: str = Field(description="a folder, or synthetic with options as synthetic:n=60")
@@ -71,7 +71,7 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
-        """Refuse what no memory holds before it is spelled out."""
+        """Refuse a study with more runs than memory can hold, before they are listed."""
         num_configurations = sum(math.prod(map(len, grid.values())) for grid in self.grid)
         if num_configurations > MAX_CONFIGURATIONS:
             raise ValueError(
@@ -86,7 +86,7 @@ class Study(Frozen):
         return self
 
     def configurations(self) -> list[Configuration]:
-        """Every point of every grid, in order, equal ones once."""
+        """Return every point of every grid, in order, equal ones once."""
         points = []
         for grid in self.grid:
             for levels in itertools.product(*grid.values()):
@@ -100,7 +100,7 @@ class Study(Frozen):
         return list({point.model_dump_json(): point for point in points}.values())
 
     def mask_meanings(self) -> list[MaskMeaning]:
-        """What the masks mean in all configurations; several where foreground or masks are a factor."""
+        """Return the meanings of the masks in all configurations; several if they are a factor."""
         return unique(configuration.protocol.mask_meaning() for configuration in self.configurations())
 
     def replicates(self) -> list[tuple[int, int | None]]:
@@ -117,12 +117,12 @@ def planned_runs(
     split_of: Callable[[Protocol, int | None], str],
     numerics_of: Callable[[Configuration], dict[str, int | str]],
 ) -> list[Run]:
-    """All runs of a study, equal ones once: replicate by replicate, so that a table fills evenly.
+    """Return all runs of a study, equal ones once: replicate by replicate, so that a table fills evenly.
 
     Args:
         study: with ``auto`` values resolved and components in canonical form.
         data: fingerprint of the samples.
-        split_of: fingerprint of the parts for a protocol and fold.
+        split_of: fingerprint of the subsets for a protocol and fold.
         numerics_of: the versions that enter a configuration's keys.
     """
     by_configuration = [
@@ -157,7 +157,7 @@ def runs_of(
 
 
 def preset_study(preset: str, name: str, data: str) -> Study:
-    """The study that a preset's name stands for, on some data.
+    """Return the study of a preset's name on some data.
 
     Raises:
         UserError: an unknown preset, with the choices.
@@ -168,7 +168,7 @@ def preset_study(preset: str, name: str, data: str) -> Study:
 
 
 def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
-    """The study with options of the command line in force.
+    """Return the study with the options of the command line applied.
 
     An option that names a factor replaces it in every grid; several values make a factor of a
     protocol field. Fields of the study itself take one value.
@@ -201,10 +201,10 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
 
 
 def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
-    """A stored study with more runs: what options name is added beside what is there.
+    """Return a stored study with more runs: the options add to it and remove nothing.
 
-    Factors make further grids, where these bring a configuration that is not there yet; ``seeds`` and
-    other fields of the study are replaced.
+    Factors make further grids if these have a new configuration; ``seeds`` and other fields of the study
+    are replaced.
 
     Raises:
         UserError: an unknown field or a value it does not take.
@@ -229,10 +229,10 @@ def is_synthetic(data: str) -> bool:
 
 
 def validated(raw: Mapping[str, Any], source: str) -> Study:
-    """A study from raw values.
+    """Return a study from raw values.
 
     Raises:
-        UserError: naming the source, the field, the value and what it takes.
+        UserError: with the source, the field, the value and the values it takes.
     """
     try:
         return Study.model_validate(raw)
@@ -241,7 +241,7 @@ def validated(raw: Mapping[str, Any], source: str) -> Study:
 
 
 def _explain(error: ValidationError, by_option: bool = False) -> str:
-    """The first thing that is wrong; an option is named as such, not by its place in a file."""
+    """Return the first error; an option is named as such, not by its place in a file."""
     first = error.errors()[0]
     # A level of a grid lies four deep, any other field two; below that pydantic lists all it tried.
     places = unique(e["loc"][: 4 if e["loc"][:1] == ("grid",) else 2] for e in error.errors())

@@ -1,4 +1,4 @@
-"""study.toml: a study as text, in and out, with paths relative to the file."""
+"""study.toml: reading and writing a study as text, with paths relative to the file."""
 
 import os
 import tomllib
@@ -17,11 +17,11 @@ from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
 from segstudy.core.schema import Frozen
 
-MAX_STUDY_FILE_BYTES = 16 * MB  # the ids left out stand in it
+MAX_STUDY_FILE_BYTES = 16 * MB  # it contains the excluded ids
 
 
 def load(file: Path) -> Study:
-    """Read a study file. Paths in it are relative to its folder and come out absolute.
+    """Read a study file. Paths in it are relative to its folder; the study has absolute ones.
 
     Raises:
         UserError: no such file, no TOML, an unknown field or a value it does not take.
@@ -33,11 +33,11 @@ def load(file: Path) -> Study:
         raise UserError(f"{file}: no such file; `segstudy init` prints one to start from") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); is it the study file?") from None
-    except (ValueError, RecursionError) as error:  # also of numbers too long and arrays too deep
+    except (ValueError, RecursionError) as error:  # also for too long numbers and too deep arrays
         raise UserError(f"{file} is not a TOML file: {error}") from None
     raw.setdefault("name", file.stem if file.name != "study.toml" else file.resolve().parent.name)
     preset = raw.setdefault("preset", "classic")
-    if preset not in list(PRESETS):  # the list compares: what stands in the file may not be hashable
+    if preset not in list(PRESETS):  # a list, because the value may not be hashable
         raise UserError(f"{file}: unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
     base = PRESETS[preset]
     if isinstance(raw.get("protocol", {}), dict):
@@ -47,12 +47,12 @@ def load(file: Path) -> Study:
 
 
 def dump(study: Study, folder: Path, comments: bool = False) -> str:
-    """The resolved study as TOML, complete, with paths relative to the folder it will lie in.
+    """Return the resolved study as complete TOML, with paths relative to its folder.
 
     Args:
-        study: what to write.
-        folder: where the file will lie.
-        comments: say beside every field what it is, for people who start from it.
+        study: the study to write.
+        folder: of the file.
+        comments: describe every field beside it, for people who start from this file.
     """
     study = _with_paths(study, partial(_relative_path, folder.resolve()))
     raw = study.model_dump(mode="json", exclude_none=True)
@@ -85,7 +85,7 @@ def _fill(
 
 
 def relative(component: str, folder: Path) -> str:
-    """A component as a study file in that folder spells it."""
+    """Return a component as a study file in that folder spells it."""
     return _with_path(component, lambda path: _relative_path(folder.resolve(), path))
 
 
@@ -101,7 +101,7 @@ def _with_path(component: str, change: Callable[[str], str]) -> str:
 
 
 def _with_paths(study: Study, change: Callable[[str], str]) -> Study:
-    """The study with its data, split file and users' own source files under other paths."""
+    """Return the study with other paths for its data, split file and users' own source files."""
 
     def component(level: Level) -> Level:
         return _with_path(level, change) if isinstance(level, str) else level

@@ -1,1 +1,1 @@
-"""A model or masks, and images, in; one row per image out."""
+"""The scoring of models and masks: one row per image."""

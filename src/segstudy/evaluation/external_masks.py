@@ -1,4 +1,4 @@
-"""Masks that any other tool made, scored on a study's images with the study's own metrics."""
+"""Scores of another tool's masks on a study's images, with the study's own metrics."""
 
 import hashlib
 import os
@@ -37,15 +37,15 @@ def score_masks(
 ) -> list[dict[str, Any]]:
     """Score masks on a study's validation and test images and store them as ``external/<name>/``.
 
-    A study with folds tests every image once; the masks are then taken for out-of-fold predictions, and
+    A study with folds tests every image once; the masks then count as out-of-fold predictions, and
     there is no validation subset: its scores would be those of the test.
 
     Args:
-        data: the study's data set, wherever it lies now.
+        data: the study's data set, at its present place.
         masks: one mask per image, named by its id; in folders, one per model, and in those one per seed.
         folder: the study's.
         name: of the model, where there is one only; else folders' names are taken.
-        deterministic: the tool gives the same masks every time, so that one set of them is all there is.
+        deterministic: the tool gives the same masks every time, so that there is only one set.
         rule: what the values of these masks mean, such as ``cut=0.5``; found from all of a model's masks if
             left out. In masks of several classes the study's foreground counts.
 
@@ -53,7 +53,7 @@ def score_masks(
         The records written, one per model.
 
     Raises:
-        UserError: other data than the study's, no mask that fits, or one of another size than its image.
+        UserError: other data than the study's, no mask with the name of an image, or a mask of another size.
     """
     samples = study_samples(folder, data)
     parts = scored_parts(folder)
@@ -67,7 +67,7 @@ def score_masks(
     source = _source_of(masks)
 
     def same(record: ExternalRecord) -> bool:
-        known = record.source if isinstance(record, MasksRecord) else None  # older records do not say
+        known = record.source if isinstance(record, MasksRecord) else None  # older records have no source
         return name is not None or known in (None, source)
 
     refuse_taken(folder, [each.name for each in found], "masks", same)
@@ -90,10 +90,10 @@ def score_masks(
 
 
 def _one_meaning(folder: StudyFolder) -> MaskMeaning:
-    """What mask values mean in a study.
+    """Return the meaning of mask values in a study.
 
     Raises:
-        UserError: the study varies them, so that masks could be meant for any.
+        UserError: the meaning is a factor of the study, so that of the masks is ambiguous.
     """
     meanings = {meaning.key: meaning for meaning in folder.study().mask_meanings()}
     if len(meanings) > 1:
@@ -131,12 +131,12 @@ def _store(
 
 
 def _source_of(masks: Path) -> str:
-    """Which folder masks came from, without its name: tells an update from other masks called alike."""
+    """Identify the folder of masks without its name: an update differs from other masks of this name."""
     return hashlib.sha256(os.fsencode(masks.resolve())).hexdigest()[:16]
 
 
 def study_samples(folder: StudyFolder, data: str | Path) -> dict[str, Sample]:
-    """The study's samples by id, as they lie in ``data``.
+    """Return the study's samples by id, read from ``data``.
 
     Raises:
         UserError: other data than those the study was trained on.
@@ -158,10 +158,10 @@ def study_samples(folder: StudyFolder, data: str | Path) -> dict[str, Sample]:
 
 
 def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
-    """The ids to be scored: validation and test of the one split, or test of all folds.
+    """Return the ids to score: validation and test of the one split, or test of all folds.
 
     Raises:
-        UserError: when an image is in different parts for different configurations.
+        UserError: an image is in different subsets for different configurations.
     """
     splits = folder.splits()
     if len(splits) == 1:
@@ -177,7 +177,7 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
 def _rows(
     models: Sequence[tuple[MaskSet, MaskMeaning]], truth_meaning: MaskMeaning, sample: Sample, part: Part
 ) -> list[list[dict[str, Any]]]:
-    """What each model's masks of one image are worth: for each model, a row per seed that has one."""
+    """Return the scores of all masks of one image: for each model, a row per seed that has a mask."""
     truth = read_mask(sample.mask, truth_meaning)
     return [
         [
@@ -205,7 +205,7 @@ def _predicted(file: Path, meaning: MaskMeaning, truth: Mask) -> Mask:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """As a run's ``images.parquet``, with ``seed`` and ``fold``; null where a mask does not tell."""
+    """Return a table like a run's ``images.parquet``, with ``seed`` and ``fold``; null for unknown scores."""
     table = pl.DataFrame(rows).with_columns(
         pl.lit(None, pl.Int64).alias("fold"),
         *(pl.lit(None, pl.Float64).alias(name) for name in unknown_of_masks()),
@@ -215,7 +215,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def _completeness(model: MaskSet, ids: Sequence[str]) -> dict[str, Any]:
-    """How many images a part has, and for each seed the ids without a mask."""
+    """Return the number of images of a subset, and for each seed the ids without a mask."""
     missing = {seed: sorted(set(ids) - files.keys()) for seed, files in sorted(model.seeds.items())}
     return {
         "num_images": len(ids),
@@ -224,7 +224,7 @@ def _completeness(model: MaskSet, ids: Sequence[str]) -> dict[str, Any]:
 
 
 def _ignored(model: MaskSet, wanted: Collection[str]) -> dict[str, Any]:
-    """Masks of images that are in no scored part: those of training, mostly."""
+    """Return the masks of images that are in no scored subset: mostly those of training."""
     return first_of(
         sorted({sample_id for files in model.seeds.values() for sample_id in files} - set(wanted))
     )

@@ -1,4 +1,4 @@
-"""A network over prepared images: probabilities, mean loss and mean IoU."""
+"""The forward pass over prepared images: probabilities, mean loss and mean IoU."""
 
 import math
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from segstudy.data.batches import Pixels, Positions, in_batches
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou
 
-EVALUATION_BATCH = 16  # fixed: a batch size of its own could move the last bits
+EVALUATION_BATCH = 16  # fixed, because the batch size can change the last bits
 
 
 @dataclass(frozen=True, slots=True)
 class PartScore:
-    """Mean loss and mean per-image IoU (threshold .5, network size) over one part."""
+    """Mean loss and mean per-image IoU (threshold .5, network size) over one subset."""
 
     loss: float
     iou: float
@@ -28,22 +28,22 @@ class PartScore:
 
 @dataclass
 class Tally:
-    """Losses and overlaps of batches, gathered on the device: nothing waits for it before ``score``.
+    """Losses and overlaps of batches, collected on the device, without waiting for it before ``score``.
 
-    Logits that are not numbers have no loss, whatever a loss makes of them: they would count as background.
+    Logits that are NaN give a NaN loss, whatever the loss function: they would count as background.
     """
 
     _losses: list[Tensor] = field(default_factory=list)
     _counts: list[Tensor] = field(default_factory=list)
 
     def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """Take one batch in: its mean loss, logits and targets ``(batch, 1, H, W)``."""
+        """Add one batch: its mean loss, logits and targets ``(batch, 1, H, W)``."""
         no_numbers = logits.detach().isnan().any()
         self._losses.append(loss.detach().reshape(()).masked_fill(no_numbers, math.nan))
         self._counts.append(overlaps(logits.detach(), target))
 
     def score(self) -> PartScore:
-        """Means over all images so far."""
+        """Return the means over all images so far."""
         sizes = [len(counts) for counts in self._counts]
         losses = torch.stack(self._losses).tolist()
         total = sum(size * loss for size, loss in zip(sizes, losses, strict=True))
@@ -59,7 +59,7 @@ def score_part(
     positions: Positions,
     precision: str,
 ) -> PartScore:
-    """Loss and IoU of a part as the network stands; batch norm in evaluation mode."""
+    """Return loss and IoU of a subset with the network's present weights; batch norm in evaluation mode."""
     model.eval()
     tally = Tally()
     for batch in in_batches(positions, EVALUATION_BATCH):
@@ -71,7 +71,7 @@ def score_part(
 
 
 def overlaps(logits: Tensor, target: Tensor) -> Tensor:
-    """Pixels of every image of a batch at threshold .5, a logit of 0: ``(batch, 4)``, as ``Confusion``."""
+    """Return the pixel counts of each image of a batch at threshold .5, a logit of 0: ``(batch, 4)``."""
     predicted, true = (logits >= 0).flatten(1), target.bool().flatten(1)
     tp = (predicted & true).sum(1)
     fp, fn = predicted.sum(1) - tp, true.sum(1) - tp
@@ -79,7 +79,7 @@ def overlaps(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def ious_of(counts: Tensor) -> list[float]:
-    """IoU of every row of ``overlaps``."""
+    """Return the IoU of every row of ``overlaps``."""
     return [iou(Confusion(*row)) for row in counts.tolist()]
 
 
@@ -87,10 +87,10 @@ def ious_of(counts: Tensor) -> list[float]:
 def probabilities(
     model: nn.Module, pixels: Pixels, positions: Positions, precision: str
 ) -> NDArray[np.float32]:
-    """Foreground probability of every pixel at network size, ``(len(positions), height, width)``.
+    """Return the foreground probability of every pixel at network size, ``(len(positions), height, width)``.
 
     Raises:
-        OutputError: for an image, these are not numbers: they would count as background in silence.
+        OutputError: some are not finite, and would count as background.
     """
     model.eval()
     out = np.empty((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)

@@ -1,4 +1,4 @@
-"""Which model, training and image the mask files of a folder belong to, by their names alone."""
+"""The model, seed and image of each mask file in a folder, by the names alone."""
 
 import re
 import unicodedata
@@ -18,23 +18,23 @@ class MaskSet:
     """The masks of one model.
 
     Attributes:
-        name: the model's, as its folder is called.
-        seeds: for each training of it, the file of each image id.
+        name: of the model, which is that of its folder.
+        seeds: for each seed, the file of each image id.
     """
 
     name: str
     seeds: Mapping[int, Mapping[str, Path]]
 
     def files(self, ids: Container[str]) -> list[Path]:
-        """The masks of these images, of all seeds."""
+        """Return the masks of these images, of all seeds."""
         return [file for files in self.seeds.values() for name, file in files.items() if name in ids]
 
 
 def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tuple[list[MaskSet], list[str]]:
-    """Which models, seeds and images the files of a folder belong to.
+    """Return the models, seeds and images of the files of a folder.
 
-    A file's path without suffix ends in an id, exactly. What stands before it decides: nothing (one model),
-    ``seed0`` and the like (the runs of one model), ``model``, or ``model/seed0``.
+    A file's path without suffix must end with an id. The folders before it may be: none (one model),
+    ``seed0`` and so on (the runs of one model), ``model``, or ``model/seed0``.
 
     Args:
         root: the folder.
@@ -42,7 +42,7 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
         name: of the model, where there is one only.
 
     Returns:
-        The models, by name, and the files that are called after no image, relative to the folder.
+        The models, by name, and the files without the name of an image, relative to the folder.
 
     Raises:
         UserError: no such folder, no id among the files' names, two masks for one image, a mix of layouts.
@@ -69,13 +69,13 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
 
 
 def _seed(folder: str) -> int | None:
-    """The seed that a folder is called after, if it is."""
+    """Return the seed in a folder's name; None if it has none."""
     match = SEED_FOLDER.fullmatch(folder)
     return int(match[1]) if match else None
 
 
 def _refuse_mixed(root: Path, folders: Collection[tuple[str, ...]]) -> None:
-    """Stop where it is not plain which folders are models and which are seeds.
+    """Refuse folders of which it is ambiguous which are models and which are seeds.
 
     Raises:
         UserError: naming a folder that does not fit.
@@ -92,7 +92,7 @@ def _refuse_mixed(root: Path, folders: Collection[tuple[str, ...]]) -> None:
 
 
 def _placed(root: Path, ids: Collection[str]) -> tuple[dict[tuple[str, ...], dict[str, Path]], list[str]]:
-    """Files by the folders before the id and by id, and those without an id."""
+    """Return files by the folders before the id and by id, and those without an id."""
     placed: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
     unmatched = []
     for file in _image_files(root):
@@ -110,7 +110,7 @@ def _placed(root: Path, ids: Collection[str]) -> tuple[dict[tuple[str, ...], dic
 
 
 def _image_files(root: Path) -> list[Path]:
-    """All visible image files in a folder and the folders within, sorted.
+    """Return all visible image files in a folder and its subfolders, sorted.
 
     Raises:
         UserError: no folder.

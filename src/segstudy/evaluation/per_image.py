@@ -1,4 +1,4 @@
-"""A model and prepared images in, one row per image out."""
+"""The scores of a model on prepared images, one row per image."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
 def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Positions) -> float:
-    """The threshold of ``THRESHOLDS`` with the highest mean IoU at network size; .5 wins ties.
+    """Return the threshold of ``THRESHOLDS`` with the highest mean IoU at network size; .5 wins ties.
 
-    To be chosen on validation only.
+    Must be chosen on validation only.
     """
     masks = prepared.masks[positions]
 
@@ -37,7 +37,7 @@ def image_rows(
     part: Part,
     tuned_threshold: float,
 ) -> pl.DataFrame:
-    """One row per image: every metric at network and native size, and IoU at the tuned threshold.
+    """Return one row per image: every metric at network and native size, and IoU at the tuned threshold.
 
     Columns: ``id``, ``part``, then those of ``METRICS``: ``network_iou``, ``network_dice`` and so on, after
     them ``native_iou`` and so on.

@@ -1,4 +1,4 @@
-"""What external results are worth: means with intervals; and under which name they are stored."""
+"""Summaries of external results: means with intervals, and the names under which they are stored."""
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +20,16 @@ Same = Callable[[ExternalRecord], bool]
 
 
 def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Same = lambda _: True) -> None:
-    """Stop before something is taken for a configuration, or replaces what is something else.
+    """Refuse a name that a configuration or another result has.
 
     Args:
         folder: the study's.
-        names: of what will be stored.
-        kind: what it is, ``masks`` or ``evaluation``.
-        same: whether a record of this kind and one of these names is an earlier one of the same.
+        names: of the results to store.
+        kind: of the results, ``masks`` or ``evaluation``.
+        same: whether a record of this kind and name is an earlier version of the same results.
 
     Raises:
-        UserError: with the name that is taken.
+        UserError: a name is taken.
     """
     there = {place_of(each): record for each, record in folder.external_records().items()}
     configurations = {*configuration_names(folder.study().configurations())}
@@ -43,10 +43,10 @@ def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Sam
 
 
 def data_of(folder: StudyFolder) -> DataRecord:
-    """The data set of a study, which scores are of.
+    """Return the data set of a study, to which scores belong.
 
     Raises:
-        UserError: the study does not say.
+        UserError: the study's folder has no record of it.
     """
     data = folder.data()
     if data is None:
@@ -55,7 +55,7 @@ def data_of(folder: StudyFolder) -> DataRecord:
 
 
 def place_of(folder: str) -> str:
-    """A folder's name where a file system tells neither case nor the spelling of accents apart."""
+    """Return a folder's name, equal for names that differ only in case or in the encoding of accents."""
     return unicodedata.normalize("NFC", folder).casefold()
 
 
@@ -64,15 +64,15 @@ def first_of(names: Sequence[str]) -> dict[str, Any]:
 
 
 def summarise(table: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[str, Score]]:
-    """Mean of every native metric, part by part, with its 95 % interval over images (and runs).
+    """Return the mean of every native metric for each subset, with its 95 % interval over images (and runs).
 
     Args:
         table: ``seed``, ``id``, ``part`` and metrics; the folds of a seed are averaged image by image.
         groups: of each sample.
 
     Returns:
-        By part and metric ``mean``, ``low`` and ``high``; metrics nobody measured are left out. No interval
-        where the seeds lack different images.
+        By subset and metric ``mean``, ``low`` and ``high``, without metrics that were not measured. No
+        interval if different images are missing for the seeds.
     """
     metrics = [name for name in table.columns if name.startswith("native_") and not table[name].null_count()]
     joined = table.group_by("part", "seed", "id").agg(pl.col(metrics).mean()).sort("part", "seed", "id")

@@ -1,6 +1,6 @@
-"""The card of a trained model: what it expects, how it was trained, how well it did.
+"""The card of a trained model: its input, its training and its scores.
 
-It lies beside the weights as ``model.json`` and inside an exported file. Needs no PyTorch.
+It is stored beside the weights as ``model.json`` and inside an exported file. Needs no PyTorch.
 """
 
 import json
@@ -18,12 +18,12 @@ MAX_CARD_BYTES = 1_000_000
 
 
 class Card(Frozen):
-    """What goes with the weights.
+    """The description stored with the weights.
 
     Attributes:
-        format: of the card.
+        format: version of the card.
         key: the run's.
-        architecture: with options, never a user's own file.
+        architecture: with options, without the path of a user's own file.
         width: channels of the first stage.
         image_size: height and width in pixels at which the network was trained.
         resize: how images are brought to that size.
@@ -31,7 +31,7 @@ class Card(Frozen):
         training: the run's description.
         selected_epoch: counted from 1.
         tuned_threshold: the threshold best on validation.
-        scores: mean metrics by part and column of ``images.parquet``.
+        scores: mean metrics by subset and column of ``images.parquet``.
         weights_sha256: of ``model.safetensors``; None in cards of older versions.
     """
 
@@ -50,22 +50,22 @@ class Card(Frozen):
 
 
 class Package(Frozen):
-    """What an exported file says of itself, as JSON in its metadata under ``segstudy``.
+    """The description in an exported file: JSON in its metadata under ``segstudy``.
 
     Attributes:
-        format: of the package.
+        format: version of the package.
         card: of the run it was made from.
         name: of the run's configuration and seed.
         preprocessing: version of ``preprocess``, which made the pixels in training and does so in prediction.
-        input: what the graph takes, in words.
-        output: what it gives.
+        input: of the graph, in words.
+        output: of the graph, in words.
         classes: of the mask's two values.
         metric: by which the model was selected and is scored.
         data: name, fingerprint, terms and citation of the data it was trained on.
         precision: ``float32`` or ``int8``: of the weights and the arithmetic the file asks for.
         segstudy: version that exported it.
         text: the model card in Markdown.
-        has_checksum: whether the file carries one, see ``checksums``; those of older versions do not.
+        has_checksum: whether the file has one, see ``checksums``; files of older versions do not.
     """
 
     format: Literal[1]
@@ -84,10 +84,10 @@ class Package(Frozen):
 
 
 def read_card(file: Path) -> Card:
-    """A model's card.
+    """Read a model's card.
 
     Raises:
-        UserError: not there, no JSON, of another format, or with fields that do not make sense.
+        UserError: missing, not JSON, of another format, or with invalid fields.
     """
     try:
         raw = json.loads(read_bytes(file, MAX_CARD_BYTES))
@@ -109,10 +109,10 @@ def read_card(file: Path) -> Card:
 
 
 def parse_package(text: str, file: Path) -> Package:
-    """The package in an exported file's metadata.
+    """Read the package in an exported file's metadata.
 
     Raises:
-        UserError: none, of another format, or with fields that do not make sense.
+        UserError: missing, of another format, or with invalid fields.
     """
     try:
         raw = json.loads(text) if len(text) <= MAX_CARD_BYTES else None

@@ -1,6 +1,6 @@
-"""The saved states of a training, as files: the newest and the one before.
+"""Files of a training's saved states: the newest and the one before.
 
-What a state holds is for ``resuming`` to know; here it is bytes with a checksum.
+The content of a state is known to ``training.resume``; here it is bytes with a checksum.
 """
 
 import hashlib
@@ -12,17 +12,17 @@ from pathlib import Path
 from segstudy.core.atomic_files import DiskError, make_folder, write_bytes, write_text
 from segstudy.core.schema import Frozen
 
-STATE_FORMAT = b"segstudy-state-1"  # raised when older states can no longer be read: they are then set aside
+STATE_FORMAT = b"segstudy-state-1"  # raised when older states can no longer be read; these are then set aside
 STATE, DAMAGED = ".state", ".damaged"
 PROGRESS = "progress.json"  # how far the training is, for people who look; nothing depends on it
 KEPT = 2  # the newest state, and the one before in case the newest is damaged
 
 
 class Progress(Frozen):
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
-        epoch: that has ended.
+        epoch: the last one that has ended.
         num_epochs: of the run.
         seconds: of training so far, over all sessions.
     """
@@ -34,46 +34,46 @@ class Progress(Frozen):
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The states of one training, ``<epoch>.state``: a line with format and SHA-256, then the content."""
+    """The states of one training, in ``<epoch>.state``: a line with format and SHA-256, then the content."""
 
     folder: Path
 
     def write(self, epoch: int, content: bytes | memoryview) -> None:
-        """Save a state, and let go of all but the one before.
+        """Save a state, and remove all older ones but the last.
 
         Raises:
-            DiskError: when it cannot be written; the earlier ones are as they were.
+            DiskError: when it cannot be written; the earlier ones are unchanged.
         """
         make_folder(self.folder)
         header = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n"
         write_bytes(self.folder / f"{epoch:06}{STATE}", header, content)
         for old in self._files()[KEPT:]:
-            with suppress(OSError):  # one too many does no harm
+            with suppress(OSError):  # a further file does no harm
                 old.unlink()
 
     def note(self, progress: Progress) -> None:
-        """Say how far the training is; where that cannot be written it continues all the same."""
+        """Write the progress of the training; a failure to write does not stop it."""
         with suppress(DiskError):
             write_text(self.folder / PROGRESS, progress.model_dump_json())
 
     def progress(self) -> Progress | None:
-        """How far the training is; None where nothing is known of it."""
+        """Return the progress of the training; None if unknown."""
         try:
             return Progress.model_validate_json((self.folder / PROGRESS).read_bytes())
         except (OSError, ValueError):
             return None
 
     def contents(self) -> Iterator[tuple[Path, bytes | None]]:
-        """The saved states, newest first; None for one that is torn or altered."""
+        """Return the saved states, newest first; None for one that is incomplete or altered."""
         for file in self._files():
             yield file, _whole_content(file)
 
     def set_aside(self, file: Path) -> None:
-        """Keep a state that cannot be used from being read again."""
+        """Rename a state that cannot be used, so that it is not read again."""
         file.replace(file.with_suffix(DAMAGED))
 
     def clear(self) -> None:
-        """Remove them all: the run is finished."""
+        """Remove all states; called when the run is finished."""
         with suppress(OSError):  # what stays is found by `segstudy verify`
             for file in self.folder.iterdir():
                 file.unlink()
@@ -89,10 +89,10 @@ def is_whole(file: Path) -> bool:
 
 
 def _whole_content(file: Path) -> bytes | None:
-    """What a state holds; None if its checksum says otherwise, or it is gone.
+    """Return the content of a state; None if it does not match its checksum, or the file is gone.
 
     Raises:
-        OSError: it cannot be read, which says nothing about what it holds.
+        OSError: it cannot be read; its content may still be good.
     """
     try:
         header, _, content = file.read_bytes().partition(b"\n")

@@ -1,4 +1,4 @@
-"""What else is stored with a run, beside the files that every run has."""
+"""Further files of a run, besides those that every run has."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from segstudy.config.runs import Run
 
 @dataclass(frozen=True)
 class Trained:
-    """A training that is done, for what else will be stored with it.
+    """A finished training, from which further files are made.
 
     Attributes:
         run: what was trained.
         files: of weights and card, by name.
-        images: so many of validation at most, spread evenly, at network size: ``(N, H, W, 3)`` uint8. They
-            are read when this is called, as few runs need any.
+        images: returns at most so many validation images, spread evenly, at network size: ``(N, H, W, 3)``
+            uint8. They are read only when it is called, as few runs need them.
         threads: CPU threads of this training.
     """
 
@@ -28,5 +28,5 @@ class Trained:
     threads: int
 
 
-# Further files of a run, further fields of its run.json, and what will be said, if anything.
+# Further files of a run, further fields of its run.json, and a line for the user, or none.
 Extra = tuple[dict[str, bytes], dict[str, Any], str]

@@ -1,4 +1,4 @@
-"""Something in a study's folder that is not as segstudy wrote it."""
+"""Faults: things in a study's folder that are not as segstudy wrote them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ class Fault:
     Attributes:
         state: ``incomplete`` (half written, or part of it gone), ``altered`` (not what was written),
             ``orphaned`` (left behind by what is finished or dead, or an unknown file), ``stale`` (a report of
-            other runs than are there now), or ``unreadable``, which says nothing about what was written:
-            no repair moves it.
-        path: relative to the study's folder; what a repair moves.
+            other runs than are there now), or ``unreadable``: its content may be good, so no
+            repair moves it.
+        path: relative to the study's folder; a repair moves it.
         detail: what is wrong with it.
     """
 
@@ -33,5 +33,5 @@ def inside(folder: StudyFolder, path: Path) -> Path:
 
 
 def reason(error: UserError, path: Path) -> str:
-    """What an error says, without the path that stands before it already and the remedy after it."""
+    """Return an error's reason, without the path before it and the remedy after it."""
     return str(error).removeprefix(f"{path}").lstrip("/: ").split("; ")[0]

@@ -1,4 +1,4 @@
-"""Study folders: runs appear whole or not at all, and are read back as tables."""
+"""Study folders: runs are stored whole or not at all, and read as tables."""
 
 import hashlib
 import json
@@ -52,17 +52,17 @@ TOGETHER = 500  # files read at once: quick, and the memory they take meanwhile 
 
 EXTERNAL_KINDS: dict[str, type[ExternalRecord]] = {"masks": MasksRecord, "evaluation": EvaluationRecord}
 REMAKE = "delete it and run the study again"
-LOOKS = 20  # at a folder that another process may be replacing
+LOOKS = 20  # readings of a folder that another process may be replacing
 REPLACING_S = 60.0  # how long to wait for another process that replaces a folder of scores
 
 
 @dataclass(frozen=True, slots=True)
 class StudyFolder:
-    """The paths of a study's folder, and how what lies there is read and written.
+    """A study's folder: its paths, and the reading and writing of its files.
 
     Layout: ``study.toml``, ``data.json``, ``split.json``, ``numerics.json``, ``thumbnails.parquet``,
     ``baselines.parquet``, ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``;
-    ``checkpoints/<key>/``, ``locks/<key>`` and ``study.lock`` while runs are trained; whatever else is there
+    ``checkpoints/<key>/``, ``locks/<key>`` and ``study.lock`` while runs are trained; everything else there
     is derived.
     """
 
@@ -82,21 +82,21 @@ class StudyFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains or repairs this study."""
+        """The lock of the process that trains or repairs this study."""
         return self.path / "study.lock"
 
     @property
     def external_lock(self) -> Path:
-        """Held by the process that replaces a folder of ``external``."""
+        """The lock of the process that replaces a folder of ``external``."""
         return self.path / "external.lock"
 
     @property
     def report_lock(self) -> Path:
-        """Held by the process that writes the report and its figures."""
+        """The lock of the process that writes the report and its figures."""
         return self.path / "report.lock"
 
     def run_lock(self, key: str) -> Path:
-        """Held by the process that trains this run."""
+        """Return the lock of the process that trains this run."""
         return self.path / "locks" / key
 
     def checkpoints(self, key: str) -> Checkpoints:
@@ -106,10 +106,10 @@ class StudyFolder:
         return (self.path / "study.toml").is_file()
 
     def refuse_unwritable(self) -> None:
-        """Find out whether the folder can be made, without making it.
+        """Check that the folder can be made, without making it.
 
         Raises:
-            UserError: when something stands in its way.
+            UserError: it cannot be made.
         """
         there = next(path for path in (self.path.absolute(), *self.path.absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -125,11 +125,11 @@ class StudyFolder:
         make_folder(self.failures)
 
     def entries(self, folder: str, pattern: str = "*") -> list[Path]:
-        """What lies in one of its folders."""
+        """Return the entries of one of its folders."""
         return list((self.path / folder).glob(pattern))
 
     def study(self) -> Study:
-        """The study as it was last run.
+        """Read the study as it was last run.
 
         Raises:
             UserError: when this is no study folder.
@@ -139,20 +139,20 @@ class StudyFolder:
         return load(self.path / "study.toml")
 
     def data(self) -> DataRecord | None:
-        """``data.json``: the data set as it was when the study was last run; None if it is not there."""
+        """Read ``data.json``, the data set as it was when the study was last run; None if it is missing."""
         return self._record("data.json", DataRecord)
 
     def splits(self) -> list[Parts]:
-        """The parts of every split and fold, by ``split.json``; none if it is not there."""
+        """Read ``split.json``, the subsets of every split and fold; none if it is missing."""
         record = self._record("split.json", SplitRecord)
         return record.splits if record else []
 
     def numerics(self) -> NumericsRecord | None:
-        """``numerics.json``: versions of the code that the study was last planned with."""
+        """Read ``numerics.json``, the versions of the code that the study was last planned with."""
         return self._record("numerics.json", NumericsRecord)
 
     def reports(self) -> list[ReportRecord]:
-        """Every report that said more than the one before, the oldest first, by ``reports.json``."""
+        """Read ``reports.json``: every report with more in it than the one before, the oldest first."""
         record = self._record("reports.json", Reports)
         return record.root if record else []
 
@@ -164,21 +164,21 @@ class StudyFolder:
         write_text(self.path / name, _json(content))
 
     def finished(self) -> set[str]:
-        """The keys of all finished runs."""
+        """Return the keys of all finished runs."""
         if not self.runs.is_dir():
             return set()
         return {entry.name for entry in os.scandir(self.runs) if entry.is_dir() and "." not in entry.name}
 
     def is_finished(self, key: str) -> bool:
-        """Whether this run is, without a look at all the others."""
+        """Whether this run is finished; reads no other run."""
         return (self.runs / key).is_dir()
 
     def begun(self) -> set[str]:
-        """The keys of all runs with a saved state to continue from."""
+        """Return the keys of all runs with a saved state to continue from."""
         return {state.parent.name for state in self.entries("checkpoints", "*/*.state")}
 
     def failed(self) -> dict[str, FailureRecord]:
-        """What happened to runs that failed, by key; runs that finished since are left out."""
+        """Return the records of failed runs, by key; runs that finished since are left out."""
         finished = self.finished()
         files = sorted(self.failures.glob("*.json")) if self.failures.is_dir() else []
         remedy = "delete it: the next `run` tries that run again"
@@ -195,7 +195,7 @@ class StudyFolder:
         (self.failures / f"{key}.json").unlink(missing_ok=True)
 
     def run_records(self, keys: Iterable[str]) -> list[RunRecord]:
-        """``run.json`` of each of these runs.
+        """Read ``run.json`` of each of these runs.
 
         Raises:
             UserError: one is damaged, or of a newer version.
@@ -203,17 +203,17 @@ class StudyFolder:
         return [read_run_record(self.runs / key) for key in keys]
 
     def epochs(self, keys: Sequence[str]) -> pl.DataFrame:
-        """The rows of every epoch of these runs, with a column ``key``."""
+        """Read the rows of every epoch of these runs, with a column ``key``."""
         return self._table(keys, "epochs.parquet")
 
     def images(self, keys: Sequence[str]) -> pl.DataFrame:
-        """One row per run, part and image, with a column ``key``."""
+        """Read one row per run, subset and image, with a column ``key``."""
         return self._table(keys, "images.parquet")
 
     def predictions(
         self, key: str, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
     ) -> pl.DataFrame:
-        """``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run, or some of it."""
+        """Read ``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run, or some rows of it."""
         found = read_table(self.runs / key / "predictions.parquet", columns, where)
         self._refuse_altered(key, "predictions.parquet")
         return found
@@ -244,10 +244,10 @@ class StudyFolder:
         return pl.concat(tables, how="diagonal").select("key", pl.exclude("key"))
 
     def _refuse_altered(self, key: str, name: str) -> None:
-        """Whether a run's table is as it was written: a row less or another number would show nowhere.
+        """Refuse a run's table that is not as it was written: nothing else would reveal a changed number.
 
         Raises:
-            UserError: it is not.
+            UserError: it was altered.
         """
         record = read_json(self.runs / key / "run.json")
         checksums = record.get("sha256") if isinstance(record, dict) else None
@@ -258,11 +258,11 @@ class StudyFolder:
             )
 
     def externals(self) -> list[ExternalRecord]:
-        """``record.json`` of everything scored that this study did not train or test itself, by name."""
+        """Read ``record.json`` of all scores that this study did not make itself, by name."""
         return list(self.external_records().values())
 
     def external_records(self) -> dict[str, ExternalRecord]:
-        """The same, by the name of the folder in ``external/``: names of records may be equal."""
+        """Return the same by the name of the folder in ``external/``: names of records may be equal."""
         return {
             name: self.read_external_file(name, "record.json", read_external)
             for name in complete_folders(self.external)
@@ -270,9 +270,9 @@ class StudyFolder:
         }
 
     def read_external_file(self, folder: str, name: str, read: Callable[[Path], Content]) -> Content:
-        """What a file of ``external/<folder>/`` says, also while that is being replaced.
+        """Read a file of ``external/<folder>/``, also while the folder is being replaced.
 
-        The file may be renamed before it is read: what fails is tried again.
+        The folder may be renamed before the file is read, so a failure is tried again.
         """
         for _ in range(LOOKS):
             file = self._find_external(folder, name)
@@ -288,15 +288,15 @@ class StudyFolder:
         return None
 
     def external_images(self, name: str) -> pl.DataFrame:
-        """The rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
+        """Read the rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
         return self.external_images_in(folder_name(name))
 
     def external_images_in(self, folder: str) -> pl.DataFrame:
-        """The same, by the name of the folder in ``external/``."""
+        """Read the same by the name of the folder in ``external/``."""
         return self.read_external_file(folder, "images.parquet", read_table)
 
     def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
-        """Store ``external/<name>/``: built aside, then renamed; what stood there is replaced.
+        """Store ``external/<name>/`` at once; an older folder of this name is replaced.
 
         Raises:
             UserError: when it cannot be written.
@@ -311,12 +311,12 @@ class StudyFolder:
         return final
 
     def baselines(self) -> pl.DataFrame | None:
-        """The table of ``baselines.baseline_table``, if it was made."""
+        """Read the table of ``baselines.baseline_table``, if it was made."""
         file = self.path / "baselines.parquet"
         return read_table(file) if file.is_file() else None
 
     def write_table(self, name: str, table: pl.DataFrame) -> None:
-        """Write ``baselines.parquet`` and the like."""
+        """Write a table of the study, such as ``baselines.parquet``."""
         write_bytes(self.path / name, as_parquet(table))
 
     def write_run(
@@ -326,16 +326,16 @@ class StudyFolder:
         tables: dict[str, pl.DataFrame],
         model: Mapping[str, bytes],
     ) -> None:
-        """Store a finished run, all of it at once, with checksums; if it is there already, that one stays.
+        """Store a finished run at once, with checksums; if it is stored already, that one stays.
 
         Args:
             key: the run's key.
-            record: what varies by machine; becomes ``run.json``, with the checksums of the other files.
+            record: the content of ``run.json`` without the checksums of the other files, which are added.
             tables: by file name without ``.parquet``.
-            model: the files of weights and card, see ``checkpoint.model_files``.
+            model: the files of weights and card, see ``weights.model_files``.
 
         Raises:
-            DiskError: when it cannot be written; nothing of it is there then.
+            DiskError: when it cannot be written; then nothing of it is stored.
         """
         contents = {f"{name}.parquet": as_parquet(table) for name, table in tables.items()}
         contents |= model
@@ -347,7 +347,7 @@ class StudyFolder:
 
 
 def read_run_record(folder: Path) -> RunRecord:
-    """``run.json`` of a run's folder, wherever it lies.
+    """Read ``run.json`` of a run's folder, which may be anywhere.
 
     Raises:
         UserError: missing, damaged, or of a newer version.
@@ -362,7 +362,7 @@ def read_run_record(folder: Path) -> RunRecord:
 
 
 def read_external(file: Path) -> ExternalRecord:
-    """A ``record.json`` of ``external/<name>/``, with the fields of its kind.
+    """Read a ``record.json`` of ``external/<name>/``, with the fields of its kind.
 
     Raises:
         UserError: missing or damaged.
@@ -373,10 +373,10 @@ def read_external(file: Path) -> ExternalRecord:
 
 
 def refuse_altered(folder: Path) -> None:
-    """Whether the record in a run's folder is as it was written; records of early versions do not say.
+    """Refuse a run's record that is not as it was written; records of early versions cannot be checked.
 
     Raises:
-        UserError: it is not.
+        UserError: it was altered.
     """
     record = read_json(folder / "run.json")
     if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
@@ -384,13 +384,13 @@ def refuse_altered(folder: Path) -> None:
 
 
 def seal(record: Mapping[str, Any]) -> str:
-    """The SHA-256 of a run's record without the seal itself, which stands beside the others' checksums."""
+    """Return the SHA-256 of a run's record without this checksum itself, which is stored in the record."""
     text = json.dumps({name: value for name, value in record.items() if name != RECORD_SEAL}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def folder_name(name: str) -> str:
-    """A name as that of a folder, on any system."""
+    """Return a name as that of a folder on any system."""
     return file_name(name)
 
 

@@ -1,7 +1,7 @@
-"""Networks that are not ours: with which code a trained model is opened, or without any.
+"""Networks that are not ours: the code with which a trained model is opened, if any.
 
-A user's own file is not run here, and what an installed package calls is not called: it is only compared with
-what the model was trained with.
+Nothing of a user's own file or of an installed package is run here: the code is only compared with the code
+that the model was trained with.
 """
 
 from pathlib import Path
@@ -16,31 +16,31 @@ def is_own(card: Card, file: Path) -> bool:
 
     Args:
         card: of the model.
-        file: where the card lies, for the message.
+        file: of the card, for the message.
 
     Raises:
-        UserError: a name that is none.
+        UserError: an invalid name.
     """
     component = _component(card, file)
     return bool(component.file or component.module) or _trained_version(card) is not None
 
 
 def own_network(card: Card, file: Path, given: str | None) -> Component | None:
-    """The network that is not ours, with the options it was trained with; None for a network of ours.
+    """Return the network that is not ours, with the options it was trained with; None for a network of ours.
 
     The hash of the user's file is compared before anything of it runs. Its name does not matter. A network
-    of an installed package must be named too: else a model's folder could have any installed function
-    called. One of a plug-in is found by its name, as the plug-in's authors offer it as a network and
-    nothing else; its version is compared when it is built.
+    of an installed package must be named by the user too: else a model's folder could make segstudy call
+    any installed function. A plug-in's network is found by its name, as plug-ins offer only networks;
+    its version is compared when it is built.
 
     Args:
         card: of the model.
-        file: where the card lies, for the message.
-        given: ``my.py:Net`` or ``package.module:Net``, as the user named it; what a model's folder names is
-            never run.
+        file: of the card, for the message.
+        given: ``my.py:Net`` or ``package.module:Net``, as the user named it; code that only a model's
+            folder names is never run.
 
     Raises:
-        UserError: not named, though it is needed; or another file or version than the model was trained with.
+        UserError: needed but not named; or another file or version than the model was trained with.
     """
     trained = _component(card, file)
     if not is_own(card, file):
@@ -63,7 +63,7 @@ def own_network(card: Card, file: Path, given: str | None) -> Component | None:
 
 
 def _named(given: str, trained: Component) -> Component:
-    """What a user named, if it is what the model was trained with, whatever its version."""
+    """Return what a user named, if the model was trained with it, in any version."""
     named = parse(given)
     if trained.file is not None:
         if named.file is None:
@@ -83,16 +83,16 @@ def _named(given: str, trained: Component) -> Component:
 
 
 def refuse_other_version(card: Card, file: Path, what: str, found: str | None) -> None:
-    """Stop if code is another than the model was trained with.
+    """Refuse code of another version than the model was trained with.
 
     Args:
         card: of the model.
-        file: where the card lies, for the message.
-        what: the code as the message calls it.
-        found: the hash of the file, or the version of the package, as it is now.
+        file: of the card, for the message.
+        what: the name of the code in the message.
+        found: the present hash of the file, or version of the package.
 
     Raises:
-        UserError: it is another, or the card does not say which.
+        UserError: it is another version, or the card does not name one.
     """
     wanted = _trained_version(card)
     if wanted is None:
@@ -115,7 +115,7 @@ def refuse_other_version(card: Card, file: Path, what: str, found: str | None) -
 
 
 def _trained_version(card: Card) -> str | None:
-    """The hash of the file, or the version of the package, of a network that is not ours."""
+    """Return the hash of the file, or the version of the package, with which a network was trained."""
     numerics = card.training.get("numerics")
     found = numerics.get("architecture") if isinstance(numerics, dict) else None
     return found if isinstance(found, str) else None

@@ -1,4 +1,4 @@
-"""The JSON files of a study's folder: what their readers rely on, checked once, when they are read."""
+"""The JSON files of a study's folder: their required fields, checked once, when they are read."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,13 +17,13 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class Described(BaseModel):
-    """Fields that are relied on; a file may hold more, and what a later version adds does no harm."""
+    """Required fields; a file may have more, so that fields of later versions do no harm."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
 
 class Description(Described):
-    """What entered a run's key, as far as anybody reads it back; None where nobody wrote it down."""
+    """The parts of a run's key that are read again; None where older versions did not store them."""
 
     data: str | None = None
     split: str | None = None
@@ -38,7 +38,7 @@ class RunDescription(Description):
 
 
 class Identity(Described):
-    """What was trained: in a run's record, in a failure's, and on a model's card."""
+    """The identity of a run: in its record, in that of a failure, and on a model's card."""
 
     name: str
     architecture: str
@@ -67,7 +67,7 @@ class SessionRecord(Described):
 
 
 class TrainedRecord(Identity):
-    """A trained model; what only ``run.json`` knows is None where the card is all there is."""
+    """A trained model; fields that only ``run.json`` has are None if there is only the card."""
 
     key: str
     summary: Summary
@@ -82,7 +82,7 @@ class RunRecord(TrainedRecord):
     format: int
     seed: int
     description: RunDescription
-    metrics: list[str] = Field([])  # that were computed; older versions did not write them down
+    metrics: list[str] = Field([])  # that were computed; older versions did not store them
     num_parameters: int
     cost: dict[str, float | None] = Field({})
     started: str
@@ -91,12 +91,12 @@ class RunRecord(TrainedRecord):
 
     @property
     def environments(self) -> list[dict[str, Any]]:
-        """Of all sessions; older records know no resuming."""
+        """Return the environments of all sessions; older records have none of resumed sessions."""
         return [*(session.environment for session in self.resumed), self.environment]
 
 
 class FailureRecord(Identity):
-    """``failures/<key>.json``; the file does not say the key that it is named by."""
+    """``failures/<key>.json``; the key is only in the file's name."""
 
     key: str = ""
     seed: int
@@ -106,7 +106,7 @@ class FailureRecord(Identity):
 
 
 class ExternalData(Described):
-    """What was scored on; older records say less."""
+    """The data set of the scores; older records have fewer fields."""
 
     name: str = ""
     fingerprint: str = ""
@@ -122,7 +122,7 @@ class ExternalRecord(Described):
 
 
 class Completeness(Described):
-    """Which images lack a mask, by seed."""
+    """The images without a mask, by seed."""
 
     missing: dict[str, list[str]] = Field({})
 
@@ -131,7 +131,7 @@ class MasksRecord(ExternalRecord):
     """Masks that another tool made.
 
     Attributes:
-        source: which folder they came from; None in older records, as ``foreground`` is.
+        source: the folder they came from; None in older records, as ``foreground`` is.
     """
 
     deterministic: bool = False
@@ -141,12 +141,12 @@ class MasksRecord(ExternalRecord):
 
     @property
     def missing(self) -> dict[str, list[str]]:
-        """Test images without a mask, by seed."""
+        """Return the test images without a mask, by seed."""
         return self.parts["test"].missing if "test" in self.parts else {}
 
 
 class InDomain(Described):
-    """What the same models reach on their own test subset."""
+    """Scores of the same models on their own test subset."""
 
     data: ExternalData
     num_images: int
@@ -163,7 +163,7 @@ class EvaluationRecord(ExternalRecord):
 
 
 class DataSample(Described):
-    """A sample; ``image`` and ``mask`` are hashes of its files, which older versions did not write down."""
+    """A sample; ``image`` and ``mask`` are hashes of its files, which older versions did not store."""
 
     id: str
     group: str
@@ -194,17 +194,17 @@ class DataRecord(Described):
 
     @property
     def groups(self) -> dict[str, str]:
-        """The group of each sample."""
+        """Return the group of each sample."""
         return {sample.id: sample.group for sample in self.samples}
 
     @property
     def categories(self) -> dict[str, str | None]:
-        """The category of each sample."""
+        """Return the category of each sample."""
         return {sample.id: sample.category for sample in self.samples}
 
     @property
     def contents(self) -> dict[str, tuple[str, str]]:
-        """Hashes of image and mask of each sample of which they are known."""
+        """Return the hashes of image and mask of each sample that has them."""
         return {s.id: (s.image, s.mask) for s in self.samples if s.image and s.mask}
 
 
@@ -218,7 +218,7 @@ class Parts(Described):
 
     @property
     def ids(self) -> Split:
-        """The ids of each subset."""
+        """Return the ids of each subset."""
         return Split(tuple(self.train), tuple(self.validation), tuple(self.test))
 
 
@@ -243,32 +243,32 @@ class NumericsRecord(Described):
 
 
 class ReportRecord(Described):
-    """One look at the test subset."""
+    """One report on the test subset."""
 
     when: str
     scored: dict[str, int]
 
 
 class Reports(RootModel[list[ReportRecord]]):
-    """``reports.json``: every report that said more than the one before."""
+    """``reports.json``: every report with more in it than the one before."""
 
 
 def read_record(file: Path, kind: type[Record], remedy: str = REPAIR) -> Record:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Args:
-        file: which.
-        kind: the fields it must have.
+        file: to read.
+        kind: the model of its required fields.
         remedy: what to do when it is damaged.
 
     Raises:
-        UserError: missing, unreadable, no JSON, or without what is relied on.
+        UserError: missing, unreadable, not JSON, or without a required field.
     """
     return checked(read_json(file, remedy), kind, file, remedy)
 
 
 def checked(content: Any, kind: type[Record], file: Path, remedy: str = REPAIR) -> Record:
-    """The content with the types of its kind; fields beyond those stay in ``model_extra``.
+    """Return the content with the types of its kind; further fields stay in ``model_extra``.
 
     Raises:
         UserError: it lacks some.

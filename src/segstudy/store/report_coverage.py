@@ -1,4 +1,4 @@
-"""What a written report covers, said in the page itself, so that a report that has gone stale is noticed."""
+"""The coverage of a written report, stored in the page itself, so that an outdated report is noticed."""
 
 import hashlib
 import json
@@ -16,18 +16,18 @@ from segstudy.store.folder import StudyFolder
 
 PLAN_FILES = ("study.toml", "split.json", "data.json", "numerics.json")
 TAG = re.compile(r'<meta name="covers" content="([^"]*)">')
-# What a page names is read and may be removed: a shared one could name any file.
+# Files that a page names are read and may be removed: a page from elsewhere could name any file.
 Beside = Annotated[str, StringConstraints(pattern=r"^(leaderboard\.csv|figures/[\w-]+\.(svg|png))\z")]
 
 
 class Coverage(Frozen):
-    """What a report was made from, and what was written with it.
+    """The sources of a report, and the files written with it.
 
     Attributes:
         runs: keys of all finished runs.
-        failures: hashes of the records of those that failed, by key.
+        failures: hashes of the records of failed runs, by key.
         external: hashes of the records of other tools' masks and external tests, by folder.
-        plan: hashes of the files that say what the study is.
+        plan: hashes of the files that describe the study.
         images: whether pictures of the data may be in it.
         files: hashes of the table and the figures beside the page, by path; none while they are not written.
     """
@@ -40,12 +40,12 @@ class Coverage(Frozen):
     files: dict[Beside, str] = Field({})
 
     def as_json(self) -> str:
-        """For the page."""
+        """Return the coverage as JSON for the page."""
         return json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
 
 
 def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
-    """What a report written now would cover."""
+    """Return the coverage of a report that would be written now."""
     records = {
         name: folder.read_external_file(name, "record.json", _hash) for name in folder.external_records()
     }
@@ -61,7 +61,7 @@ def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
 
 
 def stored_coverage(folder: StudyFolder) -> Coverage | None:
-    """What the report that is there covers; None without one, or if it does not say: older ones do not."""
+    """Return the coverage of the stored report; None without a report, or for one of an older version."""
     try:
         found = TAG.search((folder.path / "report.html").read_text(encoding="utf-8"))
         return Coverage.model_validate_json(unescape(found[1])) if found else None
@@ -70,7 +70,7 @@ def stored_coverage(folder: StudyFolder) -> Coverage | None:
 
 
 def is_current(folder: StudyFolder, images: bool) -> bool:
-    """Whether the report covers what is there now, with or without pictures as wanted; no more, no less."""
+    """Whether the report covers exactly the present state, with or without pictures as wanted."""
     stored = stored_coverage(folder)
     if stored is None or stored.images != images:
         return False
@@ -79,11 +79,10 @@ def is_current(folder: StudyFolder, images: bool) -> bool:
 
 
 def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = ()) -> str:
-    """What there is that a report does not cover; nothing for a good one.
+    """Return a sentence on what a report does not cover; empty if it covers everything.
 
-    It is no worse for a figure that was deleted, for what a repair set aside, or for damaged runs, as these
-    are said themselves; nor for a study file that was edited and not run since, nor for scores that came
-    since: these are for ``unseen_scores``.
+    Not counted: a deleted figure, runs that a repair moved and damaged runs, which are reported themselves;
+    a study file that was edited and not run since; and new scores, which ``unseen_scores`` returns.
     """
     now = coverage_now(folder, stored.images)
     aside = {path.name for path in (folder.path / "quarantine").glob("*/runs/*")}
@@ -103,13 +102,13 @@ def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = 
 
 
 def unseen_scores(folder: StudyFolder, stored: Coverage) -> tuple[str, ...]:
-    """Folders of ``external/`` with scores that came, or became others, since the report was written."""
+    """Return the folders of ``external/`` with scores that are new or changed since the report."""
     now = coverage_now(folder, stored.images).external
     return tuple(sorted(name for name, found in now.items() if stored.external.get(name) != found))
 
 
 def now_written(folder: StudyFolder, files: Iterable[str]) -> dict[str, str]:
-    """Hashes of these files as they lie in a study's folder; those that are not there are left out."""
+    """Return hashes of these files in a study's folder; missing ones are left out."""
     return _hashes({name: folder.path / name for name in files if (folder.path / name).is_file()})
 
 

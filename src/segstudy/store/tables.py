@@ -9,12 +9,12 @@ import polars as pl
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR
 
-# What polars raises over an altered Parquet file; a panic is no ``Exception``.
+# What polars raises for an altered Parquet file; its panic is not an ``Exception``.
 DAMAGED_TABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 def as_parquet(table: pl.DataFrame) -> bytes:
-    """A table as a Parquet file; equal tables give equal bytes."""
+    """Return a table as the bytes of a Parquet file; equal tables give equal bytes."""
     stream = io.BytesIO()
     table.write_parquet(stream)
     return stream.getvalue()
@@ -23,7 +23,7 @@ def as_parquet(table: pl.DataFrame) -> bytes:
 def read_table(
     file: Path, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
 ) -> pl.DataFrame:
-    """Some columns and rows of a Parquet file; no more of it is read.
+    """Read some columns and rows of a Parquet file, and no more of it.
 
     Raises:
         UserError: missing, damaged, or without these columns.
@@ -36,7 +36,7 @@ def read_table(
 
 
 def _first_damaged(files: Iterable[str]) -> str:
-    """The first file that cannot be read by itself, from its folder on."""
+    """Return the first file that cannot be read by itself, as a path from its folder on."""
     for file in files:
         try:
             pl.read_parquet(file)

@@ -1,4 +1,4 @@
-"""What finished runs no longer need, and what a process that died left half written."""
+"""The removal of files that finished runs no longer need, or that dead processes left half written."""
 
 import shutil
 from contextlib import suppress
@@ -20,9 +20,9 @@ WRITTEN = (".", "failures", "figures")  # folders of files that are written one 
 
 
 def tidy(folder: StudyFolder) -> None:
-    """Remove what finished runs no longer need, and what a process that died left half written.
+    """Remove files that finished runs no longer need, or that dead processes left half written.
 
-    For the process that holds ``lock``. What a training of another process may still be writing stays.
+    Called by the process that holds ``lock``. Files that another training may still be writing stay.
     """
     for key in folder.finished():
         folder.checkpoints(key).clear()
@@ -32,19 +32,19 @@ def tidy(folder: StudyFolder) -> None:
     for each in (*idle, *half_written(folder, holding=True)):
         with suppress(OSError):  # what stays is found by `segstudy verify`
             shutil.rmtree(each) if each.is_dir() else each.unlink()
-    with suppress(UserError, OSError):  # somebody is at work on it
+    with suppress(UserError, OSError):  # another process holds its lock
         _tidy_externals(folder)
     for name in ("checkpoints", "locks"):
-        with suppress(OSError):  # not there, or not empty
+        with suppress(OSError):  # missing, or not empty
             (folder.path / name).rmdir()
 
 
 def half_written(folder: StudyFolder, holding: bool = False) -> list[Path]:
-    """What dead processes were writing; what a living one is at work on is left out.
+    """Return the half-written files of dead processes; those of living processes are left out.
 
     Args:
         folder: the study.
-        holding: whether the caller holds its ``lock``, so that nobody else does.
+        holding: whether the caller holds its ``lock``, so that no other process does.
     """
     half = [each for name in WRITTEN for each in folder.entries(name, f"*{NEW}")]
     half += folder.entries("checkpoints", f"*/*{NEW}")
@@ -59,14 +59,14 @@ def half_written(folder: StudyFolder, holding: bool = False) -> list[Path]:
 
 
 def put_back_externals(folder: StudyFolder) -> list[tuple[Path, Path]]:
-    """Put back what was being replaced when a process died.
+    """Restore folders that were being replaced when a process died.
 
     Returns:
-        What was put back, from where to where.
+        The restored folders: old and new path of each.
 
     Raises:
-        HeldError: somebody is replacing something there.
-        OSError: it cannot be done.
+        HeldError: another process is replacing a folder there.
+        OSError: a rename failed.
     """
     aside = [each for each in folder.entries("external", ".*") if each.suffix == OLD]
     if not aside:
@@ -77,7 +77,7 @@ def put_back_externals(folder: StudyFolder) -> list[tuple[Path, Path]]:
 
 
 def _tidy_externals(folder: StudyFolder) -> None:
-    """Remove what replacing them needed; nothing while somebody is at it."""
+    """Remove temporary folders of ``external/``; nothing while another process replaces one."""
     put_back_externals(folder)
     half = [each for each in folder.entries("external", ".*") if each.suffix in (OLD, FRESH, PARTIAL)]
     if half:

@@ -1,4 +1,4 @@
-"""Trained models in a study's folder or outside of one: one run, or all runs of a configuration."""
+"""Trained models, within a study's folder or outside of one: one run, or all runs of a configuration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Models:
     """The runs of one configuration that were trained.
 
     Attributes:
-        home: the study they belong to; None for a model that lies outside of its study.
+        home: the study they belong to; None for a model outside of its study.
         keys: of the runs, in order of seed and fold.
-        name: the configuration's, or that and the seed for one of several runs.
+        name: the configuration's; for one of several runs, with the seed.
         alone: the folder of a model outside of its study: ``model.json`` and ``model.safetensors`` at least.
     """
 
@@ -30,7 +30,7 @@ class Models:
     alone: Path | None = None
 
     def records(self) -> Sequence[TrainedRecord]:
-        """``run.json`` of each; of a model without one, what its card says (see ``record_of``)."""
+        """Return ``run.json`` of each; without one, the record from the card (see ``record_of``)."""
         if self.home is not None:
             return self.home.run_records(self.keys)
         assert self.alone is not None
@@ -43,17 +43,17 @@ class Models:
         return self.alone
 
     def best(self) -> "Models":
-        """The training with the highest validation IoU, the number that models are selected by."""
+        """Return the run with the highest validation IoU, by which models are selected."""
         if self.home is None:
             return self
         record = max(self.records(), key=_validation_iou)
         return Models(self.home, (record.key,), run_name(record))
 
     def study(self, why: str) -> StudyFolder:
-        """The study they belong to.
+        """Return the study they belong to.
 
         Raises:
-            UserError: they lie outside of it; ``why`` says what it is needed for.
+            UserError: they are outside of it; ``why`` says why it is needed.
         """
         if self.home is None:
             raise UserError(
@@ -64,10 +64,10 @@ class Models:
 
 
 def one_run(path: Path) -> Models:
-    """The single training in a folder: a run of a study, or a model anywhere.
+    """Return the single model in a folder: a run of a study, or a model anywhere.
 
     Raises:
-        UserError: something else is there.
+        UserError: the folder is neither.
     """
     place = path.resolve()
     home = StudyFolder(place.parent.parent)
@@ -84,12 +84,12 @@ def one_run(path: Path) -> Models:
 
 
 def record_of(folder: Path) -> TrainedRecord:
-    """What is known of a training from its folder alone, as ``run.json`` has it.
+    """Read the record of a run from its folder alone, in the form of ``run.json``.
 
-    Without a ``run.json`` the card says it; what only that file would know is None or empty.
+    Without a ``run.json`` it is made from the card; fields that only that file has are None or empty.
 
     Raises:
-        UserError: no card, a damaged one, or a damaged ``run.json``.
+        UserError: no card, a damaged card, or a damaged ``run.json``.
     """
     card = read_card(folder / CARD)
     if (folder / "run.json").is_file():
@@ -132,7 +132,7 @@ def _from_card(card: Card) -> TrainedRecord:
 
 
 def run_name(record: TrainedRecord) -> str:
-    """One training's name: its configuration's, with seed and fold."""
+    """Return a run's name: its configuration's, with seed and fold."""
     fold = "" if record.fold is None else f"-fold{record.fold}"
     seed = "" if record.seed is None else f"-seed{record.seed}"
     return f"{record.name}{seed}{fold}"
@@ -144,7 +144,7 @@ def _validation_iou(record: TrainedRecord) -> float:
 
 
 def parts_of(home: StudyFolder, record: TrainedRecord) -> dict[str, Sequence[str]]:
-    """The ids that this run was trained, selected and tested on; nothing where the study forgot."""
+    """Return the ids that this run was trained, selected and tested on; none if the study lacks them."""
     for split in home.splits():
         if split.ids.fingerprint == record.description.split:
             return {part: split.ids.part(part) for part in PARTS}

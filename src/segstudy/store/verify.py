@@ -1,4 +1,4 @@
-"""A study's folder against its checksums and keys: what is incomplete, altered or orphaned."""
+"""The check of a study's folder against its checksums and keys."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -23,19 +23,19 @@ from segstudy.store.verify_runs import run_faults
 
 KEY = re.compile(r"[0-9a-f]{16}")
 LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
-KEPT_IN_PLACE = Path("study.toml")  # without it there is no study: it is for its owner to mend
+KEPT_IN_PLACE = Path("study.toml")  # without it there is no study: its owner must repair it
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """The result of the check.
 
     Attributes:
         num_runs: folders of finished runs that were checked.
-        num_elsewhere: of them, good ones of other data or another split than the study's now.
+        num_elsewhere: of them, good ones with other data or another split than the study has now.
         faults: by path.
-        moved: from where to where, both relative to the study's folder, by a repair.
-        unseen: names of the scores in ``external/`` that the report does not show yet: no fault.
+        moved: old and new path of what a repair moved, both relative to the study's folder.
+        unseen: names of the scores in ``external/`` that the report does not show yet, which is no fault.
     """
 
     num_runs: int
@@ -46,14 +46,14 @@ class Verification:
 
 
 def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
-    """Check every file of a study; nothing is changed.
+    """Check every file of a study and return the faults; nothing is changed.
 
     Args:
         folder: the study.
-        holding: whether the caller itself holds the study's lock, so that nobody else is at work there.
+        holding: whether the caller itself holds the study's lock, so that no other process does.
 
     Raises:
-        UserError: no study there, or one of its runs was written by a newer version.
+        UserError: not a study, or one of its runs was written by a newer version.
     """
     if not folder.exists():
         raise UserError(f"{folder.path}: no study here (study.toml is missing); give the study's folder")
@@ -81,12 +81,12 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
 
 
 def quarantined(folder: StudyFolder, found: Verification) -> Verification:
-    """Move all faults to ``quarantine/<n>/``, under the path they had; nothing is deleted.
+    """Move all faults to ``quarantine/<n>/``, with their paths; nothing is deleted.
 
     A stale report stays: ``report`` replaces it.
 
     Raises:
-        HeldError: while somebody trains this study.
+        HeldError: while another process trains this study.
         DiskError: when the folder cannot be written.
     """
     with hold(folder.lock, "this study"):
@@ -118,7 +118,7 @@ def _free_place(quarantine: Path) -> Path:
 
 
 def _inputs(folder: StudyFolder) -> set[tuple[str, str]]:
-    """The fingerprints of the study's data and splits; none where they cannot be read."""
+    """Return the fingerprints of the study's data and splits; none if they cannot be read."""
     try:
         data, splits = folder.data(), folder.splits()
     except UserError:  # found by _beside
@@ -135,7 +135,7 @@ def _input_of(folder: StudyFolder, key: str) -> tuple[str, str] | None:
 
 
 def _unknown_entries(folder: StudyFolder) -> Iterator[Fault]:
-    """Whatever lies in runs/ and is no finished run."""
+    """Yield the entries of runs/ that are not finished runs."""
     for path in sorted(folder.runs.glob("*")):
         if path.name.endswith(PARTIAL) and path.is_dir():
             if not is_held(folder.run_lock(path.name.split(".")[0])):
@@ -182,12 +182,12 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
 
 
 def _is_in_work(folder: StudyFolder, holding: bool) -> bool:
-    """Whether somebody else may be about to write the report."""
+    """Whether another process may be writing the report."""
     return (not holding and is_held(folder.lock)) or is_held(folder.report_lock)
 
 
 def _report(folder: StudyFolder, stored: Coverage, damaged: set[str]) -> Iterator[Fault]:
-    """A report that does not cover what is there now."""
+    """Yield a fault if the report does not cover the present state."""
     with suppress(UserError, OSError):  # found elsewhere
         if detail := staleness(folder, stored, damaged):
             yield Fault("stale", Path("report.html"), f"{detail}; `segstudy report` writes it again")
@@ -199,7 +199,7 @@ def _check_external(folder: StudyFolder, name: str) -> None:
 
 
 def _check_split(folder: StudyFolder) -> None:
-    """Parts that do not overlap, of samples that there are."""
+    """Check that subsets do not overlap and consist of existing samples."""
     splits, data = folder.splits(), folder.data()
     known = data.groups.keys() if data else None
     for split in splits:
@@ -224,7 +224,7 @@ def _tried(folder: StudyFolder, path: Path, look: Callable[[], object]) -> Itera
 
 
 def _left_behind(folder: StudyFolder, finished: set[str], holding: bool) -> Iterator[Fault]:
-    """What those who are dead or finished no longer need."""
+    """Yield the files that dead processes or finished runs left."""
 
     def left(state: State, paths: Iterable[Path], detail: str) -> Iterator[Fault]:
         yield from (Fault(state, inside(folder, path), detail) for path in sorted(paths))

@@ -1,4 +1,4 @@
-"""A finished run against its checksums and its key."""
+"""The check of a finished run against its checksums and its key."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CAR
 
 
 def run_faults(folder: StudyFolder, key: str) -> list[Fault]:
-    """What is wrong with a finished run, the first thing that is.
+    """Return the faults of a finished run: unknown files, and the first thing that is wrong with the run.
 
     Raises:
-        UserError: it is of a newer version.
+        UserError: it was written by a newer version.
     """
     path = folder.runs / key
     try:
@@ -49,17 +49,17 @@ def run_faults(folder: StudyFolder, key: str) -> list[Fault]:
 
 
 def _strange_files(folder: StudyFolder, path: Path, record: dict[str, Any]) -> list[Fault]:
-    """Files that a file browser or a person put into a run's folder: they go, the run stays."""
+    """Return files that do not belong into a run's folder: a repair moves them, and the run stays."""
     known = {*_checksums(record), "run.json"}
     strange = sorted(file for file in path.iterdir() if file.name not in known and file.name not in FILES)
     return [Fault("orphaned", inside(folder, file), "does not belong to the run") for file in strange]
 
 
 def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
-    """A run's record.
+    """Read a run's record.
 
     Raises:
-        FileNotFoundError: it has none.
+        FileNotFoundError: there is none.
         UserError: damaged; or of a newer version, which ends the whole check.
     """
     file = folder.runs / key / "run.json"
@@ -74,7 +74,7 @@ def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
 
 
 class NewerError(UserError):
-    """Something that only a newer version can judge."""
+    """Something that only a newer version can check."""
 
 
 def _missing(path: Path, record: dict[str, Any]) -> str:
@@ -84,7 +84,7 @@ def _missing(path: Path, record: dict[str, Any]) -> str:
 
 
 def _altered(path: Path, record: dict[str, Any]) -> str:
-    """What was not written so: by its checksum, or at all."""
+    """Return which files do not match their checksum, in words; empty if all do."""
     checksums = _checksums(record)
     if not checksums.keys() >= FILES:
         return "run.json lacks the checksums"
@@ -107,7 +107,7 @@ def _checksum(file: Path) -> str:
 
 
 def _contradiction(path: Path, record: dict[str, Any]) -> str:
-    """Where run.json says other than what is checksummed, hashed into the key, or written beside the runs."""
+    """Return how run.json contradicts the other files, the key, or the files beside the runs."""
     description = record["description"]
     if record["key"] != path.name or key_of(description) != path.name:
         return "its description is that of another key"
@@ -122,7 +122,7 @@ def _contradiction(path: Path, record: dict[str, Any]) -> str:
 
 
 def _is_described(record: dict[str, Any]) -> bool:
-    """Whether what the leaderboard reads is what entered the key."""
+    """Whether the fields that the leaderboard reads are those that entered the key."""
     try:
         numbers = Protocol.model_validate(ADDED_LATER | record["protocol"]).numbers()
     except ValidationError:

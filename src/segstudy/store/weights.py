@@ -1,7 +1,7 @@
-"""Weights and a card in, a model out; and a training's state, to continue from.
+"""Reading and writing a model's weights, and the state of a training.
 
 Nothing loaded can run code: weights are safetensors, the card is JSON, the state is read by PyTorch's
-``weights_only`` loader, and a card never leads to a user's own source file: the user names that one.
+``weights_only`` loader, and a card never makes segstudy run a user's source file: the user must name it.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from segstudy.store.records import CARD, WEIGHTS
 
 
 def model_files(weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> dict[str, bytes]:
-    """``model.safetensors`` and ``model.json``; equal weights and card give equal bytes.
+    """Return ``model.safetensors`` and ``model.json``; equal weights and card give equal bytes.
 
     The card gets the weights' SHA-256.
     No metadata goes into the safetensors file: with several keys its bytes differ from process to process.
@@ -41,17 +41,17 @@ def model_files(weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> dict[
 def load_model(
     folder: Path, network: str | None = None, checked: bool = False
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a model's folder, in evaluation mode on the CPU, and its card.
+    """Return the network of a model's folder, in evaluation mode on the CPU, and its card.
 
     Args:
         folder: with ``model.json`` and ``model.safetensors``, such as a run's.
         network: ``my.py:Net`` or ``package.module:Net``, for one that is not ours, see
             ``own_networks.own_network``.
-        checked: whether somebody has compared the checksums already.
+        checked: whether the checksums were compared already.
 
     Raises:
-        UserError: no model there, a card that is none, a network from a user's own file that is not named or
-            another, weights that do not fit, were altered, or are not numbers.
+        UserError: no model there, an invalid card, a user's own network that is not named or is another,
+            weights that do not fit, were altered, or are not finite.
     """
     card = read_card(folder / CARD)
     own = own_network(card, folder / CARD, network)
@@ -81,7 +81,7 @@ def load_model(
 
 
 def _refuse_other_version(card: Card, file: Path) -> None:
-    """Stop if a plug-in's network is another than the model was trained with, before it is built."""
+    """Refuse a plug-in's network of another version than the model was trained with, before it is built."""
     component = parse(card.architecture)
     if component.file or component.module:
         return  # compared with what the user named
@@ -94,13 +94,13 @@ def _refuse_other_version(card: Card, file: Path) -> None:
 
 
 def _build_empty(card: Card) -> nn.Module:
-    """One of our networks, to be filled: shapes without memory, as a card may ask for any size."""
+    """Return one of our networks without memory for its weights, as a card may ask for any size."""
     with torch.device("meta"):
         return build(card.architecture, card.width, seed=0)
 
 
 def _build_own(own: Component, card: Card) -> nn.Module:
-    """A user's own network as its training began: what it keeps outside of its state may be random too."""
+    """Return a user's own network as its training began: values outside of its state may be random too."""
     seed = card.training.get("seed", 0)
     try:
         return build(
@@ -116,7 +116,7 @@ def _build_own(own: Component, card: Card) -> nn.Module:
 
 
 def _refuse_no_numbers(file: Path, weights: Mapping[str, Tensor], allow_infinite: bool) -> None:
-    """Stop if weights are no finite numbers; networks of one's own may keep an infinity, for a mask."""
+    """Refuse weights that are not finite; networks that are not ours may use infinities, for a mask."""
     odd = sorted(
         name
         for name, tensor in weights.items()
@@ -139,7 +139,7 @@ def _refuse_other_shapes(model: nn.Module, weights: Mapping[str, Tensor]) -> Non
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the network's state on the CPU, in the ordinary memory format."""
+    """Return a copy of the network's state on the CPU, in the contiguous memory format."""
     return {
         name: tensor.detach().to("cpu", copy=True).contiguous(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
@@ -147,14 +147,14 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def state_bytes(state: Mapping[str, Any]) -> memoryview:
-    """A training's state, tensors and plain values, as ``torch.save`` writes it."""
+    """Return a training's state, tensors and plain values, as ``torch.save`` writes it."""
     stream = io.BytesIO()
     torch.save(dict(state), stream)
     return stream.getbuffer()
 
 
 def read_state(content: bytes) -> dict[str, Any] | None:
-    """What ``state_bytes`` wrote; None for anything else, and nothing in it is run."""
+    """Read what ``state_bytes`` wrote; None for anything else. No code in it is run."""
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # its readers raise whatever happens to them over foreign bytes

@@ -1,1 +1,1 @@
-"""From what a call asks for to finished runs."""
+"""Planning and running of studies: from a call to finished runs."""

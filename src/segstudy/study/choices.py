@@ -1,4 +1,4 @@
-"""What may be trained where all that was asked for takes long: a quick look, the quick protocol, or all."""
+"""Choices where a study takes long: a quick look, the quick protocol, or the whole study."""
 
 import shlex
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from segstudy.study.options import MACHINE_OPTIONS, described
 from segstudy.study.plan import Plan, missing_runs, plan_on, resolve
 
 PREFERRED_LOSS = "combo"  # of a first look, where it is among those asked for
-# What says which data are trained on, and how they are cut: a quick look keeps it.
+# Options of the data and their split, which a quick look keeps.
 ABOUT_THE_DATA = (
     *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "masks", "resize"),
     *MACHINE_OPTIONS,
@@ -35,16 +35,16 @@ UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 1}
 
 @dataclass(frozen=True)
 class Choice:
-    """A study that may be run: all that was asked for, or less of it.
+    """A study that may be run: the one requested, or a smaller one.
 
     Attributes:
-        title: what it is, in a few words.
+        title: a few words on it.
         command: the call of the command line that runs it; empty where there is none.
         study: as described by that call.
-        folder: where it belongs.
+        folder: of the study.
         plan: its runs.
         missing: those that are not stored yet.
-        ahead: what they cost.
+        ahead: their estimated cost.
     """
 
     title: str
@@ -67,10 +67,10 @@ class Choice:
 def quicker(
     asked: Choice, source: str | Path | None, options: Mapping[str, Any], machine: Machine, stage: Stage
 ) -> list[Choice]:
-    """What gives a first answer sooner, the quickest first; none where nothing does.
+    """Return choices that give a first answer sooner, the quickest first; none if there are none.
 
     Args:
-        asked: what the call stands for.
+        asked: the study of the call.
         source: of the call.
         options: of the call.
         machine: where it would be trained.
@@ -95,7 +95,7 @@ def quicker(
 def _requests(
     asked: Choice, source: str | Path | None, options: Mapping[str, Any]
 ) -> list[tuple[str, str | Path | None, dict[str, Any]]]:
-    """Calls for less than was asked for: title, source and options."""
+    """Return calls for smaller studies: title, source and options."""
     fields = {name: v for name, v in (options.get("fields") or {}).items() if name in ABOUT_THE_DATA}
     kept = {name: options.get(name) for name in ABOUT_THE_DATA} | {"fields": fields}
     configurations = asked.study.configurations()
@@ -125,7 +125,7 @@ def _quick_levels(factor: str) -> list[Any]:
 
 
 def command(source: str | Path | None, options: Mapping[str, Any], *more: str) -> str:
-    """A call as the command line takes it; empty where it cannot say that, as with ids given in Python.
+    """Return a call as a command line; empty if it cannot be one, such as with ids given in Python.
 
     >>> command("my images", {"protocol": "quick", "loss": ["bce", "dice"]})
     "segstudy run 'my images' --protocol quick --loss bce,dice"
@@ -147,7 +147,7 @@ def command(source: str | Path | None, options: Mapping[str, Any], *more: str) -
 
 
 def _spelled(name: str, value: Any) -> str:
-    """A value, or the levels of a factor, as a word of the command line."""
+    """Return a value, or the levels of a factor, as a word of the command line."""
     if name == "foreground" and isinstance(value, list | tuple) and all(isinstance(v, int) for v in value):
         return "+".join(map(str, value))
     if name == "foreground" and isinstance(value, list | tuple):
@@ -160,7 +160,7 @@ def _spelled(name: str, value: Any) -> str:
 
 
 def refusal(asked: Choice, choices: list[Choice]) -> UserError:
-    """What is said where nobody can be asked."""
+    """Return the error for a call without a terminal, where no question can be asked."""
     ahead = f"{asked.cost.split(',')[0]} would take about {duration(asked.ahead.hours * 3600)}"
     commands = [f"`{each.command}` ({each.cost})" for each in choices if each.command]
     sooner = f"; for a first answer {commands[0]}" if commands else ""
@@ -168,7 +168,7 @@ def refusal(asked: Choice, choices: list[Choice]) -> UserError:
 
 
 def as_asked(asked: Choice, source: str | Path | None, options: Mapping[str, Any]) -> Choice:
-    """All that was asked for, with its title and the command that continues without asking."""
+    """Return the whole requested study as a choice, with the command that continues without a question."""
     is_preset = not (source is not None and (Path(source).suffix == ".toml" or asked.folder.exists()))
     title = f"all of it, protocol {asked.study.preset}" if is_preset else "all of it"
     more = ["--retry"] if options.get("retry") else []

@@ -1,4 +1,4 @@
-"""How long the runs of a study take and how long is left: forecast from timed steps, then measured.
+"""The duration of a study's runs and the time left: forecast from timed steps, then measured.
 
 Before training, a few timed steps give each run its expected seconds. From the first epoch on the times of
 real runs take their place, for each kind of network by itself: a small one says little about a large one.
@@ -25,7 +25,7 @@ PRIOR_FRAC = 0.05  # of all expected seconds: so much must be measured before it
 
 
 class Expected(Frozen):
-    """What a run was expected to take.
+    """The expected duration of a run.
 
     Attributes:
         kind: its architecture, width, image size and precision, as one word.
@@ -52,12 +52,12 @@ class Forecast(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is known of a run that has finished or is at work.
+    """The measured time of a run that has finished or is at work.
 
     Attributes:
-        seconds: measured,
-        covers: for this share of the run.
-        done: the share of the run that is behind it.
+        seconds: measured.
+        covers: the share of the run that took these seconds, 0 to 1.
+        done: the share of the run that is finished, 0 to 1.
     """
 
     seconds: float
@@ -67,12 +67,12 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """How long is left, and what that rests on.
+    """The time left, and the basis of that estimate.
 
     Attributes:
         seconds: wall time, with the workers of the forecast.
-        basis: runs left by what their time rests on: ``finished`` runs of the same kind of network, runs of
-            it that are ``at work``, or ``timed steps``.
+        basis: numbers of runs left, by the basis of their estimate: ``finished`` runs of the same
+            kind of network, runs of it that are ``at work``, or ``timed steps``.
     """
 
     seconds: float
@@ -83,7 +83,7 @@ FINISHED, AT_WORK, STEPS = "finished", "at work", "timed steps"
 
 
 def remaining(forecast: Forecast, measured: Mapping[str, Measured], left: Iterable[str]) -> Remaining:
-    """Time to go for these runs of a forecast.
+    """Return the time left for these runs of a forecast.
 
     Args:
         forecast: what each run was expected to take.
@@ -105,7 +105,7 @@ def remaining(forecast: Forecast, measured: Mapping[str, Measured], left: Iterab
 
 
 def _slower(forecast: Forecast, measured: Mapping[str, Measured]) -> dict[str, tuple[str, float]]:
-    """For each kind that was measured: by what, and how many times as long as expected it takes."""
+    """Return, for each measured kind of network, the basis and the ratio of measured to expected time."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     finished = set()
     for key, each in measured.items():
@@ -123,7 +123,7 @@ def _slower(forecast: Forecast, measured: Mapping[str, Measured]) -> dict[str, t
 
 
 def _pooled(forecast: Forecast, measured: Mapping[str, Measured]) -> float:
-    """The same for kinds not yet tried: what the others show, as far as that weighs beside the whole."""
+    """Return the ratio for kinds not yet measured: that of the others, weighted by their share."""
     prior = PRIOR_FRAC * sum(each.seconds for each in forecast.runs.values())
     if prior <= 0:
         return 1.0
@@ -136,7 +136,7 @@ def _pooled(forecast: Forecast, measured: Mapping[str, Measured]) -> float:
 
 
 def wall_seconds(durations: Iterable[float], workers: int) -> float:
-    """When the last of these runs ends, each begun in this order by the first worker that is free."""
+    """Return when the last of these runs ends, in seconds, if the first free worker begins the next run."""
     free = [0.0] * max(1, workers)
     for seconds in durations:
         heapq.heapreplace(free, free[0] + seconds)
@@ -144,7 +144,7 @@ def wall_seconds(durations: Iterable[float], workers: int) -> float:
 
 
 class Pace:
-    """Time to go while runs are trained, from when their epochs end."""
+    """The time left while runs are trained, from the ends of their epochs."""
 
     def __init__(self, forecast: Forecast, left: Iterable[str], began: float | None = None):
         """Begin to measure.
@@ -163,7 +163,7 @@ class Pace:
         self._to_go: float | None = None
 
     def epoch(self, key: str, epoch: int, session_s: float, now: float) -> None:
-        """A run has ended this epoch, after so many seconds at work since it was begun or gone on with."""
+        """Note that a run has ended this epoch, after so many seconds of this session."""
         expected = self.forecast.runs.get(key)
         if expected is None:
             return
@@ -173,7 +173,7 @@ class Pace:
         self._changed, self._to_go = now, None
 
     def ended(self, key: str, now: float) -> None:
-        """A run has finished, failed or stopped."""
+        """Note that a run has finished, failed or stopped."""
         self._left.pop(key, None)
         self._changed, self._to_go = now, None
         if key in self._measured:
@@ -181,7 +181,7 @@ class Pace:
             self._measured[key] = Measured(seen.seconds, seen.covers, 1.0)
 
     def seconds_to_go(self, now: float) -> float:
-        """Wall time until all are trained; counts down between two epochs."""
+        """Return the wall time until all are trained, in seconds; it counts down between two epochs."""
         if self._to_go is None:
             known = [key for key in self._left if key in self.forecast.runs]
             self._to_go = remaining(self.forecast, self._measured, known).seconds
@@ -189,13 +189,13 @@ class Pace:
 
 
 def write_forecast(folder: Path, forecast: Forecast) -> None:
-    """Keep it for ``segstudy status``; without it that knows less."""
+    """Write the forecast for ``segstudy status``."""
     with suppress(DiskError):
         write_text(folder / FORECAST, forecast.model_dump_json(indent=1) + "\n")
 
 
 def read_forecast(folder: Path) -> Forecast | None:
-    """What was written last; None where there is nothing, or nothing that can be read."""
+    """Read the last forecast; None if it is missing or unreadable."""
     try:
         return Forecast.model_validate(json.loads((folder / FORECAST).read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError, UserError):
@@ -203,5 +203,5 @@ def read_forecast(folder: Path) -> Forecast | None:
 
 
 def num_epochs(budget: str, epochs: int, steps: int, steps_per_epoch: int) -> int:
-    """Epochs of a run whose budget is ``epochs`` or ``steps``."""
+    """Return the number of epochs of a run, whether its budget is ``epochs`` or ``steps``."""
     return epochs if budget == "epochs" else math.ceil(steps / steps_per_epoch)

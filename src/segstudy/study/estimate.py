@@ -1,4 +1,4 @@
-"""What a study will cost, from a few timed steps: hours, memory, disk."""
+"""The estimated cost of a study, from a few timed steps: hours, memory, disk."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from segstudy.study.machine import Machine
 from segstudy.study.plan import Plan
 from segstudy.training.optimizers import make_optimizer
 
-# Rough constants, read off real runs; they only serve the forecast.
+# Rough constants, measured on real runs; only the forecast uses them.
 PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains nothing
 EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
 MEMORY_SHARE = 0.8  # of the free memory that runs may fill
@@ -46,7 +46,7 @@ Kind = tuple[str, int, tuple[int, int], str]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is ahead of the user.
+    """The estimated cost of the runs to train.
 
     Attributes:
         num_runs: runs to train.
@@ -55,7 +55,7 @@ class Estimate:
         worker_bytes: peak memory of one training; with several workers each takes that.
         disk_bytes: what the run folders will take, and meanwhile the saved states of those at work.
         forecast: what each run is expected to take, for all runs of the plan whose kind was timed.
-        busy: why all may take longer, in words; empty where nothing else is at work here.
+        busy: why it may take longer, in words; empty if no other process is at work here.
     """
 
     num_runs: int
@@ -75,8 +75,8 @@ class Step:
         seconds_per_image: forward, backward and optimizer, over the batch size.
         worker_bytes: parameters, gradients, optimizer state and what the forward pass keeps.
         weight_bytes: the stored model.
-        core_share: processor time over wall time of a training with one thread: below 1 where others are
-            at work; None where that cannot be told.
+        core_share: processor time over wall time of a training with one thread: below 1 if others are
+            at work; None if unknown.
     """
 
     seconds_per_image: float
@@ -96,7 +96,7 @@ def estimate(
     stage: Stage = silent,
     known: Steps | None = None,
 ) -> Estimate:
-    """Time a few steps of every kind of network that will be trained, and multiply.
+    """Return the estimated cost, from a few timed steps of every kind of network that will be trained.
 
     Args:
         plan: the study.
@@ -136,7 +136,7 @@ def estimate(
 
 
 def _timed(configurations: Iterable[Configuration], machine: Machine, stage: Stage, known: Steps) -> Steps:
-    """A step of every kind of network, at its largest batch."""
+    """Return a timed step of every kind of network, at its largest batch."""
     largest: dict[Kind, Configuration] = {}
     for configuration in configurations:
         other = largest.setdefault(_kind(configuration), configuration)
@@ -150,7 +150,7 @@ def _timed(configurations: Iterable[Configuration], machine: Machine, stage: Sta
 
 
 def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
-    """What each run of a plan is expected to take, finished ones too: they tell how good that was."""
+    """Return the expected time of each run, also of finished ones, which show how good the forecast is."""
     expected = {}
     for run in plan.runs:
         protocol, kind = run.configuration.protocol, _kind(run.configuration)
@@ -168,7 +168,7 @@ def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
 
 
 def others_at_work() -> tuple[float, int] | None:
-    """The machine's load and its processors, where others than this process use half of them or more."""
+    """Return the machine's load and processors if other processes use half of them or more; else None."""
     found = machine_load()
     if found is None:
         return None
@@ -178,7 +178,7 @@ def others_at_work() -> tuple[float, int] | None:
 
 
 def busy_words(load: tuple[float, int] | None, shares: Sequence[float | None] = ()) -> str:
-    """Why a forecast may be too low: others at work, or timed steps that did not have their core."""
+    """Return why a forecast may be too low: other processes at work, or timed steps without a full core."""
     if load is not None:
         cores = f"{load[1]} core{'s' if load[1] > 1 else ''}"
         return f"machine is busy: load {load[0]:.1f} on {cores}, so this may take longer"
@@ -194,7 +194,7 @@ def _kind(configuration: Configuration) -> Kind:
 
 
 def images_of(protocol: Protocol, split: Split) -> float:
-    """How many trained images a run is worth, evaluated ones counted at their share."""
+    """Return the number of trained images of a run; evaluated ones count by their share of the time."""
     num_train, num_validation, num_test = len(split.train), len(split.validation), len(split.test)
     steps_per_epoch = num_batches(num_train, protocol.batch_size)
     epochs = protocol.epochs if protocol.budget == "epochs" else protocol.steps / steps_per_epoch
@@ -209,12 +209,12 @@ def _prediction_bytes(protocol: Protocol, split: Split) -> int:
 
 
 def _tried(configuration: Configuration, machine: Machine) -> Step:
-    """A timed step; what goes wrong in it would go wrong in every run, so it is said before one starts."""
+    """Return a timed step; an error in it would fail every run, so it is raised before one starts."""
     try:
         return timed_step(configuration, machine)
     except UserError:
         raise
-    except Exception as error:  # anyone's own network or loss may raise anything
+    except Exception as error:  # a user's own network or loss may raise anything
         name = f"{title(configuration.architecture)} with {title(configuration.loss)}"
         raise UserError(
             f"a trial step of {name} failed: {type(error).__name__}: {error}; mend it, or lower "
@@ -222,11 +222,11 @@ def _tried(configuration: Configuration, machine: Machine) -> Step:
         ) from error
     finally:
         if machine.device == "cuda":
-            torch.cuda.empty_cache()  # the workers, other processes, find what the trial held
+            torch.cuda.empty_cache()  # the workers, other processes, can use the memory of the trial
 
 
 def timed_step(configuration: Configuration, machine: Machine) -> Step:
-    """Train on noise for about a second.
+    """Train on noise for about a second and return the measured step.
 
     Memory is what the network's state, its gradients, the optimizer and the tensors kept for the
     backward pass take; kernels' scratch space comes on top and is not counted.

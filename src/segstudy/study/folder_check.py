@@ -1,4 +1,4 @@
-"""Whether a study may go into a folder: not among other files, and not over a study of other data."""
+"""The check that a study may use a folder: not among other files, not over a study of other data."""
 
 import shlex
 from collections.abc import Container, Iterable
@@ -24,14 +24,14 @@ ANOTHER = "choose another folder with --out"
 
 
 def refuse_occupied(plan: Plan, folder: StudyFolder, source: str | Path | None) -> None:
-    """Refuse a folder in which this plan would take the place of something else.
+    """Refuse a folder in which this plan would replace something else.
 
     At the same place data may have grown, lost samples or been corrected. At another place they must be
     the same samples, apart from those that are excluded; where the study itself is called (``run STUDY --data
     PLACE``) they may also have grown. The synthetic set does not grow: other options make another set.
 
     Args:
-        plan: what will be written there.
+        plan: the plan to write there.
         folder: where it belongs.
         source: of the call: a study file, a data set, a study's folder, or None.
 
@@ -45,7 +45,7 @@ def refuse_occupied(plan: Plan, folder: StudyFolder, source: str | Path | None) 
     if _place(before.data) == _place(plan.study.data):
         if stored and not _continues(plan, stored):
             raise _other_data(plan, folder, f"{before.data} as it was", stored)
-    elif stored is None:  # nothing was planned yet: somebody's own study.toml
+    elif stored is None:  # nothing was planned yet: a user's own study.toml
         raise _other_data(plan, folder, before.data, stored)
     elif stored.fingerprint != plan.data:
         is_called = source is not None and Path(source).resolve() == folder.path.resolve()
@@ -95,7 +95,7 @@ def _refuse_other_place(plan: Plan, folder: StudyFolder, stored: DataRecord, is_
 
 
 def _divided(samples: Iterable[Sample], known: Container[str]) -> tuple[list[Sample], set[str]]:
-    """The samples whose ids are known, and the ids of the others."""
+    """Return the samples with known ids, and the ids of the others."""
     kept = [sample for sample in samples if sample.id in known]
     return kept, {sample.id for sample in samples if sample.id not in known}
 

@@ -1,4 +1,4 @@
-"""Where and how the runs of a study are trained."""
+"""The machine settings of a study: device, threads, workers, executor."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from segstudy.training.executors import executor_named
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how runs are trained: nothing of it enters a key.
+    """Where and how runs are trained; none of it enters a key.
 
     Attributes:
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of one training; they move the last bits, so every executor uses the same.
         workers: runs side by side; several GPUs share them out.
         executor: a key of ``EXECUTORS``, or a plug-in's.
-        checkpoint_every: epochs from one saved state to the next: as many can be lost.
+        checkpoint_every: epochs from one saved state to the next: at most as many are lost.
     """
 
     device: str
@@ -36,10 +36,10 @@ def choose_machine(
     executor: str | None = None,
     checkpoint_every: int = 1,
 ) -> Machine:
-    """Fill in what was not asked for: 0 and ``auto`` mean that the machine decides.
+    """Return the machine settings; 0 and ``auto`` are replaced by values that suit this machine.
 
     Raises:
-        UserError: a device this machine does not have, an unknown executor or a number that makes no sense.
+        UserError: a device this machine does not have, an unknown executor or an invalid number.
     """
     for name, number in (("threads", threads), ("workers", workers)):
         if number < 0:

@@ -1,4 +1,4 @@
-"""What a call asks for: a study file, a data set or a study's folder, and the options that override it."""
+"""The arguments of a call: a study file, a data set or a study's folder, and overriding options."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ from segstudy.store.folder import StudyFolder
 
 MAX_IDS_BYTES = 16 * MB  # a quarter of a million ids of 60 characters
 
-# What overrides a study: the fields of its protocol, and some of its own. A split may be a rule or a file.
+# The options that override a study: the fields of its protocol, and some of its own.
 STUDY_FIELDS = ("seeds", "folds", "reader", "name", "data", "exclude", "accept_duplicates", "split_file")
 FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
 # Where and how to train: nothing of it changes a run's key.
@@ -29,14 +29,14 @@ _RULE = re.compile(r"auto|official|[\d.]+/[\d.]+/[\d.]+")
 
 
 def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[Study, StudyFolder]:
-    """The study that a source and options stand for, and the folder it belongs in.
+    """Return the study of a source and options, and its folder.
 
     Args:
         source: a study file, a data set's folder or a study's folder; None for the synthetic set.
         options: ``protocol``, ``out``, ``fields`` and any of ``FIELDS``; None stands for "not given".
 
     Raises:
-        UserError: neither of them, or options that do not fit.
+        UserError: an invalid source or option.
     """
     fields = _fields(options)
     preset, out = options.get("protocol"), options.get("out")
@@ -70,7 +70,7 @@ def _data_and_name(source: str | Path | None) -> tuple[str, str]:
 
 
 def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
-    """Options as the fields of a study they override, each with its values."""
+    """Return options as the study's fields that they override, each with its values."""
     named = {name: options[name] for name in FIELDS if options.get(name) is not None}
     for name, value in (options.get("fields") or {}).items():
         if name not in FIELDS:
@@ -93,10 +93,10 @@ def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
 
 
 def _levels(name: str, value: Any) -> list[Any]:
-    """The values that an option gives a field: a list of several makes a factor.
+    """Return the values that an option gives a field; a list of several makes a factor.
 
     Raises:
-        UserError: a collection that is no list, or a tuple that may be one size or two.
+        UserError: a collection that is not a list, or a tuple that may be one size or two.
     """
     _refuse_code(name, value)
     if hasattr(value, "tolist"):  # numpy's
@@ -120,7 +120,7 @@ def _levels(name: str, value: Any) -> list[Any]:
 
 
 def _refuse_code(name: str, value: Any) -> None:
-    """Refuse a class, function or network in the place of its name.
+    """Refuse a class, function or network in place of its name.
 
     Raises:
         UserError: with the name to write.
@@ -142,7 +142,7 @@ def _refuse_code(name: str, value: Any) -> None:
 
 
 def _places(fields: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """Paths among the fields, from the root on: a study may be opened from elsewhere."""
+    """Return the fields with absolute paths: a study may be opened from another folder."""
     places = {}
     for name in ("data", "split_file"):
         if name in fields:
@@ -153,7 +153,7 @@ def _places(fields: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
 
 
 def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
-    """The file of parts that a split names where it is no rule.
+    """Return the file of subsets that a split names if it is not a rule.
 
     Raises:
         UserError: neither a rule nor a file, or a second one.
@@ -169,10 +169,10 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
 def meaning_of(
     masks: str | None, foreground: int | str | Sequence[int] | Sequence[str] | None
 ) -> MaskMeaning:
-    """What the values of masks mean, from the two options that say so.
+    """Return the meaning of mask values, from the two options for it.
 
     Raises:
-        UserError: no rule, or no values.
+        UserError: an invalid rule or invalid values.
     """
     try:
         return MaskMeaning(parse(masks or "auto"), classes_of(foreground))
@@ -183,10 +183,10 @@ def meaning_of(
 def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple[int | str, ...] | None:
     """Class values that count as foreground together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``, ``"#ff0000"``.
 
-    For calls that have no factors: there a comma can mean nothing else.
+    For calls without factors, where a comma has only this meaning.
 
     Raises:
-        UserError: none, or neither whole numbers from 0 on nor colours.
+        UserError: no value, or neither whole numbers of 0 or more nor colours.
     """
     if given is None:
         return None
@@ -205,10 +205,10 @@ def _is_class(text: str) -> bool:
 
 
 def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """The ids to leave out, given as such or as a file with one a line; lines with # are comments.
+    """Return the ids to leave out, given directly or as a file with one on each line; # begins a comment.
 
     Raises:
-        UserError: a file that cannot be read, or an id that is no text.
+        UserError: a file that cannot be read, or an id that is not text.
     """
     if not isinstance(given, str | Path):
         ids = list(given) if isinstance(given, Iterable) else [given]

@@ -1,10 +1,10 @@
-"""What a plan comes to, in numbers and words, as the user is told."""
+"""The summary of a plan, in numbers and words, for the user."""
 
 from segstudy.core.schema import Frozen
 
 
 class Overview(Frozen):
-    """What a plan consists of, as the user is told.
+    """The summary of a plan, for the user.
 
     Attributes:
         name: of the study.
@@ -12,11 +12,11 @@ class Overview(Frozen):
         num_configurations: that they belong to.
         data: the data set's name.
         num_samples: without excluded ones.
-        parts: numbers of images in training, validation and test, for every split.
+        parts: numbers of training, validation and test images, for every split.
         num_warnings: of the check of the data.
         num_notes: of the check of the data.
         grids: what is combined with what, in words.
-        leave_out: how to leave out what was not named, where a protocol adds it.
+        leave_out: how to leave out configurations that the protocol adds.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From a study to its runs: read the data, plan, train what is not stored yet, store."""
+"""The plan of a study and its execution: read data, plan runs, train and store the missing ones."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ SplitKey = tuple[str, int, int | None]
 
 @dataclass(frozen=True)
 class Plan:
-    """A study with everything resolved, and the runs it consists of.
+    """A study with everything resolved, and its runs.
 
     Attributes:
         study: components in canonical form, ``auto`` resolved.
@@ -64,7 +64,7 @@ class Plan:
     numerics: Mapping[Configuration, Mapping[str, int | str]]
 
     def overview(self) -> Overview:
-        """What the user is told of it."""
+        """Return the summary for the user."""
         counts = [
             sum(p.severity == severity for p in self.findings.problems) for severity in ("warning", "note")
         ]
@@ -83,7 +83,7 @@ class Plan:
         )
 
     def leaks(self, runs: Sequence[Run]) -> list[str]:
-        """Samples that show the same and lie in different parts of the splits of these runs, in words."""
+        """Return in words samples that show the same and are in different subsets of these runs' splits."""
         return leaks(self.findings.problems, unique(self.split_of(run) for run in runs))
 
     def split_of(self, run: Run) -> Split:
@@ -91,12 +91,12 @@ class Plan:
         return self.splits[_split_key(protocol, run.fold)]
 
     def configurations(self) -> list[Configuration]:
-        """Those that runs are planned of, in the study's order: of several with equal keys the first."""
+        """Return the planned configurations, in the study's order: of several with equal keys the first."""
         planned = {run.configuration for run in self.runs}
         return [each for each in self.study.configurations() if each in planned]
 
     def names(self) -> dict[str, str]:
-        """The configuration's name of each run, by key."""
+        """Return the configuration's name of each run, by key."""
         configurations = self.configurations()
         by_configuration = dict(zip(configurations, configuration_names(configurations), strict=True))
         return {run.key: by_configuration[run.configuration] for run in self.runs}
@@ -105,7 +105,7 @@ class Plan:
 def make_plan(
     study: Study, machine: Machine, stored: DataRecord | None = None, stage: Stage = silent
 ) -> Plan:
-    """Read and check the data, cut the splits and plan the runs. Writes nothing.
+    """Read and check the data, make the splits and return the plan. Writes nothing.
 
     Args:
         study: as the user wrote it.
@@ -114,7 +114,7 @@ def make_plan(
         stage: called with what is being done.
 
     Raises:
-        UserError: wrong components, wrong data or an impossible split.
+        UserError: invalid components, invalid data or an impossible split.
     """
     stage("finding the images and masks", 0, 0)
     study = resolve(study, machine)
@@ -127,7 +127,7 @@ def make_plan(
 
 
 def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings) -> Plan:
-    """The plan of a resolved study on data that were read and checked.
+    """Return the plan of a resolved study on data that were read and checked.
 
     Raises:
         UserError: an impossible split.
@@ -146,7 +146,7 @@ def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings) -> Pl
 
 
 def resolve(study: Study, machine: Machine) -> Study:
-    """Components in canonical form (found, their options valid) and ``auto`` values decided.
+    """Return the study with components in canonical form and ``auto`` values decided.
 
     Raises:
         UserError: an unknown architecture, loss or option.
@@ -168,7 +168,7 @@ def resolve(study: Study, machine: Machine) -> Study:
 
 
 def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
-    """Levels in their order, equal ones once; some are lists."""
+    """Return levels in their order, equal ones once; some are lists."""
     return tuple({json.dumps(level): level for level in levels}.values())
 
 
@@ -202,14 +202,14 @@ def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int
 
 
 def missing_runs(plan: Plan, folder: StudyFolder, retry: bool = False) -> list[Run]:
-    """The planned runs that are not stored; diverged ones only with ``retry``."""
+    """Return the planned runs that are not stored; diverged ones only with ``retry``."""
     finished = folder.finished()
     diverged = {key for key, failure in folder.failed().items() if failure.reason == "diverged"}
     return [run for run in plan.runs if run.key not in finished and (retry or run.key not in diverged)]
 
 
 def write_plan(plan: Plan, folder: StudyFolder) -> None:
-    """Write ``study.toml``, ``split.json`` and ``data.json``; what they said before is replaced.
+    """Write ``study.toml``, ``split.json`` and ``data.json``, replacing older ones.
 
     Raises:
         UserError: when the folder cannot be written.
@@ -243,7 +243,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
 
 
 def _hashes_of_files(plan: Plan) -> dict[str, dict[str, str]]:
-    """Of every sample's ``image`` and ``mask``; none if a file has changed since the plan was made."""
+    """Return the hashes of every sample's files; none if a file has changed since the plan was made."""
     found = contents(plan.dataset.samples)
     if fingerprint_of(found) != plan.data:
         return {}
@@ -251,7 +251,7 @@ def _hashes_of_files(plan: Plan) -> dict[str, dict[str, str]]:
 
 
 def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
-    """Content of ``numerics.json``: tells runs of this plan from those of other versions of the same code."""
+    """Return the content of ``numerics.json``, which distinguishes runs of other versions of the code."""
     found: dict[str, Any] = {"architecture": {}, "loss": {}, "augmentation": augment.NUMERICS}
     for configuration, versions in plan.numerics.items():
         for factor in ("architecture", "loss"):
@@ -268,7 +268,7 @@ def carry_out(
     watch: Watch | None = None,
     stage: Stage = silent,
 ) -> Iterator[Outcome]:
-    """Train and store these runs of a plan; arguments as of ``jobs_of``.
+    """Train and store these runs of a plan; arguments as for ``jobs_of``.
 
     Yields:
         Outcomes as runs end; a failed one never stops the others. Runs that were not begun when the watch
@@ -284,7 +284,7 @@ def carry_out(
 def jobs_of(
     plan: Plan, runs: Sequence[Run], folder: StudyFolder, machine: Machine, stage: Stage = silent
 ) -> list[Job]:
-    """Bring the data to network size, once, and say for each run all that its worker needs.
+    """Prepare the data at network size, once, and return the job of each run.
 
     Args:
         plan: what the runs belong to; already written to the folder.
@@ -312,7 +312,7 @@ def jobs_of(
     write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, resized)
     if prepared:
         stage("drawing small images for the report", 0, 0)
-        _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # just was
+        _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # checked above
     return [
         Job(
             run=run,

@@ -1,4 +1,4 @@
-"""How long a study still takes, from its folder alone: by runs of the same kind of network."""
+"""The time that a study still takes, from its folder alone, by runs of the same kind of network."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,11 +18,11 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """How long the runs take that are left.
+    """The time that the runs that are left take.
 
     Attributes:
         seconds: wall time; None where that is not known for all of them.
-        basis: what it rests on, or what is not known.
+        basis: of the estimate, or what is unknown.
     """
 
     seconds: float | None
@@ -30,7 +30,7 @@ class TimeLeft:
 
 
 def time_left(folder: StudyFolder, rows: Sequence[Row]) -> TimeLeft:
-    """Of the runs that the next ``run`` trains: those that diverged are not among them.
+    """Return the time left for the runs that the next ``run`` trains; diverged ones are not among them.
 
     Args:
         folder: the study's folder.
@@ -54,7 +54,7 @@ def _num_left(row: Row) -> int:
 
 
 def _by_forecast(folder: StudyFolder, forecast: Forecast, num_left: int) -> TimeLeft | None:
-    """None where the forecast is of other runs than those that are left."""
+    """Return the time left by the forecast; None if it is for other runs than those that are left."""
     finished = folder.finished()
     diverged = {key for key, failure in folder.failed().items() if failure.reason == "diverged"}
     left = [key for key in forecast.runs if key not in finished | diverged]
@@ -77,7 +77,7 @@ def _side_by_side(workers: int) -> str:
 
 
 def _by_finished(folder: StudyFolder, rows: Iterable[Row], waiting: Iterable[Row]) -> TimeLeft:
-    """One after the other, for want of a forecast; kinds of network without a finished run are not known."""
+    """Return the time left without a forecast, one run after the other, by finished runs of the same kind."""
     seconds: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for row in rows:
         for record in row.records:
@@ -102,6 +102,6 @@ def _kind(architecture: str, protocol: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _work(protocol: Mapping[str, Any]) -> float:
-    """What the time of a run grows with, for one kind of network on the same images."""
+    """Return the quantity that a run's time is proportional to, for one kind of network and data."""
     by_steps = protocol.get("budget") == "steps"
     return float(protocol["steps"] * protocol["batch_size"] if by_steps else protocol["epochs"])

@@ -1,4 +1,4 @@
-"""Removing a configuration, or all runs that a study no longer names: what goes is said first."""
+"""The removal of a configuration, or of all runs that a study no longer names, after confirmation."""
 
 import itertools
 import shutil
@@ -20,16 +20,16 @@ from segstudy.core.quantities import size
 from segstudy.core.suggestions import use_one_of
 from segstudy.store.folder import StudyFolder
 
-DERIVED = ("report.html", "leaderboard.csv")  # they would show what is gone
+DERIVED = ("report.html", "leaderboard.csv")  # they would show deleted runs
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What will be deleted from a study, or was.
+    """The data of a study that will be deleted, or were.
 
     Attributes:
         folder: the study's.
-        names: configurations, or masks of other tools, as the leaderboard calls them.
+        names: configurations, or masks of other tools, as in the leaderboard.
         num_runs: finished runs, or sets of masks.
         num_bytes: on the disk, with saved states and records of failures.
         paths: folders and files.
@@ -45,7 +45,7 @@ class Removal:
 
     @property
     def sentence(self) -> str:
-        """What goes, in words."""
+        """Return what is deleted, in words."""
         runs = f"{self.num_runs} run{'' if self.num_runs == 1 else 's'}"
         also = "; study.toml will not name it any more" if self.study else ""
         return f"{runs} of {', '.join(self.names)} in {self.folder}: {size(self.num_bytes)}{also}"
@@ -54,13 +54,13 @@ class Removal:
 def remove_from(
     folder: StudyFolder, configuration: str | None, unnamed: bool, agrees: Callable[[Removal], bool]
 ) -> Removal:
-    """Delete the runs of a configuration, or of all that the study no longer names, if that is agreed to.
+    """Delete the runs of a configuration, or of all that the study no longer names, after agreement.
 
     Args:
-        folder: the study's, which nobody else may be at work on meanwhile.
+        folder: the study's, which is locked meanwhile.
         configuration: as the leaderboard calls it; of masks of another tool, their name.
         unnamed: instead, what ``table --all`` shows beyond the study's own.
-        agrees: asked with what would go.
+        agrees: called with the ``Removal``; returns whether to delete.
 
     Raises:
         UserError: neither or both of the two, an unknown name, the study's only configuration, somebody at
@@ -68,7 +68,7 @@ def remove_from(
     """
     if (configuration is None) == (not unnamed):
         raise UserError("remove takes the name of a configuration, or --unnamed: one of the two")
-    folder.study()  # or say that there is none
+    folder.study()  # raises if there is none
     with hold(folder.lock, "this study"):
         rows = all_rows(folder, show_all=True)
         removal = _unnamed(folder, rows) if configuration is None else _named(folder, rows, configuration)
@@ -100,7 +100,7 @@ def _named(folder: StudyFolder, rows: Sequence[Row], name: str) -> Removal:
 
 
 def _paths(folder: StudyFolder, row: Row) -> list[Path]:
-    """What lies on the disk of a row: runs, saved states, records of failures; or masks' scores."""
+    """Return the paths of a row: runs, saved states, records of failures; or scores of masks."""
     if row.masks is not None:
         return [folder.external / row.folder]
     keys = [*(run.key for run in row.records), *(failure.key for failure in row.failures)]
@@ -117,7 +117,7 @@ def _bytes(paths: Sequence[Path]) -> int:
 
 
 def _without(folder: StudyFolder, row: Row) -> Study:
-    """The study without a configuration.
+    """Return the study without a configuration.
 
     Raises:
         UserError: it has no other.
@@ -132,7 +132,7 @@ def _without(folder: StudyFolder, row: Row) -> Study:
 
 
 def _points(study: Study, grid: Grid, identity: tuple[str, str, str]) -> list[dict[str, Any]]:
-    """The points of a grid that are this configuration."""
+    """Return the points of a grid that are this configuration."""
     found = []
     for levels in itertools.product(*grid.values()):
         point = dict(zip(grid, levels, strict=True))
@@ -147,7 +147,7 @@ def _points(study: Study, grid: Grid, identity: tuple[str, str, str]) -> list[di
 
 
 def _subtract(grid: Grid, points: Sequence[Mapping[str, Any]]) -> list[Grid]:
-    """A grid without some of its points, as few grids that span the others."""
+    """Return the other points of a grid, as few grids as possible."""
     if not points:
         return [grid]
     factor = next((name for name, levels in grid.items() if len(levels) > 1), None)
@@ -163,10 +163,10 @@ def _subtract(grid: Grid, points: Sequence[Mapping[str, Any]]) -> list[Grid]:
 
 
 def _delete(folder: StudyFolder, removal: Removal) -> None:
-    """First study.toml, then the runs one by one: whatever ends this, what is left is whole.
+    """Delete, first from study.toml, then the runs one by one: an interruption leaves whole runs.
 
     Raises:
-        DiskError: what cannot be written or deleted.
+        DiskError: a file cannot be written or deleted.
     """
     if removal.study:
         write_text(folder.path / "study.toml", dump(removal.study, folder.path))
@@ -174,7 +174,7 @@ def _delete(folder: StudyFolder, removal: Removal) -> None:
         try:
             if path.is_dir():
                 aside = path.with_name(f"{path.name}{PARTIAL}")
-                path.rename(aside)  # half a run is none
+                path.rename(aside)  # an incomplete run does not count
                 shutil.rmtree(aside)
             else:
                 path.unlink()

@@ -1,4 +1,4 @@
-"""Training what a study lacks, under its lock, and its report at the end."""
+"""The command ``run``: train the missing runs of a study under its lock, then write the report."""
 
 import shlex
 import signal
@@ -46,8 +46,8 @@ class Call:
     Attributes:
         source: a study file, a data set's folder, a study's folder, or None.
         options: of the study and of the machine.
-        study: that these stand for.
-        folder: where it belongs.
+        study: of source and options.
+        folder: of the study.
         retry: also runs that diverged before.
         images: whether the report may show pictures of the data.
         trackers: where the progress is shown or logged.
@@ -71,13 +71,13 @@ def train_missing(
     """Train every run of a study that is not stored yet, then write the report; as ``segstudy.run``.
 
     Args:
-        call: what is asked for.
-        confirm: asked where much is ahead.
+        call: of ``run``.
+        confirm: called before a long training.
         choose: picks one of several studies there, or none.
-        display: says what is planned and asks, and is the tracker ``terminal``.
+        display: shows the plan and asks questions; it is also the tracker ``terminal``.
 
     Returns:
-        The study's folder: of what was asked for, or of what was chosen instead.
+        The folder of the requested study, or of the one that was chosen instead.
 
     Raises:
         Stopped: before all was trained and reported.
@@ -93,7 +93,7 @@ def train_missing(
 
 
 def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
-    """What is asked for, with its plan and its cost, told to the user."""
+    """Show the requested study with its plan and cost, and return it as a choice."""
     asked, folder, options = call.study, call.folder, call.options
     plan, machine, missing = planned(
         asked, folder, options, call.retry, refuse_held=True, stage=display.stage
@@ -109,11 +109,11 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
 
 
 def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, display: Display) -> Choice:
-    """What will be trained, where what was asked for takes long.
+    """Return the study to train, if the requested one takes long.
 
     Raises:
-        UserError: nobody is there to choose.
-        Stopped: none of it.
+        UserError: there is no terminal to choose at.
+        Stopped: the user chose none.
     """
     choices = quicker(asked, call.source, call.options, machine, display.stage)
     choices.append(as_asked(asked, call.source, call.options))
@@ -135,7 +135,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
     with noting(unchanged), hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by the process that held the lock before
         tidy(folder)
-        refuse_occupied(plan, folder, call.source)  # perhaps another study by now
+        refuse_occupied(plan, folder, call.source)  # another study may be there by now
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
         made = records(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
@@ -151,7 +151,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
 
 
 def _trackers(call: Call, display: Display) -> Trackers:
-    """What is told of the training: the display where it was chosen, and the others."""
+    """Return the trackers of the training: the display if it was chosen, and the others."""
     return Trackers(
         {each.name: display if each == TRACKERS["terminal"] else each.made() for each in call.trackers}
     )
@@ -198,7 +198,7 @@ def _train(
 def _prepared(
     chosen: Choice, missing: Sequence[Run], machine: Machine, stop: Stop, stage: Stage
 ) -> list[Job]:
-    """The jobs, with the data at network size; nobody waits for that to end who asked to stop."""
+    """Return the jobs, with the data prepared at network size; a request to stop ends the preparation."""
 
     def unless_stopped(what: str, done: int, total: int) -> None:
         if stop.signal is not None:
@@ -218,7 +218,7 @@ def _call(name: str, folder: StudyFolder) -> str:
 
 
 def _best(plan: Plan, folder: StudyFolder) -> tuple[float, str] | None:
-    """Validation IoU at network size and configuration of the best finished run of this plan."""
+    """Return validation IoU at network size and configuration of the best finished run of this plan."""
     found, names = [], plan.names()
     for record in folder.run_records(folder.finished() & names.keys()):
         iou = record.summary.scores.get("validation", {}).get("network_iou")
@@ -235,7 +235,7 @@ def planned(
     refuse_held: bool = False,
     stage: Stage = silent,
 ) -> tuple[Plan, Machine, list[Run]]:
-    """The plan of a study, where it would be trained, and which of its runs are not stored yet.
+    """Return the plan of a study, its machine, and the runs that are not stored yet.
 
     Raises:
         UserError: a wrong call, study file or data set; one photograph in several parts of what will be
@@ -247,7 +247,7 @@ def planned(
                 f"{path}: is not in UTF-8, so that it could not be written down; rename the folder"
             )
     if refuse_held and is_held(folder.lock):
-        with hold(folder.lock, "this study"):  # says who holds it, before data are read
+        with hold(folder.lock, "this study"):  # names the holder before data are read
             pass
     named = {name: options[name] for name in MACHINE_OPTIONS if options.get(name) is not None}
     machine = choose_machine(**named)

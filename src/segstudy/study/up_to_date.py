@@ -1,8 +1,8 @@
-"""What a finished study was made from, so that asking for it again needs no planning.
+"""Records of finished studies, so that the same call again needs no planning.
 
-This record is kept beside the caches and may be deleted at any time. It holds for the same call as long as
-nothing has changed of what the plan came from: this program, the study's files, the data (by path, size and
-times), the sources of components of one's own; and as long as every run of the plan is there.
+This record is kept beside the caches and may be deleted at any time. It is valid for the same call as
+long as the inputs of the plan are unchanged (this program, the study's files, the data by path, size and
+times, the sources of users' own components) and every run of the plan is there.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ class FinishedPlan(Frozen):
     """Content of the file.
 
     Attributes:
-        made_from: hashes of all that the plan came from.
+        made_from: hashes of all inputs of the plan.
         keys: the planned runs'.
-        overview: what the user is told of the plan.
+        overview: the summary of the plan.
     """
 
     made_from: dict[str, str]
@@ -49,12 +49,12 @@ class FinishedPlan(Frozen):
 
 
 def settled(asked: Study, folder: StudyFolder, images: bool = True) -> Overview | None:
-    """What a call would find finished; None where it may find anything to do, or wrong.
+    """Return the summary of a study that needs nothing more; None if there may be work, or an error.
 
     Args:
-        asked: the study as the call says.
+        asked: the study of the call.
         folder: where it is stored.
-        images: whether its report is to show pictures of the data.
+        images: whether its report must show pictures of the data.
     """
     try:
         text = _file(asked, folder).read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def settled(asked: Study, folder: StudyFolder, images: bool = True) -> Overview 
         if record.made_from != _made_from(asked, folder):
             return None
         whole = folder.finished().issuperset(record.keys) and is_current(folder, images)
-    except (OSError, ValidationError, ValueError, UserError):  # the whole way says what is wrong
+    except (OSError, ValidationError, ValueError, UserError):  # the complete planning reports the error
         return None
     return record.overview if whole else None
 
@@ -75,10 +75,10 @@ def records(
     overview: Overview,
     began_ns: int,
 ) -> dict[Path, FinishedPlan]:
-    """What to write down once all these runs are there: for the study as asked for, and as its folder has it.
+    """Return the records to write once all these runs are there: for the requested and the stored study.
 
-    To be made under the folder's lock, while it is as the plan left it. There is none if anything that the
-    plan came from has changed since planning began: it may then have seen the one or the other.
+    Must be called under the folder's lock. There is none if an input of the plan has changed since planning
+    began, as the plan may then be from before or after the change.
     """
     made: dict[Path, FinishedPlan] = {}
     with suppress(OSError, UserError):  # it only saves time
@@ -96,7 +96,7 @@ def records(
 
 
 def write_records(made: Mapping[Path, FinishedPlan]) -> None:
-    """Write the records down; every run they speak of is there."""
+    """Write the records; every run in them must be there."""
     with suppress(DiskError):  # it only saves time
         for file, record in made.items():
             make_folder(file.parent)
@@ -137,7 +137,7 @@ def _program() -> list[Path]:
 
 
 def _own_files(study: Study) -> list[Path]:
-    """The user's own: a split file, the sources of architectures and losses, with what they import."""
+    """Return the user's own files: a split file, and the sources of components with their imports."""
     spellings = {text for c in study.configurations() for text in (c.architecture, c.loss)}
     own = {file for text in spellings if (file := parse(text).file)}
     found = {source for file in own for source in source_files(file)}
@@ -145,7 +145,7 @@ def _own_files(study: Study) -> list[Path]:
 
 
 def _installed_files(study: Study, folder: StudyFolder) -> list[Path]:
-    """The source files of the packages and plug-ins that architectures and losses come from."""
+    """Return the source files of the packages and plug-ins of architectures and losses."""
     planned = folder.numerics()
     modules = set()
     for factor in ("architecture", "loss"):
@@ -159,7 +159,7 @@ def _installed_files(study: Study, folder: StudyFolder) -> list[Path]:
 
 
 def _stamp(file: Path) -> list[Any]:
-    """A file by its path, size and times."""
+    """Return path, size and times of a file."""
     status = file.stat()
     return [str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 

@@ -19,7 +19,7 @@ __all__ = ["Answer", "Table", "answers"]
 
 
 def answers(results: Results, epochs: pl.DataFrame, ranked: Sequence[str]) -> list[Answer]:
-    """All five, in the original's order.
+    """Return the five answers, in the original's order.
 
     Args:
         results: of the study.
@@ -39,7 +39,7 @@ def answers(results: Results, epochs: pl.DataFrame, ranked: Sequence[str]) -> li
 
 
 def _named(results: Results, epochs: pl.DataFrame) -> pl.DataFrame:
-    """Epochs with the ``configuration`` and ``seed`` of their run, those of complete configurations."""
+    """Return the epochs of complete configurations, with the ``configuration`` and ``seed`` of their run."""
     runs = [
         {"key": record.key, "configuration": row.name, "seed": record.seed}
         for row in results.trained

@@ -1,4 +1,4 @@
-"""What an answer is made of, and the table of contrasts that most of them rest on."""
+"""The form of an answer, and the table of contrasts that most answers contain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from segstudy.stats.intervals import Scores, by_group
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Headings, and rows of as many values."""
+    """Headings, and rows with one value for each."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -20,12 +20,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One question.
+    """The answer to one question.
 
     Attributes:
         question: as the original asked it.
         sentences: the answer; the first is the shortest.
-        tables: what it rests on.
+        tables: the numbers behind it.
     """
 
     question: str

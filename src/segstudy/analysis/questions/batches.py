@@ -12,7 +12,7 @@ from segstudy.analysis.results import Results
 
 
 def batch_sizes(results: Results, curves: pl.DataFrame) -> Answer:
-    """Question 4: batch size at equal epochs and at equal steps, and what it does to the learning rate."""
+    """Question 4: batch size at equal epochs and at equal steps, and its effect on the learning rate."""
     question = "Does batch size matter?"
     there = sorted(levels(results, "batch_size"), key=int)
     if len(there) < 2:
@@ -54,7 +54,7 @@ FORMS = (".1e", ".1f", ".0f", ".0f", ".3f")
 
 
 def _dynamics(curves: pl.DataFrame, names: Sequence[str]) -> tuple[float, ...]:
-    """Final rate, number of reductions, epoch of the first, best epoch and its validation IoU."""
+    """Return final rate, number of reductions, epoch of the first, best epoch and its validation IoU."""
     runs = [
         run.sort("epoch")
         for (_,), run in curves.filter(pl.col("configuration").is_in(list(names))).group_by("key")
@@ -78,7 +78,7 @@ def _dynamics(curves: pl.DataFrame, names: Sequence[str]) -> tuple[float, ...]:
 
 
 def _equal_steps(curves: pl.DataFrame, names: Names) -> str:
-    """The best validation IoU within the updates that the larger batch gets in all."""
+    """Compare the best validation IoU within the number of updates of the larger batch."""
     small, large = names
     share = int(small) / int(large)
     gains = []

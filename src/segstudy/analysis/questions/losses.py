@@ -35,7 +35,7 @@ def loss_families(results: Results) -> Answer:
 
 
 def family(loss: str) -> str | None:
-    """Of a loss as it is called, ``tversky:fp_weight=0.4``; None for a user's own."""
+    """Return the family of a loss such as ``tversky:fp_weight=0.4``; None for a user's own."""
     known = known_loss(loss)
     return known.family if known else None
 
@@ -65,7 +65,7 @@ def _best_family(found: Sequence[Contrast], losses: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Steadiness:
-    """How much a loss moves: with the seed, between parts, with the threshold."""
+    """How much a loss varies: with the seed, between subsets, with the threshold."""
 
     loss: str
     seed_sd: float | None
@@ -117,7 +117,7 @@ def _steadiest(results: Results, names: Names, each: Sequence[_Steadiness]) -> s
 
 
 def _deviations(seeds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From the median, without the least: it is 0 or another's twin by construction (Hines & Hines 2000)."""
+    """Return deviations from the median without the least, which is 0 or a duplicate (Hines & Hines 2000)."""
     return np.sort(np.abs(seeds - np.median(seeds)))[1:]
 
 

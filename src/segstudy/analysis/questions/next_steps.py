@@ -12,7 +12,7 @@ from segstudy.analysis.results import Results
 
 
 def next_steps(results: Results, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:
-    """Question 5: what the runs themselves say would help, the cheapest first. Test is not asked."""
+    """Question 5: the changes that the runs suggest, the cheapest first. Test scores are not used."""
     winner = ranked[0]
     row = next(row for row in results.trained if row.name == winner)
     mine = curves.filter(pl.col("configuration") == winner)
@@ -93,7 +93,7 @@ def _size_step(results: Results, winner: str) -> str | None:
 
 
 def _factor_step(results: Results) -> str | None:
-    """Where the differences are: the factor whose levels lie farthest apart on validation."""
+    """Return the factor whose levels differ most on validation, as a suggestion."""
     ranges = {factor: _range(results, factor) for factor in FACTORS}
     known = {factor: spread for factor, spread in ranges.items() if spread is not None}
     if len(known) < 2:

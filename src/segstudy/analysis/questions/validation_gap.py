@@ -1,4 +1,4 @@
-"""Question 2: whether validation says what test says."""
+"""Question 2: whether validation scores predict test scores."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ ALIKE = 0.05  # of a loss: rising by more than that over its lowest is moving aw
 
 
 def representative(results: Results, curves: pl.DataFrame, names: Sequence[str]) -> Answer:
-    """Question 2: the gap between validation and test, their orders, and losses moving apart."""
+    """Question 2: the gap between validation and test, their orders, and whether losses diverge."""
     question = "Is validation representative of test?"
     means = {part: _means(results, names, part) for part in ("validation", "test")}
     validation, test = (pooled_units(results, names, part) for part in ("validation", "test"))
@@ -39,7 +39,7 @@ def representative(results: Results, curves: pl.DataFrame, names: Sequence[str])
 
 
 def _beyond_images(whole: Interval) -> str:
-    """A gap with its interval, and whether other images could make it."""
+    """Describe a gap with its interval, and whether other images could explain it."""
     if whole.low is None or whole.high is None:
         return f"({signed(whole.mean)}; of a single image nothing more can be said)"
     more = "more" if whole.low > 0 or whole.high < 0 else "no more"
@@ -62,7 +62,7 @@ def _orders(names: Sequence[str], means: dict[str, Means]) -> str:
 
 
 def _moving_apart(curves: pl.DataFrame) -> list[str]:
-    """Whether the held-out loss leaves the training loss behind."""
+    """Describe whether the held-out loss rises while the training loss falls."""
     part = "test" if "test_loss" in curves.columns else "validation"
     runs = (
         curves.drop_nulls(f"{part}_loss")

@@ -1,4 +1,4 @@
-"""Where the progress of a study is shown or logged: the table of trackers."""
+"""The table of trackers, which show or log the progress of a study."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ TRACKERS: dict[str, Tracker] = {
 
 
 def chosen_trackers(chosen: str | Sequence[str]) -> list[Tracker]:
-    """The trackers of these names, ours or plug-ins', each once; a text is a comma list.
+    """Return the trackers of these names, ours or plug-ins', each once; a text is a comma-separated list.
 
     Raises:
         UserError: an unknown name, with the choices.

@@ -1,4 +1,4 @@
-"""What a tracker is, and how several are told the same."""
+"""The interface of a tracker, and the group of several trackers."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from segstudy.core.errors import printable
 
-if TYPE_CHECKING:  # help lists the trackers without, and a finished study is shown without PyTorch
+if TYPE_CHECKING:  # help lists the trackers, and a finished study is shown, without PyTorch
     from segstudy.study.duration import Forecast
     from segstudy.study.overview import Overview
     from segstudy.training.job import Job, Outcome
@@ -20,13 +20,13 @@ log = logging.getLogger("segstudy")
 
 @dataclass(frozen=True)
 class StudyStart:
-    """What a tracker is told when the training of a study begins.
+    """The description of a study that trackers get when its training begins.
 
     Attributes:
         folder: the study's.
-        overview: what the study consists of.
+        overview: the summary of the plan.
         runs: keys of the runs to train, in order.
-        forecast: what each was expected to take.
+        forecast: the expected time of each.
         best: validation IoU and configuration of the best run that is finished.
     """
 
@@ -41,22 +41,22 @@ class StudyTracker(Protocol):
     """Shows or logs what happens in a study. One call at a time, from any thread."""
 
     def study_begins(self, start: StudyStart) -> None:
-        """From here on runs are trained."""
+        """Called before the first run is trained."""
 
     def run_begins(self, job: "Job") -> None:
-        """A run is trained from here on; one that was saved continues."""
+        """Called when a run begins, or continues from a saved state."""
 
     def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
-        """An epoch of a run has ended: its row of ``epochs.parquet``, and ``session_s``."""
+        """Called after an epoch of a run with its row of ``epochs.parquet``, and ``session_s``."""
 
     def run_notes(self, job: "Job", text: str) -> None:
-        """Something out of the ordinary happened to a run."""
+        """Called with a line on anything unusual about a run."""
 
     def run_ends(self, job: "Job", outcome: "Outcome") -> None:
-        """A run has finished, failed, or stopped after it was saved."""
+        """Called when a run has finished, failed, or stopped after it was saved."""
 
     def study_ends(self) -> None:
-        """Nothing is trained any more, whatever the reason."""
+        """Called after the training, however it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Tracker:
     """An entry of the table.
 
     Attributes:
-        name: what ``--tracker NAME`` chooses.
+        name: for ``--tracker NAME``.
         description: what it does, in one line for help and documentation.
         make: where a class or function without arguments stands, as ``package.module:name``, that gives a
             ``StudyTracker``. It is imported when the tracker is chosen.
@@ -80,7 +80,7 @@ class Tracker:
 
 
 class Trackers:
-    """Tells several trackers the same. One that fails is told nothing any more; the study continues."""
+    """Calls several trackers. One that fails is no longer called, and the study continues."""
 
     def __init__(self, trackers: Mapping[str, StudyTracker]):
         self._trackers = dict(trackers)
@@ -91,14 +91,14 @@ class Trackers:
         self._tell("study_begins", start)
 
     def run_begins(self, job: "Job") -> None:
-        """As of a tracker; of a run that begins again in another process it is told once."""
+        """Call the trackers once for a run, even if it begins again in another process."""
         with self._lock:
             if job.run.key not in self._begun:
                 self._begun.add(job.run.key)
                 self._tell("run_begins", job)
 
     def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
-        self.run_begins(job)  # where an executor did not say so
+        self.run_begins(job)  # if an executor did not call it
         self._tell("run_progresses", job, row)
 
     def run_notes(self, job: "Job", text: str) -> None:
@@ -115,7 +115,7 @@ class Trackers:
             for name, tracker in list(self._trackers.items()):
                 try:
                     getattr(tracker, event)(*about)
-                except Exception as error:  # of whatever class: it is no part of the training
+                except Exception as error:  # any class: a tracker must not stop the training
                     del self._trackers[name]
                     reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
                     log.warning("tracker %s failed and is left out from now on: %s", name, reason)

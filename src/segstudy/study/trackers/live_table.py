@@ -1,4 +1,4 @@
-"""The runs at work as a table that moves: epoch of N, losses, validation IoU, and the best so far."""
+"""The live table of the runs at work: epoch of N, losses, validation IoU, and the best so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from segstudy.core.errors import printable
 from segstudy.core.text_columns import fitting
 
 HEADINGS = ("run", "epoch", "validation IoU", "validation loss", "training loss", "rate")
-LEAVE_OUT = (5, 4, 3)  # where the terminal is narrow
+LEAVE_OUT = (5, 4, 3)  # on a narrow terminal
 LINES_AROUND = 6  # of the progress, the best so far, the headings, and what was printed above
 
 
@@ -34,7 +34,7 @@ class AtWork:
         return f"{self.row['epoch']}" + (f" of {self.num_epochs}" if self.num_epochs else "")
 
     def cells(self) -> list[str]:
-        """As ``HEADINGS``."""
+        """Return the cells of a row, as ``HEADINGS``."""
         row = self.row
         return [
             printable(self.title),
@@ -47,7 +47,7 @@ class AtWork:
 
 
 def table_of(runs: Sequence[AtWork], width: int, height: int) -> Table:
-    """The table, as it fits a terminal of this size: columns left out, runs counted."""
+    """Return the table in the size of the terminal: columns are left out, further runs counted."""
     shown = runs[: max(1, height - LINES_AROUND)]
     rows = [list(HEADINGS), *(run.cells() for run in shown)]
     widths = [max(cell_len(row[i]) for row in rows) for i in range(len(HEADINGS))]

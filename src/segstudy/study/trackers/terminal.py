@@ -1,4 +1,4 @@
-"""What a user sees while a study runs: a live table on a terminal, plain lines elsewhere."""
+"""The display of a running study: a live table on a terminal, plain lines elsewhere."""
 
 import shlex
 import time
@@ -31,10 +31,10 @@ PLAIN_SECONDS = 30.0  # between plain lines about one run
 
 
 class Display:
-    """The tracker ``terminal``; it also says what was planned and asks, before the training begins.
+    """The tracker ``terminal``; before the training it also shows the plan and asks questions.
 
     Attributes:
-        console: where it is said.
+        console: where it prints.
         stage: called with what is being done before and after the training.
     """
 
@@ -67,7 +67,7 @@ class Display:
         self.study_ends()
 
     def plan(self, plan: "Overview", num_missing: int) -> None:
-        """Say what the study consists of and what is left to do."""
+        """Print the summary of the plan and the work that is left."""
         self.stage.end()
         sizes = [
             f"{train} / {validation} / {test} images in training / validation / test"
@@ -87,7 +87,7 @@ class Display:
             self._say(f"check: {found}; [italic]segstudy check[/] lists them")
 
     def unnamed(self, num_runs: int, folder: Path, set_aside: str = "") -> None:
-        """Say that finished runs are not among the planned ones, and what the study named before."""
+        """Print that finished runs are not among the planned ones, and what the study named before."""
         where = shlex.quote(str(folder))
         if num_runs:
             self._print(
@@ -98,7 +98,7 @@ class Display:
             self._print(f"{set_aside}; to add to the study instead: segstudy run {where} OPTIONS")
 
     def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
-        """Say what it will cost."""
+        """Print the estimated cost."""
         self.stage.end()
         self._say(
             f"estimate: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
@@ -109,7 +109,7 @@ class Display:
             self._say(f"[yellow]{estimate.busy}[/]", highlight=False)
 
     def choices(self, choices: "Sequence[Choice]", numbered: bool) -> None:
-        """What may be done instead of waiting long: numbered to choose from, or as commands."""
+        """Print the choices instead of a long study: numbered, or as commands."""
         self.stage.end()
         self._say("That is long. What would you like to train?" if numbered else "Use one of these commands:")
         for number, choice in enumerate(choices, 1):
@@ -132,10 +132,10 @@ class Display:
             self._live.start()
 
     def run_begins(self, job: "Job") -> None:
-        """Nothing is shown of a run before its first epoch has ended."""
+        """Show nothing yet: a run is shown after its first epoch."""
 
     def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
-        """An epoch of a run has ended."""
+        """Show an epoch of a run."""
         now = time.monotonic()
         self._running[job.run.key] = (job, row)
         self._pace.epoch(job.run.key, int(row["epoch"]), row.get("session_s", 0.0), now)
@@ -154,13 +154,13 @@ class Display:
         self._print(f"{self._title(job)}: {text}")
 
     def stopping(self) -> None:
-        """The study was asked to stop."""
+        """Print that the study stops on request."""
         training = self._progress.tasks[0].total  # else it is still being prepared
         what = "after the epoch, which is saved; once more stops now" if training else "as soon as possible"
         self._say(f"[yellow]stopping[/] {what}", highlight=False)
 
     def run_ends(self, job: "Job", outcome: "Outcome") -> None:
-        """A run has ended."""
+        """Print the outcome of a run."""
         _, row = self._running.pop(outcome.key, (None, None))
         self._pace.ended(outcome.key, time.monotonic())
         self._num_done += outcome.status != "stopped"
@@ -183,7 +183,7 @@ class Display:
             self._live = None
 
     def _say(self, text: str, markup: bool = True, highlight: bool = True) -> None:
-        """Print: a terminal's lines end between words; elsewhere they are as long as they are."""
+        """Print text, wrapped between words on a terminal and unwrapped elsewhere."""
         whole = not self.console.is_terminal
         self.console.print(text, soft_wrap=whole, markup=markup, highlight=highlight)
 
