@@ -98,7 +98,7 @@ def test_asked_once_it_saves_says_how_to_go_on_and_ends_with_the_same_bytes(
     again = start(dataset, folder, *executor)
     _, said = again.communicate(timeout=120)
     assert again.returncode == 0, said
-    assert "goes on after epoch" in said
+    assert "continues after epoch" in said
     assert contents(folder) == whole
     assert not (folder / "checkpoints").exists()
     assert not (folder / "locks").exists()
@@ -131,7 +131,7 @@ def test_a_worker_that_alone_is_told_to_end_hands_its_run_to_another(dataset, tm
     worker.terminate()
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "goes on after epoch" in said
+    assert "continues after epoch" in said
     assert not worker.is_running()
     assert contents(folder) == whole
 

@@ -93,6 +93,6 @@ def test_a_killed_holder_holds_nothing_even_while_its_workers_are_ending(command
     _, said = second.communicate(timeout=120)
     first.communicate()
     assert second.returncode == 0, said
-    assert "goes on after epoch" in said
+    assert "continues after epoch" in said
     assert len(folder.finished()) == 3
     assert not folder.failed()

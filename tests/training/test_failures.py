@@ -122,7 +122,7 @@ def test_a_run_that_crashed_goes_on_after_its_last_saved_epoch(dataset, tmp_path
     assert carried_out(plan, folder, epoch=break_after_two) == ["crashed"]
     (tmp_path / "now").unlink()
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
-    assert said == ["goes on after epoch 2 of 4"]
+    assert said == ["continues after epoch 2 of 4"]
     (record,) = folder.run_records(folder.finished())
     (session,) = record.resumed
     assert session.after_epoch == 2
@@ -175,7 +175,7 @@ def test_a_state_that_cannot_be_used_is_set_aside_and_the_one_before_serves(data
             checkpoints.write(3, state_bytes(state))
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
     assert "000003.state cannot be used" in said[0]
-    assert said[1:] == ["goes on after epoch 2 of 4"]
+    assert said[1:] == ["continues after epoch 2 of 4"]
     assert len(read_state(before)["training"]["rows"]) == 2
 
     whole = StudyFolder(tmp_path / "whole")
@@ -204,7 +204,7 @@ def test_a_state_resumed_with_other_threads_says_that_bits_may_differ(dataset, t
     (tmp_path / "now").unlink()
     two_threads = Machine("cpu", threads=2, workers=1, executor="serial")
     carried_out(plan, folder, two_threads, say=lambda _job, text: said.append(text))
-    assert said == ["goes on after epoch 1 of 3; begun with threads 1, now 2: its last bits may differ"]
+    assert said == ["continues after epoch 1 of 3; begun with threads 1, now 2: its last bits may differ"]
 
 
 def test_prepared_data_that_vanish_fail_the_run_and_come_back_with_the_next(dataset, tmp_path):
@@ -431,7 +431,7 @@ def test_a_state_that_cannot_be_read_now_is_kept_for_later(dataset, tmp_path, ow
         assert carried_out(plan, folder) == ["out of memory" if what == "memory" else "crashed"]
     assert folder.begun()
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
-    assert said == ["goes on after epoch 1 of 3"]
+    assert said == ["continues after epoch 1 of 3"]
 
 
 def short_of_memory(_model):

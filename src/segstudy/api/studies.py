@@ -204,7 +204,7 @@ def run(  # noqa: PLR0913 (an option each)
         accept_duplicates: train though near-duplicates of an image lie in several parts.
         fields: the same fields by their names, where these are known at run time only.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows no part of what a run is.
-        threads: CPU threads of each training; 0 leaves it to this machine.
+        threads: CPU threads of each run; 0 leaves it to this machine.
         workers: runs side by side; 0 leaves it to this machine.
         executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
         checkpoint_every: epochs from one saved state to the next: as many can be lost.

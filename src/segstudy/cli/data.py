@@ -35,7 +35,7 @@ def check(  # noqa: PLR0913 (an option each)
     data
         The data set's folder, or `synthetic`.
     reader
-        How to read it, if that is not plain from the folder.
+        How to read it; omit to detect it.
     foreground
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
     masks

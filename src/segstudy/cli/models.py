@@ -42,25 +42,25 @@ class EngineFlags:
     engine: Annotated[
         EngineName,
         Parameter(
-            help="what computes; auto: what an exported file is for; of a run on a CPU OpenVINO, where "
+            help="What computes; auto: what an exported file is for; of a run on a CPU OpenVINO, where "
             "it is installed, else PyTorch"
         ),
     ] = "auto"
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Parameter(help="of the arithmetic; auto: bfloat16 where processor and engine have it"),
+        Parameter(help="Precision of the arithmetic; auto: bfloat16 where processor and engine have it"),
     ] = "auto"
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where PyTorch computes")] = (
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where PyTorch computes")] = (
         "auto"
     )
-    threads: Annotated[int, Parameter(help="images at a time; 0: as many as the machine has cores")] = 0
+    threads: Annotated[int, Parameter(help="Images at a time; 0: as many as the machine has cores")] = 0
     ensemble: Annotated[
         bool,
-        Parameter(help="of a study: average over all seeds and folds of its best configuration", negative=()),
+        Parameter(help="Of a study: average over all seeds and folds of its best configuration", negative=()),
     ] = False
     network: Annotated[
         str | None,
-        Parameter(help="your own network's file, as my.py:Net, where the model was trained with it"),
+        Parameter(help="Your own network's file, as my.py:Net, where the model was trained with it"),
     ] = None
 
 

@@ -76,7 +76,7 @@ def report(
     folder
         The study's folder.
     images
-        Pictures of the data in the report; data that may not be republished want --no-images.
+        Pictures of the data in the report; use --no-images for data that may not be republished.
     open
         Open it in the browser.
     """
@@ -150,7 +150,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     Parameters
     ----------
     model
-        A run's folder, or a study's: then every training of its winner.
+        A run's folder, or a study's: then every run of the best configuration.
     data
         The external test set; all of it is tested on.
     study
@@ -160,13 +160,13 @@ def evaluate(  # noqa: PLR0913 (an option each)
     device
         Where to predict.
     reader
-        How to read the data, if that is not plain from the folder.
+        How to read the data; omit to detect it.
     foreground
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
     masks
         The rule for the mask values of this data set; omit it to find it from all masks.
     exclude
-        A file with one sample id a line, to be left out.
+        A file with the ids of samples to leave out, one per line.
     network
         Your own network's file, as my.py:Net, where the model was trained with it.
     """

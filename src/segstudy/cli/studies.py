@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 Paths = Annotated[Path | None, Parameter()]
 
 
-_ARCHITECTURES = ", ".join([*keys_of("segstudy.models", "MODELS"), "or my.py:MyNet"])
-_LOSSES = ", ".join([*keys_of("segstudy.losses", "LOSSES"), "or my.py:my_loss"])
+_OTHERS = "or file.py:Name, package.module:Name, or the name of a plug-in"
+_ARCHITECTURES = ", ".join([*keys_of("segstudy.models", "MODELS"), _OTHERS])
+_LOSSES = ", ".join([*keys_of("segstudy.losses", "LOSSES"), _OTHERS])
 
 
 @Parameter(name="*")
@@ -63,7 +64,9 @@ class StudyFlags:
         None
     )
     split: Annotated[Path | None, Parameter(help="a split.json that decides the parts")] = None
-    exclude: Annotated[Path | None, Parameter(help="a file with one sample id a line, to be left out")] = None
+    exclude: Annotated[
+        Path | None, Parameter(help="a file with the ids of samples to leave out, one per line")
+    ] = None
     accept_duplicates: Annotated[
         bool | None,
         Parameter(help="train though near-duplicates of an image lie in several parts", negative=()),
@@ -77,10 +80,10 @@ class MachineFlags:
 
     executor: Annotated[str | None, Parameter(help=choices_text(EXECUTORS.values()))] = None
     workers: Annotated[int, Parameter(help="runs side by side; 0: as many as the cores allow")] = 0
-    threads: Annotated[int, Parameter(help="CPU threads of each training; 0: chosen for this machine")] = 0
+    threads: Annotated[int, Parameter(help="CPU threads of each run; 0: chosen for this machine")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where to train")] = "auto"
     checkpoint_every: Annotated[
-        int, Parameter(help="epochs from one saved state to the next: as many can be lost")
+        int, Parameter(help="save a state every N epochs; an interruption loses at most N epochs")
     ] = 1
 
 
@@ -104,7 +107,7 @@ def run(  # noqa: PLR0913 (an option each)
     ] = False,
     images: Annotated[bool, Parameter(help="pictures of the data in the report")] = True,
 ) -> int:
-    """Train every run of a study that is not there yet, and show who won.
+    """Train every run of a study that is not finished yet, and show the best configuration.
 
     Example: `segstudy run my-images --architecture unet,segnet --loss bce,dice --seeds 3`
 
@@ -146,7 +149,9 @@ def plan(
     *,
     flags: StudyFlags = StudyFlags(),
     machine: MachineFlags = MachineFlags(),
-    out: Path | None = None,
+    out: Annotated[
+        Path | None, Parameter(help="the study's folder, as for `run`; derived from its name if left out")
+    ] = None,
 ) -> int:
     """What `run` would do: runs, hours, memory and disk, from a few timed steps. Writes nothing.
 
@@ -206,7 +211,7 @@ def status(folder: Path, /) -> int:
     if now.holder:
         say(f"being trained by {now.holder}")
     if now.num_begun:
-        say(f"{now.num_begun} of them begun and saved: `run` goes on with them")
+        say(f"{now.num_begun} of them begun and saved: `run` continues them")
     if now.num_unnamed:
         say(
             f"{counted(now.num_unnamed, 'finished run')} beside them that study.toml does not name; "
@@ -301,7 +306,7 @@ def export(
     model: Path,
     /,
     *,
-    to: Annotated[FormatName, Parameter(help=f"the format; {choices_text(FORMATS.values())}")],
+    to: Annotated[FormatName, Parameter(help=f"The format; {choices_text(FORMATS.values())}")],
     int8: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     data: Path | None = None,
@@ -314,11 +319,12 @@ def export(
     Parameters
     ----------
     model
-        A run's folder, or a study's: then the best run of its winner.
+        A run's folder, or a study's: then the best run of its best configuration.
     int8
         Arithmetic in 8 bits, calibrated on training images: quicker still, and close.
     out
-        The file; if left out in the study's exports/, for a model outside of its study here.
+        The file to write; omit it to write into the study's exports/, or into the current folder for a
+        model outside of its study.
     data
         Where the data set lies now, if not where the study says; for a model outside of its study, images
         with masks to compare masks on.

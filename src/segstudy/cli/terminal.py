@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.markup import escape
 
-from segstudy.core.errors import Stopped, UserError, printable
+from segstudy.core.errors import Stopped, UserError, one_line, printable, typed_line
 
 console = Console(soft_wrap=True, emoji=False)
 problems = Console(stderr=True, soft_wrap=True, emoji=False)
@@ -87,7 +87,7 @@ def _guarded(call: Callable[[], Any], debug: bool) -> int:
             from segstudy.cli.command_errors import in_words  # what a right command line does without
 
             text = in_words(error)
-        problems.print(f"[bold red]error:[/] {escape(printable(' '.join(text.split())))}", highlight=False)
+        problems.print(f"[bold red]error:[/] {escape(printable(one_line(text)))}", highlight=False)
         return 2
     except Stopped as stopped:
         text = str(stopped)
@@ -107,7 +107,7 @@ def _guarded(call: Callable[[], Any], debug: bool) -> int:
     except Exception as error:  # a mistake of ours: nobody but us can read a traceback
         if debug:
             raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = typed_line(error)
         problems.print(
             f"[bold red]error:[/] unexpected {escape(printable(what))}; run again with --debug and report it"
         )

@@ -35,9 +35,9 @@ class Study(Frozen):
 
     name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="names the study's folder")
     data: str = Field(description="a folder, or synthetic with options as synthetic:n=60")
-    reader: str | None = Field(None, description="how to read it; detected if left out")
+    reader: str | None = Field(None, description="how to read it; omit to detect it")
     preset: Literal["quick", "classic", "thorough"] = Field(
-        "classic", description="what fields left out come from"
+        "classic", description="where the values of omitted fields come from"
     )
     seeds: Positive = Field(1, le=10_000, description="runs of each configuration, with seeds 0 to N-1")
     folds: int = Field(0, ge=0, le=100, description="0 for one split, else the number of folds, at least 3")

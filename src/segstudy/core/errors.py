@@ -12,6 +12,24 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def one_line(text: object, max_length: int | None = None) -> str:
+    """A text, or the message of an exception, on one line.
+
+    >>> one_line("wrong:" + chr(10) + "  all of it", 9)
+    'wrong: al'
+    """
+    return " ".join(str(text).split())[:max_length]
+
+
+def typed_line(error: BaseException, max_length: int | None = None) -> str:
+    """The type and the message of an exception on one line.
+
+    >>> typed_line(ValueError("no number"))
+    'ValueError: no number'
+    """
+    return one_line(f"{type(error).__name__}: {error}", max_length)
+
+
 class UserError(ValueError):
     """Something in the call, the study file or the data is wrong.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, typed_line
 from segstudy.core.suggestions import nearest
 
 if TYPE_CHECKING:  # `--help` knows the tables without what is installed
@@ -53,10 +53,10 @@ def _module(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise UserError(_not_found(name, error.name)) from None
-        raise UserError(f"{name} cannot be imported: {one_line(error)}; install what it needs") from error
+        raise UserError(f"{name} cannot be imported: {typed_line(error)}; install what it needs") from error
     except (Exception, SystemExit) as error:  # code of others may raise anything
         raise UserError(
-            f"{name} cannot be imported: {one_line(error)}; try `python -c 'import {name}'`"
+            f"{name} cannot be imported: {typed_line(error)}; try `python -c 'import {name}'`"
         ) from error
 
 
@@ -69,11 +69,6 @@ def _not_found(module: str, missing: str) -> str:
         f"{module}: no package {missing!r} is installed; check its spelling, or pip install it (nothing is "
         f"imported from the current folder: give a file as path/{missing}.py:Name)"
     )
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's type and message in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def package_files(module: str) -> list[Path]:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, typed_line
 from segstudy.core.input_files import MB
-from segstudy.core.installed import code_version, imported, one_line
+from segstudy.core.installed import code_version, imported
 from segstudy.core.plugins import load, names, plugin_named, plugin_version
 from segstudy.core.source_files import importable_beside, source_files
 
@@ -329,7 +329,7 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
         with importable_beside(file):
             spec.loader.exec_module(module)
     except Exception as error:  # the user's own code may raise anything
-        raise UserError(f"{file} cannot be imported: {one_line(error)}") from error
+        raise UserError(f"{file} cannot be imported: {typed_line(error)}") from error
     target = getattr(module, name, None)
     if not callable(target):
         raise UserError(f"{file} has no class or function {name!r}")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from segstudy.core.errors import UserError, printable
+from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.input_files import open_regular
 from segstudy.data.decoding_limits import ExcessError, check_file, check_opened
 from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, prepare_for, unread
@@ -171,7 +171,7 @@ def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = Fal
     except UnidentifiedImageError:
         raise ImageError(path, "unreadable", unread(head)) from None
     except _BROKEN as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        reason = one_line(getattr(error, "strerror", None) or error)
         detail = f"cannot be read ({reason}); copy or export the file again"
         raise ImageError(path, "unreadable", detail) from None
 

@@ -23,7 +23,7 @@ from segstudy.core.atomic_files import (
     write_folder,
     write_text,
 )
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, one_line
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.core.locks import hold
 from segstudy.store.checkpoints import Checkpoints
@@ -43,7 +43,7 @@ from segstudy.store.records import (
     checked,
     read_record,
 )
-from segstudy.store.tables import DAMAGED_TABLE, _first_damaged, _line, as_parquet, read_table
+from segstudy.store.tables import DAMAGED_TABLE, _first_damaged, as_parquet, read_table
 
 Content = TypeVar("Content")
 FORMAT = 1  # of a run folder
@@ -235,7 +235,7 @@ class StudyFolder:
             ]
         except DAMAGED_TABLE as error:
             raise UserError(
-                f"{self.runs}: {_first_damaged(key_of)}: damaged ({_line(error)}); {REPAIR}"
+                f"{self.runs}: {_first_damaged(key_of)}: damaged ({one_line(error, 200)}); {REPAIR}"
             ) from None
         if not tables:
             return pl.DataFrame({"key": []})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, one_line
 from segstudy.core.json_files import REPAIR
 
 # What polars raises for an altered Parquet file; its panic is not an ``Exception``.
@@ -32,7 +32,7 @@ def read_table(
         rows = pl.scan_parquet(file).filter(where)
         return (rows if columns is None else rows.select(columns)).collect()
     except DAMAGED_TABLE as error:
-        raise UserError(f"{file}: damaged ({_line(error)}); {REPAIR}") from None
+        raise UserError(f"{file}: damaged ({one_line(error, 200)}); {REPAIR}") from None
 
 
 def _first_damaged(files: Iterable[str]) -> str:
@@ -43,7 +43,3 @@ def _first_damaged(files: Iterable[str]) -> str:
         except DAMAGED_TABLE:
             return "/".join(Path(file).parts[-2:])
     return "one of its tables"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from segstudy.core.checksums import check_weights
 from segstudy.core.device import is_out_of_memory
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, one_line, typed_line
 from segstudy.core.registry import Component, parse
 from segstudy.models import build, resolve_architecture
 from segstudy.store.card import CARD_FORMAT, Card, read_card
@@ -69,9 +69,9 @@ def load_model(
     except UserError as error:
         raise UserError(f"{folder / CARD}: {error}") from None
     except (RuntimeError, ValueError, OverflowError, TypeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, 200)
         raise UserError(
-            f"{folder}: the weights do not fit {card.architecture} of width {card.width} ({reason[:200]}); "
+            f"{folder}: the weights do not fit {card.architecture} of width {card.width} ({reason}); "
             "take model.json and model.safetensors from one run"
         ) from None
     if not checked:
@@ -109,10 +109,8 @@ def _build_own(own: Component, card: Card) -> nn.Module:
     except UserError:
         raise
     except Exception as error:  # the user's own code may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(
-            f"{own.title} cannot be built: {reason[:200]}; mend its code and train it again"
-        ) from None
+        reason = typed_line(error, 200)
+        raise UserError(f"{own.title} cannot be built: {reason}; mend its code and train it again") from None
 
 
 def _refuse_no_numbers(file: Path, weights: Mapping[str, Tensor], allow_infinite: bool) -> None:

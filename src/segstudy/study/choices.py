@@ -164,7 +164,7 @@ def refusal(asked: Choice, choices: list[Choice]) -> UserError:
     ahead = f"{asked.cost.split(',')[0]} would take about {duration(asked.ahead.hours * 3600)}"
     commands = [f"`{each.command}` ({each.cost})" for each in choices if each.command]
     sooner = f"; for a first answer {commands[0]}" if commands else ""
-    return UserError(f"{ahead}: --yes, in Python yes=True, goes on without asking{sooner}")
+    return UserError(f"{ahead}: --yes, in Python yes=True, continues without asking{sooner}")
 
 
 def as_asked(asked: Choice, source: str | Path | None, options: Mapping[str, Any]) -> Choice:

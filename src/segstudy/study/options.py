@@ -222,5 +222,7 @@ def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
         text = read_text(Path(given), MAX_IDS_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
-        raise UserError(f"{given}: cannot be read ({reason}); it is to hold one sample id a line") from None
+        raise UserError(
+            f"{given}: cannot be read ({reason}); it must hold the ids of samples, one per line"
+        ) from None
     return tuple(ids_in(text))

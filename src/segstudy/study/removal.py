@@ -75,7 +75,7 @@ def remove_from(
         if held := [path for path in removal.paths if is_held(folder.run_lock(path.name))]:
             raise UserError(f"{held[0]}: is being trained; wait until it is done, or stop it")
         if removal.paths and not agrees(removal):
-            raise UserError(f"would delete {removal.sentence}; --yes, in Python yes=True, goes on")
+            raise UserError(f"would delete {removal.sentence}; --yes, in Python yes=True, deletes it")
         _delete(folder, removal)
     return removal
 

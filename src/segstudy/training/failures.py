@@ -9,7 +9,7 @@ from segstudy.data.hashed_arrays import PreparedDataGoneError
 from segstudy.training.loop import DivergedError
 
 LINE = 300  # characters of a line that are shown
-AGAIN = "the next `run` goes on after its last saved epoch"
+AGAIN = "the next `run` continues after its last saved epoch"
 REMEDIES = {
     "diverged": "lower lr, or leave this configuration out; `run --retry` tries it again",
     "out of memory": "fewer workers (--workers), a smaller image or width",

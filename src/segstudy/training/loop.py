@@ -19,6 +19,7 @@ from torch.optim import lr_scheduler
 
 from segstudy.config.runs import Run
 from segstudy.core.device import autocast, is_out_of_memory
+from segstudy.core.errors import one_line
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.seeding import seed_for
 from segstudy.data.augment import augment
@@ -257,7 +258,7 @@ def restore(training: Training, taken: Mapping[str, Any]) -> None:
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         if is_out_of_memory(error):  # says nothing about the snapshot
             raise
-        raise ValueError(f"does not fit this training: {' '.join(str(error).split())}") from error
+        raise ValueError(f"does not fit this training: {one_line(error)}") from error
 
 
 def _training_batches(

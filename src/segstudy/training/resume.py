@@ -111,7 +111,7 @@ def resumed(
             say(f"{file.name} cannot be used ({error}) and was set aside")
             continue
         epoch = len(training.rows)
-        say(f"goes on after epoch {epoch} of {training.num_epochs}{_elsewhere(before, environment)}")
+        say(f"continues after epoch {epoch} of {training.num_epochs}{_elsewhere(before, environment)}")
         session = {"after_epoch": epoch, "environment": before}
         return training, Saving(checkpoints, environment, [*earlier, session], say)
     if unusable:

@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from python_calamine import CalamineWorkbook
 
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, one_line
 from segstudy.core.input_files import MB, open_regular, read_text
 
 MAX_CSV_BYTES = 16 * MB
@@ -71,7 +71,7 @@ def read_sheet(file: Path) -> list[list[Any]]:
     except OSError:
         raise
     except Exception as error:  # its errors have no common class
-        raise ValueError(" ".join(str(error).split())[:100]) from None
+        raise ValueError(one_line(error, 100)) from None
 
 
 def _unpacked(file: Path) -> bytes:
@@ -89,7 +89,7 @@ def _unpacked(file: Path) -> bytes:
                         _check_cells(part.filename, content)
                         copy.writestr(part.filename, content)
     except BROKEN as error:
-        raise ValueError(f"no workbook: {' '.join(str(error).split())[:100]}") from None
+        raise ValueError(f"no workbook: {one_line(error, 100)}") from None
     return plain.getvalue()
 
 

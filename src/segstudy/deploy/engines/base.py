@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, one_line, typed_line
 from segstudy.core.network_outputs import OutputError, wrong_with
 from segstudy.store.card import Card, Package
 
@@ -63,7 +63,7 @@ class Network:
         except OutputError as error:
             raise UserError(f"{error}; train or export it again") from None
         except Exception as error:  # of whatever class each engine raises
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            reason = typed_line(error, 200)
             raise UserError(
                 f"{self.name} by {self.engine}: cannot be run ({reason}); train or export it again"
             ) from None
@@ -74,5 +74,5 @@ def missing(package: str) -> UserError:
 
 
 def damaged(file: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:200]
+    reason = one_line(error, 200)
     return UserError(f"{file}: cannot be loaded ({reason}); export the model again")

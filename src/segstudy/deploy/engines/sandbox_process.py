@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, typed_line
 from segstudy.core.resources import allowed_memory
 from segstudy.deploy.engines.base import METADATA, Precision
 from segstudy.deploy.engines.exported import open_untried
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     except MemoryError:
         problem = f"{file}: takes more than {MEMORY_BYTES / 2**30:g} GB of memory; {REMEDY}"
     except Exception as error:  # of whatever class each engine raises
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = typed_line(error, 200)
         problem = f"{file}: cannot be run ({reason}); {REMEDY}"
     print(json.dumps({"problem": problem}), flush=True)
 

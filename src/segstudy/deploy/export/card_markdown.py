@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from segstudy.core.errors import printable
+from segstudy.core.errors import one_line, printable
 from segstudy.deploy.export.model_card import SCORES
 from segstudy.metrics import Metric
 
@@ -37,7 +37,7 @@ def plain(text: object) -> str:
     >>> plain("<img src=x> | *b*")
     '&lt;img src=x&gt; \\| \\*b\\*'
     """
-    line = " ".join(printable(" ".join(str(text).split())).split())
+    line = one_line(printable(one_line(text)))
     line = MARKUP.sub(lambda found: HTML.get(found[0], f"\\{found[0]}"), line)
     return LIST_START.sub(r"\1\\\2", line)
 

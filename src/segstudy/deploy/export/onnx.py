@@ -24,7 +24,7 @@ from torch import nn
 from segstudy.core import libraries
 from segstudy.core.atomic_files import write_bytes
 from segstudy.core.checksums import with_onnx_checksum
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, one_line
 from segstudy.core.version import __version__
 from segstudy.deploy.engines.base import METADATA
 from segstudy.deploy.engines.pytorch import Deployed
@@ -81,7 +81,7 @@ def in_a_line(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     text = COLOUR.sub("", f"{type(error).__name__}: {error}".split("\n\n")[0])
-    return " ".join(text.split())[:200]
+    return one_line(text, 200)
 
 
 def _traced(deployed: nn.Module, size: tuple[int, ...], free: dict[int, Any]) -> bytes:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy.core.errors import typed_line
 from segstudy.core.registry import parse
 from segstudy.store.extra_files import Extra, Trained
 from segstudy.store.records import STORED_ONNX
@@ -54,7 +55,7 @@ def own_onnx(trained: Trained) -> Extra:
         else:
             content, said = _made_aside(trained, architecture)
     except Exception as error:  # a full disk, no more processes: anything
-        said = {"stored": False, "reason": " ".join(f"{type(error).__name__}: {error}".split())}
+        said = {"stored": False, "reason": typed_line(error)}
     said["seconds"] = round(time.perf_counter() - began, 1)
     if content is not None:
         return {STORED_ONNX: content}, {"onnx": said}, ""
@@ -112,7 +113,7 @@ def main() -> None:
     try:
         said = _make(place, network)
     except Exception as error:  # exporters and networks raise whatever they like
-        said = {"stored": False, "reason": " ".join(f"{type(error).__name__}: {error}".split())}
+        said = {"stored": False, "reason": typed_line(error)}
     (place / RESULT).write_text(json.dumps(said), encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.atomic_files import DiskError
-from segstudy.core.errors import UserError, printable
+from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.data.image_formats import SUFFIXES, TITLES, holds_image
 from segstudy.data.images import ImageError, image_size, read_image
@@ -187,7 +187,7 @@ def _predict_file(
     except OutputError as error:
         return Prediction(item.file, stamp, error=printable(str(error)))
     except Exception as error:  # decoders, engines and memory have each their own
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         return Prediction(item.file, stamp, error=printable(f"{type(error).__name__}: {reason}"))
     for kind in wanted:
         _write(out / place(kind, item), contents[kind])

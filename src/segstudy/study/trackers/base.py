@@ -8,7 +8,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol
 
-from segstudy.core.errors import printable
+from segstudy.core.errors import printable, typed_line
 
 if TYPE_CHECKING:  # help lists the trackers, and a finished study is shown, without PyTorch
     from segstudy.study.duration import Forecast
@@ -117,5 +117,5 @@ class Trackers:
                     getattr(tracker, event)(*about)
                 except Exception as error:  # any class: a tracker must not stop the training
                     del self._trackers[name]
-                    reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+                    reason = printable(typed_line(error))
                     log.warning("tracker %s failed and is left out from now on: %s", name, reason)
