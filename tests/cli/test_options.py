@@ -173,13 +173,15 @@ def test_two_foregrounds_are_two_configurations_and_one_of_both_is_one(here, cal
 
 
 def test_the_masks_are_checked_for_each_foreground(here, call):
-    """Class 7 is in no mask: as one of two foregrounds it is warned of as much as alone."""
+    """Class 7 is in no mask: as one of two foregrounds it is refused as much as alone."""
     write_classes(here / "discs")
     code, _, err = call("run", "discs", *QUICKLY, "--set", "foreground=1,7", "--out", "s")
+    assert code == 2
+    assert "no mask holds the foreground 7; the masks hold 0, 1, 2" in err
+    code, _, err = call("run", "discs", *QUICKLY, "--set", "foreground=1,2", "--out", "s")
     assert code == 0, err
     stored = json.loads((here / "s" / "data.json").read_text())
-    assert stored["foreground"] == [[1], [7]]
-    assert {finding["kind"] for finding in stored["findings"]} == {"empty mask"}
+    assert stored["foreground"] == [[1], [2]]
     found = segstudy.status("s")
     assert found.num_finished == 2
     with pytest.raises(segstudy.UserError, match="varies foreground"):
