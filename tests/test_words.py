@@ -32,6 +32,8 @@ RETIRED: dict[str, tuple[str, ...]] = {
     "drawn": ("drawn at random", "randomly drawn", "drawn by segstudy", "drawn-0007", "drawn-{index"),
     "embedded": (),
     "evidence": ("no evidence about real images",),
+    "going on": (),
+    "hand-me-down": (),
     "hence": (),
     "hitherto": (),
     "house": (),
@@ -41,6 +43,7 @@ RETIRED: dict[str, tuple[str, ...]] = {
     "keeps its promise": (),
     "ladder": (),
     "likewise": (),
+    "manieth": (),
     "opening": (),
     "receipt": (),
     "receipts": (),
@@ -48,6 +51,7 @@ RETIRED: dict[str, tuple[str, ...]] = {
     "rung": (),
     "seam": (),
     "seams": (),
+    "seen off": (),
     "stranger": (),
     "strangers": (),
     "thereof": (),
@@ -56,6 +60,7 @@ RETIRED: dict[str, tuple[str, ...]] = {
     "what stops us": (),
     "whereupon": (),
     "whoever": (),
+    "whomever": (),
 }
 
 # Keys in stored files or in JSON that are spelled with a retired word: the phrase, and its only file.

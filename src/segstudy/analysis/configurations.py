@@ -44,7 +44,7 @@ class Row:
 
     @property
     def keys(self) -> list[str]:
-        """Of its finished runs."""
+        """The keys of its finished runs."""
         return [record.key for record in self.records]
 
     @property
@@ -157,7 +157,7 @@ def _unnamed_rows(
 
 
 def _origin(record: RunRecord) -> str:
-    """What runs of one configuration have in common: all that their keys are made from but seed and fold."""
+    """Return what runs of one configuration have in common: all contents of their keys but seed and fold."""
     described = record.description.model_dump(mode="json", exclude={"seed"})
     if record.fold is not None:
         del described["split"]

@@ -1,6 +1,6 @@
-"""Using a trained model: one function per command, with the same names.
+"""The use of a trained model: one function per command, with the same names.
 
-What a light distribution without PyTorch can do stands here, the rest in ``api``.
+Here are the functions of the light distribution without PyTorch, the others are in ``api``.
 """
 
 import json
@@ -90,7 +90,7 @@ def predict(  # noqa: PLR0913 (an option each)
 
 
 def images_of(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
-    """As ``prediction.find_images``; of each folder that is a data set, the images without the masks.
+    """Return the images of files and folders; of a folder that is a data set, without the masks.
 
     Raises:
         UserError: as there.
@@ -109,7 +109,7 @@ def _of_data_set(folder: Path) -> list[Path] | None:
 
 
 def cores(threads: int) -> int:
-    """As many as asked for; 0 means all physical cores that this process may use.
+    """Return the given number; for 0 the number of physical cores that this process may use.
 
     Raises:
         UserError: a negative number.
@@ -158,7 +158,7 @@ def serve(  # noqa: PLR0913 (an option each)
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:
-        UserError: no model there, a missing token or package, or an address that cannot be had.
+        UserError: no model there, a missing token or package, or an address that cannot be used.
     """
     if missing := [name for name in SERVER_PACKAGES if not find_spec(name.replace("-", "_"))]:
         raise UserError(f"{' and '.join(missing)} must be installed to serve; pip install 'segstudy[serve]'")
@@ -187,7 +187,7 @@ def card(
     *,
     network: str | None = None,
 ) -> str:
-    """What is known of a trained model, as Markdown or JSON.
+    """Return the card of a trained model, as Markdown or JSON.
 
     Args:
         model: a model's folder, a study's (its best run) or an exported file.

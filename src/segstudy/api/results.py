@@ -1,7 +1,6 @@
 """One function per command, with the same names; ``segstudy.run(...)`` is the command ``segstudy run``.
 
-What needs PyTorch or draws charts is imported by the function that needs it: a look at a study takes no
-seconds of importing.
+PyTorch and the chart libraries are imported by the functions that need them, as it takes seconds.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,20 +35,20 @@ TableFormat = Literal["text", "markdown", "csv", "json", "latex"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a study is.
+    """The progress of a study.
 
     Attributes:
         num_planned: runs that study.toml names.
-        num_finished: of them.
-        num_failed: of them, by the last attempt.
-        num_left: of them, failed ones included.
+        num_finished: of the planned runs.
+        num_failed: of the planned runs, those whose last attempt failed.
+        num_left: of the planned runs, failed ones included.
         num_begun: of those left, begun and saved: the next ``run`` continues with them.
         num_unnamed: finished runs that study.toml does not name.
-        holder: who is training this study now, in words; None for nobody.
+        holder: the process that trains this study now, in words; None if there is none.
         failures: what happened, what helps.
-        differing: in what finished runs differ that may move their last bits, in words; empty for nothing.
+        differing: differences between finished runs that may change their last bits, in words.
         seconds_to_go: wall time of the runs that the next ``run`` trains; None where that is not known.
-        time_basis: what that rests on, or what is not known.
+        time_basis: of this estimate, or what is unknown.
     """
 
     num_planned: int
@@ -76,7 +75,7 @@ def check(  # noqa: PLR0913 (an option each)
     masks: str | None = None,
     write: str | Path | None = None,
 ) -> list[Problem]:
-    """Every problem of a data set, the worst first.
+    """Return every problem of a data set, the worst first.
 
     Args:
         data: the data set's folder, or ``synthetic``.
@@ -96,7 +95,7 @@ def check(  # noqa: PLR0913 (an option each)
 
 @checked_call
 def status(folder: str | Path) -> Status:
-    """What of a study is done, failed and left, from its folder alone."""
+    """Return the runs of a study that are finished, failed and left, from its folder alone."""
     opened = Study(folder)
     rows = rows_of(opened.folder)
     finished = opened.folder.finished()
@@ -128,7 +127,7 @@ def table(
     show_all: bool = False,
     width: int | None = None,
 ) -> str:
-    """The leaderboard as text, Markdown, CSV, JSON or LaTeX.
+    """Return the leaderboard as text, Markdown, CSV, JSON or LaTeX.
 
     Args:
         folder: the study's folder.
@@ -318,8 +317,8 @@ def remove(
         folder: the study's folder.
         configuration: as the leaderboard calls it; of masks of another tool, their name.
         unnamed: instead, all runs that ``table --all`` shows beyond the study's own.
-        yes: go on without asking.
-        confirm: asked instead, with what would go; False leaves everything as it is.
+        yes: continue without a question.
+        confirm: called instead with the ``Removal``; False deletes nothing.
 
     Returns:
         What was deleted.

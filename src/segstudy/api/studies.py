@@ -1,9 +1,9 @@
 """Planning and running a study from Python: ``segstudy.run(...)`` is the command ``segstudy run``.
 
-What needs PyTorch is imported by the function that needs it: a look at a study takes no seconds of importing.
+PyTorch is imported by the functions that need it, because the import takes seconds.
 
-Every field of a study is an argument of its own, in three functions: written out, so that editors, ``help``
-and type checkers know them. ``tests/api/test_arguments.py`` holds them to the fields of ``config.Protocol``.
+Every field of a study is an argument of three functions, written out so that editors, ``help`` and type
+checkers know them. ``tests/api/test_arguments.py`` checks that they are the fields of ``config.Protocol``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ Classes = int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | 
 @checked_methods
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study's folder, opened: what ``segstudy.run`` returns.
+    """A study's folder with its results; ``segstudy.run`` returns one.
 
     >>> segstudy.Study("PH2Dataset-classic").leaderboard()  # doctest: +SKIP
     """
@@ -54,7 +54,7 @@ class Study:
 
     def __init__(self, path: str | Path):
         object.__setattr__(self, "folder", StudyFolder(Path(path)))
-        self.folder.study()  # or say that there is none
+        self.folder.study()  # raises if there is none
 
     @property
     def path(self) -> Path:
@@ -62,11 +62,11 @@ class Study:
 
     @property
     def config(self) -> config.Study:
-        """The study as it was last run."""
+        """Return the study as it was last run."""
         return self.folder.study()
 
     def leaderboard(self, show_all: bool = False) -> pl.DataFrame:
-        """One row per configuration, best validation IoU first.
+        """Return one row per configuration, the best validation IoU first.
 
         Args:
             show_all: also runs that the study no longer names.
@@ -74,7 +74,7 @@ class Study:
         return leaderboard(self.folder, show_all)
 
     def runs(self) -> pl.DataFrame:
-        """One row per finished run: key, configuration (its name now), seed, fold and mean scores."""
+        """Return one row per finished run: key, present configuration name, seed, fold, mean scores."""
         names = names_of_runs(self.folder)
         return pl.DataFrame(
             [
@@ -94,11 +94,11 @@ class Study:
         )
 
     def epochs(self) -> pl.DataFrame:
-        """One row per run and epoch: learning curves."""
+        """Return one row per run and epoch: learning curves."""
         return self.folder.epochs(sorted(self.folder.finished()))
 
     def images(self) -> pl.DataFrame:
-        """One row per run, part and image: every metric at network and native size."""
+        """Return one row per run, subset and image: every metric at network and native size."""
         return self.folder.images(sorted(self.folder.finished()))
 
 
@@ -166,7 +166,7 @@ def run(  # noqa: PLR0913 (an option each)
     Args:
         study: a study file, a data set's folder or a study's folder; None for the synthetic set and the
             quick protocol.
-        protocol: ``quick``, ``classic`` or ``thorough``: what the fields start from.
+        protocol: ``quick``, ``classic`` or ``thorough``: the initial values of the fields.
         architecture: a name in ``segstudy.models.MODELS``, such as ``unet``, or ``my.py:MyNet``.
         loss: a name in ``segstudy.losses.LOSSES``, such as ``dice``, or ``my.py:my_loss``.
         seeds: runs of each configuration, with seeds 0 to N-1.
@@ -176,11 +176,11 @@ def run(  # noqa: PLR0913 (an option each)
         foreground: values of a multi-class mask that count.
         masks: what mask values mean: ``auto``, or a rule such as ``background=0``.
         split: ``auto``, ``official``, shares as ``50/25/25``, or a ``split.json``.
-        split_file: a ``split.json`` that decides the parts.
-        split_seed: nothing else decides which sample goes where.
+        split_file: a ``split.json`` with the subsets.
+        split_seed: seed of the split, on which the subset of each sample depends alone.
         width: channels of the first stage.
         batch_size: images per step.
-        micro_batch: images per forward pass, where memory does not hold a whole batch.
+        micro_batch: images per forward pass, if a whole batch does not fit into memory.
         budget: what is equal for all: ``epochs`` or ``steps``.
         epochs: passes over the training images.
         steps: updates, where the budget is steps.
@@ -189,10 +189,10 @@ def run(  # noqa: PLR0913 (an option each)
         momentum: of sgd.
         weight_decay: of the optimizer.
         scheduler: ``plateau``, ``cosine``, ``onecycle`` or ``none``.
-        plateau_on: ``val_loss`` or ``val_iou``: where no gain is looked for.
-        plateau_factor: what the rate is multiplied by then.
+        plateau_on: ``val_loss`` or ``val_iou``: the score that must improve.
+        plateau_factor: by which the rate is multiplied on a plateau.
         plateau_threshold: relative improvement that counts.
-        plateau_patience: epochs without improvement that are borne.
+        plateau_patience: epochs without improvement before the rate is reduced.
         augmentation: ``none``, ``flips`` or ``full``.
         select: ``val_iou`` or ``last``: which epoch's weights are kept.
         precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
@@ -203,19 +203,19 @@ def run(  # noqa: PLR0913 (an option each)
         exclude: ids to leave out, or a file with one a line.
         accept_duplicates: train though near-duplicates of an image lie in several parts.
         fields: the same fields by their names, where these are known at run time only.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows no part of what a run is.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows, not part of a run's key.
         threads: CPU threads of each run; 0 leaves it to this machine.
         workers: runs side by side; 0 leaves it to this machine.
         executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
-        checkpoint_every: epochs from one saved state to the next: as many can be lost.
+        checkpoint_every: epochs from one saved state to the next: at most as many are lost.
         out: the study's folder; derived from its name if left out.
         tracker: where progress is shown or logged, names of ``TRACKERS``; several as a list.
         retry: also runs that diverged before.
         images: whether the report may show pictures of the data.
-        yes: go on although the study will take more than two hours.
-        confirm: asked instead, with the estimate; False stops before anything is written.
-        choose: where it was not agreed to, picks one of the studies that take less time, the quickest first,
-            or the last, which is all of it; None for none of them.
+        yes: continue even if the study will take more than two hours.
+        confirm: called instead with the estimate; False stops before anything is written.
+        choose: called if ``confirm`` did not agree; returns one of the shorter studies, the quickest first,
+            or the last, which is the whole study; None for none of them.
         display: where the tracker ``terminal`` and what is planned are printed.
 
     Raises:
@@ -240,7 +240,7 @@ def run(  # noqa: PLR0913 (an option each)
 
 
 def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
-    """Whether nothing about the machine is asked for that planning would look into."""
+    """Whether the call sets nothing about the machine that planning would check."""
     by_number = all(int(options.get(name) or 0) >= 0 for name in ("threads", "workers"))
     by_name = options.get("executor") is None and options.get("device") in (None, "auto")
     every = options.get("checkpoint_every")
@@ -296,9 +296,9 @@ def plan(  # noqa: PLR0913 (an option each)
     out: str | Path | None = None,
     stage: Stage = silent,
 ) -> "tuple[Plan, list[Run], Estimate, Machine]":
-    """What ``run`` would do, with the same arguments; writes nothing.
+    """Return what ``run`` would do with the same arguments; writes nothing.
 
-    ``stage`` is told what is being done, and how much of it is done.
+    ``stage`` is called with what is being done, and how much of it is done.
 
     Returns:
         The plan, the runs left, their cost and the machine.
@@ -358,10 +358,10 @@ def init(  # noqa: PLR0913 (an option each)
     accept_duplicates: bool | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> str:
-    """A study file to start from, as text; takes what ``run`` takes of the study's fields.
+    """Return a study file to start from, as text; its arguments are the study's fields as in ``run``.
 
     Raises:
-        UserError: a wrong call, or a study file that is wrong.
+        UserError: an invalid call or study file.
     """
     asked, _ = described(study, dict(locals()))
     return study_file.dump(asked, Path.cwd(), comments=True)

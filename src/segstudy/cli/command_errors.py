@@ -1,4 +1,4 @@
-"""What is wrong with a command line: which option, what it takes, and what was probably meant."""
+"""Errors of a command line: the option, the values it takes, and what was probably meant."""
 
 import inspect
 import shlex
@@ -95,7 +95,7 @@ def _missing(error: MissingArgumentError) -> str:
 
 
 def _about(error: MissingArgumentError, name: str) -> str:
-    """What the help says of an argument, its first sentence."""
+    """Return the first sentence of an argument's help."""
     app = error.app
     arguments = app.assemble_argument_collection(parse_docstring=True) if app else ()
     texts = [each.parameter.help or "" for each in arguments if each.name == name]

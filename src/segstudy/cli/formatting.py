@@ -1,4 +1,4 @@
-"""What commands print: results as text."""
+"""The results of commands as text."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from segstudy.store.verify import Verification
 
 
 def scores_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """What ``score_masks`` found: a table, what is missing, and what the intervals hold."""
+    """Return the scores of masks: a table, notes on missing masks, and the meaning of the intervals."""
     table = Table(box=None, pad_edge=False)
     shown = shown_in("table")
     columns = [("validation", HEADLINE), *(("test", name) for name in shown)]
@@ -51,7 +51,7 @@ def _count_text(part: str, found: Mapping[str, Any]) -> str:
 
 
 def _notes(record: Mapping[str, Any]) -> list[str]:
-    """Which masks are missing, and which were not used."""
+    """Return notes on masks that are missing or were not used."""
     notes = []
     for part, found in record["parts"].items():
         for seed, ids in found["missing"].items():
@@ -74,7 +74,7 @@ def _names_text(some: Mapping[str, Any]) -> str:
 
 
 def intervals_text(num_runs: Collection[int]) -> str:
-    """What the intervals in brackets hold, for models with so many runs."""
+    """Return the meaning of the intervals in brackets, for models with so many runs."""
     over = "images only, training noise not measured"
     if max(num_runs) > 1:
         over = f"images and runs (with one: {over})" if 1 in num_runs else "images and runs"
@@ -82,7 +82,7 @@ def intervals_text(num_runs: Collection[int]) -> str:
 
 
 def evaluation_text(record: Mapping[str, Any]) -> str:
-    """What ``evaluate_models`` found, as a table with a line on what the intervals hold."""
+    """Return the scores of ``evaluate_models`` as a table, with the meaning of the intervals."""
     own, new = record["in_domain"], record["scores"]["test"]
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -97,7 +97,7 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
 
 
 def verification_text(found: Verification, folder: Path) -> str:
-    """What was found, for the terminal."""
+    """Return the result of a verification, for the terminal."""
     lines = [f"{fault.state}: {fault.path}: {fault.detail}" for fault in found.faults]
     lines += [f"moved: {old} to {new}" for old, new in found.moved]
     runs = f"{found.num_runs} run{'s' if found.num_runs != 1 else ''} checked"
@@ -113,7 +113,7 @@ def verification_text(found: Verification, folder: Path) -> str:
 
 
 def _outcome(found: Verification, folder: Path) -> str:
-    """How many faults, and the commands that help."""
+    """Return the number of faults, and the commands that help."""
     if not found.faults:
         return ": nothing wrong"
     num_stale = sum(fault.state == "stale" for fault in found.faults)
@@ -130,7 +130,7 @@ def _outcome(found: Verification, folder: Path) -> str:
 
 
 def render_comparison(found: Comparison) -> str:
-    """As text for a terminal."""
+    """Return a comparison as text for a terminal."""
     d = found.difference
     lines = [
         f"test IoU at native size, threshold .5, "

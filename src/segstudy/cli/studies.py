@@ -378,7 +378,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _plugins_text() -> str:
-    """What plug-ins add to the choices that the help of a command lists; nothing where there are none."""
+    """Return the choices that plug-ins add, for the help of a command; empty if there are none."""
     from segstudy.core.plugins import listed  # looks at all that is installed
 
     return "".join(

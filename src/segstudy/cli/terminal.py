@@ -1,4 +1,4 @@
-"""What the user sees on the terminal, and what becomes of errors there."""
+"""Output on the terminal, and the handling of errors there."""
 
 import io
 import logging
@@ -35,7 +35,7 @@ class Described(Protocol):
 
 
 def choices_text(records: Iterable[Described]) -> str:
-    """What can be chosen, for help: ``serial: one by one; processes: side by side``."""
+    """Return the choices of an option, for help: ``serial: one by one; processes: side by side``."""
     return "; ".join(f"{record.name}: {record.description}" for record in records)
 
 
@@ -46,7 +46,7 @@ def width() -> int | None:
 
 
 class _Lines(logging.Handler):
-    """What the library says beside its results, as lines of the terminal."""
+    """Prints log messages of the library as lines of the terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(f"note: {record.getMessage()}", problems)

@@ -51,7 +51,7 @@ def read_bytes(file: Path, max_bytes: int) -> bytes:
 
 
 def read_text(file: Path, max_bytes: int, encoding: str = "utf-8") -> str:
-    """As ``read_bytes``, with the line ends of every system as one.
+    """Read a file as text, with line ends of every system as one.
 
     Raises:
         OSError: as there.

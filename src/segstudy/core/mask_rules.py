@@ -1,4 +1,4 @@
-"""How the values of a mask become foreground and background: the rules that there are, and their spelling.
+"""The rules by which mask values become foreground and background, and their spelling.
 
 A rule holds for all masks of a data set. It is spelled as in ``--masks background=0``.
 """
@@ -64,7 +64,7 @@ def parse(text: str) -> MaskRule:
 
 @dataclass(frozen=True, slots=True)
 class MaskMeaning:
-    """What the masks of a data set mean.
+    """The meaning of a data set's masks.
 
     Attributes:
         rule: how values become foreground; ``auto`` counts as ``larger`` until the data were looked at.

@@ -1,4 +1,4 @@
-"""Trained models on a data set they have never seen, beside what they reach on their own test subset."""
+"""Scores of trained models on a data set they have not seen, beside those on their own test subset."""
 
 import io
 from pathlib import Path
@@ -56,7 +56,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     """Predict all samples of a data set with each model and store the scores as ``external/<name>/``.
 
     Args:
-        models: what to test.
+        models: to test.
         dataset: the external test set, all of it.
         folder: the study whose folder takes the result.
         device: ``cpu``, ``cuda`` or ``mps``.
@@ -108,7 +108,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
 
 
 def _prepared(models: Models, dataset: Dataset, data: str, meaning: MaskMeaning) -> Prepared:
-    """The external images as the models' training saw its own."""
+    """Return the external images, prepared as those of the models' training."""
     protocol = models.records()[0].protocol
     height, width = protocol["image_size"]
     return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], meaning))
@@ -117,7 +117,7 @@ def _prepared(models: Models, dataset: Dataset, data: str, meaning: MaskMeaning)
 def _predicted(
     folder: Path, record: TrainedRecord, prepared: Prepared, device: torch.device, network: str | None
 ) -> pl.DataFrame:
-    """One row per image, as in a run's ``images.parquet``, with seed and fold; all are of part ``test``.
+    """Return one row per image, as in a run's ``images.parquet``, with seed and fold; ``part`` is ``test``.
 
     Raises:
         UserError: as ``checkpoint.load_model``; the model gives values that are not probabilities.
@@ -148,7 +148,7 @@ def _of_run(rows: pl.DataFrame, record: TrainedRecord) -> pl.DataFrame:
 
 
 def _in_domain(models: Models) -> dict[str, Any]:
-    """The same runs on the test subset of their own study."""
+    """Return the scores of the same runs on the test subset of their own study."""
     home = models.study(SEEN)
     data = data_of(home)
     rows = [_of_run(home.images([record.key]), record) for record in models.records()]
@@ -169,7 +169,7 @@ def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
 
 
 def _refuse_seen(models: Models, prepared: Prepared) -> None:
-    """Stop if any image was there when the models were trained or their epochs selected.
+    """Refuse images on which the models were trained or their epochs selected.
 
     Images are compared by what they show, as ``check`` does: neither another name nor another size,
     compression, crop or orientation hides a photograph that was seen.
@@ -191,7 +191,7 @@ def _refuse_seen(models: Models, prepared: Prepared) -> None:
 
 
 def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
-    """Thumbnails of all images in the training and validation subsets of these models, by id."""
+    """Return thumbnails of all images in the training and validation subsets of these models, by id."""
     home = models.study(SEEN)
     parts = {each.ids.fingerprint: each.ids for each in home.splits()}
     trained_on = [parts.get(record.description.split or "") for record in models.records()]

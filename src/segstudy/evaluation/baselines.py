@@ -92,7 +92,7 @@ def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits) -> bool:
 
 
 def _probabilities(prepared: Prepared, parts: Split) -> dict[str, NDArray[np.float32]]:
-    """What each baseline predicts for any image, ``(height, width)`` at network size."""
+    """Return the prediction of each baseline for any image, ``(height, width)`` at network size."""
     mean = prepared.masks[prepared.positions(parts.train)].mean(axis=0, dtype=np.float32)
     return {ALL_FOREGROUND: np.ones_like(mean), MEAN_MASK: mean}
 

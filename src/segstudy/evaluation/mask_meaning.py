@@ -1,4 +1,4 @@
-"""What the values of masks mean that another tool made: one rule for all masks of a model."""
+"""The meaning of mask values of another tool: one rule for all masks of a model."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor

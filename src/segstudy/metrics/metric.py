@@ -1,4 +1,4 @@
-"""What the table of metrics holds of each: one record that says all there is to say about it."""
+"""The record of a metric in the table of metrics, which describes it completely."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a report says of the data set."""
+"""The description of the data set in a report."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ FINDINGS_SHOWN = 20
 
 
 def described_data(folder: StudyFolder) -> dict[str, Any]:
-    """The data set, its parts and what the check found, for the page's section on data."""
+    """Return the data set, its subsets and the findings of the check, for the page's section on data."""
     data: dict[str, Any] = {
         "name": "",
         "reader": "",
@@ -37,5 +37,5 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
 
 
 def knows_groups(data: Mapping[str, Any]) -> bool:
-    """Whether somebody said of any image which patient or lesion it is of: else each is its own group."""
+    """Whether the patient or lesion of any image is known; without one, each image is its own group."""
     return any(sample["group"] != sample["id"] for sample in data["samples"])

@@ -1,4 +1,4 @@
-"""report.html: one file that opens offline, with everything a study says."""
+"""report.html: one file with all results of a study, which opens offline."""
 
 import json
 from collections.abc import Mapping
@@ -38,19 +38,19 @@ ENVIRONMENT = jinja2.Environment(
 
 
 def write_report(folder: StudyFolder, images: bool = True) -> Path:
-    """Write ``report.html``, ``leaderboard.csv`` and ``figures/``; what they said before is replaced.
+    """Write ``report.html``, ``leaderboard.csv`` and ``figures/``; older ones are replaced.
 
     Args:
         folder: the study.
         images: False leaves every picture of the data out, for data that may not be republished.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
         UserError: when there is no study in the folder.
     """
-    folder.study()  # or say that there is none
+    folder.study()  # raises if there is none
     with hold(folder.report_lock, "its report", WRITING_S):
         before, covers = stored_coverage(folder), coverage_now(folder, images)
         with written_figures() as figures:
@@ -68,7 +68,7 @@ def write_report(folder: StudyFolder, images: bool = True) -> Path:
 
 
 def read_report_data(folder: StudyFolder, images: bool) -> ReportData:
-    """What the sections are made from; that this report was written is noted in the study's history."""
+    """Return the data of the sections, and add this report to the study's history."""
     study, results = folder.study(), gather(folder)
     frame = leaderboard(folder, results=results)
     epochs = folder.epochs([record.key for row in results.rows for record in row.records])
@@ -79,14 +79,14 @@ def read_report_data(folder: StudyFolder, images: bool) -> ReportData:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A section as it stands in the page."""
+    """A section as it is in the page."""
 
     section: Section
     body: Markup
 
 
 def _contents(report: ReportData) -> dict[str, Any]:
-    """What ``report.html.j2`` reads: each section that has something to show; figures are written."""
+    """Return the values of ``report.html.j2``: each section that is shown. Figures are written."""
     rendered: list[Rendered] = []
     script_data: dict[str, Any] = {}
     for section in SECTIONS:
@@ -109,6 +109,6 @@ def _contents(report: ReportData) -> dict[str, Any]:
 
 
 def _as_script(data: Mapping[str, Any]) -> Markup:
-    """JSON in which no ``<`` is left to end the script."""
+    """Return JSON without ``<``, which could end the script."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704

@@ -1,4 +1,4 @@
-"""What a page may say: nothing of the machine that it was written on."""
+"""Texts without anything about the machine, for pages that are shared."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ FACTORS = ("architecture", "loss")
 
 
 def publishable_texts(texts: Mapping[str, Any]) -> dict[str, Any]:
-    """A finding or a failure with paths cut to their last name: a shared page says nothing of its machine."""
+    """Return the texts of a finding or failure with paths cut to their last name."""
     folders = r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:[^\s/\\'\"<>|]+[/\\])+"
     return {
         name: re.sub(folders, "", value) if isinstance(value, str) else value for name, value in texts.items()
@@ -24,7 +24,7 @@ def publishable_texts(texts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def publishable_study(folder: StudyFolder) -> str:
-    """study.toml without the paths to data, split and users' own files."""
+    """Return study.toml without the paths to data, split and users' own files."""
     raw = tomllib.loads((folder.path / "study.toml").read_text(encoding="utf-8"))
     if not is_synthetic(raw["data"]):
         raw["data"] = Path(raw["data"]).name

@@ -39,7 +39,7 @@ def render(
     width: int | None = None,
     folder: Path | None = None,
 ) -> str:
-    """The leaderboard as ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
+    """Return the leaderboard as ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
 
     Args:
         frame: of ``leaderboard``.
@@ -91,7 +91,7 @@ DASH = "–"
 
 
 def caption(frame: pl.DataFrame) -> str:
-    """What the numbers of this leaderboard are."""
+    """Return the description of this leaderboard's numbers."""
     names = [f"test_{name}" for name in SCORES.values()]
     missing = missing_scores(frame, names, list(SCORES))
     if frame["among_best"].any():
@@ -101,7 +101,7 @@ def caption(frame: pl.DataFrame) -> str:
 
 
 def missing_scores(frame: pl.DataFrame, columns: Sequence[str], headings: Sequence[str]) -> list[str]:
-    """A sentence for each number of configurations that were trained before a metric was computed.
+    """Return sentences on the configurations that were trained before a metric existed.
 
     Args:
         frame: of ``leaderboard``.
@@ -122,7 +122,7 @@ def missing_scores(frame: pl.DataFrame, columns: Sequence[str], headings: Sequen
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    """One row as a person reads it; a dash for what is not there."""
+    """Return one row as text; a dash for a missing value."""
 
     def number(name: str, form: str) -> str:
         return DASH if row[name] is None else format(row[name], form)
@@ -150,7 +150,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-# What a narrow terminal shows without, the least important first; ``runs`` only where all are finished.
+# Columns left out on a narrow terminal, the least important first; ``runs`` only if all are finished.
 LEAVE_OUT = (
     "parameters",
     "seconds",
@@ -181,7 +181,7 @@ def _text(frame: pl.DataFrame, width: int | None, folder: Path | None) -> str:
 
 
 def _warranted(frame: pl.DataFrame) -> list[bool]:
-    """Which rows are set in bold: those that may be best, where others are shown not to be."""
+    """Return which rows are bold: those that may be best, if others are shown to be worse."""
     may_be = frame["among_best"].fill_null(False).to_list()
     return may_be if (frame["among_best"] == False).any() else [False] * len(may_be)  # noqa: E712  (a column)
 
@@ -198,7 +198,7 @@ def _markdown(frame: pl.DataFrame) -> str:
 TEST_IOU = HEADINGS.index("IoU test")
 
 
-# A backslash first: the others bring their own.
+# The backslash first, because the other replacements contain one.
 LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
 
 

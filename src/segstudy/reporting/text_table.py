@@ -16,8 +16,8 @@ class TextTable:
     Attributes:
         headings: of the columns.
         rows: of cells.
-        leave_out: places of the columns that may be left out, the least important first.
-        name: place of the column whose cells are names: it is set to the left, and may take several lines.
+        leave_out: indices of the columns that may be left out, the least important first.
+        name: index of the column of names, which is left-aligned and may take several lines.
     """
 
     headings: Sequence[str]
@@ -26,20 +26,20 @@ class TextTable:
     name: int
 
     def widths(self) -> list[int]:
-        """Characters of each column."""
+        """Return the width of each column, in characters."""
         lines = (self.headings, *self.rows)
         return [max(cell_len(line[i]) for line in lines) for i in range(len(self.headings))]
 
     def shown(self, width: int | None) -> list[int]:
-        """The places of the columns that fit into lines of this width; all of them without one."""
+        """Return the indices of the columns that fit into lines of this width; all without a width."""
         widths = self.widths()
         return list(range(len(widths))) if width is None else fitting(widths, self.leave_out, width)
 
 
 def as_text(table: TextTable, caption: str, width: int | None, see_all: str) -> str:
-    """Table, caption and what was left out.
+    """Return table, caption and the names of the columns left out.
 
-    Where even the columns that stay are wider than a line, names take several lines.
+    If the remaining columns are still wider than a line, names take several lines.
 
     Args:
         table: what to show.
@@ -66,7 +66,7 @@ def as_text(table: TextTable, caption: str, width: int | None, see_all: str) -> 
 
 
 def _lines(cells: Sequence[str], widths: Sequence[int], name: int) -> list[str]:
-    """A row as lines: the name continues below itself where it is longer than its column."""
+    """Return a row as lines: a name that is longer than its column continues on the next line."""
     pieces = chop_cells(cells[name], widths[name]) or [""]
     lines = []
     for number, piece in enumerate(pieces):

@@ -40,7 +40,7 @@ class Findings:
         return all(rule == self.rule or (rule == "auto" and not self.is_given) for rule in asked)
 
     def record(self, dataset: Dataset, meanings: Sequence[MaskMeaning]) -> dict[str, Any]:
-        """As they are kept in ``data.json``."""
+        """Return the findings as stored in ``data.json``."""
         problems = [asdict(problem) | {"samples": list(problem.samples)} for problem in self.problems]
         return {
             "check": VERSION,
@@ -138,6 +138,6 @@ def _hash(findings: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _foregrounds(meanings: Sequence[MaskMeaning]) -> list[Any] | None:
-    """As it is written down: one foreground as it is, several as a list of them."""
+    """Return the stored form: one foreground as it is, several as a list."""
     listed: list[Any] = [None if m.foreground is None else list(m.foreground) for m in meanings]
     return listed[0] if len(listed) == 1 else listed

@@ -1,4 +1,4 @@
-"""What runs a network: the table of engines.
+"""The table of engines, which run networks.
 
 Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8, and gives foreground probabilities
 ``(N, H, W)`` float32. It may be called from several threads at once. ``exported`` opens files with them.
@@ -16,9 +16,9 @@ class Engine:
 
     Attributes:
         name: what ``--engine NAME`` chooses.
-        title: how it is called where it is named.
+        title: its name in messages.
         description: what it runs, in one line for help and documentation.
-        package: what has to be installed for it.
+        package: that must be installed for it.
         function: where the function that opens a network stands, as ``package.module:name``; imported when
             it is used. It maps a file, the number of threads and a ``Precision`` to a ``Network``.
         suffixes: of the exported files that it runs. With ``--engine auto`` the first engine of the table

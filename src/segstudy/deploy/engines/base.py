@@ -1,4 +1,4 @@
-"""What every engine is: images at network size in, probabilities out."""
+"""The interface of an engine: images at network size in, probabilities out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Network:
     Attributes:
         card: of its run.
         name: of the configuration and seed.
-        engine: what runs it, and in which precision.
+        engine: that runs it, and its precision.
         forward: ``(N, H, W, 3)`` uint8 to ``(N, H, W)`` float32.
-        package: what the file says of itself; None for a run's folder.
+        package: of an exported file; None for a run's folder.
     """
 
     card: Card
@@ -40,7 +40,7 @@ class Network:
     package: Package | None = None
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As ``forward``, if what comes out is what it has to be: nobody would see it in a mask.
+        """Return the output of ``forward`` after a check: a mask would not show an invalid output.
 
         Raises:
             OutputError: of another shape or type, no numbers, or outside of 0 to 1.
@@ -51,10 +51,10 @@ class Network:
         return found.clip(0, 1) if found.size and (found.min() < 0 or found.max() > 1) else found
 
     def refuse_if_wrong(self) -> None:
-        """Try the network on noise, so that one that gives nonsense is refused before it is used.
+        """Try the network on noise and refuse one with invalid output before it is used.
 
         Raises:
-            UserError: it does.
+            UserError: the output is invalid.
         """
         height, width = self.card.image_size
         noise = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""How an exported file is opened, with the engine that it is for or another one. Needs no PyTorch."""
+"""The loader of exported files, with the engine of their format or another one. Needs no PyTorch."""
 
 from pathlib import Path
 from pkgutil import resolve_name
@@ -13,7 +13,7 @@ from segstudy.deploy.engines.sandbox import ensure_tried, refuse_too_large
 def open_exported(
     file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
 ) -> Network:
-    """As ``open_untried``, of a file that passed its trial, now or before: it may come from anywhere.
+    """Open a file from anywhere, as ``open_untried`` does, after it has passed its trial.
 
     Raises:
         UserError: as there, or it did not pass.
@@ -28,7 +28,7 @@ def open_exported(
 def open_made_here(
     file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
 ) -> Network:
-    """As ``open_untried``, of a file that this machine made: with the right checksum it needs no trial.
+    """Open a file that this machine made, as ``open_untried`` does, without a trial if its checksum is right.
 
     Raises:
         UserError: as there; it was altered, or gives values that are not probabilities.
@@ -38,7 +38,7 @@ def open_made_here(
 
 
 def _looked_at(network: Network, file: Path, is_checked: bool) -> Network:
-    """The network, if what it gives are probabilities; where its file has no checksum that is said."""
+    """Return the network if its output is valid; warn if its file has no checksum."""
     if not is_checked:
         assert network.package is not None
         if network.package.has_checksum:
@@ -54,12 +54,12 @@ def _looked_at(network: Network, file: Path, is_checked: bool) -> Network:
 def open_untried(
     file: Path, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
 ) -> Network:
-    """Load an exported file, whatever it does.
+    """Load an exported file without a trial.
 
     Args:
         file: ``.onnx``, or the ``.xml`` beside its ``.bin``.
         engine: ``auto`` takes the first of the table that runs such files.
-        threads: callers at once; each gets one thread of its own.
+        threads: simultaneous callers, each with one thread of its own.
         precision: of the arithmetic; ``auto`` leaves it to the engine: float32 for ONNX Runtime, bfloat16 for
             OpenVINO where the processor has it.
 

@@ -1,4 +1,4 @@
-"""What an exported file's graph consists of, read from its bytes without the library that would run it."""
+"""The contents of an exported file's graph, read from its bytes without the library that would run it."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ MAX_READ = 200_000  # nodes; a caller that allows fewer need not read more
 
 @dataclass
 class Graph:
-    """What was found.
+    """The contents of a graph.
 
     Attributes:
         kinds: of operations, in all graphs within.
@@ -34,14 +34,14 @@ class _MalformedError(ValueError):
 
 
 def read_graph(file: Path, metadata: str) -> Graph:
-    """Look through an ``.onnx`` or ``.xml`` file.
+    """Read the contents of an ``.onnx`` or ``.xml`` file.
 
     Args:
         file: which.
         metadata: name of the text that is wanted from its metadata.
 
     Raises:
-        UserError: it is of neither form.
+        UserError: it has neither format.
     """
     try:
         content = file.read_bytes()
@@ -102,7 +102,7 @@ def _take_entry(message: memoryview, kind: str, found: Graph, metadata: str) -> 
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Numbers and values of a message's fields: numbers as they are, all else as bytes."""
+    """Yield number and value of each field of a message: integers as they are, all else as bytes."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -136,7 +136,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _read_xml(content: bytes, metadata: str) -> Graph:
-    """OpenVINO's own form: layers as XML, weights beside it."""
+    """Read OpenVINO's own format: layers as XML, weights beside it."""
     found = Graph()
     path: list[str] = []
 

@@ -12,7 +12,7 @@ from segstudy.store.card import parse_package
 
 
 def open_file(file: Path, _threads: int, precision: Precision) -> Network:
-    """An .onnx file; each caller brings its own thread."""
+    """Open an .onnx file; each caller uses its own thread."""
     if precision == "bfloat16":
         raise UserError("ONNX Runtime has no bfloat16 on a CPU; use --engine openvino or omit --precision")
     try:
@@ -21,7 +21,7 @@ def open_file(file: Path, _threads: int, precision: Precision) -> Network:
         raise missing("onnxruntime") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # of each call; callers run side by side
-    options.log_severity_level = 4  # what goes wrong is raised
+    options.log_severity_level = 4  # errors are raised
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         text = session.get_modelmeta().custom_metadata_map.get(METADATA, "")

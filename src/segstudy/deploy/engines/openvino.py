@@ -14,7 +14,7 @@ from segstudy.store.card import parse_package
 
 
 def open_file(file: Path, threads: int, precision: Precision) -> Network:
-    """An .xml file with its weights beside it, or an .onnx file."""
+    """Open an .xml file with its weights beside it, or an .onnx file."""
     try:
         openvino = libraries.openvino()
     except ImportError:

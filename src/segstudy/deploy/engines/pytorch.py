@@ -1,4 +1,4 @@
-"""How a run's own network runs: by PyTorch, from its folder, as every engine does (see ``engines``)."""
+"""The engine PyTorch, which runs the network of a run's folder."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from segstudy.store.weights import load_model
 
 
 class Deployed(nn.Module):
-    """A network with what stands around it in prediction: 8-bit pixels in, probabilities out.
+    """A network with the steps before and after it: 8-bit pixels in, probabilities out.
 
     Maps images ``(N, H, W, 3)`` uint8, RGB, to foreground probabilities ``(N, H, W)`` float32. Exported files
-    hold this, so nobody has to know the scale or the order of the channels.
+    contain this module, so callers need not know the scale or the order of the channels.
     """
 
     def __init__(self, network: nn.Module):
@@ -33,7 +33,7 @@ class Deployed(nn.Module):
 def open_run(
     folder: Path, name: str, device: str = "cpu", precision: Precision = "auto", network: str | None = None
 ) -> Network:
-    """The network of a run's folder.
+    """Open the network of a run's folder.
 
     Args:
         folder: of the run.

@@ -1,4 +1,4 @@
-"""An exported file that this machine has not seen yet is tried in a process of its own before it is loaded.
+"""The trial of exported files: each new one is first loaded in a process of its own.
 
 Its graph is a program, and the libraries that run it guard against mistakes, not against malice: a file may
 ask for terabytes, loop for ever or bring the process down. The trial has a limit of memory and of time; files
@@ -20,7 +20,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, open_regular
 from segstudy.core.version import __version__
 
-VERSION = 1  # raised when a trial looks at more
+VERSION = 1  # raised when a trial checks more
 MAX_BYTES = {".onnx": 2**31, ".xml": 64 * MB, ".bin": 2**33}  # the first is the format's own limit
 WALL_S = 600  # the process limits itself to less, where the system can
 TIME_IS_UP = (signal.SIGXCPU, signal.SIGALRM) if os.name == "posix" else ()
@@ -47,10 +47,10 @@ def ensure_tried(file: Path, engine: str, precision: str) -> None:
 
 
 def refuse_too_large(file: Path) -> None:
-    """Stop before a file is read that is larger than any model.
+    """Refuse a file that is larger than any model, before it is read.
 
     Raises:
-        UserError: it is.
+        UserError: it is too large.
     """
     for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
         most = MAX_BYTES[each.suffix.lower()]

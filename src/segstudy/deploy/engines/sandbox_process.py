@@ -30,7 +30,7 @@ MAX_NODES = 100_000
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Try the file, and print what became of it."""
+    """Try the file, and print the result."""
     file, engine, precision = Path(arguments[0]), arguments[1], arguments[2]
     _limit(CPU_S, MEMORY_BYTES)
     try:
@@ -73,7 +73,7 @@ def _limits(package: Package) -> tuple[int, int]:
 
 
 def _limit(cpu_s: int, memory_bytes: int) -> None:
-    """Hold this process to them, where the system can."""
+    """Set the limits of this process, where the system can."""
     try:
         import resource
     except ImportError:  # Windows: the caller's limit of time holds

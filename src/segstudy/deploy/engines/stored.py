@@ -14,7 +14,7 @@ from segstudy.store.records import STORED_ONNX
 def stored_network(
     folder: Path, card: Card, engine: EngineName = "auto", threads: int = 1, precision: Precision = "auto"
 ) -> Network:
-    """The ``model.onnx`` that a run of a user's own network keeps: the model without its code.
+    """Open the ``model.onnx`` that a run of a user's own network keeps: the model without its code.
 
     Args:
         folder: of the run.

@@ -17,11 +17,11 @@ class Format:
 
     Attributes:
         name: what ``--to NAME`` chooses.
-        description: what it is, in one line for help and documentation.
+        description: one line for help and documentation.
         suffix: of the file; one of ``ENGINES`` has to run it, for the check of its masks.
         function: where the function that writes the file stands, as ``package.module:name``; imported when it
             is used. It takes an ONNX model as bytes, its ``Package`` and the file.
-        beside: suffixes of what else is written, under the same name.
+        beside: suffixes of further files with the same name.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Format:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Of all its files; that of the file itself last: if it exists, so do the others."""
+        """The suffixes of all its files; the file itself comes last: if it exists, so do the others."""
         return (*self.beside, self.suffix)
 
 

@@ -1,4 +1,4 @@
-"""A model card as Markdown. What comes from data, files or users is text there, never markup."""
+"""A model card as Markdown. Text from data, files or users is escaped, never markup."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ HARMLESS = re.compile(r"[\w.:+=-]+")
 
 
 def as_markdown(card: Mapping[str, Any]) -> str:
-    """The card as a page."""
+    """Return the card as a page."""
     return "\n".join(
         [
             f"# {plain(card['name'])}",
@@ -32,7 +32,7 @@ def as_markdown(card: Mapping[str, Any]) -> str:
 
 
 def plain(text: object) -> str:
-    r"""Text that reads as it is in Markdown: on one line, and with no markup and no HTML in it.
+    r"""Return text escaped for Markdown: on one line, without markup and HTML.
 
     >>> plain("<img src=x> | *b*")
     '&lt;img src=x&gt; \\| \\*b\\*'

@@ -45,10 +45,10 @@ PROTOCOL = (
 
 
 def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
-    """Everything that is known of one trained model.
+    """Return everything that is known of one trained model.
 
     Args:
-        models: where it lies, within its study or outside of it.
+        models: its place, within its study or outside of it.
         record: its run's.
 
     Returns:
@@ -94,13 +94,13 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
 
 
 def _data_of(home: StudyFolder | None, record: TrainedRecord) -> DataRecord | None:
-    """What the study says of the data, if it still has those that the run was trained on."""
+    """Return the study's description of the data, if they are those that the run was trained on."""
     found = home.data() if home else None
     return found if found and found.fingerprint == record.description.data else None
 
 
 def images_of(models: Models, record: TrainedRecord) -> pl.DataFrame | None:
-    """The run's scores image by image; None where its folder holds no more than the model."""
+    """Return the run's scores image by image; None if its folder has only the model."""
     file = models.folder(record) / "images.parquet"
     if not file.is_file():
         return None
@@ -122,7 +122,7 @@ def _scores(images: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[s
 
 
 def _means(record: TrainedRecord) -> dict[str, dict[str, Any]]:
-    """The scores of a model without its run's tables: no intervals."""
+    """Return the scores of a model without its run's tables, without intervals."""
     found = record.summary.scores
     return {
         part: {
@@ -140,7 +140,7 @@ def _budget(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _interval(scores: Scores, owners: Sequence[str], name: str) -> dict[str, float | None]:
-    """Mean of a column, and its 95 % interval where there are images enough."""
+    """Return the mean of a column, and its 95 % interval if there are enough images."""
     if scores.shape[1] < FEWEST:
         return {"mean": float(np.mean(scores)), "low": None, "high": None}
     found = score_interval(by_group(scores, owners), *limits(name))

@@ -48,12 +48,12 @@ OUTPUT_TEXT = "foreground probability, float32, (N, H, W); resize it bilinearly,
 
 
 def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> bytes:
-    """The network of a model's folder as an ONNX model, without metadata.
+    """Return the network of a model's folder as an ONNX model, without metadata.
 
     Args:
         folder: with ``model.json`` and ``model.safetensors``.
         network: ``my.py:Net``, for a network from a file of one's own.
-        checked: whether somebody has compared the checksums already.
+        checked: whether the checksums were compared already.
 
     Raises:
         UserError: as ``checkpoint.load_model``; onnx or onnxscript is not installed.
@@ -77,7 +77,7 @@ def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> 
 
 
 def in_a_line(error: BaseException) -> str:
-    """What an error began with: exporters wrap errors in others, with advice for their own developers."""
+    """Return the first error in a line: exporters wrap errors in others, with advice for their developers."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = COLOUR.sub("", f"{type(error).__name__}: {error}".split("\n\n")[0])
@@ -104,7 +104,7 @@ def _traced(deployed: nn.Module, size: tuple[int, ...], free: dict[int, Any]) ->
 
 
 def _strip(message: Any) -> None:
-    """Take out what says where the graph comes from: stack traces, paths and names on somebody's machine."""
+    """Remove the origin of the graph: stack traces, paths and names of this machine."""
     names = {field.name for field in message.DESCRIPTOR.fields}
     for name in names & {"doc_string", "metadata_props"}:
         message.ClearField(name)
@@ -115,7 +115,7 @@ def _strip(message: Any) -> None:
 
 
 def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
-    """An ONNX model in INT8, calibrated on images ``(N, H, W, 3)`` at network size.
+    """Return an ONNX model in INT8, calibrated on images ``(N, H, W, 3)`` at network size.
 
     Weights per channel, activations per tensor. The first convolution and the last, which see pixels and make
     logits, stay as they are: SegNet loses .006 IoU with them and .001 without (docs/LOG.md).
@@ -169,7 +169,7 @@ def _with_metadata(model: bytes, text: str) -> bytes:
 
 
 def package_of(models: Models, record: TrainedRecord, precision: Literal["float32", "int8"]) -> Package:
-    """What an exported file of a run says of itself."""
+    """Return the package of a run's exported file."""
     about = model_card(models, record)
     folder = models.folder(record)
     card = read_card(folder / CARD)
@@ -191,7 +191,7 @@ def package_of(models: Models, record: TrainedRecord, precision: Literal["float3
 
 
 def _preprocessing(card: Card, file: Path) -> Literal[1, 2]:
-    """The version of ``preprocess`` by which the network's images were made."""
+    """Return the version of ``preprocess`` by which the network's images were made."""
     numerics = card.training.get("numerics")
     match numerics.get("preprocessing") if isinstance(numerics, dict) else None:
         case 1:
@@ -203,7 +203,7 @@ def _preprocessing(card: Card, file: Path) -> Literal[1, 2]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Exporters log and warn of what is none of the user's concern; what goes wrong is raised."""
+    """Suppress logs and warnings of exporters while inside; errors are raised."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
     before, disabled = [each.level for each in loggers], logging.root.manager.disable
     logging.disable(logging.ERROR)
@@ -221,7 +221,7 @@ def quiet() -> Iterator[None]:
 
 
 def need(*packages: str) -> None:
-    """Refuse to continue without these packages, before any is imported."""
+    """Raise an error if one of these packages is missing, before any is imported."""
     from importlib.util import find_spec
 
     missing = [name for name in packages if find_spec(name) is None]

@@ -1,8 +1,8 @@
 """``model.onnx`` of a run whose network is not ours: the model without its code.
 
-It is made and compared with PyTorch in a process of its own: what exporting leaves behind in a process moves
-no bit of the next training, its names do not depend on what was exported before, and a network over which
-the exporter crashes or never ends costs this file and nothing else.
+It is made and compared with PyTorch in a process of its own. So exporting does not change the next training,
+names in the file do not depend on earlier exports, and a network with which the exporter crashes or never
+ends only lacks this file.
 """
 
 import json
@@ -33,7 +33,7 @@ RESULT, IMAGES = "result.json", "images.npy"
 
 
 def own_onnx(trained: Trained) -> Extra:
-    """``model.onnx`` for a network that is not ours, where it can be exported and its masks stay the same.
+    """Return ``model.onnx`` for a network that is not ours, if it can be exported with the same masks.
 
     Never raises: a run is finished with or without this file.
 
@@ -68,7 +68,7 @@ def own_onnx(trained: Trained) -> Extra:
 
 
 def _made_aside(trained: Trained, architecture: str) -> tuple[bytes | None, dict[str, Any]]:
-    """The file's content and what is said of it, made by another process in a temporary folder."""
+    """Return the file's content and its record, made by another process in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         for file, content in trained.files.items():

@@ -1,6 +1,6 @@
-"""The gate that an exported file passes: its masks against PyTorch's, on the study's own test images.
+"""The check of an exported file: its masks against PyTorch's, on the study's own test images.
 
-A model outside of its study is compared on images that the user gives: there is no way past the gate.
+A model outside of its study is compared on images that the user gives: the check cannot be skipped.
 """
 
 import json
@@ -38,7 +38,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Parity:
-    """How the masks of an exported file compare with those of its model, at native size, threshold .5.
+    """The comparison of an exported file's masks with those of its model, at native size, threshold .5.
 
     Attributes:
         engine: that ran the file, and its precision.
@@ -47,10 +47,10 @@ class Parity:
         worst_flipped_frac: the same of the image with most of them.
         iou: mean per-image IoU of the exported file to truth.
         iou_pytorch: of the model.
-        limit: what it was held to, in words.
-        passed: whether it holds.
-        reference: what the model was run by: PyTorch in float32, or a user's own network's ``model.onnx``.
-        images: which ones they were compared on, in words.
+        limit: in words.
+        passed: whether the masks are within the limit.
+        reference: what ran the model: PyTorch in float32, or a user's own network's ``model.onnx``.
+        images: that they were compared on, in words.
     """
 
     engine: str
@@ -71,7 +71,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported file, and how it passed the gate."""
+    """An exported file, and the results of its check."""
 
     file: Path
     report: Path
@@ -140,13 +140,13 @@ def export_model(  # noqa: PLR0913 (an option each)
 
 
 def export_name(name: str, ending: str, key: str) -> str:
-    """A file's name without suffix, for any system; with the key where it could be that of another model."""
+    """Return a file's name without suffix, for any system; with the key if the name is ambiguous."""
     plain = file_name(f"{name}{ending}")
     return plain if plain == f"{name}{ending}" else file_name(f"{name}-{key[:8]}{ending}")
 
 
 def reference_of(folder: Path, name: str, network: str | None) -> tuple[Network, Callable[[], bytes]]:
-    """What exported masks are compared with, and how the graph to export is made.
+    """Return the network that exported masks are compared with, and the maker of the graph to export.
 
     That is PyTorch in float32. A user's own network whose file is not named is the ``model.onnx`` of its run,
     which was compared with PyTorch when it was trained.
@@ -161,12 +161,12 @@ def reference_of(folder: Path, name: str, network: str | None) -> tuple[Network,
 
 
 def calibration_images(prepared: Prepared, train: Sequence[int] | Positions) -> NDArray[np.uint8]:
-    """Images of these positions, spread evenly over the data set, at network size."""
+    """Return images of these positions, spread evenly over the data set, at network size."""
     return np.array(prepared.images[spread(train, CALIBRATION_IMAGES)])
 
 
 def in_words(parity: Parity) -> str:
-    """One comparison as a line."""
+    """Return one comparison as a line."""
     return (
         f"{parity.engine}: {parity.flipped_frac:.4%} of the pixels differ from {parity.reference} (worst "
         f"image {parity.worst_flipped_frac:.3%}), IoU {parity.iou:.4f} ({parity.iou_change:+.4f}) on "
@@ -181,7 +181,7 @@ def compare(
     positions: Sequence[int] | Positions,
     images: str = "test images",
 ) -> tuple[Parity, ...]:
-    """An exported file against the model it was made from, in every precision it is run in."""
+    """Compare an exported file with its model, in every precision in which it can run."""
     expected = _probabilities(reference, prepared, positions)
     ways: tuple[Precision, ...] = ("auto",)
     first = open_exported(file, precision="auto")

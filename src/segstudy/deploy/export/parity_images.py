@@ -23,13 +23,13 @@ COMPARED_IMAGES = 200  # of data that are not the study's own
 
 @dataclass(frozen=True)
 class GateImages:
-    """Images at network size, and which of them are for what.
+    """Images at network size, for comparison and for calibration.
 
     Attributes:
         prepared: all of them.
         compared: positions of those that masks are compared on.
         calibration: positions of others, that INT8 is calibrated on.
-        what: the compared ones, in words.
+        what: the compared images, in words.
     """
 
     prepared: Prepared
@@ -39,7 +39,7 @@ class GateImages:
 
 
 def gate_images(models: Models, record: TrainedRecord, data: Path | None = None) -> GateImages:
-    """The study's own test images, with its training images to calibrate on.
+    """Return the study's own test images, with its training images to calibrate on.
 
     Of a model outside of its study: images that the user gives, its test images among them where the run's
     tables name them, else all.
@@ -60,7 +60,7 @@ def gate_images(models: Models, record: TrainedRecord, data: Path | None = None)
 
 
 def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None) -> Prepared:
-    """The study's own images, as the run saw them.
+    """Return the study's own images, prepared as for the run.
 
     Raises:
         UserError: they are not where the study says, or no longer the same.
@@ -87,13 +87,13 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
 
 
 def _meaning(protocol: Mapping[str, Any]) -> MaskMeaning:
-    """What masks meant when a model was trained; older records do not say the rule."""
+    """Return the meaning of masks when a model was trained; older records have no rule."""
     foreground = protocol.get("foreground")
     return MaskMeaning(parse(protocol.get("masks") or "auto"), tuple(foreground) if foreground else None)
 
 
 def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImages:
-    """Images for a model outside of its study; those compared on are never calibrated on."""
+    """Return images for a model outside of its study; no compared image is used for calibration."""
     folder = models.folder(record)
     if data is None:
         raise UserError(
@@ -115,7 +115,7 @@ def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImag
 
 
 def spread(positions: Sequence[int] | Positions, most: int) -> Positions:
-    """At most so many positions, spread evenly over the data set."""
+    """Return at most so many positions, spread evenly over the data set."""
     ordered = np.sort(np.asarray(positions))
     chosen: Positions = ordered[np.linspace(0, len(ordered) - 1, min(len(ordered), most)).astype(int)]
     return chosen

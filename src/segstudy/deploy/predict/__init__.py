@@ -1,1 +1,1 @@
-"""Images in, masks and measurements out."""
+"""Prediction: images in, masks and measurements out."""

@@ -1,4 +1,4 @@
-"""Files or folders of images in, masks and measurements out."""
+"""Prediction of files and folders of images: masks, measurements and a table."""
 
 import io
 import os
@@ -45,7 +45,7 @@ class Item:
 
     Attributes:
         file: the image.
-        name: where its results go, without suffix, relative to each folder of results.
+        name: path of its results without suffix, relative to each folder of results.
     """
 
     file: Path
@@ -57,7 +57,7 @@ def find_images(
     match: str | None = None,
     of_data_set: Callable[[Path], Sequence[Path] | None] = lambda _: None,
 ) -> list[Item]:
-    """The images that files and folders stand for, in order; hidden files are left out.
+    """Return the images in files and folders, in order; hidden files are left out.
 
     Args:
         inputs: files and folders. Of a single folder the results keep the structure within it; of several
@@ -89,7 +89,7 @@ def find_images(
 def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if SETTINGS in files:  # results of this command are no images
+        if SETTINGS in files:  # results of this command are not images
             folders[:] = [name for name in folders if name not in KINDS]
         for name in sorted(files):
             file = Path(place) / name
@@ -108,7 +108,7 @@ def _matches(inside: Path, pattern: str | None) -> bool:
 
 
 def named_apart(items: Sequence[Item]) -> list[Item]:
-    """Names without suffixes, but where that would give two images the same.
+    """Return names without suffixes, except where two images would get the same name.
 
     Raises:
         UserError: two results would still have one name.
@@ -135,7 +135,7 @@ def predict_files(
     threads: int = 1,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[dict[str, Any]]:
-    """Segment images into a folder; what is there already from the same model and settings is left alone.
+    """Segment images into a folder; results of the same model and settings are kept.
 
     Writes ``masks/<name>.png`` (0 and 255, native size) and on request ``probability/<name>.png`` (0 to 255),
     ``overlay/<name>.jpg`` and ``outline/<name>.jpg``, and ``predictions.csv`` with a row per image. An image
@@ -177,7 +177,7 @@ def predict_files(
 def _predict_file(
     predictor: Predictor, item: Item, out: Path, wanted: Sequence[str], budget: PixelBudget
 ) -> Prediction:
-    """Segment one file, when there is room for it; whatever is wrong with it is its own row's matter."""
+    """Segment one file when there is memory for it, and return its row; an error is in the row."""
     stamp = stamp_of(item.file)
     try:
         with budget.take(prod(image_size(item.file))):
@@ -198,7 +198,7 @@ def _predict_file(
 def _segmented(
     predictor: Predictor, file: Path, wanted: Sequence[str]
 ) -> tuple[Size, Measures, dict[str, bytes]]:
-    """Size, measurements and results of an image."""
+    """Return size, measurements and results of an image."""
     native, pixels = read_for_network(file, predictor.size, predictor.resize)
     mask, probability = predictor.of_pixels(pixels, native)
     if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
@@ -208,14 +208,14 @@ def _segmented(
 
 
 def place(kind: str, item: Item) -> str:
-    """Where a result of this kind lies, relative to the folder of results."""
+    """Return the path of a result of this kind, relative to the folder of results."""
     return f"{kind}/{item.name}.{'png' if kind in ('masks', 'probability') else 'jpg'}"
 
 
 def encoded(
     kind: str, pixels: NDArray[np.uint8], mask: NDArray[np.bool_], probability: NDArray[np.float32]
 ) -> bytes:
-    """A result as a file: masks and probabilities as PNG, pictures as JPEG."""
+    """Return a result as the bytes of a file: masks and probabilities as PNG, pictures as JPEG."""
     if kind == "masks":
         return _png(mask.view(np.uint8) * np.uint8(255))
     if kind == "probability":
@@ -254,7 +254,7 @@ def _extent(mask: NDArray[np.bool_]) -> str:
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Whole or not at all; not forced to the disk, as a lost result is made again in no time."""
+    """Write a file whole or not at all, without flushing it, as a lost result is quickly made again."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_name(f".{file.name}.new")
@@ -267,7 +267,7 @@ def _write(file: Path, content: bytes) -> None:
 def _in_order(
     work: Callable[[Item], Prediction], items: Sequence[Item], threads: int
 ) -> Iterator[Prediction]:
-    """Carry out work for all items, some at a time; results come in the order of the items."""
+    """Process all items, some at a time, and yield results in the order of the items."""
     waiting: deque[Future[Prediction]] = deque()
     rest = iter(items)
     with ThreadPoolExecutor(threads) as pool:

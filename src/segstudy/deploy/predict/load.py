@@ -1,4 +1,4 @@
-"""What a MODEL stands for: an exported file, a model's folder, or a study's folder and its best run."""
+"""Loading of a MODEL: an exported file, a model's folder, or a study's folder with its best run."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from segstudy.deploy.engines.exported import open_exported, open_made_here
 from segstudy.deploy.export import FORMATS, Format
 from segstudy.store.card import Card, read_card
 
-if TYPE_CHECKING:  # what the light distribution lacks, and what predicting with a file does without
+if TYPE_CHECKING:  # missing in the light distribution, and not needed to predict with a file
     from segstudy.store.records import TrainedRecord
     from segstudy.store.trained_models import Models
 
@@ -26,7 +26,7 @@ CONVERT_WAIT_S = 300.0  # for another process that converts the same network
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How a model is to run; see ``open_model``."""
+    """Options of running a model; see ``open_model``."""
 
     engine: EngineName = "auto"
     precision: Precision = "auto"
@@ -50,20 +50,20 @@ def open_model(  # noqa: PLR0913 (an option each)
     ensemble: bool = False,
     network: str | None = None,
 ) -> tuple[Network, ...]:
-    """Load a model, or the several of an ensemble.
+    """Load a model, or all models of an ensemble.
 
     Args:
         path: a model's folder, a study's or an exported file.
         engine: ``auto`` runs an exported file as ``engines.open_exported`` says; a run's folder on a CPU by
             OpenVINO where it is installed, else by PyTorch.
         precision: of the arithmetic; ``auto`` is bfloat16 where hardware and engine have it.
-        threads: callers at once, each with a thread of its own.
+        threads: simultaneous callers, each with a thread of its own.
         device: for PyTorch: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         ensemble: of a study, all runs of its best configuration instead of the best of them.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:
-        UserError: no model there, one that was altered or gives nonsense, or one that cannot be run here.
+        UserError: no model there, an altered one, one with invalid output, or one that cannot run here.
     """
     how = PredictOptions(engine, precision, threads, device, network)
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
@@ -81,7 +81,7 @@ def open_model(  # noqa: PLR0913 (an option each)
 
 
 def _open_trained(models: "Models", record: "TrainedRecord", how: PredictOptions) -> Network:
-    """A training's network: our own by what is quickest here, a user's own as ``_open_own`` says."""
+    """Open a run's network: ours by the fastest engine here, a user's own as ``_open_own`` does."""
     from segstudy.store.own_networks import is_own, own_network
     from segstudy.store.records import CARD
 
@@ -98,9 +98,9 @@ def _open_trained(models: "Models", record: "TrainedRecord", how: PredictOptions
 
 
 def _open_own(models: "Models", record: "TrainedRecord", card: Card, how: PredictOptions) -> Network:
-    """A network that is not ours: by PyTorch if the user names its code, else from the run's ``model.onnx``.
+    """Open a network that is not ours: by PyTorch if the user names its code, else from ``model.onnx``.
 
-    What the folder names is never run, but for a plug-in's network: by PyTorch where there is no such file.
+    Code that only the folder names is never run, except a plug-in's network, if there is no such file.
 
     Raises:
         UserError: neither is there, or an engine that cannot run it.
@@ -127,9 +127,9 @@ def _open_own(models: "Models", record: "TrainedRecord", card: Card, how: Predic
 
 
 def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: PredictOptions) -> Network:
-    """The network of a run as ``.onnx`` or ``.xml`` in the cache, made where it is not there, or is altered.
+    """Open the network of a run as ``.onnx`` or ``.xml`` in the cache, made if missing or altered.
 
-    For predicting on this machine; nobody has compared its masks with PyTorch's, as ``export`` does.
+    Only for predictions on this machine: its masks are not compared with PyTorch's, as ``export`` does.
 
     Raises:
         UserError: as ``checkpoint.load_model``; a package is missing, or the cache cannot be written.
@@ -162,20 +162,20 @@ def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: 
 
 def _convert(models: "Models", record: "TrainedRecord", file: Path, format_: Format) -> None:
     from segstudy.core.locks import hold
-    from segstudy.deploy.export.onnx import (  # PyTorch: seconds that are spared else
+    from segstudy.deploy.export.onnx import (  # imports PyTorch, which takes seconds
         onnx_of,
         package_of,
     )
 
     with hold(file.with_name("lock"), "this network", CONVERT_WAIT_S):
-        if not (file.is_file() and is_sound(file)):  # perhaps by the process that held the lock before
+        if not (file.is_file() and is_sound(file)):  # perhaps made by the process that held the lock before
             format_.write(
                 onnx_of(models.folder(record), checked=True), package_of(models, record, "float32"), file
             )
 
 
 def can_convert() -> bool:
-    """Whether a run's network can be brought to OpenVINO here; looks, but imports nothing."""
+    """Whether a run's network can be converted for OpenVINO here; imports nothing."""
     return all(find_spec(name) for name in ("openvino", "onnx", "onnxscript"))
 
 
@@ -193,7 +193,7 @@ def _by_pytorch(folder: Path, record: "TrainedRecord", how: PredictOptions) -> N
 
 
 def models_of(path: Path) -> "Models":
-    """The runs that a folder stands for: a run, or those of a study's best configuration.
+    """Return the runs of a folder: a single run, or those of a study's best configuration.
 
     Raises:
         UserError: neither a model's folder nor a study's, or a study without a winner.
@@ -209,7 +209,7 @@ def models_of(path: Path) -> "Models":
     folder = StudyFolder(path)
     if not folder.exists():
         return one_run(path)
-    from segstudy.analysis.winner import winner  # pydantic and polars: what an exported file does without
+    from segstudy.analysis.winner import winner  # imports pydantic and polars
 
     best = winner(folder)
     if best is None:

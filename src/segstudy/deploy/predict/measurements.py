@@ -1,4 +1,4 @@
-"""What a mask shows, in numbers and polygons; and what is done to it on request. Needs no PyTorch.
+"""Measurements and polygons of a mask, and its clean-up. Needs no PyTorch.
 
 Pixels that touch by a corner belong together. Positions are in pixels from the top left corner, x to the
 right, y down, and name pixel centres.
@@ -24,7 +24,7 @@ class Polygon(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """A mask in numbers; of an empty one, place and shape are None.
+    """Measurements of a mask; for an empty mask, position and shape are None.
 
     Attributes:
         area_px: number of foreground pixels.
@@ -56,7 +56,7 @@ class Measures:
 
 
 def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
-    """Measure a mask ``(H, W)``, with the foreground probabilities it was made from."""
+    """Measure a mask ``(H, W)``, with the foreground probabilities that it was made from."""
     pixels = mask.view(np.uint8)
     area = int(np.count_nonzero(mask))
     if not area:
@@ -83,7 +83,7 @@ def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
 
 
 def polygons(mask: Mask) -> list[Polygon]:
-    """The outlines of every part of a mask ``(H, W)``; straight runs are given by their ends."""
+    """Return the outlines of every connected part of a mask ``(H, W)``; straight lines by their ends."""
     contours, tree = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     found: dict[int, Polygon] = {}
     inner: list[tuple[int, Points]] = []
@@ -100,7 +100,7 @@ def polygons(mask: Mask) -> list[Polygon]:
 
 
 def largest_component(mask: Mask) -> Mask:
-    """Only the largest connected part of a mask ``(H, W)``; of equal ones the first from the top."""
+    """Return only the largest connected part of a mask ``(H, W)``; of equal ones the first from the top."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     if count <= 2:
         return mask
@@ -109,7 +109,7 @@ def largest_component(mask: Mask) -> Mask:
 
 
 def fill_holes(mask: Mask) -> Mask:
-    """A mask ``(H, W)`` with every hole filled: background that foreground encloses."""
+    """Return a mask ``(H, W)`` with every hole filled: background that foreground encloses."""
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(mask.shape, np.uint8)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
@@ -117,7 +117,7 @@ def fill_holes(mask: Mask) -> Mask:
 
 
 def outline(mask: Mask, width_px: int = 1) -> Mask:
-    """The foreground within ``width_px`` of the background; the image's border is no background."""
+    """Return the foreground within ``width_px`` of the background; the image's border is not background."""
     side = 2 * width_px + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     inner = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""One image in, its mask out: with a trained model, and the training's own preprocessing."""
+"""The prediction of one image, with a trained model and the preprocessing of its training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Segmentation(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What is done beyond the network.
+    """Settings of the steps after the network.
 
     Attributes:
         threshold: of the probability; None takes the card's, .5.
@@ -58,7 +58,7 @@ class Predictor:
 
     Args:
         model: a run's folder, a study's (its best run), an exported file, or networks that are open already.
-        settings: what is done beyond the network, as one value instead of the four that follow.
+        settings: of the steps after the network, in place of the next four arguments.
         threshold: of the probability; the card's, .5, if left out.
         tta: average over the eight flips and rotations of the image.
         largest_component: keep only the largest connected part.
@@ -127,7 +127,7 @@ class Predictor:
 
         Raises:
             ImageError: a file that cannot be used.
-            UserError: an array that is no RGB image.
+            UserError: an array that is not an RGB image.
         """
         if isinstance(image, str | Path):
             native, pixels = read_for_network(Path(image), self.size, self.resize)
@@ -137,13 +137,13 @@ class Predictor:
         return self.of_pixels(pixels, native)
 
     def of_pixels(self, pixels: NDArray[np.uint8], native: Size) -> Segmentation:
-        """As a call, of the pixels of an image of ``native`` size, decoded perhaps at a reduced scale."""
+        """Segment the pixels of an image of ``native`` size, which may be decoded at a reduced scale."""
         small = image_to_network(pixels, self.size, self.resize, native)
         probability = prob_to_native(self.of_network_size(small[None])[0], native, self.resize)
         return Segmentation(self.mask(probability), probability)
 
     def of_network_size(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities ``(N, height, width)`` of images ``(N, height, width, 3)`` at network size."""
+        """Return probabilities ``(N, height, width)`` of images ``(N, height, width, 3)`` at network size."""
         found = [
             _averaged(network, images) if self.settings.tta else network.probabilities(images)
             for network in self.networks
@@ -151,12 +151,12 @@ class Predictor:
         return found[0] if len(found) == 1 else np.mean(found, axis=0, dtype=np.float32)
 
     def mask(self, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """The mask of these probabilities ``(H, W)``."""
+        """Return the mask of these probabilities ``(H, W)``."""
         return mask_of(probability, self.threshold, self.settings)
 
 
 def mask_of(probability: NDArray[np.float32], threshold: float, settings: Settings) -> NDArray[np.bool_]:
-    """The mask of probabilities ``(H, W)`` at a threshold, cleaned up as the settings say."""
+    """Return the mask of probabilities ``(H, W)`` at a threshold, cleaned up as the settings say."""
     mask = probability >= threshold
     if settings.fill_holes:
         mask = fill_holes(mask)
@@ -164,7 +164,7 @@ def mask_of(probability: NDArray[np.float32], threshold: float, settings: Settin
 
 
 def _averaged(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The mean over the eight ways to flip and turn the images; those turned by 90 degrees change H and W."""
+    """Return the mean over the eight flips and rotations of the images; turns by 90 degrees swap H and W."""
     total = np.zeros(images.shape[:3], np.float32)
     for flipped in (False, True):
         for turns in range(4):

@@ -1,4 +1,4 @@
-"""A folder of predictions: its table, and what of it is done already."""
+"""The table of a folder of predictions, and the images that are done already."""
 
 import csv
 import hashlib
@@ -27,17 +27,17 @@ Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseco
 
 
 def escaped(text: str) -> str:
-    """Text that can be written down: bytes of a name that are no UTF-8 are spelled out."""
+    """Return text that can be written: bytes of a name that are not UTF-8 are escaped."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def name_of(image: Path) -> str:
-    """An image in the table: its whole path, the same from wherever it is called."""
+    """Return an image's name in the table: its absolute path."""
     return escaped(str(image.absolute()))
 
 
 def stamp_of(file: Path) -> Stamp:
-    """By which a file is recognised that has not changed."""
+    """Return the size and time of a file, by which an unchanged one is recognised."""
     try:
         found = file.stat()
     except OSError:
@@ -46,7 +46,7 @@ def stamp_of(file: Path) -> Stamp:
 
 
 def digest_of(result: Path | bytes) -> str:
-    """By which a result is recognised that is as it was written; nothing for one that cannot be read."""
+    """Return the digest of a result, by which an unchanged one is recognised; empty if unreadable."""
     try:
         content = result.read_bytes() if isinstance(result, Path) else result
     except OSError:
@@ -56,7 +56,7 @@ def digest_of(result: Path | bytes) -> str:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What became of one image: a row of the table.
+    """The result of one image: a row of the table.
 
     Attributes:
         image: the file.
@@ -77,7 +77,7 @@ class Prediction:
     results: Mapping[str, str] = field(default_factory=dict)
 
     def row(self) -> dict[str, str]:
-        """As it reads in the table."""
+        """Return the row as it is in the table."""
         height, width = self.size or (None, None)
         numbers = asdict(self.measures) if self.measures else dict.fromkeys(MEASURED)
         values = {
@@ -100,7 +100,7 @@ ADDED = ("results",)  # columns that tables of older versions lack: their images
 
 
 class Results:
-    """The rows of a folder of results; for the process that holds its lock."""
+    """The rows of a folder of results; only for the process that holds its lock."""
 
     def __init__(self, folder: Path, rows: dict[str, dict[str, str]], stream: io.TextIOBase):
         self.folder, self.rows, self._stream = folder, rows, stream
@@ -110,7 +110,7 @@ class Results:
         return self.rows[name_of(image)]
 
     def add(self, prediction: Prediction) -> None:
-        """Take a row in, on the disk too."""
+        """Add a row, on the disk too."""
         row = self.rows[name_of(prediction.image)] = prediction.row()
         try:
             self._table.writerow(_cells(row))
@@ -119,9 +119,9 @@ class Results:
             raise DiskError(self.folder / TABLE, error) from None
 
     def has(self, image: Path, places: Sequence[str]) -> bool:
-        """Whether all these results of an image are there as written, made from the file as it is now.
+        """Whether all these results of an image exist unchanged and were made from the present file.
 
-        After a power failure a row may stand there whose masks are empty.
+        After a power failure a row may be there whose masks are empty.
         """
         row = self.rows.get(name_of(image))
         if row is None or row["error"] or row["mask"] != escaped(places[0]):
@@ -133,7 +133,7 @@ class Results:
         )
 
     def refuse_others(self, masks: Mapping[str, Path]) -> None:
-        """Stop if one of these masks belongs to another image.
+        """Refuse to replace a mask that belongs to another image.
 
         Raises:
             UserError: naming both.
@@ -148,7 +148,7 @@ class Results:
 
 
 def identity(predictor: Predictor) -> dict[str, Any]:
-    """What decides the results: models, settings, engine."""
+    """Return everything that decides the results: models, settings, engine."""
     return {
         "models": [
             {
@@ -165,13 +165,13 @@ def identity(predictor: Predictor) -> dict[str, Any]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Of the models that made a folder of results; none in one of an older version."""
+    """Return the names of the models that made a folder of results; none in one of an older version."""
     return list(json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get(NAMES, []))
 
 
 @contextmanager
 def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
-    """Hold a folder of results, with the rows that are there from before; the table is whole at the end.
+    """Lock a folder of results and yield its rows; the table is complete at the end.
 
     Raises:
         UserError: results of another model or other settings, a table of another origin, or another process
@@ -218,7 +218,7 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
 
 
 def _decisive(made_by: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the names: a model is the same whatever it is called, and older versions wrote none."""
+    """Return the settings without the names, which decide nothing and are missing in older versions."""
     return {name: value for name, value in made_by.items() if name != NAMES}
 
 
@@ -235,7 +235,7 @@ def _is_whole(row: Mapping[str | Any, str | None]) -> bool:
 
 
 def _write(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    """The whole table, in the order of the images' names."""
+    """Write the whole table, in the order of the images' names."""
     stream = io.StringIO(newline="")
     table = csv.DictWriter(stream, COLUMNS)
     table.writeheader()

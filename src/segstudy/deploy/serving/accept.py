@@ -1,4 +1,4 @@
-"""Which media type a caller wants most, by the Accept header (RFC 9110, 12.5.1)."""
+"""The choice of the media type by the Accept header (RFC 9110, 12.5.1)."""
 
 import re
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class MediaRange:
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
-        """How exact it is: an exact type counts before ``image/*``, and that before ``*/*``."""
+        """Return how exact it is: an exact type counts before ``image/*``, and that before ``*/*``."""
         return self.main != "*", self.sub != "*", -self.place
 
 

@@ -1,4 +1,4 @@
-"""How long threads of the server have been busy: a thread cannot be stopped, but a slow one is noticed."""
+"""The busy time of threads of the server: a thread cannot be stopped, but a slow one is noticed."""
 
 import time
 from collections.abc import Iterator

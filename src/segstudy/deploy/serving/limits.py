@@ -1,4 +1,4 @@
-"""What one caller may ask of a server."""
+"""The limits of a server for one caller."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from segstudy.data.images import MAX_PIXELS
 
 @dataclass(frozen=True)
 class Limits:
-    """What one caller may ask of the server.
+    """The limits of the server for one caller.
 
     Attributes:
         bytes: of an image's file.
@@ -36,7 +36,7 @@ class Limits:
 
     @property
     def held_bytes(self) -> float:
-        """Of all files that are received, waiting or in work."""
+        """The bytes of all files that may be received, waiting or in work."""
         return 8 * self.bytes
 
     def __post_init__(self) -> None:

@@ -34,7 +34,7 @@ Waiting = tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Asked:
-    """What is wanted of one image: a picture, or with ``view`` None polygons and measurements."""
+    """The request for one image: a picture, or with ``view`` None polygons and measurements."""
 
     threshold: float
     view: View | None
@@ -43,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent back: bytes of a picture, or polygons and measurements."""
+    """The response: bytes of a picture, or polygons and measurements."""
 
     content: bytes | dict[str, Any]
     height: int

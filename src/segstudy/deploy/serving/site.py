@@ -1,4 +1,4 @@
-"""How others reach the server: below a path of a proxy, and from pages of other origins."""
+"""The addresses of the server: below a path of a proxy, and from pages of other origins."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class Site:
-    """How others reach the server.
+    """The addresses by which others reach the server.
 
     Attributes:
         path_prefix: that a proxy puts before each path, such as ``/segment-skin``; nothing without one.

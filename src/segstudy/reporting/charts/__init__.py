@@ -14,7 +14,7 @@ class _KeepsDocstrings(SourceFileLoader):
 
 
 class _AltairWithDocstrings(MetaPathFinder):
-    """Altair copies docstrings while it is imported, and fails where PYTHONOPTIMIZE=2 has removed them."""
+    """Altair copies docstrings during its import, and fails if PYTHONOPTIMIZE=2 has removed them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

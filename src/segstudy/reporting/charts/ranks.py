@@ -1,4 +1,4 @@
-"""Charts of who stands where: differences from the winner, and the critical-difference diagram."""
+"""Charts of ranks: differences from the winner, and the critical-difference diagram."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,10 +18,10 @@ MEANING = ("not distinguishable", "worse", "better", "training noise not measure
 
 
 def against_winner(versus: Mapping[str, Versus], winner: str) -> Spec:
-    """How far every other configuration lies behind the winner on test, with its interval; the best on top.
+    """Return the chart of each configuration's distance to the winner on test, with intervals; best on top.
 
     Args:
-        versus: from ``comparisons.against_winner``.
+        versus: from ``analysis.against_winner``.
         winner: its name.
     """
     rows = [
@@ -65,7 +65,7 @@ def _meaning(each: Versus) -> str:
 
 
 def critical_difference(ranking: Ranking, names: Sequence[str]) -> Spec:
-    """Mean ranks over seeds; bars beside them join what Nemenyi's test does not tell apart.
+    """Return the chart of mean ranks over seeds; bars join what Nemenyi's test does not distinguish.
 
     Args:
         ranking: of the configurations.

@@ -1,4 +1,4 @@
-"""Whether charts can be rendered here: their renderer ends the process where it gets no address space."""
+"""The check that charts can be rendered: without enough address space the renderer ends the process."""
 
 import logging
 from functools import cache
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @cache
 def can_draw() -> bool:
-    """Whether this process may reserve what the renderer does; where not, that is logged, once."""
+    """Whether this process may reserve the renderer's address space; if not, that is logged once."""
     try:
         import resource  # POSIX only
     except ImportError:

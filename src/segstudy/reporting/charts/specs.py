@@ -20,9 +20,9 @@ from segstudy.reporting.charts.renderer import NOT_RENDERED, can_draw
 
 PARTS = ("train", "validation", "test")
 SUBSETS = ("train", "test", "validation")  # one over the other: what decides stays visible
-COLOURS = ("#8c8c8c", "#2f7ed8", "#e07b39")  # told apart by the colour-blind, on white and on black
+COLOURS = ("#8c8c8c", "#2f7ed8", "#e07b39")  # distinct for colour-blind readers, on white and on black
 PALETTE = ("#2f7ed8", "#e07b39", "#2fa084", "#c2559d", "#b89600", "#7a6fd0", "#56b4e9", "#d1495b")
-DASHES = ([2, 3], [1, 0], [7, 3])  # of the parts
+DASHES = ([2, 3], [1, 0], [7, 3])  # of the subsets
 HEAT = ("#f1f6fd", "#7db1ec")  # black figures are legible on all of it
 NEUTRAL = "#888888"
 COLUMNS = 5  # small multiples side by side
@@ -36,7 +36,7 @@ Spec = dict[str, Any]
 
 
 def curve_chart(measure: str, log: bool = False) -> Spec:
-    """One measure, ``IoU`` or ``loss``, over the epochs: for picked runs, whose rows a script provides.
+    """Return the chart of ``IoU`` or ``loss`` over the epochs, for runs whose rows a script provides.
 
     Rows: ``line`` (what is joined), ``run``, ``part``, ``epoch``, ``IoU``, ``loss``, ``colour``, ``thin``
     (one seed of several beside their mean) and ``kept`` (whether this epoch's weights were).
@@ -74,7 +74,7 @@ def curve_chart(measure: str, log: bool = False) -> Spec:
 
 
 def curve_grid(measure: str, titles: Sequence[str]) -> Spec:
-    """Small multiples of one measure, ``IoU`` or ``loss``: a panel for each title, with all its seeds.
+    """Return small multiples of ``IoU`` or ``loss``: a panel for each title, with all its seeds.
 
     Rows: ``title``, ``run``, ``part``, ``epoch``, ``IoU``, ``loss``, ``kept`` (the epoch whose weights were).
     """
@@ -100,7 +100,7 @@ def curve_grid(measure: str, titles: Sequence[str]) -> Spec:
 
 
 def pareto_chart(field: str, title: str) -> Spec:
-    """Test IoU with its interval against a cost; a line joins the configurations that nothing beats in both.
+    """Return the chart of test IoU with its interval against a cost; a line joins the Pareto front.
 
     Rows: ``configuration``, ``architecture``, ``loss``, ``IoU``, ``low`` and ``high`` (null without an
     interval), the costs, and ``front_`` with the name of a cost.
@@ -148,7 +148,7 @@ def _by_architecture() -> alt.Color:
 
 
 def score_table(rows: Sequence[Mapping[str, Any]]) -> Spec:
-    """The architecture x loss tables as one figure: a panel for each part and batch size.
+    """Return the architecture x loss tables as one figure: a panel for each subset and batch size.
 
     Args:
         rows: ``architecture``, ``loss``, ``panel``, ``IoU``, ``heat`` (0 to 1) and ``spread`` (a text, may be
@@ -177,7 +177,7 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> Spec:
 
 
 def finished(chart: Any, symbols: str = "stroke") -> Spec:
-    """The specification in colours for a light and a dark page."""
+    """Return the specification with colours for light and dark pages."""
     spec: Spec = (
         chart.configure(background="transparent", font="system-ui, sans-serif", padding=MARGIN)
         .configure_axis(
@@ -201,7 +201,7 @@ def finished(chart: Any, symbols: str = "stroke") -> Spec:
 
 
 def with_rows(spec: Spec, rows: pl.DataFrame, width: int | None = None) -> Spec:
-    """The specification with its data, as a picture needs it, and as wide as said, in px.
+    """Return the specification with its data, for a picture, in the given width in px.
 
     Data come last because Altair copies and validates whatever it is given, for seconds.
     """
@@ -210,9 +210,9 @@ def with_rows(spec: Spec, rows: pl.DataFrame, width: int | None = None) -> Spec:
 
 
 def svg(spec: Spec, name: str) -> str:
-    """Render a specification as SVG, with ids of its own: several may stand in one page.
+    """Render a specification as SVG with unique ids, as one page may have several.
 
-    Vega numbers ids through a process; here they are counted from 0, so equal charts give equal bytes.
+    Vega numbers ids over a whole process; here they begin at 0, so equal charts give equal bytes.
     Coordinates are rounded to a tenth of a pixel: a curve takes a third of the bytes.
     """
     text: str = vl_convert.vegalite_to_svg(spec)
@@ -234,7 +234,7 @@ _written: ContextVar[list[Path] | None] = ContextVar("_written", default=None)
 
 @contextmanager
 def written_figures() -> Iterator[list[Path]]:
-    """The files that ``save`` writes meanwhile."""
+    """Yield the list of the files that ``save`` writes while inside."""
     files: list[Path] = []
     token = _written.set(files)
     try:
@@ -246,7 +246,7 @@ def written_figures() -> Iterator[list[Path]]:
 def save(spec: Spec, file: Path) -> str:
     """Write ``file.svg`` and ``file.png``, the PNG on white; returns the SVG.
 
-    Where charts cannot be rendered there are no such files afterwards, and what is returned says so.
+    If charts cannot be rendered there are no such files, and the returned text says so.
     """
     if not can_draw():
         for kind in (".svg", ".png"):
@@ -263,11 +263,11 @@ def save(spec: Spec, file: Path) -> str:
 
 
 def inline(svg: str) -> str:
-    """An SVG that scales with the page."""
+    """Return the SVG changed so that it scales with the page."""
     return re.sub(r'<svg ([^>]*?)width="[\d.]+" height="[\d.]+"', r"<svg \1", svg, count=1)
 
 
 def scripts() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, for pages that open offline."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script, for pages that open offline."""
     text: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     return text.replace("</script", "<\\/script")

@@ -1,4 +1,4 @@
-"""The original's main table: architecture x loss, one for each part and batch size."""
+"""The original's main table: architecture x loss, one for each subset and batch size."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from segstudy.reporting.sections.base import ReportData
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``architecture_by_loss.html.j2`` reads; ``figures/architecture-by-loss`` is written."""
+    """Return the values of ``architecture_by_loss.html.j2``; ``figures/architecture-by-loss`` is written."""
     tables = score_tables(report.trained)
     if not tables:
         return None
@@ -23,7 +23,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 
 def score_tables(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """IoU tables; where other factors vary too, the best on validation stands for its architecture and loss.
+    """Return IoU tables; if other factors vary too, each pair has the score of its best on validation.
 
     Args:
         rows: of the leaderboard, the best first.
@@ -68,13 +68,13 @@ def _score_table(
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """Names in the tables' order, others after them by alphabet."""
+    """Return names in the tables' order, others after them in alphabetical order."""
     known = [*MODELS, *LOSSES]
     return sorted(set(names), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
 def squares_of(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The tables as rows for ``figures.score_table``."""
+    """Return the tables as rows for ``specs.score_table``."""
     return [
         {
             "architecture": a,

@@ -1,4 +1,4 @@
-"""What a section of the report is, and what it is made from."""
+"""The interface of a section of the report, and the data that sections are made from."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ReportData:
         leaderboard: a row for each configuration, see ``analysis.leaderboard``.
         epochs: a row for each epoch of each run.
         data: the data set, see ``described_data``.
-        answers: what the scores allow to be said.
+        answers: the conclusions from the scores.
         images: whether pictures of the data may be shown.
     """
 
@@ -40,12 +40,12 @@ class ReportData:
 
     @property
     def figures(self) -> Path:
-        """The folder for charts as files."""
+        """Return the folder for charts as files."""
         return self.folder.path / "figures"
 
     @cached_property
     def trained(self) -> list[dict[str, Any]]:
-        """The rows of the leaderboard without masks of other tools."""
+        """Return the rows of the leaderboard without masks of other tools."""
         return self.leaderboard.filter(~pl.col("masks")).to_dicts()
 
     @property
@@ -55,7 +55,7 @@ class ReportData:
 
     @property
     def ranked(self) -> list[str]:
-        """The configurations of the leaderboard, those with all their runs before the others."""
+        """Return the configurations of the leaderboard, those with all their runs before the others."""
         return [row["configuration"] for row in sorted(self.trained, key=lambda row: row["rank"] is None)]
 
     @property

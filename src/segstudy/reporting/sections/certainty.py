@@ -1,4 +1,4 @@
-"""How sure the winner is: the charts and tables behind the verdict."""
+"""The certainty of the winner: the charts and tables behind the verdict."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from segstudy.stats.intervals import LEVEL
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``certainty.html.j2`` reads; two figures are written."""
+    """Return the values of ``certainty.html.j2``; two figures are written."""
     charts = _charts(report.answers, report.figures)
     if not report.answers.winner:
         return None
@@ -47,7 +47,7 @@ def _inline_chart(spec: specs.Spec, file: Path) -> Markup:
 
 
 def differing(found: Factorial, factor: str, level: str) -> list[str]:
-    """The levels of a factor that differ from this one."""
+    """Return the levels of a factor that differ from this one."""
     return [
         d.b if d.a == level else d.a
         for d in found.differences[factor]

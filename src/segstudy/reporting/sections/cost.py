@@ -1,4 +1,4 @@
-"""What a score costs: which configurations no other beats in both."""
+"""Scores and costs, and the configurations that no other beats in both."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ COSTS = {
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``cost.html.j2`` and ``cost.js`` read; ``figures/iou-by-COST`` are written."""
+    """Return the values of ``cost.html.j2`` and ``cost.js``; ``figures/iou-by-COST`` are written."""
     points = pareto_rows(report.trained)
     costs = known_costs(points)
     if not costs:
@@ -28,7 +28,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 
 def _pareto(out: Path, points: Sequence[Mapping[str, Any]], costs: Mapping[str, str]) -> dict[str, Any]:
-    """A chart for each cost, for a script; every one is a file too."""
+    """Return a chart for each cost, for a script; each is also written as a file."""
     charts = {cost: specs.pareto_chart(cost, title) for cost, title in costs.items()}
     for cost, chart in charts.items():
         picture = specs.with_rows(chart, pl.DataFrame(points), PICTURE_WIDTH_PX)
@@ -37,7 +37,7 @@ def _pareto(out: Path, points: Sequence[Mapping[str, Any]], costs: Mapping[str, 
 
 
 def pareto_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows for ``figures.pareto_chart``, of the configurations that were tested.
+    """Return the rows of ``specs.pareto_chart``, one for each tested configuration.
 
     Args:
         rows: of the leaderboard.
@@ -64,12 +64,12 @@ def _rounded(value: float | None) -> float | None:
 
 
 def known_costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The costs that were measured, with their titles."""
+    """Return the measured costs, with their titles."""
     return {cost: said for cost, said in COSTS.items() if any(row[cost] is not None for row in rows)}
 
 
 def pareto_front(rows: Sequence[Mapping[str, Any]], cost: str) -> set[str]:
-    """Configurations that no other beats: cheaper and no worse, or better and no dearer.
+    """Return the configurations to which no other is both at least as good and at most as expensive.
 
     Args:
         rows: with ``configuration``, ``test_iou`` and maybe the cost; one without it is on no front.

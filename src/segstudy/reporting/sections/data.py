@@ -1,4 +1,4 @@
-"""The data set, its subsets and what the check found."""
+"""The data set, its subsets and the findings of the check."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from segstudy.reporting.sections.base import ReportData
 
 
 def values(report: ReportData) -> dict[str, Any]:
-    """What ``data.html.j2`` reads."""
+    """Return the values of ``data.html.j2``."""
     return {"data": report.data}

@@ -1,4 +1,4 @@
-"""What stands beside the leaderboard and does not compete: baselines, people, other data."""
+"""Scores for comparison, outside of the leaderboard: baselines, people, other data."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ Scores = dict[str, float]
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``external.html.j2`` reads."""
+    """Return the values of ``external.html.j2``."""
     tables = external_tables(report.folder)
     return {"external": tables} if tables else None
 
 
 def references(folder: StudyFolder, reader: str) -> dict[str, Scores]:
-    """Baselines on the study's own images, and how well people agree on images of the same kind.
+    """Return scores of the baselines, and of the agreement of people on images of the same kind.
 
     Args:
         folder: the study.
@@ -35,7 +35,7 @@ def references(folder: StudyFolder, reader: str) -> dict[str, Scores]:
 
 
 def baseline_scores(baselines: pl.DataFrame | None) -> dict[str, Scores]:
-    """Means of the baselines by name, called as the leaderboard's columns; none where there is no table.
+    """Return means of the baselines by name, with the leaderboard's columns; none if there is no table.
 
     Args:
         baselines: ``baseline``, ``part`` and native scores, one row per image.
@@ -55,7 +55,7 @@ def baseline_scores(baselines: pl.DataFrame | None) -> dict[str, Scores]:
 
 
 def external_tables(folder: StudyFolder) -> list[dict[str, Any]]:
-    """What `segstudy evaluate` found on other data sets, for the page: each with its own test subset beside.
+    """Return the scores of `segstudy evaluate` on other data sets, each beside those on the own test subset.
 
     Returns:
         Tables with ``name``, ``num_runs``, ``own`` and ``other`` (data, number of images), and ``rows``

@@ -7,7 +7,7 @@ from segstudy.reporting.sections.base import ReportData
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``failures.html.j2`` reads."""
+    """Return the values of ``failures.html.j2``."""
     failures = [
         publishable_texts(failure.model_dump()) for row in report.results.rows for failure in row.failures
     ]

@@ -1,4 +1,4 @@
-"""The gallery of the report: the same test images under the masks of every model."""
+"""The gallery of the report: the same test images with the masks of every model."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ ERRORS = (NOTHING, FALSE_POSITIVE, FALSE_NEGATIVE, PREDICTION)
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What a model predicted on one image.
+    """The prediction of a model on one image, for display.
 
     Attributes:
         uri: transparent PNG of the errors and the prediction's outline, as large as the photo.
@@ -93,7 +93,7 @@ class Gallery:
 
     @property
     def overlays(self) -> list[list[dict[str, Any] | None]]:
-        """For the page's script: of every image, in order, what every model predicted."""
+        """Return for the page's script the predictions of every model on every image, in order."""
         return [
             [{"uri": each.uri, "iou": each.iou} if each else None for each in picture.overlays]
             for _, pictures in self.groups
@@ -102,7 +102,7 @@ class Gallery:
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``images.html.j2`` reads."""
+    """Return the values of ``images.html.j2``."""
     if not report.has_scores:
         return None
     found = gallery(report.folder, report.results.rows, report.ranked) if report.images else None
@@ -110,14 +110,14 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 
 def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> Gallery | None:
-    """The leader's worst, median and best test images, under each of the best ``MOST_MODELS`` models.
+    """Return the leader's worst, median and best test images, with each of the best ``MOST_MODELS`` models.
 
     Of every model only the first replicate is read. With folds an image is shown as the run predicted it
     whose fold tested it (the first such run where several did).
 
     Args:
         folder: the study.
-        rows: its configurations; those without a finished run, and masks of other tools, are passed over.
+        rows: its configurations; those without a finished run, and masks of other tools, are skipped.
         ranked: names in the leaderboard's order.
 
     Returns:
@@ -147,14 +147,14 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
 
 
 def _first_replicate(row: Row) -> list[RunRecord]:
-    """Records of a configuration's lowest seed, by fold."""
+    """Return the records of a configuration's lowest seed, by fold."""
     seed = min(record.seed for record in row.records)
     records = (record for record in row.records if record.seed == seed)
     return sorted(records, key=lambda record: record.fold or 0)
 
 
 def _tested(folder: StudyFolder, records: Sequence[RunRecord], thumbnails: Path) -> list[str]:
-    """Ids of a replicate's test images that have a thumbnail, by IoU at native size."""
+    """Return the ids of a replicate's test images that have a thumbnail, in order of IoU at native size."""
     return (
         folder.images([record.key for record in records])
         .filter(pl.col("part") == "test")
@@ -166,7 +166,7 @@ def _tested(folder: StudyFolder, records: Sequence[RunRecord], thumbnails: Path)
 
 
 def _places(count: int) -> dict[str, slice]:
-    """Where worst, median and best stand among ``count`` sorted images: up to ``SHOWN`` each, disjoint."""
+    """Return where worst, median and best are among ``count`` sorted images: up to ``SHOWN`` each."""
     each = min(SHOWN, -(-count // 3))
     start = max(each, (count - each) // 2)
     stop = max(each, count - each)
@@ -204,7 +204,7 @@ def _photo(jpeg: bytes, mask: bytes) -> _Photo:
 def _overlays(
     folder: StudyFolder, records: Sequence[RunRecord], photos: Mapping[str, _Photo]
 ) -> dict[str, Overlay]:
-    """What the runs of a replicate predicted on these images, by id; of several runs the first counts."""
+    """Return the predictions of a replicate's runs on these images, by id; of several runs the first."""
     found: dict[str, Overlay] = {}
     for record in records:
         resize: Resize = record.protocol["resize"]
@@ -220,7 +220,7 @@ def _overlays(
 
 
 def _mask(png: bytes, size: tuple[int, ...], resize: Resize) -> NDArray[np.bool_]:
-    """The predicted mask at a height and width, from a probability of the network's size."""
+    """Return the predicted mask at a height and width, from a probability of the network's size."""
     prob = np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)), np.float32) / np.float32(255)
     return prob_to_native(prob, (size[0], size[1]), resize) >= 0.5
 
@@ -254,14 +254,14 @@ def painted(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[n
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a mask ``(H, W)`` with a neighbour outside it; the frame is no outline."""
+    """Return the pixels of a mask ``(H, W)`` with a neighbour outside it; the frame is not an outline."""
     padded = np.pad(mask, 1, mode="edge")
     surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~surrounded
 
 
 def _data_uri(places: NDArray[np.uint8], colours: Sequence[Colour]) -> str:
-    """A PNG of at most four colours, two bits a pixel: a few kilobytes instead of a photo's thirty."""
+    """Return a PNG of at most four colours, two bits a pixel, as a data URI: a few kilobytes."""
     image = Image.fromarray(places).convert("L")
     image.putpalette([value for colour in colours for value in colour[:3]])
     stream = io.BytesIO()

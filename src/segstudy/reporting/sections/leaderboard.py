@@ -1,4 +1,4 @@
-"""The leaderboard as the page shows it: which columns, in which groups, and how a value is written."""
+"""The leaderboard of the page: its columns, their groups, and the format of values."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Column:
     Attributes:
         name: of the leaderboard's column; its interval, if any, is in ``<name>_low`` and ``<name>_high``.
         heading: over the column, under its group's.
-        group: what it shares with its neighbours.
-        write: a value as a person reads it.
-        low_first: whether the least is the best.
-        help: what the heading says when asked.
+        group: the heading that it shares with its neighbours.
+        write: formats a value.
+        low_first: whether the lowest value is the best.
+        help: the tooltip of the heading.
     """
 
     name: str
@@ -42,7 +42,7 @@ def _fixed(digits: int, factor: float = 1.0) -> Callable[[float], str]:
 
 
 def _large(value: float) -> str:
-    """Counts in thousands, millions or thousands of millions, to three digits: 1.96 M, 512 k, 24.3 G."""
+    """Return a count to three digits, in k, M or G: 1.96 M, 512 k, 24.3 G."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g} {letter}"
@@ -107,7 +107,7 @@ class LeaderboardTable:
 
 
 def values(report: ReportData) -> dict[str, Any]:
-    """What ``leaderboard.html.j2`` reads."""
+    """Return the values of ``leaderboard.html.j2``."""
     return {
         "table": leaderboard_table(report.leaderboard, references(report.folder, report.data["reader"])),
         "leader": leading(report.leaderboard),
@@ -116,7 +116,7 @@ def values(report: ReportData) -> dict[str, Any]:
 
 
 def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
-    """The leaderboard's first complete row; while there is none, the first with a finished run."""
+    """Return the leaderboard's first complete row; if there is none, the first with a finished run."""
     rows = frame.filter(~pl.col("masks") & pl.col("validation_iou").is_not_null()).sort(
         "rank", nulls_last=True, maintain_order=True
     )
@@ -124,11 +124,11 @@ def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
 
 
 def leaderboard_table(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) -> LeaderboardTable:
-    """Lay the leaderboard out; columns that hold nothing at all, as those of older runs do, are left out.
+    """Return the leaderboard for the page, without empty columns, such as scores that older runs lack.
 
     Args:
         frame: of ``leaderboard``.
-        references: scores of what did not compete, by name, called as the frame's columns.
+        references: scores for comparison, by name, with the frame's columns.
     """
     rows = frame.to_dicts()
     columns = [column for column in COLUMNS if any(row.get(column.name) is not None for row in rows)]

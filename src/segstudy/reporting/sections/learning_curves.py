@@ -1,4 +1,4 @@
-"""Learning curves: small enough to stand in one page with those of a thousand other runs."""
+"""Learning curves, reduced so that those of a thousand runs fit in one page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Curves:
         configurations: names, the leaderboard's first configuration first.
         runs: one dict per run: ``of`` (index of its configuration), ``name``, ``short`` (seed and fold),
             ``kept`` (the epoch whose weights were), and equally long lists ``epoch``, ``train_loss`` and so
-            on; a part that was not recorded has none.
-        every: 1, or that only every so manieth epoch is there, besides the first, the last and the kept.
+            on; a subset that was not recorded has none.
+        every: n: only each n-th epoch is included, besides the first, the last and the kept.
     """
 
     configurations: list[str]
@@ -39,7 +39,7 @@ class Curves:
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``learning_curves.html.j2`` and its script read; two figures are written."""
+    """Return the values of ``learning_curves.html.j2`` and its script; two figures are written."""
     if not report.has_scores:
         return None
     configurations = report.leaderboard["configuration"].to_list()
@@ -54,7 +54,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 
 def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]) -> Curves:
-    """The curves of all finished runs, to four digits; thinned where they are many.
+    """Return the curves of all finished runs, to four digits; with fewer epochs if there are many.
 
     Args:
         epochs: of all finished runs, see ``StudyFolder.epochs``.
@@ -113,13 +113,13 @@ def _columns(table: pl.DataFrame) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """What the small multiples show.
+    """The content of the small multiples.
 
     Attributes:
         rows: for ``figures.curve_grid``.
         titles: of the panels.
         runs_each: how many runs a panel has at most.
-        every: 1, or that only every so manieth epoch is shown.
+        every: n: only each n-th epoch is shown.
     """
 
     rows: pl.DataFrame
@@ -129,7 +129,7 @@ class Panels:
 
 
 def panels(curves: Curves) -> Panels:
-    """The first configurations with all their runs; of more than there is room for, the rest is left out.
+    """Return the panels of the first configurations with all their runs; the rest is left out.
 
     At most ``MOST_PANELS`` configurations, and of many runs each so few that no more than ``MOST_LINES`` are
     shown; where their points are still too many, only every second epoch, or third.
@@ -148,7 +148,7 @@ def _runs_of(curves: Curves, configuration: int) -> list[dict[str, Any]]:
 
 
 def long_rows(runs: Iterable[Mapping[str, Any]], titles: Sequence[str]) -> pl.DataFrame:
-    """``title``, ``run``, ``part``, ``epoch``, ``loss``, ``IoU``, ``kept``: a row for each epoch and part."""
+    """Return a row for each epoch and subset: title, run, part, epoch, loss, IoU, kept."""
     tables = [
         pl.DataFrame(
             {"epoch": run["epoch"], "loss": run[f"{part}_loss"], "IoU": run[f"{part}_iou"]},
@@ -164,7 +164,7 @@ def long_rows(runs: Iterable[Mapping[str, Any]], titles: Sequence[str]) -> pl.Da
 
 
 def _picker(curves: Curves) -> dict[str, Any]:
-    """All curves, and charts for those that are picked, for a script."""
+    """Return all curves, and charts for selected ones, for a script."""
     return {
         "charts": {
             "IoU": specs.curve_chart("IoU"),
@@ -179,7 +179,7 @@ def _picker(curves: Curves) -> dict[str, Any]:
 
 
 def _grids(out: Path, shown: Panels) -> dict[str, Markup]:
-    """Small multiples by measure, as SVG."""
+    """Return small multiples by measure, as SVG."""
     svgs = {
         measure: specs.save(
             specs.with_rows(specs.curve_grid(measure, shown.titles), shown.rows),

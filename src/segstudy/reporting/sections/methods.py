@@ -42,7 +42,7 @@ class Methods:
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``methods.html.j2`` reads."""
+    """Return the values of ``methods.html.j2``."""
     found = methods(report.study, report.results, report.data, report.answers)
     return {"methods": found} if found.paragraph else None
 
@@ -54,7 +54,7 @@ def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answe
         study: as it was last run.
         results: of its folder.
         data: content of ``data.json``.
-        said: what its scores allowed to be said.
+        said: the conclusions from its scores.
     """
     there = [row for row in results.trained if row.records]
     if not there:
@@ -133,7 +133,7 @@ def _same_protocol(rows: Sequence[Row]) -> bool:
 
 
 def _overlap(results: Results) -> list[str]:
-    """The metrics of overlap that a paper would print, as far as any run computed them."""
+    """Return the metrics of overlap for a paper, as far as any run computed them."""
     computed = {name for table in results.tables.values() for name in table.columns}
     return [
         metric.title
@@ -154,7 +154,7 @@ def _scored(num_configurations: int, overlap: Sequence[str]) -> str:
 
 
 def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
-    """Sentences on the statistics that were computed, and the keys of what they rest on."""
+    """Return sentences on the computed statistics, and the keys of their sources."""
     repeated = any(results.has(row.name) and len(results.seeds(row.name)) > 1 for row in results.trained)
     if not repeated:
         return ["Intervals are 95 % over images; training noise was not measured."], []
@@ -178,7 +178,7 @@ def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
 
 
 def _sources(rows: Sequence[Row], protocol: Protocol) -> list[str]:
-    """Keys of what the architectures, the losses and the optimizer rest on, each once."""
+    """Return the keys of the sources of architectures, losses and optimizer, each once."""
     found: list[str] = []
     for row in rows:
         for factor, known in (("architecture", known_model), ("loss", known_loss)):
@@ -189,7 +189,7 @@ def _sources(rows: Sequence[Row], protocol: Protocol) -> list[str]:
 
 
 def bibtex(keys: Sequence[str]) -> str:
-    """The entries of these keys, in their order."""
+    """Return the BibTeX entries of these keys, in their order."""
     text = REFERENCES.read_text(encoding="utf-8")
     entries = {found[1]: found[0] for found in re.finditer(r"@\w+\{(\w+),.*?\n\}", text, re.DOTALL)}
     return "\n".join(entries[key] for key in keys)

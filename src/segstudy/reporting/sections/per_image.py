@@ -1,4 +1,4 @@
-"""Image by image: how a configuration's scores are spread, and where configurations disagree."""
+"""Scores image by image: their distribution, and the images on which configurations disagree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ BLUE = "#2f7ed8"
 
 @dataclass(frozen=True, slots=True)
 class Disputed:
-    """A test image that configurations see differently; IoUs are means over seeds.
+    """A test image on which configurations disagree; IoUs are means over seeds.
 
     Attributes:
         id, category: of the sample.
@@ -64,7 +64,7 @@ class PerImage:
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``per_image.html.j2`` reads."""
+    """Return the values of ``per_image.html.j2``."""
     if not report.has_scores:
         return None
     found = per_image(report.results, report.ranked, report.categories, report.figures)
@@ -74,13 +74,13 @@ def values(report: ReportData) -> dict[str, Any] | None:
 def per_image(
     results: Results, ranked: Sequence[str], categories: Mapping[str, str | None], out: Path
 ) -> PerImage | None:
-    """Distributions and disagreements on test, native size; None where nothing is scored.
+    """Return distributions and disagreements on test, at native size; None if nothing is scored.
 
     Args:
         results: of the study.
         ranked: configurations, the best first; those tested on other images than the first are left out.
         categories: of the samples.
-        out: where ``per-image-iou`` is written as SVG and PNG.
+        out: folder in which ``per-image-iou`` is written as SVG and PNG.
     """
     names = comparable(results, [name for name in ranked if results.has(name)])
     if not names:

@@ -1,4 +1,4 @@
-"""How a study was done: its protocol, its environments, and what each number means."""
+"""The methods of a study: its protocol, its environments, and the definition of each number."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from segstudy.store.records import RunRecord
 
 
 def values(report: ReportData) -> dict[str, Any]:
-    """What ``protocol.html.j2`` reads."""
+    """Return the values of ``protocol.html.j2``."""
     found = environments(report.results.rows)
     return {
         "definitions": definitions(),
@@ -26,7 +26,7 @@ def values(report: ReportData) -> dict[str, Any]:
 
 
 def definitions() -> list[tuple[str, str]]:
-    """What the columns of scores mean: headings and a sentence; neighbours with one sentence share it."""
+    """Return the definitions of the score columns: headings and a sentence, which neighbours may share."""
     defined = [(name, each) for name, each in shown_in("report").items() if each.definition]
     found = []
     for sentence, those in groupby(defined, key=lambda item: item[1].definition):
@@ -36,7 +36,7 @@ def definitions() -> list[tuple[str, str]]:
 
 
 def shared_protocol(study: Study) -> dict[str, str]:
-    """The settings that all configurations share, as a person reads them."""
+    """Return the settings that all configurations share, as text."""
     protocols = [
         protocol.numbers() | protocol.model_dump(include={"split", "split_seed"})
         for protocol in (configuration.protocol for configuration in study.configurations())
@@ -58,16 +58,16 @@ def _spelled(value: Any) -> str:
 
 
 def environments(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Where the runs were trained, sessions that were interrupted included: one entry for all that agree."""
+    """Return the environments of all sessions of the runs, equal ones as one entry."""
     found = {text for row in rows for record in row.records for text in _sessions(record)}
     return [json.loads(text) for text in sorted(found)]
 
 
 def mixed(rows: Sequence[Row]) -> int:
-    """How many runs were interrupted and resumed elsewhere, or with other versions or threads."""
+    """Return the number of runs that were resumed on another machine, or with other versions or threads."""
     return sum(len(_sessions(record)) > 1 for row in rows for record in row.records)
 
 
 def _sessions(record: RunRecord) -> set[str]:
-    """The environments of a run; older records know no resuming."""
+    """Return the environments of a run; older records have none of resumed sessions."""
     return {json.dumps(environment, sort_keys=True) for environment in record.environments}

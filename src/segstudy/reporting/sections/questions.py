@@ -6,5 +6,5 @@ from segstudy.reporting.sections.base import ReportData
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``questions.html.j2`` reads."""
+    """Return the values of ``questions.html.j2``."""
     return {"answers": report.answers} if report.has_scores and report.answers.questions else None

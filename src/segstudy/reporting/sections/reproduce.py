@@ -1,4 +1,4 @@
-"""How to train the study again."""
+"""The commands that train the study again."""
 
 from typing import Any
 
@@ -7,5 +7,5 @@ from segstudy.reporting.sections.base import ReportData
 
 
 def values(report: ReportData) -> dict[str, Any]:
-    """What ``reproduce.html.j2`` reads."""
+    """Return the values of ``reproduce.html.j2``."""
     return {"study_file": publishable_study(report.folder)}

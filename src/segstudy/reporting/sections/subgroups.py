@@ -1,4 +1,4 @@
-"""Scores by category and by the size of the lesion: where a mean over all images hides a weakness."""
+"""Scores by category and by the size of the lesion, for weaknesses that a mean over all images hides."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Subgroup:
     """Some of the test images.
 
     Attributes:
-        kind: what they share, ``category``, ``lesion size`` or ``frame``.
-        name: which of them.
+        kind: of the subgroup, ``category``, ``lesion size`` or ``frame``.
+        name: of the subgroup.
         num_images: how many.
         scores: test IoU of each configuration; under 20 images without an interval.
     """
@@ -50,7 +50,7 @@ class Subgroups:
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
-    """What ``subgroups.html.j2`` reads."""
+    """Return the values of ``subgroups.html.j2``."""
     if not report.has_scores:
         return None
     found = subgroups(report.folder, report.results, report.ranked, report.categories)
@@ -63,7 +63,7 @@ def subgroups(
     ranked: Sequence[str],
     categories: Mapping[str, str | None],
 ) -> Subgroups | None:
-    """Test IoU at native size of the best configurations in each subgroup; None where there are none.
+    """Return test IoU at native size of the best configurations in each subgroup; None if there are none.
 
     Args:
         folder: the study's; ``figures/subgroups`` is written there.
@@ -89,7 +89,7 @@ def subgroups(
 
 
 def _score(results: Results, name: str, ids: Ids) -> Interval:
-    """Mean of a subgroup; its interval rests on these images alone."""
+    """Return the mean of a subgroup, with an interval from these images alone."""
     scores, place = results.scores(name), {each: i for i, each in enumerate(results.ids(name))}
     assert scores is not None
     mine = scores[:, [place[each] for each in ids]]

@@ -6,5 +6,5 @@ from segstudy.reporting.sections.base import ReportData
 
 
 def values(report: ReportData) -> dict[str, Any]:
-    """What ``verdict.html.j2`` reads."""
+    """Return the values of ``verdict.html.j2``."""
     return {"answers": report.answers}

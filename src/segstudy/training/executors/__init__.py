@@ -1,4 +1,4 @@
-"""Where runs are trained: the table of executors."""
+"""The table of executors, which train the runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
