@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from segstudy.deploy.predict.measurements import fill_holes, largest_component, measured, outline, polygons
+from segstudy.data.mask_outline import outline
+from segstudy.deploy.predict.measurements import fill_holes, largest_component, measured, polygons
 
 EIGHT = np.ones((3, 3), int)
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))

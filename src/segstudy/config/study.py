@@ -223,11 +223,6 @@ def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
     return validated({**study.model_dump(), "grid": grids}, "")
 
 
-def is_synthetic(data: str) -> bool:
-    """Whether data are the synthetic set, which has no folder: ``synthetic`` or ``synthetic:n=60``."""
-    return data == "synthetic" or data.startswith("synthetic:")
-
-
 def validated(raw: Mapping[str, Any], source: str) -> Study:
     """Return a study from raw values.
 

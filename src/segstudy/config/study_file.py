@@ -12,10 +12,11 @@ import tomlkit
 from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import Level, Protocol
 from segstudy.config.runs import spelled
-from segstudy.config.study import Study, is_synthetic, validated
+from segstudy.config.study import Study, validated
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
 from segstudy.core.schema import Frozen
+from segstudy.core.synthetic import is_synthetic
 
 MAX_STUDY_FILE_BYTES = 16 * MB  # it contains the excluded ids
 

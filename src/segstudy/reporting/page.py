@@ -13,9 +13,9 @@ from segstudy.analysis import report_history
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.results import gather
 from segstudy.analysis.verdict import answer
-from segstudy.config.study import is_synthetic
 from segstudy.core.atomic_files import write_text
 from segstudy.core.locks import hold
+from segstudy.core.synthetic import is_synthetic
 from segstudy.core.version import __version__
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.renderer import can_draw

@@ -8,8 +8,8 @@ from typing import Any
 
 import tomlkit
 
-from segstudy.config.study import is_synthetic
 from segstudy.core.registry import title
+from segstudy.core.synthetic import is_synthetic
 from segstudy.store.folder import StudyFolder
 
 FACTORS = ("architecture", "loss")

@@ -4,8 +4,9 @@ import shlex
 from collections.abc import Container, Iterable
 from pathlib import Path
 
-from segstudy.config.study import Study, is_synthetic
+from segstudy.config.study import Study
 from segstudy.core.errors import UserError
+from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import contents, fingerprint
 from segstudy.data.samples import Sample

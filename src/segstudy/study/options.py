@@ -9,11 +9,12 @@ from typing import Any
 
 from segstudy.config import study_file
 from segstudy.config.protocol import Level, Protocol
-from segstudy.config.study import Study, extend, is_synthetic, override, preset_study
+from segstudy.config.study import Study, extend, override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
 from segstudy.core.mask_rules import COLOUR, MaskMeaning, parse
 from segstudy.core.suggestions import did_you_mean
+from segstudy.core.synthetic import is_synthetic
 from segstudy.data.leakage import ids_in
 from segstudy.store.folder import StudyFolder
 

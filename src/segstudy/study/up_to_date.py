@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from segstudy.config.study import Study, is_synthetic
+from segstudy.config.study import Study
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
@@ -25,6 +25,7 @@ from segstudy.core.plugins import installed_plugins
 from segstudy.core.registry import parse
 from segstudy.core.schema import Frozen
 from segstudy.core.source_files import source_files
+from segstudy.core.synthetic import is_synthetic
 from segstudy.core.version import __version__
 from segstudy.data.datasets import read
 from segstudy.data.samples import Sample

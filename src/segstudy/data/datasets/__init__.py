@@ -7,6 +7,7 @@ from pathlib import Path
 from segstudy.core.errors import UserError
 from segstudy.core.plugins import find, record_named, usable
 from segstudy.core.quantities import and_more
+from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import folder, isic, ph2, synthetic
 from segstudy.data.datasets.folder_hints import probable_layout
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
@@ -77,7 +78,7 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
             excluded id that is not there.
     """
     path = Path(root)
-    if _means_synthetic(str(root)) and not path.is_dir() and reader in (None, "synthetic"):
+    if is_synthetic(str(root)) and not path.is_dir() and reader in (None, "synthetic"):
         return _without(synthetic.read(str(root)), exclude)
     try:
         _check_folder(path)
@@ -92,10 +93,6 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
         )
         raise UserError(f"{path}: no image with its mask; expected {chosen.description}{first}")
     return _without(dataset, exclude)
-
-
-def _means_synthetic(text: str) -> bool:
-    return text == "synthetic" or text.startswith("synthetic:")
 
 
 def _check_folder(path: Path) -> None:

@@ -22,9 +22,10 @@ from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.data.image_formats import SUFFIXES, TITLES, holds_image
 from segstudy.data.images import ImageError, image_size, read_image
+from segstudy.data.mask_outline import outline
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network
-from segstudy.deploy.predict.measurements import Measures, measured, outline
+from segstudy.deploy.predict.measurements import Measures, measured
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.predict.table import SETTINGS, Prediction, digest_of, identity, results_in, stamp_of
 

@@ -114,11 +114,3 @@ def fill_holes(mask: Mask) -> Mask:
     filled = np.zeros(mask.shape, np.uint8)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
     return filled.view(np.bool_)
-
-
-def outline(mask: Mask, width_px: int = 1) -> Mask:
-    """Return the foreground within ``width_px`` of the background; the image's border is not background."""
-    side = 2 * width_px + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    inner = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_REPLICATE)
-    return mask & ~inner.view(np.bool_)

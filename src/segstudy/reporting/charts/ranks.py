@@ -17,7 +17,7 @@ NAMES = alt.Axis(labelLimit=NAME_PX)
 MEANING = ("not distinguishable", "worse", "better", "training noise not measured")
 
 
-def against_winner(versus: Mapping[str, Versus], winner: str) -> Spec:
+def differences_to_winner(versus: Mapping[str, Versus], winner: str) -> Spec:
     """Return the chart of each configuration's distance to the winner on test, with intervals; best on top.
 
     Args:

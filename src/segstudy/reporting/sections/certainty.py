@@ -32,7 +32,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
 def _charts(said: Answers, out: Path) -> dict[str, Any]:
     charts: dict[str, Any] = {"versus": None, "measured": False, "ranks": None, "friedman": ""}
     if said.winner and said.versus:
-        chart = ranks.against_winner(said.versus, said.winner)
+        chart = ranks.differences_to_winner(said.versus, said.winner)
         charts["versus"] = _inline_chart(chart, out / "against-winner")
         charts["measured"] = any(each.p_adjusted is not None for each in said.versus.values())
     if said.ranking:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.analysis.configurations import Row
+from segstudy.data.mask_outline import outline
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
@@ -251,13 +252,6 @@ def painted(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[n
     out[truth & ~predicted & ~outline(truth)] = ERRORS.index(FALSE_NEGATIVE)
     out[outline(predicted)] = ERRORS.index(PREDICTION)
     return out
-
-
-def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels of a mask ``(H, W)`` with a neighbour outside it; the frame is not an outline."""
-    padded = np.pad(mask, 1, mode="edge")
-    surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~surrounded
 
 
 def _data_uri(places: NDArray[np.uint8], colours: Sequence[Colour]) -> str:
