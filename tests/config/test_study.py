@@ -485,7 +485,7 @@ def test_no_file_a_folder_and_no_text(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path)
     (tmp_path / "study.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is not a TOML file"):
+    with pytest.raises(UserError, match="UTF-16 text; save it as UTF-8"):
         load(tmp_path / "study.toml")
 
 

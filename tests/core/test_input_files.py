@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from fake_data import SHEET, make_ph2, make_workbook
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import segstudy
 from segstudy.config.study_file import load
 from segstudy.core.errors import UserError
-from segstudy.core.input_files import read_bytes, read_text
+from segstudy.core.input_files import decoded, read_bytes, read_text
 from segstudy.core.json_files import read_json
 from segstudy.core.registry import _load
 from segstudy.data.datasets import folder, isic
@@ -20,6 +22,11 @@ from segstudy.data.datasets.tables import read_csv, read_sheet
 from segstudy.data.images import read_image
 from segstudy.store.card import read_card
 from segstudy.study.options import excluded
+
+# Text as systems and programs write it.
+MARKED = {"utf-8-sig": "", "utf-16": "", "utf-16-le": "\ufeff", "utf-16-be": "\ufeff", "utf-32": ""}
+PLAIN = ("utf-8", "utf-16-le", "utf-16-be")
+LETTERS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff"))
 
 
 @pytest.fixture(params=["/dev/zero", "/dev/stdin", "pipe", "socket", "folder"])
@@ -48,6 +55,81 @@ def test_a_regular_file_is_read(tmp_path):
     assert read_text(file, 8) == "a\nb\nc\n"
     with pytest.raises(OSError, match="larger than"):
         read_bytes(file, 6)
+
+
+@given(
+    lines=st.lists(LETTERS), end=st.sampled_from(["\n", "\r\n", "\r"]), encoding=st.sampled_from(list(MARKED))
+)
+def test_text_with_a_mark_is_read_whatever_wrote_it(tmp_path_factory, lines, end, encoding):
+    file = tmp_path_factory.mktemp("text") / "x"
+    file.write_bytes((MARKED[encoding] + end.join(lines)).encode(encoding))
+    assert read_text(file, 100_000) == "\n".join(lines)
+
+
+@given(
+    lines=st.lists(LETTERS.filter(lambda line: any("0" <= c <= "z" for c in line)), min_size=1),
+    encoding=st.sampled_from(PLAIN),
+)
+def test_without_a_mark_utf16_is_told_by_its_zero_bytes(lines, encoding):
+    """Of letters that have zero bytes; of Chinese alone the line ends have."""
+    content = "".join(f"{line}\r\n" for line in lines).encode(encoding)
+    even, odd = content[::2].count(0), content[1::2].count(0)
+    assume(encoding == "utf-8" or (odd > even) == (encoding == "utf-16-le"))
+    assert decoded(content, "x")[0] == "".join(f"{line}\n" for line in lines)
+
+
+def test_marks_within_are_of_files_that_were_joined():
+    assert decoded("\ufeffa\r\n\ufeffb\n".encode(), "x") == ("a\nb\n", "utf-8")
+
+
+def test_windows_1252_is_read_with_a_warning_and_only_once(tmp_path, caplog):
+    file = tmp_path / "x"
+    file.write_bytes("Müller\r\n“Größe” 5 €".encode("cp1252"))
+    for _ in range(2):
+        assert read_text(file, 100) == "Müller\n“Größe” 5 €"
+    (said,) = caplog.messages
+    assert str(file) in said
+    assert "Windows-1252" in said
+    assert "UTF-8" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("Müller".encode("utf-16")[:-1], "cut off"),
+        (b"\xef\xbb\xbfM\xfcller", "damaged UTF-8"),
+        ("Müller, ".encode() + "Größe".encode("cp1252"), "UTF-8 with other bytes"),
+        (b"M\x81ller \xfc", "neither"),
+        (bytes(range(256)), "no text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", "no text"),
+        (b"\xff\xd8\xff\xe0\x10JFIF\x01\x02\x03", "no text"),
+        ("a".encode("utf-32-le"), "no text"),
+    ],
+)
+def test_what_is_no_text_is_refused_in_one_line(tmp_path, content, said):
+    file = tmp_path / "x"
+    file.write_bytes(content)
+    for reading in (lambda: read_text(file, 1000), lambda: excluded(file), lambda: load(file)):
+        with pytest.raises(UserError, match=said) as caught:
+            reading()
+        assert str(file) in str(caught.value)
+        assert "UTF-8" in str(caught.value)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(content):
+    try:
+        text, _ = decoded(content, "x")
+    except UserError:
+        return
+    assert "\r" not in text
+
+
+def test_a_record_of_our_own_is_utf8_or_damaged(tmp_path):
+    file = tmp_path / "run.json"
+    file.write_bytes('{"a": "ü"}'.encode("cp1252"))
+    with pytest.raises(UserError, match="damaged"):
+        read_json(file)
 
 
 def test_nothing_else_is_opened(no_file):
@@ -118,6 +200,28 @@ def test_a_table_has_bounds(tmp_path, text, said):
         folder._read_metadata(tmp_path / "metadata.csv")
     with pytest.raises(UserError, match=said):
         isic._categories(tmp_path / "metadata.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,group\r\na,Jürg\r\nb,É 2\r\n",
+        "id;group\ra;Jürg\rb;É 2\r",
+        "id\tgroup\r\na\tJürg\r\nb\tÉ 2",  # a spreadsheet's "Unicode text"
+        "sep=;\r\nid;group\r\na;Jürg\r\nb;É 2\r\n",
+        '"sep=,"\nid,group\na,"Jürg"\nb,"É 2"\n',
+    ],
+)
+def test_tables_as_spreadsheets_save_them(tmp_path, text, encoding):
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    rows = [{"id": "a", "group": "Jürg"}, {"id": "b", "group": "É 2"}]
+    assert read_csv(tmp_path / "t.csv", "") == (["id", "group"], rows)
+
+
+def test_a_cell_may_hold_any_letter_but_a_line_end(tmp_path):
+    (tmp_path / "t.csv").write_text("id,group\na,x\u2028y\nb,x\x0by\nc,x\x85y\n", encoding="utf-8")
+    assert [row["group"] for row in read_csv(tmp_path / "t.csv", "")[1]] == ["x\u2028y", "x\x0by", "x\x85y"]
 
 
 def test_semicolons_and_short_lines(tmp_path):

@@ -13,6 +13,7 @@ from segstudy.api.studies import Study
 from segstudy.core.arguments import ArgumentError, checked_call
 from segstudy.core.environment import differing_text
 from segstudy.core.locks import holder, is_held
+from segstudy.core.paths import expanded
 from segstudy.core.progress import Stage, silent
 from segstudy.data.datasets import read, synthetic
 from segstudy.data.samples import Problem
@@ -165,7 +166,7 @@ def compare(*arguments: str) -> "Comparison":
     """
     from segstudy.analysis.compare import compare_configurations, sides
 
-    return compare_configurations(*sides(arguments))
+    return compare_configurations(*sides([expanded(each) for each in arguments]))
 
 
 @checked_call

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from segstudy.core.errors import Stopped, UserError, one_line, printable, typed_line
+from segstudy.core.paths import expanded_word
 
 console = Console(soft_wrap=True, emoji=False)
 problems = Console(stderr=True, soft_wrap=True, emoji=False)
@@ -61,7 +62,7 @@ def guarded(app: App, arguments: list[str] | None = None) -> None:
     logging.getLogger("segstudy").handlers = [_Lines()]
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = [expanded_word(word) for word in words if word != "--debug"]
     sys.exit(
         _guarded(
             lambda: app(words, exit_on_error=False, print_error=False, result_action="return_value"), debug

@@ -1,6 +1,7 @@
 """study.toml: reading and writing a study as text, with paths relative to the file."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
@@ -15,10 +16,12 @@ from segstudy.config.runs import spelled
 from segstudy.config.study import Study, validated
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
+from segstudy.core.paths import expanded, reason_missing, with_slashes
 from segstudy.core.schema import Frozen
 from segstudy.core.synthetic import is_synthetic
 
 MAX_STUDY_FILE_BYTES = 16 * MB  # it contains the excluded ids
+_BACKSLASH = re.compile(r'"[^"\n]*\\')  # within a string with double quotes
 
 
 def load(file: Path) -> Study:
@@ -27,15 +30,7 @@ def load(file: Path) -> Study:
     Raises:
         UserError: no such file, no TOML, an unknown field or a value it does not take.
     """
-    try:
-        # Some editors begin with a byte order mark.
-        raw = tomllib.loads(read_text(file, MAX_STUDY_FILE_BYTES, "utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; `segstudy init` prints one to start from") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); is it the study file?") from None
-    except (ValueError, RecursionError) as error:  # also for too long numbers and too deep arrays
-        raise UserError(f"{file} is not a TOML file: {error}") from None
+    raw = read_toml(file)
     raw.setdefault("name", file.stem if file.name != "study.toml" else file.resolve().parent.name)
     preset = raw.setdefault("preset", "classic")
     if preset not in list(PRESETS):  # a list, because the value may not be hashable
@@ -44,7 +39,35 @@ def load(file: Path) -> Study:
     if isinstance(raw.get("protocol", {}), dict):
         raw["protocol"] = {**base["protocol"], **raw.get("protocol", {})}
     folder = file.resolve().parent
-    return _with_paths(validated({**base, **raw}, str(file)), lambda path: os.path.normpath(folder / path))
+
+    def whole(path: str) -> str:
+        return os.path.normpath(folder / with_slashes(expanded(path), folder))
+
+    return _with_paths(validated({**base, **raw}, str(file)), whole)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The content of a study file, with its paths as they are written.
+
+    Raises:
+        UserError: no such file, or no TOML.
+    """
+    try:
+        text = read_text(file, MAX_STUDY_FILE_BYTES)
+    except FileNotFoundError:
+        hint = reason_missing(file)
+        raise UserError(f"{file}: no such file{hint}; `segstudy init` prints one to start from") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); is it the study file?") from None
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also of numbers too long and arrays too deep
+        escape = (
+            '; a backslash within "..." begins an escape: write paths with /, or within single quotes'
+            if _BACKSLASH.search(text)
+            else ""
+        )
+        raise UserError(f"{file} is not a TOML file: {error}{escape}") from None
 
 
 def dump(study: Study, folder: Path, comments: bool = False) -> str:
@@ -98,7 +121,7 @@ def _with_path(component: str, change: Callable[[str], str]) -> str:
     if ".py:" not in component:
         return component
     file, rest = component.split(".py:", 1)
-    return f"{change(file)}.py:{rest}"
+    return f"{change(f'{file}.py')}:{rest}"
 
 
 def _with_paths(study: Study, change: Callable[[str], str]) -> Study:

@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from segstudy.core.errors import UserError
+from segstudy.core.paths import expanded
 from segstudy.core.suggestions import did_you_mean
 
 P = ParamSpec("P")
@@ -48,13 +49,29 @@ def checked_call(function: Callable[P, R]) -> Callable[P, R]:
             if name not in parameters:
                 choices = [each for each in parameters if each != "self"]
                 raise ArgumentError(f"{title}() has no argument {name!r}; {did_you_mean(name, choices)}")
-        places = itertools.chain(by_place, itertools.cycle(rest))
+        places = list(itertools.islice(itertools.chain(by_place, itertools.cycle(rest)), len(args)))
         for name, value in (*zip(places, args, strict=False), *kwargs.items()):
             if (plain := kinds[name]) and not any(_is_a(value, kind) for kind in plain):
                 raise ArgumentError(f"{title}(): {name} must be {_words(plain)}, got {value!r}")
-        return function(*args, **kwargs)
+        by_name: Any = {name: _with_home(value, kinds[name]) for name, value in kwargs.items()}
+        known: Any = [_with_home(value, kinds[name]) for name, value in zip(places, args, strict=False)]
+        in_order: Any = [*known, *args[len(known) :]]  # too many are for the function to refuse
+        return function(*in_order, **by_name)
 
     return call
+
+
+def _with_home(value: Any, kinds: Sequence[Any]) -> Any:
+    """Where a path may be given, the home folder in the place of ``~``; also in a list of paths."""
+    if Path not in kinds:
+        return value
+    if isinstance(value, str):
+        return expanded(value)
+    if isinstance(value, Path):
+        return Path(expanded(str(value)))
+    if isinstance(value, list | tuple) and all(isinstance(each, str | Path) for each in value):
+        return [_with_home(each, kinds) for each in value]
+    return value
 
 
 def checked_methods(cls: type[R]) -> type[R]:

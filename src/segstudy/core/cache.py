@@ -3,20 +3,57 @@
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import platformdirs
 
 from segstudy.core.errors import UserError
+from segstudy.core.paths import expanded
 
 ELSEWHERE = "point SEGSTUDY_CACHE elsewhere"
 
 
 def cache_folder() -> Path:
     """Return the folder of derived data, which may be deleted: SEGSTUDY_CACHE, or the system's folder."""
-    return Path(os.environ.get("SEGSTUDY_CACHE") or platformdirs.user_cache_path("segstudy"))
+    if given := os.environ.get("SEGSTUDY_CACHE"):
+        return Path(expanded(given))
+    usual = platformdirs.user_cache_path("segstudy")
+    return usual if usual.is_absolute() else temporary_folder()  # a user without a home has "~" for one
+
+
+@cache
+def temporary_folder() -> Path:
+    """A folder that is removed when this process ends, in the place of a cache that cannot be written.
+
+    Raises:
+        OSError: there is no room or no right for it either.
+    """
+    return Path(_temporary().name)
+
+
+@cache
+def _temporary() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="segstudy-", ignore_cleanup_errors=True)
+
+
+def writable_folder(name: str) -> Path:
+    """A folder of the cache, made; where that is not possible a temporary one.
+
+    Raises:
+        OSError: neither is possible.
+    """
+    folder = cache_folder() / name
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = temporary_folder() / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def is_cached(folder: Path) -> bool:

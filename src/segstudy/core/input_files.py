@@ -3,11 +3,18 @@
 A name may lead to a device that never ends, to a pipe that nobody fills, or to gigabytes.
 """
 
+import codecs
 import errno
+import logging
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
+
+from segstudy.core.errors import UserError, printable
+
+log = logging.getLogger(__name__)
 
 MB = 10**6
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not block
@@ -50,11 +57,73 @@ def read_bytes(file: Path, max_bytes: int) -> bytes:
     return content
 
 
-def read_text(file: Path, max_bytes: int, encoding: str = "utf-8") -> str:
-    """Read a file as text, with line ends of every system as one.
+def read_text(file: Path, max_bytes: int) -> str:
+    """The text of a file that a user wrote, whatever system and program it was written with.
+
+    UTF-8 and UTF-16 are read with a byte order mark or without, UTF-32 with one; so are the line ends of
+    every system. Other bytes are read as Windows-1252, and a warning says so.
 
     Raises:
-        OSError: as there.
-        UnicodeDecodeError: other bytes than the encoding has.
+        OSError: as ``read_bytes``.
+        UserError: no text.
     """
-    return read_bytes(file, max_bytes).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    text, encoding = decoded(read_bytes(file, max_bytes), str(file))
+    if encoding == WINDOWS and file not in _named:
+        _named.add(file)
+        log.warning(
+            "%s",
+            printable(f"{file}: is not UTF-8; read as {WINDOWS}; save it as UTF-8 if any letter is wrong"),
+        )
+    return text
+
+
+WINDOWS = "Windows-1252"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as the mark of UTF-16 does
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # control characters that no text has
+_UTF8_LETTER = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
+_named: set[Path] = set()  # files whose encoding was said already
+
+
+def decoded(content: bytes, name: str) -> tuple[str, str]:
+    """Text from bytes, with one line end, and the encoding that it had.
+
+    Raises:
+        UserError: no text, or cut off.
+    """
+    mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", ""))
+    encoding = encoding or _without_mark(content)
+    try:
+        text = content[len(mark) :].decode(encoding)
+    except UnicodeDecodeError:
+        if encoding != "utf-8" and not mark:
+            raise UserError(f"{name}: is no text; give a text file in UTF-8") from None
+        if mark:
+            kind = encoding.upper().removesuffix("-LE").removesuffix("-BE")
+            raise UserError(f"{name}: is cut off or damaged {kind} text; save it as UTF-8") from None
+        text, encoding = _as_windows(content, name), WINDOWS
+    if encoding != "utf-8" and _NO_TEXT.search(text):
+        raise UserError(f"{name}: is no text; give a text file in UTF-8")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\n\ufeff", "\n"), encoding  # marks within, of files that were joined
+
+
+def _without_mark(content: bytes) -> str:
+    """The encoding of text without a mark: of UTF-16 every second byte of plain letters is zero."""
+    if b"\0" not in content:
+        return "utf-8"
+    return "utf-16-le" if content[1::2].count(0) > content[::2].count(0) else "utf-16-be"
+
+
+def _as_windows(content: bytes, name: str) -> str:
+    if _UTF8_LETTER.search(content):
+        raise UserError(f"{name}: is UTF-8 with other bytes within; save it as UTF-8 again")
+    try:
+        return content.decode("cp1252")
+    except UnicodeDecodeError:  # five bytes stand for nothing there
+        raise UserError(f"{name}: is neither UTF-8 nor UTF-16 text; save it as UTF-8") from None

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from segstudy.core.cache import cache_folder
+from segstudy.core.cache import writable_folder
 
 TELEMETRY = "openvino_telemetry"
 
@@ -59,7 +59,7 @@ def scikit_posthocs() -> Any:
         import scikit_posthocs as library
 
         return library
-    os.environ["MPLCONFIGDIR"] = str(cache_folder() / "matplotlib")
+    os.environ["MPLCONFIGDIR"] = str(writable_folder("matplotlib"))
     try:
         import scikit_posthocs as library
 

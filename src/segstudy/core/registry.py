@@ -23,6 +23,7 @@ from typing import Any
 from segstudy.core.errors import UserError, typed_line
 from segstudy.core.input_files import MB
 from segstudy.core.installed import code_version, imported
+from segstudy.core.paths import expanded, reason_missing
 from segstudy.core.plugins import load, names, plugin_named, plugin_version
 from segstudy.core.source_files import importable_beside, source_files
 
@@ -89,7 +90,7 @@ def parse(text: str) -> Component:
     file, module, rest = None, None, text
     if ".py:" in text:
         path, rest = text.split(".py:", 1)
-        file = Path(f"{path}.py").resolve()
+        file = Path(expanded(f"{path}.py")).resolve()
     elif text.endswith(".py"):
         raise UserError(f"{text}: say which class or function of the file is meant, as {text}:Name")
     elif _is_of_module(text):
@@ -316,7 +317,7 @@ def _signature(component: Component, target: Callable[..., Any]) -> inspect.Sign
 
 def _load(file: Path, name: str) -> Callable[..., Any]:
     if not file.is_file():
-        raise UserError(f"{file}: no such file; {name} was to come from it")
+        raise UserError(f"{file}: no such file{reason_missing(file)}; {name} was to come from it")
     if file.stat().st_size > MAX_SOURCE_BYTES:
         raise UserError(f"{file}: larger than {MAX_SOURCE_BYTES / MB:g} MB, so no source file; give another")
     place = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]  # files of equal names are different modules

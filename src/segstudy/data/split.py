@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segstudy.core.errors import UserError
-from segstudy.core.json_files import read_json
-from segstudy.core.quantities import and_more
+from segstudy.core.json_files import read_json_by_hand
 from segstudy.core.seeding import seed_for
+from segstudy.data.sample_ids import match_ids, no_such_ids
 from segstudy.data.samples import PARTS, Part, Sample
 
 NAMES_OF_OFFICIAL = frozenset({"auto", "official"})
@@ -151,18 +151,20 @@ def read_split(file: Path, samples: Sequence[Sample]) -> Split:
     Raises:
         UserError: another content, ids that are not there, or an id in two parts.
     """
-    found = read_json(file, "it is to hold lists of ids under train, validation and test")
+    found = read_json_by_hand(file, "it must hold lists of ids under train, validation and test")
     try:
         content = (
             found["splits"][0] if isinstance(found, dict) and len(found.get("splits", [])) == 1 else found
         )
-        parts = [tuple(sorted(map(str, content[part]))) for part in ("train", "validation", "test")]
+        written = [list(map(str, content[part])) for part in ("train", "validation", "test")]
     except (KeyError, TypeError):
         raise UserError(f"{file}: is to hold lists of ids under train, validation and test") from None
+    known = [sample.id for sample in samples]
+    matched = [match_ids(part, known) for part in written]
+    if unknown := [each for part in matched for each in part.unknown]:
+        raise UserError(f"{file}: {no_such_ids(unknown, known, 'the data')}")
+    parts = [tuple(sorted(part.ids)) for part in matched]
     ids = [sample_id for part in parts for sample_id in part]
-    unknown = sorted(set(ids) - {sample.id for sample in samples})
-    if unknown:
-        raise UserError(f"{file}: no sample {unknown[0]!r} in the data{and_more(len(unknown) - 1)}")
     if len(set(ids)) < len(ids):
         raise UserError(f"{file}: some ids stand in two parts")
     if not all(parts):

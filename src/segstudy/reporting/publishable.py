@@ -1,13 +1,13 @@
 """Texts without anything about the machine, for pages that are shared."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
+from segstudy.config.study_file import read_toml
 from segstudy.core.registry import title
 from segstudy.core.synthetic import is_synthetic
 from segstudy.store.folder import StudyFolder
@@ -25,7 +25,7 @@ def publishable_texts(texts: Mapping[str, Any]) -> dict[str, Any]:
 
 def publishable_study(folder: StudyFolder) -> str:
     """Return study.toml without the paths to data, split and users' own files."""
-    raw = tomllib.loads((folder.path / "study.toml").read_text(encoding="utf-8"))
+    raw = read_toml(folder.path / "study.toml")
     if not is_synthetic(raw["data"]):
         raw["data"] = Path(raw["data"]).name
     if "split_file" in raw:

@@ -9,6 +9,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import contents, fingerprint
+from segstudy.data.sample_ids import match_ids
 from segstudy.data.samples import Sample
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import DataRecord
@@ -86,7 +87,7 @@ def _refuse_other_place(plan: Plan, folder: StudyFolder, stored: DataRecord, is_
     kept, added = _divided(read(plan.study.data, plan.study.reader).samples, known)  # excluded ones too
     if len(kept) < len(known) or fingerprint(kept) != stored.fingerprint:
         raise _other_data(plan, folder, before.data, stored)
-    if added.issubset((*before.exclude, *plan.study.exclude)):
+    if added.issubset(match_ids((*before.exclude, *plan.study.exclude), added).ids):
         return
     of_synthetic = is_synthetic(before.data) or is_synthetic(plan.study.data)
     if of_synthetic or not is_called:

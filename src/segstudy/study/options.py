@@ -13,6 +13,7 @@ from segstudy.config.study import Study, extend, override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
 from segstudy.core.mask_rules import COLOUR, MaskMeaning, parse
+from segstudy.core.paths import expanded, reason_missing
 from segstudy.core.suggestions import did_you_mean
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.leakage import ids_in
@@ -64,9 +65,12 @@ def _data_and_name(source: str | Path | None) -> tuple[str, str]:
     text = "synthetic" if source is None else str(source)
     if is_synthetic(text):
         return text, text.replace(":", "-")
-    path = Path(text).resolve()
+    path = Path(expanded(text)).resolve()
     if not path.exists():
-        raise UserError(f"{text}: no such folder or study file; `segstudy run` alone uses the synthetic set")
+        raise UserError(
+            f"{text}: no such folder or study file{reason_missing(text)}; `segstudy run` alone uses the "
+            "synthetic set"
+        )
     return str(path), path.name
 
 
@@ -148,7 +152,8 @@ def _places(fields: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     for name in ("data", "split_file"):
         if name in fields:
             places[name] = [
-                str(path) if is_synthetic(str(path)) else str(Path(path).resolve()) for path in fields[name]
+                str(path) if is_synthetic(str(path)) else str(Path(expanded(str(path))).resolve())
+                for path in fields[name]
             ]
     return places
 
@@ -161,8 +166,9 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
     """
     if is_given:
         raise UserError("split and split_file both name a file: leave one of them out")
-    if len(values) == 1 and (Path(values[0]).suffix == ".json" or Path(values[0]).is_file()):
-        return [str(Path(values[0]).resolve())]
+    file = Path(expanded(str(values[0])))
+    if len(values) == 1 and (file.suffix == ".json" or file.is_file()):
+        return [str(file.resolve())]
     text = ", ".join(map(str, values))
     raise UserError(f"split must be auto, official, shares such as 50/25/25, or one split.json, got {text!r}")
 
@@ -220,10 +226,10 @@ def excluded(given: str | Path | Sequence[str]) -> tuple[str, ...]:
                 )
         return tuple(ids)
     try:
-        text = read_text(Path(given), MAX_IDS_BYTES)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        text = read_text(Path(expanded(str(given))), MAX_IDS_BYTES)
+    except OSError as error:
+        hint = reason_missing(given) if isinstance(error, FileNotFoundError) else ""
         raise UserError(
-            f"{given}: cannot be read ({reason}); it must hold the ids of samples, one per line"
+            f"{given}: cannot be read ({error.strerror}){hint}; it must hold the ids of samples, one per line"
         ) from None
     return tuple(ids_in(text))

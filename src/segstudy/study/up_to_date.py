@@ -111,13 +111,12 @@ def _file(asked: Study, folder: StudyFolder) -> Path:
 
 def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | None = None) -> dict[str, str]:
     if samples is None:
-        found = read(asked.data, asked.reader).samples
-        samples = [sample for sample in found if sample.id not in asked.exclude]
+        samples = read(asked.data, asked.reader, asked.exclude).samples
     files = [folder.path / name for name in PLAN_FILES]
     return {
         "machine": _hash([platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES")]),  # `auto` looks at it
         "program": _hash([__version__, *map(_stamp, _program())]),
-        "files": _hash([file.read_text(encoding="utf-8") for file in files]),
+        "files": _hash([file.read_text(encoding="utf-8", errors="replace") for file in files]),
         "own files": _hash(
             [
                 *([str(f), hashlib.sha256(f.read_bytes()).hexdigest()] for f in _own_files(asked)),

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudy.core.errors import UserError
+from segstudy.core.paths import reason_missing
 from segstudy.core.plugins import find, record_named, usable
-from segstudy.core.quantities import and_more
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import folder, isic, ph2, synthetic
 from segstudy.data.datasets.folder_hints import probable_layout
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
+from segstudy.data.sample_ids import match_ids, no_such_ids
 from segstudy.data.samples import Dataset
 
 __all__ = ["READERS", "Reader", "human_references", "is_data_set", "read"]
@@ -97,7 +98,7 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
 
 def _check_folder(path: Path) -> None:
     if not path.exists():
-        raise UserError(f"{path}: no such folder")
+        raise UserError(f"{path}: no such folder{reason_missing(path)}")
     if not path.is_dir():
         raise UserError(f"{path}: is a file; a data set must be a folder, so unpack it if it is an archive")
     if not any(path.iterdir()):
@@ -148,9 +149,10 @@ def _contents(path: Path, most: int = 5) -> str:
 
 
 def _without(dataset: Dataset, excluded: Sequence[str]) -> Dataset:
-    if unknown := sorted(set(excluded) - {sample.id for sample in dataset.samples}):
-        raise UserError(
-            f"exclude: no sample {unknown[0]!r} in {dataset.name}{and_more(len(unknown) - 1)}; list ids as "
-            "`check` prints them"
-        )
-    return replace(dataset, samples=tuple(each for each in dataset.samples if each.id not in set(excluded)))
+    ids = [sample.id for sample in dataset.samples]
+    matched = match_ids(excluded, ids)
+    if matched.unknown:
+        missing = no_such_ids(matched.unknown, ids, dataset.name)
+        raise UserError(f"exclude: {missing}; list ids as `check` prints them")
+    left_out = set(matched.ids)
+    return replace(dataset, samples=tuple(each for each in dataset.samples if each.id not in left_out))

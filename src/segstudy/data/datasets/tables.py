@@ -28,22 +28,17 @@ Row = dict[str, str]
 
 
 def read_csv(file: Path, remedy: str) -> tuple[list[str], list[Row]]:
-    """Names of the columns and the rows of a CSV file, with commas or semicolons.
+    """Names of the columns and the rows of a CSV file, with commas, semicolons or tabs.
 
     Raises:
         UserError: unreadable, no table, or larger than any table of samples.
     """
     try:
-        text = read_text(file, MAX_CSV_BYTES, "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{file}: cannot be read ({reason}); {remedy}") from None
-    heading = text.partition("\n")[0]
-    table = csv.DictReader(
-        text.splitlines(),
-        delimiter=";" if heading.count(";") > heading.count(",") else ",",
-        restval="",
-    )
+        text = read_text(file, MAX_CSV_BYTES)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); {remedy}") from None
+    text, delimiter = _delimited(text)
+    table = csv.DictReader(text.removesuffix("\n").split("\n"), delimiter=delimiter, restval="")
     try:
         names = list(table.fieldnames or [])
         num_rows = text.count("\n")
@@ -53,6 +48,17 @@ def read_csv(file: Path, remedy: str) -> tuple[list[str], list[Row]]:
     except csv.Error as error:
         raise UserError(f"{file}: is no table ({error}); {remedy}") from None
     return names, rows
+
+
+def _delimited(text: str) -> tuple[str, str]:
+    """The text of a table and what stands between its cells.
+
+    Spreadsheets write semicolons where the comma is decimal, tabs as "Unicode text", and read ``sep=;``.
+    """
+    heading, _, rest = text.partition("\n")
+    if named := re.fullmatch(r'"?sep=([,;\t|])"?', heading.strip(" "), re.IGNORECASE):
+        return rest, named[1]
+    return text, max(",;\t", key=heading.count)
 
 
 def read_sheet(file: Path) -> list[list[Any]]:

@@ -20,6 +20,7 @@ from PIL import Image
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
+from segstudy.core.paths import reason_missing
 from segstudy.data.image_formats import SUFFIXES, TITLES, holds_image
 from segstudy.data.images import ImageError, image_size, read_image
 from segstudy.data.mask_outline import outline
@@ -81,7 +82,7 @@ def find_images(
         elif each.exists():
             found.append(Item(each, each.name))
         else:
-            raise UserError(f"{each}: no such file or folder; check the path")
+            raise UserError(f"{each}: no such file or folder{reason_missing(each)}; check the path")
     if not found:
         raise UserError(f"{', '.join(map(str, inputs))}: no image; {TITLES} files are read")
     return named_apart(found)

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segstudy.core.atomic_files import DiskError
 from segstudy.core.checksums import check_weights, is_sound, log
-from segstudy.core.errors import UserError
+from segstudy.core.errors import UserError, printable
 from segstudy.core.version import __version__
 from segstudy.deploy.engines import ENGINES, SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Network, Precision
@@ -91,7 +94,8 @@ def _open_trained(models: "Models", record: "TrainedRecord", how: PredictOptions
         return _open_own(models, record, card, how)
     own_network(card, folder / CARD, how.network)  # refuses any
     if how.engine == "auto" and how.on_cpu and can_convert() and not has_gpu():
-        how = replace(how, engine="openvino")
+        with suppress(OSError, DiskError):  # no room anywhere: PyTorch needs none
+            return _open_converted(models, record, card, replace(how, engine="openvino"))
     if how.engine in ("auto", "torch"):
         return _by_pytorch(folder, record, how)
     return _open_converted(models, record, card, how)
@@ -130,11 +134,14 @@ def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: 
     """Open the network of a run as ``.onnx`` or ``.xml`` in the cache, made if missing or altered.
 
     Only for predictions on this machine: its masks are not compared with PyTorch's, as ``export`` does.
+    Where the cache cannot be written it is made in a temporary folder, and a line says so.
 
     Raises:
-        UserError: as ``checkpoint.load_model``; a package is missing, or the cache cannot be written.
+        UserError: as ``checkpoint.load_model``; a package is missing.
+        DiskError: no folder can be written.
+        OSError: likewise.
     """
-    from segstudy.core.cache import cache_folder
+    from segstudy.core.cache import ELSEWHERE, cache_folder, temporary_folder
     from segstudy.store.records import CARD, WEIGHTS
     from segstudy.store.trained_models import run_name
 
@@ -144,7 +151,33 @@ def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: 
     made_from = [card.model_dump_json(), weights, described, GRAPH_NUMERICS, __version__]
     content = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
     format_ = FORMATS[ENGINES[how.engine].converted_to]
-    file = cache_folder() / "networks" / content[:16] / f"model{format_.suffix}"
+    name = Path("networks", content[:16], f"model{format_.suffix}")
+    try:
+        return _converted_in(cache_folder() / name, models, record, how)
+    except (OSError, DiskError) as error:
+        reason = error.strerror if isinstance(error, OSError) else getattr(error.__cause__, "strerror", "")
+        _say_once(
+            f"{cache_folder()}: the cache cannot be used ({reason}); the network is converted for this "
+            f"command only; {ELSEWHERE}"
+        )
+    return _converted_in(temporary_folder() / name, models, record, how)
+
+
+@cache
+def _say_once(text: str) -> None:
+    """Log a line, though an ensemble of many networks has the reason for it."""
+    log.warning("%s", printable(text))
+
+
+def _converted_in(file: Path, models: "Models", record: "TrainedRecord", how: PredictOptions) -> Network:
+    """The network from a file, which is made where it is not there, or is altered.
+
+    Raises:
+        UserError: as ``_open_converted``.
+        DiskError: it cannot be written.
+        OSError: it cannot be looked for.
+    """
+    format_ = FORMATS[ENGINES[how.engine].converted_to]
 
     def ready() -> Network:
         return open_made_here(file, how.engine, how.threads, how.precision)

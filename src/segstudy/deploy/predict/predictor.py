@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.arguments import checked_methods
 from segstudy.core.errors import UserError
+from segstudy.core.paths import expanded
 from segstudy.data.preprocess import Size, image_to_network, prob_to_native, read_for_network
 from segstudy.deploy.engines import EngineName
 from segstudy.deploy.engines.base import Network, Precision
@@ -130,7 +131,7 @@ class Predictor:
             UserError: an array that is not an RGB image.
         """
         if isinstance(image, str | Path):
-            native, pixels = read_for_network(Path(image), self.size, self.resize)
+            native, pixels = read_for_network(Path(expanded(str(image))), self.size, self.resize)
         else:
             pixels = _as_rgb(image)
             native = (pixels.shape[0], pixels.shape[1])
