@@ -139,7 +139,7 @@ def _open_converted(models: "Models", record: "TrainedRecord", card: Card, how: 
     Raises:
         UserError: as ``checkpoint.load_model``; a package is missing.
         DiskError: no folder can be written.
-        OSError: likewise.
+        OSError: no folder can be looked into.
     """
     from segstudy.core.cache import ELSEWHERE, cache_folder, temporary_folder
     from segstudy.store.records import CARD, WEIGHTS
