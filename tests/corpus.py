@@ -27,7 +27,6 @@ import segstudy
 from segstudy.cli import models, studies, terminal
 
 MAX_SECONDS, MAX_BYTES = 30.0, 2**30
-WARM_UP_SECONDS = 120.0  # a study is trained in it
 NOBODY = 65534
 STUDY = {**TINY, "architecture": "unet", "loss": ["bce", "dice"], "batch_size": 4}
 STUDY |= {"executor": "serial", "threads": 1, "images": False}
@@ -175,7 +174,7 @@ class Corpus:
             target=run_case, args=(str(here), case.command, case.as_nobody, str(out))
         )
         process.start()
-        process.join(case.most_s + (WARM_UP_SECONDS if case.as_nobody else 0))
+        process.join(case.most_s)
         if process.is_alive():
             process.kill()
             process.join()

@@ -296,7 +296,7 @@ def masks() -> Iterator[Case]:
     yield case("turned by 90 degrees", mask_pixels(lambda m: m.T.copy()), 2, "size mismatch")
     yield case("empty", mask_pixels(lambda m: m * 0), 0, "empty mask")
     yield case("full", mask_pixels(lambda m: m * 0 + 255), 0, "full mask")
-    yield case("constant 100", mask_pixels(lambda m: m * 0 + 100), 2, "--foreground 100")
+    yield case("constant 100", mask_pixels(lambda m: m * 0 + 100), 2, "every pixel is 100")
     yield case("0 and 1", mask_pixels(lambda m: m // 255), 0)
     yield case(
         "three colours",

@@ -39,7 +39,7 @@ def test_images_that_are_missing(discs):
     assert "images/ is missing" in refusal(discs)
 
 
-@pytest.mark.parametrize("name", ["labels", "Masks", "mask", "GT", "SegmentationClass"])
+@pytest.mark.parametrize("name", ["labels", "Mask", "mask", "GT", "SegmentationClass"])
 def test_masks_under_another_name(discs, name):
     (discs / "masks").rename(discs / name)
     assert f"rename {name}/ to masks/" in refusal(discs)

@@ -21,4 +21,4 @@ def counted(number: int, noun: str) -> str:
 
 
 def and_more(count: int) -> str:
-    return f" (and {count} more)" if count else ""
+    return f" (and {count} more)" if count > 0 else ""

@@ -41,6 +41,9 @@ FORMATS: dict[str, ImageFormat] = {
     "HEIF": ImageFormat("HEIC", (".heic", ".heif", ".hif"), "pillow_heif", "register_heif_opener"),
 }
 SUFFIXES = frozenset(suffix for each in FORMATS.values() for suffix in each.suffixes)
+RAW_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2"}
+)
 TITLES = ", ".join(each.title for each in FORMATS.values())
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 SNIFFED_BYTES = 1024
@@ -94,7 +97,12 @@ def _first_box(head: bytes) -> bytes:
 
 
 def holds_image(file: Path) -> bool:
-    """Whether a file's first bytes are those of an image, whatever its suffix; False if it cannot be read."""
+    """Whether a file's first bytes are those of an image, whatever its suffix; False if it cannot be read.
+
+    Of raw photographs they are a TIFF's, but what would be read is a small preview.
+    """
+    if file.suffix.lower() in RAW_SUFFIXES:
+        return False
     try:
         with file.open("rb") as stream:
             return format_in(stream.read(SNIFFED_BYTES)) is not None
@@ -119,6 +127,8 @@ def unread(head: bytes) -> str:
 
 def why_unread(file: Path) -> str:
     """As ``unread``, of a file that may be a link to nothing."""
+    if file.suffix.lower() in RAW_SUFFIXES:
+        return "a raw photograph; develop it, and save it as PNG or TIFF"
     try:
         with file.open("rb") as stream:
             return unread(stream.read(SNIFFED_BYTES))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from segstudy.core.quantities import counted
 from segstudy.data.sources import MaskSource
 
 Part = Literal["train", "validation", "test"]
@@ -54,6 +55,31 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class FileAccount:
+    """What became of the files in the folders of a data set.
+
+    Attributes:
+        folders: which folders.
+        num_files: that lie there.
+        num_used: that belong to a sample.
+        left_out: the number of the others by reason, such as a suffix.
+    """
+
+    folders: str
+    num_files: int
+    num_used: int
+    left_out: tuple[tuple[str, int], ...] = ()
+
+    def __str__(self) -> str:
+        files = counted(self.num_files, "file")
+        if not self.left_out:
+            return f"{files} in {self.folders}, all used"
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in self.left_out)
+        num_left = self.num_files - self.num_used
+        return f"{files} in {self.folders}: {self.num_used:,} used, {num_left:,} left out ({reasons})"
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """What a reader found in a folder: samples sorted by id, and problems with the pairing.
 
@@ -69,6 +95,8 @@ class Dataset:
         categories_from: what says which category a sample is of; nothing if nobody does.
         group_noun: what a group is: ``patient``, ``subject``, ``lesion``, or ``group`` where nobody says.
         ungrouped: ids of samples whose group ``groups_from`` does not say; each counts as a group of its own.
+        without_mask: images that are no sample's: ``predict`` segments them too.
+        account: what became of all files; None where the reader does not say.
     """
 
     name: str
@@ -82,3 +110,5 @@ class Dataset:
     categories_from: str = ""
     group_noun: str = "group"
     ungrouped: frozenset[str] = frozenset()
+    without_mask: tuple[Path, ...] = ()
+    account: FileAccount | None = None

@@ -107,6 +107,8 @@ def summary(survey: Survey) -> list[str]:
         for severity in SEVERITIES
         if (number := sum(problem.severity == severity for problem in survey.problems))
     ]
+    if account := survey.dataset.account:
+        lines.append(str(account))
     return [*lines, f"{', '.join(counts) or 'no problems'} in {counted(len(samples), 'sample')}"]
 
 

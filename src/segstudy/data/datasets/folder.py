@@ -1,292 +1,200 @@
-"""Plain folders: ``images/`` and ``masks/``, at the top or inside official parts.
+"""Plain folders: ``images/`` and ``masks/``, at the top or inside official subsets.
 
 Layout, one of::
 
-    DATA/images/a.jpg              DATA/train/images/a.jpg
-    DATA/masks/a.png               DATA/train/masks/a.png
-    DATA/metadata.csv  (optional)  DATA/val/...   DATA/test/...   DATA/metadata.csv  (optional)
+    DATA/images/a.jpg              DATA/train/images/a.jpg        DATA/images/train/a.jpg
+    DATA/masks/a.png               DATA/train/masks/a.png         DATA/masks/train/a.png
+    DATA/metadata.csv  (optional)  DATA/val/...   DATA/test/...   DATA/images/val/...
 
-An image and its mask have the same stem, exactly; the mask's may end in ``_mask`` or ``_segmentation``.
-Files are images by their suffix, in any case, see ``data.image_formats``; other and hidden ones are not read.
+Names of these folders are understood in any case; subsets may have any of the usual words (``subsets``), such
+as ``training``, ``valid``, ``dev``, ``holdout``. Subfolders of images and masks are read too.
+
+An image and its mask have the same path in their folders, without suffix; the mask's name may end in
+``_mask`` or ``_segmentation``. An image may have several masks, one per object (``mask_names``): they are
+merged.
 
 ``metadata.csv`` has a column ``id`` and any of ``group`` (or ``patient``, ``patient_id``, ``subject``,
-``subject_id``, ``lesion_id``), ``category`` and ``part`` (train, validation or test). In a heading capitals
-do not matter, and blanks and hyphens are as underscores. Further columns are not used, which ``check`` says.
+``subject_id``, ``lesion_id`` and others), ``category`` and ``part`` (or ``split``, ``subset``, ``set``,
+``partition``), see ``metadata``. Each subset's folder may have its own. Further columns are not used, which
+``check`` says. Without a column for groups, subfolders whose names say that they are patients are the groups.
 
-Ids are stems; in official parts they begin with the part's folder, as ``train/0001``, because data sets
-often number each part from 1. ``metadata.csv`` may leave that beginning out.
+Ids are those paths; in official subsets they begin with the subset's folder, as ``train/0001``, because data
+sets often number each subset from 1. ``metadata.csv`` may leave that beginning out, and may name files.
 
-Quirks: ``val``, ``valid`` and ``validation`` mean the same part. Folders bring no terms and no citation.
+Quirks: every file in these folders is used, or counted with the reason. There are no terms and no citation.
 """
 
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segstudy.core.errors import UserError
-from segstudy.data.datasets.pairing import image_files, pair, part_problems
-from segstudy.data.datasets.table_ids import unfit_ids
-from segstudy.data.datasets.tables import read_csv
-from segstudy.data.samples import PARTS, Dataset, Part, Problem, Sample, Severity
+from segstudy.data.datasets.folder_files import FolderFiles, account, files_in, passed_over_problems
+from segstudy.data.datasets.folder_groups import FolderGroups, grouped_by_folder
+from segstudy.data.datasets.metadata import (
+    Table,
+    group_problems,
+    metadata_file,
+    read_metadata,
+    ungrouped,
+    with_metadata,
+)
+from segstudy.data.datasets.paired_folders import has_pairs, paired_folders, subfolders
+from segstudy.data.datasets.pairing import pair_folders, part_problems
+from segstudy.data.datasets.subsets import is_subset_word, subsets_of
+from segstudy.data.datasets.unused_folders import UnusedFolders, unused_folders
+from segstudy.data.samples import PARTS, Dataset, Part, Problem, Sample
+from segstudy.data.sources import files_of
 
 DESCRIPTION = "images/ and masks/ with equal file names, at the top or inside train/, val/, test/"
-PART_FOLDERS: dict[str, Part] = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 
 
-METADATA = "metadata.csv"
-COLUMNS = ("id", "group", "category", "part")
-# Columns that say which images belong together, where there is no column group, and what a group is then.
-GROUP_COLUMNS = {
-    "patient": "patient",
-    "patient_id": "patient",
-    "subject": "subject",
-    "subject_id": "subject",
-    "lesion_id": "lesion",
-}
-ID_NAMES = (
-    *("filename", "file_name", "file", "image", "image_id", "image_name", "imageid", "img", "img_id"),
-    *("name", "sample", "sample_id", "picture", "stem"),
-)
-# What people call the columns that are known here by another name.
-MEANT_FOR = {
-    "category": ("diagnosis", "dx", "label", "class", "pathology", "type"),
-    "part": ("split", "subset", "set", "fold", "partition"),
-    "group": (
-        "lesion",
-        "patients",
-        "patientid",
-        "case",
-        "case_id",
-        "person",
-        "participant",
-        "individual",
-        "pid",
-        "groups",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Content of metadata.csv.
+@dataclass
+class _Found:
+    """What reading brings up, folder by folder.
 
     Attributes:
-        rows: by id.
-        problems: what is odd about it.
-        group_column: what the groups are read from, as written there; nothing if there is none.
-        category_column: what the categories are read from; nothing if there is none.
+        samples: as their folders say.
+        problems: of pairing, and of tables.
+        without_mask: images that are no sample's.
+        files: all that lie in the folders.
+        tables: each with the samples that it describes.
     """
 
-    rows: Mapping[str, "_Row"]
-    problems: Sequence[Problem]
-    group_column: str = ""
-    category_column: str = ""
-
-    def key_of(self, sample_id: str) -> str:
-        """The id under which a sample would be listed: the folder of the part may be left out."""
-        return sample_id if sample_id in self.rows else sample_id.rpartition("/")[2]
-
-    def row_of(self, sample_id: str) -> "_Row | None":
-        return self.rows.get(self.key_of(sample_id))
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One line of metadata.csv."""
-
-    group: str | None
-    category: str | None
-    part: Part | None
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    without_mask: list[Path] = field(default_factory=list)
+    files: list[FolderFiles] = field(default_factory=list)
+    tables: list[tuple[Table, list[Sample]]] = field(default_factory=list)
 
 
 def detect(root: Path) -> bool:
-    """Whether there is ``images/`` beside ``masks/``, here or in a part's folder."""
-    return _has_pairs(root) or bool(_part_folders(root))
+    """Whether there is ``images/`` beside ``masks/``, here or in a subset's folder."""
+    return has_pairs(root) or any(has_pairs(each) for each in subfolders(root) if is_subset_word(each.name))
 
 
 def read(root: Path) -> Dataset:
-    """Pair images with masks by stem and apply ``metadata.csv``.
+    """Pair images with masks by their paths and apply ``metadata.csv``.
 
     Raises:
-        UserError: both layouts at once, two folders for one part, or a metadata.csv without ids.
+        UserError: both layouts at once, two folders for one subset, or a metadata.csv without ids.
     """
-    parts = _part_folders(root)
-    if parts and _has_pairs(root):
+    subsets = _subset_folders(root)
+    if subsets and has_pairs(root):
+        first = next(iter(subsets))
         raise UserError(
-            f"{root}: holds images/ as well as {parts[0].name}/images/; leave one of the two layouts there"
+            f"{root}: holds images/ as well as {first}/images/; leave one of the two layouts there"
         )
-    problems: list[Problem] = []
-    samples: list[Sample] = []
-    for folder in parts or [root]:
-        found, issues = pair(root, image_files(folder / "images"), image_files(folder / "masks"))
-        problems += issues
-        samples += [_in_part(sample, folder.name) for sample in found] if parts else found
-    table = _read_metadata(root / METADATA) if (root / METADATA).exists() else None
-    if table:
-        samples, issues = _with_metadata(samples, table)
-        problems += issues
-    samples.sort(key=lambda sample: sample.id)
-    problems += part_problems(root, samples)
-    if table:
-        problems += _group_problems(samples, table)
+    found = _Found()
+    for name, part in subsets.items():
+        _read_pairs(root, root / name, found, name, part)
+    if not subsets:
+        _read_pairs(root, root, found)
+    unused = unused_folders(root, [root / name for name in subsets] or [root])
+    groups = grouped_by_folder(found.samples)
+    found.samples = groups.samples
+    _read_tables(root, subsets, found)
+    return _dataset(root, found, groups, unused)
+
+
+def _subset_folders(root: Path) -> dict[str, Part]:
+    """The folders of official subsets, in the order train, validation, test."""
+    names = [each.name for each in subfolders(root) if is_subset_word(each.name) and has_pairs(each)]
+    found = subsets_of(names, str(root))
+    return dict(sorted(found.items(), key=lambda item: PARTS.index(item[1])))
+
+
+def _read_pairs(root: Path, folder: Path, found: _Found, name: str = "", part: Part | None = None) -> None:
+    """Read the images and masks of one folder, which is that of a subset if it has a name."""
+    pairs = paired_folders(folder)
+    assert pairs.images is not None
+    assert pairs.masks is not None
+    images, masks = files_in(pairs.images), files_in(pairs.masks)
+    paired = pair_folders(root, images.images, masks.images, (pairs.images, pairs.masks))
+    if name:
+        found.samples += [_in_subset(sample, f"{name}/{sample.id}", part) for sample in paired.samples]
+    else:
+        found.samples += _in_inner_subsets(paired.samples, str(pairs.images))
+    found.problems += paired.problems + passed_over_problems(root, (images, masks))
+    found.without_mask += paired.without_mask
+    found.files += [images, masks]
+
+
+def _in_subset(sample: Sample, sample_id: str, part: Part | None) -> Sample:
+    return replace(sample, id=sample_id, group=sample_id, part=part)
+
+
+def _in_inner_subsets(samples: Sequence[Sample], where: str) -> list[Sample]:
+    """Samples whose outermost subfolder, if that is a word for a subset, says which they are in."""
+    outermost = [sample.id.split("/")[0] if "/" in sample.id else "" for sample in samples]
+    subsets = subsets_of(set(outermost), where)
+    return [replace(sample, part=subsets.get(name)) for sample, name in zip(samples, outermost, strict=True)]
+
+
+def _read_tables(root: Path, subsets: Collection[str], found: _Found) -> None:
+    """Apply ``metadata.csv`` of the data set, or of each subset.
+
+    Raises:
+        UserError: both.
+    """
+    top = metadata_file(root)
+    inner = {name: file for name in subsets if (file := metadata_file(root / name))}
+    if top and inner:
+        first = next(iter(inner.values())).relative_to(root).as_posix()
+        raise UserError(f"{root}: holds {top.name} as well as {first}; merge them into one of the two")
+    for name, file in ({"": top} if top else inner).items():
+        _read_table(root, file, f"{name}/" if name else "", found)
+
+
+def _read_table(root: Path, file: Path, prefix: str, found: _Found) -> None:
+    samples = [sample for sample in found.samples if sample.id.startswith(prefix)]
+    table = read_metadata(root, file, [sample.id for sample in samples])
+    described, problems = with_metadata(samples, table)
+    new = {sample.id: sample for sample in described}
+    found.samples = [new.get(sample.id, sample) for sample in found.samples]
+    found.problems += problems
+    found.tables.append((table, described))
+
+
+def _dataset(root: Path, found: _Found, groups: FolderGroups, unused: UnusedFolders) -> Dataset:
+    samples = sorted(found.samples, key=lambda sample: sample.id)
+    columns = list(dict.fromkeys(table.group_column for table, _ in found.tables if table.group_column))
+    problems = [*found.problems, *unused.problems, *part_problems(root, samples)]
+    if not groups.noun or columns:
+        problems += [each for table, described in found.tables for each in group_problems(described, table)]
+    if not columns:
+        problems += groups.problems
+    used = [file for sample in samples for file in (sample.image, *files_of(sample.mask))]
     return Dataset(
         root.resolve().name,
         "folder",
         root,
         tuple(samples),
         tuple(problems),
-        groups_from=f"column `{table.group_column}`" if table and table.group_column else "",
-        group_noun=GROUP_COLUMNS.get(_as_known(table.group_column), "group") if table else "group",
-        categories_from=f"column `{table.category_column}`" if table and table.category_column else "",
-        ungrouped=_ungrouped(samples, table) if table else frozenset(),
+        groups_from=_from_columns(columns) or ("the names of subfolders" if groups.noun else ""),
+        group_noun=_group_noun(found.tables) or groups.noun or "group",
+        categories_from=_from_columns([table.category_column for table, _ in found.tables]),
+        ungrouped=_ungrouped(found, groups, columns),
+        without_mask=tuple(sorted([*found.without_mask, *unused.without_mask])),
+        account=account("images/ and masks/", [*found.files, *unused.files], used, unused.reasons),
     )
 
 
-def _has_pairs(folder: Path) -> bool:
-    return (folder / "images").is_dir() and (folder / "masks").is_dir()
+def _from_columns(columns: Sequence[str]) -> str:
+    named = dict.fromkeys(f"`{column}`" for column in columns if column)
+    return f"column{'s' if len(named) > 1 else ''} {' and '.join(named)}" if named else ""
 
 
-def _part_folders(root: Path) -> list[Path]:
-    """The folders of official parts, in the order train, validation, test."""
-    folders = [root / name for name in PART_FOLDERS if _has_pairs(root / name)]
-    for part in PARTS:
-        same = [folder.name for folder in folders if PART_FOLDERS[folder.name] == part]
-        if len(same) > 1:
-            raise UserError(f"{root}: {' and '.join(same)} are the same part; merge them or remove one")
-    return folders
+def _group_noun(tables: Sequence[tuple[Table, Sequence[Sample]]]) -> str:
+    return next((table.group_noun for table, _ in tables if table.group_column), "")
 
 
-def _in_part(sample: Sample, folder: str) -> Sample:
-    sample_id = f"{folder}/{sample.id}"
-    return replace(sample, id=sample_id, group=sample_id, part=PART_FOLDERS[folder])
-
-
-def _with_metadata(samples: list[Sample], table: _Table) -> tuple[list[Sample], list[Problem]]:
-    problems = list(table.problems)
-    described = []
-    for sample in samples:
-        new, issues = _describe(sample, table.row_of(sample.id))
-        described.append(new)
-        problems += issues
-    ids = [sample.id for sample in samples]
-    used = {table.key_of(sample_id) for sample_id in ids} & table.rows.keys()
-    return described, [*problems, *unfit_ids(METADATA, table.rows.keys(), used, ids)]
-
-
-def _ungrouped(samples: Sequence[Sample], table: _Table) -> frozenset[str]:
-    rows = {sample.id: table.row_of(sample.id) for sample in samples}
-    return frozenset(sample_id for sample_id, row in rows.items() if row is None or row.group is None)
-
-
-def _group_problems(samples: Sequence[Sample], table: _Table) -> list[Problem]:
-    """What metadata.csv leaves open about groups; official parts have been cut by somebody who knew."""
-    if not table.group_column:
-        detail = (
-            "no column group (or patient, lesion_id): images of one patient may lie in training and in test; "
-            "add it if there are any"
-        )
-        severity: Severity = "note" if all(sample.part for sample in samples) else "warning"
-        return [Problem(severity, "no groups", METADATA, detail)]
-    without = [key for key, row in table.rows.items() if row.group is None]
-    detail = f"no {table.group_column}, so that it counts as a patient of its own; fill the cell in"
-    return [Problem("warning", "no group", f"{METADATA}: {key}", detail) for key in without]
-
-
-def _describe(sample: Sample, row: _Row | None) -> tuple[Sample, list[Problem]]:
-    if row is None:
-        return sample, [Problem("warning", "no metadata", sample.id, "metadata.csv does not list it")]
-    problems = []
-    if sample.part and row.part and sample.part != row.part:
-        detail = f"lies in the folder of {sample.part}, but metadata.csv says {row.part}; correct one of them"
-        problems.append(Problem("error", "two parts", sample.id, detail))
-    described = replace(
-        sample,
-        group=row.group or sample.group,
-        category=row.category,
-        part=sample.part or row.part,
-    )
-    return described, problems
-
-
-def _read_metadata(file: Path) -> _Table:
-    """The rows of metadata.csv by id.
-
-    Raises:
-        UserError: no table, no ids, or two columns that could both be the groups.
-    """
-    names, lines = read_csv(file, "save it as UTF-8 text with commas, a line for each sample")
-    columns = _columns(file, names)
-    problems = _unused(columns)
-    rows: dict[str, _Row] = {}
-    for line in lines:
-        cells = {known: line[written].strip() for known, written in columns.items()}
-        key = unicodedata.normalize("NFC", cells["id"])
-        if key in rows:
-            problems.append(
-                Problem("error", "id listed twice", f"{file.name}: {key}", "remove one of the lines")
-            )
-        part, issue = _part(cells, file)
-        problems += issue
-        rows[key] = _Row(cells.get("group") or None, cells.get("category") or None, part)
-    return _Table(rows, problems, columns.get("group", "").strip(), columns.get("category", "").strip())
-
-
-def _columns(file: Path, written: Sequence[str]) -> dict[str, str]:
-    """What each column is known by here, and how it is written there.
-
-    Raises:
-        UserError: no ids, two columns of one name, or two columns that could both be the groups.
-    """
-    known = [_as_known(name) for name in written]
-    number = Counter(known)
-    if twice := [name for name in (*COLUMNS, *GROUP_COLUMNS) if number[name] > 1]:
-        raise UserError(f"{file}: has two columns {twice[0]}; rename or remove one of them")
-    if "id" not in known:
-        meant = next((name.strip() for name in written if _as_known(name) in ID_NAMES), "")
-        hint = f"if `{meant}` holds the images' names, call it id; else " if meant else ""
-        raise UserError(
-            f"{file}: has no column id; {hint}its first line must be id,group,category,part "
-            "(any but id may lack)"
-        )
-    groups = [name for name in known if name in GROUP_COLUMNS]
-    if "group" not in known and len(groups) > 1:
-        raise UserError(
-            f"{file}: {' and '.join(groups)} could both say which images belong together; "
-            "call one of them group"
-        )
-    if "group" not in known and groups:
-        known[known.index(groups[0])] = "group"
-    return dict(zip(known, written, strict=True))
-
-
-def _as_known(heading: str) -> str:
-    """``Patient ID`` and ``patient-id`` as ``patient_id``."""
-    return re.sub(r"[\s-]+", "_", heading.strip().lower())
-
-
-def _unused(columns: Mapping[str, str]) -> list[Problem]:
-    problems = []
-    for known, written in columns.items():
-        if known and known not in COLUMNS:
-            meant = next((column for column, names in MEANT_FOR.items() if known in names), None)
-            may_be = f"; call it {meant} if that is what it is" if meant and meant not in columns else ""
-            detail = f"is not used: {', '.join(COLUMNS)} are{may_be}"
-            problems.append(Problem("warning", "unused column", f"{METADATA}: {written.strip()}", detail))
-    return problems
-
-
-def _part(cells: Mapping[str, str], file: Path) -> tuple[Part | None, list[Problem]]:
-    text = cells.get("part", "").lower()
-    if not text or text in PART_FOLDERS:
-        return PART_FOLDERS.get(text), []
-    detail = f"part {text!r} is none of train, validation, test; correct it or leave it blank"
-    return None, [Problem("error", "unknown part", f"{file.name}: {cells['id']}", detail)]
+def _ungrouped(found: _Found, groups: FolderGroups, columns: Sequence[str]) -> frozenset[str]:
+    """Ids of the samples of which neither a table nor a folder's name says the group."""
+    if groups.noun and not columns:
+        return groups.ungrouped
+    listed = {sample.id for _, described in found.tables for sample in described}
+    missed = frozenset().union(*(ungrouped(described, table) for table, described in found.tables))
+    if columns:  # of one subset, perhaps, and not of another
+        missed |= {sample.id for sample in found.samples} - listed
+    return missed & groups.ungrouped if groups.noun else missed

@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudy.core.errors import UserError
+from segstudy.data.datasets.folder_files import account_by_name
 from segstudy.data.datasets.pairing import image_files, pair, part_problems
 from segstudy.data.datasets.tables import read_csv
 from segstudy.data.samples import Dataset, Part, Problem, Sample
@@ -72,6 +73,7 @@ _YEARS = {
         "P. Tschandl et al. The HAM10000 dataset. Scientific Data 5, 180161, 2018",
     ),
 }
+IMAGE_NAME = r"ISIC_\d+"
 _PART_NAMES: dict[str, Part] = {
     "Training": "train",
     "Validation": "validation",
@@ -107,7 +109,19 @@ def read(root: Path) -> Dataset:
             samples.setdefault(sample.id, replace(sample, part=part))
     in_order = tuple(samples[sample_id] for sample_id in sorted(samples))
     problems += part_problems(root, in_order)
-    return Dataset(root.resolve().name, "isic", root, in_order, tuple(problems), year.terms, year.citation)
+    folders = [root / names.format(name) for name in _PART_NAMES for names in (year.images, year.masks)]
+    used = {sample.image for sample in in_order}
+    return Dataset(
+        root.resolve().name,
+        "isic",
+        root,
+        in_order,
+        tuple(problems),
+        year.terms,
+        year.citation,
+        without_mask=tuple(image for image in _images(root, year) if image not in used),
+        account=account_by_name("the folders of images and masks", filter(Path.is_dir, folders), in_order),
+    )
 
 
 def _years(root: Path) -> list[str]:
@@ -128,9 +142,15 @@ def _read_part(root: Path, year: _Year, name: str) -> tuple[list[Sample], list[P
         return [], [Problem("warning", "unpaired folder", there.name, f"no folder {missing.name}; left out")]
     if not images.is_dir():
         return [], []
-    samples, problems = pair(root, _named(images, r"ISIC_\d+"), _named(masks, r"ISIC_\d+_[Ss]egmentation"))
+    samples, problems = pair(root, _named(images, IMAGE_NAME), _named(masks, r"ISIC_\d+_[Ss]egmentation"))
     categories = _categories(root / year.diagnoses.format(name)) if year.diagnoses else {}
     return [replace(sample, category=categories.get(sample.id)) for sample in samples], problems
+
+
+def _images(root: Path, year: _Year) -> list[Path]:
+    """All photographs of the challenge, with or without a mask."""
+    folders = [root / year.images.format(name) for name in _PART_NAMES]
+    return [file for folder in folders if folder.is_dir() for file in _named(folder, IMAGE_NAME)]
 
 
 def _named(folder: Path, pattern: str) -> Sequence[Path]:

@@ -1,15 +1,37 @@
 """Pairing images with masks by file name, and what can be wrong with it: shared by the readers."""
 
-import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from segstudy.core.quantities import counted
+from segstudy.data.datasets.mask_names import (
+    NamedMask,
+    Unclear,
+    can_be_merged,
+    image_that_begins,
+    masks_by_image,
+)
 from segstudy.data.image_formats import SUFFIXES
 from segstudy.data.samples import PARTS, Problem, Sample, Severity
+from segstudy.data.sources import MaskSource, Merged
 
-_MASK_ENDING = re.compile(r"_(mask|segmentation)$", re.IGNORECASE)
+
+@dataclass(frozen=True)
+class Paired:
+    """Images with their masks.
+
+    Attributes:
+        samples: sorted by id, each its own group.
+        problems: what could not be paired, and what was merged.
+        without_mask: images that are no sample's.
+    """
+
+    samples: list[Sample]
+    problems: list[Problem]
+    without_mask: list[Path]
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -22,62 +44,127 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def pair(root: Path, images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Sample], list[Problem]]:
-    """Pair images with masks by exact stem; a mask's may have an ending.
+    """Pair images with masks by stem, wherever they lie; as ``pair_folders``.
+
+    Returns:
+        Samples sorted by id, each its own group, and what could not be paired.
+    """
+    found = _paired(root, _by_id(images, None), _by_id(masks, None))
+    return found.samples, found.problems
+
+
+def pair_folders(
+    root: Path, images: Sequence[Path], masks: Sequence[Path], folders: tuple[Path, Path]
+) -> Paired:
+    """Pair images with masks by their paths in the two folders, without suffix; see ``mask_names``.
 
     Args:
         root: what paths in problems are relative to.
         images: files.
         masks: files.
-
-    Returns:
-        Samples sorted by id, each its own group, and what could not be paired.
+        folders: of images and of masks.
     """
-    pictures = _by_stem(images)
-    truths = _masks_by_stem(masks, pictures.keys())
-    samples: list[Sample] = []
-    problems: list[Problem] = []
-    for stem in sorted(pictures.keys() | truths.keys()):
-        found, truth = pictures.get(stem, []), truths.get(stem, [])
-        if len(found) == 1 and len(truth) == 1:
-            samples.append(Sample(stem, found[0], truth[0], group=stem))
-        else:
-            problems += _unpaired(root, found, truth)
-    return samples, problems
+    return _paired(root, _by_id(images, folders[0]), _by_id(masks, folders[1]))
 
 
-def _by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
-    """Files by stem, whose accents are written the same way whatever system the files come from."""
+def _by_id(files: Iterable[Path], folder: Path | None) -> dict[str, list[Path]]:
+    """Files by id, whose accents are written the same way whatever system the files come from."""
     found: dict[str, list[Path]] = defaultdict(list)
     for file in files:
-        found[unicodedata.normalize("NFC", file.stem)].append(file)
+        path = file.stem if folder is None else file.relative_to(folder).with_name(file.stem).as_posix()
+        found[unicodedata.normalize("NFC", path)].append(file)
     return found
 
 
-def _masks_by_stem(masks: Iterable[Path], images: Collection[str]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = defaultdict(list)
-    for stem, files in _by_stem(masks).items():
-        found[stem if stem in images else _MASK_ENDING.sub("", stem)] += files
-    return found
+def _paired(root: Path, images: Mapping[str, list[Path]], masks: Mapping[str, list[Path]]) -> Paired:
+    names = masks_by_image(masks, images)
+    unclear = {each.image for each in names.unclear}
+    samples: list[Sample] = []
+    problems = [_unclear(root, each) for each in names.unclear]
+    without: list[Path] = []
+    hints = _hints(root, images, names.of_image)
+    for image_id in sorted(images.keys() | names.of_image.keys()):
+        files, found = images.get(image_id, []), names.of_image.get(image_id, [])
+        source = _source(found)
+        if len(files) == 1 and source is not None and image_id not in unclear:
+            samples.append(Sample(image_id, files[0], source, group=image_id))
+            continue
+        without += files
+        if image_id not in unclear:
+            problems += _unpaired(root, image_id, files, found, hints)
+    return Paired(samples, problems + _merged(samples), without)
 
 
-def _unpaired(root: Path, images: list[Path], masks: list[Path]) -> list[Problem]:
-    """Why the images and masks of one stem are not a pair."""
+def _source(masks: Sequence[NamedMask]) -> MaskSource | None:
+    """The masks of an image as one; None where there is none, or it is unclear which is meant."""
+    if len(masks) == 1:
+        return masks[0].file
+    if masks and can_be_merged(masks):
+        return Merged(tuple(sorted(mask.file for mask in masks)))
+    return None
+
+
+def _merged(samples: Sequence[Sample]) -> list[Problem]:
+    several = [sample for sample in samples if isinstance(sample.mask, Merged)]
+    if not several:
+        return []
+    num_files = sum(len(sample.mask.files) for sample in several if isinstance(sample.mask, Merged))
+    which = f"{several[0].id}{' and others' if len(several) > 1 else ''}"
+    detail = (
+        f"{counted(len(several), 'image')} with several masks, {num_files} files in all; the foreground "
+        "of such an image is that of all its masks together"
+    )
+    return [Problem("note", "masks merged", which, detail)]
+
+
+def _unclear(root: Path, mask: Unclear) -> Problem:
+    detail = (
+        f"a further mask of image {mask.image}, or the mask of an image {mask.other}? Rename it to "
+        f"{mask.image.rpartition('/')[2]}_mask_N with a number N that no image has, or remove it"
+    )
+    return Problem("error", "unclear mask", mask.file.relative_to(root).as_posix(), detail)
+
+
+def _unpaired(
+    root: Path, image_id: str, images: list[Path], masks: Sequence[NamedMask], others: Mapping[str, str]
+) -> list[Problem]:
+    """Why the images and masks of one id are not a pair; ``others`` are hints for images and masks, by id."""
 
     def problem(severity: Severity, kind: str, files: list[Path], detail: str) -> Problem:
         where = ", ".join(file.relative_to(root).as_posix() for file in files)
         return Problem(severity, kind, where, detail)
 
     which = "which is meant? Remove or rename the others"
+    truths = [mask.file for mask in masks]
+    hint = others.get(image_id, "")
     problems = []
     if len(images) > 1:
-        problems.append(problem("error", "two images of one name", [*images, *masks], which))
+        problems.append(problem("error", "two images of one name", [*images, *truths], which))
     elif len(masks) > 1:
-        problems.append(problem("error", "two masks for one image", [*images, *masks], which))
+        problems.append(problem("error", "two masks for one image", [*images, *truths], which))
     if not masks:
-        problems.append(problem("warning", "unpaired image", images, "no mask of that name; left out"))
+        detail = f"no mask of that name; left out{hint}"
+        problems.append(problem("warning", "unpaired image", images, detail))
     if not images:
-        problems.append(problem("warning", "unpaired mask", masks, "no image of that name; left out"))
+        detail = f"no image of that name; left out{hint}"
+        problems.append(problem("warning", "unpaired mask", truths, detail))
     return problems
+
+
+def _hints(root: Path, images: Collection[str], masks: Mapping[str, Sequence[NamedMask]]) -> dict[str, str]:
+    """What an image or a mask without partner probably is, by id."""
+    lone_masks = {each: named[0].file for each, named in masks.items() if each not in images}
+    by_name = {each.rpartition("/")[2]: file for each, file in lone_masks.items()}
+    hints = {}
+    for mask_id in lone_masks:
+        if like := image_that_begins(mask_id, images):
+            further = f"{like.rpartition('/')[2]}_mask_2"
+            hints[mask_id] = f"; if it is a further mask of image {like}, rename it to {further} or so"
+    for image_id in images:
+        other = by_name.get(image_id.rpartition("/")[2])
+        if other and image_id not in masks:
+            hints[image_id] = f"; {other.relative_to(root).as_posix()} lies in another folder"
+    return hints
 
 
 def part_problems(root: Path, samples: Sequence[Sample]) -> list[Problem]:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segstudy.core.input_files import MB, read_bytes
+from segstudy.data.datasets.folder_files import account_by_name
 from segstudy.data.datasets.tables import read_sheet
 from segstudy.data.samples import Dataset, Problem, Sample
 
@@ -61,12 +62,14 @@ def read(root: Path) -> Dataset:
     ids = [lesion.name for lesion in _lesion_folders(folder)]
     categories = _categories(folder, problems)
     samples = []
+    without_mask = []
     for sample_id in ids:
         image = folder / sample_id / f"{sample_id}_Dermoscopic_Image" / f"{sample_id}.bmp"
         mask = folder / sample_id / f"{sample_id}_lesion" / f"{sample_id}_lesion.bmp"
         missing = _missing(root, image, mask)
         if missing:
             problems.append(missing)
+            without_mask += [image] if image.is_file() else []
             continue
         group = SAME_LESION.get(sample_id, sample_id)
         samples.append(Sample(sample_id, image, mask, group, categories.get(sample_id)))
@@ -81,6 +84,8 @@ def read(root: Path) -> Dataset:
         CITATION,
         GROUPS_FROM,
         group_noun="lesion",
+        without_mask=tuple(without_mask),
+        account=account_by_name(IMAGES_FOLDER, [folder], samples),
     )
 
 

@@ -9,10 +9,12 @@ from pathlib import PurePosixPath
 from segstudy.data.image_formats import SUFFIXES
 from segstudy.data.samples import Problem
 
+KINDS = ("images", "masks")  # folders that are no part of an id
+
 
 @dataclass(frozen=True)
 class _Known:
-    """The ids that a table may have: those of the samples, with and without the folder of the part.
+    """The ids that a table may have: those of the samples, with and without folders.
 
     Attributes:
         names: all of them.
@@ -25,6 +27,39 @@ class _Known:
     by_letters: Mapping[str, list[str]]
 
 
+def names_of(sample_id: str) -> list[str]:
+    """The ids under which a sample may be listed: folders may be left out, the outermost first.
+
+    >>> names_of("train/p1/a")
+    ['train/p1/a', 'p1/a', 'a']
+    """
+    names = sample_id.split("/")
+    return ["/".join(names[i:]) for i in range(len(names))]
+
+
+def id_meant(text: str, known: Collection[str]) -> str:
+    """The id of a sample that is written as the path or the name of its image or mask; else the text itself.
+
+    >>> id_meant("images/p1/a.JPG", {"p1/a", "a"})
+    'p1/a'
+    >>> id_meant("b.jpg", {"p1/a", "a"})
+    'b.jpg'
+    """
+    path = text.replace("\\", "/").removeprefix("./")
+    stem = path[: -len(suffix)] if (suffix := PurePosixPath(path).suffix).lower() in SUFFIXES else path
+    for name in (text, path, stem, _without_kind(path), _without_kind(stem)):
+        if name in known:
+            return name
+    return text
+
+
+def _without_kind(path: str) -> str:
+    """``train/images/a`` as ``train/a``, and ``images/a`` as ``a``."""
+    names = path.split("/")
+    at = next((i for i, name in enumerate(names[:-1]) if name.casefold() in KINDS), None)
+    return path if at is None else "/".join(names[:at] + names[at + 1 :])
+
+
 def unfit_ids(
     file: str, keys: Collection[str], used: Collection[str], sample_ids: Collection[str]
 ) -> list[Problem]:
@@ -34,7 +69,7 @@ def unfit_ids(
         file: the table's name.
         keys: its ids.
         used: those that are some sample's.
-        sample_ids: of the data set; a table may leave the folder of the part out.
+        sample_ids: of the data set; a table may leave folders out.
     """
     known = _known(sample_ids)
     reasons = {key: _reason(key, known) for key in keys if key not in used}
@@ -51,7 +86,7 @@ def unfit_ids(
 
 
 def _known(sample_ids: Iterable[str]) -> _Known:
-    names = frozenset(name for each in sample_ids for name in (each, each.rpartition("/")[2]))
+    names = frozenset(name for each in sample_ids for name in names_of(each))
     by_number, by_letters = defaultdict(list), defaultdict(list)
     for name in names:
         by_letters[name.casefold()].append(name)

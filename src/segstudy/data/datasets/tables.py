@@ -38,7 +38,9 @@ def read_csv(file: Path, remedy: str) -> tuple[list[str], list[Row]]:
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); {remedy}") from None
     text, delimiter = _delimited(text)
-    table = csv.DictReader(text.removesuffix("\n").split("\n"), delimiter=delimiter, restval="")
+    table = csv.DictReader(
+        text.removesuffix("\n").split("\n"), delimiter=delimiter, restval="", skipinitialspace=True
+    )
     try:
         names = list(table.fieldnames or [])
         num_rows = text.count("\n")
