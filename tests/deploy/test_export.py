@@ -34,7 +34,7 @@ def run_of(study: Path, architecture: str) -> Models:
     return one_run(home.runs / key)
 
 
-# In `make test-slow`: SegNet's graph has all that theirs have but dilation.
+# In `make test-slow`: their graphs also have skip connections or dilation, which SegNet's has not.
 LONG = ("unet", "unet2", "dilated_unet")
 
 
