@@ -107,3 +107,18 @@ def test_a_finished_study_gets_its_baselines_at_the_next_run(dataset, tmp_path):
     again = make_plan(extend(study, {"split_seed": [1]}), SERIAL)
     list(carry_out(again, [], folder, SERIAL))
     assert set(folder.baselines()["split_seed"]) == {split_seed for _, split_seed, _ in again.splits}
+
+
+def test_predicting_nothing_is_a_baseline_where_any_true_mask_is_empty(tmp_path):
+    root = write_dataset(tmp_path / "set", n=12)
+    file = sorted((root / "masks").iterdir())[10]  # a test image
+    with Image.open(file) as mask:
+        size = mask.size
+    Image.new("L", size).save(file)
+    samples = read(root).samples
+    emptied = open_prepared(prepare(samples, fingerprint(samples), (32, 32), "squash"))
+    table = baseline_table(emptied, "data", one_split(samples)).filter(pl.col("baseline") == "all background")
+    scores = dict(table.select("id", "native_iou").iter_rows())
+    assert len(scores) == 6
+    assert {sample_id for sample_id, iou in scores.items() if iou == 1} == {file.stem}
+    assert set(scores.values()) == {0, 1}

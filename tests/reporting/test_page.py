@@ -261,6 +261,21 @@ def test_findings_of_the_check_are_counted_by_severity_and_kind(folder):
     assert "ann" not in re.findall(r"\w+", text)
 
 
+def test_warnings_and_the_best_iou_are_said_in_plain_sight(folder):
+    finish(folder, NAMES[0], 0.7, 0.6)
+    data = json.loads((folder.path / "data.json").read_text())
+    kinds = ["empty mask"] * 3 + ["inverted mask suspected"]
+    findings = [{"severity": "warning", "kind": kind, "where": "x", "detail": "y"} for kind in kinds]
+    best = {"image_size": [32, 48], "resize": "squash", "foreground": None, "mean": 0.1914}
+    best |= {"num_measured": 9, "num_images": 9, "num_with_foreground": 8, "num_vanished": 5}
+    folder.write_json("data.json", {**data, "findings": findings, "best_iou": [best]})
+    text = re.sub(r"\s+", " ", Reader(report(folder)).text)
+    assert "Warnings of the check: 3 empty masks, 1 inverted mask suspected; segstudy check DATA" in text
+    assert "At 32 x 48 px the best IoU to expect is 0.191 (true masks of 9 test images" in text
+    assert "5 of 8 true masks vanish there" in text
+    assert re.search(r"best to expect at 32 x 48 px ?– ?0\.191", text)
+
+
 def test_writing_a_report_twice_gives_the_same_bytes(folder):
     finish(folder, NAMES[0], 0.7, 0.6)
     first = {file: file.read_bytes() for file in (write_report(folder), *(folder.path / "figures").iterdir())}

@@ -28,7 +28,7 @@ from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.data.sources import first_file
 from segstudy.data.swapped_folders import explained_by_exchange
 
-VERSION = 4  # raised when findings change: stored ones are then made again
+VERSION = 5  # raised when findings change: stored ones are then made again
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
@@ -55,12 +55,14 @@ class Examined:
         sizes: height and width of every image that could be read.
         foreground_fracs: share of foreground of every mask that could be read, by sample id.
         masks: what the masks mean, and what speaks for it.
+        of_samples: those of the problems that are of one sample's own files, by its id.
     """
 
     problems: list[Problem]
     sizes: list[tuple[int, int]]
     foreground_fracs: dict[str, float]
     masks: Inference
+    of_samples: dict[str, list[Problem]]
 
 
 def check(
@@ -92,7 +94,9 @@ def examine(
             thumbnails[i] = look.thumbnail
         looks.append(replace(look, thumbnail=None))
         progress(i + 1)
-    problems, fracs, masks = _of_masks(dataset, looks, meaning)
+    of_samples, fracs, masks = _of_masks(dataset, looks, meaning)
+    problems = [problem for of_one in of_samples.values() for problem in of_one]
+    problems += across_masks(dataset, problems, fracs, masks)
     found = [
         *dataset.problems,
         *_unspeakable(samples),
@@ -100,26 +104,26 @@ def examine(
         *_duplicates(samples, [look.digest for look in looks], thumbnails),
         *_groups(samples),
     ]
-    return Examined(found, [look.size for look in looks if look.size], fracs, masks)
+    return Examined(found, [look.size for look in looks if look.size], fracs, masks, of_samples)
 
 
 def _of_masks(
     dataset: Dataset, looks: Sequence[_Look], asked: MaskMeaning
-) -> tuple[list[Problem], dict[str, float], Inference]:
+) -> tuple[dict[str, list[Problem]], dict[str, float], Inference]:
     """The problems of every sample's files, with those of its mask, which all masks together decide."""
     read = [i for i, look in enumerate(looks) if look.mask]
     masks = infer([mask for look in looks if (mask := look.mask)], asked)
     unfit = {read[i]: error for i, error in masks.unfit.items()}
-    problems, fracs = [], {}
+    problems, fracs = {}, {}
     for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
-        problems += look.problems
+        problems[sample.id] = list(look.problems)
         if i in unfit:
-            problems.append(_unusable(dataset.root, sample, unfit[i], "mask"))
+            problems[sample.id].append(_unusable(dataset.root, sample, unfit[i], "mask"))
         elif look.mask:
             where = _inside(dataset.root, first_file(sample.mask))
             found, fracs[sample.id] = mask_problems(where, look.mask, masks.meaning)
-            problems += found
-    return [*problems, *across_masks(dataset, problems, fracs, masks)], fracs, masks
+            problems[sample.id] += found
+    return problems, fracs, masks
 
 
 def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:

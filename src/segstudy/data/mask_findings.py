@@ -12,8 +12,9 @@ from segstudy.data.samples import Dataset, Problem
 
 INVERTED = "inverted mask suspected"
 BORDER_FRAC = 0.99  # of the border, from which on it counts as foreground all around
-MOST_FRAC = 0.8  # of the masks that have a foreground: what holds of so many is no exception
-FEW_MASKS = 5  # of fewer nothing is said about most
+MOST_FRAC = 0.5  # of the masks: what holds of more is no exception
+ALIKE_FRAC = 0.8  # of the masks with foreground: so many are inverted by one export
+FEW_MASKS = 3  # of fewer nothing is said about most
 
 
 def mask_problems(where: str, look: MaskLook, meaning: MaskMeaning) -> tuple[list[Problem], float]:
@@ -68,16 +69,43 @@ def across_masks(
     if masks.doubt:
         detail = f"masks = {masks.meaning.rule} is given, but {masks.doubt}"
         found.append(Problem("warning", "rule of masks in doubt", dataset.name, detail))
+    found += _mostly_inverted(dataset, problems, fracs, masks)
+    return (
+        found if masks.fault else [*found, *_without_foreground(dataset, fracs), *_one_sided(dataset, fracs)]
+    )
+
+
+def _mostly_inverted(
+    dataset: Dataset, problems: Sequence[Problem], fracs: Mapping[str, float], masks: Inference
+) -> list[Problem]:
+    """Whether more than half of the masks look inverted, and nobody says that they are right."""
     num_inverted = sum(problem.kind == INVERTED for problem in problems)
     num_with = sum(frac > 0 for frac in fracs.values())
-    if num_inverted >= FEW_MASKS and num_inverted >= MOST_FRAC * num_with and not masks.is_given:
-        detail = (
-            f"{num_inverted} of {num_with} masks with foreground have it all along the border, around a "
-            "background in the middle; choose --masks inverted if black is the object, or --masks "
-            f"{masks.meaning.rule} if the masks are right as they are"
-        )
-        found.append(Problem("error", "masks inverted", dataset.name, detail))
-    return found if masks.fault else [*found, *_without_foreground(dataset, fracs)]
+    if num_inverted < FEW_MASKS or num_inverted <= MOST_FRAC * num_with or masks.is_given:
+        return []
+    remedy = "choose --masks inverted if black is the object"
+    if num_inverted < ALIKE_FRAC * num_with:
+        remedy = "save all of them alike, or exclude some"
+    detail = (
+        f"{num_inverted} of {num_with} masks with foreground have it all along the border, around a "
+        f"background in the middle; {remedy}, or --masks {masks.meaning.rule} if the masks are right as they "
+        "are"
+    )
+    return [Problem("error", "masks inverted", dataset.name, detail)]
+
+
+def _one_sided(dataset: Dataset, fracs: Mapping[str, float]) -> list[Problem]:
+    """Whether more than half of the masks have no foreground, or no background."""
+    problems = []
+    for kind, lacking, value, cause in (
+        ("most masks empty", "foreground", 0, "a model that predicts nothing scores IoU 1 on each of them"),
+        ("most masks full", "background", 1, "are masks of another kind among them, such as fields of view?"),
+    ):
+        number = sum(frac == value for frac in fracs.values())
+        if FEW_MASKS <= number < len(fracs) + value and number > MOST_FRAC * len(fracs):
+            share = f"{number} of {len(fracs)} masks ({number / len(fracs):.0%}) have no {lacking}"
+            problems.append(Problem("warning", kind, dataset.name, f"{share}; {cause}"))
+    return problems
 
 
 def _without_foreground(dataset: Dataset, fracs: Mapping[str, float]) -> list[Problem]:

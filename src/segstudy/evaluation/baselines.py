@@ -18,7 +18,7 @@ from segstudy.data.split import Split
 from segstudy.metrics import mask_scores
 from segstudy.store.folder import StudyFolder
 
-ALL_FOREGROUND, MEAN_MASK = "all foreground", "mean mask"
+ALL_FOREGROUND, MEAN_MASK, ALL_BACKGROUND = "all foreground", "mean mask", "all background"
 SCORED: tuple[Part, ...] = ("validation", "test")
 
 Splits = Mapping[tuple[str, int, int | None], Split]
@@ -50,10 +50,11 @@ def write_baselines(
 
 
 def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFrame:
-    """Both baselines on the validation and test subset of every split.
+    """The baselines on the validation and test subset of every split.
 
     The mean mask is the mean of the training subset's masks at network size, brought to each image's own size
     and cut at .5 as a network's probabilities are. Where lesions lie in many places it may be empty.
+    To predict nothing at all is a baseline if any mask is empty: it scores 1 there. Else it would score 0.
 
     Args:
         prepared: the samples; their network size decides how fine the mean mask is.
@@ -94,7 +95,11 @@ def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits) -> bool:
 def _probabilities(prepared: Prepared, parts: Split) -> dict[str, NDArray[np.float32]]:
     """Return the prediction of each baseline for any image, ``(height, width)`` at network size."""
     mean = prepared.masks[prepared.positions(parts.train)].mean(axis=0, dtype=np.float32)
-    return {ALL_FOREGROUND: np.ones_like(mean), MEAN_MASK: mean}
+    found = {ALL_FOREGROUND: np.ones_like(mean), MEAN_MASK: mean}
+    scored = [position for part in SCORED for position in _positions(prepared, parts, part)]
+    if not all(prepared.native_mask(position).any() for position in scored):
+        found[ALL_BACKGROUND] = np.zeros_like(mean)
+    return found
 
 
 def _positions(prepared: Prepared, parts: Split, part: Part) -> list[int]:

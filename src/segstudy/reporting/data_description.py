@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from segstudy.core.quantities import counted_kinds
 from segstudy.data.samples import PARTS
+from segstudy.evaluation.best_iou import best_iou_text, is_low
 from segstudy.reporting.publishable import publishable_texts
 from segstudy.store.folder import StudyFolder
 
@@ -23,12 +25,18 @@ def described_data(folder: StudyFolder) -> dict[str, Any]:
         "findings": [],
         "leaks": [],
     }
-    data |= record.model_dump(exclude_unset=True) if (record := folder.data()) else {}
+    record = folder.data()
+    data |= record.model_dump(exclude_unset=True) if record else {}
+    best = record.best_iou if record else []
     return {
         **data,
         "knows_groups": knows_groups(data),
         "num_groups": len({sample["group"] for sample in data["samples"]}),
         "categories": Counter(sample["category"] for sample in data["samples"] if sample["category"]),
+        "warnings": counted_kinds(f["kind"] for f in data["findings"] if f["severity"] == "warning"),
+        "best_iou_texts": [
+            (f"{(text := best_iou_text(each))[:1].upper()}{text[1:]}.", is_low(each)) for each in best
+        ],
         "counts": Counter((finding["severity"], finding["kind"]) for finding in data["findings"]),
         "findings": [publishable_texts(finding) for finding in data["findings"][:FINDINGS_SHOWN]],
         "num_findings": len(data["findings"]),

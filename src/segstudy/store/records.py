@@ -180,6 +180,35 @@ class DataFinding(Described):
     detail: str
 
 
+class BestIou(Described):
+    """What an image size allows, see ``evaluation.best_iou``.
+
+    Attributes:
+        image_size: height and width of the network's input.
+        resize: how images get there.
+        foreground: values that count, where the study names them.
+        mean: of the IoU per image, at native size; an empty mask counts 1, as in every score.
+        num_measured: images.
+        num_images: that there are to measure; more than ``num_measured`` where masks are large or many.
+        num_with_foreground: of those measured, whose true mask has any.
+        num_vanished: of those, whose mask has none left at the network's size.
+    """
+
+    image_size: list[int]
+    resize: str
+    foreground: list[int | str] | None
+    mean: float
+    num_measured: int
+    num_images: int
+    num_with_foreground: int
+    num_vanished: int
+
+    @property
+    def size_text(self) -> str:
+        """``96 x 128 px``, height first as everywhere."""
+        return f"{' x '.join(map(str, self.image_size))} px"
+
+
 class DataRecord(Described):
     """``data.json``: the data set as it was when the study was last run."""
 
@@ -191,6 +220,7 @@ class DataRecord(Described):
     terms: str | None = None
     citation: str | None = None
     group_noun: str = "group"
+    best_iou: list[BestIou] = Field([])
 
     @property
     def groups(self) -> dict[str, str]:

@@ -83,7 +83,7 @@ def quicker(
         if (study.data, study.exclude) != (asked.study.data, asked.study.exclude):
             continue  # the call cannot say it: rather none than one about other data
         given = asked.plan
-        plan = plan_on(resolve(study, machine), given.dataset, given.data, given.findings)
+        plan = plan_on(resolve(study, machine), given.dataset, given.data, given.findings, stage)
         missing = missing_runs(plan, folder)
         ahead = estimate(plan, missing, machine, not options.get("workers"), stage, steps)
         sooner = not missing or ahead.hours < asked.ahead.hours / 2

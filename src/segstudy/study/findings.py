@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from segstudy.config.protocol import unique
 from segstudy.config.study import Study
 from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import MaskMeaning
-from segstudy.data.check import VERSION, examine
+from segstudy.core.quantities import counted_kinds
+from segstudy.data.check import VERSION, Examined, examine
 from segstudy.data.mask_survey import Inference
-from segstudy.data.samples import Dataset, Problem
+from segstudy.data.samples import PARTS, Dataset, Problem
+from segstudy.data.split import Split
 from segstudy.store.records import DataRecord
 
 _SEAL, _MADE_FROM = "findings_sha256", "described_sha256"
@@ -27,17 +30,33 @@ class Findings:
         rule: the rule that ``masks = auto`` stands for, as it is spelled.
         because: what speaks for it.
         is_given: the study says the rule itself.
+        empty: ids of samples whose mask has no foreground, by what masks mean (see ``meaning_name``).
     """
 
     problems: tuple[Problem, ...]
     rule: str = "larger"
     because: str = ""
     is_given: bool = False
+    empty: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def hold_for(self, meanings: Iterable[MaskMeaning]) -> bool:
         """Whether findings that were made with this rule are those of these meanings."""
         asked = [str(meaning.rule) for meaning in meanings]
         return all(rule == self.rule or (rule == "auto" and not self.is_given) for rule in asked)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Numbers and kinds of warnings, the most frequent first: ``3 empty masks``."""
+        return counted_kinds(problem.kind for problem in self.problems if problem.severity == "warning")
+
+    def empty_subsets(self, used: Iterable[tuple[Split, MaskMeaning]]) -> list[str]:
+        """Subsets of splits in which no mask has any foreground, in words."""
+        found = []
+        for split, meaning in used:
+            empty = frozenset(self.empty.get(meaning_name(meaning), ()))
+            sizes = {part: len(split.part(part)) for part in PARTS if empty.issuperset(split.part(part))}
+            found += [f"none of the {n} masks in {part} has any foreground" for part, n in sizes.items() if n]
+        return unique(found)
 
     def record(self, dataset: Dataset, meanings: Sequence[MaskMeaning]) -> dict[str, Any]:
         """Return the findings as stored in ``data.json``."""
@@ -50,7 +69,8 @@ class Findings:
             "masks_given": self.is_given,
             _MADE_FROM: _described(dataset),
             "findings": problems,
-            _SEAL: _hash(problems),
+            "without_foreground": self.empty,
+            _SEAL: _hash([problems, self.empty]),
         }
 
 
@@ -79,7 +99,45 @@ def find(
         return known
     looks = [examine(dataset, meaning, progress) for meaning in meanings]
     problems = unique(problem for look in looks for problem in look.problems)
-    return _one_rule(tuple(problems), [look.masks for look in looks])
+    empty = {meaning_name(look.masks.meaning): _without_foreground(look) for look in looks}
+    return replace(_one_rule(tuple(problems), [look.masks for look in looks]), empty=empty)
+
+
+def refuse_empty(found: Sequence[str]) -> None:
+    """Stop before something is trained, selected or tested on masks without any foreground.
+
+    Args:
+        found: as ``Findings.empty_subsets`` returns it.
+
+    Raises:
+        UserError: with what can be done.
+    """
+    if found:
+        raise UserError(
+            f"{'; '.join(found)}, so that scores there would say nothing; another --set split_seed=N puts "
+            "other images there, --split FILE decides which"
+        )
+
+
+def check_command(study: Study) -> str:
+    """The call that lists the findings about a study's data."""
+    words = ["segstudy", "check", study.data]
+    if study.reader:
+        words += ["--reader", study.reader]
+    if study.protocol.foreground:
+        words += ["--foreground", "+".join(map(str, study.protocol.foreground))]
+    if study.protocol.masks not in ("auto", "larger"):
+        words += ["--masks", study.protocol.masks]
+    return shlex.join(words)
+
+
+def meaning_name(meaning: MaskMeaning) -> str:
+    """Equal for meanings that give the same masks."""
+    return json.dumps(meaning.key)
+
+
+def _without_foreground(look: Examined) -> list[str]:
+    return [sample_id for sample_id, frac in look.foreground_fracs.items() if frac == 0]
 
 
 def _stored(
@@ -88,10 +146,14 @@ def _stored(
     extra = stored.model_extra or {}
     findings = [finding.model_dump() for finding in stored.findings]
     made = {"check": VERSION, "foreground": _foregrounds(meanings), _MADE_FROM: _described(dataset)}
-    if stored.fingerprint != data or not made.items() <= extra.items() or extra.get(_SEAL) != _hash(findings):
+    empty = extra.get("without_foreground")
+    if stored.fingerprint != data or not made.items() <= extra.items():
+        return None
+    if extra.get(_SEAL) != _hash([findings, empty]) or not isinstance(empty, dict):
         return None
     problems = tuple(Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in findings)
-    known = Findings(problems, str(extra["masks"]), str(extra["masks_because"]), bool(extra["masks_given"]))
+    rule, why, is_given = str(extra["masks"]), str(extra["masks_because"]), bool(extra["masks_given"])
+    known = Findings(problems, rule, why, is_given, empty)
     return known if known.hold_for(meanings) else None
 
 
@@ -132,7 +194,7 @@ def _described(dataset: Dataset) -> str:
     return hashlib.sha256(json.dumps([samples, found]).encode()).hexdigest()
 
 
-def _hash(findings: Sequence[Mapping[str, Any]]) -> str:
+def _hash(findings: Sequence[Any]) -> str:
     """A hash that only findings as they were written have: one struck out by hand is found again."""
     return hashlib.sha256(json.dumps(findings).encode()).hexdigest()
 

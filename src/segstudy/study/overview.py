@@ -15,6 +15,9 @@ class Overview(Frozen):
         parts: numbers of training, validation and test images, for every split.
         num_warnings: of the check of the data.
         num_notes: of the check of the data.
+        warnings: numbers and kinds of these, in words.
+        check: the command that lists the findings.
+        best_iou: what each image size allows, in words; and whether that is little.
         grids: what is combined with what, in words.
         leave_out: how to leave out configurations that the protocol adds.
     """
@@ -27,5 +30,8 @@ class Overview(Frozen):
     parts: tuple[tuple[int, int, int], ...]
     num_warnings: int
     num_notes: int
+    warnings: tuple[str, ...] = ()
+    check: str = "segstudy check"
+    best_iou: tuple[tuple[str, bool], ...] = ()
     grids: str = ""
     leave_out: str = ""

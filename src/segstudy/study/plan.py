@@ -26,11 +26,12 @@ from segstudy.data.samples import Dataset, Sample
 from segstudy.data.split import _PARTS, Split, make_folds, make_split, read_split
 from segstudy.data.thumbnails import small_image, small_mask
 from segstudy.evaluation.baselines import write_baselines
+from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import DataRecord
-from segstudy.study.findings import Findings, find, with_masks
+from segstudy.store.records import BestIou, DataRecord
+from segstudy.study.findings import Findings, check_command, find, with_masks
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
 from segstudy.training import loop
@@ -53,6 +54,7 @@ class Plan:
         splits: the subsets for each ``(split, split_seed, fold)`` in use.
         runs: all of them, equal ones once.
         numerics: the versions of the code that enter each configuration's keys.
+        best_iou: what each image size allows on the test images.
     """
 
     study: Study
@@ -62,6 +64,7 @@ class Plan:
     splits: Mapping[SplitKey, Split]
     runs: tuple[Run, ...]
     numerics: Mapping[Configuration, Mapping[str, int | str]]
+    best_iou: tuple[BestIou, ...] = ()
 
     def overview(self) -> Overview:
         """Return the summary for the user."""
@@ -78,6 +81,9 @@ class Plan:
             parts=tuple(sorted(parts)),
             num_warnings=counts[0],
             num_notes=counts[1],
+            warnings=self.findings.warnings,
+            check=check_command(self.study),
+            best_iou=tuple((best_iou_text(each), is_low(each)) for each in self.best_iou),
             grids=in_words(self.study),
             leave_out=how_to_leave_out(self.study),
         )
@@ -85,6 +91,11 @@ class Plan:
     def leaks(self, runs: Sequence[Run]) -> list[str]:
         """Return in words samples that show the same and are in different subsets of these runs' splits."""
         return leaks(self.findings.problems, unique(self.split_of(run) for run in runs))
+
+    def empty_subsets(self, runs: Sequence[Run]) -> list[str]:
+        """Subsets of the splits of these runs without any foreground, in words."""
+        used = unique((self.split_of(run), run.configuration.protocol.mask_meaning()) for run in runs)
+        return self.findings.empty_subsets(used)
 
     def split_of(self, run: Run) -> Split:
         protocol = run.configuration.protocol
@@ -123,11 +134,13 @@ def make_plan(
     data = fingerprint(dataset.samples, lambda done: stage("reading images and masks", done, total))
     findings = find(dataset, data, study, stored, lambda done: stage("checking the data", done, total))
     refuse_errors(findings.problems)
-    return plan_on(study, dataset, data, findings)
+    return plan_on(study, dataset, data, findings, stage)
 
 
-def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings) -> Plan:
+def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings, stage: Stage = silent) -> Plan:
     """Return the plan of a resolved study on data that were read and checked.
+
+    ``stage`` is told what is being done.
 
     Raises:
         UserError: an impossible split.
@@ -142,7 +155,25 @@ def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings) -> Pl
         lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
         numerics.__getitem__,
     )
-    return Plan(study, dataset, findings, data, splits, tuple(runs), numerics)
+    best = _best_iou(study, dataset, data, splits, stage)
+    return Plan(study, dataset, findings, data, splits, tuple(runs), numerics, best)
+
+
+def _best_iou(
+    study: Study, dataset: Dataset, data: str, splits: Mapping[SplitKey, Split], stage: Stage
+) -> tuple[BestIou, ...]:
+    """What each image size of a study allows, on the test images of all its splits."""
+    tested = {sample_id for split in splits.values() for sample_id in split.test}
+    samples = [sample for sample in dataset.samples if sample.id in tested]
+
+    def measured(done: int, total: int) -> None:
+        stage("measuring what the image size allows", done, total)
+
+    protocols = unique(configuration.protocol for configuration in study.configurations())
+    settings = unique((p.image_size, p.resize, p.mask_meaning()) for p in protocols) if samples else []
+    return tuple(
+        best_iou(samples, data, size, resize, meaning, measured) for size, resize, meaning in settings
+    )
 
 
 def resolve(study: Study, machine: Machine) -> Study:
@@ -237,6 +268,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
                 for s in dataset.samples
             ],
             **plan.findings.record(dataset, plan.study.mask_meanings()),
+            "best_iou": [each.model_dump(mode="json") for each in plan.best_iou],
             "leaks": plan.leaks(plan.runs),
         },
     )

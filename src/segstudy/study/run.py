@@ -23,6 +23,7 @@ from segstudy.study.choices import Choice, as_asked, quicker, refusal
 from segstudy.study.dropped_configurations import describe_dropped
 from segstudy.study.duration import write_forecast
 from segstudy.study.estimate import Estimate, estimate
+from segstudy.study.findings import refuse_empty
 from segstudy.study.folder_check import refuse_occupied
 from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.options import MACHINE_OPTIONS
@@ -239,7 +240,7 @@ def planned(
 
     Raises:
         UserError: a wrong call, study file or data set; one photograph in several parts of what will be
-            trained; somebody at work on it, if that must be refused.
+            trained, or a part of it without foreground; somebody at work on it, if that must be refused.
     """
     for path in (asked.data, str(folder.path)):
         if any("\ud800" <= character <= "\udfff" for character in path):
@@ -256,4 +257,5 @@ def planned(
     missing = missing_runs(made, folder, retry)
     if not made.study.accept_duplicates:
         refuse_leaks(made.leaks(missing))
+    refuse_empty(made.empty_subsets(missing))
     return made, machine, missing

@@ -1,5 +1,6 @@
-"""Scores for comparison, outside of the leaderboard: baselines, people, other data."""
+"""Scores for comparison, outside of the leaderboard: baselines, the best IoU, people, other data."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -9,7 +10,7 @@ from segstudy.data.datasets import human_references
 from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import EvaluationRecord
+from segstudy.store.records import BestIou, EvaluationRecord
 
 Scores = dict[str, float]
 
@@ -21,7 +22,9 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 
 def references(folder: StudyFolder, reader: str) -> dict[str, Scores]:
-    """Return scores of the baselines, and of the agreement of people on images of the same kind.
+    """Return scores of the baselines, the IoU that the image size allows, and the agreement of people.
+
+    People are compared on images of the same kind.
 
     Args:
         folder: the study.
@@ -31,7 +34,22 @@ def references(folder: StudyFolder, reader: str) -> dict[str, Scores]:
         Scores called as the leaderboard's columns, by name.
     """
     people = {f"people: {each.source}": {"test_iou": each.iou} for each in human_references(reader)}
-    return baseline_scores(folder.baselines()) | people
+    data = folder.data()
+    found = data.best_iou if data else []
+    best = {
+        f"best to expect at {each.size_text}{_told_apart(each, found)}": {"test_iou": each.mean}
+        for each in found
+    }
+    return baseline_scores(folder.baselines()) | best | people
+
+
+def _told_apart(each: BestIou, found: Sequence[BestIou]) -> str:
+    """Tells those of one size apart, where a study varies what counts, or how images are resized."""
+    same = [other for other in found if other.image_size == each.image_size]
+    differing = [f"resize {each.resize}"] if len({other.resize for other in same}) > 1 else []
+    if len({str(other.foreground) for other in same}) > 1:
+        differing.append(f"foreground {each.foreground}")
+    return "".join(f", {text}" for text in differing)
 
 
 def baseline_scores(baselines: pl.DataFrame | None) -> dict[str, Scores]:

@@ -82,9 +82,19 @@ class Display:
         )
         samples = counted(plan.num_samples, "sample")
         self._say(f"data: {_plain(plan.data)}, {samples}: {'; '.join(sorted(sizes))}")
-        if plan.num_warnings or plan.num_notes:
-            found = f"{counted(plan.num_warnings, 'warning')}, {counted(plan.num_notes, 'note')}"
-            self._say(f"check: {found}; [italic]segstudy check[/] lists them")
+        self._found(plan)
+
+    def _found(self, plan: "Overview") -> None:
+        """Say what the check of the data found, and what the image size allows."""
+        notes = [counted(plan.num_notes, "note")] if plan.num_notes else []
+        if plan.warnings:
+            found = f"warnings: {', '.join(plan.warnings)}{''.join(f'; {note}' for note in notes)}"
+            self._say(f"[yellow]{_plain(found)}[/]", highlight=False)
+            self._print(f"to see them: {plan.check} --html check.html")
+        elif notes:
+            self._print(f"check: {notes[0]}; {plan.check} lists them")
+        for text, is_low in plan.best_iou:
+            self._say(f"[yellow]{_plain(text)}[/]" if is_low else _plain(text), highlight=False)
 
     def unnamed(self, num_runs: int, folder: Path, set_aside: str = "") -> None:
         """Print that finished runs are not among the planned ones, and what the study named before."""

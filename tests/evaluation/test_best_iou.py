@@ -1,0 +1,116 @@
+"""The best IoU that an image size allows, against an independent way to compute it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_data import save
+from numpy.typing import NDArray
+
+from segstudy.core.mask_rules import USUAL
+from segstudy.data.datasets import read
+from segstudy.evaluation import best_iou as module
+from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
+
+SIDE = 64  # of every image; a network of 32 px then sees boxes of 2 x 2
+
+
+def write(root: Path, masks: list[NDArray[np.bool_]]) -> Path:
+    for i, mask in enumerate(masks):
+        save(root / "images" / f"{i:03}.png", np.full((*mask.shape, 3), 90, np.uint8))
+        save(root / "masks" / f"{i:03}.png", mask)
+    return root
+
+
+def blobs(number: int) -> list[NDArray[np.bool_]]:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    places = rng.uniform(10, 54, (number, 2))
+    return [
+        np.hypot(y - cy, x - cx) < radius
+        for (cy, cx), radius in zip(places, rng.uniform(1, 9, number), strict=True)
+    ]
+
+
+def spots(side: int, radius: float) -> NDArray[np.bool_]:
+    y, x = np.mgrid[:side, :side]
+    return np.hypot(y % 64 - 21, x % 64 - 37) < radius
+
+
+def measured(root: Path, size: int = 32) -> "module.BestIou":
+    return best_iou(read(root).samples, str(root), (size, size), "squash", USUAL)
+
+
+def doubled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bilinear, from 32 to 64 rows and columns, by linear interpolation between the centres of pixels."""
+    centres = (np.arange(SIDE) + 0.5) / 2 - 0.5
+    rows = np.stack([np.interp(centres, np.arange(32), column) for column in values.T], axis=1)
+    return np.stack([np.interp(centres, np.arange(32), row) for row in rows])
+
+
+def test_it_is_the_mean_iou_of_masks_that_went_to_the_networks_size_and_back(tmp_path: Path) -> None:
+    masks = blobs(12)
+    ious = []
+    for mask in masks:
+        small = mask.reshape(32, 2, 32, 2).mean(axis=(1, 3)) >= 0.5
+        back = doubled(small.astype(float)) >= 0.5
+        ious.append((back & mask).sum() / (back | mask).sum())
+    found = measured(write(tmp_path, masks))
+    assert found.mean == pytest.approx(np.mean(ious), abs=1e-6)
+    assert 0.5 < found.mean < 0.99
+    assert (found.num_measured, found.num_images, found.num_vanished) == (12, 12, 0)
+
+
+def test_at_the_images_own_size_nothing_is_lost(tmp_path: Path) -> None:
+    found = measured(write(tmp_path, blobs(5)), SIDE)
+    assert found.mean == 1
+    assert not is_low(found)
+    assert "the best IoU to expect is 1.000" in best_iou_text(found)
+    assert "--image-size" not in best_iou_text(found)
+
+
+def test_spots_that_vanish_are_counted_and_empty_masks_are_none_of_them(tmp_path: Path) -> None:
+    """Of 9 px spots some are left at 1/8 of the size, of 3 px spots none; a mask without spots counts 1."""
+    masks = [spots(512, 4.5), spots(512, 1.5), spots(512, 1.5), np.zeros((512, 512), bool)]
+    found = measured(write(tmp_path, masks), 64)
+    assert (found.num_with_foreground, found.num_vanished) == (3, 2)
+    assert 1 / 4 < found.mean < 1 / 2
+    assert is_low(found)
+    text = best_iou_text(found)
+    assert f"at 64 x 64 px the best IoU to expect is {found.mean:.3f} (true masks of 4 test images" in text
+    assert "2 of 3 true masks vanish there" in text
+    assert text.endswith("a larger --image-size allows more")
+
+
+def test_of_many_or_large_images_some_are_measured_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path, blobs(12))
+    monkeypatch.setattr(module, "FEWEST", 2)
+    monkeypatch.setattr(module, "MAX_PIXELS", 4.5 * SIDE**2)
+    found = measured(root)
+    assert (found.num_measured, found.num_images) == (4, 12)
+    assert "true masks of 4 of 12 test images" in best_iou_text(found)
+    monkeypatch.setattr(module, "MAX_PIXELS", 1)
+    assert measured(root).num_measured == 2, "however large they are"
+    monkeypatch.setattr(module, "MAX_PIXELS", 10**9)
+    monkeypatch.setattr(module, "MOST", 5)
+    assert measured(root).num_measured == 5
+
+
+def test_it_is_measured_once_and_a_cache_that_cannot_be_used_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(cache))
+    root = write(tmp_path / "set", blobs(4))
+    first = measured(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_measured", lambda *_: pytest.fail("measured a second time"))
+        assert measured(root) == first
+    (kept,) = cache.glob("best-iou/*.json")
+    kept.write_text("{}", encoding="utf-8")
+    assert measured(root) == first, "what is damaged is measured again"
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "file"))
+    assert measured(root) == first
