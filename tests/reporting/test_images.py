@@ -12,7 +12,7 @@ from fake_study import disc, encoded, finish, make_study, rewrite, sample_ids, s
 from PIL import Image
 
 from segstudy.analysis.configurations import Row, rows_of
-from segstudy.reporting.page import ENVIRONMENT
+from segstudy.reporting.rendering import ENVIRONMENT
 from segstudy.reporting.sections import images as module
 from segstudy.reporting.sections.images import (
     ERRORS,

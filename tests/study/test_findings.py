@@ -61,7 +61,7 @@ def test_warnings_are_named_by_number_and_kind_with_the_command_that_shows_them(
     assert plan.findings.warnings == ("2 empty masks",)
     text = said(plan)
     assert "warnings: 2 empty masks\n" in text
-    assert f"to list them: segstudy check {data}\n" in text
+    assert f"to see them: segstudy check {data} --html check.html\n" in text
 
 
 def test_the_command_has_the_options_that_decide_what_masks_mean() -> None:

@@ -75,6 +75,7 @@ def check(  # noqa: PLR0913 (an option each)
     *,
     masks: str | None = None,
     write: str | Path | None = None,
+    html: str | Path | None = None,
 ) -> list[Problem]:
     """Return every problem of a data set, the worst first.
 
@@ -86,12 +87,18 @@ def check(  # noqa: PLR0913 (an option each)
         write_exclude: a file to write, for ``exclude``: of images that show the same, which to leave out.
             Test is kept, training is left out; within a part, or without parts, the first is kept.
         write: a new folder for ``samples.csv``, images and masks as they were understood.
+        html: a file to write: one page with every mask as an outline over its image.
         masks: the rule for mask values, such as ``background=0``; found from all masks if left out.
 
     Raises:
         UserError: when there is nothing to read, or the file is another's or cannot be written.
     """
-    return survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write).problems
+    found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write)
+    if html is not None:
+        from segstudy.reporting.contact_sheet import write_contact_sheet
+
+        write_contact_sheet(found, Path(html), lambda done, of: stage("writing the contact sheet", done, of))
+    return found.problems
 
 
 @checked_call

@@ -4,14 +4,18 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 import segstudy
 from segstudy.cli.models import PREPARE, app
 from segstudy.cli.terminal import problems, say
-from segstudy.core.progress import Stages
+from segstudy.core.progress import Stage, Stages
+from segstudy.core.quantities import counted
+
+if TYPE_CHECKING:
+    from segstudy.data.survey import Survey
 
 
 @app.command(group=PREPARE)
@@ -23,6 +27,7 @@ def check(  # noqa: PLR0913 (an option each)
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
     masks: str | None = None,
     write: Path | None = None,
+    html: Path | None = None,
     write_exclude: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -42,6 +47,8 @@ def check(  # noqa: PLR0913 (an option each)
         The rule for mask values, such as background=0; omit it to find it from all masks.
     write
         A new folder for samples.csv, images and masks as they were understood, to look at.
+    html
+        A file to write: one page with every mask as an outline over its image, samples with findings first.
     write_exclude
         A file to write, for `run --exclude`: of images that show the same, which to leave out. Test is kept.
     json_
@@ -54,11 +61,17 @@ def check(  # noqa: PLR0913 (an option each)
     with Stages(problems) as stage:
         stage("starting")
         found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write)
+        num_shown = _write_page(found, html, stage) if html else 0
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
     else:
         for line in [*summarise(found.problems), *summary(found)]:
             say(line)
+    if html:
+        say(
+            f"{html}: {num_shown} of {counted(len(found.dataset.samples), 'sample')}, for a browser",
+            problems,
+        )
     if found.excluded is not None:
         say(
             f"{write_exclude}: {len(found.excluded)} of {len(found.dataset.samples)} samples to leave out; "
@@ -66,6 +79,14 @@ def check(  # noqa: PLR0913 (an option each)
             problems,
         )
     return 2 if found.has_errors() else 0
+
+
+def _write_page(found: "Survey", html: Path, stage: Stage) -> int:
+    from segstudy.reporting.contact_sheet import write_contact_sheet  # what `check` does without
+
+    return write_contact_sheet(
+        found, html, lambda done, total: stage("writing the contact sheet", done, total)
+    )
 
 
 @app.command(group=PREPARE)

@@ -1,6 +1,6 @@
 """A data set at a glance: its problems, and how many samples, groups and categories, of what size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,16 +25,18 @@ class Survey:
         dataset: what the reader found.
         problems: the worst first.
         sizes: height and width of every image that could be read.
-        foreground_fracs: share of foreground of every mask that could be read.
+        foreground_fracs: share of foreground of every mask that could be read, by sample id.
         masks: what the masks mean, and what speaks for it.
+        of_samples: those of the problems that are of one sample's own files, by its id.
         excluded: the ids written to an exclude file; None if none was asked for.
     """
 
     dataset: Dataset
     problems: list[Problem]
     sizes: Sequence[tuple[int, int]]
-    foreground_fracs: Sequence[float]
+    foreground_fracs: Mapping[str, float]
     masks: Inference
+    of_samples: Mapping[str, Sequence[Problem]]
     excluded: Sequence[str] | None = None
 
     def has_errors(self) -> bool:
@@ -90,7 +92,7 @@ def survey(
             Path(write),
             lambda done: stage("writing images and masks", done, total),
         )
-    return Survey(dataset, problems, found.sizes, list(fracs.values()), found.masks, excluded)
+    return Survey(dataset, problems, found.sizes, fracs, found.masks, found.of_samples, excluded)
 
 
 def summary(survey: Survey) -> list[str]:
@@ -100,7 +102,9 @@ def summary(survey: Survey) -> list[str]:
     parts = [f"{sum(sample.part == part for sample in samples)} {part}" for part in _parts(survey.dataset)]
     lines = ["; ".join(facts + ([f"parts: {', '.join(parts)}"] if parts else []))]
     if survey.sizes and survey.foreground_fracs:
-        lines.append(f"images of {_sizes(survey.sizes)}; foreground {_fracs(survey.foreground_fracs)}")
+        lines.append(
+            f"images of {_sizes(survey.sizes)}; foreground {_fracs([*survey.foreground_fracs.values()])}"
+        )
     lines.append(f"masks: {survey.masks.why} (masks = {survey.masks.meaning.rule})")
     counts = [
         counted(number, severity)

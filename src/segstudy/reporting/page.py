@@ -1,12 +1,9 @@
 """report.html: one file with all results of a study, which opens offline."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from segstudy.analysis import report_history
@@ -21,20 +18,13 @@ from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.renderer import can_draw
 from segstudy.reporting.charts.specs import written_figures
 from segstudy.reporting.data_description import described_data
+from segstudy.reporting.rendering import ENVIRONMENT, as_script
 from segstudy.reporting.sections import SECTIONS, ReportData, Section
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
 from segstudy.store.report_coverage import coverage_now, now_written, stored_coverage
 
 WRITING_S = 600.0  # how long to wait for another process that writes the same report
-HERE = Path(__file__).parent
-ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader([HERE / "templates", HERE / "sections"]),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)
 
 
 def write_report(folder: StudyFolder, images: bool = True) -> Path:
@@ -103,12 +93,6 @@ def _contents(report: ReportData) -> dict[str, Any]:
         "synthetic": is_synthetic(report.study.data),
         "trained": report.trained,
         "sections": rendered,
-        "script_data": _as_script(script_data) if charts else None,
+        "script_data": as_script(script_data) if charts else None,
         "libraries": specs.scripts() if charts else "",
     }
-
-
-def _as_script(data: Mapping[str, Any]) -> Markup:
-    """Return JSON without ``<``, which could end the script."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))  # noqa: S704

@@ -90,7 +90,7 @@ class Display:
         if plan.warnings:
             found = f"warnings: {', '.join(plan.warnings)}{''.join(f'; {note}' for note in notes)}"
             self._say(f"[yellow]{_plain(found)}[/]", highlight=False)
-            self._print(f"to list them: {plan.check}")
+            self._print(f"to see them: {plan.check} --html check.html")
         elif notes:
             self._print(f"check: {notes[0]}; {plan.check} lists them")
         for text, is_low in plan.best_iou:

@@ -1,0 +1,320 @@
+"""The contact sheet of a data set: one page with every mask as an outline over its image, flagged ones first.
+
+It shows what segstudy sees: images as the network gets them, masks by the rule that was found or given.
+"""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segstudy.core.atomic_files import write_text
+from segstudy.core.errors import UserError
+from segstudy.core.quantities import counted, counted_kind
+from segstudy.core.resources import allowed_cores
+from segstudy.core.version import __version__
+from segstudy.data.check import SEVERITIES
+from segstudy.data.images import ImageError, read_image
+from segstudy.data.masks import read_mask
+from segstudy.data.mask_outline import outline
+from segstudy.data.samples import PARTS, Problem, Sample
+from segstudy.data.sources import first_file
+from segstudy.data.survey import Survey, summary
+from segstudy.reporting.publishable import publishable_texts
+from segstudy.reporting.rendering import ENVIRONMENT, as_script
+
+GENERATOR = "segstudy check"
+MAX_SHOWN = 2000  # samples: more make a page slow, and nobody looks at them all
+MAX_BYTES = 24_000_000  # of pictures
+SIDES_PX = (512, 320, 224, 160)  # of pictures, the longer one; the largest with which all fit
+TRIED = 8  # pictures, to find that
+MAX_GENERAL = 50  # findings that are of no single sample
+# Of the layer over an image: nothing, foreground, its outline, a dark line around that.
+LAYER = ((0, 0, 0, 0), (0, 214, 232, 30), (0, 214, 232, 255), (0, 0, 0, 150))
+FILL, LINE, HALO = 1, 2, 3
+LINES_ACROSS = 170  # outlines are this part of a picture's longer side, at least a pixel
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A sample on the page.
+
+    Attributes:
+        id, group, category, subset: of the sample; empty where the data have none.
+        image, mask: names of the files, inside the data set's folder.
+        foreground_frac: share of foreground; None where the mask cannot be used.
+        findings: numbers of the page's findings that are of this sample.
+        details: what each says.
+        picture, layer: data URIs; empty where the image or the mask cannot be read.
+        size_px: width and height of the picture.
+    """
+
+    id: str
+    group: str
+    category: str
+    subset: str
+    image: str
+    mask: str
+    foreground_frac: float | None
+    findings: list[int]
+    details: list[str]
+    picture: str
+    layer: str
+    size_px: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of finding on the page.
+
+    Attributes:
+        severity, kind: as of a ``Problem``.
+        number: samples that have it.
+    """
+
+    severity: str
+    kind: str
+    number: int
+
+
+def write_contact_sheet(
+    found: Survey, file: Path, progress: Callable[[int, int], None] = lambda _, __: None
+) -> int:
+    """Write the page, and count the samples on it.
+
+    Of more than ``MAX_SHOWN`` samples it shows the flagged ones first and some of the others, evenly spaced;
+    of pictures above ``MAX_BYTES`` the first ones. The page says so.
+
+    Args:
+        found: what ``survey`` found.
+        file: to write; a page of this kind is replaced.
+        progress: called with the number of samples on the page and how many there will be.
+
+    Raises:
+        UserError: another file, or one that cannot be written.
+    """
+    _refuse_foreign(file)
+    of_samples = problems_of_samples(found)
+    chosen, num_flagged = _chosen(found.dataset.samples, of_samples)
+    kinds = _kinds(of_samples)
+    cards: list[Card] = []
+    num_bytes, side = 0, _side(found, chosen)
+    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
+        for card in pool.map(lambda sample: _card(found, sample, of_samples[sample.id], kinds, side), chosen):
+            num_bytes += len(card.picture) + len(card.layer)
+            if num_bytes > MAX_BYTES and cards:
+                break
+            cards.append(card)
+            progress(len(cards), len(chosen))
+    text = _page(found, cards, of_samples, kinds, min(num_flagged, len(cards)))
+    write_text(file, text)
+    return len(cards)
+
+
+def _refuse_foreign(file: Path) -> None:
+    if not file.exists():
+        return
+    try:
+        with file.open(encoding="utf-8") as stream:
+            is_ours = f'name="generator" content="{GENERATOR}"' in stream.read(1000)
+    except (OSError, UnicodeDecodeError):
+        is_ours = False
+    if not is_ours:
+        raise UserError(f"{file}: is there already, and not written by check; give another name")
+
+
+def problems_of_samples(found: Survey) -> dict[str, list[Problem]]:
+    """The findings of each sample, by id: about its files, and those across samples that name it."""
+    kept = frozenset(found.problems)  # others are explained by one of the whole set
+    of_samples = {
+        sample.id: [problem for problem in found.of_samples.get(sample.id, ()) if problem in kept]
+        for sample in found.dataset.samples
+    }
+    for problem in found.problems:
+        for sample_id in problem.samples or (problem.where,):  # readers say the id there
+            if sample_id in of_samples and problem not in of_samples[sample_id]:
+                of_samples[sample_id].append(problem)
+    return of_samples
+
+
+def is_flagged(problems: Sequence[Problem]) -> bool:
+    """Whether a sample has an error or a warning; notes are no flags."""
+    return any(problem.severity != "note" for problem in problems)
+
+
+def _chosen(samples: Sequence[Sample], of_samples: dict[str, list[Problem]]) -> tuple[list[Sample], int]:
+    """The samples to show, flagged ones and then the others; and how many flagged ones are among them."""
+    flagged = [sample for sample in samples if is_flagged(of_samples[sample.id])]
+    flagged.sort(key=lambda sample: _worst(of_samples[sample.id]))
+    others = [sample for sample in samples if not is_flagged(of_samples[sample.id])]
+    flagged = flagged[:MAX_SHOWN]
+    room = MAX_SHOWN - len(flagged)
+    if len(others) > room:
+        others = [others[i * len(others) // room] for i in range(room)]
+    return [*flagged, *others], len(flagged)
+
+
+def _worst(problems: Sequence[Problem]) -> int:
+    return min((SEVERITIES.index(problem.severity) for problem in problems), default=len(SEVERITIES))
+
+
+def _kinds(of_samples: dict[str, list[Problem]]) -> list[Kind]:
+    """Kinds of findings that samples have, the gravest and most frequent first."""
+    counts = Counter(
+        pair
+        for problems in of_samples.values()
+        for pair in {(problem.severity, problem.kind) for problem in problems}
+    )
+    ordered = sorted(counts, key=lambda pair: (SEVERITIES.index(pair[0]), -counts[pair], pair[1]))
+    return [Kind(severity, kind, counts[severity, kind]) for severity, kind in ordered]
+
+
+# Pictures
+
+
+def _side(found: Survey, chosen: Sequence[Sample]) -> int:
+    """The largest side with which all pictures fit, by trying some of them."""
+    tried = [chosen[i * len(chosen) // TRIED] for i in range(TRIED)] if len(chosen) > TRIED else chosen
+    for side in SIDES_PX[:-1]:
+        sizes = [sum(map(len, _pictures(found, sample, side)[:2])) for sample in tried]
+        if sum(sizes) / max(1, len(sizes)) * len(chosen) < 0.8 * MAX_BYTES:
+            return side
+    return SIDES_PX[-1]
+
+
+def _card(
+    found: Survey, sample: Sample, problems: Sequence[Problem], kinds: Sequence[Kind], side: int
+) -> Card:
+    places = {(kind.severity, kind.kind): i for i, kind in enumerate(kinds)}
+    picture, layer, size = _pictures(found, sample, side)
+    return Card(
+        id=sample.id,
+        group=sample.group if sample.group != sample.id else "",
+        category=sample.category or "",
+        subset=sample.part or "",
+        image=_inside(found.dataset.root, sample.image),
+        mask=_inside(found.dataset.root, first_file(sample.mask)),
+        foreground_frac=found.foreground_fracs.get(sample.id),
+        findings=[places[problem.severity, problem.kind] for problem in problems],
+        details=[publishable_texts({"detail": problem.detail})["detail"] for problem in problems],
+        picture=picture,
+        layer=layer,
+        size_px=size,
+    )
+
+
+def _pictures(found: Survey, sample: Sample, side: int) -> tuple[str, str, tuple[int, int]]:
+    """Data URIs of an image and its mask's outline, the longer side at most ``side`` pixels; their size."""
+    try:
+        image = Image.fromarray(read_image(sample.image, (side, side)))
+    except ImageError:  # a finding of its own says so
+        return "", "", (1, 1)
+    scale = min(1, side / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    stream = io.BytesIO()
+    image.resize(size, Image.Resampling.BOX).save(stream, "WEBP", quality=78, method=2)
+    picture = _uri("webp", stream)
+    if sample.id not in found.foreground_fracs:
+        return picture, "", size
+    mask = read_mask(sample.mask, found.masks.meaning)
+    return picture, _layer_uri(layer_places(mask, size)), size
+
+
+def layer_places(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """What lies over a small image: places in ``LAYER``, ``(height, width)``.
+
+    The outline is found at the mask's own size, so that the smallest object keeps one.
+
+    Args:
+        mask: ``(H, W)``.
+        size: width and height of the small image.
+    """
+    inside = _reduced(mask, size) >= 0.5
+    width = max(1, round(max(size) / LINES_ACROSS))
+    line = _thickened(_reduced(outline(mask), size) > 0, width)
+    near = _thickened(line, 2 * ((width + 1) // 2) + 1)
+    places = np.zeros(line.shape, np.uint8)
+    places[inside] = FILL
+    places[near & ~inside] = HALO
+    places[line] = LINE
+    return places
+
+
+def _thickened(line: NDArray[np.bool_], width_px: int) -> NDArray[np.bool_]:
+    """A line one pixel wide as one of so many; even ones lie half a pixel to one side."""
+    kernel = np.ones((width_px, width_px), np.uint8)
+    return cv2.dilate(line.view(np.uint8), kernel).view(np.bool_)
+
+
+def _reduced(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The mean of a mask in each pixel of a smaller image."""
+    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX))
+
+
+def _layer_uri(places: NDArray[np.uint8]) -> str:
+    image = Image.fromarray(places).convert("L")
+    image.putpalette([value for colour in LAYER for value in colour[:3]])
+    stream = io.BytesIO()
+    image.save(stream, "PNG", bits=2, transparency=bytes(colour[3] for colour in LAYER), optimize=True)
+    return _uri("png", stream)
+
+
+def _uri(kind: str, stream: io.BytesIO) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+# Page
+
+
+def _page(
+    found: Survey,
+    cards: Sequence[Card],
+    of_samples: dict[str, list[Problem]],
+    kinds: Sequence[Kind],
+    num_flagged: int,
+) -> str:
+    own = {problem for problems in of_samples.values() for problem in problems}
+    general = [problem for problem in found.problems if problem not in own and problem.severity != "note"]
+    return ENVIRONMENT.get_template("contact_sheet.html.j2").render(
+        generator=GENERATOR,
+        version=__version__,
+        name=found.dataset.name,
+        lines=summary(found),
+        shown=_shown_text(len(found.dataset.samples), len(cards), num_flagged),
+        general=[publishable_texts(asdict(problem)) for problem in general[:MAX_GENERAL]],
+        num_general=len(general),
+        data=as_script(_script_data(cards, kinds)),
+    )
+
+
+def _shown_text(num_samples: int, num_shown: int, num_flagged: int) -> str:
+    """What is not on the page; nothing where all samples are."""
+    if num_shown == num_samples:
+        return ""
+    others = f"{counted(num_shown - num_flagged, 'other')}, evenly spaced"
+    return (
+        f"Shown are {num_shown:,} of {counted(num_samples, 'sample')}: {num_flagged:,} with errors or "
+        f"warnings, and {others}. segstudy check lists every finding."
+    )
+
+
+def _script_data(cards: Sequence[Card], kinds: Sequence[Kind]) -> dict[str, Any]:
+    subsets = [part for part in PARTS if any(card.subset == part for card in cards)]
+    return {
+        "kinds": [asdict(kind) | {"text": counted_kind(kind.number, kind.kind)} for kind in kinds],
+        "subsets": subsets,
+        "samples": [asdict(card) for card in cards],
+    }
+
+
+def _inside(root: Path, file: Path) -> str:
+    return (file.relative_to(root) if file.is_relative_to(root) else Path(file.name)).as_posix()
