@@ -24,8 +24,8 @@ from segstudy.core.resources import allowed_cores
 from segstudy.core.version import __version__
 from segstudy.data.check import SEVERITIES
 from segstudy.data.images import ImageError, read_image
-from segstudy.data.masks import read_mask
 from segstudy.data.mask_outline import outline
+from segstudy.data.masks import read_mask
 from segstudy.data.samples import PARTS, Problem, Sample
 from segstudy.data.sources import first_file
 from segstudy.data.survey import Survey, summary
