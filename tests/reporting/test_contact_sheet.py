@@ -220,7 +220,7 @@ def page(sheet: Path) -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_sheet_filters_sorts_and_enlarges(page: Any) -> None:
     def names() -> list[str]:
-        return page.locator(".card .name").all_inner_texts()  # type: ignore[no-any-return]
+        return page.locator(".card .name").all_text_contents()  # type: ignore[no-any-return]
 
     assert names()[:3] == ["p5", "p1", "p3"]
     assert HOSTILE in names()
