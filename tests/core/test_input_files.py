@@ -1,6 +1,7 @@
 """Files that a user names: regular ones within bounds, whatever else the name leads to."""
 
 import os
+import shutil
 import socket
 import tracemalloc
 import zipfile
@@ -20,7 +21,9 @@ from segstudy.core.registry import _load
 from segstudy.data.datasets import folder, isic
 from segstudy.data.datasets.tables import read_csv, read_sheet
 from segstudy.data.images import read_image
+from segstudy.reporting.publishable import publishable_study
 from segstudy.store.card import read_card
+from segstudy.store.folder import StudyFolder
 from segstudy.study.options import excluded
 
 # Text as systems and programs write it.
@@ -180,6 +183,23 @@ def test_a_source_file_is_bounded(tmp_path):
         stream.truncate(10**12)
     with pytest.raises(UserError, match="larger than"):
         _load(file, "Net")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_a_source_file_that_is_not_utf8_is_refused_with_the_remedy(tmp_path, encoding):
+    file = tmp_path / "net.py"
+    file.write_bytes('"""Ein größeres Netz."""\nNet = 3\n'.encode(encoding))
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        _load(file, "Net")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_study_whose_file_another_editor_saved_is_still_read(tmp_path, trained_study, encoding):
+    study = shutil.copytree(trained_study, tmp_path / "study")
+    text = (study / "study.toml").read_text(encoding="utf-8")
+    (study / "study.toml").write_bytes(f"# größer\n{text}".replace("\n", "\r\n").encode(encoding))
+    assert segstudy.table(study) == segstudy.table(trained_study)
+    assert publishable_study(StudyFolder(study)) == publishable_study(StudyFolder(trained_study))
 
 
 # Tables

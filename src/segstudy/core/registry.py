@@ -330,11 +330,25 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
         with importable_beside(file):
             spec.loader.exec_module(module)
     except Exception as error:  # the user's own code may raise anything
-        raise UserError(f"{file} cannot be imported: {typed_line(error)}") from error
+        raise UserError(
+            f"{file} cannot be imported: {typed_line(error)}{_encoding_hint(file, error)}"
+        ) from error
     target = getattr(module, name, None)
     if not callable(target):
         raise UserError(f"{file} has no class or function {name!r}")
     return target  # type: ignore[no-any-return]
+
+
+def _encoding_hint(file: Path, error: Exception) -> str:
+    """Return what to do about a source file that Python cannot read because it is not UTF-8, else nothing."""
+    if not isinstance(error, SyntaxError):
+        return ""
+    content = file.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return "; save it as UTF-8"
+    return "; save it as UTF-8" if b"\0" in content else ""
 
 
 def source_hash(component: Component) -> str | None:
