@@ -61,27 +61,26 @@ def mcc(c: Confusion) -> float:
     spread = ((c.tp + c.fp) * (c.tp + c.fn) * (c.tn + c.fp) * (c.tn + c.fn)) ** 0.5
     return (c.tp * c.tn - c.fp * c.fn) / spread if spread else _ratio(0, 0, c)
 '''
-READER = '''"""Images and masks side by side in one folder, the masks with the ending ``_mask``."""
+READER = '''"""Images and masks in one folder, the masks with the ending ``_truth``."""
 
 from pathlib import Path
 
-from segstudy.data.datasets.pairing import image_files, pair
-from segstudy.data.samples import Dataset
+from segstudy.data.datasets.pairing import image_files
+from segstudy.data.samples import Dataset, Sample
 
-DESCRIPTION = "one folder with NAME.png and NAME_mask.png"
+DESCRIPTION = "one folder with NAME.png and NAME_truth.png"
 
 
 def detect(root: Path) -> bool:
-    """Whether images and files with the ending ``_mask`` lie together."""
-    return any(file.stem.endswith("_mask") for file in image_files(root))
+    """Whether images and files with the ending ``_truth`` lie together."""
+    return any(file.stem.endswith("_truth") for file in image_files(root))
 
 
 def read(root: Path) -> Dataset:
     """Pair each image with its mask."""
-    files = image_files(root)
-    masks = [file for file in files if file.stem.endswith("_mask")]
-    samples, problems = pair(root, [file for file in files if file not in masks], masks)
-    return Dataset(root.name, "side_by_side", root, tuple(samples), tuple(problems))
+    names = [file.stem for file in image_files(root) if not file.stem.endswith("_truth")]
+    samples = [Sample(name, root / f"{name}.png", root / f"{name}_truth.png", group=name) for name in names]
+    return Dataset(root.name, "with_truths", root, tuple(samples))
 '''
 EXECUTOR = '''"""The last run first, one by one in this process."""
 
@@ -260,11 +259,11 @@ RECIPES = (
         Record(
             "data/datasets/__init__.py",
             "READERS",
-            'Reader("side_by_side", side_by_side.detect, side_by_side.read, side_by_side.DESCRIPTION),',
-            "from segstudy.data.datasets import side_by_side",
+            'Reader("with_truths", with_truths.detect, with_truths.read, with_truths.DESCRIPTION),',
+            "from segstudy.data.datasets import with_truths",
         ),
-        (CHOICES, "## Readers", "| `side_by_side` | one folder with NAME.png and NAME_mask.png |"),
-        files={f"{SEGSTUDY}/data/datasets/side_by_side.py": READER},
+        (CHOICES, "## Readers", "| `with_truths` | one folder with NAME.png and NAME_truth.png |"),
+        files={f"{SEGSTUDY}/data/datasets/with_truths.py": READER},
     ),
     Recipe(
         "executor",
@@ -409,7 +408,7 @@ def use(tree: Path, place: Path) -> Path:
     """A small study in the copy that uses all that was added; gives its folder."""
     discs = write_dataset(place / "discs", 24)
     for mask in (discs / "masks").iterdir():
-        mask.rename(discs / "images" / f"{mask.stem}_mask{mask.suffix}")
+        mask.rename(discs / "images" / f"{mask.stem}_truth{mask.suffix}")
     call(tree, "-c", STUDY, str(discs / "images"), str(place / "study"), cwd=place)
     return place / "study"
 
@@ -445,7 +444,7 @@ def check_metric(tree: Path, study: Path) -> None:
 
 def check_reader(_tree: Path, study: Path) -> None:
     data = json.loads((study / "data.json").read_text(encoding="utf-8"))
-    assert data["reader"] == "side_by_side"
+    assert data["reader"] == "with_truths"
     assert len(data["samples"]) == 24
 
 

@@ -40,15 +40,27 @@ def test_images_that_are_missing(discs):
 
 
 @pytest.mark.parametrize("name", ["labels", "Mask", "mask", "GT", "SegmentationClass"])
-def test_masks_under_another_name(discs, name):
+def test_masks_under_another_name_that_is_usual_are_read(discs, name):
     (discs / "masks").rename(discs / name)
-    assert f"rename {name}/ to masks/" in refusal(discs)
+    assert len(read(discs).samples) == 4
 
 
-def test_both_under_other_names(discs):
+def test_both_under_other_usual_names_are_read(discs):
     (discs / "masks").rename(discs / "gt")
     (discs / "images").rename(discs / "imgs")
-    assert "rename imgs/ to images/ and gt/ to masks/" in refusal(discs)
+    assert len(read(discs).samples) == 4
+
+
+def test_two_folders_that_may_both_hold_the_masks(discs):
+    shutil.copytree(discs / "masks", discs / "labels")
+    (discs / "masks").rename(discs / "gt")
+    assert "gt/ and labels/ may both hold its masks; rename the one that does to masks/" in refusal(discs)
+
+
+def test_masks_under_another_name_that_hold_no_images(discs):
+    shutil.rmtree(discs / "masks")
+    (discs / "labels").mkdir()
+    assert "rename labels/ to masks/" in refusal(discs)
 
 
 def test_masks_under_a_name_that_nobody_knows(discs):

@@ -114,16 +114,24 @@ def _of_masks(
     read = [i for i, look in enumerate(looks) if look.mask]
     masks = infer([mask for look in looks if (mask := look.mask)], asked)
     unfit = {read[i]: error for i, error in masks.unfit.items()}
-    problems, fracs = {}, {}
+    problems, fracs, names = {}, {}, _class_names(dataset)
     for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
         problems[sample.id] = list(look.problems)
         if i in unfit:
-            problems[sample.id].append(_unusable(dataset.root, sample, unfit[i], "mask"))
+            unusable = _unusable(dataset.root, sample, unfit[i], "mask")
+            problems[sample.id].append(replace(unusable, detail=unusable.detail + names))
         elif look.mask:
             where = _inside(dataset.root, first_file(sample.mask))
             found, fracs[sample.id] = mask_problems(where, look.mask, masks.meaning)
             problems[sample.id] += found
     return problems, fracs, masks
+
+
+def _class_names(dataset: Dataset, most: int = 20) -> str:
+    """What the reader knows of the masks' numbers or colours, in words."""
+    shown = [f"{value} is {name}" for value, name in dataset.class_names]
+    more = and_more(len(shown) - most) if len(shown) > most else ""
+    return f" ({', '.join(shown[:most])}{more})" if shown else ""
 
 
 def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:

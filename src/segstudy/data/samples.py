@@ -97,6 +97,7 @@ class Dataset:
         ungrouped: ids of samples whose group ``groups_from`` does not say; each counts as a group of its own.
         without_mask: images that are no sample's: ``predict`` segments them too.
         account: what became of all files; None where the reader does not say.
+        class_names: the names of the masks' numbers, or of their colours as #rrggbb, where a file says them.
     """
 
     name: str
@@ -112,3 +113,4 @@ class Dataset:
     ungrouped: frozenset[str] = frozenset()
     without_mask: tuple[Path, ...] = ()
     account: FileAccount | None = None
+    class_names: tuple[tuple[int | str, str], ...] = ()

@@ -8,9 +8,26 @@ from segstudy.core.errors import UserError
 from segstudy.core.paths import reason_missing
 from segstudy.core.plugins import find, record_named, usable
 from segstudy.core.synthetic import is_synthetic
-from segstudy.data.datasets import folder, isic, ph2, synthetic
+from segstudy.data.datasets import (
+    coco,
+    folder,
+    folder_per_image,
+    isic,
+    labelme,
+    labelstudio,
+    nnunet,
+    ph2,
+    rle_table,
+    side_by_side,
+    supervisely,
+    synthetic,
+    two_folders,
+    voc,
+    yolo,
+)
 from segstudy.data.datasets.folder_hints import probable_layout
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
+from segstudy.data.datasets.other_formats import unread_format
 from segstudy.data.sample_ids import match_ids, no_such_ids
 from segstudy.data.samples import Dataset
 
@@ -28,6 +45,7 @@ class Reader:
         description: the layout in one line, for messages and documentation.
         people: how well people agree with one another on such images, where that is known: the report shows
             it below the leaderboard.
+        before: readers that this one comes before, as its layout is a special case of theirs.
     """
 
     name: str
@@ -35,6 +53,7 @@ class Reader:
     read: Callable[[Path], Dataset]
     description: str
     people: tuple[HumanReference, ...] = ()
+    before: tuple[str, ...] = ()
 
 
 READERS: dict[str, Reader] = {
@@ -43,6 +62,25 @@ READERS: dict[str, Reader] = {
         Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION, people=SKIN_LESIONS),
         Reader("isic", isic.detect, isic.read, isic.DESCRIPTION, people=SKIN_LESIONS),
         Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
+        Reader("two_folders", two_folders.detect, two_folders.read, two_folders.DESCRIPTION),
+        Reader("side_by_side", side_by_side.detect, side_by_side.read, side_by_side.DESCRIPTION),
+        Reader(
+            "folder_per_image", folder_per_image.detect, folder_per_image.read, folder_per_image.DESCRIPTION
+        ),
+        Reader("nnunet", nnunet.detect, nnunet.read, nnunet.DESCRIPTION),
+        Reader("voc", voc.detect, voc.read, voc.DESCRIPTION, before=("two_folders",)),
+        Reader("coco", coco.detect, coco.read, coco.DESCRIPTION),
+        Reader("labelme", labelme.detect, labelme.read, labelme.DESCRIPTION),
+        Reader(
+            "labelstudio",
+            labelstudio.detect,
+            labelstudio.read,
+            labelstudio.DESCRIPTION,
+            before=("folder", "two_folders"),
+        ),
+        Reader("supervisely", supervisely.detect, supervisely.read, supervisely.DESCRIPTION),
+        Reader("rle", rle_table.detect, rle_table.read, rle_table.DESCRIPTION),
+        Reader("yolo", yolo.detect, yolo.read, yolo.DESCRIPTION),
         Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
     )
 }
@@ -89,11 +127,15 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
         reason = f"cannot be read ({error.strerror}); check the permissions"
         raise UserError(f"{error.filename or path}: {reason}") from None
     if not dataset.samples:
-        first = (
-            f" (first: {dataset.problems[0].where}: {dataset.problems[0].detail})" if dataset.problems else ""
-        )
-        raise UserError(f"{path}: no image with its mask; expected {chosen.description}{first}")
+        raise _without_samples(path, chosen, dataset)
     return _without(dataset, exclude)
+
+
+def _without_samples(path: Path, chosen: Reader, dataset: Dataset) -> UserError:
+    if unread := unread_format(path):
+        return UserError(f"{path}: {unread}")
+    first = f" (first: {dataset.problems[0].where}: {dataset.problems[0].detail})" if dataset.problems else ""
+    return UserError(f"{path}: no image with its mask; expected {chosen.description}{first}")
 
 
 def _check_folder(path: Path) -> None:
@@ -117,6 +159,8 @@ def _choose(path: Path, name: str | None) -> Reader:
             )
         return named
     matching = [reader for reader in _all().values() if reader.detect(path)]
+    general = {name for reader in matching for name in reader.before}
+    matching = [reader for reader in matching if reader.name not in general]
     if len(matching) == 1:
         return matching[0]
     if matching:
@@ -125,7 +169,7 @@ def _choose(path: Path, name: str | None) -> Reader:
             f"{path}: fits several readers, {names}; choose one (run: --set reader=NAME; check, evaluate: "
             "--reader NAME)"
         )
-    if probable := probable_layout(path, _is_recognised):
+    if probable := unread_format(path) or probable_layout(path, _is_recognised):
         raise UserError(f"{path}: {probable}")
     raise UserError(f"{path}: holds {_contents(path)}; no known layout, which are: {_layouts()}")
 

@@ -3,25 +3,9 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, holds_images
 from segstudy.data.image_formats import SUFFIXES
 
-# What people call the two folders; without case.
-IMAGE_NAMES = (
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "photos",
-    "pictures",
-    "pics",
-    "inputs",
-    "input",
-    "jpegimages",
-)
-MASK_NAMES = (
-    *("masks", "mask", "labels", "label", "segmentations", "segmentation", "annotations", "annotation"),
-    *("groundtruth", "ground_truth", "gt", "targets", "target", "labelstr", "segmentationclass"),
-)
 LEVELS_UP = 3
 MOST = 5
 
@@ -34,7 +18,7 @@ def probable_layout(path: Path, recognised: Callable[[Path], bool]) -> str | Non
         recognised: whether some reader recognises a folder.
     """
     above = [each for each in path.resolve().parents[:LEVELS_UP] if recognised(each)]
-    if above:
+    if above and holds_images(path):
         return f"lies inside a data set, too deep; give the folder {above[-1]}"
     folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name[0] != ".")
     return _half_a_pair(folders) or _data_sets_below(folders, recognised) or _one_heap(path)
@@ -44,6 +28,10 @@ def _half_a_pair(folders: Iterable[Path]) -> str | None:
     """Images without masks, masks without images, or both under other names."""
     by_name = {each.name.lower(): each.name for each in folders}
     images, masks = _called(by_name, IMAGE_NAMES), _called(by_name, MASK_NAMES)
+    several = sorted(name for lower, name in by_name.items() if lower in MASK_NAMES)
+    if images and len(several) > 1 and masks != "masks":
+        names = " and ".join(f"{name}/" for name in several)
+        return f"holds {images}/, and {names} may both hold its masks; rename the one that does to masks/"
     if images and masks:
         wrong = [(name, right) for name, right in ((images, "images"), (masks, "masks")) if name != right]
         return f"holds {images}/ and {masks}/; rename " + " and ".join(f"{a}/ to {b}/" for a, b in wrong)

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-MASK_ENDING = re.compile(r"_(mask|segmentation)$", re.IGNORECASE)
+# What is written behind an image's name to say that this is its mask, or that this is the image.
+_MASK = r"[ _.-](?:masks?|segmentation|seg|segmask|labels?|gt|ground_?truth|annotation|anno)"
+MASK_ENDING = re.compile(rf"{_MASK}$", re.IGNORECASE)
+IMAGE_ENDING = re.compile(r"[ _.-](?:image|img|im|orig|original|sat|photo)$", re.IGNORECASE)
 _NUMBER = r"(?:[ _-]?\((?P<a>\d+)\)|[ _-](?P<b>\d+))$"
-_NUMBERED_MASK = re.compile(rf"_(?:mask|segmentation)(?:(?P<c>\d+)$|{_NUMBER})", re.IGNORECASE)
+_NUMBERED_MASK = re.compile(rf"{_MASK}(?:(?P<c>\d+)$|{_NUMBER})", re.IGNORECASE)
 _NUMBERED = re.compile(_NUMBER)
 _SEPARATORS = re.compile(r"[ ._()-]")
 
@@ -73,13 +76,17 @@ def masks_by_image(masks: Mapping[str, Sequence[Path]], images: Mapping[str, Seq
         images: the same of images.
     """
     file_names = {_file_id(image_id, file): image_id for image_id, files in images.items() for file in files}
+    file_names = {IMAGE_ENDING.sub("", image_id): image_id for image_id in images} | file_names
     found: dict[str, list[NamedMask]] = defaultdict(list)
     numbered: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
     series = {image_id[: match.start()] for image_id in images if (match := _NUMBERED.search(image_id))}
     unclear: list[Unclear] = []
     for mask_id, files in masks.items():
         for file in files:
+            bare = MASK_ENDING.sub("", mask_id)
             known = mask_id if mask_id in images else file_names.get(mask_id)
+            if known is None and bare not in images:
+                known = file_names.get(bare)
             named = _named(mask_id, file, known, images)
             if named:
                 image_id, mask, may_be = named
@@ -87,13 +94,18 @@ def masks_by_image(masks: Mapping[str, Sequence[Path]], images: Mapping[str, Seq
                     unclear.append(Unclear(file, image_id, may_be))
                 else:
                     found[image_id].append(mask)
-            elif (bare := _bare_number(mask_id, images)) and bare[0] not in series:
-                numbered[bare[0]].append((mask_id, bare[1], file))
+            elif (number := _bare_number(mask_id, images)) and number[0] not in series:
+                numbered[number[0]].append((mask_id, number[1], file))
             else:
-                found[MASK_ENDING.sub("", mask_id)].append(NamedMask(file, "name"))
+                found[bare].append(NamedMask(file, "name"))
     for image_id, several in numbered.items():
         _add_numbered(image_id, several, found)
     return MaskNames(found, unclear)
+
+
+def is_named_mask(stem: str) -> bool:
+    """Whether a name by itself says that the file is a mask, as ``x_mask`` and ``x_mask_1`` do."""
+    return bool(MASK_ENDING.search(stem) or _NUMBERED_MASK.search(stem))
 
 
 def _file_id(image_id: str, file: Path) -> str:

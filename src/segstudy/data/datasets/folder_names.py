@@ -1,0 +1,55 @@
+"""What people call their folder of images and their folder of masks."""
+
+import os
+import re
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from segstudy.data.image_formats import SUFFIXES
+
+# In small letters, with underscores for blanks and hyphens.
+IMAGE_NAMES = (
+    *("images", "image", "imgs", "img", "photos", "pictures", "pics", "inputs", "input", "jpegimages"),
+    *(
+        "img_dir",
+        "image_dir",
+        "original",
+        "originals",
+        "original_images",
+        "raw",
+        "rgb",
+        "frames",
+        "photographs",
+    ),
+)
+MASK_NAMES = (
+    *("masks", "mask", "labels", "label", "segmentations", "segmentation", "annotations", "annotation"),
+    *("groundtruth", "ground_truth", "gt", "gts", "targets", "target", "labelstr", "segmentationclass"),
+    *("ann_dir", "ann", "anns", "anno", "label_dir", "mask_dir", "manual", "seg", "segs", "mask_images"),
+    *("label_images", "groundtruths", "ground_truths", "segmentationclasspng", "1st_manual"),
+)
+LOOKED_AT = 200  # entries of a folder, when all that is asked is whether it holds images
+
+
+def called(folders: Iterable[Path], names: Iterable[str]) -> list[Path]:
+    """The folders that have one of these names, whatever their capitals."""
+    wanted = set(names)
+    return [folder for folder in folders if re.sub(r"[\s-]+", "_", folder.name.lower()) in wanted]
+
+
+def holds_images(folder: Path, depth: int = 2) -> bool:
+    """Whether there are images among the first files of a folder, or of the folders in it."""
+    below = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in islice(entries, LOOKED_AT):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    below.append(Path(entry.path))
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 (names by thousands)
+                    return True
+    except OSError:
+        return False
+    return depth > 1 and any(holds_images(each, depth - 1) for each in sorted(below))

@@ -1,0 +1,241 @@
+"""Run lengths in a CSV file, as in Kaggle's competitions.
+
+Layout: ``train.csv`` (or any other name) beside a folder of images::
+
+    ImageId,EncodedPixels
+    a.jpg,1 3 10 5
+    a.jpg,40 2
+    b.jpg,
+
+A row holds pairs of a start, counted from 1, and a length. Pixels are counted down the columns, the first
+column first, which is Kaggle's usual order. Several rows of an image are merged; an empty cell, ``-1`` or
+``nan`` is no object. The size is that of the image. A column ``class``, ``label`` or ``ClassId`` tells
+classes apart; so does the end of the id in ``ImageId_ClassId`` (``a.jpg_1``).
+
+Quirks: some competitions count along the rows. On images that are not square this is found, as objects are in
+pieces then, and refused; on square ones it cannot be.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segstudy.core.errors import UserError
+from segstudy.data.datasets.annotation_files import folders_in, head_of, named, some_files
+from segstudy.data.datasets.described import (
+    class_names,
+    numbered,
+    refuse_without,
+    unpaired_image,
+    unpaired_mask,
+    unusable,
+)
+from segstudy.data.datasets.pairing import image_files
+from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.tables import read_csv
+from segstudy.data.images import ImageError
+from segstudy.data.samples import Dataset, Problem, Sample
+from segstudy.data.shapes import Drawing, Runs, ShapeError, runs_of_pairs
+
+DESCRIPTION = (
+    "run lengths in a CSV file with columns such as ImageId and EncodedPixels, beside a folder of images"
+)
+RUN_COLUMNS = ("encodedpixels", "rle", "rlemask", "maskrle", "rles", "rleencoding", "encoding", "encodedmask")
+IMAGE_COLUMNS = (
+    "imageid",
+    "id",
+    "img",
+    "image",
+    "imagename",
+    "imgid",
+    "filename",
+    "file",
+    "name",
+    "imagefilename",
+)
+CLASS_COLUMNS = ("class", "classid", "label", "classname", "category")
+BOTH_COLUMNS = ("imageidclassid", "imagelabel", "imageclass")  # a.jpg_1
+NOTHING = ("", "-1", "nan", "none")
+MAX_TABLES = 20
+LOOKED_AT = 8  # images that tell whether runs go along the rows
+IN_PIECES = 1.5  # times as long an outline as in the other order
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The columns of a CSV file."""
+
+    file: Path
+    image: str
+    runs: str
+    label: str | None
+    is_both: bool = False
+
+
+def detect(root: Path) -> bool:
+    """Whether there is a CSV file with a column of run lengths, and images beside it."""
+    return bool(_tables(root)) and any(image_files(each) for each in (root, *_image_folders(root)))
+
+
+def read(root: Path) -> Dataset:
+    """One sample per image that the table lists.
+
+    Raises:
+        UserError: several such tables, most images not listed, or runs along the rows.
+    """
+    tables = _tables(root)
+    if len(tables) > 1:
+        names = named([table.file.name for table in tables])
+        raise UserError(f"{root}: run lengths in several tables, {names}; move all but one away")
+    table = tables[0]
+    rows, labels = _rows(table)
+    numbers = numbered(labels)
+    images = _images(root)
+    samples: list[Sample] = []
+    problems: list[Problem] = []
+    used: set[Path] = set()
+    for name, cells in rows.items():
+        image = _image_of(root, table, name, images)
+        if image is None:
+            problems.append(unpaired_mask(root, table.file, name))
+            continue
+        used.add(image)
+        try:
+            shapes = tuple(
+                _runs(text, numbers[label]) for label, text in cells if text.lower() not in NOTHING
+            )
+        except ShapeError as error:
+            problems.append(unusable(root, table.file, error, name[:80]))
+            continue
+        mask = Drawing(table.file, image.name, None, image, shapes)
+        samples.append(Sample(image.stem, image, mask, group=image.stem))
+    left = sorted({file for files in images.values() for file in files} - used)
+    if len(left) > len(used):
+        raise UserError(
+            f"{root}: {table.file.name} has run lengths (RLE) of {len(used)} of "
+            f"{len(used) + len(left)} images; write "
+            "a row for each, with an empty cell where there is no object, or move the other images away"
+        )
+    if not samples:
+        raise refuse_without(
+            root, problems, f"no run lengths in {table.file.name} can be used; write them again"
+        )
+    problems += [unpaired_image(root, image, f"no row in {table.file.name}") for image in left]
+    _refuse_rows(table.file, samples)
+    order = f"run lengths in {table.file.name}, read down the columns, counted from 1"
+    problems.append(Problem("note", "order of run lengths", root.resolve().name, order))
+    return Dataset(
+        root.resolve().name,
+        "rle",
+        root,
+        *in_order(root, samples, problems),
+        class_names=class_names(numbers),
+    )
+
+
+def _tables(root: Path) -> list[_Table]:
+    files = [file for file, _ in zip(some_files(root, ".csv"), range(MAX_TABLES), strict=False)]
+    return [table for file in files if (table := _table(file)) and "submission" not in file.name.lower()]
+
+
+def _table(file: Path) -> _Table | None:
+    """The columns of a file; None where it has no run lengths."""
+    heading = head_of(file).lstrip("\ufeff").partition("\n")[0]
+    names = [name.strip().strip('"') for name in re.split(r"[,;\t]", heading.strip())]
+    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in names}
+
+    def first(known: Iterable[str]) -> str | None:
+        return next((by_name[name] for name in known if name in by_name), None)
+
+    runs, both = first(RUN_COLUMNS), first(BOTH_COLUMNS)
+    image = both or first(IMAGE_COLUMNS)
+    if runs is None or image is None:
+        return None
+    return _Table(file, image, runs, None if both else first(CLASS_COLUMNS), bool(both))
+
+
+def _rows(table: _Table) -> tuple[dict[str, list[tuple[str, str]]], set[str]]:
+    """The class and the text of every row, by the image's name; and the classes that have some object."""
+    _, lines = read_csv(table.file, "write it as UTF-8 text with commas, a line for each image")
+    rows: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for line in lines:
+        cells = {name.strip().strip('"'): (cell or "").strip() for name, cell in line.items()}
+        name, label = cells[table.image], cells[table.label] if table.label else ""
+        if table.is_both:
+            name, _, label = name.rpartition("_")
+        if name:
+            rows[name].append((label, cells[table.runs]))
+    labels = {label for each in rows.values() for label, text in each if text.lower() not in NOTHING}
+    return rows, labels
+
+
+def _image_folders(root: Path) -> list[Path]:
+    return [folder for folder in folders_in(root) if "mask" not in folder.name.lower()]
+
+
+def _images(root: Path) -> dict[str, list[Path]]:
+    """Images by name without suffix."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for folder in (root, *_image_folders(root)):
+        for file in image_files(folder):
+            found[file.stem].append(file)
+    return found
+
+
+def _image_of(root: Path, table: _Table, name: str, images: Mapping[str, list[Path]]) -> Path | None:
+    """The image that a row names, with or without suffix.
+
+    Raises:
+        UserError: there are several of that name.
+    """
+    last = name.replace("\\", "/").rpartition("/")[2]
+    found = images.get(last) or [
+        file for file in images.get(last.rpartition(".")[0], []) if file.name == last
+    ]
+    if len(found) > 1:
+        where = " and ".join(file.relative_to(root).as_posix() for file in found[:2])
+        raise UserError(f"{table.file}: {name} may mean {where}; move one of them away")
+    return found[0] if found else None
+
+
+def _runs(text: str, number: int) -> Runs:
+    try:
+        numbers = [int(cell) for cell in re.split(r"[\s,]+", text.strip("[] "))]
+    except ValueError:
+        raise ShapeError(f"run lengths must be whole numbers, got {text[:40]!r}; write them again") from None
+    return runs_of_pairs(number, numbers)
+
+
+def _refuse_rows(file: Path, samples: Sequence[Sample]) -> None:
+    """Whether objects are whole only if the pixels are counted along the rows.
+
+    Raises:
+        UserError: they are.
+    """
+    down = across = 0
+    for sample in samples[:LOOKED_AT]:
+        try:
+            mask = sample.mask.draw() > 0  # type: ignore[union-attr]
+        except ImageError:  # check lists it
+            continue
+        height, width = mask.shape
+        if height != width:
+            down += _outline_px(mask)
+            across += _outline_px(mask.T.reshape(height, width))
+    if down > IN_PIECES * across:
+        raise UserError(
+            f"{file}: its run lengths (RLE) go along the rows: read down the columns, the usual "
+            "order, objects are in "
+            f"pieces ({down:,} px of outline instead of {across:,}); write them down the columns, or "
+            "write the masks "
+            "as images into masks/"
+        )
+
+
+def _outline_px(mask: NDArray[np.bool_]) -> int:
+    return int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
