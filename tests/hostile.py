@@ -223,12 +223,11 @@ def images() -> Iterator[Case]:
     yield case("1 bit", png("1"), 0)
     yield case("LAB", png("LAB", suffix="tif"), 0)
     yield case("YCbCr TIFF", png("YCbCr", suffix="tif"), 0)
-    yield case("animated PNG", image_bytes(lambda: several_frames("PNG")), 0)
-    yield case("animated GIF called .png", image_bytes(lambda: several_frames("GIF")), 0)
-    yield case("TIFF of several pages", image_bytes(lambda: several_frames("TIFF"), "tiff"), 0)
-    yield case(
-        "a format that is not read", image_bytes(lambda: several_frames("GIF"), "gif"), 0, "unpaired mask"
-    )
+    yield case("animated PNG", image_bytes(lambda: several_frames("PNG")), 2, "3 pages or frames")
+    yield case("animated GIF called .png", image_bytes(lambda: several_frames("GIF")), 2, "3 pages or frames")
+    yield case("TIFF of several pages", image_bytes(lambda: several_frames("TIFF"), "tiff"), 2, "3 pages")
+    yield case("animated GIF", image_bytes(lambda: several_frames("GIF"), "gif"), 2, "3 pages or frames")
+    yield case("a format that is not read", image_bytes(b"\x93NUMPY\1\0", "npy"), 0, "1 .npy file")
     yield case(
         "turned by EXIF, mask not", image_bytes(rotated(6), "jpg"), 2, "only the image is turned by its EXIF"
     )
@@ -315,7 +314,7 @@ def masks() -> Iterator[Case]:
     )
     yield case("floats of 0 and 1", png("F", mask=True, suffix="tif"), 0, "stored as F")
     yield case("CMYK", png("CMYK", mask=True, suffix="jpg"), 0, "stored as CMYK|mask")
-    yield case("animated", mask_bytes(lambda: several_frames("PNG")), 2, "mask")
+    yield case("animated", mask_bytes(lambda: several_frames("PNG")), 2, "3 pages or frames")
     yield case(
         "missing",
         lambda here: (good_pair(here, "x"), (here / "set/masks/x.png").unlink()),

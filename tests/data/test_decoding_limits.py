@@ -40,7 +40,7 @@ def test_not_even_the_size_of_a_bomb_takes_time(tmp_path: Path, name: str) -> No
     assert time.process_time() - start < 1
 
 
-def test_animations_of_100_000_frames_give_their_first_at_once() -> None:
+def test_animations_of_100_000_frames_are_refused_at_once() -> None:
     stream = io.BytesIO()
     frames = [Image.new("P", (64, 64), n) for n in range(2)]
     frames[0].save(stream, "GIF")
@@ -58,7 +58,8 @@ def test_animations_of_100_000_frames_give_their_first_at_once() -> None:
     }
     for kind, each in content.items():
         start = time.process_time()
-        assert decode_bytes(each, lambda _: None)[1].ndim == 3, kind
+        with pytest.raises(ImageError, match=r"holds [0-9a-z,]+ pages or frames"):
+            decode_bytes(each, lambda _: None)
         assert time.process_time() - start < 2, kind
 
 
@@ -86,13 +87,11 @@ def written_by_an_encoder() -> dict[str, bytes]:
         "PNG": saved("PNG"),
         "PNG in pieces of a byte": bombs.png(piece=1),
         "interlaced PNG of text": bombs.png(bombs.chunk(b"tEXt", b"k\0" + b"v" * 1000) * 200),
-        "animated PNG": saved("PNG", save_all=True, append_images=[photo.rotate(90)]),
         "TIFF": saved("TIFF"),
         "TIFF, deflate": saved("TIFF", compression="tiff_deflate"),
         "TIFF, JPEG": saved("TIFF", compression="jpeg"),
         "TIFF, LZW, a row a strip": saved("TIFF", compression="tiff_lzw", strip_size=1200),
         "BigTIFF": saved("TIFF", big_tiff=True),
-        "TIFF of 50 pages": saved("TIFF", save_all=True, append_images=[photo.copy()] * 25),
         "TIFF of one tile larger than itself": bombs.tiff_of_one_tile(256),
         "GIF": saved("GIF"),
         "JPEG 2000": saved("JPEG2000"),

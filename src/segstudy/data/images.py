@@ -1,7 +1,7 @@
 """Image files to arrays: the only place where images are decoded; for masks see ``mask_pixels``.
 
-Whatever the file's colour mode, an image becomes 8-bit RGB, turned upright by its EXIF orientation. Of a file
-with several frames the first counts.
+Whatever the file's colour mode, an image becomes 8-bit RGB, turned upright by its EXIF orientation. A file
+with several pages or frames is refused.
 """
 
 import io
@@ -20,6 +20,7 @@ from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.input_files import open_regular
 from segstudy.data.decoding_limits import ExcessError, check_file, check_opened
 from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, prepare_for, unread
+from segstudy.data.pages import SEVERAL, pages_of
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
@@ -157,6 +158,7 @@ def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = Fal
             with Image.open(file, formats=prepare_for(head)) as image:
                 _check_extent(image, path)
                 check_opened(image, num_bytes)
+                _check_pages(pages_of(image, file, num_bytes), path)
                 yield image
     except ImageError:
         raise
@@ -182,6 +184,13 @@ def _check_extent(image: Image.Image, path: Path) -> None:
     if min(image.size) < MIN_SIDE_PX:
         detail = f"only {image.width} x {image.height} pixels; each side needs at least {MIN_SIDE_PX}"
         raise ImageError(path, "tiny", detail)
+
+
+def _check_pages(pages: int, path: Path) -> None:
+    if pages != 1:
+        number = "several" if pages == SEVERAL else f"{pages:,}"
+        detail = f"holds {number} pages or frames, which one is meant? Save each as a file of its own"
+        raise ImageError(path, "stacked", detail)
 
 
 def _too_large(path: Path, max_pixels: float = MAX_PIXELS) -> ImageError:
