@@ -447,6 +447,7 @@ def test_baselines_are_averaged_over_images_part_by_part():
 def test_baselines_and_people_stand_under_the_leaderboard_without_a_rank(folder):
     finish(folder, NAMES[0], 0.7, 0.6)
     baseline = {"baseline": "all foreground", "part": "test", "native_iou": 0.3217, "native_dice": 0.4}
+    baseline |= {"split": "auto", "split_seed": 0}
     folder.write_table("baselines.parquet", pl.DataFrame([baseline]))
     assert "people:" not in Reader(report(folder)).text
     folder.write_json("data.json", {**json.loads((folder.path / "data.json").read_text()), "reader": "ph2"})

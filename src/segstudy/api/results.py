@@ -3,11 +3,13 @@
 PyTorch and the chart libraries are imported by the functions that need them, as it takes seconds.
 """
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from segstudy.analysis.against_baselines import baseline_note
 from segstudy.analysis.configurations import rows_of
 from segstudy.api.studies import Study
 from segstudy.core.arguments import ArgumentError, checked_call
@@ -145,7 +147,12 @@ def table(
     """
     if width is not None and width < 1:
         raise ArgumentError(f"table(): width must be at least 1 or None, got {width}")
-    return render(Study(folder).leaderboard(show_all), format, width, Path(folder))
+    opened = Study(folder)
+    frame = opened.leaderboard(show_all)
+    text = render(frame, format, width, Path(folder))
+    note = baseline_note(opened.folder, frame) if format == "text" else ""
+    lines = textwrap.wrap(note, width or len(note)) if note else []
+    return "\n".join([text.rstrip(), *lines, ""]) if lines else text
 
 
 @checked_call

@@ -1,12 +1,13 @@
 """report.html: one file with all results of a study, which opens offline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from segstudy.analysis import report_history
+from segstudy.analysis.against_baselines import baseline_note
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.results import gather
 from segstudy.analysis.verdict import answer
@@ -64,6 +65,8 @@ def read_report_data(folder: StudyFolder, images: bool) -> ReportData:
     epochs = folder.epochs([record.key for row in results.rows for record in row.records])
     reports = report_history.record(folder, results.rows)
     answers = answer(study, frame, results, epochs, report_history.look_notes(folder, results.rows, reports))
+    if note := baseline_note(folder, frame):
+        answers = replace(answers, limits=(note, *answers.limits))
     return ReportData(folder, study, results, frame, epochs, described_data(folder), answers, images)
 
 
