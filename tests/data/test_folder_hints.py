@@ -60,7 +60,7 @@ def test_two_folders_that_may_both_hold_the_masks(discs):
 def test_masks_under_another_name_that_hold_no_images(discs):
     shutil.rmtree(discs / "masks")
     (discs / "labels").mkdir()
-    assert "rename labels/ to masks/" in refusal(discs)
+    assert "labels/ holds no image files that are read; put a mask of each" in refusal(discs)
 
 
 def test_masks_under_a_name_that_nobody_knows(discs):

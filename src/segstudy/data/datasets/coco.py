@@ -37,7 +37,7 @@ from segstudy.data.datasets.annotation_files import (
 )
 from segstudy.data.datasets.described import refuse_without, unpaired_image, unpaired_mask, unusable
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
 from segstudy.data.samples import Dataset, Part, Problem, Sample
 from segstudy.data.shapes import (
@@ -107,8 +107,11 @@ def read(root: Path) -> Dataset:
         found, issues = _read_file(root, file, numbers)
         samples += found
         problems += issues
-    problems += _not_listed(root, files, samples)
-    return Dataset(root.resolve().name, "coco", root, *in_order(root, samples, problems), class_names=names)
+    images = _images(samples)
+    listed = f"{named([file.path.name for file in files], 2)} does not list it"
+    used = {sample.image for sample in samples}
+    problems += [unpaired_image(root, image, listed) for image in images if image not in used]
+    return dataset_of(root, "coco", samples, problems, images, names)
 
 
 def _paths(root: Path) -> list[Path]:
@@ -240,8 +243,8 @@ def _sample(
 
 
 def _stem(file: _File, image: Path) -> str:
-    """The image's path within the folder that it was found in, without its suffix."""
-    folder = next(each for each in file.folders if each in image.parents)
+    """The image's path within the innermost of the file's folders, without its suffix."""
+    folder = max((each for each in file.folders if each in image.parents), key=lambda each: len(each.parts))
     return image.relative_to(folder).with_suffix("").as_posix()
 
 
@@ -285,14 +288,8 @@ def _size_of_runs(outline: Mapping[str, Any], size: tuple[int, int]) -> tuple[in
     return size
 
 
-def _not_listed(root: Path, files: Sequence[_File], samples: Sequence[Sample]) -> list[Problem]:
-    """Images in the folders of those that are used, which no file lists."""
-    used = {sample.image for sample in samples}
-    folders = sorted({image.parent for image in used})
-    listed = f"{named([file.path.name for file in files], 2)} does not list it"
+def _images(samples: Sequence[Sample]) -> list[Path]:
+    """All images in the folders of those that are used."""
     return [
-        unpaired_image(root, image, listed)
-        for folder in folders
-        for image in image_files(folder)
-        if image not in used
+        image for folder in sorted({each.image.parent for each in samples}) for image in image_files(folder)
     ]

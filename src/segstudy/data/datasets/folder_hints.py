@@ -1,6 +1,6 @@
 """What a folder that no reader knows probably is: a level too deep or too high, or of other names."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, holds_images
@@ -24,17 +24,12 @@ def probable_layout(path: Path, recognised: Callable[[Path], bool]) -> str | Non
     return _half_a_pair(folders) or _data_sets_below(folders, recognised) or _one_heap(path)
 
 
-def _half_a_pair(folders: Iterable[Path]) -> str | None:
+def _half_a_pair(folders: Sequence[Path]) -> str | None:
     """Images without masks, masks without images, or both under other names."""
     by_name = {each.name.lower(): each.name for each in folders}
     images, masks = _called(by_name, IMAGE_NAMES), _called(by_name, MASK_NAMES)
-    several = sorted(name for lower, name in by_name.items() if lower in MASK_NAMES)
-    if images and len(several) > 1 and masks != "masks":
-        names = " and ".join(f"{name}/" for name in several)
-        return f"holds {images}/, and {names} may both hold its masks; rename the one that does to masks/"
     if images and masks:
-        wrong = [(name, right) for name, right in ((images, "images"), (masks, "masks")) if name != right]
-        return f"holds {images}/ and {masks}/; rename " + " and ".join(f"{a}/ to {b}/" for a, b in wrong)
+        return _other_names(folders, images, masks)
     if images == "images":
         also = ", ".join(f"{name}/" for name in by_name.values() if name != images)
         beside = f", beside it {also}; rename that to masks/ if it holds the masks, else" if also else ";"
@@ -45,6 +40,25 @@ def _half_a_pair(folders: Iterable[Path]) -> str | None:
     if parts and not any("groundtruth" in name for name in by_name):
         return f"holds {parts[0]}, but no folder of masks, which ends in _GroundTruth; put it beside"
     return None
+
+
+def _other_names(folders: Sequence[Path], images: str, masks: str) -> str:
+    """Folders of usual names that no reader takes for images and masks."""
+    several = sorted(each.name for each in folders if each.name.lower() in MASK_NAMES)
+    if len(several) > 1 and masks != "masks":
+        names = " and ".join(f"{name}/" for name in several)
+        return f"holds {images}/, and {names} may both hold its masks; rename the one that does to masks/"
+    if not _holds_images(folders, masks):
+        return (
+            f"holds {images}/, and {masks}/ holds no image files that are read; put a mask of each image's "
+            "name into masks/"
+        )
+    wrong = [(name, right) for name, right in ((images, "images"), (masks, "masks")) if name != right]
+    return f"holds {images}/ and {masks}/; rename " + " and ".join(f"{a}/ to {b}/" for a, b in wrong)
+
+
+def _holds_images(folders: Iterable[Path], name: str) -> bool:
+    return any(holds_images(folder) for folder in folders if folder.name == name)
 
 
 def _called(by_name: dict[str, str], names: Iterable[str]) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from segstudy.core.quantities import counted
 from segstudy.data.datasets.annotation_files import folders_in, named
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.sources import MaskSource, Merged
@@ -37,7 +37,9 @@ def read(root: Path) -> Dataset:
     """One sample a folder."""
     top = _top(root)
     assert top is not None, "read() comes after detect()"
-    samples, problems = [], []
+    samples: list[Sample] = []
+    problems: list[Problem] = []
+    left: list[Path] = []
     for folder in folders_in(top):
         if (folder / "images").is_dir() or (folder / "masks").is_dir():
             found = _sample(root, folder)
@@ -45,6 +47,7 @@ def read(root: Path) -> Dataset:
                 samples.append(found)
             else:
                 problems.append(found)
+                left += image_files(folder / "images") if (folder / "images").is_dir() else []
     others = [folder.name for folder in folders_in(root) if folder != top] if top != root else []
     if others:
         detail = f"{counted(len(others), 'folder')} beside {top.name} not used: {named(others)}"
@@ -53,7 +56,7 @@ def read(root: Path) -> Dataset:
     if num_files:
         detail = f"{counted(num_files, 'mask file')}, one per object; those of an image count as one mask"
         problems.append(Problem("note", "masks merged", root.resolve().name, detail))
-    return Dataset(root.resolve().name, "folder_per_image", root, *in_order(root, samples, problems))
+    return dataset_of(root, "folder_per_image", samples, problems, left)
 
 
 def _top(root: Path) -> Path | None:

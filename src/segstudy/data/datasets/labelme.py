@@ -43,7 +43,7 @@ from segstudy.data.datasets.described import (
 )
 from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, called
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
 from segstudy.data.image_formats import SUFFIXES
 from segstudy.data.samples import Dataset, Problem, Sample
@@ -114,13 +114,10 @@ def read(root: Path) -> Dataset:
             samples.append(_sample(root, each, numbers))
         except ShapeError as error:
             problems.append(unusable(root, each.file, error))
-    used = {each.image for each in found}
-    problems += [unpaired_image(root, image, "no JSON file") for image in _images(found) if image not in used]
+    used, images = {each.image for each in found}, _images(found)
+    problems += [unpaired_image(root, image, "no JSON file") for image in images if image not in used]
     problems += _without_shapes(root, found)
-    name = root.resolve().name
-    return Dataset(
-        name, "labelme", root, *in_order(root, samples, problems), class_names=class_names(numbers)
-    )
+    return dataset_of(root, "labelme", samples, problems, images, class_names(numbers))
 
 
 def _images(found: Iterable[_Labelled]) -> list[Path]:

@@ -22,7 +22,7 @@ from typing import Any
 from segstudy.core.errors import UserError
 from segstudy.data.datasets.annotation_files import folders_in, head_of, named, read_json_value, some_files
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.sources import MaskSource, Merged
 
@@ -62,10 +62,11 @@ def read(root: Path) -> Dataset:
         source: MaskSource = own[0] if len(own) == 1 else Merged(tuple(sorted(own)))
         samples.append(Sample(image.stem, image, source, group=image.stem))
     used = {sample.image for sample in samples} | {file for own in files.values() for file in own}
-    for image in sorted(set(images.values()) - used):
+    left = sorted(set(images.values()) - used)
+    for image in left:
         where = image.relative_to(root).as_posix()
         problems.append(Problem("warning", "unpaired image", where, "no mask of that task; left out"))
-    return Dataset(root.resolve().name, "labelstudio", root, *in_order(root, samples, problems))
+    return dataset_of(root, "labelstudio", samples, problems, left)
 
 
 def _masks_folder(root: Path) -> Path | None:

@@ -24,7 +24,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
 from segstudy.data.datasets.annotation_files import files_below, named, read_json
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.samples import Dataset, Part, Problem, Sample
 
 DESCRIPTION = "an nnU-Net data set: imagesTr/NAME_0000.png, labelsTr/NAME.png and dataset.json"
@@ -59,17 +59,21 @@ def read(root: Path) -> Dataset:
             samples += found
             problems += issues
     if not has_test and (root / "imagesTs").is_dir():
-        detail = f"{counted(len(image_files(root / 'imagesTs')), 'image')} without labelsTs/; left out"
+        detail = f"{counted(len(_images(root, 'Ts')), 'image')} without labelsTs/; left out"
         problems.append(Problem("warning", "images without masks", "imagesTs", detail))
-    names = _class_names(root / "dataset.json")
-    name = root.resolve().name
-    return Dataset(name, "nnunet", root, *in_order(root, samples, problems), class_names=names)
+    images = [file for ending in PARTS for file in _images(root, ending)]
+    return dataset_of(root, "nnunet", samples, problems, images, _class_names(root / "dataset.json"))
+
+
+def _images(root: Path, ending: str) -> list[Path]:
+    folder = root / f"images{ending}"
+    return image_files(folder) if folder.is_dir() else []
 
 
 def _read_part(root: Path, ending: str, part: Part | None) -> tuple[list[Sample], list[Problem]]:
     images: dict[str, Path] = {}
     several: dict[str, list[Path]] = {}
-    for file in image_files(root / f"images{ending}"):
+    for file in _images(root, ending):
         case = CHANNEL.sub("", file.stem)
         several.setdefault(case, []).append(file)
         images[case] = file

@@ -36,7 +36,7 @@ from segstudy.data.datasets.described import (
     unusable,
 )
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.tables import read_csv
 from segstudy.data.images import ImageError
 from segstudy.data.samples import Dataset, Problem, Sample
@@ -129,13 +129,7 @@ def read(root: Path) -> Dataset:
     _refuse_rows(table.file, samples)
     order = f"run lengths in {table.file.name}, read down the columns, counted from 1"
     problems.append(Problem("note", "order of run lengths", root.resolve().name, order))
-    return Dataset(
-        root.resolve().name,
-        "rle",
-        root,
-        *in_order(root, samples, problems),
-        class_names=class_names(numbers),
-    )
+    return dataset_of(root, "rle", samples, problems, [*used, *left], class_names(numbers))
 
 
 def _tables(root: Path) -> list[_Table]:

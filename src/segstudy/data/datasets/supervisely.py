@@ -37,7 +37,7 @@ from segstudy.data.datasets.described import (
     unusable,
 )
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.shapes import Drawing, Shape, ShapeError, patch, polygon, rectangle
@@ -59,8 +59,8 @@ def read(root: Path) -> Dataset:
     """
     problems: list[Problem] = []
     found: list[tuple[Path, Path, str, Mapping[str, Any]]] = []
-    folders = _folders(root)
-    for folder in folders:
+    left: list[Path] = []
+    for folder in _folders(root):
         prefix = "" if folder == root else f"{folder.name}/"
         images = {file.name: file for file in image_files(folder / "img")}
         for file in files_below(folder / "ann", ".json", 1):
@@ -73,7 +73,8 @@ def read(root: Path) -> Dataset:
                 problems.append(content)
             else:
                 found.append((file, image, prefix, content))
-        problems += [unpaired_image(root, image, "no JSON file") for image in images.values()]
+        left += images.values()
+    problems += [unpaired_image(root, image, "no JSON file") for image in left]
     objects = [each for *_, content in found for each in content["objects"]]
     if not objects:
         raise refuse_without(root, problems, "no Supervisely JSON file holds an object; export it again")
@@ -84,10 +85,8 @@ def read(root: Path) -> Dataset:
             samples.append(_sample(file, image, prefix, content, numbers))
         except ShapeError as error:
             problems.append(unusable(root, file, error))
-    names = class_names(numbers)
-    return Dataset(
-        root.resolve().name, "supervisely", root, *in_order(root, samples, problems), class_names=names
-    )
+    images_found = [*left, *(image for _, image, *_ in found)]
+    return dataset_of(root, "supervisely", samples, problems, images_found, class_names(numbers))
 
 
 def _folders(root: Path) -> list[Path]:

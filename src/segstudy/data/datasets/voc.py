@@ -26,7 +26,7 @@ from segstudy.core.input_files import MB, read_text
 from segstudy.core.quantities import counted
 from segstudy.data.datasets.annotation_files import named
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
 from segstudy.data.samples import Dataset, Part, Problem, Sample
 
@@ -65,9 +65,7 @@ def read(root: Path) -> Dataset:
         where = masks[stem].relative_to(root).as_posix()
         problems.append(Problem("warning", "unpaired mask", where, "no image of that name; left out"))
     problems += _without_mask(root, sorted(images.keys() - masks.keys()), set(parts))
-    names = _class_names(root)
-    name = root.resolve().name
-    return Dataset(name, "voc", root, *in_order(root, samples, problems), class_names=names)
+    return dataset_of(root, "voc", samples, problems, images.values(), _class_names(root))
 
 
 def _masks(root: Path) -> Path | None:

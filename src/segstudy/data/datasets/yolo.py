@@ -31,7 +31,7 @@ from segstudy.data.datasets.described import (
     unusable,
 )
 from segstudy.data.datasets.pairing import image_files
-from segstudy.data.datasets.sample_order import in_order
+from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
 from segstudy.data.images import ImageError, image_size
 from segstudy.data.samples import Dataset, Part, Problem, Sample
@@ -66,19 +66,20 @@ def read(root: Path) -> Dataset:
     lines: dict[Path, list[str]] = {}
     images: list[tuple[_Place, Path, Path]] = []
     problems: list[Problem] = []
+    seen: list[Path] = []
     for place in _places(root):
         texts = {file.stem: file for file in some_texts(place.labels)}
         for image in image_files(place.images):
             text = texts.pop(image.stem, None)
+            seen.append(image)
             if text is None:
                 problems.append(unpaired_image(root, image, "no text file (an empty one says: no object)"))
                 continue
             images.append((place, image, text))
             lines[text] = _lines(text)
         problems += [unpaired_mask(root, file, f"{file.stem}.*") for file in texts.values()]
-    classes = sorted(
-        {int(line.split()[0]) for each in lines.values() for line in each if line.split()[0].isdecimal()}
-    )
+    first_cells = {line.split()[0] for each in lines.values() for line in each}
+    classes = sorted({int(cell) for cell in first_cells if re.fullmatch("[0-9]{1,6}", cell)})
     numbers = {number: number + 1 if len(classes) > 1 else 1 for number in classes}
     samples = []
     for place, image, text in images:
@@ -88,8 +89,7 @@ def read(root: Path) -> Dataset:
             problems.append(unusable(root, text, getattr(error, "detail", error)))
     if not any(lines.values()) or not samples:
         raise refuse_without(root, problems, "no YOLO text file with a polygon can be used; export polygons")
-    names = _class_names(root, numbers)
-    return Dataset(root.resolve().name, "yolo", root, *in_order(root, samples, problems), class_names=names)
+    return dataset_of(root, "yolo", samples, problems, seen, _class_names(root, numbers))
 
 
 def some_texts(folder: Path) -> list[Path]:
