@@ -33,7 +33,7 @@ def of_all(root: Path, meaning: MaskMeaning = AUTO) -> list[Problem]:
     [
         (15, 1, "choose --masks inverted"),
         (16, 0, "choose --masks inverted"),
-        (9, 7, "save all of them alike, or exclude some"),
+        (9, 7, "save all masks alike"),
         (3, 0, "choose --masks inverted"),
         (4, 1, "choose --masks inverted"),
     ],

@@ -16,6 +16,7 @@ from fake_data import disc, photo, save
 from PIL import Image
 
 import segstudy
+from segstudy.cli.studies import main
 from segstudy.core.errors import UserError
 from segstudy.data.survey import survey
 from segstudy.reporting import contact_sheet as module
@@ -173,6 +174,24 @@ def test_another_file_is_not_replaced_and_its_own_page_is(tmp_path: Path) -> Non
     assert other.read_text(encoding="utf-8") == "<!doctype html><p>mine"
     write_contact_sheet(found, tmp_path / "check.html")
     write_contact_sheet(found, tmp_path / "check.html")
+
+
+def test_a_wrong_place_is_refused_before_the_data_are_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no folder"):
+        segstudy.check(tmp_path / "no data either", html=tmp_path / "nowhere" / "check.html")
+    with pytest.raises(UserError, match="not written by check"):
+        segstudy.check(tmp_path / "no data either", html=tmp_path)
+
+
+def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write(tmp_path / "pictures")
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(root), "--html", str(tmp_path / "check.html"), "--json"])
+    assert ended.value.code == 2, "an image cannot be read"
+    said = capsys.readouterr()
+    assert "check.html: 9 of 9 samples, for a browser" in said.err.replace("\n", " ")
+    assert json.loads(said.out)
+    assert len(data_of(tmp_path / "check.html")["samples"]) == 9
 
 
 def test_a_reason_that_explains_many_findings_replaces_them_on_the_page(tmp_path: Path) -> None:

@@ -95,10 +95,12 @@ def check(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: when there is nothing to read, or the file is another's or cannot be written.
     """
+    if html is not None:
+        from segstudy.reporting.contact_sheet import refuse_place, write_contact_sheet
+
+        refuse_place(Path(html))
     found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write)
     if html is not None:
-        from segstudy.reporting.contact_sheet import write_contact_sheet
-
         write_contact_sheet(found, Path(html), lambda done, of: stage("writing the contact sheet", done, of))
     return found.problems
 

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,8 +62,9 @@ def check(  # noqa: PLR0913 (an option each)
 
     with Stages(problems) as stage:
         stage("starting")
+        write_page = _page_writer(html, stage) if html else None
         found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write)
-        num_shown = _write_page(found, html, stage) if html else 0
+        num_shown = write_page(found) if write_page else 0
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
     else:
@@ -81,12 +84,15 @@ def check(  # noqa: PLR0913 (an option each)
     return 2 if found.has_errors() else 0
 
 
-def _write_page(found: "Survey", html: Path, stage: Stage) -> int:
-    from segstudy.reporting.contact_sheet import write_contact_sheet  # what `check` does without
-
-    return write_contact_sheet(
-        found, html, lambda done, total: stage("writing the contact sheet", done, total)
+def _page_writer(html: Path, stage: Stage) -> Callable[["Survey"], int]:
+    """Return a function that writes the contact sheet and counts samples; refuse a wrong place at once."""
+    from segstudy.reporting.contact_sheet import (  # `check` does without
+        refuse_place,
+        write_contact_sheet,
     )
+
+    refuse_place(html)
+    return partial(write_contact_sheet, file=html, progress=partial(stage, "writing the contact sheet"))
 
 
 @app.command(group=PREPARE)

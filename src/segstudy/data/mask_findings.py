@@ -85,7 +85,7 @@ def _mostly_inverted(
         return []
     remedy = "choose --masks inverted if black is the object"
     if num_inverted < ALIKE_FRAC * num_with:
-        remedy = "save all of them alike, or exclude some"
+        remedy = "save all masks alike, or choose --masks inverted if black is the object in all of them"
     detail = (
         f"{num_inverted} of {num_with} masks with foreground have it all along the border, around a "
         f"background in the middle; {remedy}, or --masks {masks.meaning.rule} if the masks are right as they "

@@ -102,7 +102,7 @@ def write_contact_sheet(
     Raises:
         UserError: another file, or one that cannot be written.
     """
-    _refuse_foreign(file)
+    refuse_place(file)
     of_samples = problems_of_samples(found)
     chosen, num_flagged = _chosen(found.dataset.samples, of_samples)
     kinds = _kinds(of_samples)
@@ -120,7 +120,14 @@ def write_contact_sheet(
     return len(cards)
 
 
-def _refuse_foreign(file: Path) -> None:
+def refuse_place(file: Path) -> None:
+    """Stop before anything is read where the page could not be written.
+
+    Raises:
+        UserError: a folder that is not there, or a file that is no page of this kind.
+    """
+    if not file.parent.is_dir():
+        raise UserError(f"{file}: there is no folder {file.parent}; make it, or give another name")
     if not file.exists():
         return
     try:
