@@ -27,6 +27,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "resize": ("pad", {}),
     "foreground": ([1, 2], {}),
     "masks": ("background=0", {}),
+    "intensity": ("0..4095", {}),
     "split": ("official", {}),
     "split_seed": (1, {}),
     "width": (16, {}),

@@ -75,7 +75,7 @@ def test_findings_are_kept_for_the_rule_they_were_made_with(from_one, tmp_path, 
         assert planned(from_one, folder.data()).study.protocol.masks == "background=1"
         planned(from_one, folder.data(), masks=["background=1"])
     other = planned(from_one, folder.data(), masks=["larger"])
-    assert other.findings.is_given
+    assert other.findings.masks.is_given
 
 
 def test_rules_may_be_a_factor(usual):

@@ -24,7 +24,7 @@ from segstudy.deploy.export import FormatName
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
 from segstudy.store.verify import Verification, quarantined, verify_folder
-from segstudy.study.options import excluded, meaning_of
+from segstudy.study.options import excluded, meaning_of, scale_of
 from segstudy.study.remaining_time import time_left
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def check(  # noqa: PLR0913 (an option each)
     write_exclude: str | Path | None = None,
     *,
     masks: str | None = None,
+    intensity: str | None = None,
     write: str | Path | None = None,
     html: str | Path | None = None,
 ) -> list[Problem]:
@@ -91,6 +92,7 @@ def check(  # noqa: PLR0913 (an option each)
         write: a new folder for ``samples.csv``, images and masks as they were understood.
         html: a file to write: one page with every mask as an outline over its image.
         masks: the rule for mask values, such as ``background=0``; found from all masks if left out.
+        intensity: the image values that become 0 to 255, as ``0..4095``; found from all images if left out.
 
     Raises:
         UserError: when there is nothing to read, or the file is another's or cannot be written.
@@ -99,7 +101,8 @@ def check(  # noqa: PLR0913 (an option each)
         from segstudy.reporting.contact_sheet import refuse_place, write_contact_sheet
 
         refuse_place(Path(html))
-    found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write)
+    meaning, scale = meaning_of(masks, foreground), scale_of(intensity)
+    found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
     if html is not None:
         write_contact_sheet(found, Path(html), lambda done, of: stage("writing the contact sheet", done, of))
     return found.problems

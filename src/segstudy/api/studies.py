@@ -115,6 +115,7 @@ def run(  # noqa: PLR0913 (an option each)
     resize: Words = None,
     foreground: Classes = None,
     masks: str | None = None,
+    intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,
@@ -175,6 +176,7 @@ def run(  # noqa: PLR0913 (an option each)
         resize: ``squash`` to the size, or ``pad``.
         foreground: values of a multi-class mask that count.
         masks: what mask values mean: ``auto``, or a rule such as ``background=0``.
+        intensity: image values that become 0 to 255: ``auto``, ``full`` or a range such as ``0..4095``.
         split: ``auto``, ``official``, shares as ``50/25/25``, or a ``split.json``.
         split_file: a ``split.json`` with the subsets.
         split_seed: seed of the split, on which the subset of each sample depends alone.
@@ -260,6 +262,7 @@ def plan(  # noqa: PLR0913 (an option each)
     resize: Words = None,
     foreground: Classes = None,
     masks: str | None = None,
+    intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,
@@ -329,6 +332,7 @@ def init(  # noqa: PLR0913 (an option each)
     resize: Words = None,
     foreground: Classes = None,
     masks: str | None = None,
+    intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,

@@ -28,6 +28,7 @@ def check(  # noqa: PLR0913 (an option each)
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
     masks: str | None = None,
+    intensity: str | None = None,
     write: Path | None = None,
     html: Path | None = None,
     write_exclude: Path | None = None,
@@ -47,6 +48,8 @@ def check(  # noqa: PLR0913 (an option each)
         Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
     masks
         The rule for mask values, such as background=0; omit it to find it from all masks.
+    intensity
+        The image values that become 0 to 255, such as 0..4095; omit it to find them from all images.
     write
         A new folder for samples.csv, images and masks as they were understood, to look at.
     html
@@ -58,12 +61,13 @@ def check(  # noqa: PLR0913 (an option each)
     """
     from segstudy.data.check import summarise  # what `--help` does without
     from segstudy.data.survey import summary, survey
-    from segstudy.study.options import meaning_of
+    from segstudy.study.options import meaning_of, scale_of
 
     with Stages(problems) as stage:
         stage("starting")
         write_page = _page_writer(html, stage) if html else None
-        found = survey(data, reader, meaning_of(masks, foreground), stage, write_exclude, write)
+        meaning, scale = meaning_of(masks, foreground), scale_of(intensity)
+        found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
         num_shown = write_page(found) if write_page else 0
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")

@@ -56,6 +56,9 @@ class StudyFlags:
     masks: Annotated[
         str | None, Parameter(help="what mask values mean, such as background=0; omit it to find it")
     ] = None
+    intensity: Annotated[
+        str | None, Parameter(help="image values that become 0 to 255, such as 0..4095; omit it to find them")
+    ] = None
     set_: Annotated[
         list[str] | None,
         Parameter(name="--set", help="any other field: --set optimizer=sgd --set lr=1e-2,1e-3", negative=()),

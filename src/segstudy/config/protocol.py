@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from segstudy.core import mask_rules
+from segstudy.core import intensity, mask_rules
+from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive, Size
 
@@ -27,6 +28,7 @@ def _classes(value: object) -> object:
 Class = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Classes = Annotated[tuple[Class, ...], Field(min_length=1), BeforeValidator(_classes)]
 Masks = Annotated[str, AfterValidator(mask_rules.spelled)]
+Intensity = Annotated[str, AfterValidator(intensity.spelled)]
 
 
 class Protocol(Frozen):
@@ -39,6 +41,9 @@ class Protocol(Frozen):
     resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
     foreground: Classes | None = Field(None, description="values of a multi-class mask that count")
     masks: Masks = Field("auto", description="what mask values mean; auto: found from all masks together")
+    intensity: Intensity = Field(
+        "auto", description="the image values that become 0 to 255; auto: found from all images together"
+    )
     split: str = Field("auto", description="50/25/25, official, or auto: official where there is")
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="nothing else decides which sample goes where")
     width: Positive = Field(64, le=4096, description="channels of the first stage")
@@ -73,6 +78,10 @@ class Protocol(Frozen):
         """The meaning of the masks' values."""
         return MaskMeaning(mask_rules.parse(self.masks), self.foreground)
 
+    def scale(self) -> Scale:
+        """How the values of images become 8 bits."""
+        return intensity.parse(self.intensity)
+
     def numbers(self) -> dict[str, Any]:
         """Return the fields that can change a run's numbers, without those that it does not use."""
         fields = self.model_dump(mode="json")
@@ -80,6 +89,7 @@ class Protocol(Frozen):
         if self.micro_batch is not None and self.micro_batch >= self.batch_size:
             fields["micro_batch"] = None
         fields["masks"] = self.mask_meaning().key[0]
+        fields["intensity"] = self.scale().key
         idle |= {"steps"} if self.budget == "epochs" else {"epochs"}
         if self.optimizer != "sgd":
             idle.add("momentum")

@@ -80,7 +80,7 @@ _NEVER = object()
 
 # Fields that later versions added, each with the value for the behaviour before it existed:
 # at that value it is not hashed, so keys of older studies hold; records of older runs are read with it.
-ADDED_LATER: dict[str, Any] = {"micro_batch": None, "masks": "larger"}
+ADDED_LATER: dict[str, Any] = {"micro_batch": None, "masks": "larger", "intensity": "full"}
 
 
 def configuration_names(configurations: Sequence[Configuration]) -> list[str]:

@@ -19,6 +19,7 @@ from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import FACTORS, Grid, Level, Protocol, unique
 from segstudy.config.runs import Configuration, Run
 from segstudy.core.errors import UserError
+from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive
 from segstudy.core.schema_messages import explained
@@ -106,6 +107,15 @@ class Study(Frozen):
     def replicates(self) -> list[tuple[int, int | None]]:
         """Seed and fold of each run of a configuration."""
         return [(seed, fold) for seed in range(self.seeds) for fold in self.fold_numbers()]
+
+    def readings(self) -> list[tuple[MaskMeaning, Scale]]:
+        """How masks and images are read in all configurations."""
+        protocols = [configuration.protocol for configuration in self.configurations()]
+        return unique((protocol.mask_meaning(), protocol.scale()) for protocol in protocols)
+
+    def scales(self) -> list[Scale]:
+        """The intensity scales of all configurations; several where intensity is a factor."""
+        return unique(configuration.protocol.scale() for configuration in self.configurations())
 
     def fold_numbers(self) -> list[int | None]:
         return list(range(self.folds)) if self.folds else [None]

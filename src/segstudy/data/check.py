@@ -14,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.errors import UserError, printable
+from segstudy.core.intensity import AUTO as ANY_SCALE
+from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.quantities import and_more
 from segstudy.core.resources import allowed_cores
 from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
+from segstudy.data.image_values import Levels
 from segstudy.data.images import DecodedImage, ImageError, decode_image
+from segstudy.data.intensity_survey import Intensities, find_scale
 from segstudy.data.leakage import EXACT, NEAR, is_duplicate
 from segstudy.data.mask_findings import across_masks, mask_problems
 from segstudy.data.mask_pixels import decode_mask
@@ -44,6 +48,7 @@ class _Look:
     thumbnail: NDArray[np.uint8] | None = None
     size: tuple[int, int] | None = None
     mask: MaskLook | None = None
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Examined:
         foreground_fracs: share of foreground of every mask that could be read, by sample id.
         masks: what the masks mean, and what speaks for it.
         of_samples: those of the problems that are of one sample's own files, by its id.
+        intensities: the scale of the images, and what speaks for it.
     """
 
     problems: list[Problem]
@@ -63,48 +69,89 @@ class Examined:
     foreground_fracs: dict[str, float]
     masks: Inference
     of_samples: dict[str, list[Problem]]
+    intensities: Intensities
 
 
 def check(
     dataset: Dataset,
     meaning: MaskMeaning = AUTO,
     progress: Callable[[int], None] = lambda _: None,
+    scale: Scale = ANY_SCALE,
 ) -> list[Problem]:
     """Decode every file and list all findings: the reader's first, then by sample, then across samples.
 
     Args:
         dataset: what a reader returned.
         meaning: of the masks, as in the protocol.
+        scale: of the images' values, as in the protocol.
         progress: called with the number of samples looked at.
     """
-    return examine(dataset, meaning, progress).problems
+    return examine(dataset, meaning, progress, scale).problems
 
 
 def examine(
     dataset: Dataset,
     meaning: MaskMeaning = AUTO,
     progress: Callable[[int], None] = lambda _: None,
+    scale: Scale = ANY_SCALE,
 ) -> Examined:
     """As ``check``, with what else the files show."""
     samples = dataset.samples
     thumbnails = np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)  # black without an image
     looks: list[_Look] = []
-    for i, look in enumerate(_look_at_all(dataset)):
+    for i, look in enumerate(_look_at_all(dataset, scale)):
         if look.thumbnail is not None:
             thumbnails[i] = look.thumbnail
         looks.append(replace(look, thumbnail=None))
         progress(i + 1)
+    levels = {
+        _inside(dataset.root, sample.image): look.levels
+        for sample, look in zip(samples, looks, strict=True)
+        if look.levels
+    }
+    intensities = find_scale(levels, dataset.name, scale)
+    if scale.kind == "auto" and intensities.scale.kind == "range":
+        _look_again(dataset, looks, thumbnails, intensities.scale)
     of_samples, fracs, masks = _of_masks(dataset, looks, meaning)
     problems = [problem for of_one in of_samples.values() for problem in of_one]
     problems += across_masks(dataset, problems, fracs, masks)
+    ids = {_inside(dataset.root, sample.image): sample.id for sample in samples}
+    for problem in intensities.problems:
+        if problem.where in ids:
+            of_samples[ids[problem.where]].append(problem)
     found = [
         *dataset.problems,
         *_unspeakable(samples),
         *explained_by_exchange(dataset, problems, masks.meaning),
         *_duplicates(samples, [look.digest for look in looks], thumbnails),
         *_groups(samples),
+        *intensities.problems,
     ]
-    return Examined(found, [look.size for look in looks if look.size], fracs, masks, of_samples)
+    sizes = [look.size for look in looks if look.size]
+    return Examined(found, sizes, fracs, masks, of_samples, intensities)
+
+
+def _look_again(dataset: Dataset, looks: list[_Look], thumbnails: NDArray[np.uint8], scale: Scale) -> None:
+    """Take digests and thumbnails from the pixels at the scale that was found."""
+    for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
+        if look.levels is not None:
+            pixels = decode_image(sample.image, scale).pixels
+            thumbnails[i] = thumbnail(pixels)
+            looks[i] = replace(look, digest=_digest(pixels))
+
+
+def _digest(pixels: NDArray[np.uint8]) -> bytes:
+    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
+    digest.update(str(pixels.shape).encode())
+    return digest.digest()
+
+
+def _levels(image: DecodedImage, small: NDArray[np.uint8]) -> Levels:
+    """Of an image, and whether it has one value only: its thumbnail then has one too."""
+    pixels = image.pixels
+    if image.levels.is_wide or small.min() != small.max() or pixels.min() != pixels.max():
+        return image.levels
+    return replace(image.levels, low=float(pixels.min()), high=float(pixels.max()))
 
 
 def _of_masks(
@@ -151,20 +198,20 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
     return lines
 
 
-def _look_at_all(dataset: Dataset) -> Iterator[_Look]:
+def _look_at_all(dataset: Dataset, scale: Scale) -> Iterator[_Look]:
     samples = dataset.samples
     with ThreadPoolExecutor(min(MAX_THREADS, allowed_cores(hyperthreads=True))) as pool:
         for at in range(0, len(samples), BLOCK):
             block = samples[at : at + BLOCK]
-            yield from pool.map(lambda sample: _look(dataset.root, sample), block)
+            yield from pool.map(lambda sample: _look(dataset.root, sample, scale), block)
 
 
-def _look(root: Path, sample: Sample) -> _Look:
+def _look(root: Path, sample: Sample, scale: Scale) -> _Look:
     problems: list[Problem] = []
     image: DecodedImage | None = None
     mask: MaskLook | None = None
     try:
-        image = decode_image(sample.image)
+        image = decode_image(sample.image, scale)
     except ImageError as error:
         problems.append(_unusable(root, sample, error, "image"))
     try:
@@ -176,10 +223,9 @@ def _look(root: Path, sample: Sample) -> _Look:
         problems += _pair_problems(root, sample, image, mask)
     if not image:
         return _Look(problems, mask=mask)
-    digest = hashlib.blake2b(np.ascontiguousarray(image.pixels).data, digest_size=16)
-    digest.update(str(image.pixels.shape).encode())
     height, width = image.pixels.shape[:2]
-    return _Look(problems, digest.digest(), thumbnail(image.pixels), (height, width), mask)
+    small = thumbnail(image.pixels)
+    return _Look(problems, _digest(image.pixels), small, (height, width), mask, _levels(image, small))
 
 
 def _inside(root: Path, file: Path) -> str:

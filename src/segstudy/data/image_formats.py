@@ -115,13 +115,15 @@ def unread(head: bytes) -> str:
     if not head:
         return "an empty file (0 bytes); replace it by an image"
     if head[128:132] == b"DICM":
-        return "a DICOM file; save it as PNG or TIFF"
+        return "not an image, but a DICOM file; save it as PNG or TIFF"
     found = format_in(head)
     if found and (package := FORMATS[found].package) and not _is_installed(package):
         return f"a {FORMATS[found].title} image, for which a package is missing; pip install 'segstudy[heif]'"
+    if found:
+        return f"a damaged {FORMATS[found].title} image; copy or export the file again"
     for magic, what in _OTHERS.items():
         if head.startswith(magic):
-            return what
+            return f"not an image, but {what}"
     return "not an image, or in a format that is not understood; replace it by a PNG, JPEG, BMP or TIFF"
 
 

@@ -5,26 +5,45 @@ with several pages or frames is refused.
 """
 
 import io
+import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from segstudy.core.errors import UserError, one_line, printable
+from segstudy.core.errors import one_line, printable
 from segstudy.core.input_files import open_regular
+from segstudy.core.intensity import FULL, Scale
 from segstudy.data.decoding_limits import ExcessError, check_file, check_opened
-from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, prepare_for, unread
+from segstudy.data.image_errors import ImageError
+from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, format_in, prepare_for, unread
+from segstudy.data.image_values import (
+    SIXTEEN_BIT,
+    Levels,
+    is_deep_colour,
+    levels_of,
+    levels_of_bytes,
+    scaled,
+    scaled_bytes,
+    tag,
+    undivided,
+    wide_values,
+)
 from segstudy.data.pages import SEVERAL, pages_of
+from segstudy.data.tiff_tags import BANDS, MAX_BANDS, PLANES, describe, too_many
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
 STRIP_PIXELS = 2**20  # converted at a time
+DARK = 16  # an image that reaches no further than this part of a scale keeps 16 of 256 grey levels
+BEYOND_FRAC = 0.5
 
 # Pillow's own limit becomes ours. What it only warns of is refused below, so its warning says nothing new.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -33,24 +52,12 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of b
 
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # all seen from Pillow
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+log = logging.getLogger(__name__)
 
-
-class ImageError(UserError):
-    """A file that cannot be used as an image or mask.
-
-    Attributes:
-        path: the file.
-        kind: one word for the sort of error: ``unreadable``, ``oversized``, ``tiny``, ``grey``, ...
-        detail: what is wrong and what to do.
-    """
-
-    def __init__(self, path: Path, kind: str, detail: str) -> None:
-        super().__init__(path, kind, detail)  # as arguments, so that it can be pickled
-        self.path, self.kind, self.detail = path, kind, detail
-
-    def __str__(self) -> str:
-        return printable(f"{self.path}: {self.detail}")
+__all__ = [
+    "MAX_PIXELS", "MIN_SIDE_PX", "SIXTEEN_BIT", "STRIP_PIXELS", "DecodedImage", "ImageError", "decode_bytes",
+    "decode_image", "image_size", "opened", "orientation_of", "read_image", "size_in",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,28 +68,34 @@ class DecodedImage:
         pixels: ``(H, W, 3)`` uint8, RGB, upright.
         mode: the colour mode in the file, as Pillow names it.
         turned: the EXIF orientation turned or mirrored the pixels.
+        levels: what its values are in the file.
     """
 
     pixels: NDArray[np.uint8]
     mode: str
     turned: bool
+    levels: Levels
 
 
-def read_image(path: Path, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(path: Path, at_least: tuple[int, int] | None = None, scale: Scale = FULL) -> NDArray[np.uint8]:
     """Decode an image to RGB ``(H, W, 3)``, 0 to 255.
 
-    Grey becomes three equal channels, 16 bits are scaled to 8, transparent areas become black,
-    palettes, CMYK and other colour spaces are converted as Pillow does.
+    Grey becomes three equal channels, more than 8 bits become 8 by the scale, transparent areas become black
+    (of a scale ``LO..HI`` they keep their colours), palettes, CMYK and other colour spaces are converted as
+    Pillow does.
 
     Args:
         path: the file.
         at_least: height and width that are enough: a JPEG may come at a half, a quarter or an eighth of its
             size then, but no smaller; its decoder makes that several times as quick as the whole.
+        scale: of the values, from that of the data set or the model.
 
     Raises:
-        ImageError: missing, not an image, damaged, 32-bit, above ``MAX_PIXELS`` or under ``MIN_SIDE_PX``.
+        ImageError: missing, not an image, damaged, 32-bit without a range as scale, above ``MAX_PIXELS`` or
+            under ``MIN_SIDE_PX``.
     """
-    return decode_image(path, at_least).pixels
+    with opened(path) as image:
+        return _decoded(image, path, at_least, scale)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -95,17 +108,37 @@ def image_size(path: Path) -> tuple[int, int]:
         return _upright_size(image)
 
 
-def decode_image(path: Path, at_least: tuple[int, int] | None = None) -> DecodedImage:
-    """As ``read_image``, with what is worth reporting about the file."""
+def decode_image(path: Path, scale: Scale = FULL) -> DecodedImage:
+    """As ``read_image``, with what is worth reporting about the file.
+
+    Of the scale ``auto`` the pixels are a first look, where they are not those of ``full``.
+    """
     with opened(path) as image:
-        if at_least is not None:
-            height, width = at_least[::-1] if orientation_of(image) >= 5 else at_least
-            image.draft(None, (width, height))
         mode, orientation = image.mode, orientation_of(image)
-        pixels = _rgb(image, path)
-        turned_already = image.format == "TIFF"
-    del image  # and its memory
-    return DecodedImage(pixels if turned_already else _turned(pixels, orientation), mode, orientation > 1)
+        values = wide_values(image, path)
+        levels = levels_of(values, image) if values is not None else levels_of_bytes(image)
+        if scale.kind == "auto" and values is not None and not levels.is_plain:
+            pixels = _upright(scaled(values, scale), image, orientation)
+        else:
+            pixels = _decoded(image, path, None, scale)
+        darkened_frac, partly_frac = _transparency(image)
+    levels = replace(levels, darkened_frac=darkened_frac, partly_frac=partly_frac)
+    return DecodedImage(pixels, mode, orientation > 1, levels)
+
+
+def _decoded(
+    image: Image.Image, path: Path, at_least: tuple[int, int] | None, scale: Scale
+) -> NDArray[np.uint8]:
+    """The upright pixels of an opened image."""
+    orientation = orientation_of(image)
+    if at_least is not None:
+        height, width = at_least[::-1] if orientation >= 5 else at_least
+        image.draft(None, (width, height))
+    return _upright(_rgb(image, path, scale), image, orientation)
+
+
+def _upright(pixels: NDArray[np.uint8], image: Image.Image, orientation: int) -> NDArray[np.uint8]:
+    return pixels if image.format == "TIFF" else _turned(pixels, orientation)  # Pillow turns TIFFs itself
 
 
 def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
@@ -122,40 +155,36 @@ def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
 
 
 def decode_bytes(
-    content: bytes, at_least: Callable[[tuple[int, int]], tuple[int, int] | None]
+    content: bytes,
+    at_least: Callable[[tuple[int, int]], tuple[int, int] | None],
+    scale: Scale = FULL,
 ) -> tuple[tuple[int, int], NDArray[np.uint8]]:
     """An image that came over a wire: its own height and width, and its RGB pixels ``(H, W, 3)``.
 
     Args:
         content: of the file.
         at_least: from height and width to those that are enough, as in ``read_image``; None for all.
+        scale: of the values.
 
     Raises:
         ImageError: as ``read_image``; errors speak of ``image``.
     """
     path = Path("image")
     with opened(path, io.BytesIO(content)) as image:
-        orientation, native = orientation_of(image), _upright_size(image)
-        if (wanted := at_least(native)) is not None:
-            height, width = wanted[::-1] if orientation >= 5 else wanted
-            image.draft(None, (width, height))
-        pixels = _rgb(image, path)
-        turned_already = image.format == "TIFF"
-    del image  # and its memory
-    return native, pixels if turned_already else _turned(pixels, orientation)
+        native = _upright_size(image)
+        return native, _decoded(image, path, at_least(native), scale)
 
 
 @contextmanager
 def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
     """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
-    head = b""
     try:
         with stream or open_regular(path) as file:
             num_bytes = file.seek(0, io.SEEK_END)
             check_file(file, whole=not header_only)
             head = file.read(SNIFFED_BYTES)
             file.seek(0)
-            with Image.open(file, formats=prepare_for(head)) as image:
+            with _identified(path, file, head) as image:
                 _check_extent(image, path)
                 check_opened(image, num_bytes)
                 _check_pages(pages_of(image, file, num_bytes), path)
@@ -170,11 +199,17 @@ def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = Fal
     except FileNotFoundError:
         detail = NO_CONTENT if path.is_symlink() else "no such file; check the path"
         raise ImageError(path, "unreadable", detail) from None
-    except UnidentifiedImageError:
-        raise ImageError(path, "unreadable", unread(head)) from None
     except _BROKEN as error:
         reason = one_line(getattr(error, "strerror", None) or error)
         detail = f"cannot be read ({reason}); copy or export the file again"
+        raise ImageError(path, "unreadable", detail) from None
+
+
+def _identified(path: Path, file: BinaryIO, head: bytes) -> Image.Image:
+    try:
+        return Image.open(file, formats=prepare_for(head))
+    except UnidentifiedImageError:
+        detail = describe(file) if format_in(head) == "TIFF" else unread(head)
         raise ImageError(path, "unreadable", detail) from None
 
 
@@ -184,6 +219,13 @@ def _check_extent(image: Image.Image, path: Path) -> None:
     if min(image.size) < MIN_SIDE_PX:
         detail = f"only {image.width} x {image.height} pixels; each side needs at least {MIN_SIDE_PX}"
         raise ImageError(path, "tiny", detail)
+    if image.format == "TIFF" and (num_bands := max(tag(image, BANDS) or (1,))) > MAX_BANDS:
+        raise ImageError(path, "bands", too_many(num_bands))
+    if is_deep_colour(image) and tag(image, PLANES) == (2,):  # Pillow takes its bytes for those of 8 bits
+        detail = (
+            "a TIFF of 16 bits whose bands lie one after the other; save it with its bands pixel by pixel"
+        )
+        raise ImageError(path, "bands", detail)
 
 
 def _check_pages(pages: int, path: Path) -> None:
@@ -223,13 +265,46 @@ def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.swapaxes(0, 1) if orientation >= 5 else pixels)
 
 
-def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+def _rgb(image: Image.Image, path: Path, scale: Scale) -> NDArray[np.uint8]:
     """RGB pixels as they lie in the file; strip by strip, so that no second image of their size is made."""
+    if scale.kind == "range":
+        if (values := wide_values(image, path)) is not None:
+            _doubt(values, path, scale)
+            return scaled(values, scale)
+        pixels = _converted(image, opaque=True)
+        return scaled_bytes(pixels, scale) if scale.is_for_bytes() else pixels
     if image.mode in ("I", "F"):
-        detail = "holds 32-bit values, whose range is not known; save it with 8 or 16 bits"
+        detail = "holds 32-bit values, whose range is not known; name it, as --intensity 0..1"
         raise ImageError(path, "unreadable", detail)
+    if image.mode in SIXTEEN_BIT:
+        _doubt(np.asarray(image), path, scale)
+    return _converted(image)
+
+
+def _doubt(values: NDArray[Any], path: Path, scale: Scale) -> None:
+    """Log that an image hardly fits the scale of the model that is to segment it."""
+    if not scale.is_of_model:
+        return
+    low, high = scale.extent
+    largest = float(values.max())
+    if scale.kind == "range":
+        if (values > high).mean() > BEYOND_FRAC:
+            log.warning(printable(
+                f"{path}: most of its values are beyond {high:g}, where the model's scale ends ({scale})"
+            ))  # fmt: skip
+    elif low < largest < (high + 1) / DARK:
+        log.warning(printable(
+            f"{path}: its largest value is {largest:g} of 65535, so it is nearly black at the model's scale "
+            f"({scale}); if it has fewer than 16 bits, save it with 8"
+        ))  # fmt: skip
+
+
+def _converted(image: Image.Image, opaque: bool = False) -> NDArray[np.uint8]:
+    """8-bit pixels; transparent areas become black unless all bands but the colours are left out."""
+    if opaque:
+        undivided(image)
     image.load()
-    transparent = image.has_transparency_data and image.mode not in SIXTEEN_BIT
+    transparent = image.has_transparency_data and image.mode not in SIXTEEN_BIT and not opaque
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows := max(1, STRIP_PIXELS // width)):
@@ -241,3 +316,18 @@ def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
             strip = Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip.convert("RGBA"))
         pixels[top:bottom] = np.asarray(strip.convert("RGB"))
     return pixels
+
+
+def _transparency(image: Image.Image) -> tuple[float, float]:
+    """Two shares of pixels that ``Levels`` keeps, of an image with transparency."""
+    if not image.has_transparency_data or image.mode in (*SIXTEEN_BIT, "I", "F"):
+        return 0.0, 0.0
+    image.load()
+    darkened = partly = 0
+    width, height = image.size
+    for top in range(0, height, rows := max(1, STRIP_PIXELS // width)):
+        strip = np.asarray(image.crop((0, top, width, min(height, top + rows))).convert("RGBA"))
+        alpha = strip[..., 3]
+        darkened += int(((alpha < 255) & strip[..., :3].any(axis=2)).sum())
+        partly += int(((alpha > 0) & (alpha < 255)).sum())
+    return darkened / (width * height), partly / (width * height) if image.format == "TIFF" else 0.0

@@ -28,6 +28,14 @@ def mask_problems(where: str, look: MaskLook, meaning: MaskMeaning) -> tuple[lis
         else:
             detail = f"stored as {look.mode}"
         problems.append(Problem("note", "mask in colour", where, detail))
+    if look.is_white_zero:
+        detail = (
+            "zero is white in this TIFF (photometric): programs show its values reversed. The stored values "
+            "count, so that the larger is foreground though it looks darker; if not, choose --masks inverted"
+        )
+        if look.mode == "1":
+            detail = "zero is white in this TIFF (photometric); of one bit white counts as it is shown"
+        problems.append(Problem("warning", "white is zero", where, detail))
     if meaning == USUAL and len(look.table.values) > 2:
         grey = grey_frac_of(look.table)
         detail = f"more than two values ({grey:.1%} of it grey): foreground from 128 up"

@@ -1,6 +1,6 @@
 """Files to the values of a mask, before anything decides what they mean; see ``masks`` for that."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from segstudy.data.image_values import SIGNED, is_deep_colour, is_white_zero, tag, wide_values
 from segstudy.data.images import SIXTEEN_BIT, ImageError, opened, orientation_of
 from segstudy.data.sources import Described, MaskSource, Merged
+from segstudy.data.tiff_tags import SAMPLE_FORMAT
 
 COLOUR_NOISE = 16  # channels of a lossy file that differ by no more show the same grey
 MANY_COLOURS = 32  # a file that keeps colours exactly has so many only if it was made from a lossy one
@@ -30,6 +32,7 @@ class MaskPixels:
         turned: the EXIF orientation turned or mirrored the pixels.
         lossy: the file's format keeps values only nearly.
         palette: 0xRRGGBB of every entry of a palette; None without one.
+        is_white_zero: a TIFF says that zero is white; the values are those that are stored.
     """
 
     values: NDArray[Any]
@@ -38,6 +41,7 @@ class MaskPixels:
     turned: bool = False
     lossy: bool = False
     palette: NDArray[np.uint32] | None = None
+    is_white_zero: bool = False
 
 
 def decode_mask(source: MaskSource) -> MaskPixels:
@@ -54,8 +58,13 @@ def decode_mask(source: MaskSource) -> MaskPixels:
     with opened(source) as image:
         mode, turned = image.mode, orientation_of(image) > 1
         lossy = image.format in LOSSY
-        upright = ImageOps.exif_transpose(image) if turned else image
-        return _pixels(upright, source, mode, turned, lossy)
+        if is_deep_colour(image):
+            return MaskPixels(*_of_deep_channels(image, source), mode, turned, lossy)
+        is_white = is_white_zero(image)
+        stored = _stored(image)
+        upright = ImageOps.exif_transpose(stored) if turned else stored
+        found = _pixels(upright, source, mode, turned, lossy)
+        return replace(found, is_white_zero=is_white) if is_white else found
 
 
 def packed(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -79,6 +88,31 @@ def _merged(source: Merged) -> MaskPixels:
             detail = "is one of several masks of an image, and in colour; save it in black and white"
             raise ImageError(file, "coloured", detail)
     return MaskPixels(values, mode=first.mode, turned=first.turned, lossy=first.lossy)
+
+
+def _stored(image: Image.Image) -> Image.Image:
+    """An image with the numbers that are stored, where Pillow shows grey values as others."""
+    if image.mode == "L" and tag(image, SAMPLE_FORMAT) == (SIGNED,):
+        return Image.fromarray(np.asarray(image).view(np.int8).astype(np.int32))
+    if image.mode == "L" and is_white_zero(image):  # turned positive; of 16 bits it is not
+        return Image.fromarray(np.uint8(255) - np.asarray(image))
+    return image
+
+
+def _of_deep_channels(image: Image.Image, path: Path) -> tuple[NDArray[Any], Kind]:
+    """Channels of 16 bits, of which Pillow would keep the upper 8: class numbers would be 0."""
+    values = wide_values(image, path)
+    assert values is not None
+    if orientation_of(image) > 1 and image.format != "TIFF":
+        detail = "16 bits in colour that an EXIF orientation turns; save it upright and in black and white"
+        raise ImageError(path, "coloured", detail)
+    if (values == values[..., :1]).all():
+        return np.ascontiguousarray(values[..., 0]), "grey"
+    if not (values % 257).any():
+        values //= 257
+    if values.max() > 255:
+        raise ImageError(path, "coloured", "colours of 16 bits; save it in black and white, or with 8 bits")
+    return packed(values.astype(np.uint8)), "colour"
 
 
 def _pixels(image: Image.Image, path: Path, mode: str, turned: bool, lossy: bool) -> MaskPixels:

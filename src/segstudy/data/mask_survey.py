@@ -53,7 +53,7 @@ class MaskLook:
         shape: height and width.
         flat_frac: of the pixels between the smallest and the largest value, those whose right and lower
             neighbours are equal; 0 where there are none.
-        mode, turned: as in ``MaskPixels``.
+        mode, turned, is_white_zero: as in ``MaskPixels``.
     """
 
     table: MaskTable
@@ -62,6 +62,7 @@ class MaskLook:
     flat_frac: float
     mode: str
     turned: bool
+    is_white_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def look_at_mask(mask: MaskPixels, table: MaskTable) -> MaskLook:
     places, counts = np.unique(np.searchsorted(table.values, border), return_counts=True)
     along = np.zeros(len(table.values), np.int64)
     along[np.minimum(places, len(along) - 1)] = counts
-    return MaskLook(table, along, values.shape[:2], flat_frac, mask.mode, mask.turned)
+    return MaskLook(table, along, values.shape[:2], flat_frac, mask.mode, mask.turned, mask.is_white_zero)
 
 
 def _flat_frac(values: NDArray[Any]) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.cache import ELSEWHERE, built, cache_folder, is_cached
 from segstudy.core.errors import UserError, printable
+from segstudy.core.intensity import FULL, Scale
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.resources import allowed_cores
 from segstudy.data.fingerprint import _seal
@@ -76,12 +77,14 @@ class Prepared:
         return np.array([place[sample_id] for sample_id in ids], np.int64)
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 (a setting each)
     samples: Sequence[Sample],
     data: str,
     size: Size,
     resize: Resize,
     meaning: MaskMeaning = USUAL,
+    scale: Scale = FULL,
+    *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """Bring all samples to network size, once; the folder returned is opened with ``open_prepared``.
@@ -96,6 +99,7 @@ def prepare(
         size: height and width in pixels.
         resize: ``squash`` or ``pad``.
         meaning: of the masks' values.
+        scale: of the images' values.
         progress: told the number of samples done.
 
     Raises:
@@ -103,9 +107,8 @@ def prepare(
     """
     version = numerics(sample.image for sample in samples)
     # With the version of Pillow: pixels come from the one that a run says it had.
-    settings = json.dumps(
-        [version, data, size, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
-    )
+    named = [version, data, size, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
+    settings = json.dumps(named if scale.key == FULL.key else [*named, scale.key])
     folder = cache_folder() / "prepared" / _name(settings)
     if is_cached(folder):
         fault = _fault(folder)
@@ -115,7 +118,7 @@ def prepare(
         _remove(folder)
     ordered = sorted(samples, key=lambda sample: sample.id)
     with built(folder) as building:
-        index = _build(building, ordered, (size, resize, meaning), progress)
+        index = _build(building, ordered, (size, resize, meaning, scale), progress)
         _write_index(building / "index.json", index | {"settings": settings})
     return folder
 
@@ -149,13 +152,13 @@ def _remove(folder: Path) -> None:
 def _build(
     folder: Path,
     samples: Sequence[Sample],
-    settings: tuple[Size, Resize, MaskMeaning],
+    settings: tuple[Size, Resize, MaskMeaning, Scale],
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    size, resize, meaning = settings
+    size, resize, meaning, scale = settings
 
     def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
-        native, image = read_for_network(sample.image, size, resize)
+        native, image = read_for_network(sample.image, size, resize, scale)
         mask = read_mask(sample.mask, meaning)
         if native != mask.shape:
             raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")

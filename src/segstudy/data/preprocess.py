@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.core.intensity import FULL, Scale
 from segstudy.data.image_formats import FORMATS
 from segstudy.data.images import STRIP_PIXELS, image_size, read_image
 
@@ -54,7 +55,9 @@ def image_to_network(
     return out
 
 
-def read_for_network(file: Path, size: Size, resize: Resize) -> tuple[Size, NDArray[np.uint8]]:
+def read_for_network(
+    file: Path, size: Size, resize: Resize, scale: Scale = FULL
+) -> tuple[Size, NDArray[np.uint8]]:
     """An image's own height and width, and its pixels; of a large JPEG as many as the network will see.
 
     Raises:
@@ -62,8 +65,8 @@ def read_for_network(file: Path, size: Size, resize: Resize) -> tuple[Size, NDAr
     """
     if is_jpeg(file):
         native = image_size(file)
-        return native, read_image(file, enough(native, size, resize))
-    image = read_image(file)
+        return native, read_image(file, enough(native, size, resize), scale)
+    image = read_image(file, scale=scale)
     return (image.shape[0], image.shape[1]), image
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from segstudy.core.intensity import AUTO as ANY_SCALE
+from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted
 from segstudy.data.check import SEVERITIES, examine
 from segstudy.data.datasets import read
+from segstudy.data.intensity_survey import Intensities
 from segstudy.data.leakage import is_duplicate, write_exclude
 from segstudy.data.mask_survey import Inference
 from segstudy.data.samples import Dataset, Problem
@@ -28,6 +31,7 @@ class Survey:
         foreground_fracs: share of foreground of every mask that could be read, by sample id.
         masks: what the masks mean, and what speaks for it.
         of_samples: those of the problems that are of one sample's own files, by its id.
+        intensities: the scale of the images, and what speaks for it.
         excluded: the ids written to an exclude file; None if none was asked for.
     """
 
@@ -37,6 +41,7 @@ class Survey:
     foreground_fracs: Mapping[str, float]
     masks: Inference
     of_samples: Mapping[str, Sequence[Problem]]
+    intensities: Intensities
     excluded: Sequence[str] | None = None
 
     def has_errors(self) -> bool:
@@ -47,13 +52,15 @@ class Survey:
         )
 
 
-def survey(
+def survey(  # noqa: PLR0913 (an option each)
     data: str | Path,
     reader: str | None = None,
     meaning: MaskMeaning = AUTO,
     stage: Stage = silent,
     exclude_file: str | Path | None = None,
     write: str | Path | None = None,
+    *,
+    scale: Scale = ANY_SCALE,
 ) -> Survey:
     """Look at every file of a data set.
 
@@ -63,6 +70,7 @@ def survey(
         meaning: of the masks' values.
         stage: told what is being done.
         exclude_file: where to write the ids of samples that show the same as others.
+        scale: of the images' values.
         write: a folder for images and masks as they were understood, see ``written_out``.
 
     Raises:
@@ -75,7 +83,7 @@ def survey(
     def looked_at(done: int) -> None:
         stage("checking the data", done, total)
 
-    found = examine(dataset, meaning, looked_at)
+    found = examine(dataset, meaning, looked_at, scale)
     problems = sorted(
         found.problems,
         key=lambda problem: (SEVERITIES.index(problem.severity), problem.kind, problem.where),
@@ -87,12 +95,14 @@ def survey(
     if write is not None:
         write_out(
             dataset,
-            found.masks.meaning,
+            (found.masks.meaning, found.intensities.scale),
             fracs,
             Path(write),
             lambda done: stage("writing images and masks", done, total),
         )
-    return Survey(dataset, problems, found.sizes, fracs, found.masks, found.of_samples, excluded)
+    return Survey(
+        dataset, problems, found.sizes, fracs, found.masks, found.of_samples, found.intensities, excluded
+    )
 
 
 def summary(survey: Survey) -> list[str]:
@@ -106,6 +116,8 @@ def summary(survey: Survey) -> list[str]:
             f"images of {_sizes(survey.sizes)}; foreground {_fracs([*survey.foreground_fracs.values()])}"
         )
     lines.append(f"masks: {survey.masks.why} (masks = {survey.masks.meaning.rule})")
+    if survey.intensities.why:
+        lines.append(f"intensity: {survey.intensities.why} (intensity = {survey.intensities.scale})")
     counts = [
         counted(number, severity)
         for severity in SEVERITIES

@@ -13,6 +13,7 @@ from PIL import Image
 from segstudy.core.atomic_files import make_folder, write_bytes, write_text
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
+from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.resources import allowed_cores
 from segstudy.data.images import ImageError, read_image
@@ -26,7 +27,7 @@ COLUMNS = ("id", "group", "category", "subset", "image", "mask", "foreground_fra
 
 def write_out(
     dataset: Dataset,
-    meaning: MaskMeaning,
+    reading: tuple[MaskMeaning, Scale],
     fracs: Mapping[str, float],
     folder: Path,
     progress: Callable[[int], None] = lambda _: None,
@@ -38,7 +39,7 @@ def write_out(
 
     Args:
         dataset: the samples.
-        meaning: of the masks' values.
+        reading: the meaning of the masks' values, and the scale of the images'.
         fracs: share of foreground of every mask that can be used, by id.
         folder: a new or empty one, or one that was written here before.
         progress: called with the number of samples written.
@@ -53,7 +54,7 @@ def write_out(
     num_whole = 0
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         samples = dataset.samples
-        written = pool.map(lambda sample: _write_sample(sample, sample.id in fracs, meaning, folder), samples)
+        written = pool.map(lambda sample: _write_sample(sample, sample.id in fracs, reading, folder), samples)
         for i, whole in enumerate(written):
             num_whole += whole
             progress(i + 1)
@@ -67,9 +68,10 @@ def _clear(folder: Path) -> None:
         file.unlink()
 
 
-def _write_sample(sample: Sample, has_mask: bool, meaning: MaskMeaning, folder: Path) -> bool:
+def _write_sample(sample: Sample, has_mask: bool, reading: tuple[MaskMeaning, Scale], folder: Path) -> bool:
+    meaning, scale = reading
     try:
-        _write_png(read_image(sample.image), folder / "images", sample.id)
+        _write_png(read_image(sample.image, scale=scale), folder / "images", sample.id)
         if has_mask:
             mask = read_mask(sample.mask, meaning)
             _write_png(mask.astype(np.uint8) * np.uint8(255), folder / "masks", sample.id)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
+from segstudy.core.intensity import FULL, Scale
+from segstudy.core.intensity import parse as parse_scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.network_outputs import OutputError
 from segstudy.data.batches import pixels_on
@@ -79,9 +81,10 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
 
     refuse_taken(folder, [name], "evaluation", same)
     _refuse_own_data(models.study(SEEN), data, dataset)
-    found = examine(dataset, meaning)
+    scale = parse_scale(models.records()[0].protocol.get("intensity") or FULL.kind)
+    found = examine(dataset, meaning, scale=scale)
     refuse_errors(found.problems)
-    prepared = _prepared(models, dataset, data, found.masks.meaning)
+    prepared = _prepared(models, dataset, data, (found.masks.meaning, scale))
     _refuse_seen(models, prepared)
     runs = models.records()
     where = torch.device(device)
@@ -107,11 +110,11 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     return {"name": name, **record}
 
 
-def _prepared(models: Models, dataset: Dataset, data: str, meaning: MaskMeaning) -> Prepared:
+def _prepared(models: Models, dataset: Dataset, data: str, reading: tuple[MaskMeaning, Scale]) -> Prepared:
     """Return the external images, prepared as those of the models' training."""
     protocol = models.records()[0].protocol
     height, width = protocol["image_size"]
-    return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], meaning))
+    return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], *reading))
 
 
 def _predicted(

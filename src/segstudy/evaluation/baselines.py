@@ -44,7 +44,7 @@ def write_baselines(
     """
     if up_to_date(folder.baselines(), data, splits):
         return
-    settings = (protocol.image_size, protocol.resize, protocol.mask_meaning())
+    settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
     prepared = open_prepared(prepare(samples, data, *settings, progress=preparing), check=False)  # checked
     folder.write_table("baselines.parquet", baseline_table(prepared, data, splits))
 

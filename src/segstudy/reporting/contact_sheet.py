@@ -222,7 +222,7 @@ def _card(
 def _pictures(found: Survey, sample: Sample, side: int) -> tuple[str, str, tuple[int, int]]:
     """Data URIs of an image and its mask's outline, the longer side at most ``side`` pixels; their size."""
     try:
-        image = Image.fromarray(read_image(sample.image, (side, side)))
+        image = Image.fromarray(read_image(sample.image, (side, side), found.intensities.scale))
     except ImageError:  # a finding of its own says so
         return "", "", (1, 1)
     scale = min(1, side / max(image.size))

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import read_bytes
+from segstudy.core.intensity import Scale, parse
 from segstudy.core.schema import Frozen, Positive, Size
 
 CARD_FORMAT = 1
@@ -47,6 +48,18 @@ class Card(Frozen):
     tuned_threshold: float = Field(ge=0, le=1)
     scores: dict[str, dict[str, float]]
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+
+    @property
+    def scale(self) -> Scale:
+        """Return the scale of image values that the model was trained with; ``full`` is not written down.
+
+        Raises:
+            UserError: a scale of a later version.
+        """
+        try:
+            return parse(str(self.training.get("intensity", "full"))).of_model()
+        except ValueError as error:
+            raise UserError(f"the model's card: {error}; update segstudy") from None
 
 
 class Package(Frozen):

@@ -22,7 +22,8 @@ from segstudy.study.plan import Plan, missing_runs, plan_on, resolve
 PREFERRED_LOSS = "combo"  # of a first look, where it is among those asked for
 # Options of the data and their split, which a quick look keeps.
 ABOUT_THE_DATA = (
-    *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "masks", "resize"),
+    *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "masks"),
+    *("intensity", "resize"),
     *MACHINE_OPTIONS,
     "images",
 )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from segstudy.config.protocol import unique
@@ -13,7 +13,6 @@ from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.quantities import counted_kinds
 from segstudy.data.check import VERSION, Examined, examine
-from segstudy.data.mask_survey import Inference
 from segstudy.data.samples import PARTS, Dataset, Problem
 from segstudy.data.split import Split
 from segstudy.store.records import DataRecord
@@ -22,27 +21,49 @@ _SEAL, _MADE_FROM = "findings_sha256", "described_sha256"
 
 
 @dataclass(frozen=True)
+class Decision:
+    """The value that ``auto`` stands for, of a field that the data decide.
+
+    Attributes:
+        value: as it is spelled.
+        because: what speaks for it.
+        is_given: the study says the value itself.
+    """
+
+    value: str
+    because: str = ""
+    is_given: bool = False
+
+    def holds_for(self, asked: Iterable[str]) -> bool:
+        """Whether what was found with this decision holds for these values of the field."""
+        return all(value == self.value or (value == "auto" and not self.is_given) for value in asked)
+
+    def record(self, field: str) -> dict[str, Any]:
+        """Return the decision as stored in ``data.json``."""
+        return {field: self.value, f"{field}_because": self.because, f"{field}_given": self.is_given}
+
+
+def _recorded(field: str, stored: Mapping[str, Any]) -> Decision | None:
+    if field not in stored:
+        return None
+    return Decision(str(stored[field]), str(stored[f"{field}_because"]), bool(stored[f"{field}_given"]))
+
+
+@dataclass(frozen=True)
 class Findings:
     """The findings about a study's data.
 
     Attributes:
-        problems: of all readings of the masks.
-        rule: the rule that ``masks = auto`` stands for, as it is spelled.
-        because: what speaks for it.
-        is_given: the study says the rule itself.
+        problems: of all readings of the images and masks.
+        masks: the rule for the masks.
+        intensity: the scale of the images.
         empty: ids of samples whose mask has no foreground, by what masks mean (see ``meaning_name``).
     """
 
     problems: tuple[Problem, ...]
-    rule: str = "larger"
-    because: str = ""
-    is_given: bool = False
+    masks: Decision = Decision("larger")
+    intensity: Decision = Decision("full")
     empty: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def hold_for(self, meanings: Iterable[MaskMeaning]) -> bool:
-        """Whether findings that were made with this rule are those of these meanings."""
-        asked = [str(meaning.rule) for meaning in meanings]
-        return all(rule == self.rule or (rule == "auto" and not self.is_given) for rule in asked)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -64,9 +85,8 @@ class Findings:
         return {
             "check": VERSION,
             "foreground": _foregrounds(meanings),
-            "masks": self.rule,
-            "masks_because": self.because,
-            "masks_given": self.is_given,
+            **self.masks.record("masks"),
+            **self.intensity.record("intensity"),
             _MADE_FROM: _described(dataset),
             "findings": problems,
             "without_foreground": self.empty,
@@ -93,14 +113,15 @@ def find(
     Raises:
         UserError: the foregrounds of the study call for different rules.
     """
-    meanings = study.mask_meanings()
-    known = _stored(dataset, data, meanings, stored) if stored else None
+    known = _stored(dataset, data, study, stored) if stored else None
     if known:
         return known
-    looks = [examine(dataset, meaning, progress) for meaning in meanings]
+    looks = [examine(dataset, meaning, progress, scale) for meaning, scale in study.readings()]
     problems = unique(problem for look in looks for problem in look.problems)
+    masks = [Decision(str(m.meaning.rule), m.why, m.is_given) for look in looks for m in [look.masks]]
+    scales = [Decision(str(i.scale), i.why, i.is_given) for look in looks for i in [look.intensities]]
     empty = {meaning_name(look.masks.meaning): _without_foreground(look) for look in looks}
-    return replace(_one_rule(tuple(problems), [look.masks for look in looks]), empty=empty)
+    return Findings(tuple(problems), _one_rule(masks), _first_found(scales), empty)
 
 
 def refuse_empty(found: Sequence[str]) -> None:
@@ -128,6 +149,8 @@ def check_command(study: Study) -> str:
         words += ["--foreground", "+".join(map(str, study.protocol.foreground))]
     if study.protocol.masks not in ("auto", "larger"):
         words += ["--masks", study.protocol.masks]
+    if study.protocol.intensity not in ("auto", "full"):
+        words += ["--intensity", study.protocol.intensity]
     return shlex.join(words)
 
 
@@ -140,9 +163,8 @@ def _without_foreground(look: Examined) -> list[str]:
     return [sample_id for sample_id, frac in look.foreground_fracs.items() if frac == 0]
 
 
-def _stored(
-    dataset: Dataset, data: str, meanings: Sequence[MaskMeaning], stored: DataRecord
-) -> Findings | None:
+def _stored(dataset: Dataset, data: str, study: Study, stored: DataRecord) -> Findings | None:
+    meanings = study.mask_meanings()
     extra = stored.model_extra or {}
     findings = [finding.model_dump() for finding in stored.findings]
     made = {"check": VERSION, "foreground": _foregrounds(meanings), _MADE_FROM: _described(dataset)}
@@ -152,39 +174,45 @@ def _stored(
     if extra.get(_SEAL) != _hash([findings, empty]) or not isinstance(empty, dict):
         return None
     problems = tuple(Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in findings)
-    rule, why, is_given = str(extra["masks"]), str(extra["masks_because"]), bool(extra["masks_given"])
-    known = Findings(problems, rule, why, is_given, empty)
-    return known if known.hold_for(meanings) else None
+    masks, intensity = _recorded("masks", extra), _recorded("intensity", extra)
+    if masks is None or intensity is None:
+        return None
+    rules, scales = (str(meaning.rule) for meaning in meanings), map(str, study.scales())
+    holds = masks.holds_for(rules) and intensity.holds_for(scales)
+    return Findings(problems, masks, intensity, empty) if holds else None
 
 
-def _one_rule(problems: tuple[Problem, ...], found: Sequence[Inference]) -> Findings:
-    rules = {str(masks.meaning.rule): masks.why for masks in found if not masks.is_given}
+def _one_rule(found: Sequence[Decision]) -> Decision:
+    rules = {masks.value for masks in found if not masks.is_given}
     if len(rules) > 1:
         raise UserError(
             f"masks: the foregrounds of this study call for different rules, {', '.join(rules)}; choose one "
             "with --masks, or train them in studies of their own"
         )
-    if not rules:
-        return Findings(problems, str(found[0].meaning.rule), found[0].why, is_given=True)
-    ((rule, why),) = rules.items()
-    return Findings(problems, rule, why)
+    return _first_found(found)
 
 
-def with_masks(study: Study, rule: str) -> Study:
-    """The study with this rule where it said ``auto``."""
+def _first_found(found: Sequence[Decision]) -> Decision:
+    """The decision that the data made, where they were asked: it is the same for all that ask."""
+    return next((each for each in found if not each.is_given), found[0])
 
-    def resolved(value: Any) -> Any:
-        return rule if value == "auto" else value
+
+def decided(study: Study, findings: Findings) -> Study:
+    """The study with the values that the data decided where it said ``auto``."""
+    values = {"masks": findings.masks.value, "intensity": findings.intensity.value}
+
+    def resolved(field: str, value: Any) -> Any:
+        return values[field] if field in values and value == "auto" else value
 
     grids = tuple(
         {
-            factor: tuple(unique(map(resolved, levels))) if factor == "masks" else levels
+            factor: tuple(unique(resolved(factor, level) for level in levels)) if factor in values else levels
             for factor, levels in grid.items()
         }
         for grid in study.grid
     )
-    protocol = study.protocol.model_copy(update={"masks": resolved(study.protocol.masks)})
-    return study.model_copy(update={"grid": grids, "protocol": protocol})
+    fixed = {field: resolved(field, getattr(study.protocol, field)) for field in values}
+    return study.model_copy(update={"grid": grids, "protocol": study.protocol.model_copy(update=fixed)})
 
 
 def _described(dataset: Dataset) -> str:

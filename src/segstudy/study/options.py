@@ -12,6 +12,8 @@ from segstudy.config.protocol import Level, Protocol
 from segstudy.config.study import Study, extend, override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
+from segstudy.core.intensity import Scale
+from segstudy.core.intensity import parse as parse_scale
 from segstudy.core.mask_rules import COLOUR, MaskMeaning, parse
 from segstudy.core.paths import expanded, reason_missing
 from segstudy.core.suggestions import did_you_mean
@@ -183,6 +185,18 @@ def meaning_of(
     """
     try:
         return MaskMeaning(parse(masks or "auto"), classes_of(foreground))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def scale_of(intensity: str | None) -> Scale:
+    """Return the scale of image values, from its option.
+
+    Raises:
+        UserError: an invalid scale.
+    """
+    try:
+        return parse_scale(intensity or "auto")
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -31,7 +31,7 @@ from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import BestIou, DataRecord
-from segstudy.study.findings import Findings, check_command, find, with_masks
+from segstudy.study.findings import Findings, check_command, decided, find
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
 from segstudy.training import loop
@@ -145,7 +145,7 @@ def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings, stage
     Raises:
         UserError: an impossible split.
     """
-    study = with_masks(study, findings.rule)
+    study = decided(study, findings)
     splits = _cut(study, dataset.samples)
     preprocessing = preprocess.numerics(sample.image for sample in dataset.samples)
     numerics = {each: _numerics(preprocessing, each) for each in study.configurations()}
@@ -336,7 +336,7 @@ def jobs_of(
         stage("resizing the images", done, total)
 
     for protocol in unique(run.configuration.protocol for run in runs):
-        settings = (protocol.image_size, protocol.resize, protocol.mask_meaning())
+        settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
         if settings not in prepared:
             prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
     first = plan.study.configurations()[0].protocol
@@ -350,7 +350,7 @@ def jobs_of(
             run=run,
             name=names[run.key],
             study=folder.path.resolve(),
-            prepared=prepared[(p.image_size, p.resize, p.mask_meaning())].resolve(),
+            prepared=prepared[(p.image_size, p.resize, p.mask_meaning(), p.scale())].resolve(),
             split=plan.split_of(run),
             device=machine.device,
             threads=machine.threads,

@@ -11,6 +11,7 @@ import polars as pl
 
 from segstudy.analysis.subgroups import members_of
 from segstudy.core.checksums import refuse_altered
+from segstudy.core.intensity import AUTO, FULL
 from segstudy.metrics import column, limits, shown_in
 from segstudy.stats.intervals import Scores, by_group, score_interval
 from segstudy.store.folder import StudyFolder
@@ -74,7 +75,11 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
             "num_images": (len(data.samples) or None) if data else None,
             **{f"num_{part}": len(ids) for part, ids in parts.items()},
         },
-        "protocol": {**{name: record.protocol[name] for name in PROTOCOL}, **_budget(record.protocol)},
+        "protocol": {
+            **{name: record.protocol[name] for name in PROTOCOL},
+            **_intensity(record.protocol),
+            **_budget(record.protocol),
+        },
         "seed": record.seed,
         "fold": record.fold,
         "selection": {
@@ -132,6 +137,12 @@ def _means(record: TrainedRecord) -> dict[str, dict[str, Any]]:
         }
         for part in ("validation", "test")
     }
+
+
+def _intensity(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scale of image values where it is not the one that needs no mention."""
+    scale = protocol.get("intensity") or FULL.kind
+    return {} if scale in (FULL.kind, AUTO.kind) else {"intensity": scale}
 
 
 def _budget(protocol: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from segstudy.core.errors import UserError
+from segstudy.core.intensity import FULL, Scale
+from segstudy.core.intensity import parse as parse_scale
 from segstudy.core.mask_rules import MaskMeaning, parse
 from segstudy.data.batches import Positions
 from segstudy.data.datasets import read
@@ -83,13 +85,19 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
     protocol = record.protocol
     height, width = protocol["image_size"]
     meaning = _meaning(protocol)
-    return open_prepared(prepare(dataset.samples, found, (height, width), protocol["resize"], meaning))
+    settings = ((height, width), protocol["resize"], meaning, _scale(protocol))
+    return open_prepared(prepare(dataset.samples, found, *settings))
 
 
 def _meaning(protocol: Mapping[str, Any]) -> MaskMeaning:
     """Return the meaning of masks when a model was trained; older records have no rule."""
     foreground = protocol.get("foreground")
     return MaskMeaning(parse(protocol.get("masks") or "auto"), tuple(foreground) if foreground else None)
+
+
+def _scale(protocol: Mapping[str, Any]) -> Scale:
+    """The scale of the image values that a model was trained with; older records do not name it."""
+    return parse_scale(protocol.get("intensity") or FULL.kind)
 
 
 def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImages:
@@ -103,7 +111,8 @@ def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImag
     dataset, card = read(data), read_card(folder / CARD)
     found = fingerprint(dataset.samples)
     meaning = _meaning(card.training)
-    prepared = open_prepared(prepare(dataset.samples, found, card.image_size, card.resize, meaning))
+    settings = (card.image_size, card.resize, meaning, card.scale)
+    prepared = open_prepared(prepare(dataset.samples, found, *settings))
     table = images_of(models, record)
     if found == card.training.get("data") and table is not None:
         test = prepared.positions(table.filter(part="test")["id"].to_list())

@@ -201,10 +201,10 @@ def _segmented(
     predictor: Predictor, file: Path, wanted: Sequence[str]
 ) -> tuple[Size, Measures, dict[str, bytes]]:
     """Return size, measurements and results of an image."""
-    native, pixels = read_for_network(file, predictor.size, predictor.resize)
+    native, pixels = read_for_network(file, predictor.size, predictor.resize, predictor.scale)
     mask, probability = predictor.of_pixels(pixels, native)
     if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
-        pixels = read_image(file)
+        pixels = read_image(file, scale=predictor.scale)
     contents = {kind: encoded(kind, pixels, mask, probability) for kind in wanted}
     return native, measured(mask, probability), contents
 

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from segstudy.core.arguments import checked_methods
 from segstudy.core.errors import UserError
 from segstudy.core.paths import expanded
-from segstudy.data.preprocess import Size, image_to_network, prob_to_native, read_for_network
+from segstudy.data.image_values import scaled_bytes
+from segstudy.data.preprocess import Resize, Size, image_to_network, prob_to_native, read_for_network
 from segstudy.deploy.engines import EngineName
 from segstudy.deploy.engines.base import Network, Precision
 from segstudy.deploy.predict.load import PredictOptions, open_model
 from segstudy.deploy.predict.measurements import fill_holes, largest_component
+from segstudy.store.card import Card
 
 
 class Segmentation(NamedTuple):
@@ -111,13 +113,14 @@ class Predictor:
             )
         first = model[0].card
         for other in model[1:]:
-            if (other.card.image_size, other.card.resize) != (first.image_size, first.resize):
+            if _input_of(other.card) != _input_of(first):
                 raise UserError(
-                    "models of different image sizes make no ensemble; give models of one configuration"
+                    "models of different image sizes or intensity scales make no ensemble; give models of "
+                    "one configuration"
                 )
         self.networks = tuple(model)
         self.settings = settings
-        self.size, self.resize = first.image_size, first.resize
+        self.size, self.resize, self.scale = first.image_size, first.resize, first.scale
         self.threshold = first.threshold if settings.threshold is None else settings.threshold
 
     def __call__(self, image: str | Path | NDArray[np.uint8]) -> Segmentation:
@@ -131,9 +134,11 @@ class Predictor:
             UserError: an array that is not an RGB image.
         """
         if isinstance(image, str | Path):
-            native, pixels = read_for_network(Path(expanded(str(image))), self.size, self.resize)
+            file = Path(expanded(str(image)))
+            native, pixels = read_for_network(file, self.size, self.resize, self.scale)
         else:
             pixels = _as_rgb(image)
+            pixels = scaled_bytes(pixels, self.scale) if self.scale.is_for_bytes() else pixels
             native = (pixels.shape[0], pixels.shape[1])
         return self.of_pixels(pixels, native)
 
@@ -154,6 +159,10 @@ class Predictor:
     def mask(self, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return the mask of these probabilities ``(H, W)``."""
         return mask_of(probability, self.threshold, self.settings)
+
+
+def _input_of(card: Card) -> tuple[Size, Resize, str]:
+    return card.image_size, card.resize, card.scale.key
 
 
 def mask_of(probability: NDArray[np.float32], threshold: float, settings: Settings) -> NDArray[np.bool_]:

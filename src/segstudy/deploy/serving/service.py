@@ -168,7 +168,9 @@ class Service:
         """Native size, and the image at network size."""
         size, resize = self.predictor.size, self.predictor.resize
         with self._room_for(size_in(content, self.limits.pixels), until):
-            native, pixels = decode_bytes(content, lambda native: enough(native, size, resize))
+            native, pixels = decode_bytes(
+                content, lambda native: enough(native, size, resize), self.predictor.scale
+            )
             return native, image_to_network(pixels, size, resize, native)
 
     def _encoded(
@@ -182,7 +184,7 @@ class Service:
             pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
             if asked.view in ("overlay", "outline"):
                 probability = np.zeros((1, 1), np.float32)  # which pictures do not show
-                _, pixels = decode_bytes(content, lambda _: None)
+                _, pixels = decode_bytes(content, lambda _: None, self.predictor.scale)
             return Answer(encoded(KIND[asked.view], pixels, mask, probability), *native)
 
 
