@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_data import disc, save
+from layout_writers import WRITERS
 
 from segstudy.core.mask_rules import AUTO, MaskMeaning, parse
 from segstudy.data.check import check
@@ -90,3 +91,13 @@ def test_a_set_without_any_foreground_is_an_error_and_nothing_else_is_said_of_it
     assert problem.kind in ("no foreground", "foreground nowhere")
     [problem] = of_all(write(tmp_path / "other", full=6))
     assert (problem.severity, problem.kind) == ("warning", "most masks full")
+
+
+def test_of_masks_that_one_file_describes_the_finding_names_the_sample(tmp_path: Path) -> None:
+    pairs = {f"p{i}": disc(i) for i in range(4)}
+    pairs["p2"] = pairs["p2"][0], np.zeros_like(MASK)
+    WRITERS["COCO, polygons"][1](tmp_path, pairs)
+    [problem] = check(read(tmp_path))
+    assert problem.kind == "empty mask"
+    assert problem.where.startswith("p2 (")
+    assert problem.where.endswith(".json)")

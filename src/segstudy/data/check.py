@@ -29,7 +29,7 @@ from segstudy.data.mask_pixels import decode_mask
 from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
 from segstudy.data.masks import table_of
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.data.sources import first_file
+from segstudy.data.sources import Described, first_file
 from segstudy.data.swapped_folders import explained_by_exchange
 
 VERSION = 5  # raised when findings change: stored ones are then made again
@@ -168,7 +168,7 @@ def _of_masks(
             unusable = _unusable(dataset.root, sample, unfit[i], "mask")
             problems[sample.id].append(replace(unusable, detail=unusable.detail + names))
         elif look.mask:
-            where = _inside(dataset.root, first_file(sample.mask))
+            where = _mask_place(dataset.root, sample)
             found, fracs[sample.id] = mask_problems(where, look.mask, masks.meaning)
             problems[sample.id] += found
     return problems, fracs, masks
@@ -235,6 +235,12 @@ def _inside(root: Path, file: Path) -> str:
 def _unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
     detail = f"{error.detail}, or exclude {sample.id}"
     return Problem("error", f"{error.kind} {what}", _inside(root, error.path), detail)
+
+
+def _mask_place(root: Path, sample: Sample) -> str:
+    """The file of a mask; of masks that are described in one file together also the sample."""
+    place = _inside(root, first_file(sample.mask))
+    return f"{sample.id} ({place})" if isinstance(sample.mask, Described) else place
 
 
 def _pair_problems(root: Path, sample: Sample, image: DecodedImage, mask: MaskLook) -> list[Problem]:
