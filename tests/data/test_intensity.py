@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from tiff_writer import tiff
 
+from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, FULL, Scale, between, parse
 from segstudy.data.check import examine
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.image_values import scaled
 from segstudy.data.images import ImageError, decode_bytes, read_image
+from segstudy.data.intensity_survey import refuse_other_range
 from segstudy.data.masks import read_mask
 from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.samples import Problem
@@ -199,6 +201,16 @@ def test_fewer_bits_beside_more_are_errors_that_name_the_files(tmp_path: Path) -
     given = examine(read(tmp_path), scale=FULL).problems
     assert of_kinds(given, "error") == set()
     assert "image out of the scale" in of_kinds(given, "warning")
+
+
+def test_a_data_set_of_another_range_than_the_model_s_is_refused(tmp_path: Path) -> None:
+    for n, largest in enumerate((4095, 4095, 4000, 65535)):
+        grey16(tmp_path / f"images/m{n}.tif", largest, n)
+    problems = examine(read(tmp_path), scale=FULL).problems
+    with pytest.raises(UserError, match="3 of 4 images are out of it"):
+        refuse_other_range(problems, 4, FULL)
+    refuse_other_range(problems, 8, FULL)
+    refuse_other_range(examine(read(tmp_path), scale=between(0, 4095)).problems, 4, between(0, 4095))
 
 
 def test_8_bits_beside_12_are_named(tmp_path: Path) -> None:

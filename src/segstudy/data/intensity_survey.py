@@ -4,9 +4,10 @@ One image does not tell: a dark picture of 12 bits and a bright one of 10 look t
 found for all, and images that are out of it are listed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, FULL, Scale, between
 from segstudy.data.image_values import Levels
 from segstudy.data.images import DARK
@@ -15,6 +16,7 @@ from segstudy.data.samples import Problem, Severity
 DEPTHS = (8, 10, 12, 14)  # bits of cameras and detectors, less than the 16 that a file keeps
 FEW_LEVELS = 32  # of the 256 that are left: a scale found from the data leaves more
 PARTLY_FRAC = 0.05  # of pixels neither opaque nor clear, from which on a band of a TIFF is no transparency
+OUT_OF_SCALE, ONE_VALUE = "image out of the scale", "scale of one value"
 DARKENED_FRAC = 0.001  # of pixels, from which on transparency that makes them black is worth a warning
 
 
@@ -59,6 +61,25 @@ def find_scale(images: Mapping[str, Levels], name: str, asked: Scale = AUTO) -> 
         *_beside_bytes(images, wide, name, found),
     ]
     return replace(found, problems=tuple(problems))
+
+
+def refuse_other_range(problems: Sequence[Problem], num_images: int, scale: Scale) -> None:
+    """Stop where a model would see images nearly black or nearly white, as its scale is of other values.
+
+    Args:
+        problems: the findings about the images, at the model's scale.
+        num_images: of the data set.
+        scale: the model's.
+
+    Raises:
+        UserError: most images are out of it; a few may be dark.
+    """
+    out = [problem for problem in problems if problem.kind == OUT_OF_SCALE]
+    if 2 * len(out) > num_images:
+        raise UserError(
+            f"{out[0].where}: {out[0].detail}; the model was trained at the scale {scale}, and {len(out)} of "
+            f"{num_images} images are out of it"
+        )
 
 
 def _of_bytes(images: Mapping[str, Levels]) -> Intensities:
@@ -170,7 +191,7 @@ def _out_of_scale(wide: Mapping[str, Levels], found: Intensities) -> list[Proble
             f"{low:g}..{high:g}: at most {256 // DARK} of 256 grey levels are left, as of an image with "
             f"fewer bits; save all images with one range{remedy}"
         )
-        problems.append(Problem(severity, "image out of the scale", where, detail))
+        problems.append(Problem(severity, OUT_OF_SCALE, where, detail))
     return problems
 
 
@@ -192,7 +213,7 @@ def _stretched(wide: Mapping[str, Levels], name: str, found: Intensities) -> lis
             f"pixels without data? They leave at most {256 // DARK} of 256 grey levels; choose --intensity "
             f"{better}, or --intensity {found.scale} if they are values like others"
         )
-        return [Problem("warning" if found.is_given else "error", "scale of one value", name, detail)]
+        return [Problem("warning" if found.is_given else "error", ONE_VALUE, name, detail)]
     most = max(levels.most for levels in varied)
     if most < low + part:
         detail = (

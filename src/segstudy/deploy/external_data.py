@@ -20,6 +20,7 @@ from segstudy.data.batches import pixels_on
 from segstudy.data.check import examine, refuse_errors
 from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.fingerprint import fingerprint
+from segstudy.data.intensity_survey import refuse_other_range
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.samples import Dataset
 from segstudy.data.thumbnails import small_image
@@ -84,6 +85,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     scale = parse_scale(models.records()[0].protocol.get("intensity") or FULL.kind)
     found = examine(dataset, meaning, scale=scale)
     refuse_errors(found.problems)
+    refuse_other_range(found.intensities.problems, len(dataset.samples), scale)
     prepared = _prepared(models, dataset, data, (found.masks.meaning, scale))
     _refuse_seen(models, prepared)
     runs = models.records()
