@@ -18,6 +18,7 @@ IMAGE_NAMES = (
         "originals",
         "original_images",
         "raw",
+        "x",
         "rgb",
         "frames",
         "photographs",
@@ -27,7 +28,7 @@ MASK_NAMES = (
     *("masks", "mask", "labels", "label", "segmentations", "segmentation", "annotations", "annotation"),
     *("groundtruth", "ground_truth", "gt", "gts", "targets", "target", "labelstr", "segmentationclass"),
     *("ann_dir", "ann", "anns", "anno", "label_dir", "mask_dir", "manual", "seg", "segs", "mask_images"),
-    *("label_images", "groundtruths", "ground_truths", "segmentationclasspng", "1st_manual"),
+    *("label_images", "groundtruths", "ground_truths", "segmentationclasspng", "1st_manual", "y"),
 )
 LOOKED_AT = 200  # entries of a folder, when all that is asked is whether it holds images
 

@@ -5,12 +5,14 @@ Layout::
     DATA/00ae65/images/00ae65.png
     DATA/00ae65/masks/07a9bf.png, 0e548d.png, ...
 
-also inside ``stage1_train/``. A sample's mask is all of its files together, see ``sources.Merged``; its id
-is the folder's name. Files have to be black and white, or grey with 0 for background.
+or ``DATA/00ae65/image.png`` and ``DATA/00ae65/mask.png``; also inside ``stage1_train/``. A sample's mask is
+all of its files together, see ``sources.Merged``; its id is the folder's name. Files have to be black and
+white, or grey with 0 for background.
 
 Quirks: folders of images without masks, as in ``stage1_test/``, are counted. The Bowl's images are RGBA.
 """
 
+import re
 from pathlib import Path
 
 from segstudy.core.quantities import counted
@@ -25,6 +27,8 @@ DESCRIPTION = (
     "a folder per image with images/ and masks/, a mask file per object, as in the Data Science Bowl 2018"
 )
 WITHIN = ("stage1_train", "train", "training")
+IMAGE = ("image", "img", "photo", "original", "input")
+MASK = re.compile(r"(mask|label|seg|segmentation|gt)([ _-]?[0-9]+)?", re.IGNORECASE)
 LOOKED_AT = 20
 
 
@@ -41,13 +45,13 @@ def read(root: Path) -> Dataset:
     problems: list[Problem] = []
     left: list[Path] = []
     for folder in folders_in(top):
-        if (folder / "images").is_dir() or (folder / "masks").is_dir():
+        if any(_files(folder)):
             found = _sample(root, folder)
             if isinstance(found, Sample):
                 samples.append(found)
             else:
                 problems.append(found)
-                left += image_files(folder / "images") if (folder / "images").is_dir() else []
+                left += _files(folder)[0]
     others = [folder.name for folder in folders_in(root) if folder != top] if top != root else []
     if others:
         detail = f"{counted(len(others), 'folder')} beside {top.name} not used: {named(others)}"
@@ -64,16 +68,25 @@ def _top(root: Path) -> Path | None:
     for folder in (root, *(root / name for name in WITHIN)):
         if not folder.is_dir():
             continue
-        inside = [each for each in folders_in(folder)[:LOOKED_AT] if (each / "images").is_dir()]
-        inside = [each for each in inside if not subset_named(each.name)]
-        if any((each / "masks").is_dir() and len(image_files(each / "images")) == 1 for each in inside):
+        inside = [each for each in folders_in(folder)[:LOOKED_AT] if not subset_named(each.name)]
+        if any(len(images) == 1 and masks for images, masks in map(_files, inside)):
             return folder
     return None
 
 
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images and masks of a folder for one image: in folders, or under names that say which they are."""
+    inner = {each.name: each for each in folders_in(folder)}
+    if "images" in inner or "masks" in inner:
+        images, masks = (image_files(inner[name]) if name in inner else [] for name in ("images", "masks"))
+        return images, masks
+    files = image_files(folder)
+    images = [each for each in files if each.stem.lower() in IMAGE]
+    return images, [each for each in files if MASK.fullmatch(each.stem)]
+
+
 def _sample(root: Path, folder: Path) -> Sample | Problem:
-    images = image_files(folder / "images") if (folder / "images").is_dir() else []
-    masks = image_files(folder / "masks") if (folder / "masks").is_dir() else []
+    images, masks = _files(folder)
     where = folder.relative_to(root).as_posix()
     if len(images) > 1:
         detail = f"{len(images)} images in one folder with masks: whose are they? Leave one there"

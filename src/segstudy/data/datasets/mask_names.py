@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 # What is written behind an image's name to say that this is its mask, or that this is the image.
-_MASK = r"[ _.-](?:masks?|segmentation|seg|segmask|labels?|gt|ground_?truth|annotation|anno)"
+_MASK = r"[ _.-](?:masks?|segmentation|seg|segmask|labels?|gt|ground_?truth|annotation|anno|manual1?)"
 MASK_ENDING = re.compile(rf"{_MASK}$", re.IGNORECASE)
-IMAGE_ENDING = re.compile(r"[ _.-](?:image|img|im|orig|original|sat|photo)$", re.IGNORECASE)
+IMAGE_ENDING = re.compile(r"[ _.-](?:image|img|im|orig|original|sat|photo|training|test)$", re.IGNORECASE)
+MASK_BEGINNING = re.compile(r"(?:masks?|segmentation|seg|labels?|gt)(?=[ _.-]|\d)[ _.-]?", re.IGNORECASE)
+IMAGE_BEGINNING = re.compile(r"(?:image|img|im|photo)(?=[ _.-]|\d)[ _.-]?", re.IGNORECASE)
 _NUMBER = r"(?:[ _-]?\((?P<a>\d+)\)|[ _-](?P<b>\d+))$"
 _NUMBERED_MASK = re.compile(rf"{_MASK}(?:(?P<c>\d+)$|{_NUMBER})", re.IGNORECASE)
 _NUMBERED = re.compile(_NUMBER)
@@ -76,7 +78,7 @@ def masks_by_image(masks: Mapping[str, Sequence[Path]], images: Mapping[str, Seq
         images: the same of images.
     """
     file_names = {_file_id(image_id, file): image_id for image_id, files in images.items() for file in files}
-    file_names = {IMAGE_ENDING.sub("", image_id): image_id for image_id in images} | file_names
+    file_names = _bare_names(images) | file_names
     found: dict[str, list[NamedMask]] = defaultdict(list)
     numbered: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
     series = {image_id[: match.start()] for image_id in images if (match := _NUMBERED.search(image_id))}
@@ -86,7 +88,7 @@ def masks_by_image(masks: Mapping[str, Sequence[Path]], images: Mapping[str, Seq
             bare = MASK_ENDING.sub("", mask_id)
             known = mask_id if mask_id in images else file_names.get(mask_id)
             if known is None and bare not in images:
-                known = file_names.get(bare)
+                known = file_names.get(bare) or file_names.get(_without_beginning(MASK_BEGINNING, mask_id))
             named = _named(mask_id, file, known, images)
             if named:
                 image_id, mask, may_be = named
@@ -103,9 +105,24 @@ def masks_by_image(masks: Mapping[str, Sequence[Path]], images: Mapping[str, Seq
     return MaskNames(found, unclear)
 
 
+def _bare_names(images: Collection[str]) -> dict[str, str]:
+    """Images by their id without what says that they are images, where that leaves no two the same."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for image_id in images:
+        for bare in {IMAGE_ENDING.sub("", image_id), _without_beginning(IMAGE_BEGINNING, image_id)}:
+            found[bare].append(image_id)
+    return {bare: several[0] for bare, several in found.items() if len(several) == 1}
+
+
+def _without_beginning(beginning: re.Pattern[str], name: str) -> str:
+    folder, slash, stem = name.rpartition("/")
+    match = beginning.match(stem)
+    return f"{folder}{slash}{stem[match.end() :]}" if match and match.end() < len(stem) else name
+
+
 def is_named_mask(stem: str) -> bool:
     """Whether a name by itself says that the file is a mask, as ``x_mask`` and ``x_mask_1`` do."""
-    return bool(MASK_ENDING.search(stem) or _NUMBERED_MASK.search(stem))
+    return bool(MASK_ENDING.search(stem) or _NUMBERED_MASK.search(stem) or MASK_BEGINNING.match(stem))
 
 
 def _file_id(image_id: str, file: Path) -> str:

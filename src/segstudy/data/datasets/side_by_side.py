@@ -25,7 +25,7 @@ from segstudy.core.errors import UserError
 from segstudy.data.datasets.annotation_files import folders_in
 from segstudy.data.datasets.folder_files import FolderFiles
 from segstudy.data.datasets.folder_names import MASK_NAMES, called, holds_images
-from segstudy.data.datasets.mask_names import IMAGE_ENDING, MASK_ENDING, is_named_mask
+from segstudy.data.datasets.mask_names import is_named_mask, masks_by_image
 from segstudy.data.datasets.paired_reading import Place, read_places
 from segstudy.data.datasets.pairing import image_files
 from segstudy.data.datasets.subsets import subsets_of
@@ -91,8 +91,9 @@ def _has_both(folder: Path) -> bool:
     stems = {file.stem for file in files}
     masks = [stem for stem in stems if is_named_mask(stem)]
     if masks:
-        bases = {MASK_ENDING.sub("", stem) for stem in masks}
-        return any(IMAGE_ENDING.sub("", stem) in bases for stem in stems - set(masks))
+        others = {stem: [Path(stem)] for stem in stems - set(masks)}
+        named = masks_by_image({stem: [Path(stem)] for stem in masks}, others)
+        return bool(named.of_image.keys() & others.keys())
     by_suffix = [
         {file.stem for file in files if file.suffix.lower() in s} for s in ((".jpg", ".jpeg"), (".png",))
     ]

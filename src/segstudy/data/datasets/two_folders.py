@@ -5,6 +5,8 @@ Layouts, each at the top or inside the folders of official subsets::
     DATA/images/a.jpg      DATA/imgs/a.jpg         DATA/img_dir/train/a.jpg    DATA/train/a.jpg
     DATA/labels/a.png      DATA/masks/a_mask.gif   DATA/ann_dir/train/a.png    DATA/train_masks/a_mask.gif
 
+also ``train_images/`` and ``train_masks/``, ``images_train/`` and ``masks_train/``, ``trainannot/``.
+
 These are what Pytorch-UNet, mmsegmentation, Carvana, CamVid and many others use. Names count in any case, see
 ``folder_names``; there has to be just one folder of images and one of masks. In all else it is as ``folder``:
 subfolders, endings, several masks of an image, ``metadata.csv``, ids.
@@ -12,6 +14,8 @@ subfolders, endings, several masks of an image, ``metadata.csv``, ids.
 Quirks: every file in these folders is used, or counted with the reason. There are no terms and no citation.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,16 +23,21 @@ from segstudy.data.datasets.annotation_files import folders_in
 from segstudy.data.datasets.folder_files import files_in
 from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, called, holds_images
 from segstudy.data.datasets.paired_reading import Place, read_places
-from segstudy.data.datasets.subsets import is_subset_word, subset_named, subsets_of
+from segstudy.data.datasets.subsets import is_subset_word, subsets_of
 from segstudy.data.samples import Dataset
 
 DESCRIPTION = (
     "two folders of other names, such as images/ and labels/, imgs/ and masks/, img_dir/ and ann_dir/, "
     "train/ and train_masks/"
 )
-BESIDE = ("_masks", "_mask", "_labels", "_label", "annot", "_annot", "_annotations", "_gt", "_groundtruth")
+IMAGE_WORDS = ("images", "image", "imgs", "img", "volume", "photos", "input", "inputs")
+MASK_WORDS = (
+    *("masks", "mask", "labels", "label", "annot", "annotations", "annotation", "gt", "groundtruth"),
+    *("segmentation", "segmentations", "seg", "target", "targets"),
+)
+GLUED = re.compile("(.+[a-z])annot")
 
-Pair = tuple[Path, Path, str]
+Triple = tuple[Path, Path, str]
 
 
 def detect(root: Path) -> bool:
@@ -39,15 +48,22 @@ def detect(root: Path) -> bool:
 def read(root: Path) -> Dataset:
     """Pair images with masks by their paths in the two folders, without suffix."""
     pairs = _pairs(root)
-    subsets = subsets_of({name for *_, name in pairs if name}, str(root))
+    subsets = subsets_of({word for *_, word in pairs}, str(root))
+    is_alone = len(pairs) == 1 and not subsets
     places = [
-        Place(files_in(images), files_in(masks), name, subsets.get(name)) for images, masks, name in pairs
+        Place(files_in(images), files_in(masks), "" if is_alone else _name(root, images), subsets.get(word))
+        for images, masks, word in pairs
     ]
     return read_places(root, "two_folders", places)
 
 
-def _pairs(root: Path) -> list[Pair]:
-    """Folders of images and of masks, with the beginning of their ids."""
+def _name(root: Path, images: Path) -> str:
+    """What ids begin with: the outermost folder of the images."""
+    return images.relative_to(root).parts[0]
+
+
+def _pairs(root: Path) -> list[Triple]:
+    """Folders of images and of masks, with the word that may say their subset."""
     folders = folders_in(root)
     if pair := _pair_of_names(folders):
         return [(*pair, "")]
@@ -67,15 +83,27 @@ def _pair_of_names(folders: Sequence[Path]) -> tuple[Path, Path] | None:
     return images[0], masks[0]
 
 
-def _beside(folders: Sequence[Path]) -> list[Pair]:
-    """``train/`` and ``train_masks/``, and the like."""
-    by_name = {folder.name.lower(): folder for folder in folders}
-    pairs = [
-        (folder, by_name[name + ending])
-        for name, folder in sorted(by_name.items())
-        for ending in BESIDE
-        if name + ending in by_name
-    ]
-    pairs = [pair for pair in pairs if all(map(holds_images, pair))]
-    is_alone = len(pairs) == 1 and not subset_named(pairs[0][0].name)
-    return [(images, masks, "" if is_alone else images.name) for images, masks in pairs]
+def _beside(folders: Sequence[Path]) -> list[Triple]:
+    """``train/`` and ``train_masks/``, ``train_images/`` and ``train_masks/``, and the like."""
+    kinds: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for folder in folders:
+        rest, kind = _rest(folder.name.lower())
+        kinds[rest][kind].append(folder)
+    pairs = []
+    for rest, found in sorted(kinds.items()):
+        images, masks = found["images"] or found[""], found["masks"]
+        if len(images) == len(masks) == 1 and holds_images(images[0]) and holds_images(masks[0]):
+            pairs.append((images[0], masks[0], rest))
+    return pairs
+
+
+def _rest(name: str) -> tuple[str, str]:
+    """``train_masks`` and ``masks_train`` as train and masks; ``train`` as train and nothing."""
+    if match := GLUED.fullmatch(name):
+        return match[1], "masks"
+    words = re.split(r"[\s_-]+", name)
+    for at, rest in ((-1, words[:-1]), (0, words[1:])):
+        for kind, known in (("images", IMAGE_WORDS), ("masks", MASK_WORDS)):
+            if len(words) > 1 and words[at] in known:
+                return "_".join(rest), kind
+    return "_".join(words), ""

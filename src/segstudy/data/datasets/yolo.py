@@ -98,23 +98,25 @@ def some_texts(folder: Path) -> list[Path]:
 
 
 def _places(root: Path) -> list[_Place]:
+    """All pairs of folders, if some text file in them holds numbers."""
     found = _places_in(root / "images", root / "labels", "")
     for folder in folders_in(root):
         if part := subset_named(folder.name):
             inside = _places_in(folder / "images", folder / "labels", f"{folder.name}/")
             found += [_Place(each.images, each.labels, each.prefix, part) for each in inside]
-    return found
+    return found if any(_holds_numbers(place.labels) for place in found) else []
 
 
 def _places_in(images: Path, labels: Path, prefix: str) -> list[_Place]:
+    """The two folders, and folders of equal names in them, where there are text files, even empty ones."""
     if not images.is_dir() or not labels.is_dir():
         return []
-    found = [_Place(images, labels, prefix)] if _holds_numbers(labels) else []
+    found = [_Place(images, labels, prefix)]
     for folder in folders_in(labels):
-        if _holds_numbers(folder) and (images / folder.name).is_dir():
+        if (images / folder.name).is_dir():
             part = subset_named(folder.name)
             found.append(_Place(images / folder.name, folder, f"{prefix}{folder.name}/", part))
-    return found
+    return [place for place in found if any(some_files(place.labels, ".txt"))]
 
 
 def _holds_numbers(folder: Path) -> bool:
