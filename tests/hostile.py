@@ -28,6 +28,7 @@ import polars as pl
 from bombs import BOMBS
 from corpus import MAX_SECONDS, SMALL, Case, Corpus, Make
 from fake_data import disc, make_folder, make_ph2, make_workbook, save
+from hostile_layouts import layouts
 from PIL import Image, PngImagePlugin
 from rich.console import Console
 from rich.table import Table
@@ -1074,6 +1075,7 @@ FAMILIES = (
     images,
     masks,
     folders,
+    layouts,
     study_files,
     model_files,
     study_folders,

@@ -19,6 +19,7 @@ data set's folder; of absolute ones the last part counts.
 Cite: T.-Y. Lin et al. Microsoft COCO: common objects in context. ECCV 2014, arXiv:1405.0312.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ DESCRIPTION = (
     "COCO's JSON with polygons or run lengths, such as annotations/instances_default.json and images/"
 )
 
+NAMES = re.compile(r"instances\w*\.json|.*[._]coco\.json", re.IGNORECASE)
 FOLDERS = ("annotations", "annotation", "labels", "coco", "jsons", "json", "images")
 
 
@@ -120,7 +122,7 @@ def _paths(root: Path) -> list[Path]:
         file
         for folder in (root, *filter(_may_hold_annotations, folders_in(root)))
         for file in some_files(folder, ".json")
-        if _is_coco(head_of(file))
+        if NAMES.fullmatch(file.name) or _is_coco(head_of(file))
     ]
     instances = [file for file in found if file.name.startswith("instances")]
     return instances or found
