@@ -296,7 +296,12 @@ def masks() -> Iterator[Case]:
     yield case("turned by 90 degrees", mask_pixels(lambda m: m.T.copy()), 2, "size mismatch")
     yield case("empty", mask_pixels(lambda m: m * 0), 0, "empty mask")
     yield case("full", mask_pixels(lambda m: m * 0 + 255), 0, "full mask")
-    yield case("constant 100", mask_pixels(lambda m: m * 0 + 100), 2, "every pixel is 100")
+    yield case(
+        "constant 100",
+        mask_pixels(lambda m: m * 0 + 100),
+        2,
+        "every pixel is 100|holds 100, but masks of this data set hold 0, 100, 255",
+    )
     yield case("0 and 1", mask_pixels(lambda m: m // 255), 0)
     yield case(
         "three colours",
@@ -373,7 +378,7 @@ def folders() -> Iterator[Case]:
         "metadata.csv with NUL",
         lambda here: (here / "set/metadata.csv").write_bytes(b"id,group\na\0,b\n"),
         2,
-        "no id fits",
+        "is no text",
     )
     yield case("metadata.csv with a field of 1 MB", lambda here: (here / "set/metadata.csv").write_text(
                "id,group\na," + "g" * 2**20 + "\n"), 2, "metadata")  # fmt: skip
@@ -457,7 +462,7 @@ def study_files() -> Iterator[Case]:
         )
     yield case("nothing", "", "data is missing")
     yield case("no UTF-8", b"\xff\xfe" + GOOD.encode(), "not a TOML file")
-    yield case("NUL", GOOD.encode() + b"\0", "not a TOML file")
+    yield case("NUL", GOOD.encode() + b"\0", "is no text")
     yield case("a number of 100,000 digits", f"{GOOD}seeds = {'9' * 100_000}", "TOML")
     yield case("100,000 brackets", "x = " + "[" * 100_000, "TOML")
     yield case("10 MB of comments and then nonsense", "#" * 80 + "\n" + ("# x\n" * 2_500_000) + "y y", "TOML")
@@ -918,7 +923,7 @@ def doors() -> Iterator[Case]:
     yield case("ids of a terabyte", sparse("ids", 10**12), "run set --exclude ids", "larger than 16 MB")
     yield case(
         "ids that are no text",
-        lambda here: (here / "ids").write_bytes(b"\xff\xfe"),
+        lambda here: (here / "ids").write_bytes(b"\xff\xfe\xff"),
         "run set --exclude ids",
         "UTF-8",
     )

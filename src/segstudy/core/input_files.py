@@ -78,6 +78,7 @@ def read_text(file: Path, max_bytes: int) -> str:
 
 
 WINDOWS = "Windows-1252"
+LEAST_ZERO_FRAC = 0.125  # of the bytes, from which on text may be in UTF-16
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as the mark of UTF-16 does
@@ -97,7 +98,7 @@ def decoded(content: bytes, name: str) -> tuple[str, str]:
         UserError: no text, or cut off.
     """
     mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", ""))
-    encoding = encoding or _without_mark(content)
+    encoding = encoding or _without_mark(content, name)
     try:
         text = content[len(mark) :].decode(encoding)
     except UnicodeDecodeError:
@@ -113,10 +114,16 @@ def decoded(content: bytes, name: str) -> tuple[str, str]:
     return text.replace("\n\ufeff", "\n"), encoding  # marks within, of files that were joined
 
 
-def _without_mark(content: bytes) -> str:
-    """The encoding of text without a mark: of UTF-16 every second byte of plain letters is zero."""
+def _without_mark(content: bytes, name: str) -> str:
+    """The encoding of text without a mark: of UTF-16 every second byte of plain letters is zero.
+
+    Raises:
+        UserError: some bytes are zero, but too few.
+    """
     if b"\0" not in content:
         return "utf-8"
+    if content.count(0) < LEAST_ZERO_FRAC * len(content):
+        raise UserError(f"{name}: is no text, because it holds zero bytes; give a text file in UTF-8")
     return "utf-16-le" if content[1::2].count(0) > content[::2].count(0) else "utf-16-be"
 
 
