@@ -382,7 +382,7 @@ def folders() -> Iterator[Case]:
     )
     yield case("metadata.csv with a field of 1 MB", lambda here: (here / "set/metadata.csv").write_text(
                "id,group\na," + "g" * 2**20 + "\n"), 2, "metadata")  # fmt: skip
-    yield case("metadata.csv of an unknown part", lambda here: (here / "set/metadata.csv").write_text("id,part\na,holdout\n"),
+    yield case("metadata.csv of an unknown part", lambda here: (here / "set/metadata.csv").write_text("id,part\na,nonsense\n"),
                2, "part")  # fmt: skip
     yield case("a folder that may not be read", lambda here: (here / "set/images").chmod(0), 2, "Permission denied",
                as_nobody=True)  # fmt: skip

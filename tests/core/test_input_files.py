@@ -18,7 +18,8 @@ from segstudy.core.errors import UserError
 from segstudy.core.input_files import decoded, read_bytes, read_text
 from segstudy.core.json_files import read_json
 from segstudy.core.registry import _load
-from segstudy.data.datasets import folder, isic
+from segstudy.data.datasets import isic
+from segstudy.data.datasets.metadata import read_metadata
 from segstudy.data.datasets.tables import read_csv, read_sheet
 from segstudy.data.images import read_image
 from segstudy.reporting.publishable import publishable_study
@@ -217,7 +218,7 @@ def test_a_study_whose_file_another_editor_saved_is_still_read(tmp_path, trained
 def test_a_table_has_bounds(tmp_path, text, said):
     (tmp_path / "metadata.csv").write_text(text)
     with pytest.raises(UserError, match=said):
-        folder._read_metadata(tmp_path / "metadata.csv")
+        read_metadata(tmp_path, tmp_path / "metadata.csv", ())
     with pytest.raises(UserError, match=said):
         isic._categories(tmp_path / "metadata.csv")
 
