@@ -1,5 +1,6 @@
 """Findings about the masks of a data set together: most of them inverted, empty or full."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +102,33 @@ def test_of_masks_that_one_file_describes_the_finding_names_the_sample(tmp_path:
     assert problem.kind == "empty mask"
     assert problem.where.startswith("p2 (")
     assert problem.where.endswith(".json)")
+
+
+def crossed(seed: int) -> np.ndarray:
+    """A large object that the border crosses, so that its complement is not all around."""
+    y, x = np.mgrid[:48, :64]
+    centre = np.random.default_rng(seed).uniform(8, 20, 2)
+    return np.hypot(y - centre[0], x - centre[1]) < 24
+
+
+def spotted(seed: int) -> np.ndarray:
+    """Small objects everywhere, on the border too."""
+    rng = np.random.default_rng(seed)
+    return np.kron(rng.random((12, 16)) < 0.3, np.ones((4, 4), bool))
+
+
+@pytest.mark.parametrize(
+    ("draw", "inverted", "warned"),
+    [(crossed, True, True), (crossed, False, False), (spotted, True, False), (spotted, False, False)],
+)
+def test_inverted_masks_of_objects_that_the_border_crosses_are_suspected_all_together(
+    tmp_path: Path, draw: Callable[[int], np.ndarray], inverted: bool, warned: bool
+) -> None:
+    root = tmp_path / "set"
+    for i in range(8):
+        save(root / "images" / f"{i}.png", disc(i, (48, 64))[0])
+        save(root / "masks" / f"{i}.png", draw(i) != inverted)
+    found = [(each.severity, each.kind) for each in of_all(root)]
+    assert found == ([("warning", "masks perhaps inverted")] if warned else [])
+    given = MaskMeaning(parse("larger"))
+    assert of_all(root, given) == [], "somebody says it is right"

@@ -65,8 +65,10 @@ def test_warnings_are_named_by_number_and_kind_with_the_command_that_shows_them(
 
 
 def test_the_command_has_the_options_that_decide_what_masks_mean() -> None:
-    study = tiny(Path("/my data"), foreground=[[1, 2]], masks=["background=0"])
-    assert check_command(study) == (f"segstudy check '{study.data}' --foreground 1+2 --masks background=0")
+    study = tiny(Path("/my data"), foreground=[[1, 2]], masks=["background=0"], intensity=["0..4095"])
+    assert check_command(study) == (
+        f"segstudy check '{study.data}' --foreground 1+2 --masks background=0 --intensity 0..4095"
+    )
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])

@@ -24,7 +24,7 @@ from segstudy.data.image_values import Levels
 from segstudy.data.images import DecodedImage, ImageError, decode_image
 from segstudy.data.intensity_survey import Intensities, find_scale
 from segstudy.data.leakage import EXACT, NEAR, is_duplicate
-from segstudy.data.mask_findings import across_masks, mask_problems
+from segstudy.data.mask_findings import across_masks, all_around, border_frac, mask_problems
 from segstudy.data.mask_pixels import decode_mask
 from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
 from segstudy.data.masks import table_of
@@ -112,9 +112,10 @@ def examine(
     intensities = find_scale(levels, dataset.name, scale)
     if scale.kind == "auto" and intensities.scale.kind == "range":
         _look_again(dataset, looks, thumbnails, intensities.scale)
-    of_samples, fracs, masks = _of_masks(dataset, looks, meaning)
+    of_samples, fracs, borders, masks = _of_masks(dataset, looks, meaning)
     problems = [problem for of_one in of_samples.values() for problem in of_one]
     problems += across_masks(dataset, problems, fracs, masks)
+    problems += all_around(dataset, problems, (fracs, borders), masks)
     ids = {_inside(dataset.root, sample.image): sample.id for sample in samples}
     for problem in intensities.problems:
         if problem.where in ids:
@@ -156,12 +157,15 @@ def _levels(image: DecodedImage, small: NDArray[np.uint8]) -> Levels:
 
 def _of_masks(
     dataset: Dataset, looks: Sequence[_Look], asked: MaskMeaning
-) -> tuple[dict[str, list[Problem]], dict[str, float], Inference]:
-    """The problems of every sample's files, with those of its mask, which all masks together decide."""
+) -> tuple[dict[str, list[Problem]], dict[str, float], dict[str, float], Inference]:
+    """The problems of every sample's files, with those of its mask, which all masks together decide.
+
+    With them the shares of foreground, of the mask and of its border, and what the masks mean.
+    """
     read = [i for i, look in enumerate(looks) if look.mask]
     masks = infer([mask for look in looks if (mask := look.mask)], asked)
     unfit = {read[i]: error for i, error in masks.unfit.items()}
-    problems, fracs, names = {}, {}, _class_names(dataset)
+    problems, fracs, borders, names = {}, {}, {}, _class_names(dataset)
     for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
         problems[sample.id] = list(look.problems)
         if i in unfit:
@@ -171,7 +175,8 @@ def _of_masks(
             where = _mask_place(dataset.root, sample)
             found, fracs[sample.id] = mask_problems(where, look.mask, masks.meaning)
             problems[sample.id] += found
-    return problems, fracs, masks
+            borders[sample.id] = border_frac(look.mask, masks.meaning)
+    return problems, fracs, borders, masks
 
 
 def _class_names(dataset: Dataset, most: int = 20) -> str:

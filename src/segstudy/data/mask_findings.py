@@ -10,10 +10,11 @@ from segstudy.data.mask_survey import Inference, MaskLook
 from segstudy.data.masks import foreground_of, grey_frac_of
 from segstudy.data.samples import Dataset, Problem
 
-INVERTED = "inverted mask suspected"
+INVERTED, ALL_INVERTED = "inverted mask suspected", "masks inverted"
 BORDER_FRAC = 0.99  # of the border, from which on it counts as foreground all around
 MOST_FRAC = 0.5  # of the masks: what holds of more is no exception
 ALIKE_FRAC = 0.8  # of the masks with foreground: so many are inverted by one export
+NEARLY_ALL_FRAC = 0.9
 FEW_MASKS = 3  # of fewer nothing is said about most
 
 
@@ -55,6 +56,11 @@ def _odd_foreground(where: str, look: MaskLook, chosen: NDArray[np.bool_], frac:
         )
         return [Problem("warning", INVERTED, where, detail)]
     return []
+
+
+def border_frac(look: MaskLook, meaning: MaskMeaning) -> float:
+    """Return the share of foreground along the border of a mask."""
+    return float(look.border[foreground_of(look.table, meaning)].sum() / look.border.sum())
 
 
 def looks_inverted(border_frac: float, frac: float) -> bool:
@@ -99,7 +105,41 @@ def _mostly_inverted(
         f"background in the middle; {remedy}, or --masks {masks.meaning.rule} if the masks are right as they "
         "are"
     )
-    return [Problem("error", "masks inverted", dataset.name, detail)]
+    return [Problem("error", ALL_INVERTED, dataset.name, detail)]
+
+
+def all_around(
+    dataset: Dataset,
+    problems: Sequence[Problem],
+    shares: tuple[Mapping[str, float], Mapping[str, float]],
+    masks: Inference,
+) -> list[Problem]:
+    """Whether the masks may be inverted though no single one shows it: objects are crossed by their border.
+
+    In nearly every mask the border then has more foreground than the rest, and most of it is foreground. Of
+    true masks it has less (in PH2 and ISIC-2017 of all), or as much, where small objects lie everywhere.
+
+    Args:
+        dataset: the samples.
+        problems: found before; nothing is added to an error on inverted masks.
+        shares: of foreground in the masks and along their borders, by sample id.
+        masks: what they mean.
+    """
+    fracs, borders = shares
+    mixed = [sample_id for sample_id, frac in fracs.items() if 0 < frac < 1]
+    if len(mixed) < FEW_MASKS or masks.is_given or any(problem.kind == ALL_INVERTED for problem in problems):
+        return []
+    number = sum(borders[sample_id] > fracs[sample_id] for sample_id in mixed)
+    mean_border = sum(borders[sample_id] for sample_id in mixed) / len(mixed)
+    mean = sum(fracs[sample_id] for sample_id in mixed) / len(mixed)
+    if number < NEARLY_ALL_FRAC * len(mixed) or mean_border < max(0.6, mean + 0.1):
+        return []
+    detail = (
+        f"in {number} of {len(mixed)} masks the border has more foreground than the rest ({mean_border:.0%} "
+        "of it on average): choose --masks inverted if black is the object, or --masks "
+        f"{masks.meaning.rule} if the masks are right as they are"
+    )
+    return [Problem("warning", "masks perhaps inverted", dataset.name, detail)]
 
 
 def _one_sided(dataset: Dataset, fracs: Mapping[str, float]) -> list[Problem]:
