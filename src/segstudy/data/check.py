@@ -32,7 +32,7 @@ from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.data.sources import Described, first_file
 from segstudy.data.swapped_folders import explained_by_exchange
 
-VERSION = 5  # raised when findings change: stored ones are then made again
+VERSION = 6  # raised when findings change: stored ones are then made again
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
