@@ -37,6 +37,7 @@ def predict(  # noqa: PLR0913 (an option each)
     fill_holes: bool = False,
     match: str | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
+    notice: Callable[[str], None] = lambda _: None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
     device: str = "auto",
@@ -48,7 +49,8 @@ def predict(  # noqa: PLR0913 (an option each)
 
     Args:
         model: a model's folder, a study's (its best run) or an exported file.
-        images: files and folders. Of each folder that is a data set the images are taken, without the masks.
+        images: files and folders. Of each folder that is a data set all images are taken, also those without
+            a mask, but not the masks.
         out: the folder of results; the same call again continues where it was stopped.
         kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``.
         threshold: of the probability; the card's, .5, if left out.
@@ -57,6 +59,7 @@ def predict(  # noqa: PLR0913 (an option each)
         fill_holes: fill holes of each mask.
         match: a pattern for the paths of files in folders.
         progress: called with the number of images done and of all images.
+        notice: called with a line on the files of folders that are not images and were left out.
         engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
@@ -74,7 +77,7 @@ def predict(  # noqa: PLR0913 (an option each)
         wrong = kinds if isinstance(kinds, str) else odd[0]
         raise UserError(f"kinds: {wrong!r} is no list of {', '.join(KINDS)}; write kinds=['overlay']")
     given = [images] if isinstance(images, str | Path) else list(images)
-    items = images_of([Path(each) for each in given], match)
+    items = images_of([Path(each) for each in given], match, notice)
     threads = cores(threads)
     predictor = Predictor(
         model,
@@ -89,23 +92,28 @@ def predict(  # noqa: PLR0913 (an option each)
     return predict_files(predictor, items, Path(out), kinds, threads, progress)
 
 
-def images_of(inputs: Sequence[Path], match: str | None = None) -> list[Item]:
-    """Return the images of files and folders; of a folder that is a data set, without the masks.
+def images_of(
+    inputs: Sequence[Path], match: str | None = None, notice: Callable[[str], None] = lambda _: None
+) -> list[Item]:
+    """Return the images of files and folders; of a folder that is a data set, all images without the masks.
 
     Raises:
         UserError: as there.
     """
-    return find_images(inputs, match, _of_data_set)
+    return find_images(inputs, match, lambda folder: _of_data_set(folder, notice), notice)
 
 
-def _of_data_set(folder: Path) -> list[Path] | None:
+def _of_data_set(folder: Path, notice: Callable[[str], None]) -> list[Path] | None:
     if not find_spec("segstudy.data.datasets"):  # the light distribution
         return None
-    from segstudy.data.datasets import is_data_set, read
+    from segstudy.data.datasets import every_image, is_data_set
 
     if not is_data_set(folder):
         return None
-    return [sample.image for sample in read(folder).samples]
+    images, lines = every_image(folder)
+    for line in lines:
+        notice(f"{folder}: {line}")
+    return images
 
 
 def cores(threads: int) -> int:

@@ -90,7 +90,7 @@ def predict(  # noqa: PLR0913 (an option each)
     model
         A run's folder, a study's (its best run) or an exported file.
     images
-        Image files and folders, which are searched through; of each data set the images without masks.
+        Image files and folders, which are searched through; of each data set all images, but not its masks.
     out
         The folder of results. The same command again continues where it was stopped.
     probability
@@ -125,6 +125,7 @@ def predict(  # noqa: PLR0913 (an option each)
             done_before.append(done)
         bar.update(task, description="segmenting", completed=done, total=total)
 
+    left_out: list[str] = []
     with bar:
         task = bar.add_task("loading the model", total=None)
         rows = segstudy.predict(
@@ -143,6 +144,7 @@ def predict(  # noqa: PLR0913 (an option each)
             match=match,
             **asdict(how),
             progress=progress,
+            notice=left_out.append,
         )
     from segstudy.deploy.predict.table import names_in  # what `--help` does without
 
@@ -153,6 +155,8 @@ def predict(  # noqa: PLR0913 (an option each)
         f"with {', '.join(names_in(out))}: {counted(len(rows) - len(failed), 'mask')} in {out / 'masks'} "
         f"({num_new} new, {num_empty} empty), measurements in {out / 'predictions.csv'}"
     )
+    for line in left_out:
+        say(f"left out: {line}", problems)
     for row in failed[:SHOWN]:
         say(f"not segmented: {row['image']}: {row['error']}", problems)
     if len(failed) > SHOWN:

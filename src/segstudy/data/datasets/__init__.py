@@ -25,13 +25,15 @@ from segstudy.data.datasets import (
     voc,
     yolo,
 )
+from segstudy.data.datasets.folder_files import NOT_READ
 from segstudy.data.datasets.folder_hints import probable_layout
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
 from segstudy.data.datasets.other_formats import unread_format
+from segstudy.data.datasets.whole_folder import with_account
 from segstudy.data.sample_ids import match_ids, no_such_ids
 from segstudy.data.samples import Dataset
 
-__all__ = ["READERS", "Reader", "human_references", "is_data_set", "read"]
+__all__ = ["READERS", "Reader", "every_image", "human_references", "is_data_set", "read"]
 
 
 @dataclass(frozen=True)
@@ -119,16 +121,33 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
     path = Path(root)
     if is_synthetic(str(root)) and not path.is_dir() and reader in (None, "synthetic"):
         return _without(synthetic.read(str(root)), exclude)
-    try:
-        _check_folder(path)
-        chosen = _choose(path, reader)
-        dataset = chosen.read(path)
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror}); check the permissions"
-        raise UserError(f"{error.filename or path}: {reason}") from None
+    chosen, dataset = _read(path, reader)
     if not dataset.samples:
         raise _without_samples(path, chosen, dataset)
     return _without(dataset, exclude)
+
+
+def every_image(root: Path) -> tuple[list[Path], list[str]]:
+    """Return all images of a data set, also those without a mask, and lines on files that are not read.
+
+    Raises:
+        UserError: as ``read``, but for a data set without masks.
+    """
+    _, dataset = _read(root, None)
+    images = [sample.image for sample in dataset.samples]
+    known = set(images)
+    lines = [f"{each.where}: {each.detail}" for each in dataset.problems if each.kind == NOT_READ]
+    return images + [image for image in dataset.without_mask if image not in known], lines
+
+
+def _read(path: Path, reader: str | None) -> tuple[Reader, Dataset]:
+    try:
+        _check_folder(path)
+        chosen = _choose(path, reader)
+        return chosen, with_account(chosen.read(path))
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); check the permissions"
+        raise UserError(f"{error.filename or path}: {reason}") from None
 
 
 def _without_samples(path: Path, chosen: Reader, dataset: Dataset) -> UserError:

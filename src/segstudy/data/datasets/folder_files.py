@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
+from segstudy.core.clutter import is_clutter_file, is_clutter_folder
 from segstudy.core.quantities import and_more, counted
 from segstudy.data.image_formats import SUFFIXES, holds_image, why_unread
 from segstudy.data.samples import FileAccount, Problem, Sample
 from segstudy.data.sources import files_of
 
+NOT_READ = "files not read"  # kind of the problem
 NAMED = 5  # files that a message names
 MAX_DEPTH = 16
-# What systems and programs leave behind without being asked; nobody misses it.
-_CLUTTER = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
-_CLUTTER_FOLDERS = frozenset({"__macosx", "@eadir", ".ipynb_checkpoints", ".git", ".dvc", ".thumbnails"})
 SYSTEM, HIDDEN, LINK, LINKED_FOLDER = "system file", "hidden", "link without content", "link to a folder"
 OTHER_NAME = "with other names"
 NO_FILE, NO_PARTNER, NO_SUFFIX, TOO_DEEP = "no regular file", "without partner", "without suffix", "too deep"
@@ -67,7 +66,7 @@ def _search(folder: Path, found: FolderFiles, depth: int) -> None:
 
 def _reason_of_folder(name: str, depth: int) -> str | None:
     """Why a folder is not searched; None if it is."""
-    if name.casefold() in _CLUTTER_FOLDERS:
+    if is_clutter_folder(name):
         return SYSTEM
     if name.startswith("."):
         return HIDDEN
@@ -77,7 +76,7 @@ def _reason_of_folder(name: str, depth: int) -> str | None:
 def _reason(entry: os.DirEntry[str]) -> str | None:
     """Why a file is not used as an image or a mask; None if it is."""
     suffix = PurePath(entry.name).suffix.lower()
-    if entry.name.casefold() in _CLUTTER or entry.name.startswith("._"):
+    if is_clutter_file(entry.name):
         return SYSTEM
     if entry.name.startswith("."):
         return HIDDEN
@@ -108,9 +107,7 @@ def passed_over_problems(root: Path, found: Iterable[FolderFiles]) -> list[Probl
         for reason, files in sorted(by_reason.items()):
             if reason != SYSTEM:
                 where = f"{each.folder.relative_to(root).as_posix()}/"
-                problems.append(
-                    Problem("warning", "files not read", where, _detail(each.folder, reason, files))
-                )
+                problems.append(Problem("warning", NOT_READ, where, _detail(each.folder, reason, files)))
     return problems
 
 
@@ -158,8 +155,11 @@ def account(
     left_out: dict[str, int] = defaultdict(int)
     for each in found:
         num_files += len(each.images) + len(each.passed_over)
-        for reason in each.passed_over.values():
-            left_out[reason] += 1
+        for file, reason in each.passed_over.items():
+            if file in known:  # such as a text file that describes masks
+                num_used += 1
+            else:
+                left_out[reason] += 1
         for file in each.images:
             if file in known:
                 num_used += 1

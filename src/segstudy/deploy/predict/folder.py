@@ -18,17 +18,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.atomic_files import DiskError
+from segstudy.core.clutter import is_clutter_file, is_clutter_folder
 from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.paths import reason_missing
-from segstudy.data.image_formats import SUFFIXES, TITLES, holds_image
+from segstudy.core.quantities import counted
+from segstudy.data.image_formats import SUFFIXES, TITLES, holds_image, why_unread
 from segstudy.data.images import ImageError, image_size, read_image
 from segstudy.data.mask_outline import outline
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network
 from segstudy.deploy.predict.measurements import Measures, measured
 from segstudy.deploy.predict.predictor import Predictor
-from segstudy.deploy.predict.table import SETTINGS, Prediction, digest_of, identity, results_in, stamp_of
+from segstudy.deploy.predict.table import (
+    SETTINGS,
+    TABLE,
+    Prediction,
+    digest_of,
+    identity,
+    results_in,
+    stamp_of,
+)
 
 KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
 COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ has it
@@ -58,6 +68,7 @@ def find_images(
     inputs: Sequence[Path],
     match: str | None = None,
     of_data_set: Callable[[Path], Sequence[Path] | None] = lambda _: None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> list[Item]:
     """Return the images in files and folders, in order; hidden files are left out.
 
@@ -66,6 +77,7 @@ def find_images(
             inputs each folder's own name stands before.
         match: a pattern that paths within a folder have to match, such as ``*_Dermoscopic_Image/*.bmp``.
         of_data_set: the images of a folder that is a data set, None for any other; not asked with a pattern.
+        notice: called with a line on the files of a folder that are not images.
 
     Raises:
         UserError: nothing there, no image, or two images whose results would have one name.
@@ -77,7 +89,9 @@ def find_images(
             before = "" if len(given) == 1 else f"{each.resolve().name}/"
             files = of_data_set(each) if match is None else None
             if files is None:
-                files = [file for file in _walk(each) if _matches(file.relative_to(each), match)]
+                matching = [file for file in _walk(each) if _matches(file.relative_to(each), match)]
+                files = [file for file in matching if _is_image(file)]
+                _tell_of_others(each, matching, set(files), notice)
             found += [Item(file, before + _inside(file, each)) for file in files]
         elif each.exists():
             found.append(Item(each, each.name))
@@ -89,14 +103,31 @@ def find_images(
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the visible files of a folder and its subfolders, without results of this command."""
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name[0] != "." and not is_clutter_folder(name))
         if SETTINGS in files:  # results of this command are not images
             folders[:] = [name for name in folders if name not in KINDS]
-        for name in sorted(files):
-            file = Path(place) / name
-            if not name.startswith(".") and (file.suffix.lower() in SUFFIXES or holds_image(file)):
-                yield file
+        for name in sorted(set(files) - ({SETTINGS, TABLE} if SETTINGS in files else set())):
+            if name[0] != "." and not is_clutter_file(name):
+                yield Path(place) / name
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES or holds_image(file)
+
+
+def _tell_of_others(
+    folder: Path, files: Sequence[Path], images: set[Path], notice: Callable[[str], None]
+) -> None:
+    """Count the files that are not images, by suffix, and name the first with the reason."""
+    others = [file for file in files if file not in images]
+    if not others:
+        return
+    number = Counter(file.suffix.lower() or "without suffix" for file in others)
+    kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(number.items()))
+    first = f"{others[0].relative_to(folder).as_posix()}: {why_unread(others[0])}"
+    notice(f"{folder}: {counted(len(others), 'file')} not read as images ({kinds}); {first}")
 
 
 def _inside(file: Path, folder: Path) -> str:
