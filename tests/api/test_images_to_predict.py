@@ -61,9 +61,9 @@ def test_files_of_a_data_set_that_are_no_images_are_named(tmp_path: Path) -> Non
     np.save(tmp_path / "images" / "x.npy", disc(0)[0])
     names, lines = found(tmp_path)
     assert names == ["a", "b", "c"]
-    assert lines == [
-        f"{tmp_path}: images/: 1 .npy file (x.npy): a NumPy array (.npy); save it as PNG or TIFF; left out"
-    ]
+    (line,) = lines
+    assert line.startswith(f"{tmp_path}: images/: 1 .npy file (x.npy): ")
+    assert "NumPy array" in line
 
 
 def test_files_of_a_folder_that_are_no_images_are_counted_by_suffix(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segstudy.core.errors import UserError
-from segstudy.data.samples import Sample
-from segstudy.data.split import Split, deal, make_folds, make_split, shares_of
+from segstudy.data.samples import PARTS, Sample
+from segstudy.data.split import Split, about_folds, deal, make_folds, make_split, shares_of
 
 NOWHERE = Path("nowhere")
 
@@ -217,3 +217,48 @@ def test_official_parts_without_training_images_are_refused() -> None:
 def test_one_training_image_is_refused() -> None:
     with pytest.raises(UserError, match="batch norm needs two"):
         make_split(singles({"a": 3}), "50/25/25", 0)
+
+
+# Folds on official subsets
+
+
+def official(test: int = 4) -> list[Sample]:
+    numbers = {"train": 6, "validation": 3, "test": test}
+    return [
+        Sample(f"{part}{i}", Path("i.png"), Path("m.png"), f"{part}{i}", part=part)  # type: ignore[arg-type]
+        for part, number in numbers.items()
+        for i in range(number)
+    ]
+
+
+def test_folds_of_a_data_set_with_an_official_test_subset_are_refused_with_the_choices() -> None:
+    choices = r"official test subset, 4 of 13 images; choose --split official .* --split all"
+    with pytest.raises(UserError, match=choices):
+        make_folds(official(), 3, 0)
+
+
+def test_official_folds_leave_the_test_subset_out_of_every_fold() -> None:
+    splits = make_folds(official(), 3, 0, "official")
+    used = {sample_id for split in splits for part in PARTS for sample_id in split.part(part)}
+    assert used == {sample.id for sample in official() if sample.part != "test"}
+    assert sorted(sample_id for split in splits for sample_id in split.test) == sorted(used)
+    assert "4 test images are in no fold" in about_folds(official(), "official")
+
+
+@pytest.mark.parametrize("split", ["all", "50/25/25"])
+def test_folds_of_all_images_are_those_of_before(split: str) -> None:
+    plain = [replace(sample, part=None) for sample in official()]
+    assert make_folds(official(), 3, 0, split) == make_folds(plain, 3, 0)
+    assert "official subsets are not kept" in about_folds(official(), split)
+    assert about_folds(plain, split) == ""
+
+
+def test_folds_need_no_choice_without_an_official_test_subset() -> None:
+    assert make_folds(official(test=0), 3, 0) == make_folds(official(test=0), 3, 0, "all")
+    with pytest.raises(UserError, match="no official subsets"):
+        make_folds([replace(sample, part=None) for sample in official()], 3, 0, "official")
+
+
+def test_all_is_for_folds_only() -> None:
+    with pytest.raises(UserError, match="'all' is neither auto"):
+        make_split(official(), "all", 0)

@@ -9,6 +9,7 @@ from small import write_dataset
 
 from segstudy.config.study import extend, override, preset_study
 from segstudy.core.errors import UserError
+from segstudy.data.samples import PARTS
 from segstudy.data.split import read_split
 from segstudy.store.folder import StudyFolder
 from segstudy.study.machine import Machine, choose_machine
@@ -85,6 +86,16 @@ def test_seeds_add_replicates_and_folds_test_every_image_once(dataset, tmp_path)
     plan = make_plan(tiny(dataset, folds=[3], loss=["bce"]), SERIAL)
     tested = [sample_id for run in plan.runs for sample_id in plan.split_of(run).test]
     assert sorted(tested) == [sample.id for sample in plan.dataset.samples]
+
+
+def test_folds_of_all_and_of_official_subsets_are_kept_apart(tmp_path):
+    for name in ("train", "val", "test"):
+        write_dataset(tmp_path / "set" / name, n=6)
+    plan = make_plan(tiny(tmp_path / "set", folds=[3], loss=["bce"], split=["official", "all"]), SERIAL)
+    sizes = {sum(len(plan.split_of(run).part(part)) for part in PARTS) for run in plan.runs}
+    assert sizes == {12, 18}
+    assert "6 test images are in no fold" in plan.overview().folds
+    assert "folds of all 18 images" in plan.overview().folds
 
 
 def test_a_split_is_a_factor(dataset):

@@ -66,7 +66,7 @@ class StudyFlags:
     data: Annotated[Path | None, Parameter(help="where the data set lies, if not where the study says")] = (
         None
     )
-    split: Annotated[Path | None, Parameter(help="a split.json that decides the parts")] = None
+    split: Annotated[str | None, Parameter(help="official, 50/25/25, all (in folds), or a split.json")] = None
     exclude: Annotated[
         Path | None, Parameter(help="a file with the ids of samples to leave out, one per line")
     ] = None

@@ -44,7 +44,9 @@ class Protocol(Frozen):
     intensity: Intensity = Field(
         "auto", description="the image values that become 0 to 255; auto: found from all images together"
     )
-    split: str = Field("auto", description="50/25/25, official, or auto: official where there is")
+    split: str = Field(
+        "auto", description="50/25/25, official, all (in folds), or auto: official where there is"
+    )
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="nothing else decides which sample goes where")
     width: Positive = Field(64, le=4096, description="channels of the first stage")
     batch_size: Positive = Field(8, le=65_536, description="images per step")

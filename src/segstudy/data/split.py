@@ -58,21 +58,59 @@ def make_split(samples: Sequence[Sample], split: str, seed: int) -> Split:
     return _checked(parts)
 
 
-def make_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[Split]:
+def make_folds(samples: Sequence[Sample], folds: int, seed: int, split: str = "auto") -> list[Split]:
     """Fold k tests on part k, validates on part k + 1 (mod folds) and trains on the rest.
 
-    Every sample is tested exactly once. Official parts are not kept.
+    Every sample of the folds is tested exactly once.
+
+    Args:
+        samples: in any order; the result does not depend on it.
+        folds: how many.
+        seed: the ``split_seed``.
+        split: ``official``: of the official train and validation subsets, without the test subset; ``all`` or
+            shares: of all samples; ``auto``: of all samples if there is no official test subset.
 
     Raises:
-        UserError: fewer groups than folds.
+        UserError: fewer groups than folds; or an official test subset, and ``auto`` does not say what becomes
+            of it.
     """
-    parts = deal(samples, [1 / folds] * folds, seed)
+    parts = deal(_in_folds(samples, split), [1 / folds] * folds, seed)
     splits = []
     for k in range(folds):
         validation = (k + 1) % folds
         train = [sample_id for i, ids in enumerate(parts) if i not in (k, validation) for sample_id in ids]
         splits.append(_checked([sorted(train), parts[validation], parts[k]]))
     return splits
+
+
+def _in_folds(samples: Sequence[Sample], split: str) -> list[Sample]:
+    """Return the samples that folds are made of.
+
+    Raises:
+        UserError: as ``make_folds``.
+    """
+    num_test = sum(sample.part == "test" for sample in samples)
+    if split == "auto" and num_test:
+        raise UserError(
+            f"folds: the data set has an official test subset, {num_test} of {len(samples)} images; choose "
+            f"--split official (folds of the other {len(samples) - num_test} images, without test), "
+            "or --split all (folds of all images, the official subsets are not kept)"
+        )
+    if split != "official":
+        return list(samples)
+    if not any(sample.part for sample in samples):
+        raise UserError("split = official, but the data set has no official subsets: choose --split all")
+    return [sample for sample in samples if sample.part in ("train", "validation")]
+
+
+def about_folds(samples: Sequence[Sample], split: str) -> str:
+    """Say what becomes of official subsets in folds; nothing where there are none."""
+    if not any(sample.part for sample in samples):
+        return ""
+    if split == "official":
+        left_out = len(samples) - len(_in_folds(samples, split))
+        return f"folds of the official train and validation subsets; {left_out} test images are in no fold"
+    return f"folds of all {len(samples)} images; the official subsets are not kept"
 
 
 def shares_of(split: str) -> list[float]:
@@ -83,7 +121,8 @@ def shares_of(split: str) -> list[float]:
         shares = []
     if len(shares) != 3 or not all(0 < share < float("inf") for share in shares):
         raise UserError(
-            f"split {split!r} is neither auto, official nor three positive shares such as 50/25/25"
+            f"split {split!r} is neither auto, official nor three positive shares such as 50/25/25 (all is "
+            "for folds only)"
         )
     return [share / sum(shares) for share in shares]
 

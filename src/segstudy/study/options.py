@@ -29,7 +29,7 @@ FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
 # Where and how to train: nothing of it changes a run's key.
 MACHINE_OPTIONS = ("device", "threads", "workers", "executor", "checkpoint_every")
 
-_RULE = re.compile(r"auto|official|[\d.]+/[\d.]+/[\d.]+")
+_RULE = re.compile(r"auto|official|all|[\d.]+/[\d.]+/[\d.]+")
 
 
 def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[Study, StudyFolder]:
@@ -172,7 +172,8 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
     if len(values) == 1 and (file.suffix == ".json" or file.is_file()):
         return [str(file.resolve())]
     text = ", ".join(map(str, values))
-    raise UserError(f"split must be auto, official, shares such as 50/25/25, or one split.json, got {text!r}")
+    rules = "auto, official, shares such as 50/25/25, all (in folds)"
+    raise UserError(f"split must be {rules}, or one split.json, got {text!r}")
 
 
 def meaning_of(

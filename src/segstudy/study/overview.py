@@ -20,6 +20,7 @@ class Overview(Frozen):
         best_iou: what each image size allows, in words; and whether that is little.
         grids: what is combined with what, in words.
         leave_out: how to leave out configurations that the protocol adds.
+        folds: what becomes of official subsets in folds.
     """
 
     name: str
@@ -35,3 +36,4 @@ class Overview(Frozen):
     best_iou: tuple[tuple[str, bool], ...] = ()
     grids: str = ""
     leave_out: str = ""
+    folds: str = ""

@@ -23,7 +23,7 @@ from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
 from segstudy.data.leakage import leaks
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.samples import Dataset, Sample
-from segstudy.data.split import _PARTS, Split, make_folds, make_split, read_split
+from segstudy.data.split import _PARTS, Split, about_folds, make_folds, make_split, read_split
 from segstudy.data.thumbnails import small_image, small_mask
 from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
@@ -86,7 +86,13 @@ class Plan:
             best_iou=tuple((best_iou_text(each), is_low(each)) for each in self.best_iou),
             grids=in_words(self.study),
             leave_out=how_to_leave_out(self.study),
+            folds=self._about_folds(),
         )
+
+    def _about_folds(self) -> str:
+        """Say what becomes of official subsets if the study has folds."""
+        rules = unique(each.protocol.split for each in self.configurations()) if self.study.folds else []
+        return "; ".join(unique(about_folds(self.dataset.samples, rule) for rule in rules))
 
     def leaks(self, runs: Sequence[Run]) -> list[str]:
         """Return in words samples that show the same and are in different subsets of these runs' splits."""
@@ -204,14 +210,15 @@ def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def _split_key(protocol: Protocol, fold: int | None) -> SplitKey:
-    return ("folds" if fold is not None else protocol.split, protocol.split_seed, fold)
+    of_folds = "official folds" if protocol.split == "official" else "folds"
+    return (of_folds if fold is not None else protocol.split, protocol.split_seed, fold)
 
 
 def _cut(study: Study, samples: Sequence[Sample]) -> dict[SplitKey, Split]:
     splits: dict[SplitKey, Split] = {}
     for protocol in unique(c.protocol for c in study.configurations()):
         if study.folds:
-            folds = make_folds(samples, study.folds, protocol.split_seed)
+            folds = make_folds(samples, study.folds, protocol.split_seed, protocol.split)
             splits |= {_split_key(protocol, fold): split for fold, split in enumerate(folds)}
         elif study.split_file:
             splits[_split_key(protocol, None)] = read_split(Path(study.split_file), samples)

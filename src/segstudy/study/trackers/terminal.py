@@ -82,6 +82,8 @@ class Display:
         )
         samples = counted(plan.num_samples, "sample")
         self._say(f"data: {_plain(plan.data)}, {samples}: {'; '.join(sorted(sizes))}")
+        if plan.folds:
+            self._say(_plain(plan.folds))
         self._found(plan)
 
     def _found(self, plan: "Overview") -> None:
