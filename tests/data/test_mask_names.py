@@ -112,3 +112,15 @@ def test_merged_masks_of_different_sizes_are_an_error_of_their_sample(tmp_path: 
 def test_a_mask_that_lies_in_another_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"images/p1/x\.png: no mask of that name.*masks/x\.png"):
         read(data(tmp_path, "p1/x", "x"))
+
+
+def test_masks_of_two_experts_are_warned_of(tmp_path: Path) -> None:
+    data(tmp_path, "x;y", "x_mask;x_mask_1;y_mask;y_mask_1")
+    mask = np.zeros(SIZE, bool)
+    for name, rows in (("x_mask", 8), ("x_mask_1", 7)):
+        mask[:rows] = True
+        save(tmp_path / "masks" / f"{name}.png", mask)
+        mask[:] = False
+    (warning,) = (each for each in check(read(tmp_path)) if each.kind == "overlapping masks")
+    assert (warning.severity, warning.where) == ("warning", "masks/x_mask.png")
+    assert "x_mask.png and x_mask_1.png show nearly the same" in warning.detail

@@ -28,8 +28,9 @@ from segstudy.data.mask_findings import across_masks, all_around, border_frac, m
 from segstudy.data.mask_pixels import decode_mask
 from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
 from segstudy.data.masks import table_of
+from segstudy.data.overlapping_masks import overlap_problems
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.data.sources import Described, first_file
+from segstudy.data.sources import Described, Merged, first_file
 from segstudy.data.swapped_folders import explained_by_exchange
 
 VERSION = 6  # raised when findings change: stored ones are then made again
@@ -226,6 +227,8 @@ def _look(root: Path, sample: Sample, scale: Scale) -> _Look:
         problems.append(_unusable(root, sample, error, "mask"))
     if image and mask:
         problems += _pair_problems(root, sample, image, mask)
+    if mask and isinstance(sample.mask, Merged):
+        problems += overlap_problems(_mask_place(root, sample), sample.mask)
     if not image:
         return _Look(problems, mask=mask)
     height, width = image.pixels.shape[:2]
