@@ -300,6 +300,19 @@ def test_a_few_pixels_that_stretch_the_scale_are_a_warning(tmp_path: Path) -> No
     assert "scale of a few pixels" in of_kinds(problems, "warning")
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # which users do not see
+@pytest.mark.parametrize("write", [png, lzw])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+def test_16_bit_colours_that_were_cut_off_are_refused(
+    tmp_path: Path, write: Callable[[Pixels], bytes], kept: float
+) -> None:
+    content = write(colour(whole(12)(grey(0))))
+    (tmp_path / "a.png").write_bytes(content[: int(len(content) * kept)])
+    for scale in (FULL, between(0, 4095)):
+        with pytest.raises(ImageError, match=r"damaged|truncated"):
+            read_image(tmp_path / "a.png", scale=scale)
+
+
 def test_16_bits_in_planes_are_refused_and_not_taken_for_8(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(tiff(colour(whole(12)(grey(0))), 2, planes=True))
     for decode in (read_image, read_mask):

@@ -23,7 +23,7 @@ QUANTILE_VALUES = 10_000  # of an image: enough for where nearly all of its valu
 SIGNED = 2
 
 cv2.utils.logging.setLogLevel(
-    cv2.utils.logging.LOG_LEVEL_ERROR
+    cv2.utils.logging.LOG_LEVEL_SILENT
 )  # its warnings of odd tags are none of a user's
 
 
@@ -134,7 +134,7 @@ def _deep_colour(image: Image.Image, path: Path) -> NDArray[Any]:
     stream.seek(place)  # where Pillow goes on
     found = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if found is None or found.dtype != np.uint16 or found.ndim != 3:
-        detail = "16 bits in several channels that cannot be decoded; save it as a PNG of 16 or 8 bits"
+        detail = "16 bits in several channels that cannot be read, damaged perhaps; save it again as a PNG"
         raise ImageError(path, "unreadable", detail)
     return np.ascontiguousarray(found[..., 2::-1])
 
