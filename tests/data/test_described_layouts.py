@@ -486,3 +486,12 @@ def test_a_plain_folder_stays_one(tmp_path, pairs):
     (tmp_path / "metadata.csv").write_text("id,group\na,1\nb,1\nc,2\nd,2\n")
     assert read(tmp_path).reader == "folder"
     assert rectangles(np.zeros((3, 3), bool)) == []
+
+
+def test_endings_that_would_make_two_images_one_tell_nothing(tmp_path, pairs):
+    files("images/{}_img.png", "masks/{}_mask.png")(tmp_path, pairs)
+    assert [sample.id for sample in read(tmp_path).samples] == ["a_img", "b_img", "c_img", "d_img"]
+    save(tmp_path / "images" / "b_image.png", pairs["b"][0])
+    dataset = read(tmp_path)
+    assert [sample.id for sample in dataset.samples] == ["a_img", "c_img", "d_img"]
+    assert "masks/b_mask.png: no image of that name" in found(dataset, "warning")
