@@ -11,6 +11,8 @@ import pytest
 from places import TESTS
 from small import write_dataset
 
+from segstudy.data.datasets import READERS
+
 SMALL = ["--batch-size", "4", "--image-size", "32", "--width", "2", "--epochs", "2"]
 MORE = ["--workers", "1", "--no-images"]
 ALL = ["--architecture", "tiny_net:kernel_px=5", "--loss", "tiny_loss:scale=2"]
@@ -94,7 +96,7 @@ def test_help_and_choices_name_them_beside_ours(site, data):
         "--tracker": "use one of terminal, tiny_tracker",
     }.items():
         assert choices in called("run", data, option, "nope", sites=(site,), code=2)
-    assert "use one of ph2, isic, folder, synthetic, tiny_reader" in called(
+    assert f"use one of {', '.join(READERS)}, tiny_reader" in called(
         "check", data, "--reader", "nope", sites=(site,), code=2
     )
 

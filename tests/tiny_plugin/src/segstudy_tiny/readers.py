@@ -19,4 +19,6 @@ def read(root: Path) -> Dataset:
     return Dataset(root.name, "tiny_reader", root, samples)
 
 
-TINY_READER = Reader("tiny_reader", detect, read, "name.tiny.png beside name.tiny-mask.png")
+TINY_READER = Reader(
+    "tiny_reader", detect, read, "name.tiny.png beside name.tiny-mask.png", before=("side_by_side",)
+)
