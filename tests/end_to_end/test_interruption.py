@@ -90,7 +90,7 @@ def test_asked_once_it_saves_says_how_to_go_on_and_ends_with_the_same_bytes(
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + asked
     assert "stopping after the epoch" in said
-    assert f"go on with: segstudy run {folder}" in said
+    assert f"continue with: segstudy run {folder}" in said
     assert "Traceback" not in said
     assert states(folder)
     assert not list(folder.glob("failures/*"))

@@ -66,7 +66,7 @@ def test_while_the_data_are_prepared_it_does_not_wait_for_them(here, capsys, mon
     with monkeypatch.context() as patch:
         pressed_at(patch, stage)
         said = stopped(capsys, "run", "discs", *QUICKLY)
-    assert said == "stopped: nothing was trained yet; go on with: segstudy run 'my study'"
+    assert said == "stopped: nothing was trained yet; continue with: segstudy run 'my study'"
     assert (here / "my study" / "study.toml").is_file()
     assert not list((here / "my study" / "runs").iterdir())
 

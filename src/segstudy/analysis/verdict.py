@@ -111,7 +111,7 @@ def answer(
 def _unfinished(frame: pl.DataFrame) -> tuple[str, list[str]]:
     begun = frame.filter(pl.col("validation_iou").is_not_null())
     if not begun.height:
-        return "No run has finished yet.", ["Run the study again to go on; the tables fill as runs end."]
+        return "No run has finished yet.", ["Run the study again to continue; the tables fill as runs end."]
     first = begun.row(0, named=True)
     return (
         f"{first['configuration']} stands highest so far: IoU {first['validation_iou']:.3f} on validation "

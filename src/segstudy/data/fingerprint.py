@@ -26,7 +26,7 @@ def fingerprint(samples: Sequence[Sample], progress: Callable[[int], None] = lam
 
     Args:
         samples: what to hash.
-        progress: told how many samples are hashed.
+        progress: called with the number of samples hashed.
 
     Raises:
         UserError: a file that cannot be read.

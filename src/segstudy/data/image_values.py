@@ -131,7 +131,7 @@ def _deep_colour(image: Image.Image, path: Path) -> NDArray[Any]:
     place = stream.tell()
     stream.seek(0)
     content = np.frombuffer(stream.read(), np.uint8)
-    stream.seek(place)  # where Pillow goes on
+    stream.seek(place)  # where Pillow continues
     found = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if found is None or found.dtype != np.uint16 or found.ndim != 3:
         detail = "16 bits in several channels that cannot be read, damaged perhaps; save it again as a PNG"

@@ -249,8 +249,8 @@ def _by_two_colours(tables: Sequence[MaskTable], colours: NDArray[np.uint32]) ->
     dark, bright = (f"#{colours[i]:06x}" for i in np.argsort(brightness, kind="stable")[[0, -1]])
     why = f"two colours: {dark} is background, {bright} is foreground"
     meaning = _usual_if_equal(tables, "background", dark)
-    is_told = len(set(brightness)) == len(colours) and (dark == "#000000" or meaning == USUAL)
-    if is_told:
+    is_clear = len(set(brightness)) == len(colours) and (dark == "#000000" or meaning == USUAL)
+    if is_clear:
         return Inference(meaning, why)
     detail = (
         f"two colours, {dark} and {bright}, and their order in the palette contradicts their "

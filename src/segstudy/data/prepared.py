@@ -100,7 +100,7 @@ def prepare(  # noqa: PLR0913 (a setting each)
         resize: ``squash`` or ``pad``.
         meaning: of the masks' values.
         scale: of the images' values.
-        progress: told the number of samples done.
+        progress: called with the number of samples done.
 
     Raises:
         UserError: an unreadable image or mask, or a cache that cannot be written.

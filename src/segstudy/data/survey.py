@@ -68,7 +68,7 @@ def survey(  # noqa: PLR0913 (an option each)
         data: the data set's folder, or ``synthetic``.
         reader: how to read it, if that is not plain from the folder.
         meaning: of the masks' values.
-        stage: told what is being done.
+        stage: called with the name of each stage, and how much of it is done.
         exclude_file: where to write the ids of samples that show the same as others.
         scale: of the images' values.
         write: a folder for images and masks as they were understood, see ``written_out``.

@@ -146,7 +146,7 @@ def make_plan(
 def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings, stage: Stage = silent) -> Plan:
     """Return the plan of a resolved study on data that were read and checked.
 
-    ``stage`` is told what is being done.
+    ``stage`` is called with the name of each stage.
 
     Raises:
         UserError: an impossible split.

@@ -169,7 +169,7 @@ def _train(
     plan, folder, done = chosen.plan, chosen.folder, 0
     if missing:
         write_forecast(folder.path, chosen.ahead.forecast)
-    again = f"go on with: {_call('run', folder)}"
+    again = f"continue with: {_call('run', folder)}"
     try:
         with (
             asked_to_stop(display.stopping) as stop,
@@ -204,7 +204,7 @@ def _prepared(
     def unless_stopped(what: str, done: int, total: int) -> None:
         if stop.signal is not None:
             raise Stopped(
-                f"nothing was trained yet; go on with: {_call('run', chosen.folder)}",
+                f"nothing was trained yet; continue with: {_call('run', chosen.folder)}",
                 stop.signal,
             )
         stage(what, done, total)
