@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, FULL, Scale, between
+from segstudy.core.quantities import counted
 from segstudy.data.image_values import Levels
 from segstudy.data.images import DARK
 from segstudy.data.samples import Problem, Severity
@@ -95,7 +96,7 @@ def _has_data_band(images: Mapping[str, Levels]) -> bool:
 def _of_wide(wide: Mapping[str, Levels]) -> Intensities:
     varied = [levels for levels in wide.values() if not levels.is_constant] or list(wide.values())
     low, high = min(each.low for each in varied), max(each.high for each in varied)
-    what = f"values from {low:g} to {high:g} in {len(wide)} images of more than 8 bits"
+    what = f"values from {low:g} to {high:g} in {counted(len(wide), 'image')} of more than 8 bits"
     is_plain = all(each.is_plain for each in wide.values()) and not _has_data_band(wide)
     scale = _of_values(low, high, all(each.is_whole for each in varied), all(e.is_inverted for e in varied))
     return Intensities(FULL if scale == between(0, 65535) and is_plain else scale, what)
@@ -164,8 +165,8 @@ def _more_bands(images: Mapping[str, Levels], scale: Scale) -> list[Problem]:
         return []
     bands = sorted({images[where].num_bands for where in files})
     detail = (
-        f"{len(files)} images have {' or '.join(map(str, bands))} bands, as with near infrared: the colours "
-        "are read as they are, and the last band is left out"
+        f"{counted(len(files), 'image')} with {' or '.join(map(str, bands))} bands, as with near infrared: "
+        "the colours are read as they are, and the last band is left out"
     )
     return [
         Problem(
