@@ -30,7 +30,7 @@ from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
 from segstudy.data.masks import table_of
 from segstudy.data.overlapping_masks import overlap_problems
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.data.sources import Described, Merged, first_file
+from segstudy.data.sources import Described, Merged, first_file, name_within
 from segstudy.data.swapped_folders import explained_by_exchange
 
 VERSION = 6  # raised when findings change: stored ones are then made again
@@ -106,7 +106,7 @@ def examine(
         looks.append(replace(look, thumbnail=None))
         progress(i + 1)
     levels = {
-        _inside(dataset.root, sample.image): look.levels
+        name_within(dataset.root, sample.image): look.levels
         for sample, look in zip(samples, looks, strict=True)
         if look.levels
     }
@@ -117,7 +117,7 @@ def examine(
     problems = [problem for of_one in of_samples.values() for problem in of_one]
     problems += across_masks(dataset, problems, fracs, masks)
     problems += all_around(dataset, problems, (fracs, borders), masks)
-    ids = {_inside(dataset.root, sample.image): sample.id for sample in samples}
+    ids = {name_within(dataset.root, sample.image): sample.id for sample in samples}
     for problem in intensities.problems:
         if problem.where in ids:
             of_samples[ids[problem.where]].append(problem)
@@ -236,24 +236,20 @@ def _look(root: Path, sample: Sample, scale: Scale) -> _Look:
     return _Look(problems, _digest(image.pixels), small, (height, width), mask, _levels(image, small))
 
 
-def _inside(root: Path, file: Path) -> str:
-    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
-
-
 def _unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
     detail = f"{error.detail}, or exclude {sample.id}"
-    return Problem("error", f"{error.kind} {what}", _inside(root, error.path), detail)
+    return Problem("error", f"{error.kind} {what}", name_within(root, error.path), detail)
 
 
 def _mask_place(root: Path, sample: Sample) -> str:
     """The file of a mask; of masks that are described in one file together also the sample."""
-    place = _inside(root, first_file(sample.mask))
+    place = name_within(root, first_file(sample.mask))
     return f"{sample.id} ({place})" if isinstance(sample.mask, Described) else place
 
 
 def _pair_problems(root: Path, sample: Sample, image: DecodedImage, mask: MaskLook) -> list[Problem]:
     """Sizes that differ, and pixels that were turned by their EXIF orientation."""
-    where = _inside(root, sample.image)
+    where = name_within(root, sample.image)
     height, width = image.pixels.shape[:2]
     mask_height, mask_width = mask.shape
     if (height, width) != (mask_height, mask_width):

@@ -61,6 +61,11 @@ def first_file(source: MaskSource) -> Path:
     return files_of(source)[0]
 
 
+def name_within(root: Path, file: Path) -> str:
+    """A file as messages and tables name it: relative to the data set's folder, where it lies below."""
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
+
+
 def is_plain(source: MaskSource) -> bool:
     """Whether a source is an image file as it lies there, so that its bytes are its content."""
     return isinstance(source, Path)

@@ -12,6 +12,7 @@ from segstudy.core.input_files import MB, open_regular, read_text
 
 MAX_JSON_BYTES = 128 * MB  # of a whole data set; read, it takes up to 20 times as much memory
 MAX_IMAGE_JSON_BYTES = 64 * MB  # of one image; some tools put the photograph itself into it
+MAX_TEXT_BYTES = 16 * MB
 HEAD_BYTES = 65_536
 LOOKED_AT = 2_000  # entries of a folder, when all that is asked is what kind of files it holds
 
@@ -39,6 +40,19 @@ def read_json_value(file: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UserError(f"{file}: is no JSON ({reason[:100]}); export it again") from None
+
+
+def lines_in(file: Path) -> list[str]:
+    """Read the lines of a text file that are not blank, with their indentation.
+
+    Raises:
+        UserError: unreadable, no text, or larger than ``MAX_TEXT_BYTES``.
+    """
+    try:
+        text = read_text(file, MAX_TEXT_BYTES)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); export it again") from None
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def head_of(file: Path) -> str:

@@ -22,9 +22,8 @@ import re
 from pathlib import Path
 
 from segstudy.core.errors import UserError
-from segstudy.core.input_files import MB, read_text
 from segstudy.core.quantities import counted
-from segstudy.data.datasets.annotation_files import named
+from segstudy.data.datasets.annotation_files import lines_in, named
 from segstudy.data.datasets.pairing import image_files
 from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
@@ -35,7 +34,6 @@ DESCRIPTION = (
 )
 MASKS = ("SegmentationClass", "SegmentationClassPNG")
 LISTS = Path("ImageSets", "Segmentation")
-MAX_TEXT_BYTES = 16 * MB
 BORDER = (255, "the border between objects, of no class")
 
 ClassNames = tuple[tuple[int | str, str], ...]
@@ -93,7 +91,7 @@ def _parts(root: Path) -> tuple[dict[str, Part], list[Problem]]:
         part = subset_named(file.stem)
         if part is None:
             continue
-        for line in _lines(file):
+        for line in map(str.strip, lines_in(file)):
             stem = re.sub(r"\.(jpe?g|png)$", "", line.split()[0].rpartition("/")[2], flags=re.IGNORECASE)
             if parts.setdefault(stem, part) != part:
                 detail = f"in the lists of {parts[stem]} and of {part}; remove it from one"
@@ -105,14 +103,14 @@ def _class_names(root: Path) -> ClassNames:
     if (file := root / "labelmap.txt").is_file():
         return tuple(_colours(file))
     if (file := root / "class_names.txt").is_file():
-        names = [line for line in _lines(file) if line != "__ignore__"]
+        names = [line for line in map(str.strip, lines_in(file)) if line != "__ignore__"]
         return tuple((number, name) for number, name in enumerate(names) if number)
     return (BORDER,)
 
 
 def _colours(file: Path) -> list[tuple[int | str, str]]:
     found: list[tuple[int | str, str]] = []
-    for line in _lines(file):
+    for line in map(str.strip, lines_in(file)):
         if line.startswith("#"):
             continue
         name, _, rest = line.partition(":")
@@ -121,11 +119,3 @@ def _colours(file: Path) -> list[tuple[int | str, str]]:
             raise UserError(f"{file}: must have lines such as lesion:250,50,83::, got {line[:60]!r}")
         found.append(("#" + bytes(int(each) for each in numbers).hex(), name))
     return found
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        text = read_text(file, MAX_TEXT_BYTES)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); write it again") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]

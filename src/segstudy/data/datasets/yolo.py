@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from segstudy.core.errors import UserError
-from segstudy.core.input_files import MB, read_text
-from segstudy.data.datasets.annotation_files import files_below, folders_in, some_files
+from segstudy.data.datasets.annotation_files import files_below, folders_in, lines_in, some_files
 from segstudy.data.datasets.described import (
     ClassNames,
     refuse_without,
@@ -38,7 +37,6 @@ from segstudy.data.samples import Dataset, Part, Problem, Sample
 from segstudy.data.shapes import MAX_CLASSES, Drawing, ShapeError, polygon
 
 DESCRIPTION = "YOLO's polygons: labels/NAME.txt with lines class x y x y ..., and images/"
-MAX_TEXT_BYTES = 16 * MB
 OUTSIDE = 0.02  # tools write coordinates a little beyond 1
 
 
@@ -76,7 +74,7 @@ def read(root: Path) -> Dataset:
                 problems.append(unpaired_image(root, image, "no text file (an empty one says: no object)"))
                 continue
             images.append((place, image, text))
-            lines[text] = _lines(text)
+            lines[text] = lines_in(text)
         problems += [unpaired_mask(root, file, f"{file.stem}.*") for file in texts.values()]
     first_cells = {line.split()[0] for each in lines.values() for line in each}
     classes = sorted({int(cell) for cell in first_cells if re.fullmatch("[0-9]{1,6}", cell)})
@@ -122,20 +120,12 @@ def _places_in(images: Path, labels: Path, prefix: str) -> list[_Place]:
 def _holds_numbers(folder: Path) -> bool:
     for file in some_files(folder, ".txt"):
         try:
-            line = next(iter(_lines(file)), "")
+            line = next(iter(lines_in(file)), "")
         except UserError:
             continue
         if re.match(r"\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", line, re.IGNORECASE):
             return True
     return False
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        text = read_text(file, MAX_TEXT_BYTES)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); export it again") from None
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def _sample(place: _Place, image: Path, text: Path, lines: list[str], numbers: Mapping[int, int]) -> Sample:
@@ -182,10 +172,10 @@ def _class_names(root: Path, numbers: Mapping[int, int]) -> ClassNames:
     named: dict[int, str] = {}
     for file in (root / "data.yaml", root / "dataset.yaml"):
         if file.is_file():
-            named = named or _yaml_names("\n".join(_lines(file)))
+            named = named or _yaml_names("\n".join(lines_in(file)))
     for file in (root / "classes.txt", root / "labels" / "classes.txt"):
         if file.is_file():
-            named = named or dict(enumerate(_lines(file)))
+            named = named or dict(enumerate(lines_in(file)))
     return tuple((number, named[label].strip()) for label, number in numbers.items() if label in named)
 
 
