@@ -66,6 +66,24 @@ def test_a_difference_inside_the_margin_is_no_win(tmp_path):
     assert "practically equal to segnet-bce-b8" in said(folder).verdict
 
 
+@pytest.mark.parametrize(("margin", "equal"), [(0.002, False), (0.01, True)])
+def test_the_margin_is_that_of_the_study(tmp_path, margin, equal):
+    folder = filled(tmp_path / "s", {"unet-bce-b8": 0.804, "segnet-bce-b8": 0.8}, noise=0.0001, margin=margin)
+    assert ("practically equal to segnet-bce-b8" in said(folder).verdict) == equal
+    found = compare_configurations((folder.path, "unet-bce-b8"), (folder.path, "segnet-bce-b8"))
+    assert (f"within the margin of {margin:g}" in found.sentence) == equal
+    assert found.as_dict()["difference"]["margin"] == margin
+
+
+def test_of_two_studies_the_smaller_margin_decides_and_both_are_named(tmp_path):
+    means = {"unet-bce-b8": 0.804, "segnet-bce-b8": 0.8}
+    one = filled(tmp_path / "one", means, noise=0.0001, margin=0.01)
+    other = filled(tmp_path / "other", means, noise=0.0001, margin=0.002)
+    found = compare_configurations((one.path, "unet-bce-b8"), (other.path, "segnet-bce-b8"))
+    assert found.difference.conclusion == "a"
+    assert "margins of the two studies differ (0.01 and 0.002)" in render_comparison(found)
+
+
 def test_a_single_seed_claims_nothing_however_far_apart(tmp_path):
     found = said(filled(tmp_path / "s", FAR, seeds=1))
     assert "no winner is claimed" in found.verdict

@@ -301,8 +301,10 @@ def test_more_seeds_keep_the_keys_of_the_first() -> None:
     assert keys(planned(CLASSIC)) < keys(planned(override(CLASSIC, {"seeds": [3]})))
 
 
-def test_name_place_and_reader_are_not_in_the_key() -> None:
-    moved = override(CLASSIC, {"name": ["t"], "data": ["elsewhere"], "reader": ["folder"]})
+def test_name_place_reader_and_margin_are_not_in_the_key() -> None:
+    fields = {"name": ["t"], "data": ["elsewhere"], "reader": ["folder"], "margin": [0.02]}
+    moved = override(CLASSIC, fields)
+    assert moved.margin == 0.02
     assert keys(planned(moved)) == keys(planned(CLASSIC))
 
 
@@ -349,6 +351,8 @@ def test_fields_of_the_study_are_replaced() -> None:
         ({"los": ["dice"]}, "unknown field 'los': use one of architecture, loss, image_size"),
         ({"seeds": [1, 2]}, "seeds takes one value, got 2"),
         ({"lr": []}, "lr has no value"),
+        ({"margin": ["0.01", "0.02"]}, "margin takes one value, got 2"),
+        ({"margin": ["0"]}, "margin must be .* 0, got '0'"),
         ({"folds": [2]}, "folds is 0, or 3 and more"),
         ({"folds": [4], "split_file": ["split.json"]}, "exclude each other"),
         ({"lr": ["fast", "slow"]}, "lr"),

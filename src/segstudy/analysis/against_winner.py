@@ -56,6 +56,8 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
 def compared(ours: Results, a: str, theirs: Results, b: str) -> Difference:
     """Return `a` less `b` in test IoU at native size; the two may be of different studies.
 
+    If their margins differ, the smaller one decides: what it calls practically equal is so for both.
+
     Raises:
         UserError: one has no finished replicate, or their test images are not the same.
     """
@@ -70,7 +72,8 @@ def compared(ours: Results, a: str, theirs: Results, b: str) -> Difference:
     if len(set(ours.groups_of(a))) < 2:
         raise UserError("one test image, or one group of them, compares nothing: at least two are needed")
     fixed = (ours.row(a).deterministic, theirs.row(b).deterministic)
-    return difference(left, right, ours.groups_of(a), deterministic=fixed)
+    margin = min(ours.margin, theirs.margin)  # of two studies the stricter
+    return difference(left, right, ours.groups_of(a), margin, fixed)
 
 
 def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:

@@ -36,6 +36,7 @@ class Comparison:
         a, b: the two.
         num_images: in the test subset; ``a.test_iou.num_units`` is the number of their groups.
         group_noun: what a group is, as ``patient``.
+        margins: of the two studies, where they differ; the smaller decides.
         difference: `a` less `b`.
         resolution: the data that would settle it; None if it is settled or training noise is not measured.
     """
@@ -46,6 +47,7 @@ class Comparison:
     difference: Difference
     resolution: Resolution | None
     group_noun: str = "group"
+    margins: tuple[float, float] | None = None
 
     @property
     def sentence(self) -> str:
@@ -78,6 +80,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
         difference=found,
         resolution=_resolution(ours, a, theirs, b) if found.conclusion == "not resolved" else None,
         group_noun=ours.group_noun,
+        margins=None if ours.margin == theirs.margin else (ours.margin, theirs.margin),
     )
 
 
@@ -100,7 +103,7 @@ def _resolution(ours: Results, a: str, theirs: Results, b: str) -> Resolution | 
     left, right = ours.units(a), theirs.units(b)
     assert left is not None
     assert right is not None
-    return to_resolve(left, right)
+    return to_resolve(left, right, min(ours.margin, theirs.margin))
 
 
 def sides(arguments: Sequence[str]) -> tuple[tuple[Path, str], tuple[Path, str]]:

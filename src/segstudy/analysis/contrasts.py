@@ -81,7 +81,7 @@ def contrast(
     groups = results.groups_of(ours[0])
     return Contrast(
         *called,
-        difference(pooled(results, ours), pooled(results, theirs), groups),
+        difference(pooled(results, ours), pooled(results, theirs), groups, results.margin),
         len(names[left[0]]),
     )
 

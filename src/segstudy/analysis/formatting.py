@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from segstudy.metrics import Score
-from segstudy.stats.comparisons import MARGIN, Difference
+from segstudy.stats.comparisons import Difference
 from segstudy.stats.intervals import Interval
 
 MOST_NAMED = 5
@@ -59,7 +59,7 @@ def comparison_text(a: str, b: str, d: Difference) -> str:
         case "b":
             return f"{b} {_is(b)} better than {a} by {-d.mean:.3f} IoU {interval(-d.high, -d.low)}."
         case "practically equal":
-            return f"{a} and {b} are practically equal: {seen}, within the margin of {MARGIN}."
+            return f"{a} and {b} are practically equal: {seen}, within the margin of {d.margin:g}."
         case "not resolved":
             return f"{a} and {b} cannot be told apart: {seen}."
     return f"{a} against {b}: {seen}; images only, training noise not measured, so neither wins."

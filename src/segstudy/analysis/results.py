@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from segstudy.analysis.configurations import Row, all_rows
+from segstudy.stats.comparisons import MARGIN
 from segstudy.stats.intervals import Scores, by_group
 from segstudy.store.folder import TOGETHER, StudyFolder
 from segstudy.store.records import DataRecord, RunRecord
@@ -28,6 +29,7 @@ class Results:
         data: fingerprint of the study's data as they are now.
         contents: hashes of image and mask of each sample of these; studies of older versions lack them.
         group_noun: what a group is: ``patient``, ``lesion`` or ``group``.
+        margin: of IoU, see ``config.Study``: smaller differences count as practically equal.
         outdated: masks that were scored on other images than the study has now, which are left out.
     """
 
@@ -39,6 +41,7 @@ class Results:
     contents: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     outdated: frozenset[str] = frozenset()
     group_noun: str = "group"
+    margin: float = MARGIN
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -105,7 +108,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
             else:
                 tables |= _masks_of(row.name, _without_gaps(images))
     replicates = {side: _axes(table) for side, table in tables.items()}
-    found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun
+    found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun, folder.study().margin
     return Results(tuple(rows), tables, data.groups, replicates, *found)
 
 

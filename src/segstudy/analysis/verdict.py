@@ -13,7 +13,7 @@ from segstudy.analysis.questions import Answer, answers
 from segstudy.analysis.results import Results, comparable
 from segstudy.config.study import Study
 from segstudy.core.seeding import seed_for
-from segstudy.stats.comparisons import MARGIN, to_resolve
+from segstudy.stats.comparisons import to_resolve
 from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.stats.ranks import Ranking, Stability, choice_noise, expected_optimism, ranking, stability
@@ -247,10 +247,10 @@ def _resolution(results: Results, winner: str, versus: Mapping[str, Versus]) -> 
     ours, theirs = results.units(winner), results.units(other)
     assert ours is not None
     assert theirs is not None
-    needed = to_resolve(ours, theirs)
+    needed = to_resolve(ours, theirs, results.margin)
     seeds, images = min(len(ours), len(theirs)), ours.shape[1]
     pair = (
-        f"To settle {winner} against {other} (as different as they look, or equal within {MARGIN}), as a "
+        f"To settle {winner} against {other} (as different as they look, or equal within {results.margin:g}), as a "
         "pair chosen beforehand"
     )
     if needed.replicates is not None:

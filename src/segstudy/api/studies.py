@@ -143,6 +143,7 @@ def run(  # noqa: PLR0913 (an option each)
     name: str | None = None,
     exclude: str | Path | Sequence[str] | None = None,
     accept_duplicates: bool | None = None,
+    margin: float | None = None,
     fields: Mapping[str, Any] | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -204,6 +205,7 @@ def run(  # noqa: PLR0913 (an option each)
         name: names the study's folder.
         exclude: ids to leave out, or a file with one a line.
         accept_duplicates: train though near-duplicates of an image lie in several parts.
+        margin: of IoU: smaller differences count as practically equal; fix it before the first run.
         fields: the same fields by their names, where these are known at run time only.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows, not part of a run's key.
         threads: CPU threads of each run; 0 leaves it to this machine.
@@ -290,6 +292,7 @@ def plan(  # noqa: PLR0913 (an option each)
     name: str | None = None,
     exclude: str | Path | Sequence[str] | None = None,
     accept_duplicates: bool | None = None,
+    margin: float | None = None,
     fields: Mapping[str, Any] | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -360,6 +363,7 @@ def init(  # noqa: PLR0913 (an option each)
     name: str | None = None,
     exclude: str | Path | Sequence[str] | None = None,
     accept_duplicates: bool | None = None,
+    margin: float | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> str:
     """Return a study file to start from, as text; its arguments are the study's fields as in ``run``.

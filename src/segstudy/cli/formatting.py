@@ -11,7 +11,6 @@ from segstudy.analysis.formatting import count, counted_images, interval, mean, 
 from segstudy.core.plain_text import as_text
 from segstudy.evaluation.summary import first_of
 from segstudy.metrics import HEADLINE, shown_in
-from segstudy.stats.comparisons import MARGIN
 from segstudy.store.verify import Verification
 
 
@@ -147,7 +146,15 @@ def render_comparison(found: Comparison) -> str:
     ]
     if d.replicates_won is not None:
         lines.append(f"  {'seeds won':<{_width(found)}}  {d.replicates_won[0]} : {d.replicates_won[1]}")
-    return "\n".join([*lines, "", found.sentence, *_settling(found)]) + "\n"
+    return "\n".join([*lines, "", found.sentence, *_settling(found), *_margins(found)]) + "\n"
+
+
+def _margins(found: Comparison) -> list[str]:
+    """Return a note on margins that differ between the two studies."""
+    if found.margins is None:
+        return []
+    ours, theirs = found.margins
+    return [f"The margins of the two studies differ ({ours:g} and {theirs:g}): the smaller one is used."]
 
 
 def _seeds(side: Side) -> str:
@@ -161,10 +168,11 @@ def _width(found: Comparison) -> int:
 def _settling(found: Comparison) -> list[str]:
     if found.resolution is None:
         return []
+    margin = found.difference.margin
     fewest = min(found.a.num_seeds, found.b.num_seeds)
     if found.resolution.replicates is not None:
         more = count(found.resolution.replicates - fewest, "more seed")
-        return [f"About {more} of each would settle it, as a difference or as equal within {MARGIN}."]
+        return [f"About {more} of each would settle it, as a difference or as equal within {margin:g}."]
     if found.resolution.units is not None:
         return [f"No number of seeds settles it; about {found.resolution.units} test images would."]
     return ["Neither more seeds nor more images within reason would settle it."]

@@ -30,6 +30,8 @@ MAX_CONFIGURATIONS, MAX_RUNS = (
     100_000,
 )  # of a study: far more than anyone trains, far less than memory holds
 
+ONE_VALUE = ("reader", "seeds", "folds", "accept_duplicates", "split_file", "margin", "name", "data")
+
 
 class Study(Frozen):
     """Data, split, protocol and grids: the content of a study file."""
@@ -45,6 +47,9 @@ class Study(Frozen):
     exclude: tuple[str, ...] = Field((), description="ids of samples left out")
     accept_duplicates: bool = Field(False, description="train though one photograph lies in several parts")
     split_file: str | None = Field(None, description="a split.json that decides the parts")
+    margin: float = Field(
+        0.01, gt=0, lt=1, description="of IoU: smaller differences count as practically equal; fix it before"
+    )
     protocol: Protocol
     grid: tuple[Grid, ...]
 
@@ -200,12 +205,12 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
                     grid[field] = tuple(levels)
         elif field == "exclude":
             raw[field] = tuple(levels)
-        elif field in ("reader", "seeds", "folds", "accept_duplicates", "split_file", "name", "data"):
+        elif field in ONE_VALUE:
             if len(levels) > 1:
                 raise UserError(f"{field} takes one value, got {len(levels)}: it is not a factor")
             raw[field] = levels[0]
         else:
-            choices = (*FACTORS, "seeds", "folds", "reader")
+            choices = (*FACTORS, "seeds", "folds", "reader", "margin")
             raise UserError(f"unknown field {field!r}: {use_one_of(field, choices)}")
     return validated({**raw, "grid": grids}, "")
 

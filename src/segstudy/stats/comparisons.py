@@ -34,7 +34,7 @@ from segstudy.stats.intervals import (
     by_group,
 )
 
-MARGIN = 0.01  # of IoU: smaller differences have no practical use
+MARGIN = 0.01  # of IoU, where a study names no other: smaller differences have no practical use
 BOOTSTRAPS = 2000
 POWER = 0.80
 MOST_REPLICATES, MOST_IMAGES = 200, 100_000
@@ -58,6 +58,7 @@ class Difference:
             their numbers differ.
         has_training_noise: whether training noise is in the interval and the p value, or images only.
         conclusion: in words; never a winner when training noise is not measured.
+        margin: the one that ``practically equal`` refers to.
     """
 
     mean: float
@@ -72,6 +73,7 @@ class Difference:
     replicates_won: tuple[int, int] | None
     has_training_noise: bool
     conclusion: Conclusion
+    margin: float = MARGIN
 
 
 def difference(
@@ -114,6 +116,7 @@ def difference(
         replicates_won=paired,
         has_training_noise=noise,
         conclusion=_conclusion(mean, half, p, margin) if noise else "training noise not measured",
+        margin=margin,
     )
 
 

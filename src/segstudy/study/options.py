@@ -9,7 +9,7 @@ from typing import Any
 
 from segstudy.config import study_file
 from segstudy.config.protocol import Level, Protocol
-from segstudy.config.study import Study, extend, override, preset_study
+from segstudy.config.study import ONE_VALUE, Study, extend, override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
 from segstudy.core.intensity import Scale
@@ -24,7 +24,7 @@ from segstudy.store.folder import StudyFolder
 MAX_IDS_BYTES = 16 * MB  # a quarter of a million ids of 60 characters
 
 # The options that override a study: the fields of its protocol, and some of its own.
-STUDY_FIELDS = ("seeds", "folds", "reader", "name", "data", "exclude", "accept_duplicates", "split_file")
+STUDY_FIELDS = (*ONE_VALUE, "exclude")
 FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
 # Where and how to train: nothing of it changes a run's key.
 MACHINE_OPTIONS = ("device", "threads", "workers", "executor", "checkpoint_every")

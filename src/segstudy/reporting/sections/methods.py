@@ -168,6 +168,10 @@ def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
         "image-by-configuration component (runs as readers, images as cases), with Satterthwaite's "
         f"degrees of freedom and {own}."
     ]
+    if versus:
+        sentences.append(
+            f"Differences whose interval lies within {results.margin:g} IoU were called practically equal."
+        )
     made = {
         "gameshowell": any(each.p_adjusted is not None for each in versus.values()),
         "demsar": said.ranking is not None,
