@@ -250,8 +250,8 @@ def _resolution(results: Results, winner: str, versus: Mapping[str, Versus]) -> 
     needed = to_resolve(ours, theirs, results.margin)
     seeds, images = min(len(ours), len(theirs)), ours.shape[1]
     pair = (
-        f"To settle {winner} against {other} (as different as they look, or equal within {results.margin:g}), as a "
-        "pair chosen beforehand"
+        f"To settle {winner} against {other} (as different as they look, or equal within "
+        f"{results.margin:g}), as a pair chosen beforehand"
     )
     if needed.replicates is not None:
         more = needed.replicates - seeds
