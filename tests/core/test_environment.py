@@ -186,4 +186,6 @@ def test_a_study_whose_runs_differ_says_so_in_status_report_and_at_the_end_of_ru
         with pytest.raises(SystemExit):
             main([command, str(mixed_study)])
         printed = "".join(capsys.readouterr())
-        assert "runs differ in what may move their last bits: threads (1, 2)" in printed
+        assert (
+            "the runs have different environments, so their last bits may differ: threads (1, 2)" in printed
+        )

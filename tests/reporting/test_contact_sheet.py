@@ -189,7 +189,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFi
         main(["check", str(root), "--html", str(tmp_path / "check.html"), "--json"])
     assert ended.value.code == 2, "an image cannot be read"
     said = capsys.readouterr()
-    assert "check.html: 9 of 9 samples, for a browser" in said.err.replace("\n", " ")
+    assert "check.html: 9 of 9 samples; open it in a browser" in said.err.replace("\n", " ")
     assert json.loads(said.out)
     assert len(data_of(tmp_path / "check.html")["samples"]) == 9
 

@@ -325,7 +325,7 @@ def test_scores_that_the_report_does_not_show_yet_are_a_note_and_no_fault(study,
     command = ["score", str(data), str(masks), "--study", str(study.path)]
     assert app(command, result_action="return_value") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert said.endswith(f"the report does not show it yet: `segstudy report {study.path}` writes it")
+    assert said.endswith(f"the report does not show this yet: `segstudy report {study.path}` writes it again")
     for options in ((), ("--repair",)):
         code, said = verified(capsys, study, *options)
         assert code == 0

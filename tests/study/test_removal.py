@@ -126,12 +126,12 @@ def test_the_command_says_what_goes_and_asks(study, monkeypatch, capsys, answer,
         main(["remove", str(study.path), "unet-bce-b8"])
     assert (ended.value.code or 0) == code
     out, err = (" ".join(text.split()) for text in capsys.readouterr())
-    assert "to be deleted: 2 runs of unet-bce-b8" in err
+    assert "this will be deleted: 2 runs of unet-bce-b8" in err
     assert ("stopped: nothing was deleted" in err) == bool(code)
     assert "error:" not in err
-    assert (
-        f"the report showed it and went too: segstudy report {study.path} writes it again" in out
-    ) != bool(code)
+    assert (f"the old report was deleted too: segstudy report {study.path} writes a new one" in out) != bool(
+        code
+    )
     assert len(names(study)) == left
 
 

@@ -34,7 +34,7 @@ def check(  # noqa: PLR0913 (an option each)
     write_exclude: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """List every problem of a data set; exit with 2 if training on it would be wrong.
+    """List all problems of a data set. The exit code is 2 if training on it would be wrong.
 
     Example: `segstudy check my-images`
 
@@ -43,21 +43,21 @@ def check(  # noqa: PLR0913 (an option each)
     data
         The data set's folder, or `synthetic`.
     reader
-        How to read it; omit to detect it.
+        The name of a reader, such as ph2. By default, the reader is detected from the folder's layout.
     foreground
-        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+        The mask values that are foreground, such as 1 or 1+2. May be repeated.
     masks
-        The rule for mask values, such as background=0; omit it to find it from all masks.
+        The rule for mask values, such as background=0. By default, it is found from all masks.
     intensity
-        The image values that become 0 to 255, such as 0..4095; omit it to find them from all images.
+        The image values that become 0 to 255, such as 0..4095. By default, they are found from all images.
     write
-        A new folder for samples.csv, images and masks as they were understood, to look at.
+        A new folder for samples.csv, images and masks as they were understood.
     html
-        A file to write: one page with every mask as an outline over its image, samples with findings first.
+        An HTML file to write: all images with the outlines of their masks, samples with findings first.
     write_exclude
-        A file to write, for `run --exclude`: of images that show the same, which to leave out. Test is kept.
+        A file to write, for `run --exclude`: ids to leave out, so that no photograph is in several subsets.
     json_
-        As JSON.
+        Print JSON.
     """
     from segstudy.data.check import summarise  # what `--help` does without
     from segstudy.data.survey import summary, survey
@@ -76,7 +76,7 @@ def check(  # noqa: PLR0913 (an option each)
             say(line)
     if html:
         say(
-            f"{html}: {num_shown} of {counted(len(found.dataset.samples), 'sample')}, for a browser",
+            f"{html}: {num_shown} of {counted(len(found.dataset.samples), 'sample')}; open it in a browser",
             problems,
         )
     if found.excluded is not None:
@@ -103,7 +103,7 @@ def _page_writer(html: Path, stage: Stage) -> Callable[["Survey"], int]:
 def synth(
     folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 200, seed: int = 0
 ) -> int:
-    """Write the synthetic set as ordinary files.
+    """Write the synthetic data set as ordinary files.
 
     Example: `segstudy synth pictures -n 40`
 
@@ -112,9 +112,9 @@ def synth(
     folder
         A new or empty folder.
     n
-        How many images.
+        The number of images.
     seed
-        Another seed, another set.
+        The seed of the random images. Another seed gives other images.
     """
     say(f"{n} images in {segstudy.synth(folder, n, seed)}")
     return 0

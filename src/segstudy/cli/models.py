@@ -42,25 +42,27 @@ class EngineFlags:
     engine: Annotated[
         EngineName,
         Parameter(
-            help="What computes; auto: what an exported file is for; of a run on a CPU OpenVINO, where "
-            "it is installed, else PyTorch"
+            help="The library that computes. auto: for an exported file, the engine of its format; for a run "
+            "on a CPU, OpenVINO if it is installed; otherwise PyTorch."
         ),
     ] = "auto"
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Parameter(help="Precision of the arithmetic; auto: bfloat16 where processor and engine have it"),
+        Parameter(help="The precision. auto: bfloat16 if the processor and the engine support it."),
     ] = "auto"
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where PyTorch computes")] = (
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="The device for PyTorch.")] = (
         "auto"
     )
-    threads: Annotated[int, Parameter(help="Images at a time; 0: as many as the machine has cores")] = 0
+    threads: Annotated[int, Parameter(help="The number of images in parallel. 0: one per core.")] = 0
     ensemble: Annotated[
         bool,
-        Parameter(help="Of a study: average over all seeds and folds of its best configuration", negative=()),
+        Parameter(
+            help="For a study: average over all seeds and folds of its best configuration.", negative=()
+        ),
     ] = False
     network: Annotated[
         str | None,
-        Parameter(help="Your own network's file, as my.py:Net, where the model was trained with it"),
+        Parameter(help="The file of your own network, as my.py:Net, if the model was trained with it."),
     ] = None
 
 
@@ -81,34 +83,34 @@ def predict(  # noqa: PLR0913 (an option each)
     match: str | None = None,
     how: EngineFlags = EngineFlags(),
 ) -> int:
-    """Segment images: a mask for each at its own size, and a table of measurements.
+    """Predict masks for images, each at its own size, with a table of measurements.
 
     Example: `segstudy predict my-images-classic photos --out masks --overlay`
 
     Parameters
     ----------
     model
-        A run's folder, a study's (its best run) or an exported file.
+        A run's folder, a study's folder (its best run) or an exported file.
     images
-        Image files and folders, which are searched through; of each data set all images, but not its masks.
+        Image files, and folders with their subfolders. Masks of a data set are not predicted.
     out
-        The folder of results. The same command again continues where it was stopped.
+        The folder for the results. The same command continues an interrupted prediction.
     probability
-        Also the probabilities, as grey PNG.
+        Also write the probabilities, as grey PNG files.
     overlay
-        Also the images with the mask over them.
+        Also write the images with the mask over them.
     outline
-        Also the images with the mask's outline.
+        Also write the images with the outline of the mask.
     threshold
-        Of the probability; 0.5 if left out.
+        The threshold of the probability; the default is 0.5.
     tta
-        Average over the eight flips and rotations of each image; takes eight times as long.
+        Average over the eight flips and rotations of each image. This takes eight times as long.
     largest_component
-        Keep only the largest part of each mask.
+        Keep only the largest connected component of each mask.
     fill_holes
-        Fill holes of each mask.
+        Fill the holes in each mask.
     match
-        Only files in folders whose path there matches, such as ``*_Dermoscopic_Image/*.bmp``.
+        Use only files of a folder whose path matches, such as ``*_Dermoscopic_Image/*.bmp``.
     """
     bar = Progress(
         TextColumn("{task.description}"),
@@ -121,7 +123,7 @@ def predict(  # noqa: PLR0913 (an option each)
     done_before: list[int] = []
 
     def progress(done: int, total: int) -> None:
-        if not done_before:  # first told of what is there already
+        if not done_before:  # the first call has the number of existing results
             done_before.append(done)
         bar.update(task, description="segmenting", completed=done, total=total)
 
@@ -160,7 +162,7 @@ def predict(  # noqa: PLR0913 (an option each)
     for row in failed[:SHOWN]:
         say(f"not segmented: {row['image']}: {row['error']}", problems)
     if len(failed) > SHOWN:
-        say(f"and {len(failed) - SHOWN} more, all listed in the table", problems)
+        say(f"and {len(failed) - SHOWN} more; the table lists all", problems)
     return 1 if failed else 0
 
 
@@ -183,36 +185,36 @@ def serve(  # noqa: PLR0913 (an option each)
     how: EngineFlags = EngineFlags(),
     open: Flag = False,  # noqa: A002
 ) -> int:
-    """Serve a model over HTTP: a page to try it, and an interface for programs (openapi.json).
+    """Serve a model over HTTP: a web page to try it, and an interface for programs (openapi.json).
 
     Example: `segstudy serve my-images-classic --open`
 
     Parameters
     ----------
     model
-        A run's folder, a study's (its best run) or an exported file.
+        A run's folder, a study's folder (its best run) or an exported file.
     host
-        Address to listen on. One that other machines reach needs a token.
+        The address of the server. If other machines can reach it, a token is required.
     port
-        To listen on; 0 takes a free one.
+        The port of the server; 0 chooses a free port.
     token
-        That callers have to show; better set as SEGSTUDY_TOKEN, where no list of processes shows it.
+        The token of all requests. The variable SEGSTUDY_TOKEN is safer: lists of processes do not show it.
     threshold
-        Of the probability, where a request names none.
+        The threshold of the probability for requests without their own.
     max_mb
-        Largest file of an image.
+        The largest file in MB.
     max_megapixels
-        Largest image.
+        The largest image in megapixels.
     receive_s
-        Seconds within which an image has to be sent.
+        The time limit for sending an image, in seconds.
     answer_s
-        Seconds within which it is answered, or given up with 503.
+        The time limit for the answer, in seconds. After it, the answer is 503.
     queue
-        Images received, waiting or in work at the same time; more are refused with 503.
+        The largest number of images in progress. Further images are refused with 503.
     cors_origin
-        Origin of pages elsewhere that may call the server, as https://lab.example; may be repeated.
+        An origin whose pages may call the server, such as https://lab.example. May be repeated.
     path_prefix
-        What a proxy puts before each path, as /skin.
+        The path that a proxy puts before each path, such as /skin.
     open
         Open the page in the browser.
     """
@@ -248,18 +250,18 @@ def card(
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
     network: str | None = None,
 ) -> int:
-    """Print what is known of a trained model: data, training, scores, limits.
+    """Print the model card of a trained model: data, training, scores, limits.
 
     Example: `segstudy card my-images-classic`
 
     Parameters
     ----------
     model
-        A run's folder, a study's (its best run) or an exported file.
+        A run's folder, a study's folder (its best run) or an exported file.
     json_
-        As JSON.
+        Print JSON.
     network
-        Your own network's file, as my.py:Net: says whether it is the one that the model was trained with.
+        The file of your own network, as my.py:Net. It is refused if the model was trained with another one.
     """
     say(segstudy.card(model, "json" if json_ else "markdown", network=network).rstrip("\n"))
     return 0
@@ -267,21 +269,23 @@ def card(
 
 @app.command(name="--install-completion", group=SHELL)
 def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None) -> int:
-    """Let the Tab key complete commands and options.
+    """Make the Tab key complete commands and options.
 
     Example: `segstudy --install-completion`
 
     Parameters
     ----------
     shell
-        Which shell; the one that is running if left out.
+        The shell. By default, the shell that is running.
     """
     from cyclopts.completion.detect import ShellDetectionError  # what other commands do without
 
     try:
         file = app.install_completion(shell=shell)
     except ShellDetectionError:
-        raise UserError("cannot tell which shell this is; name it: --shell bash, zsh or fish") from None
+        raise UserError(
+            "the shell was not recognised; name it: --shell bash, --shell zsh or --shell fish"
+        ) from None
     say(f"written to {file}; open a new terminal to use it")
     return 0
 

@@ -30,9 +30,9 @@ def table(
     folder
         The study's folder.
     format
-        How to print it.
+        The format of the table.
     all
-        Also runs that study.toml no longer names.
+        Also show runs that study.toml no longer names.
     """
     sys.stdout.write(segstudy.table(folder, format, all, width()).rstrip("\n") + "\n")
     return 0
@@ -40,16 +40,16 @@ def table(
 
 @app.command(group=ANSWER)
 def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
-    """Compare two configurations on the same test images: difference, interval, p value, in plain words.
+    """Compare two configurations on the same test images: difference, confidence interval, p value.
 
     Example: `segstudy compare my-images-classic unet-combo-b8 segnet-combo-b8`
 
     Parameters
     ----------
     arguments
-        DIR A B for two configurations of one study; DIR1:A DIR2:B across studies.
+        DIR A B for two configurations of one study; DIR1:A DIR2:B for configurations of two studies.
     json_
-        As JSON.
+        Print JSON.
     """
     from segstudy.cli.formatting import render_comparison  # what `--help` does without
 
@@ -67,7 +67,7 @@ def report(
     images: bool = True,
     open: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
 ) -> int:
-    """Write report.html, leaderboard.csv and figures.
+    """Write the report of a study: report.html, leaderboard.csv and figures.
 
     Example: `segstudy report my-images-classic --open`
 
@@ -76,9 +76,9 @@ def report(
     folder
         The study's folder.
     images
-        Pictures of the data in the report; use --no-images for data that may not be republished.
+        Show images of the data. Use --no-images if the data must not be published.
     open
-        Open it in the browser.
+        Open the report in the browser.
     """
     page = segstudy.report(folder, images)
     say(page)
@@ -100,24 +100,24 @@ def score(
     deterministic: Annotated[bool, Parameter(negative=())] = False,
     rule: Annotated[str | None, Parameter(name="--masks")] = None,
 ) -> int:
-    """Score masks that any other tool made; they enter a study's leaderboard.
+    """Score masks of any other tool and add them to the leaderboard of a study.
 
     Example: `segstudy score my-images masks/nnunet --study my-images-classic`
 
     Parameters
     ----------
     data
-        The study's data set.
+        The folder of the study's data set.
     masks
-        A folder with one mask per image, named by its id; or such folders, one per model, or one per seed.
+        A folder with one mask per image, named after its id; or one such folder per model or per seed.
     study
         The study's folder.
     name
-        The model's name, if there is one model only; else its folder's.
+        The name of the model, if there is only one. By default, the name of its folder.
     deterministic
-        The tool gives the same masks every time: there is no noise to measure, so it can be compared.
+        The tool always gives the same masks, so there is no training noise to measure.
     rule
-        The rule for the values of these masks, such as cut=0.5; omit it to find it from all of them.
+        The rule for the values of these masks, such as cut=0.5. By default, it is found from all of them.
     """
     from segstudy.cli.formatting import scores_text  # what `--help` does without
 
@@ -143,32 +143,32 @@ def evaluate(  # noqa: PLR0913 (an option each)
     exclude: Path | None = None,
     network: str | None = None,
 ) -> int:
-    """Test a trained model on data it has never seen, beside its own test subset.
+    """Test a trained model on an external data set, and compare with its own test subset.
 
     Example: `segstudy evaluate my-images-classic other-hospital`
 
     Parameters
     ----------
     model
-        A run's folder, or a study's: then every run of the best configuration.
+        A run's folder, or a study's folder (all runs of its best configuration).
     data
-        The external test set; all of it is tested on.
+        The external data set. All of its images are used.
     study
-        The study that takes the result, if not the model's own.
+        The study that stores the result. By default, the model's own study.
     name
-        What to call the result.
+        The name of the result.
     device
-        Where to predict.
+        The device for the predictions.
     reader
-        How to read the data; omit to detect it.
+        The name of a reader, such as ph2. By default, the reader is detected from the folder's layout.
     foreground
-        Values of a multi-class mask that count as foreground, as 1 or 1+2; may be repeated.
+        The mask values that are foreground, such as 1 or 1+2. May be repeated.
     masks
-        The rule for the mask values of this data set; omit it to find it from all masks.
+        The rule for mask values, such as background=0. By default, it is found from all masks.
     exclude
         A file with the ids of samples to leave out, one per line.
     network
-        Your own network's file, as my.py:Net, where the model was trained with it.
+        The file of your own network, as my.py:Net, if the model was trained with it.
     """
     from segstudy.cli.formatting import evaluation_text  # what `--help` does without
     from segstudy.deploy.external_data import SEEN
@@ -193,4 +193,4 @@ def evaluate(  # noqa: PLR0913 (an option each)
 
 
 def _not_shown_yet(study: Path) -> str:
-    return f"the report does not show it yet: `segstudy report {shlex.quote(str(study))}` writes it"
+    return f"the report does not show this yet: `segstudy report {shlex.quote(str(study))}` writes it again"

@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 Paths = Annotated[Path | None, Parameter()]
 
 
-_OTHERS = "or file.py:Name, package.module:Name, or the name of a plug-in"
+_OTHERS = "file.py:Name, package.module:Name, the name of a plug-in"
 _ARCHITECTURES = ", ".join([*keys_of("segstudy.models", "MODELS"), _OTHERS])
 _LOSSES = ", ".join([*keys_of("segstudy.losses", "LOSSES"), _OTHERS])
+_MASKS = "The rule for mask values, such as background=0. By default, it is found from all masks."
+_INTENSITY = (
+    "The image values that become 0 to 255, such as 0..4095. By default, they are found from all images."
+)
 
 
 @Parameter(name="*")
@@ -41,52 +45,63 @@ class StudyFlags:
     """What overrides a study. Comma lists make factors: --loss bce,dice --set lr=1e-3,1e-4."""
 
     protocol: Annotated[
-        str | None, Parameter(help="quick, classic or thorough: what the fields start from")
+        str | None, Parameter(help="The initial values of all fields: quick, classic or thorough.")
     ] = None
-    architecture: Annotated[str | None, Parameter(help=_ARCHITECTURES)] = None
-    loss: Annotated[str | None, Parameter(help=_LOSSES)] = None
-    batch_size: Annotated[str | None, Parameter(help="images per step")] = None
-    seeds: Annotated[int | None, Parameter(help="runs of each configuration, seeds 0 to N-1")] = None
-    folds: Annotated[int | None, Parameter(help="folds instead of one split; 4 tests every image once")] = (
+    architecture: Annotated[str | None, Parameter(help=f"One or more of: {_ARCHITECTURES}.")] = None
+    loss: Annotated[str | None, Parameter(help=f"One or more of: {_LOSSES}.")] = None
+    batch_size: Annotated[str | None, Parameter(help="The number of images per training step.")] = None
+    seeds: Annotated[int | None, Parameter(help="The number of runs per configuration: seeds 0 to N-1.")] = (
         None
     )
-    epochs: Annotated[str | None, Parameter(help="passes over the training images")] = None
-    image_size: Annotated[str | None, Parameter(help="pixels, N or HxW")] = None
-    width: Annotated[str | None, Parameter(help="channels of the first stage")] = None
-    masks: Annotated[
-        str | None, Parameter(help="what mask values mean, such as background=0; omit it to find it")
+    folds: Annotated[int | None, Parameter(help="Folds instead of one split: each image is tested once.")] = (
+        None
+    )
+    epochs: Annotated[str | None, Parameter(help="The number of passes over the training images.")] = None
+    image_size: Annotated[
+        str | None, Parameter(help="The size for the networks in pixels: N, or height x width as HxW.")
     ] = None
-    intensity: Annotated[
-        str | None, Parameter(help="image values that become 0 to 255, such as 0..4095; omit it to find them")
-    ] = None
+    width: Annotated[str | None, Parameter(help="The number of channels of the first stage.")] = None
+    masks: Annotated[str | None, Parameter(help=_MASKS)] = None
+    intensity: Annotated[str | None, Parameter(help=_INTENSITY)] = None
     set_: Annotated[
         list[str] | None,
-        Parameter(name="--set", help="any other field: --set optimizer=sgd --set lr=1e-2,1e-3", negative=()),
+        Parameter(
+            name="--set",
+            help="Any other field of the study file: --set optimizer=sgd --set lr=1e-2,1e-3.",
+            negative=(),
+        ),
     ] = None
-    data: Annotated[Path | None, Parameter(help="where the data set lies, if not where the study says")] = (
-        None
-    )
-    split: Annotated[str | None, Parameter(help="official, 50/25/25, all (in folds), or a split.json")] = None
+    data: Annotated[Path | None, Parameter(help="The folder of the data set, if it was moved.")] = None
+    split: Annotated[
+        str | None, Parameter(help="official, shares such as 50/25/25, all (with --folds), or a split.json.")
+    ] = None
     exclude: Annotated[
-        Path | None, Parameter(help="a file with the ids of samples to leave out, one per line")
+        Path | None, Parameter(help="A file with the ids of samples to leave out, one per line.")
     ] = None
     accept_duplicates: Annotated[
         bool | None,
-        Parameter(help="train though near-duplicates of an image lie in several parts", negative=()),
+        Parameter(help="Train even if near-duplicates of an image are in several subsets.", negative=()),
     ] = None
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class MachineFlags:
-    """Where and how to train; nothing of it changes what a run is."""
+    """Where and how to train. No option here is part of a run's key."""
 
-    executor: Annotated[str | None, Parameter(help=choices_text(EXECUTORS.values()))] = None
-    workers: Annotated[int, Parameter(help="runs side by side; 0: as many as the cores allow")] = 0
-    threads: Annotated[int, Parameter(help="CPU threads of each run; 0: chosen for this machine")] = 0
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where to train")] = "auto"
+    executor: Annotated[
+        str | None, Parameter(help=f"How runs are trained. {choices_text(EXECUTORS.values())}.")
+    ] = None
+    workers: Annotated[int, Parameter(help="The number of runs in parallel. 0: chosen for this machine.")] = 0
+    threads: Annotated[
+        int, Parameter(help="The number of CPU threads per run. 0: chosen for this machine.")
+    ] = 0
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], Parameter(help="The device for the training.")
+    ] = "auto"
     checkpoint_every: Annotated[
-        int, Parameter(help="save a state every N epochs; an interruption loses at most N epochs")
+        int,
+        Parameter(help="Save a state every N epochs. After a crash, a run continues from its last state."),
     ] = 1
 
 
@@ -98,27 +113,30 @@ def run(  # noqa: PLR0913 (an option each)
     flags: StudyFlags = StudyFlags(),
     machine: MachineFlags = MachineFlags(),
     out: Annotated[
-        Path | None, Parameter(help="the study's folder; derived from its name if left out")
+        Path | None, Parameter(help="The study's folder. By default, it is made from the study's name.")
     ] = None,
     tracker: Annotated[
         str,
-        Parameter(help=f"where progress is shown or logged, a comma list; {choices_text(TRACKERS.values())}"),
+        Parameter(
+            help="A comma-separated list: where progress is shown or logged. "
+            f"{choices_text(TRACKERS.values())}."
+        ),
     ] = "terminal",
-    retry: Annotated[bool, Parameter(help="also runs that diverged before", negative=())] = False,
+    retry: Annotated[bool, Parameter(help="Also train runs again that diverged.", negative=())] = False,
     yes: Annotated[
-        bool, Parameter(help="do not ask when the study will take more than two hours", negative=())
+        bool, Parameter(help="Do not ask, even if the estimate is above two hours.", negative=())
     ] = False,
-    images: Annotated[bool, Parameter(help="pictures of the data in the report")] = True,
+    images: Annotated[bool, Parameter(help="Show images of the data in the report.")] = True,
 ) -> int:
-    """Train every run of a study that is not finished yet, and show the best configuration.
+    """Train all runs of a study that are not finished yet, and print the leaderboard.
 
     Example: `segstudy run my-images --architecture unet,segnet --loss bce,dice --seeds 3`
 
     Parameters
     ----------
     study
-        A study file, a data set's folder or a study's folder. Without it: the synthetic images and
-        the quick protocol.
+        A study file, a data set's folder or a study's folder. The default is the synthetic data set with
+        the protocol quick.
     """
     from segstudy.study.trackers.terminal import Display  # what `--help` does without
 
@@ -139,7 +157,7 @@ def run(  # noqa: PLR0913 (an option each)
     say(f"report: {finished.path / 'report.html'}")
     now = segstudy.status(finished.path)
     if now.differing:
-        say(f"runs differ in what may move their last bits: {now.differing}", problems)
+        say(f"the runs have different environments, so their last bits may differ: {now.differing}", problems)
     for failure in now.failures:
         say(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", problems)
     return 1 if now.failures else 0
@@ -153,17 +171,17 @@ def plan(
     flags: StudyFlags = StudyFlags(),
     machine: MachineFlags = MachineFlags(),
     out: Annotated[
-        Path | None, Parameter(help="the study's folder, as for `run`; derived from its name if left out")
+        Path | None, Parameter(help="The study's folder. By default, it is made from the study's name.")
     ] = None,
 ) -> int:
-    """What `run` would do: runs, hours, memory and disk, from a few timed steps. Writes nothing.
+    """Estimate the number of runs, hours, memory and disk space of `run`. Writes nothing.
 
     Example: `segstudy plan my-images --protocol classic`
 
     Parameters
     ----------
     study
-        As for `run`.
+        A study file, a data set's folder or a study's folder, as for `run`.
     """
     from segstudy.study.trackers.terminal import Display  # what `--help` does without
 
@@ -178,14 +196,14 @@ def plan(
 
 @app.command(group=PREPARE)
 def init(study: Paths = None, /, *, flags: StudyFlags = StudyFlags()) -> int:
-    """Print a commented study.toml to start from.
+    """Print a study file with comments, as a template.
 
     Example: `segstudy init my-images > study.toml`
 
     Parameters
     ----------
     study
-        The data set's folder.
+        The data set's folder. The default is the synthetic data set.
     """
     options = _options(flags, MachineFlags())
     sys.stdout.write(
@@ -196,7 +214,7 @@ def init(study: Paths = None, /, *, flags: StudyFlags = StudyFlags()) -> int:
 
 @app.command(group=TRAIN)
 def status(folder: Path, /) -> int:
-    """What of a study is done, failed and left.
+    """Show how many runs of a study are finished, failed and left, and the remaining time.
 
     Example: `segstudy status my-images-classic`
 
@@ -209,23 +227,24 @@ def status(folder: Path, /) -> int:
 
     now = segstudy.status(folder)
     console.print(
-        f"{now.num_finished} of {now.num_planned} runs finished, {now.num_failed} failed, {now.num_left} left"
+        f"{now.num_finished} of {counted(now.num_planned, 'run')} finished, {now.num_failed} failed, "
+        f"{now.num_left} left"
     )
     if now.holder:
-        say(f"being trained by {now.holder}")
+        say(f"training now: {now.holder}")
     if now.num_begun:
-        say(f"{now.num_begun} of them begun and saved: `run` continues them")
+        say(f"{now.num_begun} of these started and saved: `run` continues")
     if now.num_unnamed:
         say(
-            f"{counted(now.num_unnamed, 'finished run')} beside them that study.toml does not name; "
+            f"{counted(now.num_unnamed, 'more finished run')} that study.toml does not name; "
             f"segstudy table {shlex.quote(str(folder))} --all shows all"
         )
     if now.differing:
-        say(f"runs differ in what may move their last bits: {now.differing}")
+        say(f"the runs have different environments, so their last bits may differ: {now.differing}")
     if now.num_left and now.seconds_to_go is None:
-        say(f"time to go: {now.time_basis}")
+        say(f"remaining time: {now.time_basis}")
     elif now.seconds_to_go:
-        say(f"about {duration(now.seconds_to_go)} of training to go ({now.time_basis})")
+        say(f"remaining time: about {duration(now.seconds_to_go)} ({now.time_basis})")
     for failure in now.failures:
         say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
         say(f"        {failure['remedy']}")
@@ -237,10 +256,10 @@ def verify(
     folder: Path,
     /,
     *,
-    repair: Annotated[bool, Parameter(help="move what is wrong to quarantine/", negative=())] = False,
+    repair: Annotated[bool, Parameter(help="Move wrong files to quarantine/.", negative=())] = False,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Check every file of a study against its checksums and keys; exit with 1 if something is wrong.
+    """Check all files of a study against their checksums. The exit code is 1 if something is wrong.
 
     Example: `segstudy verify my-images-classic --repair`
 
@@ -249,9 +268,9 @@ def verify(
     folder
         The study's folder.
     repair
-        Move what is wrong to quarantine/; nothing is deleted; the next `run` trains what is missing.
+        Move wrong files to quarantine/. Nothing is deleted. The next `run` trains what is missing.
     json_
-        As JSON.
+        Print JSON.
     """
     from segstudy.cli.formatting import verification_text  # what `--help` does without
 
@@ -272,7 +291,7 @@ def remove(
     unnamed: Annotated[bool, Parameter(negative=())] = False,
     yes: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Delete the runs of a configuration for good, after saying what goes and asking.
+    """Delete all runs of a configuration permanently. It first lists them and asks.
 
     Example: `segstudy remove my-images-classic segnet-bce-b8`
 
@@ -281,16 +300,16 @@ def remove(
     folder
         The study's folder.
     configuration
-        As the leaderboard calls it; of masks of another tool, their name.
+        The name in the leaderboard of a configuration, or of masks of another tool.
     unnamed
-        Instead, all runs that study.toml no longer names (table --all shows them).
+        Delete all runs that study.toml no longer names (`table --all` shows them).
     yes
         Do not ask.
     """
 
     def asked(removal: "Removal") -> bool:
-        say(f"to be deleted: {removal.sentence}", problems)
-        problems.print("delete it? \\[y/N] ", end="", highlight=False)
+        say(f"this will be deleted: {removal.sentence}", problems)
+        problems.print("delete it permanently? \\[y/N] ", end="", highlight=False)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Stopped("nothing was deleted", signal.SIGINT)
         return True
@@ -300,7 +319,7 @@ def remove(
     done = segstudy.remove(folder, configuration, unnamed=unnamed, yes=yes, confirm=confirm)
     say(f"deleted: {done.sentence}" if done.paths else "nothing to delete")
     if done.paths and had_report:
-        say(f"the report showed it and went too: segstudy report {shlex.quote(str(folder))} writes it again")
+        say(f"the old report was deleted too: segstudy report {shlex.quote(str(folder))} writes a new one")
     return 0
 
 
@@ -309,30 +328,30 @@ def export(
     model: Path,
     /,
     *,
-    to: Annotated[FormatName, Parameter(help=f"The format; {choices_text(FORMATS.values())}")],
+    to: Annotated[FormatName, Parameter(help=f"The format. {choices_text(FORMATS.values())}.")],
     int8: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     data: Path | None = None,
     network: str | None = None,
 ) -> int:
-    """Write a trained model as a file that runs without PyTorch, if its masks stay the same.
+    """Write a trained model to a file that runs without PyTorch, if its masks stay the same.
 
     Example: `segstudy export my-images-classic --to onnx`
 
     Parameters
     ----------
     model
-        A run's folder, or a study's: then the best run of its best configuration.
+        A run's folder, or a study's folder (its best run).
     int8
-        Arithmetic in 8 bits, calibrated on training images: quicker still, and close.
+        Use 8-bit arithmetic, calibrated on training images.
     out
-        The file to write; omit it to write into the study's exports/, or into the current folder for a
-        model outside of its study.
+        The file to write. By default, it is in the study's exports/; for a model outside its study, in the
+        current folder.
     data
-        Where the data set lies now, if not where the study says; for a model outside of its study, images
-        with masks to compare masks on.
+        The folder of the data set, if it was moved. For a model outside its study: images with masks for
+        the comparison.
     network
-        Your own network's file, as my.py:Net, where the model was trained with it.
+        The file of your own network, as my.py:Net, if the model was trained with it.
     """
     from segstudy.deploy.export.parity import in_words  # what `--help` does without
 
@@ -342,7 +361,7 @@ def export(
         )
     for each in made.parity:
         say(in_words(each))
-    say(f"{made.file}; report: {made.report}")
+    say(f"written: {made.file}; comparison: {made.report}")
     return 0
 
 
@@ -385,5 +404,5 @@ def _plugins_text() -> str:
     from segstudy.core.plugins import listed  # looks at all that is installed
 
     return "".join(
-        ["\n\nPlug-ins that can be named too:", *(f"\n\n- {line}" for line in listed())] if listed() else []
+        ["\n\nNames of installed plug-ins:", *(f"\n\n- {line}" for line in listed())] if listed() else []
     )
