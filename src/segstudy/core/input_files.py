@@ -9,6 +9,9 @@ import logging
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,23 +64,40 @@ def read_text(file: Path, max_bytes: int) -> str:
     """The text of a file that a user wrote, whatever system and program it was written with.
 
     UTF-8 and UTF-16 are read with a byte order mark or without, UTF-32 with one; so are the line ends of
-    every system. Other bytes are read as Windows-1252, and a warning says so.
+    every system. Other bytes are read as Windows-1252, and a warning says so (see ``collected_encodings``).
 
     Raises:
         OSError: as ``read_bytes``.
         UserError: no text.
     """
     text, encoding = decoded(read_bytes(file, max_bytes), str(file))
-    if encoding == WINDOWS and file not in _named:
-        _named.add(file)
-        log.warning(
-            "%s",
-            printable(f"{file}: is not UTF-8; read as {WINDOWS}; save it as UTF-8 if any letter is wrong"),
-        )
+    if encoding == WINDOWS:
+        _name_encoding(file)
     return text
 
 
+def _name_encoding(file: Path) -> None:
+    files = _collecting.get()
+    if files is not None:
+        files.append(file)
+    elif file not in _named:
+        _named.add(file)
+        log.warning("%s", printable(f"{file}: {NOT_UTF8}"))
+
+
+@contextmanager
+def collected_encodings() -> Iterator[list[Path]]:
+    """Collect the files that ``read_text`` reads as Windows-1252, in place of a line in the log for each."""
+    files: list[Path] = []
+    before = _collecting.set(files)
+    try:
+        yield files
+    finally:
+        _collecting.reset(before)
+
+
 WINDOWS = "Windows-1252"
+NOT_UTF8 = f"is not UTF-8; read as {WINDOWS}; save it as UTF-8 if any letter is wrong"
 LEAST_ZERO_FRAC = 0.125  # of the bytes, from which on text may be in UTF-16
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -89,6 +109,7 @@ _MARKS = (
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # control characters that no text has
 _UTF8_LETTER = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _named: set[Path] = set()  # files whose encoding was said already
+_collecting: ContextVar[list[Path] | None] = ContextVar("collecting", default=None)
 
 
 def decoded(content: bytes, name: str) -> tuple[str, str]:

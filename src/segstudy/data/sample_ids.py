@@ -21,24 +21,41 @@ class Matched:
     unknown: tuple[str, ...]
 
 
-def match_ids(written: Iterable[str], known: Collection[str]) -> Matched:
-    r"""Find the samples that a list names.
+class KnownIds:
+    r"""The ids of a data set, and what a list or a table may write for them.
 
     An id that is written exactly counts first. Else accents may be stored in another form (Unicode's NFC or
     NFD), ``\`` may stand for ``/``, and the ending of the image's file may follow.
 
+    >>> known = KnownIds({"train/a", "b"})
+    >>> known.meant("train\\a"), known.meant("b.png"), known.meant("c")
+    ('train/a', 'b', None)
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = frozenset(ids)
+        self._by_form = {unicodedata.normalize("NFC", each): each for each in self.ids}
+
+    def meant(self, text: str) -> str | None:
+        """The id that is written so; None where there is none."""
+        found = next((each for each in _spellings(text) if each in self.ids or each in self._by_form), None)
+        return found if found is None or found in self.ids else self._by_form[found]
+
+
+def match_ids(written: Iterable[str], known: Iterable[str]) -> Matched:
+    r"""Find the samples that a list names, as ``KnownIds`` says.
+
     >>> match_ids(["b.png", "train\\a", "c"], {"train/a", "b"})
     Matched(ids=('b', 'train/a'), unknown=('c',))
     """
-    names = set(known)
-    by_form = {unicodedata.normalize("NFC", name): name for name in known}
+    names = KnownIds(known)
     ids, unknown = [], []
     for text in written:
-        found = next((each for each in _spellings(text) if each in names or each in by_form), None)
+        found = names.meant(text)
         if found is None:
             unknown.append(text)
         else:
-            ids.append(found if found in names else by_form[found])
+            ids.append(found)
     return Matched(tuple(ids), tuple(unknown))
 
 

@@ -63,14 +63,21 @@ class FileAccount:
         num_files: that lie there.
         num_used: that belong to a sample.
         left_out: the number of the others by reason, such as a suffix.
+        unused_tables: tables that are not used, with the reason.
     """
 
     folders: str
     num_files: int
     num_used: int
     left_out: tuple[tuple[str, int], ...] = ()
+    unused_tables: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
+        return "; ".join(
+            (self._of_files(), *(f"{name} not used ({why})" for name, why in self.unused_tables))
+        )
+
+    def _of_files(self) -> str:
         files = counted(self.num_files, "file")
         if not self.left_out:
             return f"{files} in {self.folders}, all used"
@@ -98,6 +105,7 @@ class Dataset:
         without_mask: images that are no sample's: ``predict`` segments them too.
         account: what became of all files; None where the reader does not say.
         class_names: the names of the masks' numbers, or of their colours as #rrggbb, where a file says them.
+        tables: tables that the reader used itself.
     """
 
     name: str
@@ -114,3 +122,4 @@ class Dataset:
     without_mask: tuple[Path, ...] = ()
     account: FileAccount | None = None
     class_names: tuple[tuple[int | str, str], ...] = ()
+    tables: tuple[Path, ...] = ()

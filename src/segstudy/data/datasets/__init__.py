@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudy.core.errors import UserError
+from segstudy.core.input_files import NOT_UTF8, collected_encodings
 from segstudy.core.paths import reason_missing
 from segstudy.core.plugins import find, record_named, usable
 from segstudy.core.synthetic import is_synthetic
@@ -29,9 +30,11 @@ from segstudy.data.datasets.folder_files import NOT_READ
 from segstudy.data.datasets.folder_hints import probable_layout
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
 from segstudy.data.datasets.other_formats import unread_format
+from segstudy.data.datasets.other_tables import with_tables
 from segstudy.data.datasets.whole_folder import with_account
 from segstudy.data.sample_ids import match_ids, no_such_ids
-from segstudy.data.samples import Dataset
+from segstudy.data.samples import Dataset, Problem
+from segstudy.data.sources import name_within
 
 __all__ = ["READERS", "Reader", "every_image", "human_references", "is_data_set", "read"]
 
@@ -144,10 +147,20 @@ def _read(path: Path, reader: str | None) -> tuple[Reader, Dataset]:
     try:
         _check_folder(path)
         chosen = _choose(path, reader)
-        return chosen, with_account(chosen.read(path))
+        with collected_encodings() as files:
+            dataset = with_account(chosen.read(path))
+            if READERS.get(chosen.name) is chosen:  # a plug-in knows its own tables
+                dataset = with_tables(dataset)
+        return chosen, replace(dataset, problems=(*dataset.problems, *_encodings(path, files)))
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); check the permissions"
         raise UserError(f"{error.filename or path}: {reason}") from None
+
+
+def _encodings(root: Path, files: Sequence[Path]) -> list[Problem]:
+    """A warning for each text file of a data set that is not in UTF-8: a letter of an id may be wrong."""
+    names = dict.fromkeys(name_within(root, file) for file in files)
+    return [Problem("warning", "text not in UTF-8", name, NOT_UTF8) for name in names]
 
 
 def _without_samples(path: Path, chosen: Reader, dataset: Dataset) -> UserError:

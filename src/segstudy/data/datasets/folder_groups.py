@@ -20,6 +20,7 @@ _NOUNS = {
 }
 _GROUP = re.compile(rf"({'|'.join(_NOUNS)})(?:id)?[ _-]*[a-z]{{0,2}}[_-]?\d+[a-z]?", re.IGNORECASE)
 NAMED = 3
+NO_GROUPS = "subfolders are no groups"  # kind of a problem
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,4 @@ def _may_be_groups(samples: Sequence[Sample]) -> tuple[Problem, ...]:
         f"{len(names)} subfolders ({shown}) hold {sum(number.values())} images, but each image counts as a "
         "group of its own; if a subfolder is a patient or a lesion, name it in column group of metadata.csv"
     )
-    return (Problem("warning", "subfolders are no groups", names[0], detail),)
+    return (Problem("warning", NO_GROUPS, names[0], detail),)

@@ -121,6 +121,7 @@ def read(root: Path) -> Dataset:
         year.citation,
         without_mask=tuple(image for image in _images(root, year) if image not in used),
         account=account_by_name("the folders of images and masks", filter(Path.is_dir, folders), in_order),
+        tables=tuple(file for name in _PART_NAMES if (file := _diagnoses_file(root, year, name))),
     )
 
 
@@ -143,8 +144,15 @@ def _read_part(root: Path, year: _Year, name: str) -> tuple[list[Sample], list[P
     if not images.is_dir():
         return [], []
     samples, problems = pair(root, _named(images, IMAGE_NAME), _named(masks, r"ISIC_\d+_[Ss]egmentation"))
-    categories = _categories(root / year.diagnoses.format(name)) if year.diagnoses else {}
+    diagnoses = _diagnoses_file(root, year, name)
+    categories = _categories(diagnoses) if diagnoses else {}
     return [replace(sample, category=categories.get(sample.id)) for sample in samples], problems
+
+
+def _diagnoses_file(root: Path, year: _Year, name: str) -> Path | None:
+    """The table of a part's diagnoses; None where there is none."""
+    file = root / year.diagnoses.format(name) if year.diagnoses else None
+    return file if file and file.exists() else None
 
 
 def _images(root: Path, year: _Year) -> list[Path]:
@@ -164,8 +172,6 @@ def _categories(file: Path) -> dict[str, str]:
     Raises:
         UserError: other columns.
     """
-    if not file.exists():
-        return {}
     names, lines = read_csv(file, "remove it")
     if not {"image_id", "melanoma", "seborrheic_keratosis"} <= set(names):
         raise UserError(f"{file}: has no columns image_id, melanoma and seborrheic_keratosis; remove it")

@@ -12,9 +12,11 @@ from segstudy.core.quantities import and_more
 from segstudy.data.datasets.subsets import is_subset_word, subset_named
 from segstudy.data.datasets.table_ids import id_meant, names_of, unfit_ids
 from segstudy.data.datasets.tables import read_csv
+from segstudy.data.sample_ids import KnownIds
 from segstudy.data.samples import Part, Problem, Sample, Severity
 
 METADATA = "metadata.csv"
+NO_GROUP_COLUMN = "no groups"  # kind of a problem
 COLUMNS = ("id", "group", "category", "part")
 # Columns that say which images belong together, where there is no column group, and what a group is then.
 GROUP_COLUMNS = {
@@ -52,8 +54,8 @@ MEANT_FOR = {
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One line of metadata.csv."""
+class Row:
+    """What a table says of one sample."""
 
     group: str | None
     category: str | None
@@ -73,7 +75,7 @@ class Table:
     """
 
     name: str
-    rows: Mapping[str, _Row]
+    rows: Mapping[str, Row]
     problems: Sequence[Problem]
     group_column: str = ""
     category_column: str = ""
@@ -81,13 +83,13 @@ class Table:
     @property
     def group_noun(self) -> str:
         """What a group is, from the column's name."""
-        return GROUP_NOUNS.get(_as_known(self.group_column), "group")
+        return GROUP_NOUNS.get(as_known(self.group_column), "group")
 
     def key_of(self, sample_id: str) -> str:
         """The id under which a sample would be listed: folders may be left out."""
         return next((name for name in names_of(sample_id) if name in self.rows), sample_id)
 
-    def row_of(self, sample_id: str) -> _Row | None:
+    def row_of(self, sample_id: str) -> Row | None:
         return self.rows.get(self.key_of(sample_id))
 
 
@@ -148,13 +150,13 @@ def group_problems(samples: Sequence[Sample], table: Table) -> list[Problem]:
             "add it if there are any"
         )
         severity: Severity = "note" if all(sample.part for sample in samples) else "warning"
-        return [Problem(severity, "no groups", table.name, detail)]
+        return [Problem(severity, NO_GROUP_COLUMN, table.name, detail)]
     without = [key for key, row in table.rows.items() if row.group is None]
     detail = f"no {table.group_column}, so that it counts as a patient of its own; fill the cell in"
     return [Problem("warning", "no group", f"{table.name}: {key}", detail) for key in without]
 
 
-def _described(sample: Sample, row: _Row | None, table: str) -> tuple[Sample, list[Problem]]:
+def _described(sample: Sample, row: Row | None, table: str) -> tuple[Sample, list[Problem]]:
     if row is None:
         return sample, [Problem("warning", "no metadata", sample.id, f"{table} does not list it")]
     problems = []
@@ -182,34 +184,42 @@ def read_metadata(root: Path, file: Path, sample_ids: Collection[str]) -> Table:
         UserError: no table, no ids, or two columns that could both be the groups or the subsets.
     """
     names, lines = read_csv(file, "save it as UTF-8 text with commas, a line for each sample")
-    columns = _columns(file, names, lines)
+    columns = columns_of(file, names, lines)
     where = file.relative_to(root).as_posix()
-    problems = _unused(where, columns)
-    known = {name for each in sample_ids for name in names_of(each)}
-    rows: dict[str, _Row] = {}
+    problems = unused_columns(where, columns)
+    known = KnownIds(name for each in sample_ids for name in names_of(each))
+    rows: dict[str, Row] = {}
     for line in lines:
         cells = {known_as: line[written].strip() for known_as, written in columns.items()}
-        key = id_meant(unicodedata.normalize("NFC", cells["id"]), known)
+        key = id_meant(cells["id"], known) or unicodedata.normalize("NFC", cells["id"])
         if key in rows:
             problems.append(Problem("error", "id listed twice", f"{where}: {key}", "remove one of the lines"))
-        part, issue = _part(cells, columns, where)
+        part, issue = subset_in(cells, columns, where)
         problems += issue
-        rows[key] = _Row(cells.get("group") or None, cells.get("category") or None, part)
+        rows[key] = Row(cells.get("group") or None, cells.get("category") or None, part)
     return Table(where, rows, problems, columns.get("group", "").strip(), columns.get("category", "").strip())
 
 
-def _columns(file: Path, written: Sequence[str], lines: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def columns_of(
+    file: Path, written: Sequence[str], lines: Sequence[Mapping[str, str]], id_column: str = ""
+) -> dict[str, str]:
     """What each column is known by here, and how it is written there.
+
+    Args:
+        file: the table.
+        written: its headings.
+        lines: its rows.
+        id_column: the heading of the column with the ids, where it need not be ``id``.
 
     Raises:
         UserError: no ids, two columns of one name, or two columns that could both be the groups or subsets.
     """
-    known = [_as_known(name) for name in written]
+    known = ["id" if name == id_column else as_known(name) for name in written]
     number = Counter(known)
     if twice := [name for name in (*COLUMNS, *GROUP_NOUNS, *SUBSET_COLUMNS) if number[name] > 1]:
         raise UserError(f"{file}: has two columns {twice[0]}; rename or remove one of them")
     if "id" not in known:
-        meant = next((name.strip() for name in written if _as_known(name) in ID_NAMES), "")
+        meant = next((name.strip() for name in written if as_known(name) in ID_NAMES), "")
         hint = f"if `{meant}` holds the images' names, call it id; else " if meant else ""
         raise UserError(
             f"{file}: has no column id; {hint}its first line must be id,group,category,part "
@@ -242,13 +252,14 @@ def _has_subsets(lines: Sequence[Mapping[str, str]], column: str) -> bool:
     return any(is_subset_word(line[column]) for line in lines)
 
 
-def _as_known(heading: str) -> str:
-    """``Patient ID``, ``patient-id`` and ``"PatientID"`` as ``patient_id``."""
+def as_known(heading: str) -> str:
+    """A heading as it is known here: ``Patient ID``, ``patient-id`` and ``"PatientID"`` as ``patient_id``."""
     parted = re.sub(r"(?<=[a-z])(?=I[Dd]$)", "_", heading.strip().strip("\"'").strip())
     return re.sub(r"[\s_-]+", "_", parted.lower())
 
 
-def _unused(where: str, columns: Mapping[str, str]) -> list[Problem]:
+def unused_columns(where: str, columns: Mapping[str, str]) -> list[Problem]:
+    """A warning for each column that says nothing here, with the name by which it would."""
     problems = []
     for known, written in columns.items():
         if known and known not in COLUMNS:
@@ -259,9 +270,10 @@ def _unused(where: str, columns: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
-def _part(
+def subset_in(
     cells: Mapping[str, str], columns: Mapping[str, str], where: str
 ) -> tuple[Part | None, list[Problem]]:
+    """The subset that a row says, or an error that it says none that is known."""
     text = cells.get("part", "")
     if not text or (part := subset_named(text)):
         return (part if text else None), []

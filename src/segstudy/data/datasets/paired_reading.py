@@ -52,6 +52,7 @@ class _Found:
         without_mask: images that are no sample's.
         files: all that lie in the folders.
         tables: each with the samples that it describes.
+        table_files: where they are.
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -59,6 +60,7 @@ class _Found:
     without_mask: list[Path] = field(default_factory=list)
     files: list[FolderFiles] = field(default_factory=list)
     tables: list[tuple[Table, list[Sample]]] = field(default_factory=list)
+    table_files: list[Path] = field(default_factory=list)
 
 
 def read_places(
@@ -132,6 +134,7 @@ def _read_table(root: Path, file: Path, prefix: str, found: _Found) -> None:
     found.samples = [new.get(sample.id, sample) for sample in found.samples]
     found.problems += problems
     found.tables.append((table, described))
+    found.table_files.append(file)
 
 
 def _dataset(root: Path, reader: str, found: _Found, groups: FolderGroups, unused: UnusedFolders) -> Dataset:
@@ -155,6 +158,7 @@ def _dataset(root: Path, reader: str, found: _Found, groups: FolderGroups, unuse
         ungrouped=_ungrouped(found, groups, columns),
         without_mask=tuple(sorted([*found.without_mask, *unused.without_mask])),
         account=account(_folders(root, found), [*found.files, *unused.files], used, unused.reasons),
+        tables=tuple(found.table_files),
     )
 
 

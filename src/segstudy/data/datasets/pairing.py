@@ -18,6 +18,8 @@ from segstudy.data.image_formats import SUFFIXES
 from segstudy.data.samples import PARTS, Problem, Sample, Severity
 from segstudy.data.sources import MaskSource, Merged
 
+IN_NO_PART, MISSING_PART = "in no part", "missing part"
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -174,12 +176,12 @@ def part_problems(root: Path, samples: Sequence[Sample]) -> list[Problem]:
     if not there:
         return []
     problems = [
-        Problem("warning", "in no part", sample.id, "the other samples are in official parts; it is not used")
+        Problem("warning", IN_NO_PART, sample.id, "the other samples are in official parts; it is not used")
         for sample in samples
         if sample.part is None
     ]
     if absent:
         remedy = "cut from train" if "train" in there else "give shares to run, as in --set split=50/25/25"
         detail = f"no official {' and no official '.join(absent)} part: {remedy}"
-        problems.append(Problem("note", "missing part", root.resolve().name, detail))
+        problems.append(Problem("note", MISSING_PART, root.resolve().name, detail))
     return problems

@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from segstudy.core.input_files import MB, read_bytes
+from segstudy.core.input_files import MB, read_text
 from segstudy.data.datasets.folder_files import account_by_name
 from segstudy.data.datasets.tables import read_sheet
 from segstudy.data.samples import Dataset, Problem, Sample
@@ -86,6 +86,7 @@ def read(root: Path) -> Dataset:
         group_noun="lesion",
         without_mask=tuple(without_mask),
         account=account_by_name(IMAGES_FOLDER, [folder], samples),
+        tables=_tables(folder),
     )
 
 
@@ -124,11 +125,13 @@ def _inside(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
+def _tables(folder: Path) -> tuple[Path, Path]:
+    return folder.parent / "PH2_dataset.xlsx", folder.parent / "PH2_dataset.txt"
+
+
 def _categories(folder: Path, problems: list[Problem]) -> dict[str, str]:
     """Diagnosis by id, from the spreadsheet or else the text file; a problem where there is none."""
-    for file in (folder.parent / "PH2_dataset.xlsx", folder.parent / "PH2_dataset.txt"):
-        if not file.exists():
-            continue
+    for file in filter(Path.exists, _tables(folder)):
         try:
             found = _diagnoses(read_sheet(file) if file.suffix == ".xlsx" else _text_rows(file))
         except (OSError, ValueError) as error:
@@ -150,7 +153,7 @@ def _categories(folder: Path, problems: list[Problem]) -> dict[str, str]:
 
 
 def _text_rows(file: Path) -> list[list[str]]:
-    text = read_bytes(file, MAX_TEXT_BYTES).decode("utf-8", errors="replace")
+    text = read_text(file, MAX_TEXT_BYTES)
     return [[cell.strip() for cell in line.strip().strip("|").split("||")] for line in text.splitlines()]
 
 

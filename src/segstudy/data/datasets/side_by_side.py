@@ -54,7 +54,9 @@ def read(root: Path) -> Dataset:
         name = folder.name if folder != root else ""
         place = Place(FolderFiles(folder, images), FolderFiles(folder, masks), name, subsets.get(name))
         places.append(place)
-    return replace(read_places(root, "side_by_side", places), class_names=_class_names(folders))
+    dataset = read_places(root, "side_by_side", places)
+    classes = [folder / CLASSES for folder in folders if (folder / CLASSES).is_file()]
+    return replace(dataset, class_names=_class_names(classes), tables=(*dataset.tables, *classes))
 
 
 def _places(root: Path) -> list[Path]:
@@ -101,14 +103,14 @@ def _has_both(folder: Path) -> bool:
     return len(both) > 1 and len(both) >= BOTH_FRAC * len(stems)
 
 
-def _class_names(folders: Sequence[Path]) -> tuple[tuple[int | str, str], ...]:
+def _class_names(files: Sequence[Path]) -> tuple[tuple[int | str, str], ...]:
     """The numbers and names in Roboflow's tables.
 
     Raises:
         UserError: a table that is none, or tables that differ.
     """
     found: dict[int | str, str] = {}
-    for file in [folder / CLASSES for folder in folders if (folder / CLASSES).is_file()]:
+    for file in files:
         columns, rows = read_csv(file, "export the data set again, or remove it")
         for row in rows:
             cells = [row[column].strip() for column in columns[:2]]

@@ -4,9 +4,10 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 
 from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.sample_ids import KnownIds
 from segstudy.data.samples import Problem
 
 KINDS = ("images", "masks")  # folders that are no part of an id
@@ -37,20 +38,19 @@ def names_of(sample_id: str) -> list[str]:
     return ["/".join(names[i:]) for i in range(len(names))]
 
 
-def id_meant(text: str, known: Collection[str]) -> str:
-    """The id of a sample that is written as the path or the name of its image or mask; else the text itself.
+def id_meant(text: str, known: KnownIds) -> str | None:
+    """The id of a sample that is written as the path or the name of its image or mask; None of no sample.
 
-    >>> id_meant("images/p1/a.JPG", {"p1/a", "a"})
+    >>> id_meant("images/p1/a.JPG", KnownIds({"p1/a", "a"}))
     'p1/a'
-    >>> id_meant("b.jpg", {"p1/a", "a"})
-    'b.jpg'
+    >>> id_meant("b.jpg", KnownIds({"p1/a", "a"})) is None
+    True
     """
     path = text.replace("\\", "/").removeprefix("./")
-    stem = path[: -len(suffix)] if (suffix := PurePosixPath(path).suffix).lower() in SUFFIXES else path
-    for name in (text, path, stem, _without_kind(path), _without_kind(stem)):
-        if name in known:
-            return name
-    return text
+    written = [text, path, _without_kind(path)]
+    if PurePosixPath(path).is_absolute() or PureWindowsPath(path).drive:  # of the machine that wrote it
+        written += [_without_kind(each) for each in names_of(path)]
+    return next((found for each in written if (found := known.meant(each))), None)
 
 
 def _without_kind(path: str) -> str:

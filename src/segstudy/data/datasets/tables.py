@@ -82,6 +82,27 @@ def read_sheet(file: Path) -> list[list[Any]]:
         raise ValueError(one_line(error, 100)) from None
 
 
+def read_sheet_as_table(file: Path) -> tuple[list[str], list[Row]]:
+    """Names of the columns and the rows of a workbook's first sheet, as ``read_csv``.
+
+    Raises:
+        UserError: unreadable, or larger than any table of samples.
+    """
+    try:
+        cells = [[_as_text(cell) for cell in row] for row in read_sheet(file)]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{file}: cannot be read ({reason}); save the sheet with the table as CSV") from None
+    cells = [row for row in cells if any(row)]
+    names = cells[0] if cells else []
+    return names, [dict(zip(names, row, strict=False)) for row in cells[1:]]
+
+
+def _as_text(cell: object) -> str:
+    """A cell as a person reads it: workbooks keep every number as a fraction."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
 def _unpacked(file: Path) -> bytes:
     """The archive again, with the parts of a workbook only, not packed."""
     plain = io.BytesIO()
