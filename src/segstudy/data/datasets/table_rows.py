@@ -148,8 +148,8 @@ def _read_list(name: str, file: Path, names: SampleNames) -> TableRows:
     if sum(map(bool, found)) < LEAST_FRAC * len(lines) or not lines:
         return unused(name, "its lines are no images' names")
     rows = {sample.id: Row(None, None, part) for samples in found for sample in samples}
-    strangers = [line for line, samples in zip(lines, found, strict=True) if not samples]
-    return TableRows(name, rows, part=part, problems=_unknown(name, strangers, len(lines)))
+    unknown = [line for line, samples in zip(lines, found, strict=True) if not samples]
+    return TableRows(name, rows, part=part, problems=_unknown(name, unknown, len(lines)))
 
 
 def _without_ids(name: str, headings: Sequence[str]) -> TableRows:
@@ -174,15 +174,15 @@ def _read_table(
     scope = part or subset_named(file.parent.name)
     rows: dict[str, Row] = {}
     problems: list[Problem] = []
-    strangers: list[str] = []
+    unknown: list[str] = []
     for line in lines:
         cells = {known: line.get(written, "").strip() for known, written in columns.items() if known}
         own, issues = subset_in(cells, columns, name)
         samples = names.named(cells["id"], own or scope)
         row = Row(cells.get("group") or None, cells.get("category") or None, own or part)
         problems += [*issues, *_add(f"{name}: {cells['id']}", samples, row, rows)]
-        strangers += [] if samples else [cells["id"]]
-    problems += [*_unknown(name, strangers, len(lines)), *_unused_columns(name, columns)]
+        unknown += [] if samples else [cells["id"]]
+    problems += [*_unknown(name, unknown, len(lines)), *_unused_columns(name, columns)]
     group, category = (columns.get(known, "").strip() for known in ("group", "category"))
     return TableRows(name, rows, group, category, part, problems)
 
