@@ -15,10 +15,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 from import_graph import MODULES, closure  # noqa: E402
 
 from segstudy.deploy.engines import ENGINES  # noqa: E402
+from segstudy.deploy.file_kinds import FILE_KINDS  # noqa: E402
 
 # What the commands of the light distribution import; what they import when called stands here by itself.
 ENTRIES = {
     *(engine.function.partition(":")[0] for engine in ENGINES.values() if engine.suffixes),
+    *(kind.graph.partition(":")[0] for kind in FILE_KINDS.values()),
     "segstudy.api.models",
     "segstudy.cli.command_errors",
     "segstudy.cli.models",

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from segstudy.core.checksums import KEY, with_onnx_checksum, with_xml_checksum
+from segstudy.deploy.file_kinds import CHECKSUM, FILE_KINDS
+from segstudy.deploy.file_kinds.checksums import with_checksum
 
 IMAGE = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])
 FLOATS = ("n", "h", "w")
@@ -44,9 +45,9 @@ def forged(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 9
     text = {p.key: p.value for p in onnx.load(good, load_external_data=False).metadata_props}
-    text.pop(KEY.decode(), None)  # anybody can compute a checksum again
+    text.pop(CHECKSUM.decode(), None)  # anybody can compute a checksum again
     helper.set_model_props(model, text)
-    file.write_bytes(with_onnx_checksum(model.SerializeToString()))
+    file.write_bytes(with_checksum(FILE_KINDS[".onnx"], model.SerializeToString()))
     return file
 
 
@@ -151,7 +152,7 @@ def nested(good: Path, file: Path, depth: int = 5_000) -> Path:
         node = b"\x22\x02If" + b"\x2a" + _length(attribute) + attribute  # op_type, attribute
         message = b"\x0a" + _length(node) + node  # graph: node
     content = good.read_bytes()
-    file.write_bytes(with_onnx_checksum(content + b"\x3a" + _length(message) + message))
+    file.write_bytes(with_checksum(FILE_KINDS[".onnx"], content + b"\x3a" + _length(message) + message))
     return file
 
 
@@ -165,8 +166,8 @@ def _length(data: bytes) -> bytes:
 def xml_with(good: Path, file: Path, change: Callable[[str], str]) -> Path:
     """An ``.xml`` changed as text, with its weights."""
     text, weights = good.read_text(encoding="utf-8"), good.with_suffix(".bin").read_bytes()
-    text = change(text[: text.rindex("\n<!-- " + KEY.decode())])
-    file.write_bytes(with_xml_checksum(text.encode(), weights))
+    text = change(text[: text.rindex("\n<!-- " + CHECKSUM.decode())])
+    file.write_bytes(with_checksum(FILE_KINDS[".xml"], text.encode(), weights))
     file.with_suffix(".bin").write_bytes(weights)
     return file
 

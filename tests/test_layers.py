@@ -23,8 +23,6 @@ LATE = {
     "segstudy.cli.studies": "`--help` imports nothing that computes",
     "segstudy.core.environment": "environments are compared without PyTorch",
     "segstudy.core.libraries": "the one place where libraries are imported that would send something unasked",
-    "segstudy.deploy.export.own_networks": "a process of its own imports what a run does without",
-    "segstudy.deploy.predict.load": "exported files are opened without PyTorch and without statistics",
     "segstudy.training.executors.worker_process": "a worker listens before it imports PyTorch",
 }
 OPTIONAL = {"onnx", "onnxruntime", "openvino", "psutil", "resource", "importlib", "webbrowser", "cyclopts"}

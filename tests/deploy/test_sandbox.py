@@ -19,7 +19,7 @@ from segstudy.core.errors import UserError
 from segstudy.deploy.engines import sandbox
 from segstudy.deploy.engines.base import METADATA
 from segstudy.deploy.engines.exported import open_exported
-from segstudy.deploy.engines.graph import read_graph
+from segstudy.deploy.file_kinds import read_graph
 from segstudy.store.card import parse_package
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours

@@ -13,22 +13,28 @@ from failing_disk import FailingDisk
 
 from segstudy.core import cache
 from segstudy.core.errors import UserError
+from segstudy.deploy.engines import ENGINES
 from segstudy.deploy.export import onnx as exporter
-from segstudy.deploy.predict import load
+from segstudy.deploy.predict import trained
 from segstudy.deploy.predict.load import open_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
 CONVERTED = [
-    pytest.param(engine, marks=pytest.mark.skipif(not load.can_convert(), reason=f"no {engine} here"))
-    for engine in ("onnxruntime", "openvino")
+    pytest.param(
+        engine.name,
+        marks=pytest.mark.skipif(not trained.can_convert(engine), reason=f"no {engine.name} here"),
+    )
+    for engine in ENGINES.values()
+    if engine.converted_to
 ]
+NO_CONVERSION = pytest.mark.skipif(len(trained.engines_for_runs()) < 2, reason="no OpenVINO here")
 
 
 @pytest.fixture(autouse=True)
 def forgetful():
     """Each test hears the line anew."""
-    load._say_once.cache_clear()
+    trained._say_once.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def test_a_run_is_converted_all_the_same(trained_study, expected, tmp_path, monk
     assert "SEGSTUDY_CACHE" in said
 
 
-@pytest.mark.skipif(not load.can_convert(), reason="no OpenVINO here")
+@NO_CONVERSION
 def test_of_many_networks_it_is_said_once(trained_study, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("SEGSTUDY_CACHE", str(no_folder(tmp_path)))
     for _ in range(3):
@@ -73,7 +79,7 @@ def test_of_many_networks_it_is_said_once(trained_study, tmp_path, monkeypatch, 
     assert len([each for each in caplog.messages if "cache" in each]) == 1
 
 
-@pytest.mark.skipif(not load.can_convert(), reason="no OpenVINO here")
+@NO_CONVERSION
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
 def test_whenever_the_disk_of_the_cache_fails_the_masks_are_the_same(
     trained_study, expected, tmp_path, monkeypatch, error
@@ -89,7 +95,7 @@ def test_whenever_the_disk_of_the_cache_fails_the_masks_are_the_same(
         assert_same(network.forward(IMAGES), expected)
 
 
-@pytest.mark.skipif(not load.can_convert(), reason="no OpenVINO here")
+@NO_CONVERSION
 def test_without_any_room_pytorch_predicts_if_no_other_engine_is_asked_for(
     trained_study, expected, tmp_path, monkeypatch
 ):
@@ -97,8 +103,8 @@ def test_without_any_room_pytorch_predicts_if_no_other_engine_is_asked_for(
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
     monkeypatch.setenv("SEGSTUDY_CACHE", str(no_folder(tmp_path)))
-    monkeypatch.setattr(cache, "temporary_folder", no_room)
-    monkeypatch.setattr(load, "has_gpu", lambda: False)
+    monkeypatch.setattr(trained, "temporary_folder", no_room)
+    monkeypatch.setattr(trained, "has_gpu", lambda: False)
     (network,) = open_model(trained_study, precision="float32")
     assert network.engine.startswith("PyTorch")
     assert_same(network.forward(IMAGES), expected)

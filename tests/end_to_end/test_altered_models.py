@@ -13,9 +13,11 @@ from places import TESTS
 
 import segstudy
 from segstudy.cli.studies import main
-from segstudy.core import checksums
+from segstudy.core.checksums import sha256_of
 from segstudy.core.errors import UserError
 from segstudy.deploy.engines.exported import open_exported
+from segstudy.deploy.file_kinds import FILE_KINDS
+from segstudy.deploy.file_kinds.checksums import DIGITS, has_right_checksum, is_sound
 from segstudy.deploy.predict.load import models_of, open_model
 from segstudy.deploy.predict.predictor import Predictor
 
@@ -111,7 +113,7 @@ def test_an_older_card_is_checked_by_run_json_or_says_that_it_is_unchecked(study
     run = best_run(study)
     without_hash(run)
     record = json.loads((run / "run.json").read_text())
-    record["sha256"]["model.json"] = checksums._sha256(run / "model.json", 10**9)
+    record["sha256"]["model.json"] = sha256_of(run / "model.json")
     (run / "run.json").write_text(json.dumps(record))
     image = tmp_path / "x.png"
     Image.fromarray(NOISE).save(image)
@@ -171,7 +173,7 @@ def test_an_altered_network_in_the_cache_is_made_again(
             weights.unlink()
     found = Predictor(trained_study, engine=engine, precision="float32")(NOISE).probability
     assert np.array_equal(found, expected)
-    assert checksums.is_sound(model)
+    assert is_sound(model)
     assert "made again" in caplog.text
 
 
@@ -190,8 +192,9 @@ def test_an_altered_exported_file_is_refused(exported_model, exported_openvino, 
             for each in (file, graph):
                 each.write_bytes(each.read_bytes().replace(b"squash", b"squish"))
         else:  # taken away
-            file.write_bytes(file.read_bytes()[: -len(checksums.ONNX_ENTRY) - checksums.DIGITS])
-            graph.write_bytes(graph.read_bytes().partition(checksums.XML_COMMENT[0])[0])
+            for each in (file, graph):
+                before, after = FILE_KINDS[each.suffix].checksum
+                each.write_bytes(each.read_bytes()[: -len(before) - DIGITS - len(after)])
         for each in (file, graph):
             for use in (open_exported, segstudy.card, Predictor):
                 with pytest.raises(UserError, match="altered"):
@@ -201,7 +204,7 @@ def test_an_altered_exported_file_is_refused(exported_model, exported_openvino, 
 def test_an_onnx_file_saved_again_is_sound_and_one_with_other_weights_is_not(exported_model, tmp_path):
     model = onnx.load(exported_model)
     onnx.save(model, tmp_path / "again.onnx")
-    assert checksums.has_right_checksum(tmp_path / "again.onnx")
+    assert has_right_checksum(tmp_path / "again.onnx")
     weights = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
     weights.raw_data = bytes(len(weights.raw_data))
     onnx.save(model, tmp_path / "other.onnx")

@@ -17,11 +17,12 @@ from PIL import Image
 
 import segstudy
 from segstudy.cli.studies import main
-from segstudy.core.checksums import with_onnx_checksum
 from segstudy.core.errors import UserError
 from segstudy.core.network_outputs import OutputError
 from segstudy.deploy.engines.base import Network
 from segstudy.deploy.engines.exported import open_exported
+from segstudy.deploy.file_kinds import FILE_KINDS
+from segstudy.deploy.file_kinds.checksums import with_checksum
 from segstudy.deploy.predict.load import models_of
 from segstudy.deploy.predict.predictor import Predictor, Settings
 from segstudy.deploy.serving.app import create_app
@@ -96,7 +97,7 @@ def onnx_giving(exported: Path, to: Path, nodes: list, constants: dict[str, np.n
     content = {each.key: each.value for each in kept}
     del model.metadata_props[:]
     helper.set_model_props(model, content)
-    to.write_bytes(with_onnx_checksum(model.SerializeToString()))
+    to.write_bytes(with_checksum(FILE_KINDS[".onnx"], model.SerializeToString()))
     return to
 
 

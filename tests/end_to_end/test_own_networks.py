@@ -17,6 +17,7 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli.studies import main
+from segstudy.core import libraries
 from segstudy.core.errors import UserError
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.store.folder import StudyFolder
@@ -219,7 +220,7 @@ def test_without_the_extra_a_run_is_finished_and_says_why(monkeypatch):
     trained = SimpleNamespace(
         run=run, files={}, images=lambda _: np.zeros((2, 32, 32, 3), np.uint8), threads=1
     )
-    monkeypatch.setattr(own_networks, "find_spec", lambda name: None if name == "onnxscript" else True)
+    monkeypatch.setattr(libraries, "find_spec", lambda name: None if name == "onnxscript" else True)
     files, fields, said = own_networks.own_onnx(trained)
     assert not files
     assert fields["onnx"]["reason"] == "onnxscript not installed; pip install 'segstudy[export]'"

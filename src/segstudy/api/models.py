@@ -11,6 +11,7 @@ from typing import Literal
 
 from segstudy.core.arguments import checked_call
 from segstudy.core.errors import UserError
+from segstudy.core.libraries import not_installed
 from segstudy.core.resources import allowed_cores
 from segstudy.deploy.engines import SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Precision
@@ -168,7 +169,7 @@ def serve(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: no model there, a missing token or package, or an address that cannot be used.
     """
-    if missing := [name for name in SERVER_PACKAGES if not find_spec(name.replace("-", "_"))]:
+    if missing := [name for name in SERVER_PACKAGES if not_installed(name.replace("-", "_"))]:
         raise UserError(f"{' and '.join(missing)} must be installed to serve; pip install 'segstudy[serve]'")
     from segstudy.deploy.serving.server import serve as run_server
     from segstudy.deploy.serving.site import site_of

@@ -1,70 +1,20 @@
-"""SHA-256 of models, written when they are made and checked when they are opened. Needs no PyTorch.
+"""SHA-256 of files, and the check of a model's files against those recorded when they were made.
 
-An exported file carries its own at its end: an ``.onnx`` file as a last entry of its metadata, an ``.xml``
-file as a last comment that also covers the ``.bin`` beside it. So metadata are covered too: an altered
-threshold or way to resize gives wrong masks as altered weights do.
+Needs no PyTorch. ``deploy.file_kinds`` has the checksums that exported files carry themselves.
 """
 
 import hashlib
 import json
 import logging
+import sys
 from pathlib import Path
 
 from segstudy.core.errors import UserError, printable
 from segstudy.core.input_files import open_regular
 
-KEY = b"segstudy_sha256"
-# An entry of metadata as ONNX's protocol buffers have it: field 14 of the model, with a key and a value.
-ONNX_ENTRY = b"\x72\x53\x0a\x0f" + KEY + b"\x12\x40"
-XML_COMMENT = (b"\n<!-- " + KEY + b" ", b" -->\n")
-DIGITS = 64
 PIECE_BYTES = 1 << 20
 
 log = logging.getLogger("segstudy")  # without a handler, warnings are lines on standard error
-
-
-def with_onnx_checksum(model: bytes) -> bytes:
-    """Return a serialized ONNX model with its checksum as the last entry of its metadata."""
-    return model + ONNX_ENTRY + hashlib.sha256(model).hexdigest().encode()
-
-
-def with_xml_checksum(graph: bytes, weights: bytes) -> bytes:
-    """Return OpenVINO's ``.xml`` with the checksum of it and of its ``.bin`` as the last comment."""
-    digest = hashlib.sha256(graph + weights).hexdigest().encode()
-    return graph + XML_COMMENT[0] + digest + XML_COMMENT[1]
-
-
-def has_right_checksum(file: Path) -> bool:
-    """Whether an exported file has a checksum; a wrong one is an error.
-
-    Raises:
-        UserError: the checksum is not that of the content, or the file cannot be read.
-    """
-    before, after = (ONNX_ENTRY, b"") if file.suffix.lower() == ".onnx" else XML_COMMENT
-    length = len(before) + DIGITS + len(after)
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            stream.seek(max(0, size - length))
-            end = stream.read(length)
-        if not (len(end) == length and end.startswith(before) and end.endswith(after)):
-            return False
-        found = _sha256(file, size - length, *([file.with_suffix(".bin")] if after else []))
-    except OSError as error:
-        raise UserError(
-            f"{error.filename}: cannot be read ({error.strerror}); export the model again"
-        ) from None
-    if found != end[len(before) : len(before) + DIGITS].decode("ascii", "replace"):
-        raise altered(file)
-    return True
-
-
-def is_sound(file: Path) -> bool:
-    """Whether an exported file is as it was written."""
-    try:
-        return has_right_checksum(file)
-    except UserError:
-        return False
 
 
 def refuse_altered(file: Path, record: Path) -> None:
@@ -75,18 +25,10 @@ def refuse_altered(file: Path, record: Path) -> None:
     """
     wanted = _recorded(record).get(file.name)
     try:
-        if wanted is not None and _sha256(file, file.stat().st_size) != wanted:
+        if wanted is not None and sha256_of(file) != wanted:
             raise _not_as_written(file, record.name)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); copy it again from its run") from None
-
-
-def altered(file: Path) -> UserError:
-    """Return the error for an exported file that is not as it was written."""
-    weights = " or its .bin" if file.suffix.lower() == ".xml" else ""
-    return UserError(
-        f"{file}: it{weights} was altered after the export (its SHA-256 is another); export the model again"
-    )
 
 
 def say_unchecked(file: Path) -> None:
@@ -115,7 +57,7 @@ def check_weights(weights: Path, card: Path, wanted: str | None) -> str:
     found = {}
     for file in (weights, card):
         try:
-            found[file.name] = _sha256(file, file.stat().st_size)
+            found[file.name] = sha256_of(file)
         except OSError as error:
             raise UserError(
                 f"{file}: cannot be read ({error.strerror}); a model is model.json and model.safetensors"
@@ -146,15 +88,22 @@ def _recorded(record: Path) -> dict[str, object]:
     return checksums if isinstance(checksums, dict) else {}
 
 
-def _sha256(file: Path, num_bytes: int, *more: Path) -> str:
-    """Return the SHA-256 of the first bytes of a file, followed by all bytes of others."""
+def sha256_of(file: Path, *more: Path, num_bytes: int | None = None) -> str:
+    """Return the SHA-256 of a file followed by others, read piece by piece.
+
+    Args:
+        file: a regular file; a pipe or a device would never end.
+        more: all of their bytes count.
+        num_bytes: of the first file only so many bytes count.
+
+    Raises:
+        OSError: one is missing, unreadable, or no regular file.
+    """
     digest = hashlib.sha256()
-    with open_regular(file) as stream:
-        while num_bytes > 0 and (piece := stream.read(min(PIECE_BYTES, num_bytes))):
-            digest.update(piece)
-            num_bytes -= len(piece)
-    for other in more:
-        with open_regular(other) as stream:
-            while piece := stream.read(PIECE_BYTES):
+    for each, limit in ((file, num_bytes), *((other, None) for other in more)):
+        rest = sys.maxsize if limit is None else limit
+        with open_regular(each) as stream:
+            while piece := stream.read(min(PIECE_BYTES, rest)):
                 digest.update(piece)
+                rest -= len(piece)
     return digest.hexdigest()

@@ -5,6 +5,7 @@ segstudy sends nothing anywhere, and writes nothing but what a command is for an
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from segstudy.core.cache import writable_folder
@@ -14,6 +15,11 @@ TELEMETRY = "openvino_telemetry"
 # ONNX Runtime reads it when it is loaded, also by PyTorch's exporter. Without it the builds of 1.32 resolve
 # a host name, and keep an id of the device in the home folder.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def not_installed(*packages: str) -> list[str]:
+    """Return those packages, by their import names, that are not installed; imports none."""
+    return [name for name in packages if find_spec(name) is None]
 
 
 def openvino() -> Any:

@@ -21,9 +21,12 @@ class Engine:
         package: that must be installed for it.
         function: where the function that opens a network stands, as ``package.module:name``; imported when
             it is used. It maps a file, the number of threads and a ``Precision`` to a ``Network``.
-        suffixes: of the exported files that it runs. With ``--engine auto`` the first engine of the table
-            that has a file's suffix runs it. One without suffixes runs the folders of runs.
+        suffixes: of the kinds of exported files that it runs, keys of ``FILE_KINDS``. With ``--engine auto``
+            the first engine of the table that has a file's suffix runs it. One without suffixes runs the
+            folders of runs.
         converted_to: the export format in which it runs the network of a run's folder.
+        preference: for a run's folder on a machine without a GPU ``--engine auto`` takes the engine with the
+            highest one of those whose packages are installed; 0: only if it is named.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Engine:
     function: str
     suffixes: tuple[str, ...] = ()
     converted_to: str = ""
+    preference: int = 0
 
 
 ENGINES: dict[str, Engine] = {
@@ -44,6 +48,7 @@ ENGINES: dict[str, Engine] = {
             description="the folders of runs, on CPU and GPU",
             package="torch",
             function="segstudy.deploy.engines.pytorch:open_run",
+            preference=1,
         ),
         Engine(
             name="onnxruntime",
@@ -62,6 +67,7 @@ ENGINES: dict[str, Engine] = {
             function="segstudy.deploy.engines.openvino:open_file",
             suffixes=(".xml", ".onnx"),
             converted_to="openvino",
+            preference=2,
         ),
     )
 }

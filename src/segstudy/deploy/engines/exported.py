@@ -3,11 +3,12 @@
 from pathlib import Path
 from pkgutil import resolve_name
 
-from segstudy.core.checksums import altered, has_right_checksum, say_unchecked
+from segstudy.core.checksums import say_unchecked
 from segstudy.core.errors import UserError
 from segstudy.deploy.engines import ENGINES, SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Network, Precision
 from segstudy.deploy.engines.sandbox import ensure_tried, refuse_too_large
+from segstudy.deploy.file_kinds.checksums import altered, has_right_checksum
 
 
 def open_exported(
@@ -57,7 +58,7 @@ def open_untried(
     """Load an exported file without a trial.
 
     Args:
-        file: ``.onnx``, or the ``.xml`` beside its ``.bin``.
+        file: of a kind of ``FILE_KINDS``, with those beside it.
         engine: ``auto`` takes the first of the table that runs such files.
         threads: simultaneous callers, each with one thread of its own.
         precision: of the arithmetic; ``auto`` leaves it to the engine: float32 for ONNX Runtime, bfloat16 for

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
+from segstudy.core.checksums import sha256_of
 from segstudy.core.errors import UserError
-from segstudy.core.input_files import MB, open_regular
+from segstudy.core.input_files import MB
 from segstudy.core.version import __version__
+from segstudy.deploy.file_kinds import kind_of
 
 VERSION = 1  # raised when a trial checks more
-MAX_BYTES = {".onnx": 2**31, ".xml": 64 * MB, ".bin": 2**33}  # the first is the format's own limit
 WALL_S = 600  # the process limits itself to less, where the system can
 TIME_IS_UP = (signal.SIGXCPU, signal.SIGALRM) if os.name == "posix" else ()
 REMEDY = "use a file from a source that you trust, or export the model again"
@@ -52,24 +53,20 @@ def refuse_too_large(file: Path) -> None:
     Raises:
         UserError: it is too large.
     """
-    for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
-        most = MAX_BYTES[each.suffix.lower()]
+    for each, most in kind_of(file).files(file).items():
         with suppress(OSError):  # the reader of the file reports it
             if each.stat().st_size > most:
                 raise UserError(f"{each}: larger than {most / MB:,.0f} MB, so no model; {REMEDY}")
 
 
 def _digest(file: Path, engine: str, precision: str) -> str:
-    about = [VERSION, __version__, engine, precision, file.suffix.lower()]
-    found = hashlib.sha256(json.dumps(about).encode())
-    for each in (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,):
-        try:
-            with open_regular(each) as stream:
-                while piece := stream.read(2**20):
-                    found.update(piece)
-        except OSError as error:
-            raise UserError(f"{each}: cannot be read ({error.strerror}); {REMEDY}") from None
-    return found.hexdigest()
+    kind = kind_of(file)
+    try:
+        content = sha256_of(*kind.files(file))
+    except OSError as error:
+        raise UserError(f"{error.filename or file}: cannot be read ({error.strerror}); {REMEDY}") from None
+    about = [VERSION, __version__, engine, precision, kind.suffix, content]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
 def _try(file: Path, engine: str, precision: str) -> None:

@@ -17,8 +17,9 @@ from segstudy.core.errors import UserError, typed_line
 from segstudy.core.resources import allowed_memory
 from segstudy.deploy.engines.base import METADATA, Precision
 from segstudy.deploy.engines.exported import open_untried
-from segstudy.deploy.engines.graph import Graph, read_graph
 from segstudy.deploy.engines.sandbox import REMEDY
+from segstudy.deploy.file_kinds import read_graph
+from segstudy.deploy.file_kinds.graph import Graph
 from segstudy.store.card import Package, parse_package
 
 # For one image: this much, and as much again for every megapixel of the network's size.

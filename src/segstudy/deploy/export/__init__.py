@@ -5,10 +5,14 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal
 
+from segstudy.deploy.file_kinds import FILE_KINDS
+
 if TYPE_CHECKING:  # help lists the formats without
     from segstudy.store.card import Package
 
 __all__ = ["FORMATS", "Format", "FormatName"]
+
+GRAPH_PACKAGES = ("onnx", "onnxscript")  # make the ONNX model that every format begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +22,19 @@ class Format:
     Attributes:
         name: what ``--to NAME`` chooses.
         description: one line for help and documentation.
-        suffix: of the file; one of ``ENGINES`` has to run it, for the check of its masks.
+        suffix: of the file, a key of ``FILE_KINDS``; one of ``ENGINES`` has to run it, for the check of its
+            masks.
         function: where the function that writes the file stands, as ``package.module:name``; imported when it
             is used. It takes an ONNX model as bytes, its ``Package`` and the file.
-        beside: suffixes of further files with the same name.
+        packages: that must be installed to write it, besides those of every ONNX model.
+        beside: suffixes of further files with the same name, besides those of its kind.
     """
 
     name: str
     description: str
     suffix: str
     function: str
+    packages: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
 
     def write(self, model: bytes, package: "Package", file: Path) -> None:
@@ -42,7 +49,12 @@ class Format:
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of all its files; the file itself comes last: if it exists, so do the others."""
-        return (*self.beside, self.suffix)
+        return (*FILE_KINDS[self.suffix].beside, *self.beside, self.suffix)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The packages that must be installed to bring a run's network to this format."""
+        return (*GRAPH_PACKAGES, *self.packages)
 
 
 FORMATS: dict[str, Format] = {
@@ -59,7 +71,7 @@ FORMATS: dict[str, Format] = {
             description="an .xml file and its weights, .bin, beside it",
             suffix=".xml",
             function="segstudy.deploy.export.openvino:write_openvino",
-            beside=(".bin",),
+            packages=("openvino",),
         ),
     )
 }

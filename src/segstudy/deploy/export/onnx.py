@@ -23,13 +23,15 @@ from torch import nn
 
 from segstudy.core import libraries
 from segstudy.core.atomic_files import write_bytes
-from segstudy.core.checksums import with_onnx_checksum
 from segstudy.core.errors import UserError, one_line
 from segstudy.core.version import __version__
 from segstudy.deploy.engines.base import METADATA
 from segstudy.deploy.engines.pytorch import Deployed
+from segstudy.deploy.export import GRAPH_PACKAGES
 from segstudy.deploy.export.card_markdown import as_markdown
 from segstudy.deploy.export.model_card import model_card
+from segstudy.deploy.file_kinds import kind_of
+from segstudy.deploy.file_kinds.checksums import with_checksum
 from segstudy.store.card import CARD_FORMAT, Card, Package, read_card
 from segstudy.store.own_networks import is_own
 from segstudy.store.records import CARD, TrainedRecord
@@ -58,7 +60,7 @@ def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> 
     Raises:
         UserError: as ``checkpoint.load_model``; onnx or onnxscript is not installed.
     """
-    need("onnx", "onnxscript")
+    need(*GRAPH_PACKAGES)
     module, card = load_model(folder, network, checked)
     deployed, free = Deployed(module).eval(), torch.export.Dim.DYNAMIC
     try:
@@ -154,7 +156,7 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
 
 def write_onnx(model: bytes, package: Package, file: Path) -> None:
     """Write an ONNX model with its package: the format ``onnx``."""
-    write_bytes(file, with_onnx_checksum(_with_metadata(model, package.model_dump_json())))
+    write_bytes(file, with_checksum(kind_of(file), _with_metadata(model, package.model_dump_json())))
 
 
 def _with_metadata(model: bytes, text: str) -> bytes:
@@ -222,8 +224,5 @@ def quiet() -> Iterator[None]:
 
 def need(*packages: str) -> None:
     """Raise an error if one of these packages is missing, before any is imported."""
-    from importlib.util import find_spec
-
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
+    if missing := libraries.not_installed(*packages):
         raise UserError(f"{' and '.join(missing)} not installed; pip install 'segstudy[export]'")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from segstudy.core import libraries
 from segstudy.core.atomic_files import write_bytes
-from segstudy.core.checksums import with_xml_checksum
 from segstudy.deploy.engines.base import METADATA
 from segstudy.deploy.export.onnx import need
+from segstudy.deploy.file_kinds import kind_of
+from segstudy.deploy.file_kinds.checksums import with_checksum
 from segstudy.store.card import Package
 
 
@@ -24,4 +25,4 @@ def write_openvino(model: bytes, package: Package, file: Path) -> None:
         # The weights first: if the graph exists, so do they.
         weights = (Path(place) / "model.bin").read_bytes()
         write_bytes(file.with_suffix(".bin"), weights)
-        write_bytes(file, with_xml_checksum((Path(place) / "model.xml").read_bytes(), weights))
+        write_bytes(file, with_checksum(kind_of(file), (Path(place) / "model.xml").read_bytes(), weights))

@@ -13,22 +13,27 @@ import sys
 import tempfile
 import threading
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy.core import libraries
 from segstudy.core.errors import typed_line
 from segstudy.core.registry import parse
+from segstudy.deploy.engines import ENGINES
+from segstudy.deploy.engines.exported import open_made_here
+from segstudy.deploy.engines.pytorch import open_run
+from segstudy.deploy.export import FORMATS
 from segstudy.store.extra_files import Extra, Trained
 from segstudy.store.records import STORED_ONNX
+from segstudy.store.trained_models import one_run
 
 LIMIT_S = 600.0
 MAX_IMAGES = 100  # of validation that masks are compared on
 BATCH = 8
-NEEDED = ("onnx", "onnxscript", "onnxruntime")
+NEEDED = (*FORMATS["onnx"].needs, ENGINES["onnxruntime"].package)
 RESULT, IMAGES = "result.json", "images.npy"
 
 
@@ -47,7 +52,7 @@ def own_onnx(trained: Trained) -> Extra:
     began = time.perf_counter()
     content: bytes | None = None
     try:
-        if missing := [name for name in NEEDED if find_spec(name) is None]:
+        if missing := libraries.not_installed(*NEEDED):
             said: dict[str, Any] = {
                 "stored": False,
                 "reason": f"{' and '.join(missing)} not installed; pip install 'segstudy[export]'",
@@ -123,15 +128,12 @@ def _end_with_caller() -> None:
 
 
 def _make(place: Path, network: str) -> dict[str, Any]:
-    from segstudy.deploy.engines.exported import open_made_here
-    from segstudy.deploy.engines.pytorch import open_run
-    from segstudy.deploy.export.onnx import MAX_FLIPPED, onnx_of, package_of, write_onnx
-    from segstudy.store.trained_models import one_run
+    from segstudy.deploy.export import onnx  # its many imports would delay every worker that trains
 
     models = one_run(place)
     (record,) = models.records()
-    package = package_of(models, record, "float32")
-    write_onnx(onnx_of(place, network, checked=True), package, place / STORED_ONNX)
+    package = onnx.package_of(models, record, "float32")
+    onnx.write_onnx(onnx.onnx_of(place, network, checked=True), package, place / STORED_ONNX)
     stored = open_made_here(place / STORED_ONNX)
     pytorch = open_run(place, models.name, "cpu", "float32", network)
     images: NDArray[np.uint8] = np.load(place / IMAGES, allow_pickle=False)
@@ -140,9 +142,13 @@ def _make(place: Path, network: str) -> dict[str, Any]:
         for batch in np.split(images, range(BATCH, len(images), BATCH))
     ]
     frac = float(np.mean(np.concatenate(flipped)))
-    said: dict[str, Any] = {"stored": frac <= MAX_FLIPPED, "flipped_frac": frac, "num_images": len(images)}
+    said: dict[str, Any] = {
+        "stored": frac <= onnx.MAX_FLIPPED,
+        "flipped_frac": frac,
+        "num_images": len(images),
+    }
     if not said["stored"]:
-        limit = f"at most {MAX_FLIPPED:.2%} of the pixels may"
+        limit = f"at most {onnx.MAX_FLIPPED:.2%} of the pixels may"
         said["reason"] = f"{frac:.4%} of the pixels differ from PyTorch's on validation images, and {limit}"
     return said
 

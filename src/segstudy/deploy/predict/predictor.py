@@ -15,8 +15,9 @@ from segstudy.data.image_values import scaled_bytes
 from segstudy.data.preprocess import Resize, Size, image_to_network, prob_to_native, read_for_network
 from segstudy.deploy.engines import EngineName
 from segstudy.deploy.engines.base import Network, Precision
-from segstudy.deploy.predict.load import PredictOptions, open_model
+from segstudy.deploy.predict.load import open_model
 from segstudy.deploy.predict.measurements import fill_holes, largest_component
+from segstudy.deploy.predict.options import PredictOptions
 from segstudy.store.card import Card
 
 
