@@ -119,6 +119,6 @@ def test_a_run_of_before_shows_a_dash_and_is_counted(shown: dict[str, str]) -> N
     place = shown["markdown"].splitlines()[0].split("|").index(" MCC test ")
     assert rows["unet-dice-b8"][place].strip() == "–"
     assert float(rows["unet-bce-b8"][place]) <= 1
-    sentence = "A dash under MCC{}: 1 configuration trained by a version that did not compute it."
+    sentence = "A dash under MCC{}: 1 run trained by a version that did not compute it."
     assert sentence.format(" test") in " ".join(shown["markdown"].split())
     assert sentence.format("") in shown["report"]

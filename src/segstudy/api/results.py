@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from segstudy.analysis.against_baselines import baseline_note
 from segstudy.analysis.configurations import rows_of
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.results import gather
 from segstudy.api.studies import Study
 from segstudy.core.arguments import ArgumentError, checked_call
 from segstudy.core.environment import differing_text
@@ -153,8 +155,9 @@ def table(
     if width is not None and width < 1:
         raise ArgumentError(f"table(): width must be at least 1 or None, got {width}")
     opened = Study(folder)
-    frame = opened.leaderboard(show_all)
-    text = render(frame, format, width, Path(folder))
+    results = gather(opened.folder, show_all)
+    frame = leaderboard(opened.folder, results=results)
+    text = render(frame, format, width, Path(folder), [each for row in results.rows for each in row.records])
     note = baseline_note(opened.folder, frame) if format == "text" else ""
     lines = textwrap.wrap(note, width or len(note)) if note else []
     return "\n".join([text.rstrip(), *lines, ""]) if lines else text

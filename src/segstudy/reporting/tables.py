@@ -7,11 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
-from segstudy.metrics import HEADLINE, METRICS, shown_in
+from segstudy.core.quantities import counted
+from segstudy.metrics import HEADLINE, shown_in
 from segstudy.reporting.text_table import TextTable, as_text
+from segstudy.store.records import RunRecord
 
 SHOWN = shown_in("table")
 OF_FOREGROUND = listed([each.short for each in SHOWN.values() if not each.name], len(SHOWN))
@@ -38,6 +40,7 @@ def render(
     format: str,  # noqa: A002
     width: int | None = None,
     folder: Path | None = None,
+    records: Sequence[RunRecord] = (),
 ) -> str:
     """Return the leaderboard as ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
 
@@ -46,6 +49,7 @@ def render(
         format: one of these.
         width: characters in a line of text; None for as many as it takes.
         folder: of the study, named where columns are left out.
+        records: of the runs in the leaderboard; those that lack a metric are counted.
 
     Raises:
         UserError: another format.
@@ -58,11 +62,11 @@ def render(
         case "json":
             return frame.write_json()
         case "text":
-            return _text(frame, width, folder)
+            return _text(frame, width, folder, records)
         case "markdown":
-            return _markdown(frame)
+            return _markdown(frame, records)
         case "latex":
-            return _latex(frame)
+            return _latex(frame, records)
     raise UserError(f"unknown format {format!r}: use one of text, markdown, csv, json, latex")
 
 
@@ -90,33 +94,29 @@ HEADINGS = (
 DASH = "–"
 
 
-def caption(frame: pl.DataFrame) -> str:
+def caption(frame: pl.DataFrame, records: Sequence[RunRecord] = ()) -> str:
     """Return the description of this leaderboard's numbers."""
-    names = [f"test_{name}" for name in SCORES.values()]
-    missing = missing_scores(frame, names, list(SCORES))
+    missing = missing_scores(records, {name: heading for heading, name in SCORES.items()})
     if frame["among_best"].any():
         return " ".join([CAPTION, INTERVALS, BEST, *missing])
     repeated = frame["test_iou_seed_sd"].is_not_null().any()
     return " ".join([CAPTION, INTERVALS if repeated else IMAGES_ONLY, *missing])
 
 
-def missing_scores(frame: pl.DataFrame, columns: Sequence[str], headings: Sequence[str]) -> list[str]:
-    """Return sentences on the configurations that were trained before a metric existed.
+def missing_scores(records: Sequence[RunRecord], headings: Mapping[str, str]) -> list[str]:
+    """Return sentences on the runs that were trained before a metric existed.
 
     Args:
-        frame: of ``leaderboard``.
-        columns: those shown; scores of the test subset are looked at.
-        headings: of each.
+        records: of the runs in the leaderboard.
+        headings: of the columns shown, by metric.
     """
-    scored = frame.filter(~pl.col("masks") & pl.col("test_iou").is_not_null())
-    metrics = {f"test_{name}" for name in METRICS}
     lacking: dict[int, list[str]] = {}
-    for column, heading in zip(columns, headings, strict=True):
-        if column in metrics and (number := scored[column].null_count()):
+    for metric, heading in headings.items():
+        if number := sum(not record.computed(metric) for record in records):
             lacking.setdefault(number, []).append(heading)
     return [
-        f"A dash under {listed(names, len(names))}: {count(number, 'configuration')} trained by a version "
-        "that did not compute it."
+        f"A dash under {listed(names, len(names))}: {counted(number, 'run')} trained by a version that did "
+        "not compute it."
         for number, names in lacking.items()
     ]
 
@@ -162,7 +162,7 @@ LEAVE_OUT = (
 )
 
 
-def _text(frame: pl.DataFrame, width: int | None, folder: Path | None) -> str:
+def _text(frame: pl.DataFrame, width: int | None, folder: Path | None, records: Sequence[RunRecord]) -> str:
     whole = (frame["num_finished"] == frame["num_planned"]) & (frame["failures"] == "")
     leave_out = [name for name in LEAVE_OUT if name != "runs" or whole.all()]
     if not frame["among_best"].is_not_null().any():  # a column of dashes goes first
@@ -177,7 +177,7 @@ def _text(frame: pl.DataFrame, width: int | None, folder: Path | None) -> str:
     see_all = f"segstudy table {where} --format csv"
     if width is not None and len(see_all) + 4 > width:
         see_all = "segstudy table DIR --format csv"
-    return as_text(table, caption(frame), width, see_all)
+    return as_text(table, caption(frame, records), width, see_all)
 
 
 def _warranted(frame: pl.DataFrame) -> list[bool]:
@@ -186,13 +186,13 @@ def _warranted(frame: pl.DataFrame) -> list[bool]:
     return may_be if (frame["among_best"] == False).any() else [False] * len(may_be)  # noqa: E712  (a column)
 
 
-def _markdown(frame: pl.DataFrame) -> str:
+def _markdown(frame: pl.DataFrame, records: Sequence[RunRecord]) -> str:
     headings = ["#", *HEADINGS[1:]]
     lines = [headings, ["--:", "---", *["--:"] * (len(headings) - 2)]]
     for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
         cells = [cell.replace("|", "\\|") for cell in _cells(row)]
         lines.append([f"**{cell}**" if bold and i == TEST_IOU else cell for i, cell in enumerate(cells)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption(frame)}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption(frame, records)}\n"
 
 
 TEST_IOU = HEADINGS.index("IoU test")
@@ -209,8 +209,8 @@ def _escaped(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def _latex(frame: pl.DataFrame) -> str:
-    lines = []
+def _latex(frame: pl.DataFrame, records: Sequence[RunRecord]) -> str:
+    lines, below = [], _escaped(caption(frame, records))
     for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
         cells = [_escaped(cell) for cell in _cells(row)]
         cells[TEST_IOU] = rf"\textbf{{{cells[TEST_IOU]}}}" if bold else cells[TEST_IOU]
@@ -220,5 +220,5 @@ def _latex(frame: pl.DataFrame) -> str:
     return (
         "% needs \\usepackage{booktabs}\n"
         "\\begin{tabular}{rl" + "r" * (len(HEADINGS) - 2) + "}\n\\toprule\n"
-        f"{heading}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {_escaped(caption(frame))}\n"
+        f"{heading}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {below}\n"
     )

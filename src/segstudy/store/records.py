@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.data.split import Split
+from segstudy.metrics import column
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 STORED_ONNX = "model.onnx"  # of networks from a user's own file
@@ -88,6 +89,10 @@ class RunRecord(TrainedRecord):
     started: str
     seconds: Seconds
     resumed: list[SessionRecord] = Field([])
+
+    def computed(self, metric: str) -> bool:
+        """Whether a metric was computed; early versions stored only the means, by column."""
+        return metric in self.metrics if self.metrics else column(metric) in self.summary.scores["test"]
 
     @property
     def environments(self) -> list[dict[str, Any]]:

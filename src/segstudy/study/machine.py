@@ -7,7 +7,7 @@ import torch
 from segstudy.core.device import choose_device
 from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_cores
-from segstudy.training.executors import executor_named
+from segstudy.training.executors import EXECUTORS, executor_named
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,6 @@ def choose_machine(
     if workers == 0:
         workers = {"cpu": max(1, cores // threads), "cuda": torch.cuda.device_count()}.get(device, 1)
     if executor is None:
-        executor = "processes" if workers > 1 else "serial"
+        executor = next(each.name for each in EXECUTORS.values() if each.is_parallel == (workers > 1))
     workers = workers if executor_named(executor).is_parallel else 1
     return Machine(device, threads, workers, executor, checkpoint_every)

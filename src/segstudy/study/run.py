@@ -60,7 +60,7 @@ class Call:
     folder: StudyFolder
     retry: bool = False
     images: bool = True
-    trackers: tuple[Tracker, ...] = (TRACKERS["terminal"],)
+    trackers: tuple[Tracker, ...] = tuple(each for each in TRACKERS.values() if each.is_display)
 
 
 Choose = Callable[[Sequence[Choice]], Choice | None]
@@ -75,7 +75,7 @@ def train_missing(
         call: of ``run``.
         confirm: called before a long training.
         choose: picks one of several studies there, or none.
-        display: shows the plan and asks questions; it is also the tracker ``terminal``.
+        display: shows the plan and asks questions; it is also the tracker with ``is_display``.
 
     Returns:
         The folder of the requested study, or of the one that was chosen instead.
@@ -153,9 +153,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
 
 def _trackers(call: Call, display: Display) -> Trackers:
     """Return the trackers of the training: the display if it was chosen, and the others."""
-    return Trackers(
-        {each.name: display if each == TRACKERS["terminal"] else each.made() for each in call.trackers}
-    )
+    return Trackers({each.name: display if each.is_display else each.made() for each in call.trackers})
 
 
 def _train(

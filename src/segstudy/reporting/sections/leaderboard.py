@@ -1,6 +1,6 @@
 """The leaderboard of the page: its columns, their groups, and the format of values."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -11,6 +11,7 @@ from segstudy.metrics import HEADLINE, METRICS, Metric, shown_in
 from segstudy.reporting.sections.base import ReportData
 from segstudy.reporting.sections.external import references
 from segstudy.reporting.tables import missing_scores
+from segstudy.store.records import RunRecord
 
 MIB = 2**20
 DASH = "–"
@@ -27,6 +28,7 @@ class Column:
         write: formats a value.
         low_first: whether the lowest value is the best.
         help: the tooltip of the heading.
+        metric: of scores, the key of ``METRICS``.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Column:
     write: Callable[[float], str]
     low_first: bool = False
     help: str = ""
+    metric: str = ""
 
 
 def _fixed(digits: int, factor: float = 1.0) -> Callable[[float], str]:
@@ -58,6 +61,7 @@ def _score(name: str, metric: Metric) -> Column:
         _fixed(digits, 100 if metric.unit == "%" else 1),
         not metric.higher_is_better,
         metric.help,
+        name,
     )
 
 
@@ -96,7 +100,7 @@ class LeaderboardTable:
         groups: headings over them, each with the number of its columns.
         lines: one for each row of the leaderboard: the row itself and its cells.
         references: lines that are no competitors, by name: baselines and people.
-        missing: a sentence on each number of configurations that lack a score.
+        missing: a sentence on each number of runs that lack a score.
     """
 
     columns: list[Column]
@@ -109,7 +113,11 @@ class LeaderboardTable:
 def values(report: ReportData) -> dict[str, Any]:
     """Return the values of ``leaderboard.html.j2``."""
     return {
-        "table": leaderboard_table(report.leaderboard, references(report.folder, report.data["reader"])),
+        "table": leaderboard_table(
+            report.leaderboard,
+            references(report.folder, report.data["reader"]),
+            [record for row in report.results.rows for record in row.records],
+        ),
         "leader": leading(report.leaderboard),
         "trained": report.trained,
     }
@@ -123,12 +131,17 @@ def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
     return rows.row(0, named=True) if rows.height else None
 
 
-def leaderboard_table(frame: pl.DataFrame, references: Mapping[str, Mapping[str, float]]) -> LeaderboardTable:
+def leaderboard_table(
+    frame: pl.DataFrame,
+    references: Mapping[str, Mapping[str, float]],
+    records: Sequence[RunRecord] = (),
+) -> LeaderboardTable:
     """Return the leaderboard for the page, without empty columns, such as scores that older runs lack.
 
     Args:
         frame: of ``leaderboard``.
         references: scores for comparison, by name, with the frame's columns.
+        records: of the runs in it; those that lack a metric are counted.
     """
     rows = frame.to_dicts()
     columns = [column for column in COLUMNS if any(row.get(column.name) is not None for row in rows)]
@@ -137,7 +150,7 @@ def leaderboard_table(frame: pl.DataFrame, references: Mapping[str, Mapping[str,
         [(name, len(list(those))) for name, those in groupby(columns, key=lambda column: column.group)],
         [(row, _cells(row, columns)) for row in rows],
         [(name, _cells(scores, columns)) for name, scores in references.items()],
-        missing_scores(frame, [column.name for column in columns], [column.heading for column in columns]),
+        missing_scores(records, {column.metric: column.heading for column in columns if column.metric}),
     )
 
 

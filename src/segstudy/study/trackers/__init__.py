@@ -13,6 +13,7 @@ TRACKERS: dict[str, Tracker] = {
             name="terminal",
             description="a live table on a terminal, plain lines elsewhere",
             make="segstudy.study.trackers.terminal:Display",
+            is_display=True,
         ),
     )
 }

@@ -68,11 +68,14 @@ class Tracker:
         description: what it does, in one line for help and documentation.
         make: where a class or function without arguments stands, as ``package.module:name``, that gives a
             ``StudyTracker``. It is imported when the tracker is chosen.
+        is_display: whether it is the display that also shows the plan and asks questions, which every call of
+            ``run`` has.
     """
 
     name: str
     description: str
     make: str
+    is_display: bool = False
 
     def made(self) -> StudyTracker:
         tracker: StudyTracker = resolve_name(self.make)()

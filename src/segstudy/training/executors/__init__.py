@@ -22,7 +22,8 @@ class Executor:
         function: the place of the function, as ``package.module:name``; imported when runs are trained.
             It maps jobs, the number of workers and a ``Watch`` to outcomes, in order of their end; it
             trains each job by ``training.worker.execute``, and begins none once ``watch.stop`` is set.
-        is_parallel: whether it trains several runs at a time; else ``--workers`` has no effect.
+        is_parallel: whether it trains several runs at a time; else ``--workers`` has no effect. Where none is
+            named, the first of the table that suits the number of workers is taken.
     """
 
     name: str
