@@ -1,20 +1,16 @@
 """Comparisons of levels of a factor with everything else equal, pooled over all common settings."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
-from segstudy.analysis.configurations import Row
+from segstudy.analysis.design import Design, Groups, design_of
 from segstudy.analysis.results import Results, pooled
 from segstudy.stats.comparisons import Difference, difference
-from segstudy.stats.factors import Factorial, factorial
-from segstudy.stats.intervals import LEVEL
-
-Names = dict[str, list[str]]
-FACTORS = ("architecture", "loss", "batch_size")
+from segstudy.stats.intervals import LEVEL, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,57 +29,35 @@ class Contrast:
     num_matched: int
 
 
-def level(row: Row, factor: str) -> str:
-    """Return the level of a factor in a configuration, as text."""
-    value = row.configuration.get(factor, row.configuration["protocol"].get(factor))
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def levels(results: Results, factor: str) -> list[str]:
-    """Return the levels of configurations with all their runs, in the study's order."""
-    return list(dict.fromkeys(level(row, factor) for row in results.trained if results.complete(row.name)))
-
-
-def matched(results: Results, factor: str, wanted: Iterable[str]) -> Names:
-    """Return, for each level, the configurations that differ in that factor alone, in the same order.
-
-    Settings of everything else that lack one of the levels are left out, and so is what is incomplete or
-    tested on other images.
-    """
-    wanted = list(wanted)
-    found: dict[str, dict[str, str]] = {each: {} for each in wanted}
-    for row in results.trained:
-        if results.complete(row.name) and level(row, factor) in found:
-            found[level(row, factor)][_rest(row, factor)] = row.name
-    settings = [s for s in found[wanted[0]] if all(s in found[each] for each in wanted)]
-    names = [[found[each][setting] for setting in settings] for each in wanted]
-    if names[0]:
-        ids = results.ids(names[0][0])
-        same = [i for i in range(len(settings)) if all(results.ids(column[i]) == ids for column in names)]
-        names = [[column[i] for i in same] for column in names]
-    return dict(zip(wanted, names, strict=True))
-
-
-def _rest(row: Row, factor: str) -> str:
-    """Return everything of a configuration except one factor."""
-    flat = {**row.configuration["protocol"], **{f: row.configuration[f] for f in ("architecture", "loss")}}
-    return json.dumps({name: value for name, value in flat.items() if name != factor}, sort_keys=True)
-
-
 def contrast(
     results: Results, factor: str, left: Sequence[str], right: Sequence[str], called: tuple[str, str]
 ) -> Contrast | None:
     """Compare groups of levels on their common settings; None if there are none."""
-    names = matched(results, factor, [*left, *right])
-    if not names[left[0]] or len(set(results.groups_of(names[left[0]][0]))) < 2:
+    return contrast_of(design_of(results), factor, left, right, called)
+
+
+def contrast_of(
+    design: Design, factor: str, left: Sequence[str], right: Sequence[str], called: tuple[str, str]
+) -> Contrast | None:
+    """Return ``contrast`` for a study whose design is known."""
+    groups = design.matched(factor, [*left, *right])
+    results, settings = design.results, groups[left[0]]
+    if not settings or len(set(results.groups_of(settings[0][0]))) < 2:
         return None
-    ours, theirs = ([name for each in side for name in names[each]] for side in (left, right))
-    groups = results.groups_of(ours[0])
-    return Contrast(
-        *called,
-        difference(pooled(results, ours), pooled(results, theirs), groups, results.margin),
-        len(names[left[0]]),
-    )
+    ours, theirs = (averaged(results, groups, side) for side in (left, right))
+    found = difference(ours, theirs, results.groups_of(settings[0][0]), results.margin)
+    return Contrast(*called, found, len(settings))
+
+
+def averaged(results: Results, groups: Groups, levels: Sequence[str], part: str = "test") -> Scores:
+    """Return the mean of some levels over their settings, each setting with the same weight.
+
+    Returns:
+        ``(replicates, images)``.
+    """
+    means = [pooled(results, names, part) for level in levels for names in groups[level]]
+    fewest = min(len(each) for each in means)
+    return np.asarray(np.mean([each[:fewest] for each in means], axis=0))
 
 
 def adjusted(contrasts: Sequence[Contrast]) -> list[Contrast]:
@@ -101,59 +75,18 @@ def _with_p(c: Contrast, p: float) -> Contrast:
     return replace(c, difference=replace(c.difference, p=p, conclusion=conclusion))
 
 
-def factorials(results: Results) -> list[tuple[str, Factorial]]:
-    """Return the analyses of variance of a study's full factorials, each with its description.
+def spread(design: Design, factor: str, part: str = "test") -> float | None:
+    """Return how far the means of a factor's levels lie apart on equal settings of everything else.
 
-    Architecture x loss at each batch size, and batch size x architecture x loss where several batch
-    sizes have them; only configurations that share the rest of the protocol with most others.
+    Settings that all levels have are taken; if there are none, the pair of levels that lies farthest apart.
+    None if no two levels share a setting.
     """
-    rows = _of_one_protocol([row for row in results.trained if results.complete(row.name)])
-    sizes = list(dict.fromkeys(level(row, "batch_size") for row in rows))
+    levels = design.levels(factor)
+    chosen = [levels] if design.matched(factor, levels)[levels[0]] else itertools.combinations(levels, 2)
     found = []
-    for chosen in [[size] for size in sizes] + ([sizes] if len(sizes) > 1 else []):
-        names = _full(rows, chosen)
-        varying = [i for i in range(3) if len({key[i] for key in names}) > 1]
-        if varying and len(names) > 1:
-            title = " × ".join(FACTORS[i].replace("_", " ") for i in varying)
-            if "batch_size" not in [FACTORS[i] for i in varying]:
-                title += f" at batch size {chosen[0]}"
-            found.append((title, _analysed(results, names, varying)))
-    return found
-
-
-def _of_one_protocol(rows: Sequence[Row]) -> list[Row]:
-    def rest(row: Row) -> str:
-        protocol = {k: v for k, v in row.configuration["protocol"].items() if k != "batch_size"}
-        return json.dumps(protocol, sort_keys=True)
-
-    protocols = [rest(row) for row in rows]
-    usual = max(dict.fromkeys(protocols), key=protocols.count, default="")
-    return [row for row, protocol in zip(rows, protocols, strict=True) if protocol == usual]
-
-
-Key = tuple[str, ...]
-
-
-def _full(rows: Sequence[Row], sizes: Sequence[str]) -> dict[Key, str]:
-    """Return the full factorial that most architectures have at all of these batch sizes, by its levels."""
-    found = {tuple(level(row, factor) for factor in FACTORS): row.name for row in rows}
-    losses = list(dict.fromkeys(loss for _, loss, size in found if size in sizes))
-    architectures = [
-        architecture
-        for architecture in dict.fromkeys(architecture for architecture, _, _ in found)
-        if all((architecture, loss, size) in found for loss in losses for size in sizes)
-    ]
-    return {key: name for key, name in found.items() if key[0] in architectures and key[2] in sizes}
-
-
-def _analysed(results: Results, names: Mapping[Key, str], varying: Sequence[int]) -> Factorial:
-    fewest = min(len(results.seeds(name)) for name in names.values())
-    scores: list[float] = []
-    columns: dict[str, list[str]] = {FACTORS[i]: [] for i in varying}
-    for key, name in names.items():
-        found = results.scores(name)
-        assert found is not None
-        scores += [float(mean) for mean in np.mean(found, axis=1)[:fewest]]
-        for i in varying:
-            columns[FACTORS[i]] += [key[i]] * fewest
-    return factorial(scores, columns)
+    for some in chosen:
+        groups = design.matched(factor, some)
+        if groups[some[0]]:
+            means = [float(averaged(design.results, groups, [each], part).mean()) for each in some]
+            found.append(max(means) - min(means))
+    return max(found, default=None)

@@ -84,19 +84,23 @@ class Protocol(Frozen):
         """How the values of images become 8 bits."""
         return intensity.parse(self.intensity)
 
+    def idle(self) -> set[str]:
+        """Return the fields that this protocol does not use, as ``momentum`` of Adam."""
+        idle = {"steps"} if self.budget == "epochs" else {"epochs"}
+        if self.optimizer != "sgd":
+            idle.add("momentum")
+        if self.scheduler != "plateau":
+            idle |= {name for name in Protocol.model_fields if name.startswith("plateau_")}
+        return idle
+
     def numbers(self) -> dict[str, Any]:
         """Return the fields that can change a run's numbers, without those that it does not use."""
         fields = self.model_dump(mode="json")
-        idle = {"split", "split_seed"}  # enter through the ids of the subsets
+        idle = {"split", "split_seed"} | self.idle()  # the split enters through the ids of the subsets
         if self.micro_batch is not None and self.micro_batch >= self.batch_size:
             fields["micro_batch"] = None
         fields["masks"] = self.mask_meaning().key[0]
         fields["intensity"] = self.scale().key
-        idle |= {"steps"} if self.budget == "epochs" else {"epochs"}
-        if self.optimizer != "sgd":
-            idle.add("momentum")
-        if self.scheduler != "plateau":
-            idle |= {name for name in fields if name.startswith("plateau_")}
         return {name: value for name, value in fields.items() if name not in idle}
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from segstudy.analysis.contrasts import Names, contrast, levels, matched
+from segstudy.analysis.contrasts import contrast
+from segstudy.analysis.design import Names, levels, matched
 from segstudy.analysis.formatting import count, signed
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
 from segstudy.analysis.results import Results

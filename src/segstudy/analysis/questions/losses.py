@@ -7,7 +7,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from segstudy.analysis.contrasts import Contrast, Names, adjusted, contrast, levels, matched
+from segstudy.analysis.contrasts import Contrast, adjusted, contrast
+from segstudy.analysis.design import Names, levels, matched
 from segstudy.analysis.formatting import count, mean, p_value
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text, pooled_units
 from segstudy.analysis.results import Results

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from segstudy.analysis.configurations import Row
-from segstudy.analysis.contrasts import FACTORS, levels, matched
+from segstudy.analysis.contrasts import spread
+from segstudy.analysis.design import design_of
 from segstudy.analysis.formatting import count
 from segstudy.analysis.questions.answer import Answer
 from segstudy.analysis.results import Results
@@ -94,8 +95,9 @@ def _size_step(results: Results, winner: str) -> str | None:
 
 def _factor_step(results: Results) -> str | None:
     """Return the factor whose levels differ most on validation, as a suggestion."""
-    ranges = {factor: _range(results, factor) for factor in FACTORS}
-    known = {factor: spread for factor, spread in ranges.items() if spread is not None}
+    design = design_of(results)
+    ranges = {factor: spread(design, factor, "validation") for factor in design.factors}
+    known = {factor: each for factor, each in ranges.items() if each is not None}
     if len(known) < 2:
         return None
     order = sorted(known, key=lambda factor: -known[factor])
@@ -104,15 +106,3 @@ def _factor_step(results: Results) -> str | None:
         f"Look among the levels of {most} first: the best and the worst lie {known[order[0]]:.3f} IoU apart "
         f"on validation, those of {least} {known[order[-1]]:.3f}."
     )
-
-
-def _range(results: Results, factor: str) -> float | None:
-    there = levels(results, factor)
-    names = matched(results, factor, there) if len(there) > 1 else {}
-    if not names or not names[there[0]]:
-        return None
-    means = []
-    for mine in names.values():
-        found = [results.scores(name, "validation") for name in mine]
-        means.append(sum(float(scores.mean()) for scores in found if scores is not None) / len(found))
-    return max(means) - min(means)

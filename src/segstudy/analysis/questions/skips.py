@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from segstudy.analysis.contrasts import adjusted, contrast, level, levels
+from segstudy.analysis.contrasts import adjusted, contrast
+from segstudy.analysis.design import level, levels
 from segstudy.analysis.formatting import listed
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
 from segstudy.analysis.results import Results
