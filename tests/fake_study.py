@@ -47,6 +47,7 @@ def make_study(
 ) -> StudyFolder:
     """A folder with ``study.toml``, ``split.json``, ``data.json`` and ``thumbnails.parquet``, and no run yet.
 
+    `factors` are further ones of the grid, ``grids`` further grids; other
     `fields` go to `Study` (``seeds``, ``folds``, ``data``) or, where they are its fields, to its protocol.
     """
     protocol = {name: fields.pop(name) for name in ("record_test", "epochs") if name in fields}
@@ -54,13 +55,15 @@ def make_study(
         "architecture": list(architectures),
         "loss": list(losses),
         "batch_size": fields.pop("batch_size", [8]),
+        **fields.pop("factors", {}),
     }
+    grids = [grid, *fields.pop("grids", [])]
     study = Study.model_validate(
         {
             "name": "fake",
             "data": str(path.parent / "pictures"),
             "protocol": {"image_size": 32, "width": 2, "epochs": 3, **protocol},
-            "grid": [grid],
+            "grid": grids,
             **fields,
         }
     )
@@ -79,7 +82,9 @@ def make_study(
     ]
     versions = {
         factor: {
-            relative(str(level), path): version_of(str(level)) for level in folder.study().grid[0][factor]
+            relative(str(level), path): version_of(str(level))
+            for each in folder.study().grid
+            for level in each[factor]
         }
         for factor in ("architecture", "loss")
     }

@@ -7,7 +7,9 @@ import pytest
 from fake_study import fail, finish, make_study, masks, sample_ids
 
 from segstudy.analysis.compare import compare_configurations, sides
-from segstudy.analysis.contrasts import contrast, factorials
+from segstudy.analysis.contrasts import contrast
+from segstudy.analysis.design import design_of
+from segstudy.analysis.factorials import factorials
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.report_history import look_notes, record
 from segstudy.analysis.results import gather
@@ -196,7 +198,7 @@ def test_factor_effects_are_those_of_the_full_factorials(tmp_path):
         for loss in ("bce", "dice")
         for size in (8, 12)
     }
-    found = dict(factorials(gather(filled(tmp_path / "s", means))))
+    found = dict(factorials(design_of(gather(filled(tmp_path / "s", means)))))
     assert set(found) == {
         "architecture × loss at batch size 8",
         "architecture × loss at batch size 12",

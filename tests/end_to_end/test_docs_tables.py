@@ -12,7 +12,7 @@ from segstudy.losses import FAMILIES, LOSSES, Loss, bce
 from segstudy.metrics import METRICS
 from segstudy.models import MODELS, Model
 from segstudy.models.unet import UNet
-from segstudy.reporting.sections.architecture_by_loss import _in_order
+from segstudy.reporting.sections.heat_map import _in_order
 from segstudy.reporting.sections.methods import bibtex
 
 ORIGINAL = (Path(__file__).parents[2] / "docs" / "original.md").read_text(encoding="utf-8")

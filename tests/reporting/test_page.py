@@ -15,9 +15,9 @@ from segstudy.analysis.leaderboard import leaderboard
 from segstudy.core.errors import UserError
 from segstudy.reporting.charts import specs
 from segstudy.reporting.page import write_report
-from segstudy.reporting.sections.architecture_by_loss import score_tables, squares_of
 from segstudy.reporting.sections.cost import pareto_front
 from segstudy.reporting.sections.external import baseline_scores
+from segstudy.reporting.sections.heat_map import Square, score_tables, squares_of
 from segstudy.reporting.sections.leaderboard import leaderboard_table, leading
 from segstudy.reporting.sections.learning_curves import Curves, long_rows, panels, read_curves
 from segstudy.store.folder import StudyFolder
@@ -185,7 +185,7 @@ def one_run(epochs: pl.DataFrame) -> dict:
 
 
 def test_coordinates_are_rounded_and_texts_are_not():
-    rows = [{"architecture": "unet", "loss": "bce", "panel": "test", "IoU": 0.8765, "heat": 1, "spread": ""}]
+    rows = [{"row": "unet", "column": "bce", "panel": "test", "IoU": 0.8765, "heat": 1, "spread": ""}]
     text = specs.svg(specs.with_rows(specs.score_table(rows), pl.DataFrame(rows)), "heat")
     assert ">0.876<" in text or ">0.877<" in text
     assert not any(re.search(r"\d\.\d{2}", path) for path in re.findall(r' d="([^"]*)"', text))
@@ -323,19 +323,19 @@ def test_score_tables_stand_in_the_originals_order_and_mark_missing_runs():
         row("unet", "bce", 0.6, 3, batch_size=12),
     ]
     tables = score_tables(rows)
-    assert [(t["batch_size"], t["part"]) for t in tables] == [
-        (8, "validation"),
-        (8, "test"),
-        (12, "validation"),
-        (12, "test"),
+    assert [table.caption for table in tables] == [
+        "validation, batch size 8",
+        "test, batch size 8",
+        "validation, batch size 12",
+        "test, batch size 12",
     ]
     first = tables[0]
-    assert (first["architectures"], first["losses"]) == (["segnet", "unet"], ["bce", "dice"])
-    assert first["squares"] == {
-        ("unet", "dice"): {"value": 0.9, "heat": 1.0, "spread": 0.004, "complete": True},
-        ("segnet", "bce"): {"value": 0.7, "heat": 0.0, "spread": 0.004, "complete": False},
+    assert (first.rows, first.columns) == (("segnet", "unet"), ("bce", "dice"))
+    assert first.squares == {
+        ("unet", "dice"): Square(value=0.9, heat=1.0, spread=0.004, complete=True),
+        ("segnet", "bce"): Square(value=0.7, heat=0.0, spread=0.004, complete=False),
     }
-    assert tables[1]["squares"]["unet", "dice"]["spread"] is None
+    assert tables[1].squares["unet", "dice"].spread is None
     assert [square["spread"] for square in squares_of(tables)] == ["± 0.004"] * 2 + [""] * 2 + ["± 0.004", ""]
 
 

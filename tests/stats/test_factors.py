@@ -10,7 +10,8 @@ import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
-from segstudy.stats.factors import factorial
+from segstudy.stats.comparisons import Difference, difference
+from segstudy.stats.factors import factorial, for_all_pairs
 
 RNG = np.random.default_rng(0)
 
@@ -118,3 +119,42 @@ def test_the_level_holds_also_when_one_loss_scatters_five_times_as_much(
         found = factorial(rng.normal(0, sd), levels)
         p_values.append([e.p for e in found.effects] + [min(d.p for d in found.differences["loss"])])
     assert ((np.array(p_values) < 0.05).mean(0) <= 0.07).all()
+
+
+def two_of(num_levels: int, apart: float, num_seeds: int = 4) -> tuple[Difference, Difference]:
+    """A difference of two levels by itself, and for all pairs of as many levels."""
+    rng = np.random.default_rng(3)
+    sides = [
+        rng.normal(mean, 0.01, (num_seeds, 1)) + rng.normal(0, 0.03, (num_seeds, 30)) for mean in (apart, 0)
+    ]
+    found = difference(*sides)
+    return found, for_all_pairs(found, num_levels)
+
+
+def test_two_levels_are_one_pair() -> None:
+    alone, together = two_of(2, 0.02)
+    assert alone == together
+
+
+@pytest.mark.parametrize("num_levels", [3, 5])
+@pytest.mark.parametrize("apart", [0.0, 0.02, 0.03, 0.2])
+def test_of_several_levels_interval_and_p_value_are_wider_and_agree(num_levels: int, apart: float) -> None:
+    alone, together = two_of(num_levels, apart)
+    assert (together.low + together.high) / 2 == pytest.approx(alone.mean)
+    assert together.high - together.low > alone.high - alone.low
+    assert together.p >= alone.p
+    assert (together.p < 0.05) == (together.low > 0 or together.high < 0)
+    assert (together.conclusion in ("a", "b")) == (together.p < 0.05)
+
+
+def test_many_runs_give_tukeys_range() -> None:
+    """With many runs, the half width is that of the studentized range in units of the standard error."""
+    alone, together = two_of(4, 0.01, num_seeds=200)
+    quantile = scipy.stats.studentized_range.ppf(0.95, 4, np.inf) / np.sqrt(2)
+    assert (together.high - together.low) / 2 / alone.standard_error == pytest.approx(quantile, rel=0.1)
+
+
+def test_a_pair_without_training_noise_stays_as_it_is() -> None:
+    alone, together = two_of(5, 0.1, num_seeds=1)
+    assert alone == together
+    assert together.conclusion == "training noise not measured"

@@ -1,8 +1,8 @@
-"""The design of a study: its factors, their levels, and the configurations that differ in one factor alone."""
+"""The design of a study: its factors, their levels, and configurations that differ in one factor alone."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,8 +48,8 @@ class Design:
 
     def levels(self, factor: str) -> list[str]:
         """Return the levels of a factor where it is used: numbers by size, others in the study's order."""
-        found = dict.fromkeys(point[factor] for point in self.points.values() if factor in point)
-        return sorted(found, key=lambda level: _size_of(self.values[factor][level]))
+        found = {p[factor]: self.values[factor][p[factor]] for p in self.points.values() if factor in p}
+        return _in_order(found)
 
     def condition(self, factor: str) -> str:
         """Return where a factor is used, as ``optimizer=sgd``; empty if it is used everywhere."""
@@ -68,7 +68,8 @@ class Design:
         if not self.points:
             return {factor: set() for factor in FACTORS}
         points = list(self.points.values())
-        partly = {field for point in points for field in point} - set.intersection(*map(set, points))
+        everywhere = set.intersection(*(set(point) for point in points))
+        partly = {field for point in points for field in point} - everywhere
         return {factor: {f for f in partly - {factor} if self._decides(factor, f)} for factor in FACTORS}
 
     def nested_in(self, factor: str) -> set[str]:
@@ -80,6 +81,10 @@ class Design:
         for point in self.points.values():
             sides[field in point].add(point.get(factor))
         return all(sides) and None not in sides[0] | sides[1] and not sides[0] & sides[1]
+
+    def within(self, factor: str, level: str) -> "Design":
+        """Return the part of the design in which a factor has one level."""
+        return replace(self, points={n: p for n, p in self.points.items() if p.get(factor) == level})
 
     def matched(self, factor: str, wanted: Iterable[str]) -> Groups:
         """Return, for each level, the configurations of each setting of everything else that has all levels.
@@ -162,6 +167,16 @@ def _text(factor: str, value: Any) -> str:
     if value is None:
         return "none"
     return spelled(factor, value) if isinstance(value, list | str) else json.dumps(value)
+
+
+def levels_of(rows: Iterable[Row], factor: str) -> list[str]:
+    """Return the levels of a factor in configurations that use it, in the order of ``Design.levels``."""
+    values = [fields[factor] for row in rows if factor in (fields := _used(row))]
+    return _in_order({_text(factor, value): value for value in values})
+
+
+def _in_order(values: Mapping[str, Any]) -> list[str]:
+    return sorted(values, key=lambda level: _size_of(values[level]))
 
 
 def _size_of(value: Any) -> float:

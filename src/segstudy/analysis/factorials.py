@@ -114,14 +114,14 @@ def crossed(design: Design, factors: Sequence[str], names: Sequence[str]) -> Cro
 
 
 def _most_missing(found: dict[Key, list[str]], num_dimensions: int) -> tuple[int, str] | None:
-    """Return the dimension and level that lacks the largest share of its combinations; None if all are there."""
+    """Return the dimension and level that lacks most of its combinations; None if nothing is missing."""
     levels = [list(dict.fromkeys(key[i] for key in found)) for i in range(num_dimensions)]
     whole = int(np.prod([len(each) for each in levels]))
     if len(found) == whole:
         return None
     shares = {
         (i, level): (
-            1 - (present := sum(key[i] == level for key in found)) * len(levels[i]) / whole,
+            1 - (present := sum(key[i] == level for key in found)) * len(each) / whole,
             -present,
         )
         for i, each in enumerate(levels)

@@ -1,13 +1,15 @@
 """The answers of a study: the best configuration, by how much, how certain; and the five questions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from segstudy.analysis.against_winner import Versus, against_winner, undistinguished
-from segstudy.analysis.contrasts import factorials
+from segstudy.analysis.design import design_of
+from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
+from segstudy.analysis.factorials import factorials
 from segstudy.analysis.formatting import count, counted_images, interval, listed, mean, signed
 from segstudy.analysis.questions import Answer, answers
 from segstudy.analysis.results import Results, comparable
@@ -47,6 +49,7 @@ class Answers:
         ranked: the configurations of ``ranking``, in its order.
         standings: the best mean rank, or the most often first, comes first.
         factorials: analyses of variance, each with its description.
+        factors: the effects of everything that varies, in sentences.
         optimism: the overestimate from choosing the best of so many, in a sentence.
         resolution: the data that would settle the top pair, in a sentence.
         history: how often the test subset was scored, in sentences.
@@ -61,6 +64,7 @@ class Answers:
     ranked: tuple[str, ...] = ()
     standings: tuple[Standing, ...] = ()
     factorials: tuple[tuple[str, Factorial], ...] = ()
+    factors: FactorAnswers = field(default_factory=FactorAnswers)
     optimism: str = ""
     resolution: str = ""
     history: tuple[str, ...] = ()
@@ -92,6 +96,8 @@ def answer(
     units = [results.units(name) for name in names]
     scores = [each for each in units if each is not None]
     table = _ranking(results, names)
+    design = design_of(results)
+    analyses = factorials(design)
     return Answers(
         verdict=_verdict(frame, results, own),
         limits=tuple(_limits(study, results, ranked, names, incomplete)),
@@ -100,7 +106,8 @@ def answer(
         ranking=table,
         ranked=tuple(names),
         standings=_standings(names, scores, table),
-        factorials=tuple(factorials(results)),
+        factorials=tuple(analyses),
+        factors=factor_answers(design, analyses),
         optimism=_optimism(results, names),
         resolution=_resolution(results, winner, own),
         history=tuple(history),

@@ -6,13 +6,15 @@ images. Variances are not taken to be equal: Tversky's runs scatter several time
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import scipy.optimize
 import scipy.stats
 from numpy.typing import NDArray
 
+from segstudy.stats.comparisons import Difference, _conclusion
 from segstudy.stats.intervals import LEVEL
 
 Levels = Mapping[str, Sequence[str]]
@@ -253,3 +255,36 @@ def _level_difference(
     q = np.sqrt(2) * abs(mean) / error
     p = float(scipy.stats.studentized_range.sf(q, num_levels, df))
     return LevelDifference(a, b, mean, mean - half, mean + half, min(1.0, p))
+
+
+def for_all_pairs(d: Difference, num_levels: int) -> Difference:
+    """Return the difference of two levels with interval, p value and conclusion for all pairs at once.
+
+    The studentized range of as many means is the reference, with the pair's own variance (Games & Howell
+    1976), so that interval and p value agree. Degrees of freedom are limited as in ``distinguished`` and
+    rounded down. One of two levels, or without training noise, it comes back as it is.
+
+    Args:
+        d: of two levels, each averaged over the settings that both have.
+        num_levels: of their factor.
+    """
+    if num_levels < 3 or d.most_df is None or d.standard_error == 0:
+        return d
+    df = _rounded_df(min(d.df, d.most_df))
+    half = _range_quantile(num_levels, df) / float(np.sqrt(2)) * d.standard_error
+    q = float(np.sqrt(2)) * abs(d.mean) / d.standard_error
+    p = min(1.0, float(scipy.stats.studentized_range.sf(q, num_levels, df)))
+    conclusion = _conclusion(d.mean, half, p, d.margin)
+    return replace(d, low=d.mean - half, high=d.mean + half, p=p, conclusion=conclusion)
+
+
+DF_STEPS = (*range(1, 31), 40, 60, 120)  # as in printed tables: each quantile takes a tenth of a second
+
+
+def _rounded_df(df: float) -> int:
+    return max((step for step in DF_STEPS if step <= df), default=1)
+
+
+@cache
+def _range_quantile(num_levels: int, df: int) -> float:
+    return float(scipy.stats.studentized_range.ppf(LEVEL, num_levels, df))

@@ -148,18 +148,16 @@ def _by_architecture() -> alt.Color:
 
 
 def score_table(rows: Sequence[Mapping[str, Any]]) -> Spec:
-    """Return the architecture x loss tables as one figure: a panel for each subset and batch size.
+    """Return tables of IoU by two factors as one figure, a panel for each.
 
     Args:
-        rows: ``architecture``, ``loss``, ``panel``, ``IoU``, ``heat`` (0 to 1) and ``spread`` (a text, may be
+        rows: ``row``, ``column``, ``panel``, ``IoU``, ``heat`` (0 to 1) and ``spread`` (a text, may be
             empty), in the order to be shown; put them in with ``with_rows``.
     """
-    order = {
-        name: list(dict.fromkeys(row[name] for row in rows)) for name in ("architecture", "loss", "panel")
-    }
+    order = {name: list(dict.fromkeys(row[name] for row in rows)) for name in ("row", "column", "panel")}
     base = alt.Chart().encode(
-        x=alt.X("loss:N", sort=order["loss"], title=None, axis=alt.Axis(labelAngle=0, orient="top")),
-        y=alt.Y("architecture:N", sort=order["architecture"], title=None),
+        x=alt.X("column:N", sort=order["column"], title=None, axis=alt.Axis(labelAngle=0, orient="top")),
+        y=alt.Y("row:N", sort=order["row"], title=None),
     )
     heat = base.mark_rect().encode(
         color=alt.Color("heat:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None)
@@ -169,7 +167,7 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> Spec:
     spread = base.mark_text(color="#444", dy=8, fontSize=9).encode(text="spread:N")
     chart = (
         alt.layer(heat, text, spread, data=alt.NamedData(ROWS))
-        .properties(width=80 * len(order["loss"]), height=34 * len(order["architecture"]))
+        .properties(width=80 * len(order["column"]), height=34 * len(order["row"]))
         .facet(facet=alt.Facet("panel:N", title=None, sort=order["panel"]), columns=2)
         .resolve_scale(x="independent", y="independent")
     )

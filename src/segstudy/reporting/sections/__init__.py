@@ -5,12 +5,13 @@ To add one: ``NAME.py`` with a function from ``ReportData`` to the values of its
 """
 
 from segstudy.reporting.sections import (
-    architecture_by_loss,
     certainty,
     cost,
     data,
     external,
+    factors,
     failures,
+    heat_map,
     images,
     leaderboard,
     learning_curves,
@@ -61,15 +62,15 @@ SECTIONS: tuple[Section, ...] = (
         name="certainty",
         id="certainty",
         title="How sure is that?",
-        description="the winner against all others, ranks over seeds, effects of the factors",
+        description="the winner against all others, ranks over seeds",
         values=certainty.values,
     ),
     Section(
-        name="architecture_by_loss",
+        name="heat_map",
         id="losses",
-        title="Architecture × loss",
-        description="the heat maps of IoU, for validation and test and each batch size",
-        values=architecture_by_loss.values,
+        title="Heat map",
+        description="IoU by architecture and loss, or by the two factors that matter most",
+        values=heat_map.values,
     ),
     Section(
         name="questions",
@@ -77,6 +78,13 @@ SECTIONS: tuple[Section, ...] = (
         title="Five questions",
         description="losses, skip connections, parts of an architecture, batch size, what to try next",
         values=questions.values,
+    ),
+    Section(
+        name="factors",
+        id="factors",
+        title="Factors",
+        description="the levels of each factor on equal settings of everything else, and interactions",
+        values=factors.values,
     ),
     Section(
         name="learning_curves",

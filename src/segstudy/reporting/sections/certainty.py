@@ -5,13 +5,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from segstudy.analysis.formatting import interval, p_value
+from segstudy.analysis.formatting import p_value
 from segstudy.analysis.verdict import Answers
 from segstudy.reporting.charts import ranks, specs
 from segstudy.reporting.sections.base import ReportData
 from segstudy.stats.comparisons import BOOTSTRAPS
-from segstudy.stats.factors import Factorial
-from segstudy.stats.intervals import LEVEL
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
@@ -22,9 +20,6 @@ def values(report: ReportData) -> dict[str, Any] | None:
     return {
         "answers": report.answers,
         "certainty": charts,
-        "interval": interval,
-        "p_value": p_value,
-        "differing": differing,
         "draws": BOOTSTRAPS,
     }
 
@@ -44,12 +39,3 @@ def _charts(said: Answers, out: Path) -> dict[str, Any]:
 
 def _inline_chart(spec: specs.Spec, file: Path) -> Markup:
     return Markup(specs.inline(specs.save(spec, file)))  # noqa: S704  escaped by Vega
-
-
-def differing(found: Factorial, factor: str, level: str) -> list[str]:
-    """Return the levels of a factor that differ from this one."""
-    return [
-        d.b if d.a == level else d.a
-        for d in found.differences[factor]
-        if level in (d.a, d.b) and d.p < 1 - LEVEL
-    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.analysis.configurations import Row
-from segstudy.analysis.contrasts import FACTORS, level
+from segstudy.analysis.design import level
 from segstudy.analysis.formatting import count, listed
 from segstudy.analysis.results import Results
 from segstudy.analysis.verdict import Answers
@@ -18,18 +18,28 @@ from segstudy.losses import known_loss
 from segstudy.metrics import METRICS, column, shown_in
 from segstudy.models import known_model
 from segstudy.reporting.data_description import knows_groups
+from segstudy.reporting.procedure import ALL, procedure, trained
 from segstudy.reporting.sections.base import ReportData
 
 REFERENCES = Path(__file__).parent / "references.bib"
 OPTIMIZER_SOURCES = {"adam": ("adam",)}
-NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
-# The tests, by what they rest on.
+# The tests, each with the key of its source.
 TESTS = {
-    "gameshowell": "The winner was compared with all others on test by Games and Howell's procedure at 5 %.",
-    "demsar": "Ranks over seeds were compared by Friedman's and Nemenyi's tests.",
-    "brunner": "Factors were analysed by the ANOVA-type statistic of a design with unequal variances.",
+    "winner": (
+        "gameshowell",
+        "The winner was compared with all others on test by Games and Howell's procedure at 5 %.",
+    ),
+    "ranks": ("demsar", "Ranks over seeds were compared by Friedman's and Nemenyi's tests."),
+    "effects": (
+        "brunner",
+        "Factors were analysed by the ANOVA-type statistic of a design with unequal variances.",
+    ),
+    "levels": (
+        "gameshowell",
+        "Levels of a factor were compared on equal settings of everything else; of more than two levels all "
+        "pairs at once, by Games and Howell's procedure.",
+    ),
 }
-ALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +69,16 @@ def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answe
     there = [row for row in results.trained if row.records]
     if not there:
         return Methods("", "", "")
-    protocol = Protocol.model_validate(there[0].configuration["protocol"])
+    protocols = [Protocol.model_validate(row.configuration["protocol"]) for row in there]
     keys = [
         "segstudy",
-        *_sources(there, protocol),
+        *_sources(there, protocols),
         *(each.citation for each in METRICS.values() if each.citation),
     ]
     statistics, sources = _statistics(results, said)
     sentences = [
         _trained(study, there, data),
-        _procedure(protocol, there),
+        procedure(protocols),
         _scored(len(there), _overlap(results)),
         *statistics,
         f"Everything was done with segstudy {__version__}.",
@@ -81,7 +91,6 @@ def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answe
 
 
 def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
-    levels_of = {factor: list(dict.fromkeys(level(row, factor) for row in rows)) for factor in FACTORS}
     num_runs = sum(len(row.records) for row in rows)
     grouped = knows_groups(data)
     parts = (
@@ -95,41 +104,10 @@ def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
         "" if grouped else " Each image was treated as independent; patients or lesions are not known."
     )
     return (
-        f"We trained {count(len(rows), 'configuration')} of segmentation network "
-        f"({listed(levels_of['architecture'], ALL)}), loss ({listed(levels_of['loss'], ALL)}) and batch size "
-        f"({listed(levels_of['batch_size'], ALL)}) on {data.get('name', 'the data')} "
+        f"{trained(rows)} on {data.get('name', 'the data')} "
         f"({count(len(data.get('samples', [])), 'image')}), each with "
         f"{count(study.seeds, 'random seed')} and {parts}: {count(num_runs, 'run')} in all.{independent}"
     )
-
-
-def _procedure(protocol: Protocol, rows: Sequence[Row]) -> str:
-    size = " × ".join(map(str, protocol.image_size))
-    budget = count(protocol.epochs, "epoch") if protocol.budget == "epochs" else count(protocol.steps, "step")
-    schedule = {
-        "plateau": f"multiplied by {protocol.plateau_factor:g} when the validation "
-        f"{'loss' if protocol.plateau_on == 'val_loss' else 'IoU'} did not improve by "
-        f"{protocol.plateau_threshold:g} (relative) for more than "
-        f"{count(protocol.plateau_patience, 'epoch')}",
-        "cosine": "annealed with a cosine",
-        "onecycle": "on a one-cycle schedule",
-        "none": "held constant",
-    }[protocol.scheduler]
-    kept = "the epoch with the highest validation IoU" if protocol.select == "val_iou" else "the last epoch"
-    augmented = {"none": "without augmentation", "flips": "with random flips"}.get(
-        protocol.augmentation, "with random flips, rotation, scale and colour"
-    )
-    varied = "" if _same_protocol(rows) else " Further settings varied as the configurations' names say."
-    return (
-        f"Images were resized to {size} pixels ({protocol.resize}). Every network started from random "
-        f"weights at width {protocol.width} and was trained for {budget} with {NAMES[protocol.optimizer]} "
-        f"(learning rate {protocol.lr:g}, {schedule}) {augmented}, in {protocol.precision}; the weights of "
-        f"{kept} were kept.{varied}"
-    )
-
-
-def _same_protocol(rows: Sequence[Row]) -> bool:
-    return len({str({**row.configuration["protocol"], "batch_size": 0}) for row in rows}) == 1
 
 
 def _overlap(results: Results) -> list[str]:
@@ -173,22 +151,27 @@ def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
             f"Differences whose interval lies within {results.margin:g} IoU were called practically equal."
         )
     made = {
-        "gameshowell": any(each.p_adjusted is not None for each in versus.values()),
-        "demsar": said.ranking is not None,
-        "brunner": any(found.effects for _, found in said.factorials),
+        "winner": any(each.p_adjusted is not None for each in versus.values()),
+        "ranks": said.ranking is not None,
+        "effects": any(found.effects for _, found in said.factorials),
+        "levels": any(
+            each.effect.num_levels > 2 and each.effect.has_training_noise for each in said.factors.effects
+        ),
     }
-    sources = [key for key, was_made in made.items() if was_made]
-    return [*sentences, *(TESTS[key] for key in sources)], ["mrmc", *sources]
+    tests = [TESTS[name] for name, was_made in made.items() if was_made]
+    sources = dict.fromkeys(source for source, _ in tests)
+    return [*sentences, *(sentence for _, sentence in tests)], ["mrmc", *sources]
 
 
-def _sources(rows: Sequence[Row], protocol: Protocol) -> list[str]:
+def _sources(rows: Sequence[Row], protocols: Sequence[Protocol]) -> list[str]:
     """Return the keys of the sources of architectures, losses and optimizer, each once."""
     found: list[str] = []
     for row in rows:
         for factor, known in (("architecture", known_model), ("loss", known_loss)):
             record = known(level(row, factor))
             found += record.citations if record else ()
-    found += OPTIMIZER_SOURCES.get(protocol.optimizer, ())
+    for protocol in protocols:
+        found += OPTIMIZER_SOURCES.get(protocol.optimizer, ())
     return list(dict.fromkeys(found))
 
 

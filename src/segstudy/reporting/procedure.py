@@ -1,0 +1,99 @@
+"""How the runs of a study were trained, in sentences: what they share, and the values of what varies."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from segstudy.analysis.configurations import Row
+from segstudy.analysis.design import level, levels_of
+from segstudy.analysis.factorials import ORIGINAL
+from segstudy.analysis.formatting import count, listed
+from segstudy.config.protocol import FACTORS, Protocol
+
+ALL = 100
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+WORDS = {
+    "architecture": "segmentation network",
+    "lr": "learning rate",
+    "select": "selection of the epoch",
+    "steps": "number of steps",
+    "epochs": "number of epochs",
+}
+AUGMENTATIONS = {
+    "none": "without augmentation",
+    "flips": "with random flips",
+    "full": "with random flips, rotation, scale and colour",
+}
+
+
+def trained(rows: Sequence[Row]) -> str:
+    """Return what was trained: ``We trained 4 configurations that differ in ..., all with ...``."""
+    several = [factor for factor in FACTORS if len(levels_of(rows, factor)) > 1]
+    number = f"We trained {count(len(rows), 'configuration')}"
+    if set(several) <= set(ORIGINAL):
+        return f"{number} of {listed([_with_levels(rows, factor) for factor in ORIGINAL], ALL)}"
+    fixed = [f"{_word(factor)} {level(rows[0], factor)}" for factor in ORIGINAL if factor not in several]
+    same = f", all with {listed(fixed, ALL)}," if fixed else ""
+    return f"{number} that differ in {listed([_with_levels(rows, f) for f in several], ALL)}{same}"
+
+
+def _with_levels(rows: Sequence[Row], factor: str) -> str:
+    return f"{_word(factor)} ({listed(levels_of(rows, factor), ALL)})"
+
+
+def _word(factor: str) -> str:
+    return WORDS.get(factor, factor.replace("_", " "))
+
+
+def procedure(protocols: Sequence[Protocol]) -> str:
+    """Return how runs of these protocols were trained; of what varies, all values, with ``or``."""
+
+    def each(text: Callable[[Protocol], str]) -> str:
+        return _either(text(protocol) for protocol in protocols)
+
+    def numbers(field: str) -> str:
+        return _either(f"{value:g}" for value in sorted({getattr(protocol, field) for protocol in protocols}))
+
+    decay = f", weight decay {numbers('weight_decay')}" if any(p.weight_decay for p in protocols) else ""
+    return (
+        f"Images were resized to {each(_image_size)} pixels ({each(lambda p: p.resize)}). Every network "
+        f"started from random weights at width {numbers('width')} and was trained for {each(_budget)} with "
+        f"{each(_optimizer)} (learning rate {numbers('lr')}{decay}, {each(_schedule)}) "
+        f"{each(lambda p: AUGMENTATIONS[p.augmentation])}, in {each(lambda p: p.precision)}; the weights of "
+        f"{each(_kept)} were kept."
+    )
+
+
+def _either(texts: Iterable[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    *others, last = dict.fromkeys(texts)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _image_size(protocol: Protocol) -> str:
+    return " × ".join(map(str, protocol.image_size))
+
+
+def _budget(protocol: Protocol) -> str:
+    if protocol.budget == "epochs":
+        return count(protocol.epochs, "epoch")
+    return count(protocol.steps, "step")
+
+
+def _optimizer(protocol: Protocol) -> str:
+    momentum = f" with momentum {protocol.momentum:g}" if protocol.optimizer == "sgd" else ""
+    return OPTIMIZERS[protocol.optimizer] + momentum
+
+
+def _schedule(protocol: Protocol) -> str:
+    return {
+        "plateau": f"multiplied by {protocol.plateau_factor:g} when the validation "
+        f"{'loss' if protocol.plateau_on == 'val_loss' else 'IoU'} did not improve by "
+        f"{protocol.plateau_threshold:g} (relative) for more than "
+        f"{count(protocol.plateau_patience, 'epoch')}",
+        "cosine": "annealed with a cosine",
+        "onecycle": "on a one-cycle schedule",
+        "none": "held constant",
+    }[protocol.scheduler]
+
+
+def _kept(protocol: Protocol) -> str:
+    return "the epoch with the highest validation IoU" if protocol.select == "val_iou" else "the last epoch"
