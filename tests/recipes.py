@@ -425,12 +425,12 @@ def _help(tree: Path, command: str, cwd: Path) -> str:
 
 
 def check_architecture(tree: Path, study: Path) -> None:
-    assert "plain_net, or file.py:Name" in _help(tree, "run", study)
+    assert "plain_net, file.py:Name" in _help(tree, "run", study)
     assert "plain_net-squared-b4" in (study / "leaderboard.csv").read_text(encoding="utf-8")
 
 
 def check_loss(tree: Path, study: Path) -> None:
-    assert "squared, or file.py:Name" in _help(tree, "run", study)
+    assert "squared, file.py:Name" in _help(tree, "run", study)
     report = (study / "report.html").read_text(encoding="utf-8")
     assert re.search(r"<th scope=.col.>squared</th>", report)
 

@@ -15,7 +15,11 @@ from segstudy.analysis.report_history import look_notes, record
 from segstudy.analysis.results import gather
 from segstudy.analysis.verdict import Answers, answer
 from segstudy.cli.formatting import render_comparison
+from segstudy.core import plugins, registry
 from segstudy.core.errors import UserError
+from segstudy.losses import Loss, bce
+from segstudy.models import Model
+from segstudy.models.unet import UNet
 from segstudy.reporting.tables import render
 
 SEEDS = 4
@@ -357,3 +361,44 @@ def test_one_patient_compares_nothing(tmp_path):
     assert "highest on validation among 4 configurations" in found.verdict
     with pytest.raises(UserError, match="compares nothing"):
         compare_configurations(*sides([str(folder.path), "unet-dice-b8", "segnet-bce-b8"]))
+
+
+def test_a_component_without_a_record_is_left_out_of_questions_1_and_3_and_counted(tmp_path):
+    means = {"segnet-bce-b8": 0.6, "unet-bce-b8": 0.8, "unet-my.py:loss-b8": 0.7, "my.py:Net-bce-b8": 0.7}
+    means |= {"segnet-my.py:loss-b8": 0.6, "my.py:Net-my.py:loss-b8": 0.7}
+    first, _, third, *_ = said(filled(tmp_path / "s", means)).questions
+    left_out = "1 architecture is left out, because its record does not say what to compare: my.py:Net."
+    assert left_out in first.sentences
+    assert first.sentences[0].startswith("unet is better than segnet by 0.")
+    assert "All losses here that belong to a family are distribution losses." in third.sentences
+    left_out = "1 loss is left out of the families, because its record names none: my.py:loss."
+    assert left_out in third.sentences
+
+
+PLUGINS = {
+    "architecture": {
+        "tiny": Model(UNet, skips_compared=("tiny:skips=false", "tiny")),
+        "silent": Model(UNet),
+    },
+    "loss": {"ours": Loss(bce, "region"), "other": Loss(bce), "wrong": Loss(bce, "regional")},
+}
+
+
+def test_plug_ins_take_part_in_questions_1_and_3_as_their_records_declare(tmp_path, monkeypatch):
+    installed = {
+        kind: {name: [plugins.Plugin(kind, name, "tiny", name, "tiny 1.0")] for name in records}
+        for kind, records in PLUGINS.items()
+    }
+    monkeypatch.setattr(plugins, "installed_plugins", lambda kind: installed.get(kind, {}))
+    for module in (plugins, registry):
+        monkeypatch.setattr(module, "load", lambda plugin, _: PLUGINS[plugin.kind][plugin.name])
+    monkeypatch.setattr(registry, "plugin_version", lambda *_: "tiny 1.0")
+    losses = ("bce", *PLUGINS["loss"])
+    means = {f"{net}-{loss}-b8": 0.7 for net in ("tiny:skips=false", "silent") for loss in losses}
+    means |= {f"tiny-{loss}-b8": 0.9 for loss in losses}
+    first, _, third, *_ = said(filled(tmp_path / "s", means)).questions
+    assert first.sentences[0].startswith("tiny is better than tiny:skips=false by 0.2")
+    assert first.sentences[1].endswith("its record does not say what to compare: silent.")
+    assert third.sentences[0].lower().startswith("distribution losses and region losses")
+    left_out = "2 losses are left out of the families, because their records name none: other and wrong."
+    assert left_out in third.sentences

@@ -103,6 +103,20 @@ def find(kind: str, name: str, ours: Mapping[str, Record], record: type[Record])
     return load(plugin, record) if plugin is not None else ours.get(name)
 
 
+def known_record(kind: str, text: str, ours: Mapping[str, Record], record: type[Record]) -> Record | None:
+    """Return the record of a stored component such as ``unet:skips=false``.
+
+    None for a user's file, a package's own component, or a plug-in that is no longer installed or usable.
+    """
+    name = text.split(":", maxsplit=1)[0]
+    if name in ours:
+        return ours[name]
+    try:
+        return find(kind, name, ours, record)
+    except UserError:
+        return None
+
+
 def record_named(kind: str, name: str, ours: Mapping[str, Record], record: type[Record]) -> Record:
     """Return the record of this name, as ``find`` does; there must be one.
 

@@ -15,6 +15,7 @@ from functools import partial
 
 from torch import Tensor
 
+from segstudy.core.plugins import known_record
 from segstudy.core.registry import Component, Extension, resolve
 from segstudy.losses.combined import combo
 from segstudy.losses.distribution import bce, focal
@@ -28,6 +29,7 @@ __all__ = [
     "build_loss",
     "combo",
     "dice",
+    "family",
     "focal",
     "known_loss",
     "resolve_loss",
@@ -44,17 +46,19 @@ class Loss:
 
     Attributes:
         function: ``(logits, target, option=default, ...)``.
-        family: a key of ``FAMILIES``.
+        family: a key of ``FAMILIES``; empty for a plug-in's that belongs to none.
         numerics: raised when its numbers change; enters the keys of the runs that use it.
         title: its name in full.
         citations: keys of ``references.bib``.
+        is_preferred: whether a first look trains it alone, if it is among the losses of the study.
     """
 
     function: Callable[..., Tensor]
-    family: str
+    family: str = ""
     numerics: int = 1
     title: str = ""
     citations: tuple[str, ...] = ()
+    is_preferred: bool = False
 
 
 LOSSES: dict[str, Loss] = {
@@ -62,7 +66,7 @@ LOSSES: dict[str, Loss] = {
     "focal": Loss(focal, "distribution", title="focal loss", citations=("focal",)),
     "dice": Loss(dice, "region", title="Dice loss", citations=("dice",)),
     "tversky": Loss(tversky, "region", title="Tversky loss", citations=("tversky",)),
-    "combo": Loss(combo, "combined", title="focal + Dice", citations=("focal", "dice")),
+    "combo": Loss(combo, "combined", title="focal + Dice", citations=("focal", "dice"), is_preferred=True),
 }
 
 EXTENSION = Extension("loss", Loss, lambda loss: loss.function, given=("logits", "target"), num_called_with=2)
@@ -95,5 +99,11 @@ def build_loss(text: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def known_loss(text: str) -> Loss | None:
-    """Return the record of a loss such as ``tversky:fp_weight=0.4``; None for one that is not ours."""
-    return LOSSES.get(text.split(":", maxsplit=1)[0])
+    """Return the record of a loss such as ``tversky:fp_weight=0.4``; None for one that has none here."""
+    return known_record("loss", text, LOSSES, Loss)
+
+
+def family(text: str) -> str | None:
+    """Return the family of a loss, a key of ``FAMILIES``; None if no record names one."""
+    record = known_loss(text)
+    return record.family if record and record.family in FAMILIES else None

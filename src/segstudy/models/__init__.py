@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segstudy.core.errors import UserError
+from segstudy.core.plugins import known_record
 from segstudy.core.registry import Component, Extension, resolve
 from segstudy.core.seeding import seed_for
 from segstudy.models.dilated_unet import DilatedUNet
@@ -27,7 +28,8 @@ class Model:
         carried: what the encoder passes to the decoder besides the deepest maps.
         numerics: raised when its numbers change; enters the keys of the runs that use it.
         citations: keys of ``references.bib``.
-        skips_compared: the spellings whose contrasts show the effect of skip connections, the simplest first.
+        skips_compared: the spellings whose contrasts show the effect of skip connections, the simplest first;
+            empty if it takes no part in that comparison, None if nothing is said about it.
     """
 
     network: Callable[..., nn.Module]
@@ -35,7 +37,7 @@ class Model:
     carried: str = ""
     numerics: int = 1
     citations: tuple[str, ...] = ()
-    skips_compared: tuple[str, ...] = ()
+    skips_compared: tuple[str, ...] | None = None
 
 
 MODELS: dict[str, Model] = {
@@ -49,8 +51,10 @@ MODELS: dict[str, Model] = {
         citations=("unet",),
         skips_compared=("unet:skips=false", "unet"),
     ),
-    "unet2": Model(UNet2, "U-Net 2", "feature maps", citations=("unet",)),
-    "dilated_unet": Model(DilatedUNet, "dilated U-Net", "feature maps", citations=("unet", "dilated")),
+    "unet2": Model(UNet2, "U-Net 2", "feature maps", citations=("unet",), skips_compared=()),
+    "dilated_unet": Model(
+        DilatedUNet, "dilated U-Net", "feature maps", citations=("unet", "dilated"), skips_compared=()
+    ),
 }
 
 EXTENSION = Extension("architecture", Model, lambda model: model.network, given=("width",))
@@ -69,8 +73,8 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
 
 
 def known_model(text: str) -> Model | None:
-    """Return the record of an architecture such as ``unet:skips=false``; None for one that is not ours."""
-    return MODELS.get(text.split(":", maxsplit=1)[0])
+    """Return the record of an architecture such as ``unet:skips=false``; None for one that has none here."""
+    return known_record("architecture", text, MODELS, Model)
 
 
 def build(architecture: str, width: int, seed: int, named_as: str | None = None) -> nn.Module:

@@ -13,13 +13,13 @@ from segstudy.config.study import Study
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage
 from segstudy.core.quantities import duration
+from segstudy.losses import LOSSES
 from segstudy.store.folder import StudyFolder
 from segstudy.study.estimate import Estimate, Steps, estimate
 from segstudy.study.machine import Machine
 from segstudy.study.options import MACHINE_OPTIONS, described
 from segstudy.study.plan import Plan, missing_runs, plan_on, resolve
 
-PREFERRED_LOSS = "combo"  # of a first look, where it is among those asked for
 # Options of the data and their split, which a quick look keeps.
 ABOUT_THE_DATA = (
     *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "masks"),
@@ -104,7 +104,7 @@ def _requests(
     architectures = list(dict.fromkeys(c.architecture for c in configurations))
     looked_at = {
         "architecture": architectures if architectures != _quick_levels("architecture") else None,
-        "loss": PREFERRED_LOSS if PREFERRED_LOSS in losses else losses[0],
+        "loss": next((each for each in losses if each in LOSSES and LOSSES[each].is_preferred), losses[0]),
     }
     out = f"{options['out']}-quick" if options.get("out") else None
     path = None if source is None else Path(source)

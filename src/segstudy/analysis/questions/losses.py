@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from segstudy.analysis.contrasts import Contrast, adjusted, contrast
 from segstudy.analysis.design import Names, levels, matched
-from segstudy.analysis.formatting import count, mean, p_value
+from segstudy.analysis.formatting import count, listed, mean, p_value
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text, pooled_units
 from segstudy.analysis.results import Results
-from segstudy.losses import FAMILIES, known_loss
+from segstudy.core.quantities import counted
+from segstudy.losses import FAMILIES, family
 from segstudy.stats.intervals import score_interval
 
 
@@ -35,17 +36,11 @@ def loss_families(results: Results) -> Answer:
     )
 
 
-def family(loss: str) -> str | None:
-    """Return the family of a loss such as ``tversky:fp_weight=0.4``; None for a user's own."""
-    known = known_loss(loss)
-    return known.family if known else None
-
-
 def _families(losses: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for loss in losses:
-        if (of := family(loss)) in FAMILIES:
-            found.setdefault(str(of), []).append(loss)
+        if of := family(loss):
+            found.setdefault(of, []).append(loss)
     return {each: found[each] for each in FAMILIES if each in found}
 
 
@@ -59,9 +54,18 @@ def _family_contrasts(results: Results, losses: Sequence[str]) -> list[Contrast]
 
 
 def _best_family(found: Sequence[Contrast], losses: Sequence[str]) -> list[str]:
+    left_out = [loss for loss in losses if family(loss) is None]
+    of_family = " that belong to a family" if left_out else ""
+    sentences = [text[0].upper() + text[1:] for text in map(contrast_text, found)]
     if not found:
-        return [f"All losses here are {FAMILIES[each]}." for each in _families(losses)]
-    return [text[0].upper() + text[1:] for text in map(contrast_text, found)]
+        sentences = [f"All losses here{of_family} are {FAMILIES[each]}." for each in _families(losses)]
+    if left_out:
+        are, it = ("is", "its record names") if len(left_out) == 1 else ("are", "their records name")
+        sentences.append(
+            f"{counted(len(left_out), 'loss')} {are} left out of the families, because {it} none: "
+            f"{listed(left_out)}."
+        )
+    return sentences
 
 
 @dataclass(frozen=True, slots=True)

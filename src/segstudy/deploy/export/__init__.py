@@ -26,16 +26,16 @@ class Format:
             masks.
         function: where the function that writes the file stands, as ``package.module:name``; imported when it
             is used. It takes an ONNX model as bytes, its ``Package`` and the file.
-        packages: that must be installed to write it, besides those of every ONNX model.
         beside: suffixes of further files with the same name, besides those of its kind.
+        packages: that must be installed to write it, besides those of every ONNX model.
     """
 
     name: str
     description: str
     suffix: str
     function: str
-    packages: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     def write(self, model: bytes, package: "Package", file: Path) -> None:
         """Write an ONNX model with its package in this format.

@@ -176,7 +176,7 @@ def _sources(rows: Sequence[Row], protocols: Sequence[Protocol]) -> list[str]:
 
 
 def bibtex(keys: Sequence[str]) -> str:
-    """Return the BibTeX entries of these keys, in their order."""
+    """Return the BibTeX entries of these keys, in their order; for an unknown key of a plug-in a comment."""
     text = REFERENCES.read_text(encoding="utf-8")
     entries = {found[1]: found[0] for found in re.finditer(r"@\w+\{(\w+),.*?\n\}", text, re.DOTALL)}
-    return "\n".join(entries[key] for key in keys)
+    return "\n".join(entries.get(key, f"% {key}: named by a plug-in; add the entry") for key in keys)
