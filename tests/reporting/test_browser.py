@@ -59,11 +59,11 @@ class Opened:
 
     def lines(self) -> int:
         """How many curves are drawn in the chart of IoU."""
-        return self.page.locator("#curve-iou svg g.mark-line path").count()
+        return self.page.locator("#curve-score svg g.mark-line path").count()
 
     def wait_for_lines(self, count: int) -> None:
         self.page.wait_for_function(
-            "n => document.querySelectorAll('#curve-iou svg g.mark-line path').length === n", arg=count
+            "n => document.querySelectorAll('#curve-score svg g.mark-line path').length === n", arg=count
         )
 
     def column(self, number: int) -> list[str]:
@@ -149,7 +149,7 @@ def test_losses_can_be_drawn_on_a_log_scale(opened: Opened):
 
 def test_smoothing_is_off_at_first_and_moves_the_lines(opened: Opened):
     def drawn() -> list[str]:
-        paths = opened.page.locator("#curve-iou svg g.mark-line path")
+        paths = opened.page.locator("#curve-score svg g.mark-line path")
         return paths.evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
 
     slider = opened.page.locator("#curve-smoothing")
@@ -157,7 +157,7 @@ def test_smoothing_is_off_at_first_and_moves_the_lines(opened: Opened):
     before = drawn()
     slider.evaluate("box => { box.value = '0.8'; box.dispatchEvent(new Event('change', {bubbles: true})); }")
     opened.page.wait_for_function(
-        "old => document.querySelector('#curve-iou svg g.mark-line path')?.getAttribute('d') !== old",
+        "old => document.querySelector('#curve-score svg g.mark-line path')?.getAttribute('d') !== old",
         arg=before[0],
     )
     assert len(drawn()) == len(before)
@@ -197,7 +197,7 @@ def test_without_scripts_the_leading_model_is_shown_and_no_choice_is_offered(bro
 
 
 def test_a_point_of_a_curve_tells_its_values(opened: Opened):
-    point = opened.page.locator("#curve-iou svg g.mark-symbol.layer_2_marks path").nth(3)
+    point = opened.page.locator("#curve-score svg g.mark-symbol.layer_2_marks path").nth(3)
     point.hover(force=True)
     opened.page.locator("#vg-tooltip-element.visible").wait_for()
     said = opened.page.locator("#vg-tooltip-element").inner_text()

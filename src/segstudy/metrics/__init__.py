@@ -17,7 +17,6 @@ from segstudy.metrics.metric import EVERYWHERE, NOWHERE, OFF_THE_TABLE, Metric, 
 
 Score = dict[str, float | None]  # ``mean``, ``low`` and ``high`` of a metric over images
 
-HEADLINE = "iou"  # the metric of selection, order and comparisons
 IOU, OVERLAP, BOUNDARY, CALIBRATION = (
     "IoU, native size",
     "overlap, test",
@@ -34,7 +33,7 @@ _PROBABILITIES = (
 )
 # The order is the one of the columns of ``images.parquet``.
 METRICS: dict[str, Metric] = {
-    "iou": Metric(function=overlap.iou, title="IoU", short="IoU", group=IOU),
+    "iou": Metric(function=overlap.iou, title="IoU", short="IoU", group=IOU, is_headline=True),
     "dice": Metric(
         function=overlap.dice,
         title="Dice",
@@ -170,6 +169,7 @@ METRICS: dict[str, Metric] = {
         shown=OFF_THE_TABLE,
     ),
 }
+(HEADLINE,) = (name for name, metric in METRICS.items() if metric.is_headline)
 METRICS |= usable("metric", METRICS, Metric)  # those of plug-ins behind ours
 
 __all__ = [

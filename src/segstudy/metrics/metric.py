@@ -40,6 +40,7 @@ class Metric:
             the model card.
         after: the metric that it follows wherever people read, if not the one before it in the table.
         citation: a key of ``references.bib``.
+        is_headline: whether it is the metric of selection, order, comparisons and learning curves; one is.
     """
 
     function: Callable[..., float]
@@ -61,6 +62,7 @@ class Metric:
     shown: frozenset[Place] = EVERYWHERE
     after: str = ""
     citation: str = ""
+    is_headline: bool = False
 
     @property
     def needs_probabilities(self) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from segstudy.core.errors import one_line, printable
-from segstudy.deploy.export.model_card import SCORES
-from segstudy.metrics import Metric
+from segstudy.deploy.export.model_card import FEWEST, SCORES
+from segstudy.metrics import HEADLINE, METRICS, Metric
 
 # What Markdown or HTML would act on; an underscore within a word is none of it.
 MARKUP = re.compile(r"[\\`*\[\]{}<>&|#~$!]|(?<!\w)_|_(?!\w)")
@@ -122,13 +122,15 @@ def _title(metric: Metric) -> str:
 def _subgroups(subgroups: list[dict[str, Any]]) -> list[str]:
     if not subgroups:
         return []
+    title = METRICS[HEADLINE].title
     return [
-        "Test IoU of subgroups (under 20 images without an interval):",
+        f"Test {title} of subgroups (under {FEWEST} images without an interval):",
         "",
-        "| | images | IoU |",
+        f"| | images | {title} |",
         "|---|--:|--:|",
         *(
-            f"| {plain(each['kind'])}: {plain(each['name'])} | {each['num_images']} | {_score(each['iou'])} |"
+            f"| {plain(each['kind'])}: {plain(each['name'])} | {each['num_images']} "
+            f"| {_score(each[HEADLINE])} |"
             for each in subgroups
         ),
         "",

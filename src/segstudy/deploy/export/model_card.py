@@ -12,7 +12,7 @@ import polars as pl
 from segstudy.analysis.subgroups import members_of
 from segstudy.core.checksums import refuse_altered
 from segstudy.core.intensity import AUTO, FULL
-from segstudy.metrics import column, limits, shown_in
+from segstudy.metrics import HEADLINE, column, limits, shown_in
 from segstudy.stats.intervals import Scores, by_group, score_interval
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import DataRecord, TrainedRecord
@@ -167,14 +167,14 @@ def _subgroups(
     test = images.filter(part="test").sort("id")
     ids = test["id"].to_list()
     place = {each: i for i, each in enumerate(ids)}
-    iou = test["native_iou"].to_numpy()
+    scores = test[column(HEADLINE)].to_numpy()
     return [
         {
             "kind": kind,
             "name": name,
             "num_images": len(mine),
-            "iou": _interval(
-                iou[[place[i] for i in mine]][None], [groups.get(i, i) for i in mine], "native_iou"
+            HEADLINE: _interval(
+                scores[[place[i] for i in mine]][None], [groups.get(i, i) for i in mine], column(HEADLINE)
             ),
         }
         for (kind, name), mine in members_of(home, ids, categories).items()

@@ -32,6 +32,7 @@ from segstudy.deploy.export.card_markdown import as_markdown
 from segstudy.deploy.export.model_card import model_card
 from segstudy.deploy.file_kinds import kind_of
 from segstudy.deploy.file_kinds.checksums import with_checksum
+from segstudy.metrics import HEADLINE, METRICS
 from segstudy.store.card import CARD_FORMAT, Card, Package, read_card
 from segstudy.store.own_networks import is_own
 from segstudy.store.records import CARD, TrainedRecord
@@ -183,7 +184,7 @@ def package_of(models: Models, record: TrainedRecord, precision: Literal["float3
         input=INPUT_TEXT,
         output=OUTPUT_TEXT,
         classes=("background", "foreground"),
-        metric="mean per-image IoU of the foreground",
+        metric=f"mean per-image {METRICS[HEADLINE].title} of the foreground",
         data=about["data"],
         precision=precision,
         segstudy=__version__,

@@ -16,6 +16,7 @@ import polars as pl
 import vl_convert
 
 from segstudy.core.atomic_files import make_folder, write_bytes, write_text
+from segstudy.metrics import HEADLINE, METRICS
 from segstudy.reporting.charts.renderer import NOT_RENDERED, can_draw
 
 PARTS = ("train", "validation", "test")
@@ -36,15 +37,13 @@ Spec = dict[str, Any]
 
 
 def curve_chart(measure: str, log: bool = False) -> Spec:
-    """Return the chart of ``IoU`` or ``loss`` over the epochs, for runs whose rows a script provides.
+    """Return the chart of a score or of ``loss`` over the epochs, for runs whose rows a script provides.
 
-    Rows: ``line`` (what is joined), ``run``, ``part``, ``epoch``, ``IoU``, ``loss``, ``colour``, ``thin``
-    (one seed of several beside their mean) and ``kept`` (whether this epoch's weights were).
+    Rows: ``line`` (what is joined), ``run``, ``part``, ``epoch``, ``loss``, the score by its name,
+    ``colour``, ``thin`` (one seed of several beside their mean) and ``kept`` (whether this epoch's weights
+    were).
     """
-    if measure == "IoU":
-        scale = alt.Scale(domain=[0, 1])
-    else:
-        scale = alt.Scale(type="log") if log else alt.Scale(zero=False)
+    scale = alt.Scale(type="log") if log else _scale(measure)
     title = f"{measure}, logarithmic" if log else measure
     base = alt.Chart(alt.NamedData(ROWS)).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
@@ -68,17 +67,22 @@ def curve_chart(measure: str, log: bool = False) -> Spec:
     kept = base.transform_filter("datum.kept").mark_point(filled=True, size=36, opacity=1, clip=True)
     # A line answers the pointer with its first point, so invisible points carry the values.
     points = base.mark_point(size=90, opacity=0).encode(
-        tooltip=["run:N", "part:N", "epoch:Q", "IoU:Q", "loss:Q"]
+        tooltip=["run:N", "part:N", "epoch:Q", f"{METRICS[HEADLINE].short}:Q", "loss:Q"]
     )
     return finished((lines + kept + points).properties(width="container", height=260))
 
 
-def curve_grid(measure: str, titles: Sequence[str]) -> Spec:
-    """Return small multiples of ``IoU`` or ``loss``: a panel for each title, with all its seeds.
+def _scale(measure: str) -> alt.Scale:
+    return alt.Scale(zero=False) if measure == "loss" else alt.Scale(domain=[0, 1])
 
-    Rows: ``title``, ``run``, ``part``, ``epoch``, ``IoU``, ``loss``, ``kept`` (the epoch whose weights were).
+
+def curve_grid(measure: str, titles: Sequence[str]) -> Spec:
+    """Return small multiples of a score or of ``loss``: a panel for each title, with all its seeds.
+
+    Rows: ``title``, ``run``, ``part``, ``epoch``, ``loss``, the score by its name, ``kept`` (the epoch whose
+    weights were).
     """
-    scale = alt.Scale(domain=[0, 1]) if measure == "IoU" else alt.Scale(zero=False)
+    scale = _scale(measure)
     lines = (
         alt.Chart()
         .mark_line(strokeWidth=1.1)

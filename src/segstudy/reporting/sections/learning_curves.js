@@ -1,6 +1,7 @@
 // Learning curves of the runs that are picked, and the means of their configurations.
 {
   const { curves } = scriptData;
+  const { column, name: scoreName } = curves.score;
   const MOST_RUNS = 60; // beyond that, lines only hide each other
   const element = id => document.getElementById(`curve-${id}`);
   const runsOf = index => curves.runs.filter(run => run.of === index);
@@ -15,9 +16,9 @@
   };
 
   const lineOf = (run, part, weight) => {
-    if (!run[`${part}_iou`]) return [];
-    const [iou, loss] = ["iou", "loss"].map(measure => smoothed(run[`${part}_${measure}`], weight));
-    return run.epoch.map((epoch, i) => ({ epoch, IoU: iou[i], loss: loss[i] }));
+    if (!run[`${part}_${column}`]) return [];
+    const [score, loss] = [column, "loss"].map(measure => smoothed(run[`${part}_${measure}`], weight));
+    return run.epoch.map((epoch, i) => ({ epoch, [scoreName]: score[i], loss: loss[i] }));
   };
 
   // Where all runs still have a value: with early stopping, a mean of the survivors would mislead.
@@ -28,7 +29,7 @@
       .map(({ epoch }) => {
         const mean = measure =>
           found.reduce((sum, points) => sum + points.get(epoch)[measure], 0) / found.length;
-        return { epoch, IoU: mean("IoU"), loss: mean("loss") };
+        return { epoch, [scoreName]: mean(scoreName), loss: mean("loss") };
       });
   };
 
@@ -63,7 +64,7 @@
     mark(chosen, alone);
     const loss = curves.charts[element("log").checked ? "log" : "loss"];
     drawing = drawing
-      .then(() => show(element("iou"), curves.charts.IoU, rows))
+      .then(() => show(element("score"), curves.charts.score, rows))
       .then(() => show(element("loss"), loss, rows));
   };
 

@@ -9,12 +9,15 @@ import polars as pl
 from markupsafe import Markup
 
 from segstudy.analysis.configurations import Row
+from segstudy.metrics import HEADLINE, METRICS
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import SUBSETS
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.records import RunRecord
 
-MEASURES = {f"{part}_{measure}": 4 for part in SUBSETS for measure in ("loss", "iou")}  # digits kept
+SCORE = METRICS[HEADLINE]
+MEASURES = [f"{part}_{measure}" for part in SUBSETS for measure in ("loss", HEADLINE)]
+DIGITS = 4  # kept of each value
 MOST_VALUES = 600_000  # on a page, about 4 MB
 MOST_PANELS = 40  # of the small multiples
 MOST_POINTS = 30_000  # of the small multiples; a second of drawing
@@ -47,6 +50,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
     shown = panels(curves)
     return {
         "curves": curves,
+        "score": SCORE.short,
         "panels": shown,
         "grids": _grids(report.figures, shown),
         "script_data": {"curves": _picker(curves)},
@@ -77,7 +81,7 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
         return Curves([], [], 1)
     measures = [name for name in MEASURES if name in epochs.columns]
     every = -(-epochs.height * len(measures) // MOST_VALUES) or 1
-    tables = epochs.select("key", "epoch", pl.col(measures).fill_nan(None).round(4)).partition_by(
+    tables = epochs.select("key", "epoch", pl.col(measures).fill_nan(None).round(DIGITS)).partition_by(
         "key", as_dict=True, include_key=False
     )
     runs = [
@@ -148,17 +152,17 @@ def _runs_of(curves: Curves, configuration: int) -> list[dict[str, Any]]:
 
 
 def long_rows(runs: Iterable[Mapping[str, Any]], titles: Sequence[str]) -> pl.DataFrame:
-    """Return a row for each epoch and subset: title, run, part, epoch, loss, IoU, kept."""
+    """Return a row for each epoch and subset: title, run, part, epoch, loss, the score by its name, kept."""
     tables = [
         pl.DataFrame(
-            {"epoch": run["epoch"], "loss": run[f"{part}_loss"], "IoU": run[f"{part}_iou"]},
-            schema={"epoch": pl.Int64, "loss": pl.Float64, "IoU": pl.Float64},
+            {"epoch": run["epoch"], "loss": run[f"{part}_loss"], SCORE.short: run[f"{part}_{HEADLINE}"]},
+            schema={"epoch": pl.Int64, "loss": pl.Float64, SCORE.short: pl.Float64},
         ).with_columns(
             title=pl.lit(titles[run["of"]]), run=pl.lit(run["name"]), part=pl.lit(part), kept=run["kept"]
         )
         for part in SUBSETS
         for run in runs
-        if f"{part}_loss" in run and f"{part}_iou" in run
+        if f"{part}_loss" in run and f"{part}_{HEADLINE}" in run
     ]
     return pl.concat(tables).drop_nulls()
 
@@ -167,10 +171,11 @@ def _picker(curves: Curves) -> dict[str, Any]:
     """Return all curves, and charts for selected ones, for a script."""
     return {
         "charts": {
-            "IoU": specs.curve_chart("IoU"),
+            "score": specs.curve_chart(SCORE.short),
             "loss": specs.curve_chart("loss"),
             "log": specs.curve_chart("loss", log=True),
         },
+        "score": {"column": HEADLINE, "name": SCORE.short},
         "parts": dict(zip(specs.PARTS, specs.COLOURS, strict=True)),
         "palette": specs.PALETTE,
         "configurations": curves.configurations,
@@ -185,6 +190,6 @@ def _grids(out: Path, shown: Panels) -> dict[str, Markup]:
             specs.with_rows(specs.curve_grid(measure, shown.titles), shown.rows),
             out / f"learning-curves-{measure.lower()}",
         )
-        for measure in ("IoU", "loss")
+        for measure in (SCORE.short, "loss")
     }
     return {measure: Markup(specs.inline(svg)) for measure, svg in svgs.items()}  # noqa: S704  escaped by Vega
