@@ -34,6 +34,10 @@ VARIANTS = {
             "seeds": [2],
         },
     ),
+    "another tolerance": (
+        "classic",
+        {"architecture": ["unet"], "loss": ["bce"], "nsd_tolerance": [0.005]},
+    ),
     "micro-batches": ("classic", {"architecture": ["unet"], "loss": ["bce"], "micro_batch": [4]}),
 }
 

@@ -49,6 +49,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "select": ("last", {}),
     "precision": ("bfloat16", {}),
     "record_test": (False, {}),
+    "nsd_tolerance": (0.005, {}),
 }
 IN_THE_PARTS = {"split", "split_seed"}  # they decide ids, and the ids are hashed
 
@@ -352,6 +353,8 @@ def test_fields_of_the_study_are_replaced() -> None:
         ({"seeds": [1, 2]}, "seeds takes one value, got 2"),
         ({"lr": []}, "lr has no value"),
         ({"margin": ["0.01", "0.02"]}, "margin takes one value, got 2"),
+        ({"nsd_tolerance": [0.01, 0.02]}, "nsd_tolerance must be one value under .protocol., the same"),
+        ({"nsd_tolerance": [0]}, "nsd_tolerance must be .* 0, got 0"),
         ({"margin": ["0"]}, "margin must be .* 0, got '0'"),
         ({"folds": [2]}, "folds is 0, or 3 and more"),
         ({"folds": [4], "split_file": ["split.json"]}, "exclude each other"),
@@ -372,6 +375,12 @@ def test_options_add_to_a_study_that_is_there() -> None:
     assert more.protocol == small.protocol
     longer = extend(small, {"epochs": [10]})
     assert [c.protocol.epochs for c in longer.configurations()] == [80, 10]
+
+
+def test_another_tolerance_is_for_all_and_adds_no_grid() -> None:
+    study = extend(CLASSIC, {"nsd_tolerance": [0.005]})
+    assert {c.protocol.nsd_tolerance for c in study.configurations()} == {0.005}
+    assert study.grid == CLASSIC.grid
 
 
 def test_adding_what_is_there_adds_nothing() -> None:

@@ -13,6 +13,7 @@ from monai.metrics import compute_average_surface_distance, compute_hausdorff_di
 from monai.metrics.utils import get_edge_surface_distance
 from torchmetrics.functional.classification import binary_calibration_error
 
+from segstudy.metrics import mask_scores
 from segstudy.metrics.calibration import CALIBRATION_BINS
 from segstudy.metrics.counts import Mask
 from segstudy.metrics.surface import NSD_TOLERANCE
@@ -72,6 +73,18 @@ def test_monai_gives_the_same_where_both_masks_have_foreground(pair: tuple[Mask,
     assert found["asd_px"] == pytest.approx(average.item(), rel=1e-6)
     surface_dice = compute_surface_dice(a, b, [NSD_TOLERANCE * DIAGONAL], include_background=True)
     assert found["nsd"] == pytest.approx(surface_dice.item(), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
+@given(pairs, st.sampled_from([0.001, 0.05, 0.2, 0.9]))
+def test_with_another_tolerance_only_the_normalised_distance_changes_as_monais(pair, tolerance) -> None:
+    if not pair[0].any() or not pair[1].any():
+        return
+    found, usual = (mask_scores(*pair, nsd_tolerance=each) for each in (tolerance, NSD_TOLERANCE))
+    assert {name for name in found if found[name] != usual[name]} <= {"native_nsd"}
+    a, b = (torch.tensor(mask)[None, None].float() for mask in pair)
+    surface_dice = compute_surface_dice(a, b, [tolerance * DIAGONAL], include_background=True)
+    assert found["native_nsd"] == pytest.approx(surface_dice.item(), abs=1e-6)
 
 
 @given(pairs)

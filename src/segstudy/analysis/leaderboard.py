@@ -103,7 +103,7 @@ def _described(row: Row, results: Results) -> dict[str, Any]:
         "num_macs": first.cost.get("num_macs") if first else None,
         "inference_ms": _cost(row, "inference_ms"),
         "peak_memory_bytes": _cost(row, "peak_memory_bytes"),
-        "failures": "scored on other data, score it again"
+        "failures": "scored on other data or with another tolerance, score it again"
         if row.name in results.outdated
         else ", ".join(sorted({failure.reason for failure in row.failures})),
     }

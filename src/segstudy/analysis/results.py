@@ -113,8 +113,10 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
-    """Whether masks were scored on other data than the study's now, or when its test subset was another."""
+    """Whether masks were scored on other data than the study's now, another test subset or tolerance."""
     assert row.masks is not None
+    if row.masks.nsd_tolerance != folder.study().protocol.nsd_tolerance:
+        return True
     test = {sample_id for split in folder.splits() for sample_id in split.test}
     missing = row.masks.missing.values()
     asked = {*images.filter(pl.col("part") == "test")["id"], *(i for ids in missing for i in ids)}

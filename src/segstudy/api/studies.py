@@ -138,6 +138,7 @@ def run(  # noqa: PLR0913 (an option each)
     select: Words = None,
     precision: Words = None,
     record_test: bool | Sequence[bool] | None = None,
+    nsd_tolerance: float | None = None,
     data: str | Path | None = None,
     reader: str | None = None,
     name: str | None = None,
@@ -200,6 +201,7 @@ def run(  # noqa: PLR0913 (an option each)
         select: ``val_iou`` or ``last``: which epoch's weights are kept.
         precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
         record_test: record test loss and IoU every epoch, for diagnosis only.
+        nsd_tolerance: of the normalised surface distance, as a share of the image's diagonal.
         data: where the data set lies, if not where the study says.
         reader: how to read it; detected if left out.
         name: names the study's folder.
@@ -287,6 +289,7 @@ def plan(  # noqa: PLR0913 (an option each)
     select: Words = None,
     precision: Words = None,
     record_test: bool | Sequence[bool] | None = None,
+    nsd_tolerance: float | None = None,
     data: str | Path | None = None,
     reader: str | None = None,
     name: str | None = None,
@@ -358,6 +361,7 @@ def init(  # noqa: PLR0913 (an option each)
     select: Words = None,
     precision: Words = None,
     record_test: bool | Sequence[bool] | None = None,
+    nsd_tolerance: float | None = None,
     data: str | Path | None = None,
     reader: str | None = None,
     name: str | None = None,

@@ -91,7 +91,7 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
     for name, metric in shown_in("list").items():
         if name in new:
             here, there = (score_text(scores.get(name), metric.form) for scores in (own["scores"], new))
-            table.add_row(metric.listed_title, here, there)
+            table.add_row(metric.listed_title(record), here, there)
     return f"{record['name']}\n\n{as_text(table)}\n{intervals_text([len(record['seeds'])])}"
 
 

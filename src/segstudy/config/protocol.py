@@ -75,6 +75,9 @@ class Protocol(Frozen):
     select: Literal["val_iou", "last"] = Field("val_iou", description="which epoch's weights are kept")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
+    nsd_tolerance: float = Field(
+        0.02, gt=0, lt=1, description="of the normalised surface distance: a share of the image's diagonal"
+    )
 
     def mask_meaning(self) -> MaskMeaning:
         """The meaning of the masks' values."""
@@ -104,6 +107,8 @@ class Protocol(Frozen):
         return {name: value for name, value in fields.items() if name not in idle}
 
 
+# Without them, scores of two configurations would not be the same number: they are no factors.
+SAME_FOR_ALL = ("nsd_tolerance",)
 FACTORS = ("architecture", "loss", *Protocol.model_fields)
 
 

@@ -80,7 +80,12 @@ _NEVER = object()
 
 # Fields that later versions added, each with the value for the behaviour before it existed:
 # at that value it is not hashed, so keys of older studies hold; records of older runs are read with it.
-ADDED_LATER: dict[str, Any] = {"micro_batch": None, "masks": "larger", "intensity": "full"}
+ADDED_LATER: dict[str, Any] = {
+    "micro_batch": None,
+    "masks": "larger",
+    "intensity": "full",
+    "nsd_tolerance": 0.02,
+}
 
 
 def configuration_names(configurations: Sequence[Configuration]) -> list[str]:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from segstudy.config.presets import PRESETS
-from segstudy.config.protocol import FACTORS, Grid, Level, Protocol, unique
+from segstudy.config.protocol import FACTORS, SAME_FOR_ALL, Grid, Level, Protocol, unique
 from segstudy.config.runs import Configuration, Run
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import Scale
@@ -67,10 +67,7 @@ class Study(Frozen):
             raise ValueError("there is no grid: write at least one [[grid]], or leave grid out")
         for grid in self.grid:
             for factor, levels in grid.items():
-                if factor not in FACTORS:
-                    raise ValueError(f"unknown factor {factor!r} in a grid: {use_one_of(factor, FACTORS)}")
-                if not levels:
-                    raise ValueError(f"factor {factor!r} of a grid has no values")
+                _refuse_wrong_factor(factor, levels)
         if not all({"architecture", "loss"} <= grid.keys() for grid in self.grid):
             raise ValueError("every grid names its architecture and loss")
         return self
@@ -124,6 +121,20 @@ class Study(Frozen):
 
     def fold_numbers(self) -> list[int | None]:
         return list(range(self.folds)) if self.folds else [None]
+
+
+def _refuse_wrong_factor(factor: str, levels: Sequence[Level]) -> None:
+    """Refuse what no grid may have.
+
+    Raises:
+        ValueError: an unknown factor, one that must be the same for all, or one without values.
+    """
+    if factor not in FACTORS:
+        raise ValueError(f"unknown factor {factor!r} in a grid: {use_one_of(factor, FACTORS)}")
+    if factor in SAME_FOR_ALL:
+        raise ValueError(f"{factor} must be one value under [protocol], the same for all: it is no factor")
+    if not levels:
+        raise ValueError(f"factor {factor!r} of a grid has no values")
 
 
 def planned_runs(
@@ -224,8 +235,9 @@ def extend(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
     Raises:
         UserError: an unknown field or a value it does not take.
     """
-    factors = {name: tuple(levels) for name, levels in fields.items() if name in FACTORS}
-    study = override(study, {name: levels for name, levels in fields.items() if name not in FACTORS})
+    adding = set(FACTORS) - set(SAME_FOR_ALL)
+    factors = {name: tuple(levels) for name, levels in fields.items() if name in adding}
+    study = override(study, {name: levels for name, levels in fields.items() if name not in adding})
     if not factors:
         return study
     grids, known = list(study.grid), set(study.configurations())

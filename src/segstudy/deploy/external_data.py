@@ -28,6 +28,7 @@ from segstudy.deploy.engines.stored import stored_network
 from segstudy.evaluation.forward import probabilities
 from segstudy.evaluation.per_image import image_rows
 from segstudy.evaluation.summary import data_of, refuse_taken, summarise
+from segstudy.metrics.surface import NSD_TOLERANCE
 from segstudy.store.card import read_card
 from segstudy.store.folder import StudyFolder
 from segstudy.store.own_networks import is_own
@@ -104,6 +105,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
             "citation": dataset.citation,
         },
         "num_images": len(dataset.samples),
+        "nsd_tolerance": _tolerance(runs[0]),
         "scores": summarise(images, {sample.id: sample.group for sample in dataset.samples}),
         "in_domain": _in_domain(models),
         **written_now(device),
@@ -140,8 +142,12 @@ def _predicted(
             prob = probabilities(model.to(device), pixels, everything, record.protocol["precision"])
     except OutputError as error:
         raise UserError(f"{folder}: {error}; this model cannot be scored: train it again") from None
-    rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold)
+    rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold, _tolerance(record))
     return _of_run(rows, record)
+
+
+def _tolerance(record: TrainedRecord) -> float:
+    return float(record.protocol.get("nsd_tolerance", NSD_TOLERANCE))
 
 
 def _of_run(rows: pl.DataFrame, record: TrainedRecord) -> pl.DataFrame:

@@ -81,7 +81,8 @@ def score_masks(
     truth = _one_meaning(folder)
     meanings = [meaning_of_masks(model.files(wanted), truth, rule) for model in found]
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        job = partial(_rows, list(zip(found, meanings, strict=True)), truth)
+        tolerance = folder.study().protocol.nsd_tolerance
+        job = partial(_rows, list(zip(found, meanings, strict=True)), truth, tolerance)
         rows = list(pool.map(job, [samples[sample_id] for sample_id in wanted], wanted.values()))
     return [
         _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, unmatched, made)
@@ -119,6 +120,7 @@ def _store(
         "foreground": _one_meaning(folder).foreground,
         "source": source["place"],
         "deterministic": source["deterministic"],
+        "nsd_tolerance": folder.study().protocol.nsd_tolerance,
         "seeds": sorted(model.seeds),
         "parts": {part: _completeness(model, ids) for part, ids in parts.items()},
         "ignored": _ignored(model, {sample_id for ids in parts.values() for sample_id in ids}),
@@ -175,7 +177,11 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
 
 
 def _rows(
-    models: Sequence[tuple[MaskSet, MaskMeaning]], truth_meaning: MaskMeaning, sample: Sample, part: Part
+    models: Sequence[tuple[MaskSet, MaskMeaning]],
+    truth_meaning: MaskMeaning,
+    nsd_tolerance: float,
+    sample: Sample,
+    part: Part,
 ) -> list[list[dict[str, Any]]]:
     """Return the scores of all masks of one image: for each model, a row per seed that has a mask."""
     truth = read_mask(sample.mask, truth_meaning)
@@ -185,7 +191,9 @@ def _rows(
                 "seed": seed,
                 "id": sample.id,
                 "part": part,
-                **mask_scores(_predicted(files[sample.id], meaning, truth), truth),
+                **mask_scores(
+                    _predicted(files[sample.id], meaning, truth), truth, nsd_tolerance=nsd_tolerance
+                ),
             }
             for seed, files in sorted(model.seeds.items())
             if sample.id in files

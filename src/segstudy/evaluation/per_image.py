@@ -13,6 +13,7 @@ from segstudy.data.samples import Part
 from segstudy.metrics import prob_scores
 from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou
+from segstudy.metrics.surface import NSD_TOLERANCE
 
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
@@ -36,6 +37,7 @@ def image_rows(
     positions: Sequence[int] | Positions,
     part: Part,
     tuned_threshold: float,
+    nsd_tolerance: float = NSD_TOLERANCE,
 ) -> pl.DataFrame:
     """Return one row per image: every metric at network and native size, and IoU at the tuned threshold.
 
@@ -46,7 +48,9 @@ def image_rows(
     for p, position in zip(prob, positions, strict=True):
         native_prob = prob_to_native(p, prepared.native_sizes[position], prepared.resize)
         row: dict[str, str | float] = {"id": prepared.ids[position], "part": part}
-        row |= prob_scores(p, np.asarray(prepared.masks[position]), tuned_threshold, "network")
-        row |= prob_scores(native_prob, prepared.native_mask(int(position)), tuned_threshold, "native")
+        row |= prob_scores(p, np.asarray(prepared.masks[position]), tuned_threshold, "network", nsd_tolerance)
+        row |= prob_scores(
+            native_prob, prepared.native_mask(int(position)), tuned_threshold, "native", nsd_tolerance
+        )
         rows.append(row)
     return pl.DataFrame(rows)

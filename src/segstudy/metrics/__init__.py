@@ -137,11 +137,13 @@ METRICS: dict[str, Metric] = {
         title="normalised surface distance",
         short="NSD",
         group=BOUNDARY,
-        help="share of the boundaries within 2 % of the diagonal",
-        definition="Normalised surface distance: the share of both boundaries no farther than 2 % of the "
-        "diagonal from the other.",
+        help="share of the boundaries within {nsd_tolerance}",
+        definition="Normalised surface distance: the share of both boundaries no farther than "
+        "{nsd_tolerance} from the other.",
         sizes=("native",),
         shown=OFF_THE_TABLE,
+        tolerance="nsd_tolerance",
+        default_tolerance=surface.NSD_TOLERANCE,
         citation="nsd",
     ),
     "ece": Metric(
@@ -221,14 +223,18 @@ def shown_in(place: Place) -> dict[str, Metric]:
 
 
 def prob_scores(
-    prob: NDArray[np.float32], target: Mask, tuned_threshold: float, size: Size
+    prob: NDArray[np.float32],
+    target: Mask,
+    tuned_threshold: float,
+    size: Size,
+    nsd_tolerance: float = surface.NSD_TOLERANCE,
 ) -> dict[str, float]:
     """Return every metric of one image's probabilities ``(H, W)`` at a size, by column."""
     return _scores(
         {
             "counts": lambda: (confusion(prob >= 0.5, target),),
             "tuned_counts": lambda: (confusion(prob >= tuned_threshold, target),),
-            "distances": lambda: (surface.distances(prob >= 0.5, target),),
+            "distances": lambda: (surface.distances(prob >= 0.5, target, nsd_tolerance),),
             "probabilities": lambda: (prob, target),
         },
         size,
@@ -236,7 +242,11 @@ def prob_scores(
 
 
 def mask_scores(
-    prediction: Mask, target: Mask, size: Size = "native", takes: Iterable[Takes] = ("counts", "distances")
+    prediction: Mask,
+    target: Mask,
+    size: Size = "native",
+    takes: Iterable[Takes] = ("counts", "distances"),
+    nsd_tolerance: float = surface.NSD_TOLERANCE,
 ) -> dict[str, float]:
     """Return every metric of one image that needs no probabilities, by column.
 
@@ -245,10 +255,11 @@ def mask_scores(
         target: ``(H, W)``, the true mask.
         size: of both, ``network`` or ``native``.
         takes: ``counts`` alone leaves out surface distances, which are slow.
+        nsd_tolerance: of the normalised surface distance, a share of the diagonal.
     """
     makers: dict[Takes, Callable[[], tuple[Any, ...]]] = {
         "counts": lambda: (confusion(prediction, target),),
-        "distances": lambda: (surface.distances(prediction, target),),
+        "distances": lambda: (surface.distances(prediction, target, nsd_tolerance),),
     }
     return _scores({each: makers[each] for each in takes}, size)
 

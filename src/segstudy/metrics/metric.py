@@ -1,8 +1,8 @@
 """The record of a metric in the table of metrics, which describes it completely."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Takes = Literal["counts", "tuned_counts", "distances", "probabilities"]
 Size = Literal["network", "native"]
@@ -39,6 +39,9 @@ class Metric:
             ``segstudy score`` prints; ``report``, in the report; ``list``, scores on other data; ``card``,
             the model card.
         after: the metric that it follows wherever people read, if not the one before it in the table.
+        tolerance: the field of the protocol that its scores depend on, a share of the image's diagonal;
+            ``help`` and ``definition`` have its name in braces.
+        default_tolerance: of that field in runs from before it existed.
         citation: a key of ``references.bib``.
         is_headline: whether it is the metric of selection, order, comparisons and learning curves; one is.
     """
@@ -61,6 +64,8 @@ class Metric:
     sizes: tuple[Size, ...] = ("network", "native")
     shown: frozenset[Place] = EVERYWHERE
     after: str = ""
+    tolerance: str = ""
+    default_tolerance: float = 0.0
     citation: str = ""
     is_headline: bool = False
 
@@ -69,10 +74,18 @@ class Metric:
         """Whether the metric needs probabilities: a mask alone is not enough."""
         return self.takes in ("tuned_counts", "probabilities")
 
-    @property
-    def listed_title(self) -> str:
-        """Return the title with its unit, such as ``HD95 in px``."""
+    def listed_title(self, protocol: Mapping[str, Any]) -> str:
+        """Return the title with its unit, such as ``HD95 in px``, or with the tolerance of this protocol."""
+        if self.tolerance:
+            return f"{self.title} ({self._tolerance(protocol)})"
         return f"{self.title} in {self.unit}" if self.unit == "px" else self.title
+
+    def stated(self, text: str, protocol: Mapping[str, Any]) -> str:
+        """Return ``help`` or ``definition`` with the tolerance of this protocol."""
+        return text.replace(f"{{{self.tolerance}}}", self._tolerance(protocol)) if self.tolerance else text
+
+    def _tolerance(self, protocol: Mapping[str, Any]) -> str:
+        return f"{100 * protocol.get(self.tolerance, self.default_tolerance):g} % of the diagonal"
 
     @property
     def report_heading(self) -> str:

@@ -13,7 +13,8 @@ from scipy.spatial import KDTree
 
 from segstudy.metrics.counts import Mask
 
-NSD_TOLERANCE = 0.02  # of the diagonal: the width of boundary IoU (arXiv:2103.16562)
+# Share of the diagonal, where a protocol names no other: the width of boundary IoU (arXiv:2103.16562).
+NSD_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Distances:
     Attributes:
         hd95_px: Hausdorff distance at the 95th percentile, the larger of the two directions.
         asd_px: average surface distance, the mean over the pixels of both boundaries.
-        nsd: normalised surface distance, the share of both boundaries no farther than 2 % of the diagonal
-            from the other (arXiv:1809.04430).
+        nsd: normalised surface distance, the share of both boundaries no farther than the tolerance from the
+            other (arXiv:1809.04430).
         diagonal_px: of the image.
     """
 
@@ -34,11 +35,12 @@ class Distances:
     diagonal_px: float
 
 
-def distances(prediction: Mask, target: Mask) -> Distances:
+def distances(prediction: Mask, target: Mask, nsd_tolerance: float = NSD_TOLERANCE) -> Distances:
     """Return the distances between the boundaries of two masks ``(H, W)``.
 
     A boundary is the foreground pixels with a neighbour (of four) outside the mask or the image: the frame
-    counts as boundary. Distances run from pixel centre to pixel centre.
+    counts as boundary. Distances run from pixel centre to pixel centre. The tolerance of the normalised
+    surface distance is a share of the diagonal.
     """
     assert prediction.shape == target.shape
     diagonal = float(np.hypot(*target.shape))
@@ -47,7 +49,7 @@ def distances(prediction: Mask, target: Mask) -> Distances:
         there, back = KDTree(theirs).query(ours)[0], KDTree(ours).query(theirs)[0]
         hd95 = max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))
         both = np.concatenate([there, back])
-        asd, nsd = float(np.mean(both)), float(np.mean(both <= NSD_TOLERANCE * diagonal))
+        asd, nsd = float(np.mean(both)), float(np.mean(both <= nsd_tolerance * diagonal))
         return Distances(hd95, asd, nsd, diagonal)
     if len(ours) or len(theirs):
         return Distances(diagonal, diagonal, 0.0, diagonal)
@@ -75,7 +77,7 @@ def asd_frac(d: Distances) -> float:
 
 
 def nsd(d: Distances) -> float:
-    """Return the normalised surface distance at 2 % of the diagonal."""
+    """Return the normalised surface distance."""
     return d.nsd
 
 

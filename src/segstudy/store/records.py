@@ -9,6 +9,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.data.split import Split
 from segstudy.metrics import column
+from segstudy.metrics.surface import NSD_TOLERANCE
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 STORED_ONNX = "model.onnx"  # of networks from a user's own file
@@ -136,12 +137,14 @@ class MasksRecord(ExternalRecord):
     """Masks that another tool made.
 
     Attributes:
+        nsd_tolerance: of the study when they were scored; older records have the one of that time.
         source: the folder they came from; None in older records, as ``foreground`` is.
     """
 
     deterministic: bool = False
     foreground: list[int] | None = None
     source: str | None = None
+    nsd_tolerance: float = NSD_TOLERANCE
     parts: dict[str, Completeness] = Field({})
 
     @property
@@ -163,6 +166,7 @@ class EvaluationRecord(ExternalRecord):
 
     keys: list[str] = Field([])
     num_images: int
+    nsd_tolerance: float = NSD_TOLERANCE
     scores: dict[str, dict[str, Any]]
     in_domain: InDomain
 

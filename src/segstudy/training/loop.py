@@ -185,7 +185,8 @@ def finish(training: Training) -> Result:
         DivergedError: the network's output for a validation or test image is not finite.
     """
     model, pixels, parts = training.model, training.pixels, training.parts
-    prepared, precision = pixels.prepared, training.run.configuration.protocol.precision
+    prepared, protocol = pixels.prepared, training.run.configuration.protocol
+    precision, tolerance = protocol.precision, protocol.nsd_tolerance
     model.load_state_dict(training.weights)
     with timed(training.seconds, "final"), _no_numbers_are_divergence():
         prob = {"validation": probabilities(model, pixels, parts["validation"], precision)}
@@ -194,10 +195,8 @@ def finish(training: Training) -> Result:
         inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
         images = pl.concat(
-            [
-                image_rows(prob["validation"], prepared, parts["validation"], "validation", threshold),
-                image_rows(prob["test"], prepared, parts["test"], "test", threshold),
-            ]
+            image_rows(prob[part], prepared, parts[part], part, threshold, tolerance)
+            for part in ("validation", "test")
         )
     return Result(
         epochs=pl.DataFrame(training.rows),

@@ -107,7 +107,7 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
         "| | validation | test |",
         "|---|--:|--:|",
         *(
-            f"| {_title(metric)} | {_score(validation.get(name))} | {_score(test[name])} |"
+            f"| {_title(metric, card['protocol'])} | {_score(validation.get(name))} | {_score(test[name])} |"
             for name, metric in SCORES.items()
             if name in test
         ),
@@ -115,8 +115,8 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _title(metric: Metric) -> str:
-    return f"{metric.title} in pixels" if metric.unit == "px" else metric.title
+def _title(metric: Metric, protocol: Mapping[str, Any]) -> str:
+    return f"{metric.title} in pixels" if metric.unit == "px" else metric.listed_title(protocol)
 
 
 def _subgroups(subgroups: list[dict[str, Any]]) -> list[str]:

@@ -21,6 +21,7 @@ from segstudy.store.trained_models import Models, parts_of, run_name
 
 FEWEST = 20  # images of a subgroup for an interval
 SCORES = {column(name): metric for name, metric in shown_in("card").items()}
+TOLERANCES = {each.tolerance: each.default_tolerance for each in SCORES.values() if each.tolerance}
 INTENDED = (
     "Outlining objects of the kind it was trained on, in images made as those of its training data were; for "
     "research and for measuring, with a person looking at the result."
@@ -78,6 +79,7 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
         "protocol": {
             **{name: record.protocol[name] for name in PROTOCOL},
             **_intensity(record.protocol),
+            **{name: record.protocol.get(name, default) for name, default in TOLERANCES.items()},
             **_budget(record.protocol),
         },
         "seed": record.seed,

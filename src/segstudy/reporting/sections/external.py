@@ -91,7 +91,7 @@ def _external(record: EvaluationRecord) -> dict[str, Any]:
         "other": (record.data.name, record.num_images),
         "rows": [
             (
-                metric.listed_title,
+                metric.listed_title({"nsd_tolerance": record.nsd_tolerance}),
                 score_text(own.scores.get(name), metric.form),
                 score_text(scores[name], metric.form),
             )

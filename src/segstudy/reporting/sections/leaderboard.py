@@ -1,7 +1,7 @@
 """The leaderboard of the page: its columns, their groups, and the format of values."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -117,6 +117,7 @@ def values(report: ReportData) -> dict[str, Any]:
             report.leaderboard,
             references(report.folder, report.data["reader"]),
             [record for row in report.results.rows for record in row.records],
+            report.study.protocol.model_dump(),
         ),
         "leader": leading(report.leaderboard),
         "trained": report.trained,
@@ -135,6 +136,7 @@ def leaderboard_table(
     frame: pl.DataFrame,
     references: Mapping[str, Mapping[str, float]],
     records: Sequence[RunRecord] = (),
+    protocol: Mapping[str, Any] | None = None,
 ) -> LeaderboardTable:
     """Return the leaderboard for the page, without empty columns, such as scores that older runs lack.
 
@@ -142,9 +144,14 @@ def leaderboard_table(
         frame: of ``leaderboard``.
         references: scores for comparison, by name, with the frame's columns.
         records: of the runs in it; those that lack a metric are counted.
+        protocol: of the study, for the explanations of headings.
     """
     rows = frame.to_dicts()
-    columns = [column for column in COLUMNS if any(row.get(column.name) is not None for row in rows)]
+    columns = [
+        _explained(column, protocol or {})
+        for column in COLUMNS
+        if any(row.get(column.name) is not None for row in rows)
+    ]
     return LeaderboardTable(
         columns,
         [(name, len(list(those))) for name, those in groupby(columns, key=lambda column: column.group)],
@@ -152,6 +159,12 @@ def leaderboard_table(
         [(name, _cells(scores, columns)) for name, scores in references.items()],
         missing_scores(records, {column.metric: column.heading for column in columns if column.metric}),
     )
+
+
+def _explained(column: Column, protocol: Mapping[str, Any]) -> Column:
+    """Return a column whose explanation has the tolerance of this protocol."""
+    metric = METRICS.get(column.name.removeprefix("test_"))
+    return column if metric is None else replace(column, help=metric.stated(column.help, protocol))
 
 
 def _cells(row: Mapping[str, Any], columns: Iterable[Column]) -> list[Cell]:

@@ -79,7 +79,7 @@ def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answe
     sentences = [
         _trained(study, there, data),
         procedure(protocols),
-        _scored(len(there), _overlap(results)),
+        _scored(len(there), _overlap(results), protocols[0].nsd_tolerance),
         *statistics,
         f"Everything was done with segstudy {__version__}.",
     ]
@@ -120,13 +120,14 @@ def _overlap(results: Results) -> list[str]:
     ]
 
 
-def _scored(num_configurations: int, overlap: Sequence[str]) -> str:
+def _scored(num_configurations: int, overlap: Sequence[str], nsd_tolerance: float) -> str:
     ranked = "Configurations were ranked by validation; test" if num_configurations > 1 else "Test"
     return (
         "Foreground probabilities were resized back to each image's own size and cut at 0.5; "
         f"{listed(overlap, ALL)} were computed per image and averaged, an empty prediction of an empty mask "
         "counting 1. Surface distances are in pixels between boundaries that include the image's frame, a "
-        "missed lesion costing the diagonal; the normalised surface distance allows 2 % of the diagonal. "
+        "missed lesion costing the diagonal; the normalised surface distance allows "
+        f"{100 * nsd_tolerance:g} % of the diagonal. "
         f"Expected calibration error has 15 bins per image. {ranked} was used for reporting only."
     )
 

@@ -17,7 +17,7 @@ def values(report: ReportData) -> dict[str, Any]:
     """Return the values of ``protocol.html.j2``."""
     found = environments(report.results.rows)
     return {
-        "definitions": definitions(),
+        "definitions": definitions(report.study),
         "protocol": shared_protocol(report.study),
         "environments": found,
         "mixed": mixed(report.results.rows),
@@ -25,11 +25,16 @@ def values(report: ReportData) -> dict[str, Any]:
     }
 
 
-def definitions() -> list[tuple[str, str]]:
+def definitions(study: Study) -> list[tuple[str, str]]:
     """Return the definitions of the score columns: headings and a sentence, which neighbours may share."""
-    defined = [(name, each) for name, each in shown_in("report").items() if each.definition]
+    protocol = study.protocol.model_dump()
+    defined = [
+        (each.stated(each.definition, protocol), each)
+        for each in shown_in("report").values()
+        if each.definition
+    ]
     found = []
-    for sentence, those in groupby(defined, key=lambda item: item[1].definition):
+    for sentence, those in groupby(defined, key=lambda item: item[0]):
         headings = dict.fromkeys(each.heading or each.short for _, each in those)
         found.append((", ".join(headings), sentence))
     return found
