@@ -41,6 +41,7 @@ RUNS = len(ARCHITECTURES) * len(LOSSES)
 SURVIVAL_S = 5.0
 SHARES = {"write": 0.25, "worker": 0.32, "start": 0.05}  # of all kills; the others hit in mid-epoch
 DERIVED = ("report.html", "leaderboard.csv", "reports.json", "forecast.json")  # and figures/: they hold times
+OF_ITS_TIME = ("run.json", "preregistration.json", *DERIVED)  # differ without any difference of results
 
 
 @dataclass
@@ -238,7 +239,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("run.json", *DERIVED) and path.parent.name != "figures"
+        if path.is_file() and path.name not in OF_ITS_TIME and path.parent.name != "figures"
     }
 
 
@@ -246,7 +247,7 @@ def reported(folder: Path, like: Path) -> dict[str, bytes]:
     """All files of a copy of a study, after a report on it with the run.json of another."""
     copy = folder.with_name(f"{folder.name}-reported")
     shutil.copytree(folder, copy)
-    for name in ("reports.json", "forecast.json"):
+    for name in ("reports.json", "forecast.json", "preregistration.json"):
         shutil.copy(like / name, copy / name)
     for record in like.glob("runs/*/run.json"):
         shutil.copy(record, copy / "runs" / record.parent.name / "run.json")

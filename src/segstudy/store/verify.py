@@ -15,6 +15,7 @@ from segstudy.core.resources import allowed_cores
 from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
 from segstudy.store.faults import Fault, State, inside, reason
 from segstudy.store.folder import StudyFolder, read_external
+from segstudy.store.preregistration import preregistration
 from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
 from segstudy.store.tables import read_table
@@ -23,7 +24,8 @@ from segstudy.store.verify_runs import run_faults
 
 KEY = re.compile(r"[0-9a-f]{16}")
 LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
-KEPT_IN_PLACE = Path("study.toml")  # without it there is no study: its owner must repair it
+# Without study.toml there is no study, and nothing makes a preregistration again: left to their owner.
+KEPT_IN_PLACE = {Path("study.toml"), Path("preregistration.json")}
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def quarantined(folder: StudyFolder, found: Verification) -> Verification:
         found = verify_folder(folder, holding=True)  # as it is now that nobody else is at work
         put_back = put_back_externals(folder)
         paths = {fault.path for fault in found.faults if fault.state not in LEFT_IN_PLACE} - {
-            KEPT_IN_PLACE,
+            *KEPT_IN_PLACE,
             folder.lock.relative_to(folder.path),
         }
         topmost = [path for path in sorted(paths) if not paths & set(path.parents)]
@@ -151,6 +153,7 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
         "split.json": lambda: _check_split(folder),
         "numerics.json": folder.numerics,
         "reports.json": folder.reports,
+        "preregistration.json": lambda: preregistration(folder),
         "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
     }

@@ -30,6 +30,7 @@ from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store.folder import StudyFolder
+from segstudy.store.preregistration import register
 from segstudy.store.records import BestIou, DataRecord
 from segstudy.study.findings import Findings, check_command, decided, find
 from segstudy.study.machine import Machine
@@ -279,6 +280,15 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "leaks": plan.leaks(plan.runs),
         },
     )
+
+
+def preregister(plan: Plan, folder: StudyFolder) -> None:
+    """Write ``preregistration.json`` before the first run; an existing one is never replaced.
+
+    Raises:
+        DiskError: when it cannot be written.
+    """
+    register(folder, plan.study, plan.data, folder.splits())
 
 
 def _hashes_of_files(plan: Plan) -> dict[str, dict[str, str]]:

@@ -27,7 +27,7 @@ from segstudy.study.findings import refuse_empty
 from segstudy.study.folder_check import refuse_occupied
 from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.options import MACHINE_OPTIONS
-from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, write_plan
+from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, preregister, write_plan
 from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
 from segstudy.study.trackers.terminal import Display
 from segstudy.study.up_to_date import records, write_records
@@ -96,6 +96,7 @@ def train_missing(
 def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
     """Show the requested study with its plan and cost, and return it as a choice."""
     asked, folder, options = call.study, call.folder, call.options
+    _refuse_unnamed_margin(call)
     plan, machine, missing = planned(
         asked, folder, options, call.retry, refuse_held=True, stage=display.stage
     )
@@ -107,6 +108,22 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
     if missing:
         display.estimate(ahead, replace(machine, workers=ahead.workers))
     return machine, Choice("all of it", "", asked, folder, plan, tuple(missing), ahead)
+
+
+def _refuse_unnamed_margin(call: Call) -> None:
+    """Refuse a call that would change the margin of a study with results without naming it.
+
+    Raises:
+        UserError: with both margins.
+    """
+    folder, asked = call.folder, call.study.margin
+    if not folder.exists() or not folder.finished() or (stored := folder.study().margin) == asked:
+        return
+    if call.options.get("margin") is None and "margin" not in (call.options.get("fields") or {}):
+        raise UserError(
+            f"margin must stay {stored:g}, because {folder.path} has results, got {asked:g}; to change it "
+            f"all the same, name it: --set margin={asked:g} (the report will say so)"
+        )
 
 
 def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, display: Display) -> Choice:
@@ -175,6 +192,8 @@ def _train(
         ):
             jobs = _prepared(chosen, missing, machine, stop, display.stage)
             display.stage.end()
+            if missing:
+                preregister(plan, folder)
             runs = tuple(run.key for run in missing)
             trackers.study_begins(
                 StudyStart(folder.path, plan.overview(), runs, chosen.ahead.forecast, _best(plan, folder))

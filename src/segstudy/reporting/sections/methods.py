@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import level
 from segstudy.analysis.formatting import count, listed
@@ -53,11 +54,13 @@ class Methods:
 
 def values(report: ReportData) -> dict[str, Any] | None:
     """Return the values of ``methods.html.j2``."""
-    found = methods(report.study, report.results, report.data, report.answers)
+    found = methods(report.study, report.results, report.data, report.answers, registered(report.folder).text)
     return {"methods": found} if found.paragraph else None
 
 
-def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answers) -> Methods:
+def methods(
+    study: Study, results: Results, data: Mapping[str, Any], said: Answers, registration: str = ""
+) -> Methods:
     """Describe how a study was done, from what it was; a test is named only where it was made.
 
     Args:
@@ -65,6 +68,7 @@ def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answe
         results: of its folder.
         data: content of ``data.json``.
         said: the conclusions from its scores.
+        registration: the study's preregistration in sentences.
     """
     there = [row for row in results.trained if row.records]
     if not there:
@@ -81,6 +85,7 @@ def methods(study: Study, results: Results, data: Mapping[str, Any], said: Answe
         procedure(protocols),
         _scored(len(there), _overlap(results), protocols[0].nsd_tolerance),
         *statistics,
+        *([registration] if registration else []),
         f"Everything was done with segstudy {__version__}.",
     ]
     return Methods(

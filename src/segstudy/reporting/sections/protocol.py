@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
 from segstudy.config.study import Study
 from segstudy.core.environment import differing
@@ -17,6 +18,7 @@ def values(report: ReportData) -> dict[str, Any]:
     """Return the values of ``protocol.html.j2``."""
     found = environments(report.results.rows)
     return {
+        "registered": registered(report.folder),
         "definitions": definitions(report.study),
         "protocol": shared_protocol(report.study),
         "environments": found,
