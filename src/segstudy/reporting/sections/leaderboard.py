@@ -163,7 +163,7 @@ def leaderboard_table(
 
 def _explained(column: Column, protocol: Mapping[str, Any]) -> Column:
     """Return a column whose explanation has the tolerance of this protocol."""
-    metric = METRICS.get(column.name.removeprefix("test_"))
+    metric = METRICS.get(column.metric)
     return column if metric is None else replace(column, help=metric.stated(column.help, protocol))
 
 
