@@ -10,6 +10,9 @@ TORCH ?= torch>=2.9,<2.14
 demo: $(VENV)/.installed  ## install, run the embedded study, say where the report is
 	$(BIN)/segstudy run --out demo-study
 
+# Tests start hundreds of processes: compiled files are kept, also where the environment says otherwise.
+unexport PYTHONDONTWRITEBYTECODE
+
 test: $(VENV)/.installed-dev  ## everything that takes minutes at most
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not very_slow"
 

@@ -1,5 +1,6 @@
 """Fixtures: where real data lie, if they do, and a cache of the tests' own."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_once import made_once, traced_once
 from not_tested import not_tested
+from rendered_once import render_again, rendered_once
 
 import segstudy
 
@@ -36,6 +39,19 @@ def _short_timing() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Equal charts are rendered once, and equal networks exported once."""
+    with rendered_once(), traced_once(tmp_path_factory):
+        yield
+
+
+@pytest.fixture
+def rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the rendering itself."""
+    render_again(monkeypatch)
+
+
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """`run` leaves an empty report, for tests that do not look at it: writing one takes a second."""
@@ -59,9 +75,12 @@ def ph2_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     unpack = shared_data / "unpack_ph2.py"
     if not unpack.is_file():
         pytest.skip(f"no PH2: {unpack} is not there")
-    folder = tmp_path_factory.mktemp("ph2") / "PH2Dataset"
-    subprocess.run([sys.executable, unpack, folder], check=True, capture_output=True)
-    return folder
+
+    def make(folder: Path) -> None:
+        words = [sys.executable, unpack, folder / "PH2Dataset"]
+        subprocess.run(words, check=True, capture_output=True)
+
+    return made_once("ph2", make, tmp_path_factory) / "PH2Dataset"
 
 
 @pytest.fixture(scope="session")
@@ -69,15 +88,28 @@ def trained_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four small trained models, see ``model_study``; for reading only."""
     from model_study import train
 
-    return train(tmp_path_factory.mktemp("trained"))
+    return made_once("trained", train, tmp_path_factory) / "study"
+
+
+def exported(study: Path, to: str, name: str, factory: pytest.TempPathFactory) -> Path:
+    def make(folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # exporters warn of what is none of ours
+            segstudy.export(study, to, out=folder / name)
+
+    return made_once(to, make, factory) / name
 
 
 @pytest.fixture(scope="session")
-def exported_model(trained_study: Path) -> Path:
+def exported_model(trained_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its best one as an ONNX file; for reading only."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return segstudy.export(trained_study, "onnx", out=trained_study.parent / "model.onnx").file
+    return exported(trained_study, "onnx", "model.onnx", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def exported_openvino(trained_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its best one as OpenVINO's files, alone in their folder; for reading only."""
+    return exported(trained_study, "openvino", "m.xml", tmp_path_factory)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -87,3 +119,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     for line in not_tested(str(report.longrepr[2]) for report in reporter.stats.get("skipped", ())):
         reporter.write_line(line, yellow=True)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look at it again and again."""
+    gc.freeze()

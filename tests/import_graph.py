@@ -4,6 +4,7 @@ Every import is seen: at the top, inside functions, for type checkers, and of ``
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def package_of(module: str) -> str:
     return module.split(".")[1] if "." in module else "segstudy"
 
 
+@functools.cache
 def parsed(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
@@ -58,7 +60,8 @@ def targets(node: ast.AST) -> set[str]:
     return set()
 
 
-def imports(module: str, everywhere: bool = True) -> set[str]:
+@functools.cache
+def imports(module: str, everywhere: bool = True) -> frozenset[str]:
     """What a module imports of segstudy; with ``everywhere=False`` only what importing it imports."""
 
     def nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -69,7 +72,7 @@ def imports(module: str, everywhere: bool = True) -> set[str]:
                 yield child
                 yield from nodes(child)
 
-    return {target for node in nodes(parsed(module)) for target in targets(node)}
+    return frozenset(target for node in nodes(parsed(module)) for target in targets(node))
 
 
 def with_packages(modules: set[str]) -> set[str]:
@@ -92,7 +95,7 @@ def closure(roots: set[str]) -> set[str]:
 def cycles() -> list[set[str]]:
     """Modules that import one another, wherever the imports stand."""
     graph = {module: imports(module) for module in MODULES}
-    reach: dict[str, set[str]] = {}
+    reach: dict[str, frozenset[str]] = {}
     wider = graph
     while wider != reach:
         reach = wider

@@ -172,7 +172,7 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one_byte_for_byte(tmp_path: 
     assert small.items() < large.items()
 
 
-def test_the_cached_set_is_what_is_written_and_is_drawn_once(tmp_path: Path) -> None:
+def test_the_cached_set_is_what_is_written_and_is_rendered_once(tmp_path: Path) -> None:
     dataset = read("synthetic:n=3:seed=7")
     write(tmp_path / "set", 3, seed=7)
     assert contents(dataset.root) == contents(tmp_path / "set")

@@ -18,7 +18,8 @@ from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.serving.app import create_app
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
-LONG = [(10, 1_100_000), (1_100_000, 10), (8, 65_500), (65_501, 8), (1, 100), (100, 1), (7, 70_000)]
+LONG = [(10, 1_100_000), (65_501, 8), (1, 100)]
+MORE = [(1_100_000, 10), (8, 65_500), (100, 1), (7, 70_000)]  # in `make test-slow`
 KINDS = ("probability", "overlay", "outline")
 
 
@@ -35,7 +36,9 @@ def png(height: int, width: int) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize(("height", "width"), LONG)
+@pytest.mark.parametrize(
+    ("height", "width"), [*LONG, *(pytest.param(*shape, marks=pytest.mark.slow) for shape in MORE)]
+)
 def test_an_image_of_any_shape_is_a_mask_or_a_row_with_its_error(exported_model, tmp_path, height, width):
     for name, shape in (("a", (40, 48)), ("b", (height, width)), ("c", (48, 40))):
         (tmp_path / "in").mkdir(exist_ok=True)

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-import segstudy
 from segstudy.core.errors import UserError
 from segstudy.deploy.engines import sandbox
 from segstudy.deploy.engines.base import METADATA
@@ -31,8 +30,8 @@ def good(exported_model) -> Path:
 
 
 @pytest.fixture(scope="module")
-def good_xml(trained_study, tmp_path_factory) -> Path:
-    return segstudy.export(trained_study, "openvino", out=tmp_path_factory.mktemp("xml") / "m.xml").file
+def good_xml(exported_openvino) -> Path:
+    return exported_openvino
 
 
 def test_a_harmless_file_of_another_kind_is_run(good, tmp_path):

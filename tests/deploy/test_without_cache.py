@@ -1,7 +1,6 @@
 """A cache that cannot be written or read never stops a prediction, and one line says what to do."""
 
 import errno
-import functools
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from failing_disk import FailingDisk
 from segstudy.core import cache
 from segstudy.core.errors import UserError
 from segstudy.deploy.engines import ENGINES
-from segstudy.deploy.export import onnx as exporter
 from segstudy.deploy.predict import trained
 from segstudy.deploy.predict.load import open_model
 
@@ -40,14 +38,6 @@ def forgetful():
 @pytest.fixture(scope="module")
 def expected(trained_study):
     return open_model(trained_study, engine="torch", precision="float32")[0].forward(IMAGES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def exported_once():
-    """PyTorch's exporter takes seconds, and gives the same graph for the same run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporter, "onnx_of", functools.cache(exporter.onnx_of))
-        yield
 
 
 def no_folder(tmp_path: Path) -> Path:

@@ -26,11 +26,6 @@ FLIPS = 400
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
 
 
-@pytest.fixture(scope="module")
-def exported_openvino(trained_study, tmp_path_factory) -> Path:
-    return segstudy.export(trained_study, "openvino", out=tmp_path_factory.mktemp("xml") / "m.xml").file
-
-
 @pytest.fixture
 def study(trained_study, tmp_path) -> Path:
     return shutil.copytree(trained_study, tmp_path / "study")

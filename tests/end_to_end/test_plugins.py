@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,22 @@ def installed(place: Path, change=lambda _source: None) -> Path:
     pip = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     words = [sys.executable, *pip, "--target", place / "site", source]
     subprocess.run(words, check=True, capture_output=True, cwd=place)
+    return place / "site"
+
+
+def unpacked(place: Path) -> Path:
+    """The tiny package as pip would leave it, in less time."""
+    shutil.copytree(TESTS / "tiny_plugin" / "src", place / "site")
+    project = tomllib.loads((TESTS / "tiny_plugin" / "pyproject.toml").read_text())["project"]
+    name, version = project["name"], project["version"]
+    about = place / "site" / f"{name.replace('-', '_')}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    groups = project["entry-points"].items()
+    texts = (f"[{group}]\n" + "".join(f"{n} = {v}\n" for n, v in each.items()) for group, each in groups)
+    (about / "entry_points.txt").write_text("\n".join(texts))
+    files = [f"{file.relative_to(place / 'site')},,\n" for file in (place / "site").rglob("*.*")]
+    (about / "RECORD").write_text("".join(files))
     return place / "site"
 
 
@@ -69,6 +86,19 @@ def run(study) -> Path:
     return folder
 
 
+def test_help_names_one_of_every_kind_and_a_study_of_them_is_planned(data, tmp_path):
+    """Without pip and without training; `make test-slow` has both."""
+    site = unpacked(tmp_path)
+    text = called("run", "--help", sites=(site,))
+    kinds = ("architecture tiny_net", "loss tiny_loss", "reader tiny_reader", "executor tiny_executor")
+    for kind in (*kinds, "tracker tiny_tracker"):
+        assert f"{kind}: segstudy-tiny 1.0" in text
+    text = called("plan", data, *ALL[:4], *SMALL, sites=(site,))
+    assert "tiny_net:kernel_px=5" in text
+    assert "tiny_loss:scale=2" in text
+
+
+@pytest.mark.slow
 def test_a_run_with_a_plug_in_of_every_kind(study, run, site):
     record = json.loads((run / "run.json").read_text())
     assert record["name"] == "tiny_net:kernel_px=5-tiny_loss:scale=2.0-b4"

@@ -18,7 +18,7 @@ WATCHER = TESTS / "watcher"
 TINY = "--architecture unet --image-size 32 --width 2 --epochs 1"
 FEW = (
     f"run discs {TINY} --loss bce --out study --executor serial",
-    "predict study discs --out by-openvino --overlay",
+    "predict model.onnx discs/images --out by-openvino --engine openvino --overlay",
 )
 COMMANDS = (
     "synth made -n 4",
@@ -30,12 +30,12 @@ COMMANDS = (
     "score discs discs/masks --study study --name mine",
     "card study",
     "predict study discs --out by-openvino --overlay",
-    "export study --to onnx --out model.onnx",
+    "export study --to onnx --out exported.onnx",
     "export study --to onnx --int8 --out small.onnx",
     "export study --to openvino --out model.xml",
-    "predict model.onnx discs/images --out by-onnx",
+    "predict exported.onnx discs/images --out by-onnx",
     "predict model.xml discs/images --out by-xml",
-    "predict model.onnx discs/images --out by-both --engine openvino",
+    "predict exported.onnx discs/images --out by-both --engine openvino",
 )
 PYTHON = (
     "import segstudy; segstudy.status('study'); segstudy.report('study'); segstudy.init('synthetic'); "
@@ -49,15 +49,16 @@ PYTHON = (
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((FEW, ()), id="train and predict"),
+        pytest.param((FEW, ()), id="train, and predict with an exported model"),
         pytest.param((COMMANDS, PYTHON), id="every command", marks=pytest.mark.slow),
     ],
 )
-def watched(request, tmp_path_factory) -> Path:
+def watched(request, exported_model, tmp_path_factory) -> Path:
     """The folder in which these commands ran, one after the other, with an empty home."""
     commands, scripts = request.param
     folder = tmp_path_factory.mktemp("watched")
     write_dataset(folder / "discs", n=16)
+    shutil.copy(exported_model, folder / "model.onnx")
     for name in ("home", "scratch"):
         (folder / name).mkdir()
     clean = {n: v for n, v in os.environ.items() if n != "CI" and not n.startswith(("XDG_", "MPL"))}

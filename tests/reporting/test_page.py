@@ -9,6 +9,7 @@ import pytest
 import vl_convert
 from fake_study import curves, fail, finish, make_study, sample_ids, scores, write_thumbnails
 from PIL import Image
+from rendered_once import render_again
 
 from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
@@ -170,6 +171,7 @@ def test_the_embedded_charts_cannot_end_their_script(tmp_path):
 
 def test_figures_are_saved_as_svg_and_as_png(tmp_path, monkeypatch):
     monkeypatch.undo()
+    render_again(monkeypatch)
     run = one_run(curves(0.8, 0.7, 3, record_test=True))
     spec = specs.with_rows(specs.curve_grid("loss", ["unet-bce"]), long_rows([run], ["unet-bce"]))
     text = specs.save(spec, tmp_path / "curves")
@@ -193,6 +195,7 @@ def test_coordinates_are_rounded_and_texts_are_not():
 
 def test_the_bundle_is_a_script_that_ends_where_it_should(monkeypatch):
     monkeypatch.undo()
+    render_again(monkeypatch)
     bundle = specs.scripts()
     assert "vegaEmbed" in bundle
     assert "</script" not in bundle
@@ -276,7 +279,7 @@ def test_warnings_and_the_best_iou_are_said_in_plain_sight(folder):
     assert re.search(r"best to expect at 32 x 48 px ?– ?0\.191", text)
 
 
-def test_writing_a_report_twice_gives_the_same_bytes(folder):
+def test_writing_a_report_twice_gives_the_same_bytes(folder, rendered_again):
     finish(folder, NAMES[0], 0.7, 0.6)
     first = {file: file.read_bytes() for file in (write_report(folder), *(folder.path / "figures").iterdir())}
     write_report(folder)

@@ -18,6 +18,7 @@ from segstudy.cli.studies import app
 from segstudy.core.atomic_files import write_bytes
 from segstudy.core.locks import hold
 from segstudy.reporting.page import write_report
+from segstudy.store.folder import StudyFolder
 from segstudy.store.report_coverage import coverage_now, is_current, staleness, stored_coverage
 from segstudy.store.tidying import tidy
 
@@ -53,14 +54,19 @@ def study(trained, tmp_path):
     return segstudy.Study(tmp_path / "all" / "study")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A study of made-up runs, with its report."""
-    folder = fake_study.make_study(tmp_path / "fake")
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    folder = fake_study.make_study(tmp_path_factory.mktemp("made-up") / "fake")
     for name in ("segnet-bce-b8", "unet-bce-b8"):
         fake_study.finish(folder, name, 0.8, 0.7)
     write_report(folder)
-    return folder
+    return folder.path
+
+
+@pytest.fixture
+def folder(made_up, tmp_path):
+    """A study of made-up runs, with its report."""
+    return StudyFolder(shutil.copytree(made_up, tmp_path / "fake"))
 
 
 def page(study):

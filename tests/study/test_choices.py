@@ -200,10 +200,9 @@ def test_at_a_terminal_it_asks_and_trains_what_is_chosen(here, answer):
     assert not (here / "my discs-classic").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
-@pytest.mark.parametrize(
-    "answer", [CTRL_C, *(pytest.param(each, marks=pytest.mark.slow) for each in (b"3\n", b"\x04"))]
-)
+@pytest.mark.parametrize("answer", [CTRL_C, b"3\n", b"\x04"])
 def test_whoever_wants_none_of_it_finds_nothing_changed(here, answer):
     before = set(here.rglob("*"))
     code, shown = at_a_terminal(here, "run", "my discs", "--loss", "bce", "--workers", "1", answer=answer)

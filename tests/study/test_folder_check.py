@@ -69,7 +69,7 @@ def test_a_study_s_folder_with_other_data_is_refused(here, capsys):
 
 def test_the_synthetic_set_does_not_take_the_place_of_data(here):
     with pytest.raises(segstudy.UserError, match="holds a study of"):
-        segstudy.run(out=here / "s", **QUICK)
+        segstudy.run("synthetic:n=24", out=here / "s", **QUICK)
 
 
 def test_the_name_of_a_data_set_elsewhere_does_not_lead_into_its_study(here, monkeypatch):

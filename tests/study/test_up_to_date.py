@@ -1,6 +1,7 @@
 """A finished study asked for again: recognised at a glance, and only where nothing has changed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,15 +32,32 @@ assert "torch" not in sys.modules, "PyTorch was imported for a look"
 """
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    """A finished study of one run, with a loss of one's own, and the data beside."""
-    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    write_dataset(tmp_path / "discs", n=12)
-    (tmp_path / "mine.py").write_text(LOSS, encoding="utf-8")
+def run_in(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    patch.setenv("SEGSTUDY_CACHE", str(folder / "cache"))
+    patch.chdir(folder)
     segstudy.run("discs", **{**OPTIONS, "loss": "mine.py:mine"}, out="study", executor="serial")
-    return tmp_path / "study"
+    return folder / "study"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A study of one run, with a loss of one's own, and the data beside."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_dataset(folder / "discs", n=12)
+    (folder / "mine.py").write_text(LOSS, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        run_in(folder, patch)
+    return folder
+
+
+@pytest.fixture
+def study(trained, tmp_path, monkeypatch):
+    """The same in a folder of its own: nothing is left to train there, and it is recognised there too."""
+    for name in ("discs", "study", "cache"):
+        shutil.copytree(trained / name, tmp_path / name)
+    shutil.rmtree(tmp_path / "cache" / "finished-plans")
+    shutil.copy(trained / "mine.py", tmp_path)
+    return run_in(tmp_path, monkeypatch)
 
 
 def settled(path: Path, **options: object) -> up_to_date.Overview | None:

@@ -106,6 +106,7 @@ def test_a_worker_that_dies_fails_only_its_own_run_and_is_replaced(dataset, tmp_
     }
 
 
+@pytest.mark.slow
 def test_what_a_users_network_prints_does_not_disturb_the_answers(dataset, tmp_path):
     own = tmp_path / "own.py"
     own.write_text(
