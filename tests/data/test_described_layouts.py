@@ -321,9 +321,53 @@ def rle(root: Path, pairs: Pairs, rows: list[str], heading: str = "ImageId,Encod
     return root
 
 
-def test_run_lengths_along_the_rows_are_refused_on_images_that_are_not_square(tmp_path, pairs):
+def many(shape: tuple[int, int]) -> Pairs:
+    """Photographs whose objects are darker than the rest and lie on one side of the diagonal."""
+    found = {}
+    for i in range(8):
+        y, x = np.mgrid[: shape[0], : shape[1]]
+        mask = (y - 8 - i / 2) ** 2 / 20 + (x - 22 + i / 2) ** 2 / 40 < 1
+        noise = np.random.default_rng(i).integers(0, 40, (*shape, 3))
+        found[f"i{i}"] = ((170 - 90 * mask[..., None] + noise).astype(np.uint8), mask)
+    return found
+
+
+def order_of(dataset: Dataset) -> str:
+    return next(each.detail for each in dataset.problems if each.kind == "order of run lengths")
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (32, 32)])
+@pytest.mark.parametrize("way", ["down the columns", "along the rows"])
+def test_the_order_of_run_lengths_is_found_from_masks_and_images(tmp_path, shape, way):
+    pairs = many(shape)
+    rows = [f"{n},{kaggle(m if way[0] == 'd' else m.T)}" for n, (_, m) in pairs.items()]
+    dataset = read(rle(tmp_path, pairs, rows))
+    assert all(
+        (sample.mask.draw() > 0).tolist() == pairs[sample.id][1].tolist() for sample in dataset.samples
+    )
+    assert f"read {way}, counted from 1: in 8 of 8 masks" in order_of(dataset)
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (32, 32)])
+def test_an_order_of_run_lengths_that_is_not_clear_is_refused_with_the_readers(tmp_path, shape):
+    pairs = dict(list(many(shape).items())[:3])  # too few
     rows = [f"{name},{kaggle(mask.T)}" for name, (_, mask) in pairs.items()]
-    assert "go along the rows" in refusal(rle(tmp_path, pairs, rows))
+    root = rle(tmp_path, pairs, rows)
+    assert "choose --reader rle_columns (Kaggle's usual order) or --reader rle_rows" in refusal(root)
+    dataset = read(root, "rle_rows")
+    assert all(
+        (sample.mask.draw() > 0).tolist() == pairs[sample.id][1].tolist() for sample in dataset.samples
+    )
+    other = read(root, "rle_columns")
+    assert any(
+        (a.mask.draw() != b.mask.draw()).any() for a, b in zip(dataset.samples, other.samples, strict=True)
+    )
+
+
+def test_images_without_contrast_decide_no_order(tmp_path):
+    pairs = {name: (np.full_like(image, 90), mask) for name, (image, mask) in many((32, 32)).items()}
+    rows = [f"{name},{kaggle(mask.T)}" for name, (_, mask) in pairs.items()]
+    assert "0 masks speak for columns, 0 for rows" in refusal(rle(tmp_path, pairs, rows))
 
 
 def test_an_empty_cell_is_no_object_and_a_column_of_classes_makes_numbers(tmp_path, pairs):

@@ -8,7 +8,7 @@ Conventions, the same for every tool's files:
   (COCO's own tools have the same coordinates.)
 - Several rings of one shape are counted by the even-odd rule: a ring within a ring is a hole.
 - Several shapes are merged; where they overlap, the one that stands later in the file counts.
-- Run lengths go down the columns, the first column first.
+- Run lengths go down the columns, the first column first; some tables count along the rows.
 - What lies outside the image is cut off; a shape that lies outside as a whole is an error.
 """
 
@@ -17,6 +17,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,32 +61,41 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Stretches of pixels down the columns.
+    """Stretches of pixels down the columns, or along the rows.
 
     Attributes:
         number: the class.
         starts: int64 bytes: the position of each stretch's first pixel, from 0.
         lengths: int64 bytes: of each stretch.
+        along_rows: pixels are counted along the rows, not down the columns.
     """
 
     number: int
     starts: bytes
     lengths: bytes
+    along_rows: bool = False
 
     def paint(self, canvas: Pixels) -> None:
         """Give the pixels of the stretches its number; the canvas ``(H, W)`` lies column by column."""
-        flat = canvas.T.reshape(-1)
+        if self.along_rows:
+            inside = np.zeros(canvas.shape, np.bool_)
+            self._fill(inside.reshape(-1), 1, canvas.shape)
+            canvas[inside] = self.number
+        else:
+            self._fill(canvas.T.reshape(-1), self.number, canvas.shape)
+
+    def _fill(self, flat: NDArray[Any], number: int, size: Size) -> None:
         starts, lengths = np.frombuffer(self.starts, np.int64), np.frombuffer(self.lengths, np.int64)
         ends = starts + lengths
         if len(starts) and (starts.min() < 0 or lengths.min() < 0 or ends.max() > flat.size):
-            height, width = canvas.shape
+            height, width = size
             raise ShapeError(
                 f"run lengths reach pixel {int(ends.max()):,}, but the image has {flat.size:,} "
                 f"({width} x {height}); "
                 "write them for the image as it is"
             )
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            flat[start:end] = self.number
+            flat[start:end] = number
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,15 @@ READERS: dict[str, Reader] = {
             before=("folder", "two_folders"),
         ),
         Reader("supervisely", supervisely.detect, supervisely.read, supervisely.DESCRIPTION),
-        Reader("rle", rle_table.detect, rle_table.read, rle_table.DESCRIPTION),
+        Reader(
+            "rle",
+            rle_table.detect,
+            rle_table.read,
+            rle_table.DESCRIPTION,
+            before=("rle_columns", "rle_rows"),
+        ),
+        Reader("rle_columns", rle_table.detect, rle_table.read_columns, rle_table.COLUMNS),
+        Reader("rle_rows", rle_table.detect, rle_table.read_rows, rle_table.ROWS),
         Reader("yolo", yolo.detect, yolo.read, yolo.DESCRIPTION),
         Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
     )

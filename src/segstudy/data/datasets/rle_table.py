@@ -12,18 +12,15 @@ column first, which is Kaggle's usual order. Several rows of an image are merged
 ``nan`` is no object. The size is that of the image. A column ``class``, ``label`` or ``ClassId`` tells
 classes apart; so does the end of the id in ``ImageId_ClassId`` (``a.jpg_1``).
 
-Quirks: some competitions count along the rows. On images that are not square this is found, as objects are in
-pieces then, and refused; on square ones it cannot be.
+Quirks: some competitions count along the rows. ``rle_order`` finds it from the masks and the images; where
+it is not clear, the data are refused, and a reader for either order can be chosen.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from segstudy.core.errors import UserError
 from segstudy.data.datasets.annotation_files import folders_in, head_of, named, some_files
@@ -36,15 +33,16 @@ from segstudy.data.datasets.described import (
     unusable,
 )
 from segstudy.data.datasets.pairing import image_files
+from segstudy.data.datasets.rle_order import RunOrder, find_order
 from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.tables import read_csv
-from segstudy.data.images import ImageError
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.shapes import Drawing, Runs, ShapeError, runs_of_pairs
 
 DESCRIPTION = (
     "run lengths in a CSV file with columns such as ImageId and EncodedPixels, beside a folder of images"
 )
+COLUMNS, ROWS = (f"as rle, with pixels counted {way}" for way in ("down the columns", "along the rows"))
 RUN_COLUMNS = ("encodedpixels", "rle", "rlemask", "maskrle", "rles", "rleencoding", "encoding", "encodedmask")
 IMAGE_COLUMNS = (
     "imageid",
@@ -62,8 +60,6 @@ CLASS_COLUMNS = ("class", "classid", "label", "classname", "category")
 BOTH_COLUMNS = ("imageidclassid", "imagelabel", "imageclass")  # a.jpg_1
 NOTHING = ("", "-1", "nan", "none")
 MAX_TABLES = 20
-LOOKED_AT = 8  # images that tell whether runs go along the rows
-IN_PIECES = 1.5  # times as long an outline as in the other order
 
 
 @dataclass(frozen=True)
@@ -86,8 +82,22 @@ def read(root: Path) -> Dataset:
     """One sample per image that the table lists.
 
     Raises:
-        UserError: several such tables, most images not listed, or runs along the rows.
+        UserError: several such tables, most images not listed, or an order of pixels that is not clear.
     """
+    return _read(root, "rle", _found_order)
+
+
+def read_columns(root: Path) -> Dataset:
+    """As ``read``, with pixels counted down the columns."""
+    return _read(root, "rle_columns", lambda *_: RunOrder("columns", "as the reader says"))
+
+
+def read_rows(root: Path) -> Dataset:
+    """As ``read``, with pixels counted along the rows."""
+    return _read(root, "rle_rows", lambda *_: RunOrder("rows", "as the reader says"))
+
+
+def _read(root: Path, reader: str, order_of: Callable[[Path, Sequence[Sample]], RunOrder]) -> Dataset:
     tables = _tables(root)
     if len(tables) > 1:
         names = named([table.file.name for table in tables])
@@ -126,10 +136,13 @@ def read(root: Path) -> Dataset:
             root, problems, f"no run lengths in {table.file.name} can be used; write them again"
         )
     problems += [unpaired_image(root, image, f"no row in {table.file.name}") for image in left]
-    _refuse_rows(table.file, samples)
-    order = f"run lengths in {table.file.name}, read down the columns, counted from 1"
-    problems.append(Problem("note", "order of run lengths", root.resolve().name, order))
-    return dataset_of(root, "rle", samples, problems, [*used, *left], class_names(numbers))
+    order = order_of(table.file, samples)
+    if order.order == "rows":
+        samples = [_along_rows(sample) for sample in samples]
+    way = "along the rows" if order.order == "rows" else "down the columns"
+    detail = f"run lengths in {table.file.name}, read {way}, counted from 1: {order.why}"
+    problems.append(Problem("note", "order of run lengths", root.resolve().name, detail))
+    return dataset_of(root, reader, samples, problems, [*used, *left], class_names(numbers))
 
 
 def _tables(root: Path) -> list[_Table]:
@@ -205,31 +218,23 @@ def _runs(text: str, number: int) -> Runs:
     return runs_of_pairs(number, numbers)
 
 
-def _refuse_rows(file: Path, samples: Sequence[Sample]) -> None:
-    """Whether objects are whole only if the pixels are counted along the rows.
+def _found_order(file: Path, samples: Sequence[Sample]) -> RunOrder:
+    """The order that the masks and images show.
 
     Raises:
-        UserError: they are.
+        UserError: it is not clear.
     """
-    down = across = 0
-    for sample in samples[:LOOKED_AT]:
-        try:
-            mask = sample.mask.draw() > 0  # type: ignore[union-attr]
-        except ImageError:  # check lists it
-            continue
-        height, width = mask.shape
-        if height != width:
-            down += _outline_px(mask)
-            across += _outline_px(mask.T.reshape(height, width))
-    if down > IN_PIECES * across:
-        raise UserError(
-            f"{file}: its run lengths (RLE) go along the rows: read down the columns, the usual "
-            "order, objects are in "
-            f"pieces ({down:,} px of outline instead of {across:,}); write them down the columns, or "
-            "write the masks "
-            "as images into masks/"
-        )
+    found = find_order(samples)
+    if found.order != "unclear":
+        return found
+    raise UserError(
+        f"{file}: its run lengths (RLE) may go down the columns or along the rows: {found.why}; choose "
+        "--reader rle_columns (Kaggle's usual order) or --reader rle_rows (run: --set reader=rle_columns or "
+        "--set reader=rle_rows), and look at check --html"
+    )
 
 
-def _outline_px(mask: NDArray[np.bool_]) -> int:
-    return int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
+def _along_rows(sample: Sample) -> Sample:
+    assert isinstance(sample.mask, Drawing)
+    shapes = tuple(replace(shape, along_rows=True) for shape in sample.mask.shapes if isinstance(shape, Runs))
+    return replace(sample, mask=replace(sample.mask, shapes=shapes))
