@@ -67,6 +67,41 @@ def files(image: str, mask: str, value: int = 255) -> Callable[[Path, Pairs], No
     return write
 
 
+def in_subsets(image: str, mask: str, subsets: tuple[str, str]) -> Callable[[Path, Pairs], None]:
+    """As ``files``, in two subsets, whose name stands at {p}."""
+
+    def write(root: Path, pairs: Pairs) -> None:
+        for i, (name, pair) in enumerate(pairs.items()):
+            part = subsets[i % 2]
+            files(image.replace("{p}", part), mask.replace("{p}", part))(root, {name: pair})
+
+    return write
+
+
+def with_views(image: str, mask: str, view: str) -> Callable[[Path, Pairs], None]:
+    """As ``files``, with the fields of view of retinal cameras beside: masks of another kind."""
+
+    def write(root: Path, pairs: Pairs) -> None:
+        files(image, mask)(root, pairs)
+        for name, (_, inside) in pairs.items():
+            field = np.zeros(inside.shape, np.uint8)
+            field[1:-1, 1:-1] = 255
+            save(root / view.format(name), field)
+
+    return write
+
+
+def other_masks(image: str, mask: str, named: Callable[[int, str], str]) -> Callable[[Path, Pairs], None]:
+    """As ``files``, with masks under other names than the images."""
+
+    def write(root: Path, pairs: Pairs) -> None:
+        for i, (name, (pixels, inside)) in enumerate(pairs.items()):
+            save(root / image.format(name, i), pixels)
+            save(root / mask.format(named(i, name)), inside.astype(np.uint8) * np.uint8(255))
+
+    return write
+
+
 def dsb(root: Path, pairs: Pairs) -> None:
     for name, (pixels, mask) in pairs.items():
         save(root / name / "images" / f"{name}.png", pixels)
@@ -256,6 +291,32 @@ WRITERS: dict[str, tuple[str, Callable[[Path, Pairs], None]]] = {
     "CamVid": ("two_folders", files("train/{}.png", "trainannot/{}.png", 1)),
     "CVC-ClinicDB": ("two_folders", files("Original/{}.png", "Ground Truth/{}.png")),
     "DRIVE": ("two_folders", files("images/{}_training.png", "1st_manual/{}_manual1.gif")),
+    "DRIVE, with fields of view": (
+        "two_folders",
+        with_views("images/{}_training.png", "1st_manual/{}_manual1.gif", "mask/{}_training_mask.gif"),
+    ),
+    "HRF": ("two_folders", with_views("images/{}.png", "manual1/{}.tif", "mask/{}_mask.tif")),
+    "DeepCrack": ("two_folders", in_subsets("{p}_img/{}.png", "{p}_lab/{}.png", ("train", "test"))),
+    "x_train and y_train": ("two_folders", in_subsets("X_{p}/{}.png", "Y_{p}/{}.png", ("train", "val"))),
+    "frames and masks": (
+        "two_folders",
+        in_subsets("{p}_frames/{p}/{}.png", "{p}_masks/{p}/{}.png", ("train", "val")),
+    ),
+    "Massachusetts": ("two_folders", in_subsets("{p}/sat/{}.tiff", "{p}/map/{}.tif", ("train", "valid"))),
+    "HAM10000": ("two_folders", files("photographs_1/{}.png", "lesion_segmentations/{}_segmentation.png")),
+    "KITTI": ("two_folders", files("training/image_2/um_{}.png", "training/gt_image_2/um_road_{}.png")),
+    "_L": ("two_folders", files("frames_full/{}.png", "Labelled_full/{}_L.png")),
+    "DAVIS": ("two_folders", files("JPEGImages/480p/x{0}/{0}.png", "Annotations/480p/x{0}/{0}.png", 1)),
+    "other capitals": ("folder", other_masks("images/{}.png", "masks/{}.PNG", lambda _, name: name.upper())),
+    "other zeros": (
+        "folder",
+        other_masks("images/{0}_00{1}.png", "masks/{}.png", lambda i, name: f"{name}_0{i}"),
+    ),
+    "QuPath, labelled": ("side_by_side", files("{} [x=0].tif", "{} [x=0]-labelled.png", 1)),
+    "CVAT, folders of images": (
+        "voc",
+        files("JPEGImages/job/{}.png", "SegmentationClass/job/{}.png"),
+    ),
     "image and mask per folder": ("folder_per_image", files("{}/image.png", "{}/mask.png")),
     "BUSI": ("side_by_side", files("{} (1).png", "{} (1)_mask.png")),
     "side by side, .jpg and .png": ("side_by_side", files("{}.jpg", "{}.png")),

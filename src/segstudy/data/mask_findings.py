@@ -80,6 +80,8 @@ def across_masks(
     found = []
     if masks.fault:
         found.append(Problem("error", "foreground nowhere", dataset.name, masks.fault))
+    if masks.remark:
+        found.append(Problem("warning", "masks of several scales", dataset.name, masks.remark))
     if masks.doubt:
         detail = f"masks = {masks.meaning.rule} is given, but {masks.doubt}"
         found.append(Problem("warning", "rule of masks in doubt", dataset.name, detail))

@@ -76,6 +76,7 @@ class Inference:
         fault: what is wrong with all of them together; nothing mostly.
         is_given: the rule is the user's.
         doubt: what speaks against a rule that is given; nothing mostly.
+        remark: what else should be known of the values; nothing mostly.
     """
 
     meaning: MaskMeaning
@@ -84,6 +85,7 @@ class Inference:
     fault: str = ""
     is_given: bool = False
     doubt: str = ""
+    remark: str = ""
 
 
 def look_at_mask(mask: MaskPixels, table: MaskTable) -> MaskLook:
@@ -250,12 +252,13 @@ def _by_two_colours(tables: Sequence[MaskTable], colours: NDArray[np.uint32]) ->
     why = f"two colours: {dark} is background, {bright} is foreground"
     meaning = _usual_if_equal(tables, "background", dark)
     is_clear = len(set(brightness)) == len(colours) and (dark == "#000000" or meaning == USUAL)
-    if is_clear:
+    is_on_white = bright == "#ffffff" and dark != "#000000"  # as on maps, where white is background
+    if is_clear and not is_on_white:
         return Inference(meaning, why)
-    detail = (
-        f"two colours, {dark} and {bright}, and their order in the palette contradicts their "
-        f"brightness; choose --masks background={dark} or --masks background={bright}"
-    )
+    against = "their order in the palette contradicts their brightness"
+    reason = "white may be the background" if is_on_white else against
+    choices = f"--masks background={dark} or --masks background={bright}"
+    detail = f"two colours, {dark} and {bright}, and {reason}; choose {choices}"
     return Inference(meaning, why, {i: ImageError(t.path, "palette", detail) for i, t in enumerate(tables)})
 
 
@@ -306,11 +309,21 @@ def _of_two_values(tables: Sequence[MaskTable], numbers: Mapping[int, NDArray[An
         usual = len(found) == 1 or not pairs
         return Inference(USUAL if usual else _usual_if_equal(tables, "background", found[0]), why)
     if all(value in (0, *FULL_SCALE) for value in found):
-        return Inference(USUAL, f"0 is background, {' or '.join(map(str, found[1:]))} is foreground")
+        why = f"0 is background, {' or '.join(map(str, found[1:]))} is foreground"
+        return Inference(USUAL, why, remark=_several_scales(numbers, found))
     if found.min() >= 0 and all(map(_is_black_and_white, numbers.values())):
         meaning = _usual_if_equal(tables, "cut", THRESHOLD if found.max() <= 255 else 257 * THRESHOLD)
         return Inference(meaning, f"black and white nearly, cut at {THRESHOLD}")
     return _differing(tables, numbers, found)
+
+
+def _several_scales(numbers: Mapping[int, NDArray[Any]], found: NDArray[Any]) -> str:
+    """That 1 is written in some masks and 255 in others, which is often a border of no class."""
+    held = [f"{sum(value in values for values in numbers.values())} hold {value}" for value in found[1:]]
+    return (
+        f"of the masks {' and '.join(held)}, and all of these count as foreground; if {found[-1]} is no "
+        f"class (void, ignore), choose --foreground {found[1]}"
+    )
 
 
 def _is_black_and_white(values: NDArray[Any]) -> bool:

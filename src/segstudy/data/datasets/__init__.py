@@ -72,7 +72,7 @@ READERS: dict[str, Reader] = {
         Reader(
             "folder_per_image", folder_per_image.detect, folder_per_image.read, folder_per_image.DESCRIPTION
         ),
-        Reader("nnunet", nnunet.detect, nnunet.read, nnunet.DESCRIPTION),
+        Reader("nnunet", nnunet.detect, nnunet.read, nnunet.DESCRIPTION, before=("two_folders",)),
         Reader("voc", voc.detect, voc.read, voc.DESCRIPTION, before=("two_folders",)),
         Reader("coco", coco.detect, coco.read, coco.DESCRIPTION),
         Reader("labelme", labelme.detect, labelme.read, labelme.DESCRIPTION),

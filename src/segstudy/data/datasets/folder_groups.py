@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from segstudy.core.quantities import and_more
+from segstudy.data.datasets.subsets import is_subset_word
 from segstudy.data.samples import Problem, Sample
 
 _NOUNS = {
@@ -63,7 +64,10 @@ def _group_folder(sample: Sample) -> str:
 def _may_be_groups(samples: Sequence[Sample]) -> tuple[Problem, ...]:
     """A warning where several samples lie in each of some subfolders: are they patients?"""
     depth = 1 if any(sample.part for sample in samples) else 0  # of the subset's folder
-    inner = [PurePosixPath(sample.id).parts[depth:-1] for sample in samples]
+    inner = [
+        [name for name in PurePosixPath(sample.id).parts[depth:-1] if not is_subset_word(name)]
+        for sample in samples
+    ]
     number = Counter("/".join(folders) for folders in inner if folders)
     if not any(several > 1 for several in number.values()):
         return ()

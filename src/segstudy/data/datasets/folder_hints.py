@@ -34,8 +34,8 @@ def _half_a_pair(folders: Sequence[Path]) -> str | None:
         also = ", ".join(f"{name}/" for name in by_name.values() if name != images)
         beside = f", beside it {also}; rename that to masks/ if it holds the masks, else" if also else ";"
         return f"holds images/, but masks/ is missing{beside} put a mask of each image's name into masks/"
-    if masks == "masks":
-        return "holds masks/, but images/ is missing; put the images there, under the masks' names"
+    if masks:
+        return f"holds {masks}/, but images/ is missing; put the images there, under the masks' names"
     parts = [name for name in by_name.values() if name.endswith(("_Data", "_Input"))]
     if parts and not any("groundtruth" in name for name in by_name):
         return f"holds {parts[0]}, but no folder of masks, which ends in _GroundTruth; put it beside"

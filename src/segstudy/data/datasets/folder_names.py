@@ -18,6 +18,7 @@ IMAGE_NAMES = (
         "originals",
         "original_images",
         "raw",
+        "sat",
         "x",
         "rgb",
         "frames",
@@ -28,7 +29,15 @@ MASK_NAMES = (
     *("masks", "mask", "labels", "label", "segmentations", "segmentation", "annotations", "annotation"),
     *("groundtruth", "ground_truth", "gt", "gts", "targets", "target", "labelstr", "segmentationclass"),
     *("ann_dir", "ann", "anns", "anno", "label_dir", "mask_dir", "manual", "seg", "segs", "mask_images"),
-    *("label_images", "groundtruths", "ground_truths", "segmentationclasspng", "1st_manual", "y"),
+    *("label_images", "groundtruths", "ground_truths", "segmentationclasspng", "y", "map", "maps"),
+)
+# Where a folder of these names lies beside mask/, that one holds the fields of view (DRIVE, HRF).
+FIRST_MASK_NAMES = ("1st_manual", "manual1", "first_manual", "manual_1")
+# Words in the name of a folder of masks, and in those of folders that hold neither images nor masks.
+MASK_WORD = re.compile(r"mask|label|seg|annot|truth|manual|(?<![a-z])(gts?|lab)(?![a-z])", re.IGNORECASE)
+OTHER_WORD = re.compile(
+    r"overlay|vis|preview|pred|result|heat|thumb|edge|depth|instance|panoptic|colou?r|box|2nd|second",
+    re.IGNORECASE,
 )
 LOOKED_AT = 200  # entries of a folder, when all that is asked is whether it holds images
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 # What is written behind an image's name to say that this is its mask, or that this is the image.
-_MASK = r"[ _.-](?:masks?|segmentation|seg|segmask|labels?|gt|ground_?truth|annotation|anno|manual1?)"
+_MASK = (
+    r"[ _.-](?:masks?|segmentation|seg|segmask|labels?|gt|ground_?truth|annotation|anno|labell?ed|manual1?)"
+)
 MASK_ENDING = re.compile(rf"{_MASK}$", re.IGNORECASE)
 IMAGE_ENDING = re.compile(r"[ _.-](?:image|img|im|orig|original|sat|photo|training|test)$", re.IGNORECASE)
 MASK_BEGINNING = re.compile(r"(?:masks?|segmentation|seg|labels?|gt)(?=[ _.-]|\d)[ _.-]?", re.IGNORECASE)

@@ -60,6 +60,19 @@ BY_HEAD = (
         "Label Studio's own JSON; export the project as COCO, or as PNG masks beside this file",
     ),
     (re.compile(r"\"(labelbox|data_row|DataRow ID)\""), "an export of Labelbox; convert it to COCO"),
+    (
+        re.compile(r"<Annotations\b[^>]*>\s*<Annotation\b"),
+        "annotations of Aperio ImageScope (XML); write a mask of each image as PNG into masks/ (QuPath reads "
+        "them)",
+    ),
+    (
+        re.compile(r"region_shape_attributes"),
+        "annotations of the VGG Image Annotator (VIA); export them as COCO (Annotation > Export)",
+    ),
+    (
+        re.compile(r"\"(asset|assets|visitedAssets|lastVisitedAssetId)\"\s*:"),
+        "annotations of VoTT; convert them to COCO, or write the masks as images into masks/",
+    ),
     (re.compile(r"\"FeatureCollection\""), f"GeoJSON; {BY_SUFFIX['.geojson'][1]}"),
 )
 LOOKED_AT = 500  # entries of a folder
@@ -76,7 +89,7 @@ def unread_format(root: Path) -> str | None:
             suffix = ".roi"
         if suffix in BY_SUFFIX:
             found[suffix] += 1
-        elif suffix in (".xml", ".json"):
+        elif suffix in (".xml", ".json", ".ndjson", ".csv"):
             head = head_of(file)
             for pattern, remedy in BY_HEAD:
                 if pattern.search(head):

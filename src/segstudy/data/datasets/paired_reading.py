@@ -20,9 +20,10 @@ from segstudy.data.datasets.metadata import (
     with_metadata,
 )
 from segstudy.data.datasets.pairing import pair_folders, part_problems
+from segstudy.data.datasets.rival_folders import rival_folders
 from segstudy.data.datasets.subsets import subsets_of
 from segstudy.data.datasets.unused_folders import UnusedFolders
-from segstudy.data.samples import Dataset, Part, Problem, Sample
+from segstudy.data.samples import Dataset, Part, Problem, Sample, Severity
 from segstudy.data.sources import files_of
 
 
@@ -80,10 +81,23 @@ def read_places(
     found = _Found()
     for place in places:
         _read_pairs(root, place, found)
+    found.problems += _rivals(root, reader, places)
     groups = grouped_by_folder(found.samples)
     found.samples = groups.samples
     _read_tables(root, [place.name for place in places if place.name], found)
     return _dataset(root, reader, found, groups, unused or UnusedFolders())
+
+
+def _rivals(root: Path, reader: str, places: Sequence[Place]) -> list[Problem]:
+    """Folders beside the masks that may be meant; ``masks/`` is plainer than any other name."""
+    used = [files.folder for place in places for files in (place.images, place.masks)]
+    severity: Severity = "warning" if reader == "folder" else "error"
+    return [
+        problem
+        for place in places
+        if place.masks.folder != place.images.folder
+        for problem in rival_folders(root, place.masks.folder, place.images.images, used, severity)
+    ]
 
 
 def _read_pairs(root: Path, place: Place, found: _Found) -> None:

@@ -3,7 +3,7 @@
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudy.core.quantities import counted
@@ -14,9 +14,10 @@ from segstudy.data.datasets.mask_names import (
     image_that_begins,
     masks_by_image,
 )
+from segstudy.data.datasets.similar_names import paired_by_similar_names
 from segstudy.data.image_formats import SUFFIXES
 from segstudy.data.samples import PARTS, Problem, Sample, Severity
-from segstudy.data.sources import MaskSource, Merged
+from segstudy.data.sources import MaskSource, Merged, first_file
 
 IN_NO_PART, MISSING_PART = "in no part", "missing part"
 
@@ -66,7 +67,17 @@ def pair_folders(
         masks: files.
         folders: of images and of masks.
     """
-    return _paired(root, _by_id(images, folders[0]), _by_id(masks, folders[1]))
+    images_by_id, masks_by_id = _by_id(images, folders[0]), _by_id(masks, folders[1])
+    found = _paired(root, images_by_id, masks_by_id)
+    if found.samples or not (similar := paired_by_similar_names(images_by_id, masks_by_id)):
+        return found
+    by_image, how = similar
+    found = _paired(root, images_by_id, by_image)
+    first = found.samples[0]
+    where = folders[1].relative_to(root).as_posix()
+    pair = f"{first.image.relative_to(root).as_posix()} with {first_file(first.mask).relative_to(root)}"
+    detail = f"no mask has its image's name; the names differ {how}: {pair} and so on"
+    return replace(found, problems=[*found.problems, Problem("note", "similar names", where, detail)])
 
 
 def _by_id(files: Iterable[Path], folder: Path | None) -> dict[str, list[Path]]:

@@ -28,7 +28,9 @@ from segstudy.data.sources import name_within
 
 CSV, WORKBOOK, LIST = (".csv", ".tsv"), ".xlsx", ".txt"
 UNREAD = (".xls", ".ods", ".xlsm", ".xlsb", ".parquet", ".sav", ".numbers")
-FOLDERS = re.compile(r"(meta ?data|meta|tables?|info|csv|splits?|lists?|clinical|patients?)", re.IGNORECASE)
+FOLDERS = re.compile(
+    r"(meta ?data|meta|tables?|info|csv|splits?|lists?|image ?sets?|clinical|patients?)", re.IGNORECASE
+)
 # What stands beside a subset's word in the name of a list: train_ids.txt, list-of-test.csv.
 _OF_LISTS = re.compile(
     r"[\s_.-]*(lists?|ids?|files?|filenames|images?|names|split|of|the)[\s_.-]*", re.IGNORECASE
@@ -146,7 +148,7 @@ def _read_list(name: str, file: Path, names: SampleNames) -> TableRows:
     lines = [line.strip() for line in lines_in(file)]
     found = [names.named(line, part) or names.named(line.split()[0], part) for line in lines]
     if sum(map(bool, found)) < LEAST_FRAC * len(lines) or not lines:
-        return unused(name, "its lines are no images' names")
+        return unused(name, "its lines are no images' names, so that the subset is lost", is_warning=True)
     rows = {sample.id: Row(None, None, part) for samples in found for sample in samples}
     unknown = [line for line, samples in zip(lines, found, strict=True) if not samples]
     return TableRows(name, rows, part=part, problems=_unknown(name, unknown, len(lines)))

@@ -21,7 +21,15 @@ from pathlib import Path
 
 from segstudy.data.datasets.annotation_files import folders_in
 from segstudy.data.datasets.folder_files import files_in
-from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, called, holds_images
+from segstudy.data.datasets.folder_names import (
+    FIRST_MASK_NAMES,
+    IMAGE_NAMES,
+    MASK_NAMES,
+    MASK_WORD,
+    OTHER_WORD,
+    called,
+    holds_images,
+)
 from segstudy.data.datasets.paired_reading import Place, read_places
 from segstudy.data.datasets.subsets import is_subset_word, subsets_of
 from segstudy.data.samples import Dataset
@@ -30,8 +38,10 @@ DESCRIPTION = (
     "two folders of other names, such as images/ and labels/, imgs/ and masks/, img_dir/ and ann_dir/, "
     "train/ and train_masks/"
 )
-IMAGE_WORDS = ("images", "image", "imgs", "img", "volume", "photos", "input", "inputs")
+IMAGE_WORDS = ("images", "image", "imgs", "img", "frames", "x", "volume", "photos", "input", "inputs")
+DEPTH = 3
 MASK_WORDS = (
+    *("lab", "labs", "y"),
     *("masks", "mask", "labels", "label", "annot", "annotations", "annotation", "gt", "groundtruth"),
     *("segmentation", "segmentations", "seg", "target", "targets"),
 )
@@ -67,20 +77,43 @@ def _pairs(root: Path) -> list[Triple]:
     folders = folders_in(root)
     if pair := _pair_of_names(folders):
         return [(*pair, "")]
-    inside = [(_pair_of_names(folders_in(each)), each) for each in folders if is_subset_word(each.name)]
-    found = [(*pair, folder.name) for pair, folder in inside if pair]
-    return found or _beside(folders)
+    for pair_in in (_pair_of_names, _pair_of_words):
+        inside = [(pair_in(folders_in(each)), each) for each in folders if is_subset_word(each.name)]
+        if found := [(*pair, folder.name) for pair, folder in inside if pair]:
+            return found
+    if found := _beside(folders):
+        return found
+    pair = _pair_of_words(folders)
+    return [(*pair, "")] if pair else []
 
 
 def _pair_of_names(folders: Sequence[Path]) -> tuple[Path, Path] | None:
     """The folder of images and that of masks; None where there are several, or the usual ones."""
-    images, masks = called(folders, IMAGE_NAMES), called(folders, MASK_NAMES)
+    images = called(folders, IMAGE_NAMES)
+    masks = called(folders, FIRST_MASK_NAMES) or called(folders, MASK_NAMES)
     if len(images) != 1 or len(masks) != 1:
         return None
-    is_usual = (images[0].name.lower(), masks[0].name.lower()) == ("images", "masks")
-    if is_usual or not holds_images(images[0]) or not holds_images(masks[0]):
+    if (
+        _is_usual(images[0], masks[0])
+        or not holds_images(images[0], DEPTH)
+        or not holds_images(masks[0], DEPTH)
+    ):
         return None
     return images[0], masks[0]
+
+
+def _pair_of_words(folders: Sequence[Path]) -> tuple[Path, Path] | None:
+    """The one folder of images whose name says that it holds masks, and the only other one."""
+    filled = [each for each in folders if not OTHER_WORD.search(each.name) and holds_images(each, DEPTH)]
+    masks = [each for each in filled if MASK_WORD.search(each.name)]
+    if len(masks) != 1 or len(filled) != 2 or any(is_subset_word(each.name) for each in filled):
+        return None
+    images = next(each for each in filled if each != masks[0])
+    return None if _is_usual(images, masks[0]) else (images, masks[0])
+
+
+def _is_usual(images: Path, masks: Path) -> bool:
+    return (images.name.lower(), masks.name.lower()) == ("images", "masks")
 
 
 def _beside(folders: Sequence[Path]) -> list[Triple]:

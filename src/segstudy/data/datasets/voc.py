@@ -23,8 +23,8 @@ from pathlib import Path
 
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
-from segstudy.data.datasets.annotation_files import lines_in, named
-from segstudy.data.datasets.pairing import image_files
+from segstudy.data.datasets.annotation_files import lines_in, named, stem_in
+from segstudy.data.datasets.folder_files import files_in
 from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
 from segstudy.data.samples import Dataset, Part, Problem, Sample
@@ -52,11 +52,10 @@ def read(root: Path) -> Dataset:
     """
     folder = _masks(root)
     assert folder is not None, "read() comes after detect()"
-    images = {file.stem: file for file in image_files(root / "JPEGImages")}
-    masks = {file.stem: file for file in image_files(folder)}
+    images, masks = (_by_stem(each) for each in (root / "JPEGImages", folder))
     parts, problems = _parts(root)
     samples = [
-        Sample(stem, images[stem], masks[stem], group=stem, part=parts.get(stem))
+        Sample(stem, images[stem], masks[stem], group=stem, part=parts.get(stem.rpartition("/")[2]))
         for stem in images.keys() & masks.keys()
     ]
     for stem in sorted(masks.keys() - images.keys()):
@@ -64,6 +63,11 @@ def read(root: Path) -> Dataset:
         problems.append(Problem("warning", "unpaired mask", where, "no image of that name; left out"))
     problems += _without_mask(root, sorted(images.keys() - masks.keys()), set(parts))
     return dataset_of(root, "voc", samples, problems, images.values(), _class_names(root))
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Files by path in a folder without suffix: CVAT keeps the folders of the images."""
+    return {stem_in(folder, file): file for file in files_in(folder).images}
 
 
 def _masks(root: Path) -> Path | None:
