@@ -76,6 +76,14 @@ WRITERS: dict[str, tuple[Callable[[NDArray[np.float64]], bytes], str]] = {
     "12 bits in 16, in colour": (lambda p: png(colour(whole(12)(p))), "0..4095"),
     "12 bits in 16, in colour, LZW": (lambda p: lzw(colour(whole(12)(p))), "0..4095"),
     "8 bits in planes": (lambda p: tiff(colour(whole(8, "u1")(p)), 2, planes=True), "full"),
+    "16 bits in planes": (lambda p: tiff(colour(whole(16)(p)), 2, planes=True), "full"),
+    "12 bits in planes": (lambda p: tiff(colour(whole(12)(p)), 2, planes=True), "0..4095"),
+    "12 bits in planes, packed": (
+        lambda p: tiff(colour(whole(12)(p)), 2, planes=True, packed=True), "0..4095",
+    ),
+    "12 bits and near infrared, in planes": (
+        lambda p: tiff(with_alpha(whole(12)(p), 900), 2, planes=True, extra=0), "0..4095",
+    ),
     "12 bits and near infrared": (lambda p: tiff(with_alpha(whole(12)(p), 900), 2, extra=2), "0..4095"),
     "10 bits in 16": (lambda p: tiff(whole(10)(p)), "0..1023"),
     "14 bits in 16": (lambda p: png(whole(14)(p)), "0..16383"),
@@ -313,11 +321,33 @@ def test_16_bit_colours_that_were_cut_off_are_refused(
             read_image(tmp_path / "a.png", scale=scale)
 
 
-def test_16_bits_in_planes_are_refused_and_not_taken_for_8(tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_bytes(tiff(colour(whole(12)(grey(0))), 2, planes=True))
-    for decode in (read_image, read_mask):
-        with pytest.raises(ImageError, match="one after the other"):
-            decode(tmp_path / "a.tif")
+def test_16_bits_in_planes_are_those_of_pixels_and_not_taken_for_8(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), np.uint16)
+    (tmp_path / "pixels.tif").write_bytes(tiff(noise, 2))
+    for packed in (False, True):
+        (tmp_path / "planes.tif").write_bytes(tiff(noise, 2, planes=True, packed=packed))
+        for scale in (FULL, between(0, 4095), between(0, 65535)):
+            found, other = (
+                read_image(tmp_path / f"{name}.tif", scale=scale) for name in ("planes", "pixels")
+            )
+            assert (found == other).all()
+
+
+def test_a_mask_of_16_bits_in_planes_is_read_as_others(tmp_path: Path) -> None:
+    inside = np.zeros((20, 30), bool)
+    inside[5:9, 4:20] = True
+    values = np.repeat(inside[..., None], 3, axis=2).astype(np.uint16) * np.uint16(65535)
+    (tmp_path / "mask.tif").write_bytes(tiff(values, 2, planes=True))
+    assert (read_mask(tmp_path / "mask.tif") == inside).all()
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_16_bits_in_planes_that_were_cut_off_are_refused(tmp_path: Path, kept: float) -> None:
+    content = tiff(colour(whole(12)(grey(0))), 2, planes=True)
+    at = int(len(content) * kept)
+    (tmp_path / "a.tif").write_bytes(content[:8] + content[8:at] + bytes(len(content) - at))
+    with pytest.raises(ImageError):
+        read_image(tmp_path / "a.tif")
 
 
 # Where it goes

@@ -3,6 +3,7 @@
 Pillow keeps 16 bits of grey images only; images in colour with 16 bits are decoded by OpenCV.
 """
 
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,8 @@ from PIL import Image
 
 from segstudy.core.intensity import Scale
 from segstudy.data.image_errors import ImageError
-from segstudy.data.tiff_tags import BANDS, BITS, PHOTOMETRIC, SAMPLE_FORMAT
+from segstudy.data.tiff_planes import planes_of
+from segstudy.data.tiff_tags import BANDS, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT
 
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 STRIP_VALUES = 2**21  # scaled at a time
@@ -81,6 +83,11 @@ def is_deep_colour(image: Image.Image) -> bool:
     return image.format == "PNG" and bool(tile) and str(tile[0][3]).endswith(";16B") and image.mode != "I;16"  # type: ignore[index]
 
 
+def has_deep_planes(image: Image.Image) -> bool:
+    """Whether a TIFF has 16 bits and its bands one after the other, which Pillow takes for bands of 8."""
+    return is_deep_colour(image) and tag(image, PLANES) == (2,)
+
+
 def undivided(image: Image.Image) -> None:
     """Have an image that is not loaded yet keep its colours, which Pillow divides by an associated alpha."""
     tiles = getattr(image, "tile", [])
@@ -130,13 +137,23 @@ def _deep_colour(image: Image.Image, path: Path) -> NDArray[Any]:
     stream: Any = image.fp  # type: ignore[attr-defined]
     place = stream.tell()
     stream.seek(0)
-    content = np.frombuffer(stream.read(), np.uint8)
+    content = stream.read()
     stream.seek(place)  # where Pillow continues
-    found = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if has_deep_planes(image):
+        return _planes(image, content, path)
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.dtype != np.uint16 or found.ndim != 3:
         detail = "16 bits in several channels that cannot be read, damaged perhaps; save it again as a PNG"
         raise ImageError(path, "unreadable", detail)
     return np.ascontiguousarray(found[..., 2::-1])
+
+
+def _planes(image: Image.Image, content: bytes, path: Path) -> NDArray[Any]:
+    try:
+        return planes_of(image, content)
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        detail = "a TIFF of 16 bits whose bands lie one after the other, damaged or built in an unusual way"
+        raise ImageError(path, "bands", f"{detail}; save it with its bands pixel by pixel") from None
 
 
 def levels_of(values: NDArray[Any], image: Image.Image) -> Levels:

@@ -27,7 +27,7 @@ from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, format_in, pr
 from segstudy.data.image_values import (
     SIXTEEN_BIT,
     Levels,
-    is_deep_colour,
+    has_deep_planes,
     levels_of,
     levels_of_bytes,
     scaled,
@@ -37,7 +37,7 @@ from segstudy.data.image_values import (
     wide_values,
 )
 from segstudy.data.pages import SEVERAL, pages_of
-from segstudy.data.tiff_tags import BANDS, MAX_BANDS, PLANES, describe, too_many
+from segstudy.data.tiff_tags import BANDS, MAX_BANDS, describe, too_many
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
@@ -221,11 +221,6 @@ def _check_extent(image: Image.Image, path: Path) -> None:
         raise ImageError(path, "tiny", detail)
     if image.format == "TIFF" and (num_bands := max(tag(image, BANDS) or (1,))) > MAX_BANDS:
         raise ImageError(path, "bands", too_many(num_bands))
-    if is_deep_colour(image) and tag(image, PLANES) == (2,):  # Pillow takes its bytes for those of 8 bits
-        detail = (
-            "a TIFF of 16 bits whose bands lie one after the other; save it with its bands pixel by pixel"
-        )
-        raise ImageError(path, "bands", detail)
 
 
 def _check_pages(pages: int, path: Path) -> None:
@@ -278,6 +273,8 @@ def _rgb(image: Image.Image, path: Path, scale: Scale) -> NDArray[np.uint8]:
         raise ImageError(path, "unreadable", detail)
     if image.mode in SIXTEEN_BIT:
         _doubt(np.asarray(image), path, scale)
+    if has_deep_planes(image) and (values := wide_values(image, path)) is not None:
+        return (values >> 8).astype(np.uint8)  # the upper 8 bits, as Pillow has them of other 16-bit colours
     return _converted(image)
 
 
