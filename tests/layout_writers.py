@@ -256,6 +256,19 @@ def supervisely(root: Path, pairs: Pairs) -> None:
     (root / "meta.json").write_text(json.dumps({"classes": [{"title": "lesion", "shape": "bitmap"}]}))
 
 
+def cityscapes(root: Path, pairs: Pairs) -> None:
+    """Of two classes, 7 (road) around 26 (car); and the files that are not used."""
+    for i, (name, (pixels, mask)) in enumerate(pairs.items()):
+        place = f"{('train', 'val')[i % 2]}/{('aachen', 'bochum')[i // 2 % 2]}"
+        own = root / "gtFine" / place / f"{name}_000_019_gtFine"
+        numbers = np.where(mask, 26, 7).astype(np.uint8)
+        save(root / "leftImg8bit" / place / f"{name}_000_019_leftImg8bit.png", pixels)
+        save(own.with_name(f"{own.name}_labelIds.png"), numbers)
+        save(own.with_name(f"{own.name}_instanceIds.png"), numbers)
+        save(own.with_name(f"{own.name}_color.png"), pixels)
+        own.with_name(f"{own.name}_polygons.json").write_text('{"imgHeight": 24, "objects": []}')
+
+
 def rle(root: Path, pairs: Pairs) -> None:
     lines = ["ImageId,EncodedPixels"]
     for name, (pixels, mask) in pairs.items():
@@ -337,6 +350,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path, Pairs], None]]] = {
     "Supervisely": ("supervisely", supervisely),
     "run lengths in a table": ("rle", rle),
     "YOLO": ("yolo", yolo),
+    "Cityscapes": ("cityscapes", cityscapes),
     "_image and _mask": ("folder", files("images/{}_image.png", "masks/{}_mask.png")),
     "img_ and mask_": ("folder", files("images/img_{}.png", "masks/mask_{}.png")),
     "_seg": ("folder", files("images/{}.png", "masks/{}_seg.png")),

@@ -10,6 +10,7 @@ from segstudy.core.paths import reason_missing
 from segstudy.core.plugins import find, record_named, usable
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import (
+    cityscapes,
     coco,
     folder,
     folder_per_image,
@@ -65,7 +66,14 @@ READERS: dict[str, Reader] = {
     reader.name: reader
     for reader in (
         Reader("ph2", ph2.detect, ph2.read, ph2.DESCRIPTION, people=SKIN_LESIONS),
-        Reader("isic", isic.detect, isic.read, isic.DESCRIPTION, people=SKIN_LESIONS),
+        Reader(
+            "isic",
+            isic.detect,
+            isic.read,
+            isic.DESCRIPTION,
+            people=SKIN_LESIONS,
+            before=("two_folders",),
+        ),
         Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
         Reader("two_folders", two_folders.detect, two_folders.read, two_folders.DESCRIPTION),
         Reader("side_by_side", side_by_side.detect, side_by_side.read, side_by_side.DESCRIPTION),
@@ -74,6 +82,13 @@ READERS: dict[str, Reader] = {
         ),
         Reader("nnunet", nnunet.detect, nnunet.read, nnunet.DESCRIPTION, before=("two_folders",)),
         Reader("voc", voc.detect, voc.read, voc.DESCRIPTION, before=("two_folders",)),
+        Reader(
+            "cityscapes",
+            cityscapes.detect,
+            cityscapes.read,
+            cityscapes.DESCRIPTION,
+            before=("two_folders",),
+        ),
         Reader("coco", coco.detect, coco.read, coco.DESCRIPTION),
         Reader("labelme", labelme.detect, labelme.read, labelme.DESCRIPTION),
         Reader(
