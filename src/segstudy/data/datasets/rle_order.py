@@ -68,7 +68,7 @@ def _decided(votes: Sequence[int], why: str, otherwise: Order) -> RunOrder:
 
 
 def _votes(sample: Sample) -> list[tuple[str, int]]:
-    """What one mask votes for, and whether by the outline or by the image; nothing where both orders are the same."""
+    """Votes of one mask, by its outline or by the image; nothing where both orders are the same."""
     try:
         mask = sample.mask.draw() > 0  # type: ignore[union-attr]
         height, width = mask.shape
