@@ -152,6 +152,7 @@ def test_the_hash_sees_what_that_imports_in_turn_and_packages(network):
     assert source_hash(parse(f"{file}:Net")) != before
 
 
+@pytest.mark.slow
 def test_a_run_in_workers_finds_what_lies_beside(tmp_path):
     data = write_dataset(tmp_path / "data", n=12)
     (tmp_path / "own").mkdir()

@@ -16,10 +16,6 @@ import segstudy
 
 WATCHER = TESTS / "watcher"
 TINY = "--architecture unet --image-size 32 --width 2 --epochs 1"
-FEW = (
-    f"run discs {TINY} --loss bce --out study --executor serial",
-    "predict model.onnx discs/images --out by-openvino --engine openvino --overlay",
-)
 COMMANDS = (
     "synth made -n 4",
     "check discs",
@@ -30,12 +26,12 @@ COMMANDS = (
     "score discs discs/masks --study study --name mine",
     "card study",
     "predict study discs --out by-openvino --overlay",
-    "export study --to onnx --out exported.onnx",
+    "export study --to onnx --out model.onnx",
     "export study --to onnx --int8 --out small.onnx",
     "export study --to openvino --out model.xml",
-    "predict exported.onnx discs/images --out by-onnx",
+    "predict model.onnx discs/images --out by-onnx",
     "predict model.xml discs/images --out by-xml",
-    "predict exported.onnx discs/images --out by-both --engine openvino",
+    "predict model.onnx discs/images --out by-both --engine openvino",
 )
 PYTHON = (
     "import segstudy; segstudy.status('study'); segstudy.report('study'); segstudy.init('synthetic'); "
@@ -46,19 +42,11 @@ PYTHON = (
 )
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param((FEW, ()), id="train, and predict with an exported model"),
-        pytest.param((COMMANDS, PYTHON), id="every command", marks=pytest.mark.slow),
-    ],
-)
-def watched(request, exported_model, tmp_path_factory) -> Path:
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> Path:
     """The folder in which these commands ran, one after the other, with an empty home."""
-    commands, scripts = request.param
     folder = tmp_path_factory.mktemp("watched")
     write_dataset(folder / "discs", n=16)
-    shutil.copy(exported_model, folder / "model.onnx")
     for name in ("home", "scratch"):
         (folder / name).mkdir()
     clean = {n: v for n, v in os.environ.items() if n != "CI" and not n.startswith(("XDG_", "MPL"))}
@@ -71,8 +59,8 @@ def watched(request, exported_model, tmp_path_factory) -> Path:
         "WATCHER_NOTES": str(folder / "notes"),
         "OMP_NUM_THREADS": "1",
     }
-    calls = [[sys.executable, "-m", "segstudy", *words.split()] for words in commands]
-    calls += [[sys.executable, "-c", code] for code in scripts]
+    calls = [[sys.executable, "-m", "segstudy", *words.split()] for words in COMMANDS]
+    calls += [[sys.executable, "-c", code] for code in PYTHON]
     for number, call in enumerate(calls):
         trace = [
             "strace",
@@ -99,10 +87,12 @@ def test_the_watcher_sees_what_it_is_to_see(tmp_path):
     assert "127.0.0.1" in (tmp_path / "notes").read_text()
 
 
+@pytest.mark.slow
 def test_no_command_asks_for_an_address_or_calls_one(watched):
     assert not (watched / "notes").exists(), (watched / "notes").read_text()
 
 
+@pytest.mark.slow
 def test_no_command_leaves_anything_in_the_home_or_among_temporary_files(watched):
     assert not [*(watched / "home").iterdir()]
     # PyTorch makes an empty folder when parts of it are imported.
@@ -110,6 +100,7 @@ def test_no_command_leaves_anything_in_the_home_or_among_temporary_files(watched
     assert not left
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace: native code is not watched here")
 def test_native_code_opens_no_connection_and_no_file_elsewhere(watched):
     calls = [

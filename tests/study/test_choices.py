@@ -187,10 +187,9 @@ def at_a_terminal(folder: Path, *words: str, answer: bytes, columns: int = 80) -
     return process.wait(), shown.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
-@pytest.mark.parametrize(
-    "answer", [b"what\n1\n", *(pytest.param(a, marks=pytest.mark.slow) for a in (b"1\n", b"\n"))]
-)
+@pytest.mark.parametrize("answer", [b"what\n1\n", b"1\n", b"\n"])
 def test_at_a_terminal_it_asks_and_trains_what_is_chosen(here, answer):
     code, shown = at_a_terminal(here, "run", "my discs", "--loss", "bce", "--workers", "1", answer=answer)
     assert code == 0, shown

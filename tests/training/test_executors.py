@@ -89,6 +89,7 @@ def test_a_run_that_crashes_fails_alone_and_says_why(dataset, tmp_path):
     assert "Traceback" in failure.log
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_fails_only_its_own_run_and_is_replaced(dataset, tmp_path):
     own = tmp_path / "own.py"
     own.write_text("import os\ndef deadly(logits, target):\n    os.kill(os.getpid(), 9)\n")
