@@ -378,7 +378,7 @@ def folders() -> Iterator[Case]:
         "metadata.csv with NUL",
         lambda here: (here / "set/metadata.csv").write_bytes(b"id,group\na\0,b\n"),
         2,
-        "is no text",
+        "is not text",
     )
     yield case("metadata.csv with a field of 1 MB", lambda here: (here / "set/metadata.csv").write_text(
                "id,group\na," + "g" * 2**20 + "\n"), 2, "metadata")  # fmt: skip
@@ -462,7 +462,7 @@ def study_files() -> Iterator[Case]:
         )
     yield case("nothing", "", "data is missing")
     yield case("no UTF-8", b"\xff\xfe" + GOOD.encode(), "not a TOML file")
-    yield case("NUL", GOOD.encode() + b"\0", "is no text")
+    yield case("NUL", GOOD.encode() + b"\0", "is not text")
     yield case("a number of 100,000 digits", f"{GOOD}seeds = {'9' * 100_000}", "TOML")
     yield case("100,000 brackets", "x = " + "[" * 100_000, "TOML")
     yield case("10 MB of comments and then nonsense", "#" * 80 + "\n" + ("# x\n" * 2_500_000) + "y y", "TOML")
@@ -564,25 +564,31 @@ def model_files() -> Iterator[Case]:
 
         return Case("model files", name, made, f"evaluate study/runs/{'0' * 16} unseen", 2, said, "study")
 
-    yield case("weights cut short", weights(lambda data: data[: len(data) // 2]), "no readable weights")
-    yield case("weights of zero bytes", weights(lambda data: b""), "no readable weights")
-    yield case("weights that are a pickle", weights(lambda data: pickle.dumps(Evil())), "no readable weights")
     yield case(
-        "weights of an exabyte by the header", weights(lambda data: claiming(10**18)), "no readable weights"
+        "weights cut short", weights(lambda data: data[: len(data) // 2]), "the weights cannot be read"
+    )
+    yield case("weights of zero bytes", weights(lambda data: b""), "the weights cannot be read")
+    yield case(
+        "weights that are a pickle", weights(lambda data: pickle.dumps(Evil())), "the weights cannot be read"
+    )
+    yield case(
+        "weights of an exabyte by the header",
+        weights(lambda data: claiming(10**18)),
+        "the weights cannot be read",
     )
     yield case(
         "a header of 2**63 bytes",
         weights(lambda data: struct.pack("<Q", 2**63) + data[8:]),
-        "no readable weights",
+        "the weights cannot be read",
     )
     yield case("weights of something else", weights(lambda data: claiming(8) + bytes(8)), "do not fit")
     yield case(
-        "no weights", lambda here: (run_of(here) / "model.safetensors").unlink(), "no readable weights"
+        "no weights", lambda here: (run_of(here) / "model.safetensors").unlink(), "the weights cannot be read"
     )
     yield case("no card", lambda here: (run_of(here) / "model.json").unlink(), "cannot be read")
     yield case("a card of a list", card_text("[]"), "model.json")
     yield case("a card that is no JSON", card_text("{"), "no JSON")
-    yield case("a card that is no text", card_text(b"\xff\xfe\0"), "no JSON|cannot be read")
+    yield case("a card that is no text", card_text(b"\xff\xfe\0"), "not JSON|cannot be read")
     yield case("a card of 10 MB", card_text('{"a": "' + "x" * 10**7 + '"}'), "model.json: ")
     yield case("a card 100,000 deep", card_text("[" * 100_000), "no JSON")
     yield case("another architecture", card_with(architecture="segnet"), "do not fit segnet")
@@ -630,7 +636,7 @@ def study_folders() -> Iterator[Case]:
     for reading in ("table study", "status study", "report study"):
         yield case("study.toml of garbage", text_in("study.toml", "\0"), reading, 2, "study.toml")
         yield case(
-            "no study.toml", lambda here: (here / "study/study.toml").unlink(), reading, 2, "no study here"
+            "no study.toml", lambda here: (here / "study/study.toml").unlink(), reading, 2, "is not a study"
         )
         yield case("run.json cut short", text_in("RUN/run.json", '{"format": 1'), reading, 2, repair)
         yield case("run.json of null", text_in("RUN/run.json", "null"), reading, 2, repair)
@@ -729,7 +735,7 @@ def exported_files() -> Iterator[Case]:
     def graph(nodes: Callable[[], list[Any]]) -> Callable[[Path, Path], object]:
         return lambda good, file: forged.forged(good, nodes(), file)
 
-    too_much = r"m\.onnx: (cannot be|takes more|its trial ended)"
+    too_much = r"m\.onnx: (cannot be|needs more|its trial ended)"
     yield from onnx("a loop of 2**62 rounds", graph(forged.endless_loop), "holds a loop")
     yield from onnx("a constant of a terabyte", forged.huge_constant, too_much)
     yield from onnx("a terabyte filled", forged.huge_fill, too_much)
@@ -748,7 +754,9 @@ def exported_files() -> Iterator[Case]:
         "more than 100000 operations",
     )
     yield case(
-        "graphs 5,000 deep", lambda here: forged.nested(here / "model.onnx", here / "m.onnx"), "without end"
+        "graphs 5,000 deep",
+        lambda here: forged.nested(here / "model.onnx", here / "m.onnx"),
+        "nested too deeply",
     )
     for name, change in {
         "cut short": lambda data: data[: len(data) // 2],
@@ -769,7 +777,7 @@ def exported_files() -> Iterator[Case]:
         lambda here: os.truncate(shutil.copy(here / "model.onnx", here / "m.onnx"), 2**41),
         "larger",
     )
-    yield case("a pipe", lambda here: os.mkfifo(here / "m.onnx"), "no exported model")
+    yield case("a pipe", lambda here: os.mkfifo(here / "m.onnx"), "not an exported model")
     yield case("a loop, for its card", lambda here: forged.forged(here / "model.onnx", forged.endless_loop(), here / "m.onnx"),
                "holds a loop", "card m.onnx")  # fmt: skip
     yield case("a loop, to be served", lambda here: forged.forged(here / "model.onnx", forged.endless_loop(), here / "m.onnx"),
@@ -782,7 +790,7 @@ def exported_files() -> Iterator[Case]:
         "an operation of its own": (forged.an_extension, "cannot be"),
         "cut short": (lambda text: text[: len(text) // 2], "cannot be"),
         "empty": (lambda text: "", "cannot be"),
-        "100,000 deep": (lambda text: "<a>" * 100_000 + text, "without end"),
+        "100,000 deep": (lambda text: "<a>" * 100_000 + text, "nested too deeply"),
     }.items():
         yield case(
             f"OpenVINO, {name}",
@@ -802,7 +810,7 @@ def exported_files() -> Iterator[Case]:
             shutil.copy(here / "model.xml", here / "m.xml"),
             (here / "m.bin").symlink_to("/dev/zero"),
         ),
-        "no regular file",
+        "not a regular file",
         "predict m.xml set --out out",
     )
 
@@ -917,7 +925,7 @@ def doors() -> Iterator[Case]:
             "no regular file|cannot be",
         )
     yield case(
-        "ids from a pipe", lambda here: os.mkfifo(here / "ids"), "run set --exclude ids", "no regular file"
+        "ids from a pipe", lambda here: os.mkfifo(here / "ids"), "run set --exclude ids", "not a regular file"
     )
     yield case("ids from this process", nothing, "run set --exclude /proc/self/mem", "cannot be read")
     yield case("ids of a terabyte", sparse("ids", 10**12), "run set --exclude ids", "larger than 16 MB")
@@ -935,7 +943,7 @@ def doors() -> Iterator[Case]:
         "a study file that is a pipe",
         lambda here: os.mkfifo(here / "s.toml"),
         "run s.toml",
-        "no regular file",
+        "not a regular file",
     )
     yield case(
         "a network of a terabyte", sparse("n.py", 10**12), "run set --architecture n.py:N", "larger than|n.py"
@@ -995,12 +1003,12 @@ def doors() -> Iterator[Case]:
         "study",
     )
     yield case("a pipe to be segmented", lambda here: os.mkfifo(here / "x.png"), "predict model.onnx x.png --out out",
-               "no regular file", 1, "study")  # fmt: skip
+               "not a regular file", 1, "study")  # fmt: skip
     yield case(
         "a device to be segmented",
         nothing,
         "predict model.onnx /dev/zero --out out",
-        "no regular file",
+        "not a regular file",
         1,
         "study",
     )
@@ -1058,13 +1066,13 @@ def command_lines() -> Iterator[Case]:
     yield case("run set --out \udcff", "UTF-8")
     yield case("run gone.toml", "no such file")
     yield case("run /etc/passwd", "is a file")
-    yield case("status set", "no study here")
-    yield case("report gone", "no study here")
-    yield case("verify gone", "no study here")
-    yield case("verify set", "no study here")
+    yield case("status set", "is not a study")
+    yield case("report gone", "is not a study")
+    yield case("verify gone", "is not a study")
+    yield case("verify set", "is not a study")
     yield case("evaluate gone set", "gone")
     yield case("evaluate set set", "set")
-    yield case("score set set --study gone", "no study here")
+    yield case("score set set --study gone", "is not a study")
     yield case("compare one", "compare|DIR")
     yield case("check", "check|DATA|argument")
     yield case("check set --foreground x", "foreground")

@@ -236,7 +236,7 @@ def test_what_is_wrong_gets_one_line_and_leaves_nothing_behind(here, call, case)
 def test_commands_on_a_folder_that_is_no_study(here, call, command):
     code, _, err = call(command, "discs")
     assert code == 2
-    assert "no study here" in err
+    assert "is not a study" in err
 
 
 def test_check_exits_with_2_on_errors_only(here, call):

@@ -184,7 +184,7 @@ def test_the_masks_are_checked_for_each_foreground(here, call):
     assert stored["foreground"] == [[1], [2]]
     found = segstudy.status("s")
     assert found.num_finished == 2
-    with pytest.raises(segstudy.UserError, match="varies foreground"):
+    with pytest.raises(segstudy.UserError, match="has several foregrounds"):
         segstudy.score(here / "discs", here / "discs" / "masks", "s")
 
 

@@ -356,10 +356,10 @@ def test_fields_of_the_study_are_replaced() -> None:
         ({"nsd_tolerance": [0.01, 0.02]}, "nsd_tolerance must be one value under .protocol., the same"),
         ({"nsd_tolerance": [0]}, "nsd_tolerance must be .* 0, got 0"),
         ({"margin": ["0"]}, "margin must be .* 0, got '0'"),
-        ({"folds": [2]}, "folds is 0, or 3 and more"),
-        ({"folds": [4], "split_file": ["split.json"]}, "exclude each other"),
+        ({"folds": [2]}, "folds must be 0, or 3 or more"),
+        ({"folds": [4], "split_file": ["split.json"]}, "cannot be used together"),
         ({"lr": ["fast", "slow"]}, "lr"),
-        ({"name": [".."]}, "would write into a folder that is there"),
+        ({"name": [".."]}, "would write into an existing folder"),
         ({"name": ["a/b"]}, "name"),
     ],
 )
@@ -455,7 +455,7 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
         ('data = "d"\nsed = 3', "unknown field 'sed': use one of name, data, reader, preset, seeds"),
         ('data = "d"\nseeds = 0', "seeds must be .*at least 1, got 0"),
         ('data = "d"\nseeds = true', "seeds must be a number, got True"),
-        ('data = "d"\nfolds = 2', "folds is 0, or 3 and more"),
+        ('data = "d"\nfolds = 2', "folds must be 0, or 3 or more"),
         ('data = "d"\nexclude = "IMD001"', r'exclude must be a list, as exclude = \["IMD001"\], got'),
         ('data = "d"\nprotocol = 3', r"protocol must be a table, under \[protocol\], got 3"),
         ('data = "d"\n[protocol]\nlrr = 3', "unknown field 'protocol.lrr': use one of image_size, "),
@@ -483,7 +483,7 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
             'data = "d"\n' + GRID + "lrr = [1]",
             "unknown factor 'lrr' in a grid: use one of architecture",
         ),
-        ('data = "d"\n[[grid]]\nloss = ["bce"]', "every grid names its architecture and loss"),
+        ('data = "d"\n[[grid]]\nloss = ["bce"]', "every grid must name its architecture and loss"),
     ],
 )
 def test_a_wrong_file_is_told_of_in_one_line(tmp_path: Path, text: str, told: str) -> None:

@@ -136,7 +136,7 @@ def test_a_text_that_stands_there_already_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "remedy"), [(errno.ENOSPC, "free some room"), (errno.EACCES, "--out"), (errno.EIO, "that disk")]
+    ("code", "remedy"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "--out"), (errno.EIO, "that disk")]
 )
 def test_the_message_says_what_where_and_what_to_do(tmp_path, code, remedy):
     message = str(DiskError(tmp_path / "x", OSError(code, "why")))

@@ -106,14 +106,14 @@ def test_without_rights_for_the_group_one_reads_and_is_told_what_to_do_for_more(
     said = prepared_by(BOB, "022", 40)
     assert said.startswith("refused")
     assert "Permission denied" in said
-    assert "point SEGSTUDY_CACHE elsewhere" in said
+    assert "set SEGSTUDY_CACHE to another folder" in said
 
 
 def test_of_a_cache_that_may_not_even_be_read_one_is_told_what_to_do(prepared_by):
     assert prepared_by(ADA, "077") == "images 4"
     said = prepared_by(BOB, "077")
     assert said.startswith("refused")
-    assert "point SEGSTUDY_CACHE elsewhere" in said
+    assert "set SEGSTUDY_CACHE to another folder" in said
 
 
 def test_altered_data_of_another_user_are_refused_and_not_used(prepared_by, shared):
@@ -124,6 +124,6 @@ def test_altered_data_of_another_user_are_refused_and_not_used(prepared_by, shar
     file.write_bytes(content)
     said = prepared_by(BOB, "022")
     assert "is damaged and cannot be removed" in said
-    assert "point SEGSTUDY_CACHE elsewhere" in said
+    assert "set SEGSTUDY_CACHE to another folder" in said
     assert prepared_by(ADA, "022") == "images 4"
     assert prepared_by(BOB, "022") == "images 4"

@@ -154,7 +154,7 @@ def test_a_run_that_goes_on_under_another_instruction_set_says_so(tmp_path):
     data = write_dataset(tmp_path / "data", n=12)
     elsewhere(RESUME, data, tmp_path / "s", "stop")
     said = elsewhere(RESUME, data, tmp_path / "s", "go on", ONEDNN_MAX_CPU_ISA="AVX2")
-    assert "continues after epoch 1 of 3; begun with" in said
+    assert "continues after epoch 1 of 3; started with" in said
     assert "switches none, now ONEDNN_MAX_CPU_ISA=AVX2" in said
     assert "its last bits may differ" in said
     again = segstudy.status(tmp_path / "s").differing

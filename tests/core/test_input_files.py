@@ -104,10 +104,10 @@ def test_windows_1252_is_read_with_a_warning_and_only_once(tmp_path, caplog):
         (b"\xef\xbb\xbfM\xfcller", "damaged UTF-8"),
         ("Müller, ".encode() + "Größe".encode("cp1252"), "UTF-8 with other bytes"),
         (b"M\x81ller \xfc", "neither"),
-        (bytes(range(256)), "no text"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", "no text"),
-        (b"\xff\xd8\xff\xe0\x10JFIF\x01\x02\x03", "no text"),
-        ("a".encode("utf-32-le"), "no text"),
+        (bytes(range(256)), "not text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", "not text"),
+        (b"\xff\xd8\xff\xe0\x10JFIF\x01\x02\x03", "not text"),
+        ("a".encode("utf-32-le"), "not text"),
     ],
 )
 def test_what_is_no_text_is_refused_in_one_line(tmp_path, content, said):
@@ -164,7 +164,7 @@ def test_every_reader_refuses_it_in_a_line(no_file, reading):
 def test_devices_are_refused_in_predict_too(tmp_path, exported_model):
     os.mkfifo(tmp_path / "pipe.png")
     (row,) = segstudy.predict(exported_model, tmp_path / "pipe.png", tmp_path / "out")
-    assert "no regular file" in row["error"]
+    assert "not a regular file" in row["error"]
 
 
 def test_a_file_of_ids_is_text_within_bounds(tmp_path):

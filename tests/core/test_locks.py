@@ -145,7 +145,7 @@ def test_without_flock_a_living_holder_holds(lock, other_without_flock):
     found = look(lock, wait_s=3.5)
     assert found.stdout == "True\n"
     assert (
-        f"process {other_without_flock.pid} on host {socket.gethostname()} is at work on it" in found.stderr
+        f"process {other_without_flock.pid} on host {socket.gethostname()} is working on it" in found.stderr
     )
     assert other_without_flock.poll() is None
 
@@ -175,5 +175,5 @@ def test_without_flock_a_holder_on_another_host_is_believed_and_one_is_told_what
     lock.write_text("4711\nada\n12345\n")
     found = look(lock)
     assert found.stdout == "True\n"
-    assert "process 4711 on host ada is at work on it" in found.stderr
+    assert "process 4711 on host ada is working on it" in found.stderr
     assert f"delete {lock}" in found.stderr

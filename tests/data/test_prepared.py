@@ -170,7 +170,7 @@ def test_two_processes_at_once_leave_one_whole_folder(samples, cache: Path, tmp_
 
 def test_a_cache_that_cannot_be_written_is_told_of(samples, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
-    with pytest.raises(UserError, match=r"cannot be written .*point SEGSTUDY_CACHE elsewhere"):
+    with pytest.raises(UserError, match=r"cannot be written .*set SEGSTUDY_CACHE to another folder"):
         prepare(samples, fingerprint(samples), SIZE, "squash")
 
 

@@ -138,7 +138,7 @@ def test_what_is_no_exported_model_is_refused(tmp_path):
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(UserError, match=reason):
             open_exported(tmp_path / name)
-        with pytest.raises(UserError, match="no exported model"):
+        with pytest.raises(UserError, match="not an exported model"):
             open_exported(tmp_path / f"gone-{name}")
 
 

@@ -161,7 +161,7 @@ def test_every_image_that_was_seen_is_listed(study, dataset, unseen, tmp_path):
     for sample_id in seen:
         for kind in ("images", "masks"):
             shutil.copy(dataset / kind / f"{sample_id}.png", mixed / kind / f"copy-{sample_id}.png")
-    with pytest.raises(UserError, match=rf"{len(seen)} of the images were trained") as raised:
+    with pytest.raises(UserError, match=rf"{len(seen)} of the images were used for training") as raised:
         segstudy.evaluate(study, mixed)
     assert len(seen) > 5
     assert all(f"copy-{sample_id} ({sample_id})" in str(raised.value) for sample_id in seen)
@@ -174,7 +174,7 @@ def test_a_scaled_copy_of_a_training_image_is_refused_too(study, dataset, unseen
         )
 
     mixed = with_copy(unseen, dataset, part(study, "train")[0], tmp_path / "mixed", larger)
-    with pytest.raises(UserError, match="trained or selected on"):
+    with pytest.raises(UserError, match="used for training or selection"):
         segstudy.evaluate(study, mixed)
 
 
@@ -230,7 +230,7 @@ def test_what_is_no_model_is_refused(study, unseen, tmp_path):
 def test_an_evaluation_never_replaces_masks(study, unseen, dataset, tmp_path):
     masks = shutil.copytree(dataset / "masks", tmp_path / "tool")
     segstudy.score(dataset, masks, study)
-    with pytest.raises(UserError, match="something else is called tool"):
+    with pytest.raises(UserError, match="the name tool is used for something else"):
         segstudy.evaluate(study, unseen, name="tool")
 
 

@@ -301,7 +301,7 @@ def test_results_within_the_images_are_no_images(study, exported, tmp_path):
 
 def test_a_table_of_another_origin_is_left_alone(study, exported, tmp_path):
     (tmp_path / "predictions.csv").write_text("mine\n")
-    with pytest.raises(UserError, match="was not made here"):
+    with pytest.raises(UserError, match="was not written by segstudy"):
         segstudy.predict(exported, images(study), tmp_path)
     assert (tmp_path / "predictions.csv").read_text() == "mine\n"
     for name, content in (("predictions.json", "[]"), ("predictions.csv", "\xff")):
@@ -317,7 +317,7 @@ def test_one_process_at_a_time(study, exported, tmp_path):
 
     with (
         hold(tmp_path / ".predict.lock", "these predictions"),
-        pytest.raises(UserError, match="is at work on these predictions"),
+        pytest.raises(UserError, match="is working on these predictions"),
     ):
         segstudy.predict(exported, images(study), tmp_path)
 
@@ -365,7 +365,7 @@ def test_names_that_would_collide(tmp_path):
         Image.new("RGB", (20, 20)).save(tmp_path / folder / "x.png")
     names = [item.name for item in find_images([tmp_path / "a", tmp_path / "b"])]
     assert names == ["a/x", "b/x"]
-    with pytest.raises(UserError, match="both results would be called x"):
+    with pytest.raises(UserError, match="both results would have the name x"):
         find_images([tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"])
     assert [item.name for item in find_images([tmp_path], match="a/*.png")] == ["a/x"]
     with pytest.raises(UserError, match="no such file"):
@@ -380,7 +380,7 @@ def test_wrong_models_are_said_in_a_line(study, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"")
     with pytest.raises(UserError, match="run on the CPU"):
         Predictor(tmp_path / "m.onnx", device="cuda")
-    with pytest.raises(UserError, match="makes no ensemble"):
+    with pytest.raises(UserError, match="is not an ensemble"):
         Predictor(tmp_path / "m.onnx", ensemble=True)
 
 

@@ -16,6 +16,9 @@ from segstudy.losses import LOSSES
 from segstudy.models import MODELS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [name for name in app if not name.startswith("-")]
+OF_ALL = {"--help", "--version", "--debug", "--install-completion"}
+FOREIGN = {"--data-binary", "--iou", "--minutes"}  # of curl and of two benchmarks
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -43,10 +46,53 @@ def test_every_command_in_the_docs_parses(page, line):
 
 def test_every_command_has_a_page():
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    commands = [name for name in app if not name.startswith("-")]
-    assert len(commands) >= 8
-    for command in commands:
+    assert len(COMMANDS) >= 8
+    for command in COMMANDS:
         assert f"\n## {command}\n" in text
+
+
+def options(command: str) -> list[set[str]]:
+    """The spellings of each option of a command: ``{"--images", "--no-images"}``."""
+    arguments = app[command].assemble_argument_collection()
+    return [{name for name in each.names if name.startswith("--")} for each in arguments if each.names]
+
+
+def sections() -> dict[str, str]:
+    """The section of each command in docs/commands.md."""
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+
+
+def documented(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
+
+
+def test_every_option_of_a_command_is_in_its_section():
+    """``plan`` and ``init`` refer to the table of ``run``."""
+    texts = sections()
+    for command in COMMANDS:
+        named = documented(texts[command])
+        if "[options of `run`](#run)" in texts[command]:
+            named |= documented(texts["run"])
+        for spellings in filter(None, options(command)):
+            assert spellings & named, f"{command}: {sorted(spellings)}"
+
+
+def test_every_option_in_the_docs_exists():
+    """In any page an option of some command; FOREIGN ones are of other programs."""
+    known = {name for command in COMMANDS for each in options(command) for name in each} | OF_ALL | FOREIGN
+    for page in PAGES:
+        if page.name != "LOG.md":
+            assert documented(page.read_text(encoding="utf-8")) <= known, page.name
+
+
+def test_plan_and_init_have_the_options_that_the_docs_name():
+    """All of ``run`` but four; those before ``--out`` in the table of ``run``."""
+    of_run, of_plan, of_init = (set().union(*options(each)) for each in ("run", "plan", "init"))
+    assert of_run - of_plan == {"--tracker", "--retry", "--yes", "--images", "--no-images"}
+    table = sections()["run"].partition("| `--out DIR` |")[0].partition("| option |")[2]
+    first_cells = " ".join(line.split(" | ")[0] for line in table.splitlines())
+    assert documented(first_cells) == of_init
 
 
 def test_every_study_file_in_the_docs_is_valid(tmp_path):

@@ -172,7 +172,7 @@ def assert_full_and_said_so(done, code):
     said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert "cannot be written" in said
-    assert "free some room" in said
+    assert "free some space" in said
     assert "Traceback" not in said
     assert "unexpected" not in said
 

@@ -89,7 +89,7 @@ def test_asked_once_it_saves_says_how_to_go_on_and_ends_with_the_same_bytes(
     process.send_signal(asked)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + asked
-    assert "stopping after the epoch" in said
+    assert "stopping after this epoch" in said
     assert f"continue with: segstudy run {folder}" in said
     assert "Traceback" not in said
     assert states(folder)
@@ -117,7 +117,7 @@ def test_asked_twice_it_stops_now_and_takes_its_workers_along(dataset, tmp_path)
     _, said = process.communicate(timeout=20)
     assert time.monotonic() - asked < 5
     assert process.returncode == 130
-    assert "stopped now" in said
+    assert "stopped at once" in said
     assert "Traceback" not in said
     assert not psutil.wait_procs(workers, timeout=5)[1]
 

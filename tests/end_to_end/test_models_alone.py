@@ -74,7 +74,7 @@ def test_export_asks_for_images_and_is_never_without_them(copy, trained_study, t
 
 
 def test_evaluate_needs_its_study_and_says_why(copy, trained_study):
-    with pytest.raises(UserError, match=r"outside of its study, .*which images it has seen .*runs/"):
+    with pytest.raises(UserError, match=r"outside of its study, .*which images it was trained on.*runs/"):
         segstudy.evaluate(copy, trained_study.parent / "discs")
 
 
@@ -82,7 +82,7 @@ def test_run_json_of_another_run_is_refused(run, tmp_path):
     other = next(each for each in run.parent.iterdir() if each != run)
     copy = shutil.copytree(run, tmp_path / "mixed")
     shutil.copy(other / "run.json", copy)
-    with pytest.raises(UserError, match="of different runs"):
+    with pytest.raises(UserError, match="belong to different runs"):
         Predictor(copy)
 
 

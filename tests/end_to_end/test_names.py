@@ -230,7 +230,9 @@ def test_masks_called_alike_replace_nothing_in_silence(here):
     black = write_masks(study.path, here / "a" / "tool", all_white=False)
     white = write_masks(study.path, here / "b" / "tool", all_white=True)
     segstudy.score("discs", black, study.path)
-    with pytest.raises(segstudy.UserError, match="else is called tool there; choose another --name"):
+    with pytest.raises(
+        segstudy.UserError, match="the name tool is used for something else there; choose another --name"
+    ):
         segstudy.score("discs", white, study.path)
     segstudy.score("discs", white, study.path, name="to:ol")
     for alike in ("to?ol", "TO:OL", "Tool"):

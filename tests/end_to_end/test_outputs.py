@@ -30,12 +30,12 @@ from segstudy.evaluation.forward import Tally
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 WRONG = {
-    "no numbers": (lambda p: np.full_like(p, np.nan), "no numbers"),
+    "no numbers": (lambda p: np.full_like(p, np.nan), "not numbers"),
     "one is no number": (
         lambda p: np.where(np.arange(p.size).reshape(p.shape) == 5, np.nan, p),
-        "no numbers",
+        "not numbers",
     ),
-    "infinite": (lambda p: np.full_like(p, np.inf), "no numbers"),
+    "infinite": (lambda p: np.full_like(p, np.inf), "not numbers"),
     "huge": (lambda p: np.full_like(p, 1e30), "instead of 0 to 1"),
     "below": (lambda p: p - np.float32(0.9), "instead of 0 to 1"),
     "a channel more": (lambda p: p[:, None], "shape"),
@@ -129,7 +129,7 @@ def test_one_image_for_which_there_is_no_mask_is_listed_and_stops_nothing(good, 
     found = predict_files(predictor, find_images([tmp_path]), tmp_path / "out")
     errors = {Path(row["image"]).name: row["error"] for row in found}
     assert errors["good.png"] == ""
-    assert "no numbers" in errors["white.png"]
+    assert "not numbers" in errors["white.png"]
     assert [file.name for file in (tmp_path / "out" / "masks").iterdir()] == ["good.png"]
 
 
@@ -150,7 +150,7 @@ def test_a_server_says_500_for_that_image_alone(good, tmp_path):
     good_one, answer = asyncio.run(answers())
     assert good_one.status_code == 200
     assert answer.status_code == 500
-    assert "no numbers" in answer.json()["detail"]
+    assert "not numbers" in answer.json()["detail"]
 
 
 def test_images_that_wait_together_keep_their_own_answers(good):
@@ -177,7 +177,7 @@ def test_weights_that_are_no_numbers_are_refused_at_loading(trained_study, tmp_p
     card["weights_sha256"] = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     (tmp_path / "model.json").write_text(json.dumps(card))
     for engine in ("torch", "auto"):
-        with pytest.raises(UserError, match=f"{name}: weights that are no finite numbers"):
+        with pytest.raises(UserError, match=f"{name}: not all weights are finite numbers"):
             Predictor(tmp_path, engine=engine)
 
 

@@ -123,7 +123,7 @@ def test_only_the_source_it_was_trained_with_is_accepted_and_run(branch, place, 
     assert not (tmp_path / "ran").exists()
     for wrong, said in (
         ("unet", "name the file too"),
-        (f"{tmp_path}/gone.py:Branch", "is no file"),
+        (f"{tmp_path}/gone.py:Branch", "is not a file"),
         (f"{place}/my.py:Net", r"was trained with my\.py:Branch"),
         (f"{place}/my.py:Branch:depth=5", r"was trained with my\.py:Branch"),
     ):

@@ -196,7 +196,7 @@ def test_any_damage_to_a_run_is_found_and_readers_say_a_line_at_most(whole, tmp_
     try:
         found = segstudy.verify(study)
     except UserError as error:  # no study left, or a run of a newer version
-        assert_a_line(error, "no study here" if file.name == "study.toml" else "newer version")
+        assert_a_line(error, "is not a study" if file.name == "study.toml" else "newer version")
         return
     if file.parent.parent.name == "runs":
         assert file.parent.name in {fault.path.name for fault in found.faults}

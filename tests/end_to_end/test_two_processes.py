@@ -76,7 +76,7 @@ def test_commands_that_only_read_are_nobodys_rivals(dataset, tmp_path):
         assert len(segstudy.plan(folder.path)[0].runs) == 1
         assert segstudy.status(folder.path).holder.startswith(f"process {os.getpid()} on host")
         assert segstudy.verify(folder.path).faults == ()
-        with pytest.raises(HeldError, match="is at work on this study"):
+        with pytest.raises(HeldError, match="is working on this study"):
             segstudy.run(folder.path, loss="dice")
     assert segstudy.status(folder.path).holder is None
 

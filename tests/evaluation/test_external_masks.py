@@ -141,7 +141,7 @@ def test_masks_of_training_images_and_of_no_image_are_ignored_and_counted(study,
     (record,) = segstudy.score(dataset, masks, study)
     assert record["ignored"] == {"count": 6, "first": parts(study)["train"][:5]}
     assert record["strangers"] == {"count": 1, "first": ["disc00_pred.png"]}
-    assert "tool: 6 masks of other images ignored: " in scores_text([record])
+    assert "tool: ignored 6 masks of other images: " in scores_text([record])
     assert "ignored, because no image has this name: disc00_pred.png" in scores_text([record])
     assert sorted(StudyFolder(study).external_images("tool")["id"]) == sorted(scored(study))
 
@@ -166,7 +166,7 @@ def test_a_mask_of_several_classes_is_refused_with_a_remedy_that_works(study, da
 
 def test_another_data_set_is_refused(study, dataset, tmp_path):
     masks = write_masks(tmp_path / "tool", dataset, scored(study))
-    with pytest.raises(UserError, match=r"not the data of .*, 4 of whose 12 samples .*disc08"):
+    with pytest.raises(UserError, match=r"not the data set of .*: 4 of 12 samples .*disc08"):
         segstudy.score(write_dataset(tmp_path / "fewer", n=8), masks, study)
     with pytest.raises(UserError, match=r"other images or masks.*--data"):
         segstudy.score(write_dataset(tmp_path / "redrawn", n=12, seed=1), masks, study)
@@ -211,7 +211,7 @@ def test_a_folder_per_model_gives_a_record_per_model_and_a_rerun_replaces_them(s
 
 def test_names_that_are_taken_are_refused(study, dataset, tmp_path):
     masks = write_masks(tmp_path / "unet-bce-b4", dataset, scored(study))
-    with pytest.raises(UserError, match=r"something else is called unet-bce-b4.*--name"):
+    with pytest.raises(UserError, match=r"the name unet-bce-b4 is used for something else.*--name"):
         segstudy.score(dataset, masks, study)
     assert segstudy.score(dataset, masks, study, "mine")[0]["name"] == "mine"
 
@@ -263,13 +263,13 @@ def test_the_folders_before_an_id_say_which_model_and_seed(tmp_path, files, expe
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ([], "no mask is called after an image"),
+        ([], "no mask has the name of an image"),
         (["a_mask.png"], r"a_mask\.png is not\); name them by id, as in a\.png"),
         (["a.png", "a.bmp"], "second mask for a"),
         (["a.png", "x/a.png"], "holds masks as well as"),
         (["x/a.png", "x/seed0/a.png"], "holds masks as well as"),
-        (["x/fold0/a.png"], "is a seed; call it seed0"),
-        (["x/a.png", "seed0/a.png"], "a seed of which model"),
+        (["x/fold0/a.png"], "must be a seed; call it seed0"),
+        (["x/a.png", "seed0/a.png"], "a seed of no model"),
         (["seed0/a.png", "seed_00/a.png"], "a second folder for seed 0"),
     ],
 )
@@ -321,7 +321,7 @@ def test_the_command_prints_a_row_per_model_and_fails_with_2(study, dataset, tmp
     arguments = ["score", str(dataset), str(masks), "--study", str(study)]
     assert app(arguments, result_action="return_value") == 0
     assert "1.000 [1.000, 1.000]" in capsys.readouterr().out
-    with pytest.raises(UserError, match="no study here"):
+    with pytest.raises(UserError, match="is not a study"):
         app([*arguments[:-1], str(tmp_path)], exit_on_error=False, result_action="return_value")
 
 
@@ -373,5 +373,5 @@ def test_masks_of_a_deterministic_tool_are_compared_though_there_is_one_set_of_t
     assert "1 of 1, deterministic masks" in segstudy.report(study.path).read_text(encoding="utf-8")
     for seed in (0, 1):
         write_masks(tmp_path / "seeds" / f"seed{seed}", dataset, scored(study.path))
-    with pytest.raises(UserError, match="a deterministic tool has one set of them"):
+    with pytest.raises(UserError, match="a deterministic tool has only one set"):
         segstudy.score(dataset, tmp_path / "seeds", study.path, deterministic=True)

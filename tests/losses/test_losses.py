@@ -221,7 +221,7 @@ def test_an_unknown_option_is_told_the_choices() -> None:
 
 @pytest.mark.parametrize("text", ["dice:smooth=much", "dice:smooth=true"])
 def test_an_option_of_the_wrong_kind_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="dice: smooth is of another kind"):
+    with pytest.raises(UserError, match="dice: smooth has another type"):
         build_loss(text)
 
 
@@ -256,5 +256,5 @@ def test_a_users_file_that_is_missing_or_lacks_the_name_is_said(tmp_path: Path) 
     file.write_text(OWN_LOSS)
     with pytest.raises(UserError, match="has no class or function 'other'"):
         build_loss(f"{file}:other")
-    with pytest.raises(UserError, match="say which class or function"):
+    with pytest.raises(UserError, match="name a class or function"):
         build_loss(str(file))

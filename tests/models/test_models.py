@@ -412,7 +412,7 @@ def test_an_unknown_architecture_is_told_the_choices() -> None:
         ("unet:skip=false", "unet has no option 'skip': its options are skips"),
         ("segnet:skips=false", "segnet has no option 'skips': its options are none"),
         ("unet:width=8", "unet has no option 'width'"),
-        ("unet:skips=2", "unet: skips is of another kind than 2"),
+        ("unet:skips=2", "unet: skips has another type than 2"),
         ("unet:skips", "'skips' is not of the form option=value"),
     ],
 )

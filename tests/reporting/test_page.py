@@ -287,7 +287,7 @@ def test_writing_a_report_twice_gives_the_same_bytes(folder, rendered_again):
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no study here"):
+    with pytest.raises(UserError, match="is not a study"):
         write_report(StudyFolder(tmp_path))
 
 

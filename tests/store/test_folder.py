@@ -97,7 +97,7 @@ def test_a_text_that_stands_there_already_is_left_alone(tmp_path):
 
 
 def test_no_study_here(tmp_path):
-    with pytest.raises(UserError, match=r"no study here.*segstudy run"):
+    with pytest.raises(UserError, match=r"is not a study.*segstudy run"):
         StudyFolder(tmp_path).study()
 
 
@@ -137,7 +137,7 @@ def test_a_study_of_a_newer_version_is_refused_in_a_line(tmp_path):
     record = json.loads((study / "runs" / key / "run.json").read_text())
     (study / "runs" / key / "run.json").write_text(json.dumps({"format": 2, "everything": record}))
     for read in (segstudy.status, segstudy.table, segstudy.report):
-        with pytest.raises(UserError, match=rf"{key}/run.json: format 2 is not one .* update segstudy"):
+        with pytest.raises(UserError, match=rf"{key}/run.json: format 2 is not known .* update segstudy"):
             read(study)
 
 

@@ -305,7 +305,7 @@ def verified(capsys, folder, *options):
 @pytest.mark.parametrize("options", [(), ("--repair",)], ids=["looked at", "repaired"])
 def test_a_stale_report_is_a_fault_whose_remedy_is_the_report_command(study, capsys, options):
     (study.path / "leaderboard.csv").write_text("rank\n", encoding="utf-8")
-    fault = "stale: report.html: leaderboard.csv or a figure is of another"
+    fault = "stale: report.html: leaderboard.csv or a figure belongs to another report"
     remedy = f"`segstudy report {study.path}` writes the report again"
     code, said = verified(capsys, study, *options)
     assert code == 1

@@ -71,7 +71,7 @@ RUN_DAMAGES = {
     "a byte of a table": (
         lambda run: flip(run / "images.parquet"),
         "altered",
-        "images.parquet not as written",
+        "images.parquet changed",
     ),
     "a byte of the weights": (
         lambda run: flip(run / "model.safetensors"),
@@ -86,11 +86,11 @@ RUN_DAMAGES = {
     "cut short": (
         lambda run: cut(run / "predictions.parquet"),
         "altered",
-        "predictions.parquet not as written",
+        "predictions.parquet changed",
     ),
     "a file gone": (lambda run: (run / "epochs.parquet").unlink(), "incomplete", "epochs.parquet missing"),
     "the record gone": (lambda run: (run / "run.json").unlink(), "incomplete", "run.json is missing"),
-    "the record cut short": (lambda run: cut(run / "run.json"), "altered", "damaged (no JSON)"),
+    "the record cut short": (lambda run: cut(run / "run.json"), "altered", "damaged (not JSON)"),
     "no record but a list": (lambda run: (run / "run.json").write_text("[]"), "altered", "damaged"),
     "a better score": (
         lambda run: changed(run / "run.json", summary__scores__test__native_iou=0.99),
@@ -105,7 +105,7 @@ RUN_DAMAGES = {
     "a shorter time": (
         lambda run: changed(run / "run.json", seconds__total=0.0),
         "altered",
-        "run.json not as written",
+        "run.json changed",
     ),
     "another seed, sealed": (lambda run: resealed(run, seed=7), "altered", "contradicts its own description"),
     "another rate, sealed": (
@@ -117,7 +117,7 @@ RUN_DAMAGES = {
     "another description, sealed": (
         lambda run: resealed(run, description__lr=0.5, protocol__lr=0.5),
         "altered",
-        "of another key",
+        "to another key",
     ),
     "not a number in the description": (
         lambda run: resealed(run, description__lr=float("nan")),
@@ -178,7 +178,7 @@ def test_a_run_under_anothers_key_is_found(study):
     shutil.copytree(run, study / "runs" / ("0" * 16))
     (fault,) = segstudy.verify(study).faults
     assert fault.path.name == "0" * 16
-    assert "of another key" in fault.detail
+    assert "to another key" in fault.detail
 
 
 def test_anothers_model_is_found_even_with_its_checksums(study):
@@ -189,16 +189,16 @@ def test_anothers_model_is_found_even_with_its_checksums(study):
         record["sha256"][name] = json.loads((other / "run.json").read_text())["sha256"][name]
     resealed(one, sha256=record["sha256"])
     (fault,) = segstudy.verify(study).faults
-    assert fault.detail == "model.json is of another run"
+    assert fault.detail == "model.json belongs to another run"
 
 
 BESIDE = {
-    "split.json": (lambda study: cut(study / "split.json"), "split.json", "altered", "damaged (no JSON)"),
+    "split.json": (lambda study: cut(study / "split.json"), "split.json", "altered", "damaged (not JSON)"),
     "overlapping parts": (
         lambda study: overlap(study / "split.json"),
         "split.json",
         "altered",
-        "a sample lies in two parts",
+        "a sample is in two subsets",
     ),
     "data.json of another kind": (
         lambda study: (study / "data.json").write_text('{"samples": 3}'),
@@ -229,19 +229,19 @@ BESIDE = {
         lambda study: (study / "runs" / "ab.partial").mkdir(),
         "runs/ab.partial",
         "incomplete",
-        "half",
+        "incomplete, because",
     ),
     "half a file": (
         lambda study: (study / "split.json.new").touch(),
         "split.json.new",
         "incomplete",
-        "half written",
+        "incomplete, because",
     ),
     "a stranger": (
         lambda study: (study / "runs" / "notes.txt").touch(),
         "runs/notes.txt",
         "orphaned",
-        "no run's",
+        "not the folder of a run",
     ),
     "a failure of nothing": (
         lambda study: (study / "failures" / "a.json").write_text("{}"),
@@ -319,7 +319,7 @@ def test_runs_of_other_data_are_no_fault_but_counted(study):
     changed(study / "data.json", fingerprint="f" * 16)
     found = segstudy.verify(study)
     assert (found.num_runs, found.num_elsewhere, found.faults) == (2, 2, ())
-    assert "2 of them of other data" in verification_text(found, study)
+    assert "2 of them with other data" in verification_text(found, study)
 
 
 def test_every_repair_has_a_place_of_its_own(study):
@@ -333,19 +333,19 @@ def test_no_repair_while_the_study_is_trained(study):
     cut(first_run(study) / "epochs.parquet")
     with hold(StudyFolder(study).lock, "this study"):
         assert len(segstudy.verify(study).faults) == 1  # whose lock is alive
-        with pytest.raises(UserError, match="is at work on this study"):
+        with pytest.raises(UserError, match="is working on this study"):
             segstudy.verify(study, repair=True)
     assert not (study / "quarantine").exists()
 
 
 def test_a_newer_versions_run_is_for_a_newer_version_to_judge(study):
     changed(first_run(study) / "run.json", format=2)
-    with pytest.raises(UserError, match="format 2 is of a newer version; update segstudy"):
+    with pytest.raises(UserError, match="format 2 belongs to a newer version; update segstudy"):
         segstudy.verify(study, repair=True)
 
 
 def test_no_study_there(tmp_path):
-    with pytest.raises(UserError, match="no study here"):
+    with pytest.raises(UserError, match="is not a study"):
         segstudy.verify(tmp_path)
 
 

@@ -17,9 +17,15 @@ NAMES = ("segnet-bce-b8", "segnet-dice-b8", "unet-bce-b8", "unet-dice-b8")
 @pytest.mark.parametrize(
     ("kept", "said"),
     [
-        ("segnet", "2 finished before are set aside, among them the best on validation, unet-dice-b8"),
-        ("unet", "2 finished before are set aside"),
-        ("dilated_unet", "4 finished before are set aside, among them the best on validation, unet-dice-b8"),
+        (
+            "segnet",
+            "2 that finished before are no longer named, including the best on validation, unet-dice-b8",
+        ),
+        ("unet", "2 that finished before are no longer named"),
+        (
+            "dilated_unet",
+            "4 that finished before are no longer named, including the best on validation, unet-dice-b8",
+        ),
     ],
 )
 def test_what_is_named_no_more_is_counted_and_its_best_named(tmp_path, kept, said):
@@ -40,5 +46,5 @@ def test_of_two_files_of_one_name_only_the_one_that_is_gone_is_counted(tmp_path)
     finish(folder, "b/my.py:Net-bce-b8", 0.7, 0.7)
     smaller = runs(make_study(tmp_path / "smaller", (files[0],), ("bce",)))
     said = describe_dropped(folder, smaller)
-    assert said.startswith("study.toml names 1 configuration now; 1 finished before is set aside")
+    assert said.startswith("study.toml now names 1 configuration; 1 that finished before is no longer named")
     assert said.endswith("b/my.py:Net-bce-b8")

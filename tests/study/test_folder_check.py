@@ -63,12 +63,12 @@ def test_a_study_s_folder_with_other_data_is_refused(here, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["run", str(here / "s"), "--data", str(here / "other"), "--executor", "serial"])
     assert ended.value.code == 2
-    assert "holds a study of" in capsys.readouterr().err
+    assert "contains a study of" in capsys.readouterr().err
     assert written(here / "s") == before
 
 
 def test_the_synthetic_set_does_not_take_the_place_of_data(here):
-    with pytest.raises(segstudy.UserError, match="holds a study of"):
+    with pytest.raises(segstudy.UserError, match="contains a study of"):
         segstudy.run("synthetic:n=24", out=here / "s", **QUICK)
 
 
@@ -77,7 +77,7 @@ def test_the_name_of_a_data_set_elsewhere_does_not_lead_into_its_study(here, mon
     monkeypatch.chdir(here)
     segstudy.run("one", **QUICK)
     write_dataset(here / "elsewhere" / "one", n=12, seed=2)
-    with pytest.raises(segstudy.UserError, match="one-quick: holds a study of"):
+    with pytest.raises(segstudy.UserError, match="one-quick: contains a study of"):
         segstudy.run("elsewhere/one", **QUICK)
 
 
@@ -101,7 +101,7 @@ def test_moved_data_may_have_grown_or_lose_samples_that_are_excluded(here):
     assert segstudy.status(here / "s").num_unnamed == 1
     segstudy.run(here / "s", exclude=["extra", "disc01"], **MORE)
     assert segstudy.status(here / "s").num_unnamed == 2
-    with pytest.raises(segstudy.UserError, match="holds a study of"):
+    with pytest.raises(segstudy.UserError, match="contains a study of"):
         segstudy.run(here / "s", data=here / "other", exclude=["disc01"], **MORE)
 
 
@@ -151,7 +151,7 @@ def test_another_drawn_set_is_refused_and_the_same_by_another_name_goes_on(tmp_p
     """Of 30 drawn images the first 24 are those of the set of 24: it has not grown, it is another set."""
     segstudy.run("synthetic:n=24", out=tmp_path / "s", **QUICK)
     before = written(tmp_path / "s")
-    both = rf"holds a study of synthetic:n=24 \(24 samples\), not of {other} "
+    both = rf"contains a study of synthetic:n=24 \(24 samples\), not of {other} "
     with pytest.raises(segstudy.UserError, match=both):
         segstudy.run(other, out=tmp_path / "s", **QUICK)
     with pytest.raises(segstudy.UserError, match=both):
@@ -187,7 +187,7 @@ def test_other_images_under_the_same_names_are_refused(here, num_images, by):
     call = (
         {"study": here / "one", "out": here / "s", **QUICK} if by == "out" else {"study": here / "s", **MORE}
     )
-    with pytest.raises(segstudy.UserError, match="one as it was"):
+    with pytest.raises(segstudy.UserError, match=r"an earlier .*one"):
         segstudy.run(**call)
     assert written(here / "s") == before
 
@@ -228,9 +228,9 @@ def test_data_corrected_in_place_go_on_and_what_was_trained_before_is_said(here,
         main(["run", str(here / "s"), "--executor", "serial", "--no-images"])
     assert ended.value.code == 0
     err = " ".join(capsys.readouterr().err.split())
-    assert "1 finished run of other options" in err
-    assert f"segstudy table {here / 's'} --all shows them" in err
-    assert "set aside" not in err
+    assert "1 finished run with other options" in err
+    assert f"segstudy table {here / 's'} --all shows it" in err
+    assert "no longer named" not in err
 
 
 def test_what_a_study_names_no_more_is_said_before_it_is_run(here, capsys):
@@ -244,7 +244,7 @@ def test_what_a_study_names_no_more_is_said_before_it_is_run(here, capsys):
             main(words)
         assert ended.value.code == 0
     out, err = (" ".join(text.split()) for text in capsys.readouterr())
-    assert "study.toml names 1 configuration now; 1 finished before is set aside" in err
+    assert "study.toml now names 1 configuration; 1 that finished before is no longer named" in err
     assert f"to add to the study instead: segstudy run '{here / 'a study'}' OPTIONS" in err
     assert f"segstudy table '{here / 'a study'}' --all shows" in err
     assert f"segstudy table '{here / 'a study'}' --all shows" in out
@@ -254,7 +254,7 @@ def test_another_data_set_at_the_same_place_is_refused(here):
     for kind in ("images", "masks"):
         for file in (here / "one" / kind).iterdir():
             file.rename(file.with_name(f"other-{file.name}"))
-    with pytest.raises(segstudy.UserError, match="one as it was"):
+    with pytest.raises(segstudy.UserError, match=r"an earlier .*one"):
         segstudy.run(here / "s", **MORE)
 
 
@@ -272,7 +272,7 @@ def split(folder: Path, name: str, ids: list[str]) -> Path:
 def test_another_split_file_is_refused_and_the_same_parts_from_another_file_go_on(here):
     ids = [f"disc{i:02}" for i in range(12)]
     first, second = split(here, "a.json", ids), split(here, "b.json", ids[::-1])
-    with pytest.raises(segstudy.UserError, match=r"divided into parts by auto, not by .*a\.json"):
+    with pytest.raises(segstudy.UserError, match=r"split by auto, not by .*a\.json"):
         segstudy.run(here / "s", split=first, **MORE)
     segstudy.run(here / "one", out=here / "t", split=first, **QUICK)
     for call in ({"study": here / "t", **MORE}, {"study": here / "one", "out": here / "t", **QUICK}):
@@ -282,7 +282,7 @@ def test_another_split_file_is_refused_and_the_same_parts_from_another_file_go_o
     segstudy.run(here / "t", split=copied, **MORE)
     assert segstudy.status(here / "t").num_unnamed == 0
     split(here, "c.json", ids[::-1])
-    with pytest.raises(segstudy.UserError, match=r"c\.json as it was"):
+    with pytest.raises(segstudy.UserError, match=r"an earlier .*c\.json"):
         segstudy.run(here / "t", **MORE)
 
 
@@ -290,9 +290,9 @@ def test_a_folder_of_other_files_is_refused(here):
     (here / "papers").mkdir()
     for name in ("a.pdf", "b.pdf", "c.pdf", "d.pdf"):
         (here / "papers" / name).write_text("x")
-    with pytest.raises(segstudy.UserError, match=r"holds a\.pdf, b\.pdf, c\.pdf and 1 more"):
+    with pytest.raises(segstudy.UserError, match=r"contains a\.pdf, b\.pdf, c\.pdf and 1 more"):
         segstudy.run(here / "one", out=here / "papers", **QUICK)
-    with pytest.raises(segstudy.UserError, match="is no study and holds images, masks"):
+    with pytest.raises(segstudy.UserError, match="is not a study and contains images, masks"):
         segstudy.run(here / "one", out=here / "one", **QUICK)
     assert sorted(path.name for path in (here / "one").iterdir()) == ["images", "masks"]
 
@@ -315,6 +315,6 @@ def test_every_file_of_a_study_is_known_as_its_own(here):
 def test_a_study_file_of_one_s_own_is_not_replaced_by_other_data(here):
     (here / "mine").mkdir()
     (here / "mine" / "study.toml").write_text('data = "../one"\n')
-    with pytest.raises(segstudy.UserError, match="holds a study of"):
+    with pytest.raises(segstudy.UserError, match="contains a study of"):
         segstudy.run(here / "other", out=here / "mine", **QUICK)
     assert (here / "mine" / "study.toml").read_text() == 'data = "../one"\n'

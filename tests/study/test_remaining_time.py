@@ -43,7 +43,7 @@ def test_a_tiny_finished_run_says_nothing_about_large_ones(tmp_path):
     forecast(folder, finish(folder, TINY, 0.5, 0.5))  # it took 60 s
     now = segstudy.status(folder.path)
     assert now.seconds_to_go > 17.9 * 3600
-    assert "3 by steps timed before the training" in now.time_basis
+    assert "3 from steps timed before the training" in now.time_basis
 
 
 def test_without_a_forecast_what_is_not_known_is_not_guessed(tmp_path, capsys):
@@ -65,7 +65,7 @@ def test_runs_at_work_count(tmp_path):
     assert now.num_begun == 1
     unet = 9 * 3600 * (4 * 3600 + 914.9) / (9 * 900 + 914.9)  # slower as well, as far as that weighs
     assert now.seconds_to_go == pytest.approx(60 * 12 * 60 + unet, rel=0.05)
-    assert "1 by the epochs of runs at work" in now.time_basis
+    assert "1 from the epochs of active runs" in now.time_basis
 
 
 def test_of_equal_networks_the_finished_ones_tell(tmp_path):
@@ -74,7 +74,7 @@ def test_of_equal_networks_the_finished_ones_tell(tmp_path):
         finish(folder, name, 0.5, 0.5)  # 60 s each
     now = segstudy.status(folder.path)
     assert now.seconds_to_go == pytest.approx(6 * 60)
-    assert "6 by finished runs" in now.time_basis
+    assert "6 from finished runs" in now.time_basis
 
 
 def test_what_diverged_is_not_waited_for_and_a_done_study_has_nothing_to_go(tmp_path):

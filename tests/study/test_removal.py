@@ -103,10 +103,10 @@ def test_the_only_configuration_is_refused(tmp_path):
 
 
 def test_a_folder_that_is_no_study_and_one_that_is_at_work(study, tmp_path):
-    with pytest.raises(segstudy.UserError, match="no study here"):
+    with pytest.raises(segstudy.UserError, match="is not a study"):
         segstudy.remove(tmp_path, unnamed=True, yes=True)
     assert not (tmp_path / "study.lock").exists()
-    with hold(study.lock, "this study"), pytest.raises(segstudy.UserError, match="at work on this study"):
+    with hold(study.lock, "this study"), pytest.raises(segstudy.UserError, match="is working on this study"):
         segstudy.remove(study.path, "unet-bce-b8", yes=True)
     assert names(study) == set(NAMES)
 

@@ -78,7 +78,7 @@ def test_while_the_report_is_written_it_says_how_to_write_it(here, capsys, monke
     monkeypatch.setattr(run, "write_report", interrupted)
     said = stopped(capsys, "run", "discs", *QUICKLY)
     assert said == (
-        "stopped: what was trained is stored; the report is written by segstudy report 'my study'"
+        "stopped: all trained runs are stored; the report is written by segstudy report 'my study'"
     )
     assert len(list((here / "my study" / "runs").iterdir())) == 1
 
@@ -87,7 +87,7 @@ def test_while_data_are_checked(here, capsys, monkeypatch):
     pressed_at(monkeypatch, "checking the data")
     before = set(here.rglob("*"))
     said = stopped(capsys, "check", "discs")
-    assert said.startswith("stopped now: what was stored before is kept")
+    assert said.startswith("stopped at once: everything stored before is kept")
     assert set(here.rglob("*")) == before
 
 

@@ -59,7 +59,7 @@ def said(display: Display) -> str:
 def test_a_plain_line_has_the_epochs_and_the_time_to_go_from_the_first_on(plain):
     plain.run_progresses(job("a", "unet-bce-b8"), {**ROW, "epoch": 1, "session_s": 20.0})
     assert "unet-bce-b8 (seed 0) epoch 1 of 24: training loss 0.5000" in said(plain)
-    assert "about 16 min to go" in said(plain)  # 47 epochs of 20 s, twice as slow as forecast
+    assert "about 16 min left" in said(plain)  # 47 epochs of 20 s, twice as slow as forecast
     assert said(plain).count("\n") == 1
 
 
@@ -88,7 +88,7 @@ def test_the_live_display_fits_the_terminal(width):
     text = shown.file.getvalue()
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
-    assert "to go" in lines[0]
+    assert " left" in lines[0]
     assert "0/2" in lines[0]
     assert "best so far: validation IoU 0.710" in text
     assert text.count("dilated_unet-tversky-b12 (seed 0)  3 of 24") == 2

@@ -102,11 +102,11 @@ def test_the_remedy_for_short_memory_keeps_the_batch_and_works(dataset, tmp_path
     folder = StudyFolder(tmp_path / "study")
     plan = planned(dataset, folder, loss=["bce"], batch_size=[8])
     said = remedy("out of memory", plan.runs[0])
-    assert "--set micro_batch=4 keeps the batch of 8" in said
+    assert "--set micro_batch=4 keeps the batch size of 8" in said
     assert "batch norm" in said
     smaller = planned(dataset, folder, loss=["bce"], batch_size=[8], micro_batch=[4])
     assert carried_out(smaller, folder) == [None]
-    assert "--set micro_batch=2 keeps the batch of 8" in remedy("out of memory", smaller.runs[0])
+    assert "--set micro_batch=2 keeps the batch size of 8" in remedy("out of memory", smaller.runs[0])
     least = planned(dataset, folder, loss=["bce"], batch_size=[2])
     assert remedy("out of memory", least.runs[0]) == REMEDIES["out of memory"]
 
@@ -194,7 +194,7 @@ def test_where_no_state_can_be_used_the_run_begins_again(dataset, tmp_path, own)
     for file, _ in folder.checkpoints(plan.runs[0].key).contents():
         file.write_bytes(b"torn")
     assert carried_out(plan, folder, say=lambda _job, text: said.append(text)) == [None]
-    assert said[-1] == "no state that was saved can be used: begins again"
+    assert said[-1] == "no saved state can be used: the run starts again"
 
 
 def test_a_state_resumed_with_other_threads_says_that_bits_may_differ(dataset, tmp_path, own):
@@ -204,7 +204,7 @@ def test_a_state_resumed_with_other_threads_says_that_bits_may_differ(dataset, t
     (tmp_path / "now").unlink()
     two_threads = Machine("cpu", threads=2, workers=1, executor="serial")
     carried_out(plan, folder, two_threads, say=lambda _job, text: said.append(text))
-    assert said == ["continues after epoch 1 of 3; begun with threads 1, now 2: its last bits may differ"]
+    assert said == ["continues after epoch 1 of 3; started with threads 1, now 2: its last bits may differ"]
 
 
 def test_prepared_data_that_vanish_fail_the_run_and_come_back_with_the_next(dataset, tmp_path):

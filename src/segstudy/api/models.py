@@ -152,7 +152,7 @@ def serve(  # noqa: PLR0913 (an option each)
     Args:
         model: a model's folder, a study's (its best run) or an exported file.
         host: address to listen on; one that other machines reach needs a token.
-        port: to listen on; 0 takes a free one.
+        port: port of the server; 0 chooses a free port.
         token: that callers have to show.
         threshold: of the probability, where a request names none.
         limits: on each request.

@@ -47,7 +47,7 @@ class Status:
         num_finished: of the planned runs.
         num_failed: of the planned runs, those whose last attempt failed.
         num_left: of the planned runs, failed ones included.
-        num_begun: of those left, begun and saved: the next ``run`` continues with them.
+        num_begun: of those left, started and saved: the next ``run`` continues with them.
         num_unnamed: finished runs that study.toml does not name.
         holder: the process that trains this study now, in words; None if there is none.
         failures: what happened, what helps.
@@ -297,7 +297,7 @@ def export(  # noqa: PLR0913 (an option each)
     Args:
         model: a run's folder, or a study's: then the best run of its winner.
         to: the format, a key of ``FORMATS``: ``onnx`` or ``openvino``.
-        int8: arithmetic in 8 bits, calibrated on training images: quicker still, and close.
+        int8: use 8-bit arithmetic, calibrated on training images.
         out: the file; if left out in the study's ``exports``, for a model outside of its study here.
         data: where the data set lies now, if not where the study says; for a model outside of its study,
             images with masks to compare masks on.
@@ -331,7 +331,7 @@ def remove(
     yes: bool = False,
     confirm: Callable[["Removal"], bool] | None = None,
 ) -> "Removal":
-    """Delete the runs of a configuration, or all that the study no longer names, for good.
+    """Delete the runs of a configuration, or all that the study no longer names, permanently.
 
     ``study.toml`` then no longer names the configuration, so that ``run`` does not train it again. The
     report, which would show what is gone, goes too; ``report`` writes it again.

@@ -173,7 +173,7 @@ def run(  # noqa: PLR0913 (an option each)
         architecture: a name in ``segstudy.models.MODELS``, such as ``unet``, or ``my.py:MyNet``.
         loss: a name in ``segstudy.losses.LOSSES``, such as ``dice``, or ``my.py:my_loss``.
         seeds: runs of each configuration, with seeds 0 to N-1.
-        folds: number of folds, at least 3; 0 for one split.
+        folds: number of folds, at least 3; 0: one split.
         image_size: pixels, ``128`` or ``"96x128"`` (height x width).
         resize: ``squash`` to the size, or ``pad``.
         foreground: values of a multi-class mask that count.
@@ -211,7 +211,7 @@ def run(  # noqa: PLR0913 (an option each)
         fields: the same fields by their names, where these are known at run time only.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows, not part of a run's key.
         threads: CPU threads of each run; 0 leaves it to this machine.
-        workers: runs side by side; 0 leaves it to this machine.
+        workers: runs in parallel; 0 leaves it to this machine.
         executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
         checkpoint_every: epochs from one saved state to the next: at most as many are lost.
         out: the study's folder; derived from its name if left out.

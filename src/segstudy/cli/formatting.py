@@ -9,6 +9,7 @@ from rich.table import Table
 from segstudy.analysis.compare import Comparison, Side
 from segstudy.analysis.formatting import count, counted_images, interval, mean, p_value, score_text, signed
 from segstudy.core.plain_text import as_text
+from segstudy.core.quantities import counted
 from segstudy.evaluation.summary import first_of
 from segstudy.metrics import HEADLINE, shown_in
 from segstudy.store.verify import Verification
@@ -61,7 +62,8 @@ def _notes(record: Mapping[str, Any]) -> list[str]:
     if record["ignored"]["count"]:
         count = record["ignored"]["count"]
         notes.append(
-            f"{record['name']}: {count} masks of other images ignored: {_names_text(record['ignored'])}"
+            f"{record['name']}: ignored {counted(count, 'mask')} of other images: "
+            f"{_names_text(record['ignored'])}"
         )
     return notes
 
@@ -99,9 +101,9 @@ def verification_text(found: Verification, folder: Path) -> str:
     """Return the result of a verification, for the terminal."""
     lines = [f"{fault.state}: {fault.path}: {fault.detail}" for fault in found.faults]
     lines += [f"moved: {old} to {new}" for old, new in found.moved]
-    runs = f"{found.num_runs} run{'s' if found.num_runs != 1 else ''} checked"
+    runs = f"{counted(found.num_runs, 'run')} checked"
     if found.num_elsewhere:
-        runs += f", {found.num_elsewhere} of them of other data or another split than the study's now"
+        runs += f", {found.num_elsewhere} of them with other data or another split than the study has now"
     if found.unseen:
         names = ", ".join(found.unseen)
         lines.append(
@@ -124,7 +126,7 @@ def _outcome(found: Verification, folder: Path) -> str:
         remedies.append(f"`segstudy verify {folder} --repair` moves {what} to quarantine/")
     if num_stale:
         remedies.append(f"`segstudy report {folder}` writes the report again")
-    count = "" if found.moved else f", {len(found.faults)} fault{'s' if len(found.faults) > 1 else ''}"
+    count = "" if found.moved else f", {counted(len(found.faults), 'fault')}"
     return "; ".join([count, *remedies])
 
 
@@ -172,7 +174,8 @@ def _settling(found: Comparison) -> list[str]:
     fewest = min(found.a.num_seeds, found.b.num_seeds)
     if found.resolution.replicates is not None:
         more = count(found.resolution.replicates - fewest, "more seed")
-        return [f"About {more} of each would settle it, as a difference or as equal within {margin:g}."]
+        what = f"a difference, or equality within {margin:g}"
+        return [f"About {more} per configuration would be enough to show {what}."]
     if found.resolution.units is not None:
-        return [f"No number of seeds settles it; about {found.resolution.units} test images would."]
-    return ["Neither more seeds nor more images within reason would settle it."]
+        return [f"No number of seeds is enough; about {found.resolution.units} test images would be enough."]
+    return ["No practical number of seeds or images would be enough."]

@@ -36,7 +36,7 @@ class Described(Protocol):
 
 
 def choices_text(records: Iterable[Described]) -> str:
-    """Return the choices of an option, for help: ``serial: one by one; processes: side by side``."""
+    """Return the choices of an option, for help: ``serial: one run after the other``."""
     return "; ".join(f"{record.name}: {record.description}" for record in records)
 
 
@@ -95,7 +95,9 @@ def _guarded(call: Callable[[], Any], debug: bool) -> int:
         say(text if text.startswith("stopped") else f"stopped: {text}", problems)
         return 128 + stopped.signal
     except KeyboardInterrupt:
-        problems.print("stopped now: what was stored before is kept, and the same command may be given again")
+        problems.print(
+            "stopped at once: everything stored before is kept, and the same command can be run again"
+        )
         return 130
     except OSError as error:  # a path, a disk or a right that is not as it should be
         if debug:

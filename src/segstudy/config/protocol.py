@@ -38,43 +38,50 @@ class Protocol(Frozen):
     """
 
     image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
-    resize: Literal["squash", "pad"] = Field("squash", description="squash to the size, or pad")
-    foreground: Classes | None = Field(None, description="values of a multi-class mask that count")
-    masks: Masks = Field("auto", description="what mask values mean; auto: found from all masks together")
+    resize: Literal["squash", "pad"] = Field(
+        "squash", description="squash: change the proportions; pad: keep them and add borders"
+    )
+    foreground: Classes | None = Field(None, description="the mask values that are foreground")
+    masks: Masks = Field("auto", description="the rule for mask values; auto: found from all masks")
     intensity: Intensity = Field(
-        "auto", description="the image values that become 0 to 255; auto: found from all images together"
+        "auto", description="the image values that become 0 to 255; auto: found from all images"
     )
     split: str = Field(
-        "auto", description="50/25/25, official, all (in folds), or auto: official where there is"
+        "auto", description="50/25/25, official, all (with folds), or auto: official if there is one"
     )
-    split_seed: int = Field(0, ge=0, le=2**63 - 1, description="nothing else decides which sample goes where")
-    width: Positive = Field(64, le=4096, description="channels of the first stage")
-    batch_size: Positive = Field(8, le=65_536, description="images per step")
+    split_seed: int = Field(0, ge=0, le=2**63 - 1, description="the seed of the random split")
+    width: Positive = Field(64, le=4096, description="number of channels of the first stage")
+    batch_size: Positive = Field(8, le=65_536, description="images per training step")
     micro_batch: int | None = Field(
-        None, ge=1, le=65_536, description="images per forward pass, where memory does not hold a whole batch"
+        None,
+        ge=1,
+        le=65_536,
+        description="images per forward pass, if a whole batch does not fit into memory",
     )
-    budget: Literal["epochs", "steps"] = Field(
-        "epochs", description="what is equal for all: passes or updates"
-    )
+    budget: Literal["epochs", "steps"] = Field("epochs", description="the budget that is equal for all runs")
     epochs: Positive = Field(80, le=1_000_000, description="passes over the training images")
-    steps: Positive = Field(1000, le=1_000_000_000, description="updates, where the budget is steps")
+    steps: Positive = Field(1000, le=1_000_000_000, description="training steps, if the budget is steps")
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: float = Field(1e-3, gt=0, le=100, description="learning rate (the highest, for onecycle)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate (with onecycle: the highest)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="for sgd")
     weight_decay: float = Field(0.0, ge=0, le=10)
     scheduler: Literal["plateau", "cosine", "onecycle", "none"] = "plateau"
-    plateau_on: Literal["val_loss", "val_iou"] = Field("val_loss", description="where no gain is looked for")
+    plateau_on: Literal["val_loss", "val_iou"] = Field(
+        "val_loss", description="what the plateau scheduler observes"
+    )
     plateau_factor: Fraction = 0.5
-    plateau_threshold: float = Field(0.005, ge=0, lt=1, description="relative improvement that counts")
+    plateau_threshold: float = Field(
+        0.005, ge=0, lt=1, description="the smallest relative improvement that counts"
+    )
     plateau_patience: int = Field(
-        3, ge=0, le=1_000_000, description="epochs without improvement that are borne"
+        3, ge=0, le=1_000_000, description="epochs without improvement before the learning rate is reduced"
     )
     augmentation: Literal["none", "flips", "full"] = Field(
         "none", description="full: flips, rotation, scale and colour"
     )
-    select: Literal["val_iou", "last"] = Field("val_iou", description="which epoch's weights are kept")
+    select: Literal["val_iou", "last"] = Field("val_iou", description="the epoch whose weights are kept")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
-    record_test: bool = Field(True, description="record test loss and IoU every epoch, for diagnosis only")
+    record_test: bool = Field(True, description="record test loss and IoU of each epoch, only for diagnosis")
     nsd_tolerance: float = Field(
         0.02, gt=0, lt=1, description="of the normalised surface distance: a share of the image's diagonal"
     )

@@ -36,19 +36,24 @@ ONE_VALUE = ("reader", "seeds", "folds", "accept_duplicates", "split_file", "mar
 class Study(Frozen):
     """Data, split, protocol and grids: the content of a study file."""
 
-    name: str = Field(pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="names the study's folder")
-    data: str = Field(description="a folder, or synthetic with options as synthetic:n=60")
-    reader: str | None = Field(None, description="how to read it; omit to detect it")
-    preset: Literal["quick", "classic", "thorough"] = Field(
-        "classic", description="where the values of omitted fields come from"
+    name: str = Field(
+        pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="the name of the study; it names the default folder"
     )
-    seeds: Positive = Field(1, le=10_000, description="runs of each configuration, with seeds 0 to N-1")
-    folds: int = Field(0, ge=0, le=100, description="0 for one split, else the number of folds, at least 3")
-    exclude: tuple[str, ...] = Field((), description="ids of samples left out")
-    accept_duplicates: bool = Field(False, description="train though one photograph lies in several parts")
-    split_file: str | None = Field(None, description="a split.json that decides the parts")
+    data: str = Field(description="a folder, or synthetic with options as synthetic:n=60")
+    reader: str | None = Field(None, description="the reader of the data; omit it to detect the reader")
+    preset: Literal["quick", "classic", "thorough"] = Field(
+        "classic", description="the initial values of all fields"
+    )
+    seeds: Positive = Field(1, le=10_000, description="number of runs per configuration: seeds 0 to N-1")
+    folds: int = Field(0, ge=0, le=100, description="0: one split; otherwise the number of folds, at least 3")
+    exclude: tuple[str, ...] = Field((), description="ids of samples to leave out")
+    accept_duplicates: bool = Field(False, description="train even if one photograph is in several subsets")
+    split_file: str | None = Field(None, description="a split.json that sets the subsets")
     margin: float = Field(
-        0.01, gt=0, lt=1, description="of IoU: smaller differences count as practically equal; fix it before"
+        0.01,
+        gt=0,
+        lt=1,
+        description="differences of IoU below this are practically equal; set it before the training",
     )
     protocol: Protocol
     grid: tuple[Grid, ...]
@@ -56,20 +61,20 @@ class Study(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.name in (".", ".."):
-            raise ValueError(f"name {self.name!r} would write into a folder that is there: choose another")
+            raise ValueError(f"name {self.name!r} would write into an existing folder: choose another name")
         if self.folds in (1, 2):
             raise ValueError(
-                "folds is 0, or 3 and more: one part to test, one to validate, the rest to train"
+                "folds must be 0, or 3 or more: one for test, one for validation, the others for training"
             )
         if self.split_file and self.folds:
-            raise ValueError("split_file and folds exclude each other")
+            raise ValueError("split_file and folds cannot be used together")
         if not self.grid:
             raise ValueError("there is no grid: write at least one [[grid]], or leave grid out")
         for grid in self.grid:
             for factor, levels in grid.items():
                 _refuse_wrong_factor(factor, levels)
         if not all({"architecture", "loss"} <= grid.keys() for grid in self.grid):
-            raise ValueError("every grid names its architecture and loss")
+            raise ValueError("every grid must name its architecture and loss")
         return self
 
     @model_validator(mode="after")
@@ -83,7 +88,7 @@ class Study(Frozen):
         num_runs = num_configurations * self.seeds * max(1, self.folds)
         if num_runs > MAX_RUNS:
             raise ValueError(
-                f"{num_runs} runs are planned, more than {MAX_RUNS}: fewer seeds, folds or levels"
+                f"{num_runs} runs are planned, more than {MAX_RUNS}: use fewer seeds, folds or levels"
             )
         self.configurations()
         return self

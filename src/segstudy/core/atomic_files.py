@@ -44,11 +44,11 @@ class DiskError(UserError):
     def __init__(self, path: Path, error: OSError):
         self.full = error.errno in FULL
         if self.full:
-            remedy = "free some room on that disk and run again: what is finished stays"
+            remedy = "free some space on that disk and run again; finished runs are kept"
         elif error.errno in REFUSED:
             remedy = "check name and permissions, or choose another folder with --out"
         else:
-            remedy = "look after that disk, then run again: what is finished stays"
+            remedy = "check that disk, then run again; finished runs are kept"
         super().__init__(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
 
 

@@ -14,7 +14,7 @@ import platformdirs
 from segstudy.core.errors import UserError
 from segstudy.core.paths import expanded
 
-ELSEWHERE = "point SEGSTUDY_CACHE elsewhere"
+ELSEWHERE = "set SEGSTUDY_CACHE to another folder"
 
 
 def cache_folder() -> Path:
@@ -30,7 +30,7 @@ def temporary_folder() -> Path:
     """A folder that is removed when this process ends, in the place of a cache that cannot be written.
 
     Raises:
-        OSError: there is no room or no right for it either.
+        OSError: there is no space or no permission for it either.
     """
     return Path(_temporary().name)
 
@@ -89,7 +89,7 @@ def built(folder: Path) -> Iterator[Path]:
         _rename(building, folder)
     except OSError as error:
         raise UserError(
-            f"{folder.parent}: no room or no right ({error.strerror}); free some room, or {ELSEWHERE}"
+            f"{folder.parent}: no space or no permission ({error.strerror}); free some space, or {ELSEWHERE}"
         ) from None
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -34,7 +34,7 @@ def refuse_altered(file: Path, record: Path) -> None:
 def say_unchecked(file: Path) -> None:
     """Warn that a file has no checksum, so that an alteration would not be noticed."""
     log.warning(
-        "%s: unchecked: it is of an older version and carries no checksum, so an alteration goes unnoticed",
+        "%s: unchecked: an older version wrote it without a checksum, so a change cannot be detected",
         printable(str(file)),
     )
 
@@ -74,7 +74,7 @@ def check_weights(weights: Path, card: Path, wanted: str | None) -> str:
 def _not_as_written(file: Path, by: str) -> UserError:
     return UserError(
         f"{file}: was altered after the training (its SHA-256 is not the one in {by}); copy the model "
-        "again from where it was trained; there, `segstudy verify DIR --repair` sets it aside"
+        "again from where it was trained; there, `segstudy verify DIR --repair` moves it aside"
     )
 
 

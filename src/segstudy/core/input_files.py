@@ -36,7 +36,7 @@ def open_regular(file: Path) -> BinaryIO:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "no regular file, but a device or a pipe", str(file))
+            raise OSError(errno.EINVAL, "not a regular file, but a device or a pipe", str(file))
         if not status.st_size and os.read(
             descriptor, 1
         ):  # raises where it would wait for what is yet to come
@@ -124,13 +124,13 @@ def decoded(content: bytes, name: str) -> tuple[str, str]:
         text = content[len(mark) :].decode(encoding)
     except UnicodeDecodeError:
         if encoding != "utf-8" and not mark:
-            raise UserError(f"{name}: is no text; give a text file in UTF-8") from None
+            raise UserError(f"{name}: is not text; give a text file in UTF-8") from None
         if mark:
             kind = encoding.upper().removesuffix("-LE").removesuffix("-BE")
             raise UserError(f"{name}: is cut off or damaged {kind} text; save it as UTF-8") from None
         text, encoding = _as_windows(content, name), WINDOWS
     if encoding != "utf-8" and _NO_TEXT.search(text):
-        raise UserError(f"{name}: is no text; give a text file in UTF-8")
+        raise UserError(f"{name}: is not text; give a text file in UTF-8")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.replace("\n\ufeff", "\n"), encoding  # marks within, of files that were joined
 
@@ -144,7 +144,7 @@ def _without_mark(content: bytes, name: str) -> str:
     if b"\0" not in content:
         return "utf-8"
     if content.count(0) < LEAST_ZERO_FRAC * len(content):
-        raise UserError(f"{name}: is no text, because it holds zero bytes; give a text file in UTF-8")
+        raise UserError(f"{name}: is not text, because it contains zero bytes; give a text file in UTF-8")
     return "utf-16-le" if content[1::2].count(0) > content[::2].count(0) else "utf-16-be"
 
 

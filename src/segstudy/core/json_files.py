@@ -8,7 +8,7 @@ from typing import Any
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_bytes, read_text
 
-REPAIR = "`segstudy verify DIR --repair` sets aside what is damaged, and the next `run` makes it again"
+REPAIR = "`segstudy verify DIR --repair` moves damaged files aside, and the next `run` writes them again"
 
 
 def read_json(file: Path, remedy: str = REPAIR) -> Any:
@@ -32,7 +32,7 @@ def _parsed(file: Path, read: Callable[[], str], remedy: str) -> Any:
         raise
     except (ValueError, RecursionError) as error:
         escape = '; a backslash within "..." begins an escape: write /' if "escape" in str(error) else ""
-        raise UserError(f"{file}: damaged (no JSON){escape}; {remedy}") from None
+        raise UserError(f"{file}: damaged (not JSON){escape}; {remedy}") from None
 
 
 MAX_RECORD_BYTES = 64 * MB  # data.json and split.json of 100,000 samples have 15 to 30 MB

@@ -47,7 +47,7 @@ def hold(file: Path, what: str, wait_s: float = GRACE_S) -> Iterator[None]:
         _acquire(lock)
     except Timeout:
         raise HeldError(
-            f"{file.parent}: {holder(file)} is at work on {what}; wait until it is done, or stop it"
+            f"{file.parent}: {holder(file)} is working on {what}; wait until it is done, or stop it"
             f"{_if_it_is_gone(file)}"
         ) from None
     except OSError as error:
@@ -107,7 +107,7 @@ def _if_it_is_gone(file: Path) -> str:
     record = _record(file)
     if record is None or record[1] == socket.gethostname():
         return ""
-    return f"; if it was killed on that host, nothing here can tell: delete {file}"
+    return f"; if that process has ended, delete {file}"
 
 
 def _sign(file: Path) -> None:

@@ -24,7 +24,7 @@ def wrong_with(found: NDArray[Any], shape: tuple[int, ...]) -> str:
         return ""
     low, high = float(found.min()), float(found.max())
     if not (math.isfinite(low) and math.isfinite(high)):  # a NaN anywhere is the lowest and the highest
-        return "probabilities that are no numbers"
+        return "probabilities that are not numbers"
     if low < -ROUNDING or high > 1 + ROUNDING:
         return f"probabilities from {low:.3g} to {high:.3g} instead of 0 to 1"
     return ""

@@ -92,7 +92,7 @@ def parse(text: str) -> Component:
         path, rest = text.split(".py:", 1)
         file = Path(expanded(f"{path}.py")).resolve()
     elif text.endswith(".py"):
-        raise UserError(f"{text}: say which class or function of the file is meant, as {text}:Name")
+        raise UserError(f"{text}: name a class or function of the file, as {text}:Name")
     elif _is_of_module(text):
         module, rest = text.split(":", 1)
     name, *options = rest.split(":")
@@ -206,7 +206,7 @@ def _found(
         _refuse_option_without_value(component, table)
         target = imported(component.module, component.name)
         if not callable(target):
-            raise UserError(f"{component.title} is no class or function, but a {type(target).__name__}")
+            raise UserError(f"{component.title} is not a class or function, but a {type(target).__name__}")
         return target, code_version(target, component.module)
     if plugin := plugin_named(extension.kind, component.name, table):
         target = extension.target(load(plugin, extension.record))
@@ -253,7 +253,7 @@ def _checked_options(
         same_kind = value if _takes_lists(parameters[name], value) else _as_kind_of(default, value)
         if same_kind is None:
             raise UserError(
-                f"{component.title}: {name} is of another kind than {_written(value)} (default {default!r})"
+                f"{component.title}: {name} has another type than {_written(value)} (default {default!r})"
             )
         if same_kind != (tuple(default) if isinstance(default, list) else default):
             kept.append((name, same_kind))
@@ -311,15 +311,17 @@ def _signature(component: Component, target: Callable[..., Any]) -> inspect.Sign
         return inspect.signature(target)
     except ValueError:
         raise UserError(
-            f"{component.title} does not tell its parameters: wrap it in a function of your own"
+            f"{component.title} does not show its parameters: wrap it in a function of your own"
         ) from None
 
 
 def _load(file: Path, name: str) -> Callable[..., Any]:
     if not file.is_file():
-        raise UserError(f"{file}: no such file{reason_missing(file)}; {name} was to come from it")
+        raise UserError(f"{file}: no such file{reason_missing(file)}; {name} should come from it")
     if file.stat().st_size > MAX_SOURCE_BYTES:
-        raise UserError(f"{file}: larger than {MAX_SOURCE_BYTES / MB:g} MB, so no source file; give another")
+        raise UserError(
+            f"{file}: larger than {MAX_SOURCE_BYTES / MB:g} MB, too large for a source file; give another"
+        )
     place = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]  # files of equal names are different modules
     spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}_{place}", file)
     assert spec is not None

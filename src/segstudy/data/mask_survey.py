@@ -150,7 +150,7 @@ def _doubt(looks: Sequence[MaskLook], asked: MaskMeaning) -> str:
     if found.unfit:
         first = next(iter(found.unfit.values()))
         return f"{len(found.unfit)} masks speak against it: {found.why} (first: {first})"
-    return "" if found.meaning == USUAL else f"the masks call for masks={found.meaning.rule}: {found.why}"
+    return "" if found.meaning == USUAL else f"the masks need masks={found.meaning.rule}: {found.why}"
 
 
 def _unfit(tables: Sequence[MaskTable], meaning: MaskMeaning) -> dict[int, ImageError]:

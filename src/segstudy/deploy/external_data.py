@@ -44,7 +44,7 @@ from segstudy.store.trained_models import Models
 from segstudy.store.weights import load_model
 
 SEEN_NAMED = 200  # ids in a message: they will be written into a file, so nearly always all of them
-SEEN = "which images it has seen is written there alone"  # why a model is evaluated within its study
+SEEN = "only its study says which images it was trained on"  # why a model is evaluated within its study
 
 
 def evaluate_models(  # noqa: PLR0913 (an option each)
@@ -174,8 +174,8 @@ def _in_domain(models: Models) -> dict[str, Any]:
 def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
     if data == data_of(home).fingerprint:
         raise UserError(
-            f"{dataset.root}: the data of {home.path} itself; `segstudy table {home.path}` has the scores "
-            "on its test part"
+            f"{dataset.root}: is the data set of {home.path} itself; `segstudy table {home.path}` has the "
+            "scores on its test subset"
         )
 
 
@@ -196,8 +196,8 @@ def _refuse_seen(models: Models, prepared: Prepared) -> None:
         shown = [there if there == here else f"{there} ({here})" for there, here in seen.items()]
         more = f" and {len(seen) - SEEN_NAMED} more" if len(seen) > SEEN_NAMED else ""
         raise UserError(
-            f"{len(seen)} of the images were trained or selected on in {home.path}: "
-            f"{', '.join(shown[:SEEN_NAMED])}{more}; leave them out with --exclude FILE, an id a line"
+            f"{len(seen)} of the images were used for training or selection in {home.path}: "
+            f"{', '.join(shown[:SEEN_NAMED])}{more}; leave them out with --exclude FILE, one id per line"
         )
 
 
@@ -214,7 +214,7 @@ def _seen(models: Models) -> dict[str, NDArray[np.uint8]]:
     if changed or None in trained_on or ids - stored.keys():
         raise UserError(
             f"{home.path}: no longer says which images {models.name} was trained on; "
-            "give a model of the study as it stands"
+            "give a model of the present study"
         )
     return {i: _thumbnail(stored[i]) for i in sorted(ids)}
 

@@ -13,6 +13,7 @@ import polars as pl
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import MaskMeaning
+from segstudy.core.quantities import counted
 from segstudy.core.resources import allowed_cores
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
@@ -61,8 +62,8 @@ def score_masks(
     for model in found:
         if deterministic and len(model.seeds) > 1:
             raise UserError(
-                f"{masks}: {model.name} has masks of {len(model.seeds)} seeds, and a deterministic tool has "
-                "one set of them; omit --deterministic, or give the folder of one seed"
+                f"{masks}: {model.name} has masks of {len(model.seeds)} seeds, but a deterministic tool has "
+                "only one set; omit --deterministic, or give the folder of one seed"
             )
     source = _source_of(masks)
 
@@ -99,8 +100,8 @@ def _one_meaning(folder: StudyFolder) -> MaskMeaning:
     meanings = {meaning.key: meaning for meaning in folder.study().mask_meanings()}
     if len(meanings) > 1:
         raise UserError(
-            f"{folder.path}: varies foreground, and masks could be meant for any of its values; "
-            "score them in a study of one foreground"
+            f"{folder.path}: has several foregrounds, and the masks could be for any of them; "
+            "score them in a study with one foreground"
         )
     return next(iter(meanings.values()))
 
@@ -148,8 +149,9 @@ def study_samples(folder: StudyFolder, data: str | Path) -> dict[str, Sample]:
     samples = {sample.id: sample for sample in read(data, study.reader).samples if sample.id in ids}
     if absent := sorted(ids - samples.keys()):
         raise UserError(
-            f"{data}: not the data of {folder.path}, {len(absent)} of whose {len(ids)} samples are not there "
-            f"(first: {absent[0]}); give the data set that study.toml names"
+            f"{data}: is not the data set of {folder.path}: {len(absent)} of {counted(len(ids), 'sample')} "
+            f"{'is' if len(absent) == 1 else 'are'} missing here (first: {absent[0]}); "
+            "give the data set that study.toml names"
         )
     if fingerprint(list(samples.values())) != stored.fingerprint:
         raise UserError(
@@ -170,8 +172,8 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
         return {"validation": tuple(splits[0].validation), "test": tuple(splits[0].test)}
     if not splits or len({(each.split, each.split_seed) for each in splits}) > 1:
         raise UserError(
-            f"{folder.path}: holds {len(splits)} splits, and a test image of one is trained on in another; "
-            "score against a study with a single split or with folds"
+            f"{folder.path}: has {len(splits)} splits, and test images of one train in another; "
+            "use a study with a single split or with folds"
         )
     return {"test": tuple(sorted(sample_id for each in splits for sample_id in each.test))}
 
@@ -207,7 +209,7 @@ def _predicted(file: Path, meaning: MaskMeaning, truth: Mask) -> Mask:
     if mask.shape != truth.shape:
         (h, w), (height, width) = mask.shape, truth.shape
         raise UserError(
-            f"{file}: {w} x {h} px, but the image has {width} x {height}; bring masks to the image's own size"
+            f"{file}: {w} x {h} px, but the image has {width} x {height}; resize the mask to the image's size"
         )
     return mask
 

@@ -51,7 +51,7 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
     if not placed:
         first = f" ({unmatched[0]} is not)" if unmatched else ""
         raise UserError(
-            f"{root}: no mask is called after an image of the data{first}; name them by id, "
+            f"{root}: no mask has the name of an image of the data{first}; name them by id, "
             f"as in {min(ids)}.png"
         )
     _refuse_mixed(root, placed.keys())
@@ -86,9 +86,11 @@ def _refuse_mixed(root: Path, folders: Collection[tuple[str, ...]]) -> None:
         if within:
             raise UserError(f"{here}: holds masks as well as {root.joinpath(*within[0])}; keep one of them")
         if len(where) == 2 and _seed(where[1]) is None:
-            raise UserError(f"{here}: a folder inside that of a model is a seed; call it seed0 and so on")
+            raise UserError(
+                f"{here}: a folder inside a model's folder must be a seed; call it seed0 and so on"
+            )
         if where and _seed(where[0]) is not None and any(_seed(other[0]) is None for other in folders):
-            raise UserError(f"{here}: a seed of which model? Seeds lie in a folder that bears its name")
+            raise UserError(f"{here}: a seed of no model; put it into a folder with the name of its model")
 
 
 def _placed(root: Path, ids: Collection[str]) -> tuple[dict[tuple[str, ...], dict[str, Path]], list[str]]:
@@ -116,7 +118,7 @@ def _image_files(root: Path) -> list[Path]:
         UserError: no folder.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; it was to hold one mask per image")
+        raise UserError(f"{root}: no such folder; it must contain one mask per image")
     return sorted(
         file
         for file in root.rglob("*")

@@ -37,9 +37,11 @@ def refuse_taken(folder: StudyFolder, names: Sequence[str], kind: str, same: Sam
         found = there.get(place_of(folder_name(name)))
         other = found is not None and (found.name != name or found.kind != kind or not same(found))
         if name in configurations or other:
-            raise UserError(f"{folder.path}: something else is called {name} there; choose another --name")
+            raise UserError(
+                f"{folder.path}: the name {name} is used for something else there; choose another --name"
+            )
     if len({place_of(folder_name(name)) for name in names}) < len(names):
-        raise UserError(f"{', '.join(names)}: too alike for names of folders; rename one")
+        raise UserError(f"{', '.join(names)}: too similar for folder names; rename one")
 
 
 def data_of(folder: StudyFolder) -> DataRecord:

@@ -23,17 +23,17 @@ class Card(Frozen):
 
     Attributes:
         format: version of the card.
-        key: the run's.
-        architecture: with options, without the path of a user's own file.
-        width: channels of the first stage.
-        image_size: height and width in pixels at which the network was trained.
-        resize: how images are brought to that size.
-        threshold: of the probability, for a mask.
-        training: the run's description.
-        selected_epoch: counted from 1.
-        tuned_threshold: the threshold best on validation.
-        scores: mean metrics by subset and column of ``images.parquet``.
-        weights_sha256: of ``model.safetensors``; None in cards of older versions.
+        key: key of the run.
+        architecture: name with options; a user's own file is named without its path.
+        width: number of channels of the first stage.
+        image_size: height and width in pixels of the training images.
+        resize: how images are resized to that size.
+        threshold: threshold of the probability for a mask.
+        training: description of the run.
+        selected_epoch: the epoch whose weights are stored, counted from 1.
+        tuned_threshold: the threshold that is best on validation.
+        scores: mean of each metric, by subset and column of ``images.parquet``.
+        weights_sha256: SHA-256 of ``model.safetensors``; None in cards of older versions.
     """
 
     format: Literal[1]
@@ -107,17 +107,15 @@ def read_card(file: Path) -> Card:
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); a model is a run's folder") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: no JSON ({error}); take it from its run again") from None
+        raise UserError(f"{file}: is not JSON ({error}); copy it again from its run") from None
     if isinstance(raw, dict) and raw.get("format") != CARD_FORMAT:
-        raise UserError(
-            f"{file}: format {raw.get('format')!r} is not one this version knows; update segstudy"
-        )
+        raise UserError(f"{file}: format {raw.get('format')!r} is not known to this version; update segstudy")
     try:
         card = Card.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the card"
-        raise UserError(f"{file}: {where}: {first['msg']}; take it from its run again") from None
+        raise UserError(f"{file}: {where}: {first['msg']}; copy it again from its run") from None
     return card
 
 
@@ -134,9 +132,7 @@ def parse_package(text: str, file: Path) -> Package:
     if not isinstance(raw, dict):
         raise UserError(f"{file}: was not made by `segstudy export`; export the model again")
     if raw.get("format") != CARD_FORMAT:
-        raise UserError(
-            f"{file}: format {raw.get('format')!r} is not one this version knows; update segstudy"
-        )
+        raise UserError(f"{file}: format {raw.get('format')!r} is not known to this version; update segstudy")
     try:
         return Package.model_validate(raw)
     except ValidationError as error:

@@ -135,7 +135,9 @@ class StudyFolder:
             UserError: when this is no study folder.
         """
         if not self.exists():
-            raise UserError(f"{self.path}: no study here (study.toml is missing); `segstudy run` makes one")
+            raise UserError(
+                f"{self.path}: is not a study (study.toml is missing); `segstudy run` creates one"
+            )
         return load(self.path / "study.toml")
 
     def data(self) -> DataRecord | None:
@@ -254,7 +256,7 @@ class StudyFolder:
         wanted = checksums.get(name) if isinstance(checksums, dict) else None  # early versions wrote none
         if wanted and hashlib.sha256((self.runs / key / name).read_bytes()).hexdigest() != wanted:
             raise UserError(
-                f"{self.runs}: {key}/{name}: damaged (its checksum is not that of run.json); {REPAIR}"
+                f"{self.runs}: {key}/{name}: damaged (its checksum differs from that in run.json); {REPAIR}"
             )
 
     def externals(self) -> list[ExternalRecord]:
@@ -355,9 +357,7 @@ def read_run_record(folder: Path) -> RunRecord:
     file = folder / "run.json"
     content = read_json(file)
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
-        raise UserError(
-            f"{file}: format {content['format']!r} is not one that this version knows; update segstudy"
-        )
+        raise UserError(f"{file}: format {content['format']!r} is not known to this version; update segstudy")
     return checked(content, RunRecord, file)
 
 
@@ -380,7 +380,7 @@ def refuse_altered(folder: Path) -> None:
     """
     record = read_json(folder / "run.json")
     if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
-        raise UserError(f"{folder / 'run.json'}: damaged (it is not as it was written); {REPAIR}")
+        raise UserError(f"{folder / 'run.json'}: damaged (its content was changed); {REPAIR}")
 
 
 def seal(record: Mapping[str, Any]) -> str:

@@ -51,7 +51,7 @@ def own_network(card: Card, file: Path, given: str | None) -> Component | None:
     if given is None and is_plugin:
         return trained
     if given is None:
-        origin = "a file of one's own" if trained.file else "an installed package"
+        origin = "a file of your own" if trained.file else "an installed package"
         raise UserError(
             f"{file}: its network {card.architecture!r} comes from {origin}, and segstudy runs no "
             f"code that a model's folder names; name it yourself: --network {trained.title}"
@@ -70,7 +70,7 @@ def _named(given: str, trained: Component) -> Component:
             raise UserError(f"--network {given}: name the file too, as {trained.title}")
         if not named.file.is_file():
             raise UserError(
-                f"--network {given}: {named.file} is no file; give the path to {trained.file.name}"
+                f"--network {given}: {named.file} is not a file; give the path to {trained.file.name}"
             )
     same = (named.name, named.module, named.file is None) == (
         trained.name,

@@ -94,7 +94,7 @@ def staleness(folder: StudyFolder, stored: Coverage, damaged: Collection[str] = 
         f"{counted(new, 'run')} finished since it was written": new,
         f"{counted(gone, 'run')} that it covers {'is' if gone == 1 else 'are'} gone": gone,
         "other runs failed since": not now.failures.items() <= stored.failures.items(),
-        "leaderboard.csv or a figure is of another": not (
+        "leaderboard.csv or a figure belongs to another report": not (
             now_written(folder, stored.files).items() <= stored.files.items()
         ),
     }

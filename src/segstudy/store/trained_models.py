@@ -96,7 +96,7 @@ def record_of(folder: Path) -> TrainedRecord:
         record = read_run_record(folder)
         if record.key != card.key:
             raise UserError(
-                f"{folder}: run.json and {CARD} are of different runs; copy the folder again from its study"
+                f"{folder}: run.json and {CARD} belong to different runs; copy it again from its study"
             )
         return record
     return _from_card(card)

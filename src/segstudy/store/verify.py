@@ -58,7 +58,7 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
         UserError: not a study, or one of its runs was written by a newer version.
     """
     if not folder.exists():
-        raise UserError(f"{folder.path}: no study here (study.toml is missing); give the study's folder")
+        raise UserError(f"{folder.path}: is not a study (study.toml is missing); give the study's folder")
     keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))
     inputs = _inputs(folder)
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
@@ -141,9 +141,9 @@ def _unknown_entries(folder: StudyFolder) -> Iterator[Fault]:
     for path in sorted(folder.runs.glob("*")):
         if path.name.endswith(PARTIAL) and path.is_dir():
             if not is_held(folder.run_lock(path.name.split(".")[0])):
-                yield Fault("incomplete", inside(folder, path), "half written by a process that died")
+                yield Fault("incomplete", inside(folder, path), "incomplete, because its process ended")
         elif not KEY.fullmatch(path.name) or not path.is_dir():
-            yield Fault("orphaned", inside(folder, path), "no run's folder")
+            yield Fault("orphaned", inside(folder, path), "not the folder of a run")
 
 
 def _beside(folder: StudyFolder) -> Iterator[Fault]:
@@ -174,12 +174,14 @@ def _externals(folder: StudyFolder) -> Iterator[Fault]:
         place = inside(folder, path)
         if path.suffix == OLD and path in complete.values():
             if not held:
-                yield Fault("incomplete", place, "a score or evaluation that would replace it was cut short")
+                yield Fault(
+                    "incomplete", place, "a score or evaluation that would replace it was interrupted"
+                )
         elif path.name.startswith(".") or path.name.endswith(PARTIAL):
             if not held:
-                yield Fault("incomplete", place, "left from a score or evaluation that was cut short")
+                yield Fault("incomplete", place, "left from an interrupted score or evaluation")
         elif not path.is_dir():
-            yield Fault("orphaned", place, "no folder of scores")
+            yield Fault("orphaned", place, "not a folder of scores")
     for name, path in complete.items():
         yield from _tried(folder, path, partial(_check_external, folder, name))
 
@@ -208,9 +210,9 @@ def _check_split(folder: StudyFolder) -> None:
     for split in splits:
         ids = [*split.train, *split.validation, *split.test]
         if len(set(ids)) < len(ids):
-            raise UserError("a sample lies in two parts")
+            raise UserError("a sample is in two subsets")
         if known is not None and not known >= set(ids):
-            raise UserError(f"{sorted(set(ids) - known)[0]!r} is no sample of data.json")
+            raise UserError(f"{sorted(set(ids) - known)[0]!r} is not a sample of data.json")
 
 
 def _check_table(file: Path) -> None:
@@ -234,14 +236,14 @@ def _left_behind(folder: StudyFolder, finished: set[str], holding: bool) -> Iter
 
     checkpoints = folder.path / "checkpoints"
     half = [path for path in half_written(folder, holding) if path.parent != folder.runs]
-    yield from left("incomplete", half, "half written by a process that died")
+    yield from left("incomplete", half, "incomplete, because its process ended")
     done = [path for path in checkpoints.glob("*") if path.name in finished]
     yield from left("orphaned", done, "saved states of a finished run")
     others = [path for path in checkpoints.glob("*/*") if path.parent.name not in finished]
     yield from left("altered", [p for p in others if p.suffix == DAMAGED], "a saved state that was set aside")
     idle = [path for path in others if not is_held(folder.run_lock(path.parent.name))]
     torn = [path for path in idle if path.suffix == STATE and path.exists() and _is_torn(path)]
-    yield from left("altered", torn, "a saved state that is torn or altered (checksum)")
+    yield from left("altered", torn, "a saved state that is incomplete or altered (checksum)")
     obsolete = [path for path in folder.failures.glob("*.json") if path.stem in finished]
     yield from left("orphaned", obsolete, "the failure of a run that has finished since")
     single = (folder.lock, folder.external_lock, folder.report_lock)

@@ -67,7 +67,7 @@ def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
         raise FileNotFoundError(file)
     content = read_json(file)
     if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
-        raise NewerError(f"{file}: format {content['format']} is of a newer version; update segstudy")
+        raise NewerError(f"{file}: format {content['format']} belongs to a newer version; update segstudy")
     folder.run_records([key])
     record: dict[str, Any] = content
     return record
@@ -91,7 +91,7 @@ def _altered(path: Path, record: dict[str, Any]) -> str:
     changed = [name for name, checksum in checksums.items() if _checksum(path / name) != checksum]
     if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
         changed.append("run.json")
-    return f"{', '.join(sorted(changed))} not as written (checksum)" if changed else ""
+    return f"{', '.join(sorted(changed))} changed (checksum)" if changed else ""
 
 
 def _checksums(record: dict[str, Any]) -> dict[str, str]:
@@ -110,7 +110,7 @@ def _contradiction(path: Path, record: dict[str, Any]) -> str:
     """Return how run.json contradicts the other files, the key, or the files beside the runs."""
     description = record["description"]
     if record["key"] != path.name or key_of(description) != path.name:
-        return "its description is that of another key"
+        return "its description belongs to another key"
     card = json.loads((path / CARD).read_text(encoding="utf-8"))  # its checksum was right
     if not isinstance(card, dict) or card.get("training") != description or card.get("key") != path.name:
         return f"{CARD} is of another run"

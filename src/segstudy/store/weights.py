@@ -60,7 +60,8 @@ def load_model(
         weights = safetensors.torch.load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
-            f"{folder / WEIGHTS}: no readable weights ({error}); `segstudy verify` checks a study's folder"
+            f"{folder / WEIGHTS}: the weights cannot be read ({error}); "
+            "`segstudy verify` checks a study's folder"
         ) from None
     try:
         model = _build_own(own, card) if own else _build_empty(card)
@@ -110,7 +111,9 @@ def _build_own(own: Component, card: Card) -> nn.Module:
         raise
     except Exception as error:  # the user's own code may raise anything
         reason = typed_line(error, 200)
-        raise UserError(f"{own.title} cannot be built: {reason}; mend its code and train it again") from None
+        raise UserError(
+            f"{own.title} cannot be built: {reason}; correct its code and train it again"
+        ) from None
 
 
 def _refuse_no_numbers(file: Path, weights: Mapping[str, Tensor], allow_infinite: bool) -> None:
@@ -122,9 +125,7 @@ def _refuse_no_numbers(file: Path, weights: Mapping[str, Tensor], allow_infinite
     )
     if odd:
         more = f" and {len(odd) - 1} more tensors" if len(odd) > 1 else ""
-        raise UserError(
-            f"{file}: {odd[0]}{more}: weights that are no finite numbers make no model; train it again"
-        )
+        raise UserError(f"{file}: {odd[0]}{more}: not all weights are finite numbers; train it again")
 
 
 def _refuse_other_shapes(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -12,7 +12,7 @@ from segstudy.config.runs import Run
 from segstudy.config.study import Study
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage
-from segstudy.core.quantities import duration
+from segstudy.core.quantities import counted, duration
 from segstudy.losses import LOSSES
 from segstudy.store.folder import StudyFolder
 from segstudy.study.estimate import Estimate, Steps, estimate
@@ -60,9 +60,8 @@ class Choice:
     def cost(self) -> str:
         """``4 runs, about 6 min``"""
         if not self.missing:
-            return f"{len(self.plan.runs)} runs, all finished"
-        runs = f"{len(self.missing)} run{'s' if len(self.missing) > 1 else ''}"
-        return f"{runs}, about {duration(self.ahead.hours * 3600)}"
+            return f"{counted(len(self.plan.runs), 'run')}, all finished"
+        return f"{counted(len(self.missing), 'run')}, about {duration(self.ahead.hours * 3600)}"
 
 
 def quicker(
@@ -96,7 +95,7 @@ def quicker(
 def _requests(
     asked: Choice, source: str | Path | None, options: Mapping[str, Any]
 ) -> list[tuple[str, str | Path | None, dict[str, Any]]]:
-    """Return calls for smaller studies: title, source and options."""
+    """Return smaller studies as calls: title, source and options."""
     fields = {name: v for name, v in (options.get("fields") or {}).items() if name in ABOUT_THE_DATA}
     kept = {name: options.get(name) for name in ABOUT_THE_DATA} | {"fields": fields}
     configurations = asked.study.configurations()

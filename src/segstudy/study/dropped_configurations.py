@@ -35,9 +35,9 @@ def describe_dropped(folder: StudyFolder, runs: Sequence[Run]) -> str:
     best = max(gone, key=lambda row: ious.get(row.name, 0.0)).name
     stays = [ious.get(row.name, 0.0) for row in finished if row not in gone]
     is_best = ious.get(best, 0.0) > max(stays, default=0.0)
-    among = f", among them the best on validation, {best}" if is_best else ""
+    among = f", including the best on validation, {best}" if is_best else ""
     are = "is" if len(gone) == 1 else "are"
     return (
-        f"study.toml names {counted(len(configurations), 'configuration')} now; "
-        f"{len(gone)} finished before {are} set aside{among}"
+        f"study.toml now names {counted(len(configurations), 'configuration')}; "
+        f"{len(gone)} that finished before {are} no longer named{among}"
     )

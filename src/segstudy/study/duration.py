@@ -42,7 +42,7 @@ class Forecast(Frozen):
     """Every run whose kind of network was timed, in the order of training.
 
     Attributes:
-        workers: runs side by side.
+        workers: runs in parallel.
         runs: by key.
     """
 

@@ -50,7 +50,7 @@ class Estimate:
 
     Attributes:
         num_runs: runs to train.
-        workers: runs side by side: as many as asked for, or fewer where memory is short.
+        workers: runs in parallel: as many as asked for, or fewer where memory is short.
         hours: wall time with these workers.
         worker_bytes: peak memory of one training; with several workers each takes that.
         disk_bytes: what the run folders will take, and meanwhile the saved states of those at work.
@@ -217,8 +217,8 @@ def _tried(configuration: Configuration, machine: Machine) -> Step:
     except Exception as error:  # a user's own network or loss may raise anything
         name = f"{title(configuration.architecture)} with {title(configuration.loss)}"
         raise UserError(
-            f"a trial step of {name} failed: {type(error).__name__}: {error}; mend it, or lower "
-            "--image-size, --width or --batch-size if memory was short"
+            f"a trial step of {name} failed: {type(error).__name__}: {error}; correct it, or reduce "
+            "--image-size, --width or --batch-size if memory ran out"
         ) from error
     finally:
         if machine.device == "cuda":
@@ -254,7 +254,7 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
         if logits.shape != target.shape:
             shapes = f"{tuple(image.shape)} to {tuple(logits.shape)}, not to {tuple(target.shape)}"
             raise UserError(
-                f"{title(configuration.architecture)} maps images {shapes}: one logit per pixel is meant"
+                f"{title(configuration.architecture)} maps images {shapes}: it must give one logit per pixel"
             )
         loss(logits.float(), target).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

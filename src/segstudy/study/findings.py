@@ -111,7 +111,7 @@ def find(
         progress: called with the number of samples looked at.
 
     Raises:
-        UserError: the foregrounds of the study call for different rules.
+        UserError: the foregrounds of the study need different rules.
     """
     known = _stored(dataset, data, study, stored) if stored else None
     if known:
@@ -135,7 +135,7 @@ def refuse_empty(found: Sequence[str]) -> None:
     """
     if found:
         raise UserError(
-            f"{'; '.join(found)}, so that scores there would say nothing; another --set split_seed=N puts "
+            f"{'; '.join(found)}, so scores there would have no meaning; another --set split_seed=N puts "
             "other images there, --split FILE decides which"
         )
 
@@ -186,8 +186,8 @@ def _one_rule(found: Sequence[Decision]) -> Decision:
     rules = {masks.value for masks in found if not masks.is_given}
     if len(rules) > 1:
         raise UserError(
-            f"masks: the foregrounds of this study call for different rules, {', '.join(rules)}; choose one "
-            "with --masks, or train them in studies of their own"
+            f"masks: the foregrounds of this study need different rules, {', '.join(rules)}; choose one "
+            "with --masks, or train them in separate studies"
         )
     return _first_found(found)
 

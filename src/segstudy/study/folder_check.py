@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segstudy.config.study import Study
 from segstudy.core.errors import UserError
+from segstudy.core.quantities import counted
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import contents, fingerprint
@@ -46,7 +47,7 @@ def refuse_occupied(plan: Plan, folder: StudyFolder, source: str | Path | None) 
     before, stored = folder.study(), folder.data()
     if _place(before.data) == _place(plan.study.data):
         if stored and not _continues(plan, stored):
-            raise _other_data(plan, folder, f"{before.data} as it was", stored)
+            raise _other_data(plan, folder, f"an earlier {before.data}", stored)
     elif stored is None:  # nothing was planned yet: a user's own study.toml
         raise _other_data(plan, folder, before.data, stored)
     elif stored.fingerprint != plan.data:
@@ -64,7 +65,7 @@ def _refuse_other_files(path: Path) -> None:
     )
     if strange:
         more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
-        raise UserError(f"{path}: is no study and holds {', '.join(strange[:3])}{more}; {ANOTHER}")
+        raise UserError(f"{path}: is not a study and contains {', '.join(strange[:3])}{more}; {ANOTHER}")
 
 
 def _continues(plan: Plan, stored: DataRecord) -> bool:
@@ -92,7 +93,7 @@ def _refuse_other_place(plan: Plan, folder: StudyFolder, stored: DataRecord, is_
     of_synthetic = is_synthetic(before.data) or is_synthetic(plan.study.data)
     if of_synthetic or not is_called:
         moved = f"segstudy run {shlex.quote(str(folder.path))} --data {shlex.quote(plan.study.data)}"
-        remedy = "" if of_synthetic else f", or, if these are the same data moved and grown: {moved}"
+        remedy = "" if of_synthetic else f", or, if these are the same data, moved and extended: {moved}"
         raise _other_data(plan, folder, before.data, stored, remedy)
 
 
@@ -105,10 +106,10 @@ def _divided(samples: Iterable[Sample], known: Container[str]) -> tuple[list[Sam
 def _other_data(
     plan: Plan, folder: StudyFolder, there: str, stored: DataRecord | None, remedy: str = ""
 ) -> UserError:
-    num = f" ({len(stored.samples)} samples)" if stored else ""
+    num = f" ({counted(len(stored.samples), 'sample')})" if stored else ""
     return UserError(
-        f"{folder.path}: holds a study of {there}{num}, not of {plan.study.data} "
-        f"({len(plan.dataset.samples)} samples); {ANOTHER}{remedy}"
+        f"{folder.path}: contains a study of {there}{num}, not of {plan.study.data} "
+        f"({counted(len(plan.dataset.samples), 'sample')}); {ANOTHER}{remedy}"
     )
 
 
@@ -120,8 +121,7 @@ def _refuse_other_parts(plan: Plan, before: Study, folder: StudyFolder) -> None:
     stored = [split.ids for split in folder.splits()]
     if any(split not in stored for split in plan.splits.values()):
         how = before.split_file or (f"{before.folds} folds" if before.folds else before.protocol.split)
-        how = f"{how} as it was" if how == plan.study.split_file else how
+        how = f"an earlier {how}" if how == plan.study.split_file else how
         raise UserError(
-            f"{folder.path}: its images are divided into parts by {how}, not by {plan.study.split_file}; "
-            f"{ANOTHER}"
+            f"{folder.path}: its images are split by {how}, not by {plan.study.split_file}; {ANOTHER}"
         )

@@ -17,7 +17,7 @@ class Machine:
     Attributes:
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of one training; they move the last bits, so every executor uses the same.
-        workers: runs side by side; several GPUs share them out.
+        workers: runs in parallel; several GPUs share them out.
         executor: a key of ``EXECUTORS``, or a plug-in's.
         checkpoint_every: epochs from one saved state to the next: at most as many are lost.
     """

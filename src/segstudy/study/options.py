@@ -54,7 +54,7 @@ def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[St
     if path is not None and path.suffix == ".toml":
         study = study_file.load(path)
         if preset:
-            raise UserError(f"{path}: the protocol of a study file stands in it, as preset = {preset!r}")
+            raise UserError(f"{path}: a study file sets its protocol itself, as preset = {preset!r}")
     else:
         preset = preset or ("classic" if path is not None and not is_synthetic(str(source)) else "quick")
         data, name = _data_and_name(source)
@@ -92,7 +92,7 @@ def _fields(options: Mapping[str, Any]) -> dict[str, Sequence[Level]]:
     if "exclude" in named:
         fields["exclude"] = excluded(named["exclude"])
     if "budget" not in fields and {"epochs", "steps"} <= fields.keys():
-        raise UserError("epochs and steps: one of them is the budget; leave the other out, or say budget")
+        raise UserError("epochs and steps: one of them is the budget; leave the other out, or set budget")
     for budget in ("epochs", "steps"):
         if budget in fields:
             fields.setdefault("budget", [budget])

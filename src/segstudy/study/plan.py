@@ -360,7 +360,7 @@ def jobs_of(
     stage("scoring the baselines", 0, 0)
     write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, resized)
     if prepared:
-        stage("drawing small images for the report", 0, 0)
+        stage("making small images for the report", 0, 0)
         _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # checked above
     return [
         Job(

@@ -10,9 +10,9 @@ from segstudy.store.folder import StudyFolder
 from segstudy.study.duration import AT_WORK, FINISHED, STEPS, Forecast, Measured, read_forecast, remaining
 
 WORDS = {
-    FINISHED: "by finished runs of the same kind of network",
-    AT_WORK: "by the epochs of runs at work",
-    STEPS: "by steps timed before the training",
+    FINISHED: "from finished runs of the same kind of network",
+    AT_WORK: "from the epochs of active runs",
+    STEPS: "from steps timed before the training",
 }
 
 
@@ -73,7 +73,7 @@ def _by_forecast(folder: StudyFolder, forecast: Forecast, num_left: int) -> Time
 
 
 def _side_by_side(workers: int) -> str:
-    return "one run after the other" if workers == 1 else f"{workers} runs side by side"
+    return "one run after the other" if workers == 1 else f"{workers} runs in parallel"
 
 
 def _by_finished(folder: StudyFolder, rows: Iterable[Row], waiting: Iterable[Row]) -> TimeLeft:
@@ -92,7 +92,9 @@ def _by_finished(folder: StudyFolder, rows: Iterable[Row], waiting: Iterable[Row
         known += _num_left(row)
         total += _num_left(row) * _work(row.configuration["protocol"]) * sum(found) / len(found)
     if unknown:
-        kinds = f"not known for {unknown} of {known + unknown} runs left, as none of their kind has finished"
+        kinds = (
+            f"not known for {unknown} of {known + unknown} runs left, because none of their kind has finished"
+        )
         return TimeLeft(None, f"{kinds}: `segstudy plan {folder.path}` times their steps")
     return TimeLeft(total, f"one run after the other; {known} {WORDS[FINISHED]}")
 

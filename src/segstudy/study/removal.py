@@ -16,7 +16,7 @@ from segstudy.config.study_file import dump
 from segstudy.core.atomic_files import PARTIAL, DiskError, write_text
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold, is_held
-from segstudy.core.quantities import size
+from segstudy.core.quantities import counted, size
 from segstudy.core.suggestions import use_one_of
 from segstudy.store.folder import StudyFolder
 
@@ -46,8 +46,8 @@ class Removal:
     @property
     def sentence(self) -> str:
         """Return what is deleted, in words."""
-        runs = f"{self.num_runs} run{'' if self.num_runs == 1 else 's'}"
-        also = "; study.toml will not name it any more" if self.study else ""
+        runs = counted(self.num_runs, "run")
+        also = "; study.toml will no longer name it" if self.study else ""
         return f"{runs} of {', '.join(self.names)} in {self.folder}: {size(self.num_bytes)}{also}"
 
 
@@ -127,7 +127,7 @@ def _without(folder: StudyFolder, row: Row) -> Study:
     gone = row.planned.identity
     grids = [piece for grid in study.grid for piece in _subtract(grid, _points(study, grid, gone))]
     if not grids:
-        raise UserError(f"{row.name} is all of {folder.path}: delete that folder instead")
+        raise UserError(f"{row.name} is the only configuration of {folder.path}: delete that folder instead")
     return study.model_copy(update={"grid": tuple(grids)})
 
 

@@ -13,6 +13,7 @@ from segstudy.config.study import Study
 from segstudy.core.errors import Stopped, UserError
 from segstudy.core.locks import hold, is_held
 from segstudy.core.progress import Stage, silent
+from segstudy.core.quantities import counted
 from segstudy.core.signals import Stop, asked_to_stop, noting
 from segstudy.data.leakage import refuse_leaks
 from segstudy.reporting.page import write_report
@@ -149,7 +150,7 @@ def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, 
 def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, display: Display) -> None:
     """Train under the study's lock, and write the report."""
     plan, folder = chosen.plan, chosen.folder
-    unchanged = "nothing was trained; what the study's folder held is as it was"
+    unchanged = "nothing was trained; the study's folder was not changed"
     with noting(unchanged), hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by the process that held the lock before
         tidy(folder)
@@ -162,7 +163,7 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
         tidy(folder)
         if chosen.missing or not is_current(folder, call.images):
             display.stage("writing the report", 0, 0)
-            with noting(f"what was trained is stored; the report is written by {_call('report', folder)}"):
+            with noting(f"all trained runs are stored; the report is written by {_call('report', folder)}"):
                 write_report(folder, call.images)
         if folder.finished().issuperset(keys):
             write_records(made)
@@ -188,7 +189,7 @@ def _train(
     try:
         with (
             asked_to_stop(display.stopping) as stop,
-            noting(f"stopped now: what was finished or saved is kept; {again}"),
+            noting(f"stopped at once: finished runs and saved states are kept; {again}"),
         ):
             jobs = _prepared(chosen, missing, machine, stop, display.stage)
             display.stage.end()
@@ -207,9 +208,9 @@ def _train(
         trackers.study_ends()
     if stop.signal is not None and done < len(missing):
         num_finished = len(folder.finished() & {run.key for run in plan.runs})
-        finished = f"{num_finished} of {len(plan.runs)} runs are finished"
+        finished = f"{num_finished} of {counted(len(plan.runs), 'run')} finished"
         begun = len(folder.begun() - folder.finished())
-        saved = f", {begun} begun and saved" if begun else ""
+        saved = f", {begun} started and saved" if begun else ""
         raise Stopped(f"{finished}{saved}; {again}", stop.signal)
 
 
@@ -261,9 +262,7 @@ def planned(
     """
     for path in (asked.data, str(folder.path)):
         if any("\ud800" <= character <= "\udfff" for character in path):
-            raise UserError(
-                f"{path}: is not in UTF-8, so that it could not be written down; rename the folder"
-            )
+            raise UserError(f"{path}: is not in UTF-8, so it cannot be stored; rename the folder")
     if refuse_held and is_held(folder.lock):
         with hold(folder.lock, "this study"):  # names the holder before data are read
             pass

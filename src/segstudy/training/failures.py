@@ -11,14 +11,14 @@ from segstudy.training.loop import DivergedError
 LINE = 300  # characters of a line that are shown
 AGAIN = "the next `run` continues after its last saved epoch"
 REMEDIES = {
-    "diverged": "lower lr, or leave this configuration out; `run --retry` tries it again",
-    "out of memory": "fewer workers (--workers), a smaller image or width",
+    "diverged": "use a lower lr, or leave this configuration out; `run --retry` tries it again",
+    "out of memory": "use fewer workers (--workers), smaller images or a smaller width",
     "crashed": f"the traceback says where; {AGAIN}",
-    "worker died": f"killed from outside, often for lack of memory: fewer --workers; {AGAIN}",
-    "disk full": f"free some room on the study's disk; {AGAIN}",
-    "disk error": f"look after the study's disk; {AGAIN}",
+    "worker died": f"killed by the system, often because memory ran out: use fewer --workers; {AGAIN}",
+    "disk full": f"free some space on the study's disk; {AGAIN}",
+    "disk error": f"check the study's disk; {AGAIN}",
     "prepared data gone": f"the next `run` prepares the data again; {AGAIN}",
-    "source changed": "run again: with its new source it is another run, with a key of its own",
+    "source changed": "run again: with its new source, it is another run with its own key",
     "at work elsewhere": "wait until that process has finished this run, or stop it",
 }
 
@@ -65,9 +65,9 @@ def _guess(reason: str, run: Run) -> str:
         return REMEDIES[reason]
     half = at_once // 2
     if reason == "worker died":
-        return f"{REMEDIES[reason]}; where memory was short, --set micro_batch={half} takes about half of it"
+        return f"{REMEDIES[reason]}; if memory ran out, --set micro_batch={half} needs about half of it"
     return (
-        f"--set micro_batch={half} keeps the batch of {protocol.batch_size} and takes about half the memory: "
-        f"gradients add up over passes of {half} images, but batch norm normalises by {half} images too, so "
-        f"give it to all that are compared; or {REMEDIES[reason]}"
+        f"--set micro_batch={half} keeps the batch size of {protocol.batch_size} and needs about half the "
+        f"memory; but batch norm uses only the {half} images of a pass, so use it for all configurations "
+        f"that you compare; or {REMEDIES[reason]}"
     )

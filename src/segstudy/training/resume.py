@@ -101,25 +101,25 @@ def resumed(
         try:
             state = None if content is None else read_state(content)
             if state is None or state["key"] != training.run.key:
-                raise ValueError("torn or altered")
+                raise ValueError("incomplete or altered")
             restore(training, state["training"])
             before, earlier = dict(state["environment"]), list(state["resumed"])
         except (ValueError, KeyError, TypeError) as error:
             unusable += 1
             with suppress(OSError):  # on a read-only disk the state is only skipped
                 checkpoints.set_aside(file)
-            say(f"{file.name} cannot be used ({error}) and was set aside")
+            say(f"{file.name} cannot be used ({error}) and was moved aside")
             continue
         epoch = len(training.rows)
         say(f"continues after epoch {epoch} of {training.num_epochs}{_elsewhere(before, environment)}")
         session = {"after_epoch": epoch, "environment": before}
         return training, Saving(checkpoints, environment, [*earlier, session], say)
     if unusable:
-        say("no state that was saved can be used: begins again")
+        say("no saved state can be used: the run starts again")
     return begin(), Saving(checkpoints, environment, [], say)
 
 
 def _elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Return how this session differs from the one before, where it may change the last bits."""
     moved = [f"{name} {before[name]}, now {now[name]}" for name in differing([before, now])]
-    return f"; begun with {', '.join(moved)}: its last bits may differ" if moved else ""
+    return f"; started with {', '.join(moved)}: its last bits may differ" if moved else ""

@@ -140,7 +140,7 @@ def failure(job: Job, reason: str, detail: str, log: str = "") -> Outcome:
     try:
         StudyFolder(job.study).write_failure(job.run.key, record)
     except DiskError as error:
-        detail = f"{detail} (not written down: {error})"
+        detail = f"{detail} (not stored: {error})"
     return Outcome(key=job.run.key, status="failed", reason=reason, detail=detail)
 
 

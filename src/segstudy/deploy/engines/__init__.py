@@ -45,7 +45,7 @@ ENGINES: dict[str, Engine] = {
         Engine(
             name="torch",
             title="PyTorch",
-            description="the folders of runs, on CPU and GPU",
+            description="folders of runs, on CPU and GPU",
             package="torch",
             function="segstudy.deploy.engines.pytorch:open_run",
             preference=1,
@@ -53,7 +53,7 @@ ENGINES: dict[str, Engine] = {
         Engine(
             name="onnxruntime",
             title="ONNX Runtime",
-            description=".onnx files, and runs brought to that format, on the CPU",
+            description=".onnx files, and runs converted to that format, on the CPU",
             package="onnxruntime",
             function="segstudy.deploy.engines.onnxruntime:open_file",
             suffixes=(".onnx",),
@@ -62,7 +62,7 @@ ENGINES: dict[str, Engine] = {
         Engine(
             name="openvino",
             title="OpenVINO",
-            description=".xml and .onnx files, and runs brought to its own format, on the CPU",
+            description=".xml and .onnx files, and runs converted to its own format, on the CPU",
             package="openvino",
             function="segstudy.deploy.engines.openvino:open_file",
             suffixes=(".xml", ".onnx"),

@@ -75,7 +75,9 @@ def open_untried(
 def _engine_for(file: Path, engine: EngineName) -> EngineName:
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES or not file.is_file():
-        raise UserError(f"{file}: no exported model; `segstudy export` makes {' and '.join(SUFFIXES)} files")
+        raise UserError(
+            f"{file}: is not an exported model; `segstudy export` makes {' and '.join(SUFFIXES)} files"
+        )
     able = [each.name for each in ENGINES.values() if suffix in each.suffixes]
     if engine == "auto":
         return able[0]

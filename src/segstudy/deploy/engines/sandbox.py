@@ -56,7 +56,7 @@ def refuse_too_large(file: Path) -> None:
     for each, most in kind_of(file).files(file).items():
         with suppress(OSError):  # the reader of the file reports it
             if each.stat().st_size > most:
-                raise UserError(f"{each}: larger than {most / MB:,.0f} MB, so no model; {REMEDY}")
+                raise UserError(f"{each}: larger than {most / MB:,.0f} MB, too large for a model; {REMEDY}")
 
 
 def _digest(file: Path, engine: str, precision: str) -> str:
@@ -84,7 +84,7 @@ def _try(file: Path, engine: str, precision: str) -> None:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=WALL_S, check=False
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"{file}: not done with one image after {WALL_S} s; {REMEDY}") from None
+        raise UserError(f"{file}: not finished with one image after {WALL_S} s; {REMEDY}") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be tried ({error.strerror}); close other programs") from None
     said = done.stdout.decode("utf-8", "replace").strip().split("\n")[-1]
@@ -97,6 +97,6 @@ def _try(file: Path, engine: str, precision: str) -> None:
             raise UserError(str(answer["problem"]))
         return
     if -done.returncode in TIME_IS_UP:
-        raise UserError(f"{file}: takes far too much time for one image; {REMEDY}")
+        raise UserError(f"{file}: needs too much time for one image; {REMEDY}")
     ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
     raise UserError(f"{file}: its trial ended with {ended}; {REMEDY}")

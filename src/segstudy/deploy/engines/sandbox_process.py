@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     except UserError as error:
         problem = str(error)
     except MemoryError:
-        problem = f"{file}: takes more than {MEMORY_BYTES / 2**30:g} GB of memory; {REMEDY}"
+        problem = f"{file}: needs more than {MEMORY_BYTES / 2**30:g} GB of memory; {REMEDY}"
     except Exception as error:  # of whatever class each engine raises
         reason = typed_line(error, 200)
         problem = f"{file}: cannot be run ({reason}); {REMEDY}"
@@ -60,7 +60,7 @@ def _checked(file: Path, graph: Graph) -> str:
     if loops := sorted({kind for kind in graph.kinds if kind in LOOPS}):
         raise UserError(f"{file}: holds a loop ({loops[0]}), which no model of segstudy does; {REMEDY}")
     if graph.external:
-        raise UserError(f"{file}: takes weights from another file ({graph.external[:100]}); {REMEDY}")
+        raise UserError(f"{file}: reads weights from another file ({graph.external[:100]}); {REMEDY}")
     if graph.num_nodes > MAX_NODES:
         raise UserError(f"{file}: has more than {MAX_NODES} operations; {REMEDY}")
     return graph.text

@@ -30,5 +30,7 @@ def stored_network(
     refuse_altered(file, folder / "run.json")
     network = open_exported(file, engine, threads, precision)
     if network.card != card:
-        raise UserError(f"{file}: is of another run than model.json; copy the folder again from its study")
+        raise UserError(
+            f"{file}: belongs to another run than model.json; copy the folder again from its study"
+        )
     return network

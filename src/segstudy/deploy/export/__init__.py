@@ -68,7 +68,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             name="openvino",
-            description="an .xml file and its weights, .bin, beside it",
+            description="an .xml file, with its weights in a .bin file next to it",
             suffix=".xml",
             function="segstudy.deploy.export.openvino:write_openvino",
             packages=("openvino",),

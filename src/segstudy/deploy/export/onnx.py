@@ -1,7 +1,7 @@
 """A run's network as an ONNX graph, float32 or INT8, and the format ``onnx``.
 
 The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8, and gives foreground
-probabilities ``(N, H, W)``; the resizing before and after is ``preprocess``'s, whose version stands in the
+probabilities ``(N, H, W)``; the resizing before and after is that of ``preprocess``, whose version is in the
 file's metadata, with the whole model card. Batch and size are free, but of OpenVINO's INT8, which is
 fixed to one image of the network's size.
 """

@@ -74,13 +74,12 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
         dataset = read(study.data, study.reader, study.exclude)
     except UserError as error:
         raise UserError(
-            f"the study's images are needed: {error}; say with --data where they lie now"
+            f"the study's images are needed: {error}; give their current folder with --data"
         ) from None
     found = fingerprint(dataset.samples)
     if found != record.description.data:
         raise UserError(
-            f"{dataset.root}: not the images and masks that the run was trained on; say with --data where "
-            "those lie"
+            f"{dataset.root}: not the images and masks of the training; give their folder with --data"
         )
     protocol = record.protocol
     height, width = protocol["image_size"]

@@ -48,7 +48,7 @@ TINTED = np.rint((1 - TINT) * np.arange(256)[:, None] + TINT * np.array(COLOUR))
 MAX_JPEG_SIDE_PX = 65_500  # of the encoder; the format has 65,535
 MAX_LIBPNG_SIDE_PX = 1_000_000  # the format has 2**31 - 1, and Pillow writes as many
 TOGETHER = 100_000_000  # pixels in memory at a time, over all threads: one image of the largest size
-AHEAD = 4  # images in work for each thread, so that memory does not grow with their number
+AHEAD = 4  # images in progress for each thread, so that memory does not grow with their number
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ def named_apart(items: Sequence[Item]) -> list[Item]:
         name = stem if stems[stem] == 1 else item.name
         if other := named.get(name):
             raise UserError(
-                f"{item.file} and {other.file}: both results would be called {name}; give "
-                "each a folder of results of its own"
+                f"{item.file} and {other.file}: both results would have the name {name}; "
+                "use another --out for each"
             )
         named[name] = Item(item.file, name)
     return list(named.values())

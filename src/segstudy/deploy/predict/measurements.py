@@ -16,7 +16,7 @@ Points = list[list[int]]
 
 
 class Polygon(TypedDict):
-    """A part of a mask: the pixels along its border, as ``[x, y]``, and along its holes."""
+    """A connected component of a mask: the pixels of its outline, as ``[x, y]``, and of its holes."""
 
     outer: Points
     holes: list[Points]
@@ -28,17 +28,17 @@ class Measures:
 
     Attributes:
         area_px: number of foreground pixels.
-        area_frac: of the image's.
-        left_px: of the bounding box, as the three below.
-        top_px: of it.
-        width_px: of it.
-        height_px: of it.
+        area_frac: share of the image's pixels.
+        left_px: left edge of the bounding box.
+        top_px: top edge of the bounding box.
+        width_px: width of the bounding box.
+        height_px: height of the bounding box.
         centroid_x_px: mean position of the foreground.
         centroid_y_px: mean position of the foreground.
-        perimeter_px: length of the outlines, holes included, from pixel centre to pixel centre.
-        num_parts: connected parts.
-        touches_border: whether foreground lies on the image's border, so that some may be cut off.
-        confidence: mean probability of the foreground's pixels; of an empty mask, one minus the highest.
+        perimeter_px: length of all outlines with those of holes, from pixel centre to pixel centre.
+        num_parts: number of connected components.
+        touches_border: whether foreground touches the image's border, so some of it may be cut off.
+        confidence: mean probability of the foreground; for an empty mask, one minus the highest one.
     """
 
     area_px: int

@@ -116,8 +116,8 @@ class Predictor:
         for other in model[1:]:
             if _input_of(other.card) != _input_of(first):
                 raise UserError(
-                    "models of different image sizes or intensity scales make no ensemble; give models of "
-                    "one configuration"
+                    "models of different image sizes or intensity scales cannot be an ensemble; "
+                    "give models of one configuration"
                 )
         self.networks = tuple(model)
         self.settings = settings

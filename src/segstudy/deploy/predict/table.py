@@ -195,7 +195,7 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
     if not settings.is_file():
         if table.exists():
             raise UserError(
-                f"{table}: is there already and was not made here; choose another folder with --out"
+                f"{table}: exists already and was not written by segstudy; choose another folder with --out"
             )
         return {}
     try:

@@ -1,4 +1,4 @@
-"""What the server says of itself: ``/health`` and ``/model``."""
+"""The routes ``/health`` and ``/model``."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def add_health(routes: APIRouter, service: Service, admission: Admission) -> Non
 
     @routes.get("/health", responses={503: {"model": Health}, **problems(400)})
     async def health(response: Response) -> Health:
-        """That the server is there, how many images it has in work, and 503 while a thread is blocked."""
+        """Return the status and the number of images in progress; 503 while a thread is blocked."""
         blocked = service.num_blocked
         response.status_code = 503 if blocked else 200
         return Health(
@@ -34,12 +34,12 @@ def add_model(routes: APIRouter, predictor: Predictor, access: Sequence[Depends]
     Args:
         routes: to add it to.
         predictor: the model.
-        access: the check of a token, where one is needed.
+        access: the check of a token, if one is required.
     """
 
     @routes.get("/model", dependencies=access, responses=problems(400, *([401] if access else [])))
     async def model() -> ModelOut:
-        """The card of the model that answers."""
+        """Return the card of the model."""
         first = predictor.networks[0]
         return ModelOut(
             name=first.name,

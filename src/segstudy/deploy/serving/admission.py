@@ -48,7 +48,7 @@ class Admission:
 
     @property
     def in_work(self) -> int:
-        """The number of images that are being received, waiting or in work."""
+        """The number of images in progress: being received, waiting, or being segmented."""
         return len(self._slots)
 
     @contextmanager
@@ -59,7 +59,7 @@ class Admission:
             HTTPException: there is no room.
         """
         if self.in_work >= self.limits.queue and not self._slow_one_gave_way():
-            raise HTTPException(503, "too many images in work; try again later", {"Retry-After": "1"})
+            raise HTTPException(503, "too many images in progress; try again later", {"Retry-After": "1"})
         slot = Slot()
         self._slots.add(slot)
         try:
@@ -98,7 +98,7 @@ class Admission:
         """Receive the whole body of a request.
 
         Raises:
-            HTTPException: a wrong type, too large, too slow, or too many bytes in work.
+            HTTPException: a wrong type, too large, too slow, or too many bytes in progress.
         """
         _refuse_encoded(request)
         content_type = request.headers.get("content-type", "")
@@ -115,7 +115,9 @@ class Admission:
                     self._check(slot, max_bytes)
                     body.write(piece)
         except TimeoutError:
-            detail = f"not received within {self.limits.receive_s:g} s, or so slowly that it had to give way"
+            detail = (
+                f"not received within {self.limits.receive_s:g} s, or too slowly while the server was full"
+            )
             raise HTTPException(408, f"{detail}; try again", {"Connection": "close"}) from None
         finally:
             slot.sending = None
@@ -125,7 +127,7 @@ class Admission:
         if slot.num_bytes > max_bytes:
             raise too_large(self.limits)
         if sum(each.num_bytes for each in self._slots) > self.limits.held_bytes:
-            raise HTTPException(503, "too many bytes in work; try again later", {"Retry-After": "1"})
+            raise HTTPException(503, "too many bytes in progress; try again later", {"Retry-After": "1"})
 
 
 def _refuse_encoded(request: Request) -> None:

@@ -94,7 +94,7 @@ async def _wrong_query(_: Request, error: Exception) -> Response:
 
 
 async def _no_probabilities(_: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": f"{error} for this image: nothing is made of that"}, 500)
+    return JSONResponse({"detail": f"{error} for this image, so there is no result"}, 500)
 
 
 def bearer(token: str) -> Callable[..., Awaitable[None]]:

@@ -29,10 +29,10 @@ HOW = (
     "send the image's file itself (curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg'), a form with "
     'one file (curl -F image=@photo.jpg), or JSON {"image": "<base64>"}'
 )
-IN_THE_ADDRESS = "options belong into the address, as /segment?threshold=0.4"
+IN_THE_ADDRESS = "options belong in the address, as /segment?threshold=0.4"
 AROUND_BYTES = 64 * 1024  # that a form or JSON may have beside the file
 BINARY = {"type": "string", "format": "binary"}
-BASE64 = {"type": "string", "format": "byte", "description": "the file in base64, also as a data URL"}
+BASE64 = {"type": "string", "format": "byte", "description": "The file in base64, also as a data URL."}
 
 
 class Body(Protocol):
@@ -144,7 +144,7 @@ class _Form:
         if not self._ended:
             raise HTTPException(422, "the form is cut off: its last boundary is missing; send it again")
         if not self._num_files:
-            raise HTTPException(422, f"the form holds no file; {HOW}")
+            raise HTTPException(422, f"the form contains no file; {HOW}")
         return self._file.take()
 
     def _begin_part(self) -> None:
@@ -173,12 +173,12 @@ class _Form:
         if b"filename" not in about and not has_type:
             name = about.get(b"name", b"").decode("utf-8", "replace")[:60]
             raise HTTPException(
-                422, f"form field {name!r}: a form holds one file and no more; {IN_THE_ADDRESS}"
+                422, f"form field {name!r}: a form contains one file and nothing else; {IN_THE_ADDRESS}"
             )
         self._num_files += 1
         self._in_file = True
         if self._num_files > 1:
-            raise HTTPException(422, "the form holds several files; send each in a request of its own")
+            raise HTTPException(422, "the form contains several files; send each in its own request")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._file.write(data[start:end])
@@ -190,7 +190,9 @@ class _Form:
         """Count what is kept beside the file; the parser itself keeps nothing."""
         self._num_around += num_bytes
         if self._num_around > AROUND_BYTES:
-            raise HTTPException(422, "the form's headers are too long; send a form with one file and no more")
+            raise HTTPException(
+                422, "the form's headers are too long; send a form with one file and nothing else"
+            )
 
 
 # The value of the key "image", cut out before the rest is parsed: a parser may need far more memory than the
@@ -247,7 +249,7 @@ def _check_rest(content: bytes, found: "re.Match[bytes] | None") -> None:
     """
     rest = content if found is None else content[: found.start(1)] + content[found.end(1) :]
     if len(rest) > AROUND_BYTES:
-        raise HTTPException(422, f"the JSON has no image, or too much beside it; {HOW}")
+        raise HTTPException(422, f"the JSON has no image, or too much else; {HOW}")
     try:
         value = json.loads(rest)
     except (ValueError, RecursionError):

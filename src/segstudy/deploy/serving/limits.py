@@ -15,7 +15,7 @@ class Limits:
         pixels: of an image.
         receive_s: seconds to send it in.
         answer_s: seconds until it is answered, waiting included.
-        queue: images that may be received, waiting or in work at the same time.
+        queue: largest number of images in progress: received, waiting or being segmented.
     """
 
     bytes: float = 50e6
@@ -36,7 +36,7 @@ class Limits:
 
     @property
     def held_bytes(self) -> float:
-        """The bytes of all files that may be received, waiting or in work."""
+        """The bytes of all files that may be in progress at the same time."""
         return 8 * self.bytes
 
     def __post_init__(self) -> None:

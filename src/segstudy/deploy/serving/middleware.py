@@ -119,13 +119,12 @@ class RequestMiddleware:
 
     def _refused(self, method: str, headers: dict[bytes, bytes]) -> JSONResponse | None:
         if self.local_only and not is_local(headers.get(b"host", b"")):
-            detail = (
-                "only answered by a local name; for others, and behind a proxy, start with SEGSTUDY_TOKEN set"
-            )
+            detail = "this name is not local; to answer to other names, or behind a proxy, set SEGSTUDY_TOKEN"
             return JSONResponse({"detail": detail}, 400)
         if method == "POST" and is_foreign(headers, self.site):
             detail = (
-                "pages of another origin may not call this server; start with --cors-origin and that origin"
+                "pages of another origin may not call this server; "
+                "start the server with --cors-origin and that origin"
             )
             return JSONResponse({"detail": detail}, 403)
         return None

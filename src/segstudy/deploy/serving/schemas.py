@@ -1,4 +1,4 @@
-"""What the server answers, as the description of its interface has it."""
+"""The answers of the server, as in the description of its interface."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from segstudy.store.card import Card
 
 
 class Segmented(BaseModel):
-    """What was found in an image."""
+    """The result for one image."""
 
     width_px: int
     height_px: int
@@ -19,7 +19,7 @@ class Segmented(BaseModel):
 
 
 class Health(BaseModel):
-    """That the server is there and well: images in work, and threads that are blocked by one."""
+    """The status of the server: images in progress, and threads that are blocked by an image."""
 
     status: Literal["ok", "blocked"]
     version: str
@@ -28,7 +28,7 @@ class Health(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """The model that answers."""
+    """The model of the server, with its card."""
 
     name: str
     engine: str
@@ -38,7 +38,7 @@ class ModelOut(BaseModel):
 
 
 class Problem(BaseModel):
-    """What is wrong with a request, and what to do."""
+    """An error: what is wrong with the request, and what to do."""
 
     detail: str
 

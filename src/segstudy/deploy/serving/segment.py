@@ -36,7 +36,7 @@ def add_segment(routes: APIRouter, service: Service, admission: Admission, acces
         routes: to add it to.
         service: what segments.
         admission: what lets images in.
-        access: the check of a token, where one is needed.
+        access: the check of a token, if one is required.
     """
     errors = problems(400, 403, 406, 408, 413, 415, 422, 500, 503, *([401] if access else []))
 
@@ -50,16 +50,18 @@ def add_segment(routes: APIRouter, service: Service, admission: Admission, acces
     async def segment(
         request: Request,
         threshold: Annotated[
-            float, Query(gt=0, lt=1, description="of the probability")
+            float, Query(gt=0, lt=1, description="The threshold of the probability.")
         ] = service.predictor.threshold,
-        view: Annotated[View, Query(description="which picture, where one is asked for")] = "mask",
-        largest_component: Annotated[bool, Query(description="keep only the largest part")] = False,
-        fill_holes: Annotated[bool, Query(description="fill holes")] = False,
+        view: Annotated[View, Query(description="The kind of image, if the answer is an image.")] = "mask",
+        largest_component: Annotated[
+            bool, Query(description="Keep only the largest connected component.")
+        ] = False,
+        fill_holes: Annotated[bool, Query(description="Fill the holes in the mask.")] = False,
     ) -> Response:
-        """Segment one image: its file as it is, a form with one file, or JSON with base64.
+        """Segment one image, sent as a file, as a form with one file, or as JSON with base64.
 
-        With `Accept: application/json` (or none) polygons and measurements come back, with `image/png` the
-        mask or the probability, with `image/jpeg` an overlay or outline.
+        The answer depends on `Accept`. `application/json` (the default): polygons and measurements.
+        `image/png`: the mask or the probability. `image/jpeg`: the overlay or the outline.
         """
         _refuse_unknown(request, segment)
         wanted = view_of(",".join(request.headers.getlist("accept")), view)
@@ -103,7 +105,7 @@ def _refuse_unknown(request: Request, route: Callable[..., Any]) -> None:
     for name in request.query_params:
         if name not in options:
             raise HTTPException(
-                422, f"{name[:60]}: no option of /segment; {did_you_mean(name[:60], options)}"
+                422, f"{name[:60]}: is not an option of /segment; {did_you_mean(name[:60], options)}"
             )
 
 

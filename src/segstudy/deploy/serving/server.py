@@ -62,7 +62,7 @@ def serve(  # noqa: PLR0913 (an option each)
     if token is not None and not (len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
         raise UserError(f"the token needs {MIN_TOKEN} or more characters, plain letters, digits and signs")
     if not 0 <= port < 2**16:
-        raise UserError(f"--port {port}: is a number from 0 to 65535; 0 takes a free one")
+        raise UserError(f"--port must be 0 to 65535 (0: choose a free port), got {port}")
     log_as_json()
     _allow_files(2 * limits.connections + OTHER_FILES)
     app = create_app(predictor, threads, limits, token, site)
@@ -84,7 +84,9 @@ def serve(  # noqa: PLR0913 (an option each)
     try:
         socket = config.bind_socket()
     except SystemExit:  # uvicorn's way of saying that the address is taken
-        raise UserError(f"{host}:{port}: cannot be listened on; choose another --host or --port") from None
+        raise UserError(
+            f"{host}:{port}: the server cannot use this address; choose another --host or --port"
+        ) from None
     shown = f"[{host}]" if ":" in host else host
     socket.listen(config.backlog)  # callers wait from here on
     with _stopping_in_order(server):
@@ -120,7 +122,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, protocol: type[Connection], end_s: float):
         super().__init__(config)
         self._protocol = protocol
-        self._timer = threading.Timer(end_s, _leave, ["the server did not end in its time"])
+        self._timer = threading.Timer(end_s, _leave, ["the server did not stop in time"])
         self._timer.daemon = True
         self.asked_to_stop = False
 

@@ -103,8 +103,8 @@ class Display:
         where = shlex.quote(str(folder))
         if num_runs:
             self._print(
-                f"beside them {counted(num_runs, 'finished run')} of other options, or of the data as they "
-                f"were; segstudy table {where} --all shows them"
+                f"also stored: {counted(num_runs, 'finished run')} with other options or earlier data; "
+                f"segstudy table {where} --all shows {'it' if num_runs == 1 else 'them'}"
             )
         if set_aside:
             self._print(f"{set_aside}; to add to the study instead: segstudy run {where} OPTIONS")
@@ -114,8 +114,8 @@ class Display:
         self.stage.end()
         self._say(
             f"estimate: about {duration(estimate.hours * 3600)} on {machine.device} ({machine.workers} x "
-            f"{machine.threads} thread{'s' if machine.threads > 1 else ''}), "
-            f"{size(estimate.worker_bytes)} memory a run, {size(estimate.disk_bytes)} on disk"
+            f"{counted(machine.threads, 'thread')}), "
+            f"{size(estimate.worker_bytes)} memory per run, {size(estimate.disk_bytes)} on disk"
         )
         if estimate.busy:
             self._say(f"[yellow]{estimate.busy}[/]", highlight=False)
@@ -123,7 +123,9 @@ class Display:
     def choices(self, choices: "Sequence[Choice]", numbered: bool) -> None:
         """Print the choices instead of a long study: numbered, or as commands."""
         self.stage.end()
-        self._say("That is long. What would you like to train?" if numbered else "Use one of these commands:")
+        self._say(
+            "This takes long. What would you like to train?" if numbered else "Use one of these commands:"
+        )
         for number, choice in enumerate(choices, 1):
             if numbered:
                 self._say(f"  {number}  {choice.title}: {choice.cost}", markup=False, highlight=False)
@@ -168,7 +170,11 @@ class Display:
     def stopping(self) -> None:
         """Print that the study stops on request."""
         training = self._progress.tasks[0].total  # else it is still being prepared
-        what = "after the epoch, which is saved; once more stops now" if training else "as soon as possible"
+        what = (
+            "after this epoch, which will be saved; a second request stops at once"
+            if training
+            else "as soon as possible"
+        )
         self._say(f"[yellow]stopping[/] {what}", highlight=False)
 
     def run_ends(self, job: "Job", outcome: "Outcome") -> None:
@@ -211,11 +217,11 @@ class Display:
         return AtWork(self._title(job), row, expected.num_epochs if expected else 0)
 
     def _left(self) -> str:
-        return f"about {duration(self._pace.seconds_to_go(time.monotonic()))} to go"
+        return f"about {duration(self._pace.seconds_to_go(time.monotonic()))} left"
 
     def _best_so_far(self) -> str:
         if self._best is None:
-            return "no epoch has ended yet"
+            return "no epoch is finished yet"
         return f"best so far: validation IoU {self._best[0]:.3f}, {self._best[1]}"
 
     def _render(self) -> Group:

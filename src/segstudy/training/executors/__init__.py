@@ -41,13 +41,13 @@ EXECUTORS: dict[str, Executor] = {
     for executor in (
         Executor(
             name="serial",
-            description="one by one",
+            description="one run after the other",
             function="segstudy.training.executors.serial:serial",
             is_parallel=False,
         ),
         Executor(
             name="processes",
-            description="side by side",
+            description="several runs in parallel",
             function="segstudy.training.executors.processes:processes",
             is_parallel=True,
         ),

@@ -1,4 +1,4 @@
-"""Runs side by side, in worker processes."""
+"""Runs in parallel, in worker processes."""
 
 import json
 import os
@@ -24,7 +24,7 @@ LOOK_S = 0.2  # between two looks at whether the study is to stop
 
 
 def processes(jobs: Sequence[Job], workers: int, watch: Watch) -> Iterator[Outcome]:
-    """Runs side by side in fresh processes, each used for many runs.
+    """Runs in parallel in fresh processes, each used for many runs.
 
     A worker that dies fails only the run it had and is replaced. No worker outlives this process: each
     ends when its standard input closes, and that happens however this process ends.

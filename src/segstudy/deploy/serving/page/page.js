@@ -13,7 +13,7 @@ const state = { items: [], current: null, view: "mask", token: "", sending: 0 };
 function add(files) {
   if ($("files").disabled) return;
   for (const file of files) {
-    if (file.type && !file.type.startsWith("image/")) { say(`${file.name} is no image`, true); continue; }
+    if (file.type && !file.type.startsWith("image/")) { say(`${file.name} is not an image`, true); continue; }
     const item = { file, name: file.name || "pasted image", note: "waiting", row: row(), prob: null, picture: null };
     state.items.push(item);
     item.row.addEventListener("click", () => select(item));
@@ -190,13 +190,13 @@ function draw() {
   canvas.getContext("2d").putImageData(composed(item, state.view, opacity), 0, 0);
   const found = measure(item);
   const percent = `${(100 * found.area_frac).toFixed(1)} %`;
-  canvas.setAttribute("aria-label", `${item.name}, ${state.view}: the mask covers ${percent} in ${found.num_parts} parts`);
+  canvas.setAttribute("aria-label", `${item.name}, ${state.view}: the mask covers ${percent}, connected components: ${found.num_parts}`);
   $("measures").replaceChildren(...[
     ["Area", `${found.area_px.toLocaleString("en")} px, ${percent} of the image`],
     ["Bounding box", found.area_px ? `${found.width_px} × ${found.height_px} px at ${found.left_px}, ${found.top_px}` : "–"],
     ["Centroid", found.area_px ? `${found.centroid_x_px.toFixed(1)}, ${found.centroid_y_px.toFixed(1)}` : "–"],
     ["Parts", String(found.num_parts)],
-    ["Touches the border", found.touches_border ? "yes, some may be cut off" : "no"],
+    ["Touches the border", found.touches_border ? "yes, the object may be cut off" : "no"],
     ["Confidence (mean probability)", found.confidence.toFixed(3)],
   ].map(([name, value]) => {
     const tr = document.createElement("tr");
@@ -391,6 +391,6 @@ draw();
 if (faithful()) describe();
 else {
   $("files").disabled = true;
-  say("This browser changes the pixels of pictures to hide who you are; masks and numbers would be wrong. "
+  say("To protect your privacy, this browser changes the pixels of images; masks and numbers would be wrong. "
     + "Allow this page to read canvases, or use another browser.", true);
 }
