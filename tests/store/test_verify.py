@@ -76,7 +76,7 @@ RUN_DAMAGES = {
     "a byte of the weights": (
         lambda run: flip(run / "model.safetensors"),
         "altered",
-        "model.safetensors not as",
+        "model.safetensors changed",
     ),
     "two files": (
         lambda run: [flip(run / n) for n in ("epochs.parquet", "model.json")],
@@ -95,7 +95,7 @@ RUN_DAMAGES = {
     "a better score": (
         lambda run: changed(run / "run.json", summary__scores__test__native_iou=0.99),
         "altered",
-        "run.json not as",
+        "run.json changed",
     ),
     "a better score, sealed": (
         lambda run: resealed(run, summary__scores__test__native_iou=0.99),
@@ -253,13 +253,13 @@ BESIDE = {
         lambda study: (study / "external" / ".x.old").mkdir(parents=True),
         "external/.x.old",
         "incomplete",
-        "cut short",
+        "interrupted",
     ),
     "half a new score": (
         lambda study: (study / "external" / "x.partial").mkdir(parents=True),
         "external/x.partial",
         "incomplete",
-        "cut short",
+        "interrupted",
     ),
     "an empty score": (
         lambda study: (study / "external" / "x").mkdir(parents=True),
@@ -272,7 +272,7 @@ BESIDE = {
         lambda study: state(study, "cd", b"torn"),
         "checkpoints/cd/000001.state",
         "altered",
-        "torn",
+        "incomplete or altered",
     ),
     "a done state": (
         lambda study: state(study, first_run(study).name, b""),

@@ -33,7 +33,7 @@ def test_what_is_named_no_more_is_counted_and_its_best_named(tmp_path, kept, sai
     for place, name in enumerate(NAMES):
         finish(folder, name, 0.6 + place / 100, 0.9 - place / 100, seed=0)
     smaller = runs(make_study(tmp_path / "smaller", (kept,)))
-    assert describe_dropped(folder, smaller) == f"study.toml names 2 configurations now; {said}"
+    assert describe_dropped(folder, smaller) == f"study.toml now names 2 configurations; {said}"
     assert describe_dropped(folder, runs(folder)) == ""
     assert describe_dropped(type(folder)(tmp_path / "none"), smaller) == ""
 

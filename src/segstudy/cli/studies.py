@@ -67,7 +67,7 @@ class StudyFlags:
         list[str] | None,
         Parameter(
             name="--set",
-            help="Any other field of the study file: --set optimizer=sgd --set lr=1e-2,1e-3.",
+            help="Any other field of the study file (--set optimizer=sgd --set lr=1e-2,1e-3).",
             negative=(),
         ),
     ] = None

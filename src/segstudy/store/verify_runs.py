@@ -113,7 +113,7 @@ def _contradiction(path: Path, record: dict[str, Any]) -> str:
         return "its description belongs to another key"
     card = json.loads((path / CARD).read_text(encoding="utf-8"))  # its checksum was right
     if not isinstance(card, dict) or card.get("training") != description or card.get("key") != path.name:
-        return f"{CARD} is of another run"
+        return f"{CARD} belongs to another run"
     if _text({name: card.get(name) for name in record["summary"]}) != _text(record["summary"]):
         return f"run.json and {CARD} differ in the results"
     if not _is_described(record):
