@@ -179,7 +179,7 @@ def test_two_columns_of_groups_are_an_error_with_the_choices(tmp_path: Path):
         ("image,diagnosis\na,x\nb,x\nc,y\nd,y\n", "says no group, category or part", "warning"),
         ("patient,age\np,1\nq,2\n", "so that column patient says nothing", "warning"),
         ("image,patient\na1,p\nb1,p\nc1,q\n", "so that column patient says nothing", "warning"),
-        ("\0\0\0abc\0", "is no text", "warning"),
+        ("\0\0\0abc\0", "is not text", "warning"),
     ],
 )
 def test_a_table_that_is_not_used_is_named_in_the_account(

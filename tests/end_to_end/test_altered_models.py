@@ -169,7 +169,7 @@ def test_an_altered_network_in_the_cache_is_made_again(
     found = Predictor(trained_study, engine=engine, precision="float32")(NOISE).probability
     assert np.array_equal(found, expected)
     assert is_sound(model)
-    assert "made again" in caplog.text
+    assert "converted again" in caplog.text
 
 
 def test_an_altered_exported_file_is_refused(exported_model, exported_openvino, tmp_path):

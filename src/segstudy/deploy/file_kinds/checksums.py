@@ -58,5 +58,5 @@ def altered(file: Path) -> UserError:
     """Return the error for an exported file that is not as it was written."""
     beside = "".join(f" or its {suffix}" for suffix in kind_of(file).beside)
     return UserError(
-        f"{file}: it{beside} was altered after the export (its SHA-256 is another); export the model again"
+        f"{file}: it{beside} was altered after the export (its SHA-256 is different); export the model again"
     )

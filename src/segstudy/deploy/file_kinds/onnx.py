@@ -31,7 +31,7 @@ def read_graph(content: bytes, metadata: str) -> Graph:
 
 def _walk(message: memoryview, kind: str, found: Graph, metadata: str, depth: int) -> None:
     if depth > DEEPEST:
-        raise MalformedError("graphs within graphs without end")
+        raise MalformedError("graphs that are nested too deeply")
     if kind in ("entry", "external"):
         _take_entry(message, kind, found, metadata)
         return
@@ -76,14 +76,14 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
                 yield tag >> 3, message[at : at + length]
                 at += length
             case _:
-                raise MalformedError("no ONNX file")
+                raise MalformedError("not an ONNX file")
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(message) or shift > 63:
-            raise MalformedError("cut short" if shift <= 63 else "no ONNX file")
+            raise MalformedError("cut short" if shift <= 63 else "not an ONNX file")
         byte = message[at]
         at += 1
         value |= (byte & 127) << shift

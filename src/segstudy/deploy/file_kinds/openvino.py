@@ -18,7 +18,7 @@ def read_graph(content: bytes, metadata: str) -> Graph:
     def start(name: str, attributes: dict[str, str]) -> None:
         path.append(name)
         if len(path) > 2 * DEEPEST:
-            raise MalformedError("graphs within graphs without end")
+            raise MalformedError("graphs that are nested too deeply")
         if name == "layer":
             found.num_nodes += 1
             found.kinds.add(re.sub(r"[^\w.-]", "", attributes.get("type", ""))[:50])

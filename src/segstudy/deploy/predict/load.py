@@ -42,7 +42,7 @@ def open_model(  # noqa: PLR0913 (an option each)
     how = PredictOptions(engine, precision, threads, device, network)
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         if ensemble:
-            raise UserError(f"{path}: one exported model makes no ensemble; give a study's folder")
+            raise UserError(f"{path}: one exported model is not an ensemble; give a study's folder")
         if network is not None:
             raise UserError(f"{path}: an exported model needs no code; omit --network")
         if not how.on_cpu:
@@ -64,7 +64,7 @@ def models_of(path: Path) -> "Models":
     """
     if find_spec("segstudy.store.trained_models") is None:
         raise UserError(
-            f"{path}: is no exported model, and for studies and runs the whole of segstudy is needed: "
+            f"{path}: is not an exported model, and studies and runs need the complete segstudy: "
             "pip install segstudy, or export the model where it was trained"
         )
     from segstudy.store.folder import StudyFolder  # not in the light distribution

@@ -157,7 +157,7 @@ def _converted_in(file: Path, models: Models, record: TrainedRecord, how: Predic
         except UserError:
             if is_sound(file):  # then something else is wrong
                 raise
-            log.warning("%s: was altered in the cache; it is made again", file)
+            log.warning("%s: was altered in the cache; it is converted again", file)
     _convert(models, record, file, format_)
     return ready()
 
