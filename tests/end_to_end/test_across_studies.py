@@ -196,18 +196,19 @@ def test_a_score_renamed_right_after_it_was_found_is_listed(tmp_path, monkeypatc
     assert found
 
 
-def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path):
+@pytest.mark.parametrize("num_writes", [60, pytest.param(150, marks=pytest.mark.slow)])
+def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path, num_writes):
     folder = StudyFolder(fake_study.make_study(tmp_path / "study").path)
     record = {"kind": "masks", "seeds": [0]}
     script = (
         "import sys; from pathlib import Path; import polars as pl\n"
         "from segstudy.store.folder import StudyFolder\n"
-        "for n in range(60):\n"
+        "for n in range(int(sys.argv[2])):\n"
         "    StudyFolder(Path(sys.argv[1])).write_external('x', {'kind': 'masks', 'seeds': [n]}, "
         "pl.DataFrame({'n': [n]}))\n"
     )
     folder.write_external("x", record, pl.DataFrame({"n": [0]}))
-    with subprocess.Popen([sys.executable, "-c", script, str(folder.path)]) as writer:
+    with subprocess.Popen([sys.executable, "-c", script, str(folder.path), str(num_writes)]) as writer:
         looks = 0
         while writer.poll() is None:
             assert [each.name for each in folder.externals()] == ["x"]
