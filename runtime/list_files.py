@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from import_graph import MODULES, closure  # noqa: E402
 
+from segstudy.data.image_formats import FORMATS  # noqa: E402
 from segstudy.deploy.engines import ENGINES  # noqa: E402
 from segstudy.deploy.file_kinds import FILE_KINDS  # noqa: E402
 
@@ -21,6 +22,7 @@ from segstudy.deploy.file_kinds import FILE_KINDS  # noqa: E402
 ENTRIES = {
     *(engine.function.partition(":")[0] for engine in ENGINES.values() if engine.suffixes),
     *(kind.graph.partition(":")[0] for kind in FILE_KINDS.values()),
+    *(each.register.partition(":")[0] for each in FORMATS.values() if each.register.startswith("segstudy.")),
     "segstudy.api.models",
     "segstudy.cli.command_errors",
     "segstudy.cli.models",

@@ -25,7 +25,10 @@ LATE = {
     "segstudy.core.libraries": "the one place where libraries are imported that would send something unasked",
     "segstudy.training.executors.worker_process": "a worker listens before it imports PyTorch",
 }
-OPTIONAL = {"onnx", "onnxruntime", "openvino", "psutil", "resource", "importlib", "webbrowser", "cyclopts"}
+OPTIONAL = {
+    *("onnx", "onnxruntime", "openvino", "psutil", "resource", "importlib", "webbrowser", "cyclopts"),
+    *("nibabel", "pydicom"),
+}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -30,7 +30,7 @@ from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
 from segstudy.data.masks import table_of
 from segstudy.data.overlapping_masks import overlap_problems
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.data.sources import Described, Merged, first_file, name_within
+from segstudy.data.sources import Described, Frame, Merged, first_file, name_within
 from segstudy.data.swapped_folders import explained_by_exchange
 
 VERSION = 6  # raised when findings change: stored ones are then made again
@@ -105,11 +105,11 @@ def examine(
             thumbnails[i] = look.thumbnail
         looks.append(replace(look, thumbnail=None))
         progress(i + 1)
-    levels = {
-        name_within(dataset.root, sample.image): look.levels
-        for sample, look in zip(samples, looks, strict=True)
-        if look.levels
-    }
+    levels: dict[str, Levels] = {}
+    for sample, look in zip(samples, looks, strict=True):
+        if look.levels:
+            where = name_within(dataset.root, sample.image)
+            levels[where] = levels[where].joined(look.levels) if where in levels else look.levels
     intensities = find_scale(levels, dataset.name, scale)
     if scale.kind == "auto" and intensities.scale.kind == "range":
         _look_again(dataset, looks, thumbnails, intensities.scale)
@@ -139,10 +139,13 @@ def _look_again(dataset: Dataset, looks: list[_Look], thumbnails: NDArray[np.uin
         if look.levels is not None:
             pixels = decode_image(sample.image, scale).pixels
             thumbnails[i] = thumbnail(pixels)
-            looks[i] = replace(look, digest=_digest(pixels))
+            looks[i] = replace(look, digest=_digest(sample, pixels))
 
 
-def _digest(pixels: NDArray[np.uint8]) -> bytes:
+def _digest(sample: Sample, pixels: NDArray[np.uint8]) -> bytes | None:
+    """A hash of an image; none of an empty slice of a volume, as every volume has some."""
+    if isinstance(sample.image, Frame) and pixels.min() == pixels.max():
+        return None
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
     digest.update(str(pixels.shape).encode())
     return digest.digest()
@@ -233,7 +236,7 @@ def _look(root: Path, sample: Sample, scale: Scale) -> _Look:
         return _Look(problems, mask=mask)
     height, width = image.pixels.shape[:2]
     small = thumbnail(image.pixels)
-    return _Look(problems, _digest(image.pixels), small, (height, width), mask, _levels(image, small))
+    return _Look(problems, _digest(sample, image.pixels), small, (height, width), mask, _levels(image, small))
 
 
 def _unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
@@ -243,8 +246,8 @@ def _unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Probl
 
 def _mask_place(root: Path, sample: Sample) -> str:
     """The file of a mask; of masks that are described in one file together also the sample."""
-    place = name_within(root, first_file(sample.mask))
-    return f"{sample.id} ({place})" if isinstance(sample.mask, Described) else place
+    place = name_within(root, sample.mask)
+    return f"{sample.id} ({place})" if isinstance(sample.mask, Described | Frame) else place
 
 
 def _pair_problems(root: Path, sample: Sample, image: DecodedImage, mask: MaskLook) -> list[Problem]:

@@ -10,13 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_cores
+from segstudy.data.images import opened
 from segstudy.data.samples import Sample
-from segstudy.data.sources import Described, MaskSource, Merged, files_of
+from segstudy.data.sources import Described, Frame, MaskSource, Merged, files_of
 
 UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
@@ -44,7 +46,7 @@ def contents(
     samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, tuple[str, str]]:
     """Hashes of each sample's image file and of its mask, by its id; as ``fingerprint``."""
-    files = [file for sample in samples for file in (sample.image, *_plain_files(sample.mask))]
+    files = [file for sample in samples for file in (*_plain_files(sample.image), *_plain_files(sample.mask))]
     hashes = dict(zip(files, _hashes(files, lambda count: progress(count // 2)), strict=True))
 
     def hash_of(source: MaskSource) -> str:
@@ -52,18 +54,23 @@ def contents(
             case Merged():
                 return _seal("\n".join(hashes[file] for file in source.files))[:32]
             case Described():
-                pixels = source.draw()
-                return hashlib.blake2b(
-                    np.ascontiguousarray(pixels).tobytes() + str(pixels.shape).encode()
-                ).hexdigest()[:32]
+                return _hash_pixels(source.draw())
+            case Frame():
+                with opened(source) as image:
+                    return _hash_pixels(np.asarray(image))
         return hashes[source]
 
-    return {sample.id: (hashes[sample.image], hash_of(sample.mask)) for sample in samples}
+    return {sample.id: (hash_of(sample.image), hash_of(sample.mask)) for sample in samples}
+
+
+def _hash_pixels(pixels: NDArray[np.generic]) -> str:
+    content = np.ascontiguousarray(pixels).tobytes() + str(pixels.shape).encode()
+    return hashlib.blake2b(content).hexdigest()[:32]
 
 
 def _plain_files(source: MaskSource) -> tuple[Path, ...]:
-    """The files whose bytes are a mask's content; what others describe is hashed as it looks."""
-    return () if isinstance(source, Described) else files_of(source)
+    """The files whose bytes are the content of a source; others are hashed as they look."""
+    return () if isinstance(source, Described | Frame) else files_of(source)
 
 
 def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]:

@@ -20,3 +20,15 @@ class ImageError(UserError):
 
     def __str__(self) -> str:
         return printable(f"{self.path}: {self.detail}")
+
+
+class FormatError(Exception):
+    """What a decoder finds wrong with a file whose name it does not know; ``ImageError`` adds the name.
+
+    Attributes:
+        kind, detail: as of ``ImageError``.
+    """
+
+    def __init__(self, detail: str, kind: str = "unreadable") -> None:
+        super().__init__(detail)
+        self.detail, self.kind = detail, kind

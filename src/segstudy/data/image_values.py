@@ -4,7 +4,7 @@ Pillow keeps 16 bits of grey images only; images in colour with 16 bits are deco
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,23 @@ class Levels:
     @property
     def is_constant(self) -> bool:
         return self.low == self.high
+
+    def joined(self, other: "Levels") -> "Levels":
+        """The levels of both, as of two slices of a volume."""
+        low, high = min(self.low, other.low), max(self.high, other.high)
+        ends = {each for both in (self, other) for each in (both.low, both.high, *both.inner)}
+        inner = sorted(ends - {low, high}) or [low, high]
+        return replace(
+            self,
+            is_wide=self.is_wide or other.is_wide,
+            low=low,
+            high=high,
+            most=max(self.most, other.most),
+            inner=(inner[0], inner[-1]),
+            is_whole=self.is_whole and other.is_whole,
+            is_plain=self.is_plain and other.is_plain,
+            is_inverted=self.is_inverted and other.is_inverted,
+        )
 
 
 def tag(image: Image.Image, number: int) -> tuple[int, ...]:

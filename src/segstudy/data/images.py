@@ -22,7 +22,7 @@ from segstudy.core.errors import one_line, printable
 from segstudy.core.input_files import open_regular
 from segstudy.core.intensity import FULL, Scale
 from segstudy.data.decoding_limits import ExcessError, check_file, check_opened
-from segstudy.data.image_errors import ImageError
+from segstudy.data.image_errors import FormatError, ImageError
 from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, format_in, prepare_for, unread
 from segstudy.data.image_values import (
     SIXTEEN_BIT,
@@ -37,6 +37,7 @@ from segstudy.data.image_values import (
     wide_values,
 )
 from segstudy.data.pages import SEVERAL, pages_of
+from segstudy.data.sources import Frame, ImageSource, first_file
 from segstudy.data.tiff_tags import BANDS, MAX_BANDS, describe, too_many
 
 MAX_PIXELS = 100_000_000
@@ -56,7 +57,7 @@ log = logging.getLogger(__name__)
 
 __all__ = [
     "MAX_PIXELS", "MIN_SIDE_PX", "SIXTEEN_BIT", "STRIP_PIXELS", "DecodedImage", "ImageError", "decode_bytes",
-    "decode_image", "image_size", "opened", "orientation_of", "read_image", "size_in",
+    "decode_image", "image_size", "num_frames", "opened", "orientation_of", "read_image", "size_in",
 ]  # fmt: skip
 
 
@@ -77,7 +78,9 @@ class DecodedImage:
     levels: Levels
 
 
-def read_image(path: Path, at_least: tuple[int, int] | None = None, scale: Scale = FULL) -> NDArray[np.uint8]:
+def read_image(
+    source: ImageSource, at_least: tuple[int, int] | None = None, scale: Scale = FULL
+) -> NDArray[np.uint8]:
     """Decode an image to RGB ``(H, W, 3)``, 0 to 255.
 
     Grey becomes three equal channels, more than 8 bits become 8 by the scale, transparent areas become black
@@ -85,7 +88,7 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None, scale: Scale
     Pillow does.
 
     Args:
-        path: the file.
+        source: the file, or one image of a file.
         at_least: height and width that are enough: a JPEG may come at a half, a quarter or an eighth of its
             size then, but no smaller; its decoder makes that several times as quick as the whole.
         scale: of the values, from that of the data set or the model.
@@ -94,26 +97,37 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None, scale: Scale
         ImageError: missing, not an image, damaged, 32-bit without a range as scale, above ``MAX_PIXELS`` or
             under ``MIN_SIDE_PX``.
     """
-    with opened(path) as image:
-        return _decoded(image, path, at_least, scale)
+    with opened(source) as image:
+        return _decoded(image, first_file(source), at_least, scale)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(source: ImageSource) -> tuple[int, int]:
     """Height and width of an image as it stands upright, from the file's header alone.
 
     Raises:
         ImageError: missing, not an image, too large or too small.
     """
-    with opened(path, header_only=True) as image:
+    with opened(source, header_only=True) as image:
         return _upright_size(image)
 
 
-def decode_image(path: Path, scale: Scale = FULL) -> DecodedImage:
+def num_frames(file: Path) -> int:
+    """The number of images in a file of a format whose files may hold several samples.
+
+    Raises:
+        ImageError: as ``image_size``.
+    """
+    with opened(Frame(file, 0), header_only=True) as image:
+        return int(getattr(image, "n_frames", 1))
+
+
+def decode_image(source: ImageSource, scale: Scale = FULL) -> DecodedImage:
     """As ``read_image``, with what is worth reporting about the file.
 
     Of the scale ``auto`` the pixels are a first look, where they are not those of ``full``.
     """
-    with opened(path) as image:
+    path = first_file(source)
+    with opened(source) as image:
         mode, orientation = image.mode, orientation_of(image)
         values = wide_values(image, path)
         levels = levels_of(values, image) if values is not None else levels_of_bytes(image)
@@ -176,8 +190,11 @@ def decode_bytes(
 
 
 @contextmanager
-def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = False) -> Iterator[Image.Image]:
+def opened(
+    source: ImageSource, stream: io.BytesIO | None = None, header_only: bool = False
+) -> Iterator[Image.Image]:
     """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
+    path = first_file(source)
     try:
         with stream or open_regular(path) as file:
             num_bytes = file.seek(0, io.SEEK_END)
@@ -185,12 +202,17 @@ def opened(path: Path, stream: io.BytesIO | None = None, header_only: bool = Fal
             head = file.read(SNIFFED_BYTES)
             file.seek(0)
             with _identified(path, file, head) as image:
+                if isinstance(source, Frame):
+                    image.seek(source.index)
                 _check_extent(image, path)
                 check_opened(image, num_bytes)
-                _check_pages(pages_of(image, file, num_bytes), path)
+                if not isinstance(source, Frame):
+                    _check_pages(pages_of(image, file, num_bytes), path)
                 yield image
     except ImageError:
         raise
+    except FormatError as error:
+        raise ImageError(path, error.kind, error.detail) from None
     except _TOO_LARGE:
         raise _too_large(path) from None
     except ExcessError as error:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from segstudy.data.image_values import SIGNED, is_deep_colour, is_white_zero, tag, wide_values
 from segstudy.data.images import SIXTEEN_BIT, ImageError, opened, orientation_of
-from segstudy.data.sources import Described, MaskSource, Merged
+from segstudy.data.sources import Described, MaskSource, Merged, first_file
 from segstudy.data.tiff_tags import SAMPLE_FORMAT
 
 COLOUR_NOISE = 16  # channels of a lossy file that differ by no more show the same grey
@@ -55,15 +55,19 @@ def decode_mask(source: MaskSource) -> MaskPixels:
             return MaskPixels(source.draw())
         case Merged():
             return _merged(source)
+    path = first_file(source)
     with opened(source) as image:
         mode, turned = image.mode, orientation_of(image) > 1
+        if image.info.get("white_is_zero"):  # of DICOM, where nothing says which values are meant
+            detail = "a mask of which zero is white (MONOCHROME1); save it as MONOCHROME2 or as a PNG"
+            raise ImageError(path, "white-is-zero", detail)
         lossy = image.format in LOSSY
         if is_deep_colour(image):
-            return MaskPixels(*_of_deep_channels(image, source), mode, turned, lossy)
+            return MaskPixels(*_of_deep_channels(image, path), mode, turned, lossy)
         is_white = is_white_zero(image)
         stored = _stored(image)
         upright = ImageOps.exif_transpose(stored) if turned else stored
-        found = _pixels(upright, source, mode, turned, lossy)
+        found = _pixels(upright, path, mode, turned, lossy)
         return replace(found, is_white_zero=is_white) if is_white else found
 
 

@@ -4,7 +4,6 @@ Training, prediction, exported files and the page all come through here. Needs n
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 from segstudy.core.intensity import FULL, Scale
 from segstudy.data.image_formats import FORMATS
 from segstudy.data.images import STRIP_PIXELS, image_size, read_image
+from segstudy.data.sources import ImageSource, first_file
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 REDUCED_NUMERICS = 2  # instead, of data with JPEG images: large ones are decoded at reduced scale
@@ -25,14 +25,14 @@ Resize = Literal["squash", "pad"]
 Size = tuple[int, int]
 
 
-def numerics(images: Iterable[Path]) -> int:
+def numerics(images: Iterable[ImageSource]) -> int:
     """The version of what happens to these images before they reach the network."""
     return REDUCED_NUMERICS if any(map(is_jpeg, images)) else NUMERICS
 
 
-def is_jpeg(image: Path) -> bool:
+def is_jpeg(image: ImageSource) -> bool:
     """By its name, as the version of a data set's preprocessing goes by names."""
-    return image.suffix.lower() in JPEG
+    return first_file(image).suffix.lower() in JPEG
 
 
 def enough(native: Size, size: Size, resize: Resize) -> Size:
@@ -56,7 +56,7 @@ def image_to_network(
 
 
 def read_for_network(
-    file: Path, size: Size, resize: Resize, scale: Scale = FULL
+    file: ImageSource, size: Size, resize: Resize, scale: Scale = FULL
 ) -> tuple[Size, NDArray[np.uint8]]:
     """An image's own height and width, and its pixels; of a large JPEG as many as the network will see.
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from segstudy.core.quantities import and_more
-from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.image_formats import image_suffix
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,8 @@ def _spellings(text: str) -> Iterator[str]:
     plain = unicodedata.normalize("NFC", text)
     for each in dict.fromkeys((plain, plain.replace("\\", "/"))):
         yield each
-        stem, dot, ending = each.rpartition(".")
-        if f"{dot}{ending}".lower() in SUFFIXES:  # an id may have a dot: no other ending is taken off
-            yield stem
+        if suffix := image_suffix(each):  # an id may have a dot: no other ending is taken off
+            yield each[: -len(suffix)]
 
 
 def no_such_ids(unknown: Collection[str], known: Iterable[str], where: str) -> str:

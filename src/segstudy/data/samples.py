@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from segstudy.core.quantities import counted
-from segstudy.data.sources import MaskSource
+from segstudy.data.sources import ImageSource, MaskSource
 
 Part = Literal["train", "validation", "test"]
 Severity = Literal["error", "warning", "note"]
@@ -19,7 +19,7 @@ class Sample:
 
     Attributes:
         id: unique within the data set; printed, stored and split by.
-        image: the file with the picture.
+        image: where the picture comes from: mostly a file.
         mask: where the true mask comes from: mostly a file, of the same height and width.
         group: the patient or lesion; samples of one group are never divided between parts.
         category: the diagnosis or other class, if known; splits are stratified by it.
@@ -27,7 +27,7 @@ class Sample:
     """
 
     id: str
-    image: Path
+    image: ImageSource
     mask: MaskSource
     group: str
     category: str | None = None

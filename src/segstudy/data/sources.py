@@ -1,4 +1,4 @@
-"""Where the pixels of a sample come from: a file, several files, or shapes that a text file describes.
+"""Where the pixels of a sample come from: a file, one image of a file, several files, or a description.
 
 A plain file is its ``Path``. Everything that decodes, hashes or names an image or a mask takes a source.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Described(ABC):
-    """A mask that no image file holds: polygons, run lengths and the like, in a text file.
+    """A mask that is no image of its own: polygons, run lengths and the like, or parts of a file.
 
     Subclasses are frozen dataclasses whose fields say all there is to draw.
     """
@@ -23,8 +23,8 @@ class Described(ABC):
         """The file that describes it."""
 
     @abstractmethod
-    def draw(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Draw it: class numbers ``(H, W)``, 0 for background.
+    def draw(self) -> NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]:
+        """Draw it: class numbers ``(H, W)``, 0 for background; or fractions of one class.
 
         Raises:
             ImageError: it describes no mask; the error names the file.
@@ -42,8 +42,21 @@ class Merged:
     files: tuple[Path, ...]
 
 
-ImageSource = Path
-MaskSource = Path | Merged | Described
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One of the images in a file: a slice of a volume, a frame of a DICOM file.
+
+    Attributes:
+        file: that holds it.
+        index: from 0, in the order of the file.
+    """
+
+    file: Path
+    index: int
+
+
+ImageSource = Path | Frame
+MaskSource = Path | Frame | Merged | Described
 
 
 def files_of(source: MaskSource) -> tuple[Path, ...]:
@@ -51,7 +64,7 @@ def files_of(source: MaskSource) -> tuple[Path, ...]:
     match source:
         case Merged():
             return source.files
-        case Described():
+        case Described() | Frame():
             return (source.file,)
     return (source,)
 
@@ -61,8 +74,9 @@ def first_file(source: MaskSource) -> Path:
     return files_of(source)[0]
 
 
-def name_within(root: Path, file: Path) -> str:
-    """A file as messages and tables name it: relative to the data set's folder, where it lies below."""
+def name_within(root: Path, source: MaskSource) -> str:
+    """The file of a source as messages name it: relative to the data set's folder, where it lies below."""
+    file = first_file(source)
     return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 

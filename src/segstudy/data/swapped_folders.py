@@ -30,7 +30,7 @@ def explained_by_exchange(
         return list(problems)
     step = max(1, len(dataset.samples) // LOOKED_AT)
     some = dataset.samples[::step][:LOOKED_AT]
-    if not all(is_plain(sample.mask) and _is_exchanged(sample) for sample in some):
+    if not all(is_plain(sample.image) and is_plain(sample.mask) and _is_exchanged(sample) for sample in some):
         return list(problems)
     detail = (
         f"the images are black and white and the masks are photographs, as those of {some[0].id} "

@@ -19,7 +19,7 @@ from segstudy.core.resources import allowed_cores
 from segstudy.data.images import ImageError, read_image
 from segstudy.data.masks import read_mask
 from segstudy.data.samples import Dataset, Sample
-from segstudy.data.sources import first_file, name_within
+from segstudy.data.sources import name_within
 
 TABLE = "samples.csv"
 COLUMNS = ("id", "group", "category", "subset", "image", "mask", "foreground_frac")
@@ -94,7 +94,7 @@ def _table(dataset: Dataset, fracs: Mapping[str, float]) -> str:
     table.writerow(COLUMNS)
     for sample in dataset.samples:
         frac = f"{fracs[sample.id]:.6f}" if sample.id in fracs else ""
-        files = (name_within(dataset.root, file) for file in (sample.image, first_file(sample.mask)))
+        files = (name_within(dataset.root, source) for source in (sample.image, sample.mask))
         cells = (sample.id, sample.group, sample.category or "", sample.part or "", *files, frac)
         table.writerow([as_cell(cell) for cell in cells])
     return stream.getvalue()

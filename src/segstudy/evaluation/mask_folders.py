@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segstudy.core.errors import UserError
-from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.image_formats import image_suffix, stem_of
 
 SEED_FOLDER = re.compile(r"seed[-_ ]?(\d+)", re.IGNORECASE)
 
@@ -99,7 +99,9 @@ def _placed(root: Path, ids: Collection[str]) -> tuple[dict[tuple[str, ...], dic
     unmatched = []
     for file in _image_files(root):
         relative = file.relative_to(root)
-        words = [unicodedata.normalize("NFC", word) for word in relative.with_suffix("").parts]
+        words = [
+            unicodedata.normalize("NFC", word) for word in relative.with_name(stem_of(relative.name)).parts
+        ]
         depth = next((i for i in range(len(words)) if i < 3 and "/".join(words[i:]) in ids), None)
         if depth is None:
             unmatched.append(relative.as_posix())
@@ -122,7 +124,7 @@ def _image_files(root: Path) -> list[Path]:
     return sorted(
         file
         for file in root.rglob("*")
-        if file.suffix.lower() in SUFFIXES
+        if image_suffix(file.name)
         and not any(word.startswith(".") for word in file.relative_to(root).parts)
         and file.is_file()
     )

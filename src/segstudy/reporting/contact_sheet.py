@@ -208,7 +208,7 @@ def _card(
         group=sample.group if sample.group != sample.id else "",
         category=sample.category or "",
         subset=sample.part or "",
-        image=_inside(found.dataset.root, sample.image),
+        image=_inside(found.dataset.root, first_file(sample.image)),
         mask=_inside(found.dataset.root, first_file(sample.mask)),
         foreground_frac=found.foreground_fracs.get(sample.id),
         findings=[places[problem.severity, problem.kind] for problem in problems],

@@ -86,7 +86,9 @@ def records(
         for study in (asked, folder.study()):
             sources = [*_program(), *_own_files(study)]
             if not is_synthetic(study.data):  # which is written when it is first planned with
-                sources += [file for sample in samples for file in (sample.image, *files_of(sample.mask))]
+                sources += [
+                    file for sample in samples for file in (*files_of(sample.image), *files_of(sample.mask))
+                ]
             if any(max(_stamp(file)[2:]) > began_ns for file in sources):
                 return {}
             made_from = _made_from(study, folder, samples)
@@ -125,7 +127,14 @@ def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | No
         ),
         "data": _hash(
             [
-                [s.id, s.group, s.category, s.part, _stamp(s.image), *map(_stamp, files_of(s.mask))]
+                [
+                    s.id,
+                    s.group,
+                    s.category,
+                    s.part,
+                    *map(_stamp, files_of(s.image)),
+                    *map(_stamp, files_of(s.mask)),
+                ]
                 for s in sorted(samples, key=lambda sample: sample.id)
             ]
         ),

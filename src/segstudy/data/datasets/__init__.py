@@ -12,6 +12,7 @@ from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import (
     cityscapes,
     coco,
+    dicom_seg,
     folder,
     folder_per_image,
     isic,
@@ -29,13 +30,15 @@ from segstudy.data.datasets import (
 )
 from segstudy.data.datasets.folder_files import NOT_READ
 from segstudy.data.datasets.folder_hints import probable_layout
+from segstudy.data.datasets.frames import with_frames
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
-from segstudy.data.datasets.other_formats import unread_format
+from segstudy.data.datasets.other_formats import in_no_layout, unread_format
 from segstudy.data.datasets.other_tables import with_tables
+from segstudy.data.datasets.patients import with_patients
 from segstudy.data.datasets.whole_folder import with_account
 from segstudy.data.sample_ids import match_ids, no_such_ids
 from segstudy.data.samples import Dataset, Problem
-from segstudy.data.sources import name_within
+from segstudy.data.sources import first_file, name_within
 
 __all__ = ["READERS", "Reader", "every_image", "human_references", "is_data_set", "read"]
 
@@ -109,6 +112,13 @@ READERS: dict[str, Reader] = {
         Reader("rle_columns", rle_table.detect, rle_table.read_columns, rle_table.COLUMNS),
         Reader("rle_rows", rle_table.detect, rle_table.read_rows, rle_table.ROWS),
         Reader("yolo", yolo.detect, yolo.read, yolo.DESCRIPTION),
+        Reader(
+            "dicom_seg",
+            dicom_seg.detect,
+            dicom_seg.read,
+            dicom_seg.DESCRIPTION,
+            before=("folder", "two_folders", "side_by_side", "folder_per_image"),
+        ),
         Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
     )
 }
@@ -160,7 +170,7 @@ def every_image(root: Path) -> tuple[list[Path], list[str]]:
         UserError: as ``read``, but for a data set without masks.
     """
     _, dataset = _read(root, None)
-    images = [sample.image for sample in dataset.samples]
+    images = [*dict.fromkeys(first_file(sample.image) for sample in dataset.samples)]
     known = set(images)
     lines = [f"{each.where}: {each.detail}" for each in dataset.problems if each.kind == NOT_READ]
     return images + [image for image in dataset.without_mask if image not in known], lines
@@ -174,6 +184,7 @@ def _read(path: Path, reader: str | None) -> tuple[Reader, Dataset]:
             dataset = with_account(chosen.read(path))
             if READERS.get(chosen.name) is chosen:  # a plug-in knows its own tables
                 dataset = with_tables(dataset)
+            dataset = with_frames(with_patients(dataset))
         return chosen, replace(dataset, problems=(*dataset.problems, *_encodings(path, files)))
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); check the permissions"
@@ -224,7 +235,7 @@ def _choose(path: Path, name: str | None) -> Reader:
             f"{path}: fits several readers, {names}; choose one (run: --set reader=NAME; check, evaluate: "
             "--reader NAME)"
         )
-    if probable := unread_format(path) or probable_layout(path, _is_recognised):
+    if probable := unread_format(path) or probable_layout(path, _is_recognised) or in_no_layout(path):
         raise UserError(f"{path}: {probable}")
     raise UserError(f"{path}: holds {_contents(path)}; no known layout, which are: {_layouts()}")
 

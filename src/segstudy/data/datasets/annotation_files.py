@@ -9,6 +9,7 @@ from typing import Any
 
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, open_regular, read_text
+from segstudy.data.image_formats import stem_of
 
 MAX_JSON_BYTES = 128 * MB  # of a whole data set; read, it takes up to 20 times as much memory
 MAX_IMAGE_JSON_BYTES = 64 * MB  # of one image; some tools put the photograph itself into it
@@ -124,7 +125,7 @@ def located(root: Path, folders: Iterable[Path], name: object) -> Path | None:
 
 def stem_in(root: Path, image: Path) -> str:
     """The path of an image below a folder, without its suffix."""
-    return image.relative_to(root).with_suffix("").as_posix()
+    return image.relative_to(root).with_name(stem_of(image.name)).as_posix()
 
 
 def named(names: Sequence[str], most: int = 5) -> str:

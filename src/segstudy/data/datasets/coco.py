@@ -50,6 +50,7 @@ from segstudy.data.shapes import (
     runs_of_counts,
     unpacked_counts,
 )
+from segstudy.data.sources import first_file
 
 DESCRIPTION = (
     "COCO's JSON with polygons or run lengths, such as annotations/instances_default.json and images/"
@@ -293,5 +294,7 @@ def _size_of_runs(outline: Mapping[str, Any], size: tuple[int, int]) -> tuple[in
 def _images(samples: Sequence[Sample]) -> list[Path]:
     """All images in the folders of those that are used."""
     return [
-        image for folder in sorted({each.image.parent for each in samples}) for image in image_files(folder)
+        image
+        for folder in sorted({first_file(each.image).parent for each in samples})
+        for image in image_files(folder)
     ]

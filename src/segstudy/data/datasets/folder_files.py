@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from segstudy.core.clutter import is_clutter_file, is_clutter_folder
 from segstudy.core.quantities import and_more, counted
-from segstudy.data.image_formats import SUFFIXES, holds_image, why_unread
+from segstudy.data.image_formats import holds_image, image_suffix, why_unread
 from segstudy.data.samples import FileAccount, Problem, Sample
 from segstudy.data.sources import files_of
 
@@ -84,7 +84,9 @@ def _reason(entry: os.DirEntry[str]) -> str | None:
         return LINKED_FOLDER if target.is_dir() else NO_FILE if target.exists() else LINK
     if not entry.is_file():
         return NO_FILE
-    return None if suffix in SUFFIXES or holds_image(Path(entry.path)) else suffix or NO_SUFFIX
+    if image_suffix(entry.name) or holds_image(Path(entry.path)):
+        return None
+    return suffix or NO_SUFFIX
 
 
 _EXPLAINED = {
@@ -102,7 +104,7 @@ def passed_over_problems(root: Path, found: Iterable[FolderFiles]) -> list[Probl
     for each in found:
         by_reason: dict[str, list[Path]] = defaultdict(list)
         for file, reason in each.passed_over.items():
-            if reason != HIDDEN or file.suffix.lower() in SUFFIXES:
+            if reason != HIDDEN or image_suffix(file.name):
                 by_reason[reason].append(file)
         for reason, files in sorted(by_reason.items()):
             if reason != SYSTEM:
@@ -132,7 +134,7 @@ def account_by_name(name: str, folders: Iterable[Path], samples: Iterable[Sample
         samples: found in them.
     """
     found = [files_in(folder) for folder in folders]
-    used = {file for sample in samples for file in (sample.image, *files_of(sample.mask))}
+    used = {file for sample in samples for file in (*files_of(sample.image), *files_of(sample.mask))}
     others = (file for each in found for file in each.images if file not in used)
     return account(name, found, used, dict.fromkeys(others, OTHER_NAME))
 

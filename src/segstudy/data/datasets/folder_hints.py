@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, holds_images
-from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.image_formats import image_suffix
 
 LEVELS_UP = 3
 MOST = 5
@@ -84,7 +84,7 @@ def _data_sets_below(folders: Iterable[Path], recognised: Callable[[Path], bool]
 
 def _one_heap(path: Path) -> str | None:
     """Images and masks in one folder, or images alone."""
-    files = [each.name for each in path.iterdir() if each.is_file() and each.suffix.lower() in SUFFIXES]
+    files = [each.name for each in path.iterdir() if each.is_file() and image_suffix(each.name)]
     if not files:
         return None
     return (

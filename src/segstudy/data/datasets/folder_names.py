@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.image_formats import image_suffix
 
 # In small letters, with underscores for blanks and hyphens.
 IMAGE_NAMES = (
@@ -58,7 +58,7 @@ def holds_images(folder: Path, depth: int = 2) -> bool:
                     continue
                 if entry.is_dir():
                     below.append(Path(entry.path))
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 (names by thousands)
+                elif image_suffix(entry.name):
                     return True
     except OSError:
         return False

@@ -20,6 +20,7 @@ from segstudy.data.datasets.annotation_files import folders_in, named
 from segstudy.data.datasets.pairing import image_files
 from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.datasets.subsets import subset_named
+from segstudy.data.image_formats import stem_of
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.sources import MaskSource, Merged
 
@@ -81,8 +82,8 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
         images, masks = (image_files(inner[name]) if name in inner else [] for name in ("images", "masks"))
         return images, masks
     files = image_files(folder)
-    images = [each for each in files if each.stem.lower() in IMAGE]
-    return images, [each for each in files if MASK.fullmatch(each.stem)]
+    images = [each for each in files if stem_of(each.name).lower() in IMAGE]
+    return images, [each for each in files if MASK.fullmatch(stem_of(each.name))]
 
 
 def _sample(root: Path, folder: Path) -> Sample | Problem:

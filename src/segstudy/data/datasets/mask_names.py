@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from segstudy.data.image_formats import stem_of
+
 # What is written behind an image's name to say that this is its mask, or that this is the image.
 _MASK = (
     r"[ _.-](?:masks?|segmentation|seg|segmask|labels?|gt|ground_?truth|annotation|anno|labell?ed|manual1?)"
@@ -128,7 +130,7 @@ def is_named_mask(stem: str) -> bool:
 
 
 def _file_id(image_id: str, file: Path) -> str:
-    return image_id + file.suffix
+    return image_id + file.name[len(stem_of(file.name)) :]
 
 
 def _named(

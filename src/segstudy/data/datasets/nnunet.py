@@ -1,16 +1,17 @@
-"""nnU-Net's raw data sets, version 2, as PNG, TIFF or other images of two dimensions.
+"""nnU-Net's raw data sets, version 2, and those of the Medical Segmentation Decathlon: images or volumes.
 
 Layout::
 
     Dataset001_Lesions/dataset.json
     Dataset001_Lesions/imagesTr/lesion_001_0000.png      labelsTr/lesion_001.png
     Dataset001_Lesions/imagesTs/lesion_900_0000.png      labelsTs/lesion_900.png  (optional)
+    Task09_Spleen/imagesTr/spleen_2.nii.gz               labelsTr/spleen_2.nii.gz
 
 ``_0000`` is the number of the channel; a colour photograph is one file. Masks hold class numbers, which
 ``dataset.json`` names. ``labelsTr`` is the train part and ``labelsTs``, where it is there, the test part.
+Each slice of a volume is a sample, see ``frames``.
 
-Quirks: cases of several channels (``_0001``) are refused: three grey files are no photograph. Volumes (NIfTI)
-are refused with a remedy.
+Quirks: cases of several channels (``_0001``) are refused: three grey files are no photograph.
 
 Cite: F. Isensee et al. nnU-Net: a self-configuring method for deep learning-based biomedical image
 segmentation. Nature Methods 18, 203-211, 2021.
@@ -22,12 +23,13 @@ from typing import Any
 
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
-from segstudy.data.datasets.annotation_files import files_below, named, read_json
+from segstudy.data.datasets.annotation_files import named, read_json
 from segstudy.data.datasets.pairing import image_files
 from segstudy.data.datasets.sample_order import dataset_of
+from segstudy.data.image_formats import stem_of
 from segstudy.data.samples import Dataset, Part, Problem, Sample
 
-DESCRIPTION = "an nnU-Net data set: imagesTr/NAME_0000.png, labelsTr/NAME.png and dataset.json"
+DESCRIPTION = "an nnU-Net data set: imagesTr/NAME_0000.png, labelsTr/NAME.png (or .nii.gz) and dataset.json"
 PARTS: dict[str, Part] = {"Tr": "train", "Ts": "test"}
 CHANNEL = re.compile(r"_([0-9]{4})$")
 
@@ -41,15 +43,8 @@ def read(root: Path) -> Dataset:
     """Pair images with masks by the name before the channel's number.
 
     Raises:
-        UserError: several channels, or volumes.
+        UserError: several channels.
     """
-    volumes = files_below(root, ".nii.gz", 2) + files_below(root, ".nii", 2)
-    if volumes:
-        raise UserError(
-            f"{root}: nnU-Net data in NIfTI files ({counted(len(volumes), 'volume')}), which are not "
-            "read; write each slice as a PNG file, as nnU-Net's own data sets of two dimensions have it "
-            "(nibabel reads them)"
-        )
     samples: list[Sample] = []
     problems: list[Problem] = []
     has_test = (root / "labelsTs").is_dir()
@@ -74,7 +69,7 @@ def _read_part(root: Path, ending: str, part: Part | None) -> tuple[list[Sample]
     images: dict[str, Path] = {}
     several: dict[str, list[Path]] = {}
     for file in _images(root, ending):
-        case = CHANNEL.sub("", file.stem)
+        case = CHANNEL.sub("", stem_of(file.name))
         several.setdefault(case, []).append(file)
         images[case] = file
     if faulty := [case for case, files in several.items() if len(files) > 1]:
@@ -83,7 +78,7 @@ def _read_part(root: Path, ending: str, part: Part | None) -> tuple[list[Sample]
             "one file "
             "each: write the channels that you want as one RGB image NAME_0000.png"
         )
-    masks = {file.stem: file for file in image_files(root / f"labels{ending}")}
+    masks = {stem_of(file.name): file for file in image_files(root / f"labels{ending}")}
     samples, problems = [], []
     for case in sorted(images.keys() | masks.keys()):
         if case in images and case in masks:

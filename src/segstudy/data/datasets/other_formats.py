@@ -9,18 +9,15 @@ from pathlib import Path
 
 from segstudy.core.quantities import counted
 from segstudy.data.datasets.annotation_files import head_of
+from segstudy.data.image_formats import FORMATS, image_suffix, without_package
 
 SLICES = "write each slice as a PNG file into images/ and its mask, of the same name, into masks/"
 
 # By suffix: what it is, and what to do.
 BY_SUFFIX = {
-    ".nii": ("NIfTI volume", f"{SLICES} (nibabel reads them)"),
-    ".nii.gz": ("NIfTI volume", f"{SLICES} (nibabel reads them)"),
     ".mha": ("MetaImage volume", f"{SLICES} (SimpleITK reads them)"),
     ".mhd": ("MetaImage volume", f"{SLICES} (SimpleITK reads them)"),
     ".nrrd": ("NRRD volume", f"{SLICES} (pynrrd or 3D Slicer reads them)"),
-    ".dcm": ("DICOM file", f"{SLICES} (pydicom reads them; highdicom those of DICOM-SEG)"),
-    ".dicom": ("DICOM file", f"{SLICES} (pydicom reads them; highdicom those of DICOM-SEG)"),
     ".roi": (
         "ImageJ ROI",
         "in ImageJ, write a mask of each image's ROIs (Edit > Selection > Create Mask) into masks/",
@@ -75,6 +72,7 @@ BY_HEAD = (
     ),
     (re.compile(r"\"FeatureCollection\""), f"GeoJSON; {BY_SUFFIX['.geojson'][1]}"),
 )
+MEDICAL = ("DICOM", "NIFTI")  # read, if they lie in a known layout
 LOOKED_AT = 500  # entries of a folder
 DEPTH = 3
 
@@ -84,7 +82,7 @@ def unread_format(root: Path) -> str | None:
     found: Counter[str] = Counter()
     for file in _files(root, DEPTH):
         name = file.name.lower()
-        suffix = ".nii.gz" if name.endswith(".nii.gz") else file.suffix.lower()
+        suffix = file.suffix.lower()
         if ROI_ARCHIVE.fullmatch(name):
             suffix = ".roi"
         if suffix in BY_SUFFIX:
@@ -99,6 +97,26 @@ def unread_format(root: Path) -> str | None:
     suffix, number = found.most_common(1)[0]
     what, remedy = BY_SUFFIX[suffix]
     return f"holds {counted(number, what)} ({suffix}), which cannot be read; {remedy}"
+
+
+def in_no_layout(root: Path) -> str | None:
+    """What to do with DICOM files and volumes that lie in no layout; None where there are none."""
+    found = Counter(
+        key
+        for file in _files(root, DEPTH)
+        for key in MEDICAL
+        if image_suffix(file.name) in FORMATS[key].suffixes
+    )
+    if not found:
+        return None
+    key, number = found.most_common(1)[0]
+    kind = FORMATS[key]
+    if missing := without_package(kind):
+        return f"holds {counted(number, f'{kind.title} file')}, each {missing}"
+    return (
+        f"holds {counted(number, f'{kind.title} file')} in no known layout; put the images into images/ and "
+        "their masks, of the same names, into masks/"
+    )
 
 
 def _files(folder: Path, depth: int) -> Iterator[Path]:

@@ -159,7 +159,7 @@ def _dataset(root: Path, reader: str, found: _Found, groups: FolderGroups, unuse
         problems += [each for table, described in found.tables for each in group_problems(described, table)]
     if not columns:
         problems += groups.problems
-    used = [file for sample in samples for file in (sample.image, *files_of(sample.mask))]
+    used = [file for sample in samples for file in (*files_of(sample.image), *files_of(sample.mask))]
     return Dataset(
         root.resolve().name,
         reader,

@@ -15,7 +15,7 @@ from segstudy.data.datasets.mask_names import (
     masks_by_image,
 )
 from segstudy.data.datasets.similar_names import paired_by_similar_names
-from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.image_formats import image_suffix, stem_of
 from segstudy.data.samples import PARTS, Problem, Sample, Severity
 from segstudy.data.sources import MaskSource, Merged, first_file
 
@@ -42,7 +42,7 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        if image_suffix(file.name) and not file.name.startswith(".") and file.is_file()
     )
 
 
@@ -84,7 +84,8 @@ def _by_id(files: Iterable[Path], folder: Path | None) -> dict[str, list[Path]]:
     """Files by id, whose accents are written the same way whatever system the files come from."""
     found: dict[str, list[Path]] = defaultdict(list)
     for file in files:
-        path = file.stem if folder is None else file.relative_to(folder).with_name(file.stem).as_posix()
+        stem = stem_of(file.name)
+        path = stem if folder is None else file.relative_to(folder).with_name(stem).as_posix()
         found[unicodedata.normalize("NFC", path)].append(file)
     return found
 

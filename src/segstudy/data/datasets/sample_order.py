@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segstudy.data.datasets.pairing import part_problems
 from segstudy.data.samples import Dataset, Problem, Sample
+from segstudy.data.sources import first_file, name_within
 
 
 def dataset_of(
@@ -29,11 +30,11 @@ def dataset_of(
     issues = list(problems)
     for sample in sorted(samples, key=lambda each: (each.id, str(each.image))):
         if (other := found.setdefault(sample.id, sample)) is not sample:
-            where = ", ".join(each.image.relative_to(root).as_posix() for each in (other, sample))
+            where = ", ".join(name_within(root, each.image) for each in (other, sample))
             detail = "which is meant? Remove or rename the others"
             issues.append(Problem("error", "two images of one name", where, detail))
     ordered = tuple(found.values())
-    used = {sample.image for sample in ordered}
+    used = {first_file(sample.image) for sample in ordered}
     return Dataset(
         root.resolve().name,
         reader,

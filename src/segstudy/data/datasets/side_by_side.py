@@ -30,7 +30,7 @@ from segstudy.data.datasets.paired_reading import Place, read_places
 from segstudy.data.datasets.pairing import image_files
 from segstudy.data.datasets.subsets import subsets_of
 from segstudy.data.datasets.tables import read_csv
-from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.image_formats import image_suffix, stem_of
 from segstudy.data.samples import Dataset
 
 DESCRIPTION = "one folder with NAME.jpg and NAME_mask.png (or _seg, _gt, ...), or NAME.jpg and NAME.png"
@@ -74,7 +74,7 @@ def _told_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
     Masks are those with an ending; without any, the PNG files where there is a JPEG file of the same name.
     """
-    masks = [file for file in files if is_named_mask(file.stem)]
+    masks = [file for file in files if is_named_mask(stem_of(file.name))]
     if not masks:
         photographs = {file.stem for file in files if file.suffix.lower() in (".jpg", ".jpeg")}
         masks = [file for file in files if file.suffix.lower() == ".png" and file.stem in photographs]
@@ -89,8 +89,8 @@ def _has_both(folder: Path) -> bool:
             names = [Path(entry.name) for entry in islice(entries, LOOKED_AT)]
     except OSError:
         return False
-    files = [name for name in names if name.suffix.lower() in SUFFIXES and name.name[0] != "."]
-    stems = {file.stem for file in files}
+    files = [name for name in names if image_suffix(name.name) and name.name[0] != "."]
+    stems = {stem_of(file.name) for file in files}
     masks = [stem for stem in stems if is_named_mask(stem)]
     if masks:
         others = {stem: [Path(stem)] for stem in stems - set(masks)}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 
-from segstudy.data.image_formats import SUFFIXES
+from segstudy.data.image_formats import image_suffix
 from segstudy.data.sample_ids import KnownIds
 from segstudy.data.samples import Problem
 
@@ -103,9 +103,8 @@ def _ignored(key: str, reason: str, known: _Known) -> str:
 
 def _reason(key: str, known: _Known) -> str:
     """Why an id fits nothing, where that is likely; else nothing."""
-    suffix = PurePosixPath(key).suffix
-    if suffix.lower() in SUFFIXES:
-        stem = key[: -len(suffix)]
+    if suffix := image_suffix(key):
+        stem, suffix = key[: -len(suffix)], key[-len(suffix) :]
         if stem in known.names:
             return f"leave the ending off: {stem}"
         rest = _reason(stem, known)

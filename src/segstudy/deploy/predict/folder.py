@@ -23,7 +23,7 @@ from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.paths import reason_missing
 from segstudy.core.quantities import counted
-from segstudy.data.image_formats import SUFFIXES, TITLES, holds_image, why_unread
+from segstudy.data.image_formats import TITLES, holds_image, image_suffix, stem_of, why_unread
 from segstudy.data.images import ImageError, image_size, read_image
 from segstudy.data.mask_outline import outline
 from segstudy.data.pixel_budget import PixelBudget
@@ -114,7 +114,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES or holds_image(file)
+    return bool(image_suffix(file.name)) or holds_image(file)
 
 
 def _tell_of_others(
@@ -146,10 +146,10 @@ def named_apart(items: Sequence[Item]) -> list[Item]:
     Raises:
         UserError: two results would still have one name.
     """
-    stems = Counter(item.name.rpartition(".")[0] or item.name for item in items)
+    stems = Counter(stem_of(item.name) for item in items)
     named: dict[str, Item] = {}
     for item in items:
-        stem = item.name.rpartition(".")[0] or item.name
+        stem = stem_of(item.name)
         name = stem if stems[stem] == 1 else item.name
         if other := named.get(name):
             raise UserError(
