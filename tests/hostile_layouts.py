@@ -1,5 +1,6 @@
 """Hostile annotations: JSON, tables and texts of other tools that are cut off, lie, or ask for too much."""
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,56 @@ def alone(name: str, value: bytes) -> Make:
     return make
 
 
+def medical(case: Callable[[str, Make, str], Case]) -> Iterator[Case]:
+    """DICOM and NIfTI files that are cut off, lie about their size, or grow when they are unpacked."""
+
+    def cut(name: str, end: int) -> Callable[[Path], object]:
+        return lambda root: (root / name).write_bytes((root / name).read_bytes()[:end])
+
+    def patched(name: str, place: int, value: bytes) -> Callable[[Path], object]:
+        def change(root: Path) -> None:
+            content = bytearray((root / name).read_bytes())
+            content[place : place + len(value)] = value
+            (root / name).write_bytes(content)
+
+        return change
+
+    def dicom_field(before: bytes, after: bytes) -> Callable[[Path], object]:
+        def change(root: Path) -> None:
+            content = (root / "images/b.dcm").read_bytes()
+            place = content.index(before) + len(before)
+            (root / "images/b.dcm").write_bytes(content[:place] + after + content[place + len(after) :])
+
+        return change
+
+    def of_zeros(root: Path) -> None:
+        """A gigabyte and more of zeros, in a file of a megabyte."""
+        header = bytearray((root / "images/b.nii").read_bytes()[:352])
+        header[42:46] = b"\xff\x7f\xff\x7f"
+        packed = gzip.compress(bytes(header) + bytes(2**24), 9)
+        (root / "images/b.nii").unlink()
+        (root / "images/b.nii.gz").write_bytes(packed + gzip.compress(bytes(2**24), 9) * 70)
+
+    rows = b"\x28\0\x10\0US\x02\0"
+    yield case("DICOM cut off", written("DICOM and PNG", cut("images/b.dcm", 900)), "damaged|cut off")
+    yield case("DICOM without elements", written("DICOM and PNG", cut("images/b.dcm", 132)), "DICOM")
+    yield case(
+        "DICOM of 65,535 rows", written("DICOM and PNG", dicom_field(rows, b"\xff\xff")), "cut off|damaged"
+    )
+    yield case("DICOM of no rows", written("DICOM and PNG", dicom_field(rows, b"\0\0")), "damaged")
+    yield case("DICOM-SEG cut off", written("DICOM-SEG", cut("results/b.seg.dcm", 700)), "DICOM")
+    yield case("NIfTI cut off", written("NIfTI", cut("labels/b.nii.gz", 60)), "damaged|cut off|gzip")
+    yield case("NIfTI shorter than its header says", written("NIfTI", cut("images/b.nii", 500)), "cut off")
+    yield case("NIfTI of -5 columns", written("NIfTI", patched("images/b.nii", 42, b"\xfb\xff")), "axes")
+    yield case(
+        "NIfTI of an unknown type", written("NIfTI", patched("images/b.nii", 70, b"\x39\x30")), "damaged"
+    )
+    yield case(
+        "NIfTI that begins at NaN", written("NIfTI", patched("images/b.nii", 108, b"\0\0\xc0\x7f")), "damaged"
+    )
+    yield case("NIfTI of a gigabyte of zeros", written("NIfTI", of_zeros), "more than 1 GiB|columns x rows")
+
+
 def layouts() -> Iterator[Case]:
     def case(name: str, make: Make, said: str) -> Case:
         return Case("layouts", name, make, "check data", 2, said, "")
@@ -110,5 +161,5 @@ def layouts() -> Iterator[Case]:
         text("run lengths in a table", "train.csv", table),
         "reach pixel",
     )
-    yield case("DICOM cut off", alone("masks.dcm", b"\0" * 128 + b"DICM"), "DICOM")
-    yield case("NIfTI cut off", alone("masks.nii.gz", b"\x1f\x8b"), "NIfTI")
+    yield case("DICOM alone", alone("masks.dcm", b"\0" * 128 + b"DICM"), "DICOM|masks/ is missing")
+    yield from medical(case)

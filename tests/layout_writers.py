@@ -117,6 +117,46 @@ def nnunet(root: Path, pairs: Pairs) -> None:
     (root / "dataset.json").write_text(json.dumps({**text, "file_ending": ".png", "numTraining": len(pairs)}))
 
 
+def volumes(image: str, mask: str) -> Callable[[Path, Pairs], None]:
+    """A writer of NIfTI volumes of one slice, whose names hold {}."""
+
+    def write(root: Path, pairs: Pairs) -> None:
+        from medical_writers import save_nifti
+
+        for name, (pixels, inside) in pairs.items():
+            save_nifti(root / image.format(name), pixels[..., 0].T[..., None].astype(np.int16) - 50)
+            save_nifti(root / mask.format(name), inside.T[..., None].astype(np.uint8))
+
+    return write
+
+
+def dicom(image: str, mask: str) -> Callable[[Path, Pairs], None]:
+    """A writer of DICOM pictures, with masks as DICOM or PNG."""
+
+    def write(root: Path, pairs: Pairs) -> None:
+        from medical_writers import save_dicom
+
+        for name, (pixels, inside) in pairs.items():
+            save_dicom(root / image.format(name), pixels, PatientID=f"of {name}")
+            if mask.endswith(".png"):
+                save(root / mask.format(name), inside)
+            else:
+                save_dicom(root / mask.format(name), inside.astype(np.uint8))
+
+    return write
+
+
+def dicom_seg(root: Path, pairs: Pairs) -> None:
+    """A segmentation for each image; one without foreground has no frame but refers to its image."""
+    from medical_writers import save_dicom, segmentation
+
+    (root / "results").mkdir()
+    for name, (pixels, inside) in pairs.items():
+        image = save_dicom(root / f"series/{name}", pixels[..., 0].astype(np.uint16), PatientID=f"of {name}")
+        found = segmentation([image], [(0, 1, inside)], {1: "lesion"})
+        found.save_as(root / f"results/{name}.seg.dcm", enforce_file_format=True)
+
+
 def cvat(root: Path, pairs: Pairs) -> None:
     for name, (pixels, mask) in pairs.items():
         save(root / "JPEGImages" / f"{name}.png", pixels)
@@ -338,6 +378,12 @@ WRITERS: dict[str, tuple[str, Callable[[Path, Pairs], None]]] = {
     "side by side, Roboflow": ("side_by_side", roboflow),
     "Data Science Bowl 2018": ("folder_per_image", dsb),
     "nnU-Net v2": ("nnunet", nnunet),
+    "nnU-Net v2, NIfTI": ("nnunet", volumes("imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz")),
+    "Medical Segmentation Decathlon": ("nnunet", volumes("imagesTr/{}.nii.gz", "labelsTr/{}.nii.gz")),
+    "NIfTI": ("two_folders", volumes("images/{}.nii", "labels/{}.nii.gz")),
+    "DICOM and PNG": ("folder", dicom("images/{}.dcm", "masks/{}.png")),
+    "DICOM": ("folder", dicom("images/{}", "masks/{}.dcm")),
+    "DICOM-SEG": ("dicom_seg", dicom_seg),
     "CVAT": ("voc", cvat),
     "Pascal VOC": ("voc", voc),
     "Label Studio": ("labelstudio", labelstudio),

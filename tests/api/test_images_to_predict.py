@@ -69,12 +69,12 @@ def test_files_of_a_data_set_that_are_no_images_are_named(tmp_path: Path) -> Non
 def test_files_of_a_folder_that_are_no_images_are_counted_by_suffix(tmp_path: Path) -> None:
     save(tmp_path / "a.png", disc(0)[0])
     save(tmp_path / "b.jpg", disc(1)[0]).rename(tmp_path / "b")
-    for name in ("x.npy", "y.npy", "deep/z.dcm", "none", ".hidden.dcm", "Thumbs.db", "._a.png"):
+    for name in ("x.npy", "y.npy", "deep/z.mat", "none", ".hidden.dcm", "Thumbs.db", "._a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"\x93NUMPY")
     names, (line,) = found(tmp_path)
     assert names == ["a", "b"]
-    assert line.startswith(f"{tmp_path}: 4 files not read as images (.dcm: 1, .npy: 2, without suffix: 1); ")
+    assert line.startswith(f"{tmp_path}: 4 files not read as images (.mat: 1, .npy: 2, without suffix: 1); ")
 
 
 def test_what_a_pattern_leaves_out_is_no_loss(tmp_path: Path) -> None:

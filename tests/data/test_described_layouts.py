@@ -452,7 +452,7 @@ def test_volumes_and_test_images_without_masks_of_nnunet_are_named(tmp_path, pai
     assert "1 image without labelsTs/; left out" in found(dataset, "warning")
     assert [file.name for file in dataset.without_mask] == ["t_0000.png"]
     (root / "imagesTr" / "v_0000.nii.gz").write_bytes(b"")
-    assert "NIfTI files (1 volume)" in refusal(root)
+    assert "no mask of that name; left out" in found(read(root), "warning")
 
 
 def test_masks_of_label_studio_without_the_json_are_refused(tmp_path, pairs):
@@ -501,8 +501,8 @@ def test_images_in_folders_per_image_are_one_each(tmp_path, pairs):
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("scan.nii.gz", b"", "holds 1 NIfTI volume"),
-        ("scans/one.dcm", b"", "pydicom reads them; highdicom those of DICOM-SEG"),
+        ("scan.nii.gz", b"", "holds 1 NIfTI file in no known layout"),
+        ("scans/one.dcm", b"", "holds 1 DICOM file in no known layout"),
         ("RoiSet.zip", b"", "ImageJ ROI"),
         ("slide.svs", b"", "export regions as PNG"),
         ("annotations.xml", b"<annotations>\n  <version>1.1</version>", "CVAT for images .XML."),

@@ -34,7 +34,7 @@ def test_the_account_names_each_reason_with_its_number(tmp_path: Path) -> None:
     ) in lines
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".dcm", ".xyz"])
+@pytest.mark.parametrize("suffix", [".npy", ".mat", ".xyz"])
 def test_files_that_are_no_images_are_named_by_suffix_and_number(tmp_path: Path, suffix: str) -> None:
     make_folder(tmp_path)
     for i in range(7):

@@ -28,9 +28,22 @@ NAMES = [name for name in FORMATS if name != "HEIF"]
 def content_of(name: str, pixels: np.ndarray) -> bytes:
     if name == "HEIF":
         pytest.importorskip("pillow_heif").register_heif_opener()
+    if name in ("DICOM", "NIFTI"):
+        return medical_content(name, pixels)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, name, **LOSSLESS.get(name, {}))
     return stream.getvalue()
+
+
+def medical_content(name: str, pixels: np.ndarray) -> bytes:
+    from medical_writers import dicom, nibabel
+
+    stream = io.BytesIO()
+    if name == "DICOM":
+        dicom(pixels).save_as(stream, enforce_file_format=True)
+        return stream.getvalue()
+    grey = pixels[..., 0] if pixels.ndim == 3 else pixels
+    return nibabel.Nifti1Image(grey.T[..., None], np.eye(4)).to_bytes()
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -86,7 +99,6 @@ def test_heic_without_its_package_names_what_to_install(
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (b"/annex/objects/MD5E-s1--0.png\n", "git annex get"),
         (b"\x93NUMPY\x01\0", "NumPy array"),
-        (bytes(128) + b"DICM" + bytes(100), "DICOM"),
         (b"%PDF-1.7", "PDF"),
         (b"8BPS\0\1", "Photoshop"),
         (b"hello, this is text", "not an image"),

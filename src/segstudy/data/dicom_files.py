@@ -7,7 +7,8 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,7 +20,7 @@ from segstudy.data.image_errors import FormatError
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-MAX_READS = 3_000_000  # of elements, two or three each: some seconds
+MAX_READS = 1_000_000  # of elements, two or three each: some seconds
 MAX_INFLATED_BYTES = 2**28
 MAX_META = 64  # elements of the file's own header; the standard has 15
 META_AT = 132
@@ -109,10 +110,11 @@ def read_elements(stream: BinaryIO, names: Iterable[str], with_pixels: bool = Fa
     def ends(tag: Any, *_: object) -> bool:
         return not with_pixels and tag in PIXELS
 
-    try:
-        return read_partial(_bounded(stream), ends, specific_tags=wanted)  # type: ignore[arg-type]
-    except (*BROKEN, InvalidDicomError):
-        raise FormatError(DAMAGED) from None
+    with refused():
+        try:
+            return read_partial(_bounded(stream), ends, specific_tags=wanted)  # type: ignore[arg-type]
+        except InvalidDicomError:
+            raise FormatError(DAMAGED) from None
 
 
 # What pydicom raises on damaged files: RuntimeError includes too deep recursion.
@@ -120,6 +122,17 @@ BROKEN = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
     *(OSError, RuntimeError, TypeError, ValueError, struct.error, zlib.error),
 )
+
+
+@contextmanager
+def refused(detail: str = DAMAGED) -> Iterator[None]:
+    """Let what pydicom raises inside the block be an error with this detail."""
+    try:
+        yield
+    except ExcessError:
+        raise
+    except BROKEN:
+        raise FormatError(detail) from None
 
 
 def _bounded(stream: BinaryIO) -> "_Bounded":

@@ -20,7 +20,15 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from segstudy.data.content_cache import CONTENTS
-from segstudy.data.dicom_files import BROKEN, DAMAGED, EXPLICIT, read_elements, read_meta, without_pixels
+from segstudy.data.dicom_files import (
+    BROKEN,
+    DAMAGED,
+    EXPLICIT,
+    read_elements,
+    read_meta,
+    refused,
+    without_pixels,
+)
 from segstudy.data.image_errors import FormatError
 
 DECODERS = ("pydicom", "pillow", "pyjpegls", "pylibjpeg", "gdcm")  # in the order in which they are tried
@@ -53,13 +61,14 @@ class DicomImageFile(ImageFile.ImageFile):
     format_description = "DICOM picture"
 
     def _open(self) -> None:
-        elements = self._elements = _header(cast(BinaryIO, self.fp))
-        self._mode = _mode(elements)
-        self._size = _whole(elements, "Columns"), _whole(elements, "Rows")
-        self.n_frames, self._index = _whole(elements, "NumberOfFrames", 1), 0
+        with refused():
+            elements = _header(cast(BinaryIO, self.fp))
+            self._mode = _mode(elements)
+            self._size = _whole(elements, "Columns"), _whole(elements, "Rows")
+            self.n_frames, self._index = _whole(elements, "NumberOfFrames", 1), 0
+            self.info["white_is_zero"] = _is_white_zero(elements)
         if min(*self._size, self.n_frames) < 1 or self.n_frames > MAX_FRAMES:
             raise FormatError(DAMAGED)
-        self.info["white_is_zero"] = _is_white_zero(elements)
         self.tile = [ImageFile._Tile("raw", (0, 0, *self._size), 0, _RAW_MODES[self._mode])]
 
     def seek(self, frame: int) -> None:
@@ -117,11 +126,8 @@ _SAVE = "save it without compression (dcmtk: dcmdjpeg, dcmdjpls; gdcmconv --raw)
 
 
 def _whole(elements: Dataset, name: str, otherwise: int = 0) -> int:
-    try:
-        found = elements.get(name)
-        return otherwise if found is None else int(found)
-    except BROKEN:
-        raise FormatError(DAMAGED) from None
+    found = elements.get(name)
+    return otherwise if found is None else int(found)
 
 
 def _with_pixels(stream: BinaryIO, num_frames: int) -> FileDataset:
@@ -139,13 +145,11 @@ def _with_pixels(stream: BinaryIO, num_frames: int) -> FileDataset:
 
 def _values(elements: FileDataset, index: int, mode: str) -> NDArray[Any]:
     """The values of a frame, ``(H, W)`` or ``(H, W, 3)``, in Pillow's type for the mode."""
-    try:
+    with refused("its picture is damaged or cut off; copy or export the file again"):
         stored = _decoded(elements, index)
         if mode == "RGB":
             return _colours(stored, elements)
         values = _of_modality(_positive(stored, elements), elements, index)
-    except BROKEN:
-        raise FormatError("its picture is damaged or cut off; copy or export the file again") from None
     kinds: dict[str, Any] = {"L": np.uint8, "I;16": np.dtype("<u2"), "I": np.int32, "F": np.float32}
     if mode == "I" and (values.min() < -(2**31) or values.max() >= 2**31):
         raise FormatError("holds numbers of more than 32 bits; save it with fewer")
@@ -215,13 +219,6 @@ def _groups(elements: Dataset, index: int) -> Iterator[Dataset]:
 
 def _mode(elements: Dataset) -> str:
     """Pillow's mode of the values after the modality's transformation; the same for all frames."""
-    try:
-        return _mode_of_values(elements)
-    except BROKEN:
-        raise FormatError(DAMAGED) from None
-
-
-def _mode_of_values(elements: Dataset) -> str:
     if _whole(elements, "SamplesPerPixel", 1) == 3 or _is_palette(elements):
         return "RGB"
     if "ModalityLUTSequence" in elements:

@@ -233,7 +233,7 @@ def prepare_for(head: bytes) -> tuple[str, ...]:
         return names
     module, _, name = FORMATS[found].register.partition(":")
     getattr(importlib.import_module(module), name)()
-    return (*names, found)
+    return (found,)  # alone: a DICOM file may begin as a TIFF does
 
 
 def _is_installed(package: str) -> bool:

@@ -15,6 +15,7 @@ Ids are the paths of the images without suffix. There are no terms and no citati
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,15 @@ from segstudy.data.datasets.annotation_files import stem_in
 from segstudy.data.datasets.folder_files import account, files_in, passed_over_problems
 from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.dicom_files import SEGMENTATION, meta_of
-from segstudy.data.image_formats import FORMATS, image_suffix, without_package
+from segstudy.data.image_formats import FORMATS, without_package
 from segstudy.data.images import ImageError, num_frames
 from segstudy.data.samples import Dataset, Problem, Sample
 from segstudy.data.sources import Frame, first_file
 
 DESCRIPTION = "DICOM images with DICOM-SEG files that name them, in any folders"
 LOOKED_AT = 5_000  # DICOM files, to find a segmentation
-ENTRIES = 50_000  # of folders, likewise
+ENTRIES = 20_000  # of folders, likewise
+FEW = 100  # files, of which nothing is said yet
 DEPTH = 8
 NAMED = 5
 
@@ -64,12 +66,10 @@ class _Found:
 
 def detect(root: Path) -> bool:
     """Whether there is a segmentation among the DICOM files, by the class that their headers name."""
-    for number, file in enumerate(_dicom_names(root)):
+    for file in islice(_dicom_names(root), LOOKED_AT):
         meta = meta_of(file)
         if meta is not None and meta.sop_class == SEGMENTATION:
             return True
-        if number >= LOOKED_AT:
-            break
     return False
 
 
@@ -96,18 +96,21 @@ def read(root: Path) -> Dataset:
 
 
 def _dicom_names(root: Path) -> Iterator[Path]:
-    """Files that may be DICOM by their names, among the first entries of a folder and its folders."""
-    entries = 0
+    """Files that may be DICOM by their names, where at least half of a folder's files are."""
+    num_files = num_dicom = 0
     for above, folders, files in os.walk(root):
         level = len(Path(above).relative_to(root).parts)
         folders[:] = sorted(name for name in folders if name[0] != ".") if level < DEPTH else []
-        entries += len(files)
-        if entries > ENTRIES:
+        named = [name for name in sorted(files) if _is_dicom_name(name)]
+        num_files, num_dicom = num_files + len(files), num_dicom + len(named)
+        if num_files > ENTRIES or (num_files > FEW and 2 * num_dicom < num_files):
             return
-        for name in sorted(files):
-            is_dicom = image_suffix(name) in FORMATS["DICOM"].suffixes or "." not in name
-            if is_dicom or name.lower().endswith(".ima"):
-                yield Path(above, name)
+        yield from (Path(above, name) for name in named)
+
+
+def _is_dicom_name(name: str) -> bool:
+    suffix = Path(name).suffix.lower()
+    return suffix in (*FORMATS["DICOM"].suffixes, ".ima", "") or suffix[1:].isdecimal()
 
 
 def _add_file(file: Path, found: _Found) -> None:

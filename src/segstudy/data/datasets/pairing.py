@@ -17,7 +17,7 @@ from segstudy.data.datasets.mask_names import (
 from segstudy.data.datasets.similar_names import paired_by_similar_names
 from segstudy.data.image_formats import image_suffix, stem_of
 from segstudy.data.samples import PARTS, Problem, Sample, Severity
-from segstudy.data.sources import MaskSource, Merged, first_file
+from segstudy.data.sources import MaskSource, Merged, name_within
 
 IN_NO_PART, MISSING_PART = "in no part", "missing part"
 
@@ -75,7 +75,7 @@ def pair_folders(
     found = _paired(root, images_by_id, by_image)
     first = found.samples[0]
     where = folders[1].relative_to(root).as_posix()
-    pair = f"{first.image.relative_to(root).as_posix()} with {first_file(first.mask).relative_to(root)}"
+    pair = f"{name_within(root, first.image)} with {name_within(root, first.mask)}"
     detail = f"no mask has its image's name; the names differ {how}: {pair} and so on"
     return replace(found, problems=[*found.problems, Problem("note", "similar names", where, detail)])
 
