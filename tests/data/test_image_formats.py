@@ -42,7 +42,7 @@ def medical_content(name: str, pixels: np.ndarray) -> bytes:
     if name == "DICOM":
         dicom(pixels).save_as(stream, enforce_file_format=True)
         return stream.getvalue()
-    grey = pixels[..., 0] if pixels.ndim == 3 else pixels
+    grey = pixels[..., 1] if pixels.ndim == 3 else pixels
     return nibabel.Nifti1Image(grey.T[..., None], np.eye(4)).to_bytes()
 
 
