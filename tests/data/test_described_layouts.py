@@ -501,7 +501,7 @@ def test_images_in_folders_per_image_are_one_each(tmp_path, pairs):
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("scan.nii.gz", b"", "holds 1 NIfTI file in no known layout"),
+        ("scans/scan.nii.gz", b"", "holds 1 NIfTI file in no known layout"),
         ("scans/one.dcm", b"", "holds 1 DICOM file in no known layout"),
         ("RoiSet.zip", b"", "ImageJ ROI"),
         ("slide.svs", b"", "export regions as PNG"),

@@ -32,7 +32,7 @@ from segstudy.data.datasets.folder_files import NOT_READ
 from segstudy.data.datasets.folder_hints import probable_layout
 from segstudy.data.datasets.frames import with_frames
 from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
-from segstudy.data.datasets.other_formats import in_no_layout, unread_format
+from segstudy.data.datasets.other_formats import in_no_layout, unread_format, without_packages
 from segstudy.data.datasets.other_tables import with_tables
 from segstudy.data.datasets.patients import with_patients
 from segstudy.data.datasets.whole_folder import with_account
@@ -55,6 +55,7 @@ class Reader:
         people: how well people agree with one another on such images, where that is known: the report shows
             it below the leaderboard.
         before: readers that this one comes before, as its layout is a special case of theirs.
+        anywhere: its files may lie in any folders, so that folders above fit too: no hint is made of that.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Reader:
     description: str
     people: tuple[HumanReference, ...] = ()
     before: tuple[str, ...] = ()
+    anywhere: bool = False
 
 
 READERS: dict[str, Reader] = {
@@ -118,6 +120,7 @@ READERS: dict[str, Reader] = {
             dicom_seg.read,
             dicom_seg.DESCRIPTION,
             before=("folder", "two_folders", "side_by_side", "folder_per_image"),
+            anywhere=True,
         ),
         Reader("synthetic", synthetic.detect, synthetic.read, synthetic.DESCRIPTION),
     )
@@ -235,14 +238,15 @@ def _choose(path: Path, name: str | None) -> Reader:
             f"{path}: fits several readers, {names}; choose one (run: --set reader=NAME; check, evaluate: "
             "--reader NAME)"
         )
-    if probable := unread_format(path) or probable_layout(path, _is_recognised) or in_no_layout(path):
+    probable = unread_format(path) or without_packages(path) or probable_layout(path, _is_recognised)
+    if probable := probable or in_no_layout(path):
         raise UserError(f"{path}: {probable}")
     raise UserError(f"{path}: holds {_contents(path)}; no known layout, which are: {_layouts()}")
 
 
 def _is_recognised(path: Path) -> bool:
     try:
-        return is_data_set(path)
+        return any(reader.detect(path) for reader in _all().values() if not reader.anywhere)
     except (OSError, UserError):  # a folder that may not be looked into, or one with a fault of its own
         return False
 

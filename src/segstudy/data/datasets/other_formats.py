@@ -99,23 +99,35 @@ def unread_format(root: Path) -> str | None:
     return f"holds {counted(number, what)} ({suffix}), which cannot be read; {remedy}"
 
 
+def without_packages(root: Path) -> str | None:
+    """What to install for the DICOM files and volumes of a folder; None where nothing is missing."""
+    found = _medical_files(root)
+    key = next((key for key in found if without_package(FORMATS[key])), None)
+    if key is None:
+        return None
+    kind = FORMATS[key]
+    return f"holds {counted(found[key], f'{kind.title} file')}, each {without_package(kind)}"
+
+
 def in_no_layout(root: Path) -> str | None:
     """What to do with DICOM files and volumes that lie in no layout; None where there are none."""
-    found = Counter(
+    found = _medical_files(root)
+    if not found:
+        return None
+    key, number = found.most_common(1)[0]
+    return (
+        f"holds {counted(number, f'{FORMATS[key].title} file')} in no known layout; put the images into "
+        "images/ and their masks, of the same names, into masks/"
+    )
+
+
+def _medical_files(root: Path) -> Counter[str]:
+    """The number of files of each of these formats, among the first files of a folder."""
+    return Counter(
         key
         for file in _files(root, DEPTH)
         for key in MEDICAL
         if image_suffix(file.name) in FORMATS[key].suffixes
-    )
-    if not found:
-        return None
-    key, number = found.most_common(1)[0]
-    kind = FORMATS[key]
-    if missing := without_package(kind):
-        return f"holds {counted(number, f'{kind.title} file')}, each {missing}"
-    return (
-        f"holds {counted(number, f'{kind.title} file')} in no known layout; put the images into images/ and "
-        "their masks, of the same names, into masks/"
     )
 
 
