@@ -32,7 +32,7 @@ from segstudy.data.sources import Frame, first_file
 
 DESCRIPTION = "DICOM images with DICOM-SEG files that name them, in any folders"
 LOOKED_AT = 5_000  # DICOM files, to find a segmentation
-ENTRIES = 20_000  # of folders, likewise
+ENTRIES = 20_000  # of folders, in which they are looked for
 FEW = 100  # files, of which nothing is said yet
 DEPTH = 8
 NAMED = 5
