@@ -62,7 +62,7 @@ def _first(value: Any) -> int:
 
 
 def _directory(tags: Mapping[int, Sequence[int]], start: int, order: str) -> bytes:
-    """A list of tags as it stands in a TIFF from that position on; numbers have 2 or 4 bytes."""
+    """A list of tags of a TIFF, as its bytes from that position on; numbers have 2 or 4 bytes."""
     entries = behind = b""
     end = start + 2 + 12 * len(tags) + 4
     for number, values in sorted(tags.items()):
