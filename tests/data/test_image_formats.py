@@ -1,11 +1,13 @@
 """What opens as an image is an image, whoever looks for it; what does not is named."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_data import disc, save_pair
+from fake_data import disc, save, save_pair
 from PIL import Image
 
 from segstudy.data.check import check
@@ -59,6 +61,19 @@ def test_every_format_is_read_by_its_content_whatever_the_suffix(tmp_path: Path,
     assert (decode_bytes(content, lambda _: None)[1] == pixels).all()
     (tmp_path / "m").write_bytes(content_of(name, mask.astype(np.uint8) * 255))
     assert (read_mask(tmp_path / "m") == mask).mean() > 0.99
+
+
+def test_other_users_of_pillow_still_open_what_they_did(tmp_path: Path) -> None:
+    for name in ("DICOM", "NIFTI"):
+        (tmp_path / name).write_bytes(content_of(name, disc(0)[0]))
+        read_image(tmp_path / name)  # which registers the format
+    code = "from PIL import Image; from segstudy.data import dicom_images, nifti_images; import sys; "
+    code += "dicom_images.register(); nifti_images.register(); print(Image.open(sys.argv[1]).format)"
+    save(tmp_path / "a.png", disc(0)[0])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("PNG\n", "")
 
 
 def test_readers_predict_and_score_find_the_same_files(tmp_path: Path) -> None:

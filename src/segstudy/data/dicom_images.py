@@ -30,6 +30,7 @@ from segstudy.data.dicom_files import (
     without_pixels,
 )
 from segstudy.data.image_errors import FormatError
+from segstudy.data.image_formats import require
 
 DECODERS = ("pydicom", "pillow", "pyjpegls", "pylibjpeg", "gdcm")  # in the order in which they are tried
 MAX_FRAMES = 100_000
@@ -61,6 +62,7 @@ class DicomImageFile(ImageFile.ImageFile):
     format_description = "DICOM picture"
 
     def _open(self) -> None:
+        require(self.format, cast(BinaryIO, self.fp))
         with refused():
             elements = _header(cast(BinaryIO, self.fp))
             self._mode = _mode(elements)

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,18 @@ def _unpacked(head: bytes) -> bytes:
 
 def _is_nifti(head: bytes) -> bool:
     return head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"
+
+
+def require(name: str, stream: BinaryIO) -> None:
+    """Let Pillow try its other formats where a file's first bytes are not of this one.
+
+    Raises:
+        SyntaxError: what Pillow takes for that.
+    """
+    stream.seek(0)
+    if format_in(stream.read(SNIFFED_BYTES)) != name:
+        raise SyntaxError(f"no {name}")
+    stream.seek(0)
 
 
 def _first_box(head: bytes) -> bytes:

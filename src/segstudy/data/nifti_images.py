@@ -19,6 +19,7 @@ from PIL import Image, ImageFile
 
 from segstudy.data.content_cache import CONTENTS
 from segstudy.data.image_errors import FormatError
+from segstudy.data.image_formats import require
 
 MAX_UNPACKED_BYTES = 2**30  # of a volume that is compressed: it is kept in memory
 MAX_SLICES = 100_000
@@ -81,6 +82,7 @@ class NiftiImageFile(ImageFile.ImageFile):
     format_description = "NIfTI volume"
 
     def _open(self) -> None:
+        require(self.format, cast(BinaryIO, self.fp))
         self.header = read_header(cast(BinaryIO, self.fp))
         self._mode, self._size = self.header.mode, (self.header.width, self.header.height)
         self.n_frames, self._index = self.header.num_slices, 0
