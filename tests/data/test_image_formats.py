@@ -71,7 +71,7 @@ def test_other_users_of_pillow_still_open_what_they_did(tmp_path: Path) -> None:
     code += "dicom_images.register(); nifti_images.register(); print(Image.open(sys.argv[1]).format)"
     save(tmp_path / "a.png", disc(0)[0])
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True
+        [sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("PNG\n", "")
 
