@@ -19,14 +19,19 @@ def signed(value: float) -> str:
     return f"{value:+.3f}" if round(value, 3) else "0.000"
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """Return an interval as ``[0.826, 0.892]``; empty if there is none."""
-    return "" if low is None or high is None else f"[{score(low)}, {score(high)}]"
+def interval(low: float | None, high: float | None, lowest: float = -1.0) -> str:
+    """Return an interval as ``[0.826, 0.892]``; empty if there is none.
+
+    Its ends are printed within the possible values: -1 to 1 for differences, ``lowest`` to 1 otherwise.
+    """
+    if low is None or high is None:
+        return ""
+    return f"[{score(max(low, lowest))}, {score(min(high, 1.0))}]"
 
 
 def mean(each: Interval) -> str:
     """Return a mean and its interval as ``0.859 [0.826, 0.892]``."""
-    return f"{each.mean:.3f} {interval(each.low, each.high)}".rstrip()
+    return f"{each.mean:.3f} {interval(each.low, each.high, 0.0)}".rstrip()
 
 
 def p_value(p: float) -> str:

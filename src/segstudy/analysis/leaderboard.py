@@ -7,9 +7,10 @@ import polars as pl
 
 from segstudy.analysis.against_winner import against_winner
 from segstudy.analysis.configurations import Row
+from segstudy.analysis.result_warnings import penalties
 from segstudy.analysis.results import Results, gather
 from segstudy.analysis.winner import ordered
-from segstudy.metrics import HEADLINE, column, in_order
+from segstudy.metrics import HEADLINE, METRICS, column, in_order
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.store.folder import StudyFolder
 
@@ -41,6 +42,7 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
         Columns ``rank``, ``configuration``, ``architecture``, ``loss``, ``batch_size``, ``num_finished`` and
         ``num_planned`` (runs), the scores of ``SCORES``, of both headline IoUs the 95 % interval
         (``_low``, ``_high``; see ``stats.score_interval``) and the seeds' standard deviation (``_seed_sd``),
+        the number of penalties in the mean of a distance (``_penalties``: one of two masks is empty),
         ``behind`` the winner on test with its interval and the adjusted p value ``p_behind``,
         ``among_best`` (not distinguishable from the winner; null where that cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
@@ -96,6 +98,7 @@ def _described(row: Row, results: Results) -> dict[str, Any]:
         "num_planned": row.num_planned,
         **_scores(row, results),
         **_intervals(row, results),
+        **_penalties(row, results),
         "selected_epoch": _mean(record.summary.selected_epoch for record in row.records),
         "epochs": protocol["epochs"] if protocol.get("budget") == "epochs" else None,
         "seconds": _mean(record.seconds.total for record in row.records),
@@ -128,6 +131,13 @@ def _found(row: Row, results: Results, column: str) -> Scores | None:
 def _scores(row: Row, results: Results) -> dict[str, float | None]:
     scores = {column: _found(row, results, column) for column in SCORES}
     return {column: None if found is None else float(found.mean()) for column, found in scores.items()}
+
+
+def _penalties(row: Row, results: Results) -> dict[str, int | None]:
+    """Return the number of penalties in the mean of each metric that has them."""
+    shown = [name for name, metric in METRICS.items() if metric.penalty and "csv" in metric.shown]
+    found = {name: penalties(results, row.name, name) for name in shown}
+    return {f"test_{name}_penalties": None if each is None else each[0] for name, each in found.items()}
 
 
 def _intervals(row: Row, results: Results) -> dict[str, float | None]:

@@ -12,6 +12,7 @@ from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
 from segstudy.analysis.factorials import factorials
 from segstudy.analysis.formatting import count, counted_images, interval, listed, mean, signed
 from segstudy.analysis.questions import Answer, answers
+from segstudy.analysis.result_warnings import result_warnings
 from segstudy.analysis.results import Results, comparable
 from segstudy.config.study import Study
 from segstudy.core.seeding import seed_for
@@ -100,7 +101,7 @@ def answer(
     analyses = factorials(design)
     return Answers(
         verdict=_verdict(frame, results, own),
-        limits=tuple(_limits(study, results, ranked, names, incomplete)),
+        limits=(*_limits(study, results, ranked, names, incomplete), *result_warnings(results, names)),
         winner=winner,
         versus=versus,
         ranking=table,

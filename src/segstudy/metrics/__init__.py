@@ -84,6 +84,7 @@ METRICS: dict[str, Metric] = {
         digits=1,
         higher_is_better=False,
         highest=np.inf,
+        penalty="hd95_frac",
         sizes=("native",),
     ),
     "asd_px": Metric(
@@ -98,6 +99,7 @@ METRICS: dict[str, Metric] = {
         digits=1,
         higher_is_better=False,
         highest=np.inf,
+        penalty="asd_frac",
         sizes=("native",),
         shown=frozenset({"csv", "report"}),
     ),

@@ -42,6 +42,8 @@ class Metric:
         tolerance: the field of the protocol that its scores depend on, a share of the image's diagonal;
             ``help`` and ``definition`` have its name in braces.
         default_tolerance: of that field in runs from before it existed.
+        penalty: the metric that is 1 for an image whose value here is a penalty: one of its two masks is
+            empty and the other is not.
         citation: a key of ``references.bib``.
         is_headline: whether it is the metric of selection, order, comparisons and learning curves; one is.
     """
@@ -66,6 +68,7 @@ class Metric:
     after: str = ""
     tolerance: str = ""
     default_tolerance: float = 0.0
+    penalty: str = ""
     citation: str = ""
     is_headline: bool = False
 

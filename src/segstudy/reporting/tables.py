@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from segstudy.analysis.formatting import listed
+from segstudy.analysis.formatting import interval, listed
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
@@ -135,9 +135,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         str(row["configuration"]),
         number("validation_iou", ".3f"),
         number("test_iou", ".3f"),
-        f"[{row['test_iou_low']:.3f}, {row['test_iou_high']:.3f}]"
-        if row["test_iou_low"] is not None
-        else DASH,
+        interval(row["test_iou_low"], row["test_iou_high"], 0.0) or DASH,
         {True: "yes", False: "no", None: DASH}[row["among_best"]],
         *(
             DASH if (score := row[f"test_{name}"]) is None else SHOWN[name].write(score)

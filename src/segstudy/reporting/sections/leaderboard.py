@@ -177,4 +177,6 @@ def _cell(row: Mapping[str, Any], column: Column) -> Cell:
         return Cell(None, DASH)
     low, high = row.get(f"{column.name}_low"), row.get(f"{column.name}_high")
     interval = "" if low is None or high is None else f"[{column.write(low)}, {column.write(high)}]"
+    if number := row.get(f"{column.name}_penalties"):
+        interval = f"{number:,} {'is a penalty' if number == 1 else 'are penalties'}"
     return Cell(value, column.write(value), interval)

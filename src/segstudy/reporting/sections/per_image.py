@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
+from segstudy.analysis.result_warnings import missed_lesions
 from segstudy.analysis.results import Results, comparable
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
@@ -53,6 +54,8 @@ class PerImage:
         disputed: where configurations differ most, the most first.
         hard: images on which all of them fail, with the best one's IoU, the hardest first.
         num_images: of the test subset.
+        missed: of the best configuration: its name, how many predictions are empty where there is foreground,
+            and how many have foreground where there is none; None if that is not known.
     """
 
     chart: Markup
@@ -61,6 +64,7 @@ class PerImage:
     disputed: tuple[Disputed, ...]
     hard: tuple[tuple[str, float], ...]
     num_images: int
+    missed: tuple[str, int, int] | None = None
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
@@ -95,6 +99,7 @@ def per_image(
         disputed=_disputed(names, ids, means, categories) if len(names) > 1 else (),
         hard=_hard(ids, means),
         num_images=len(ids),
+        missed=None if (counts := missed_lesions(results, names[0])) is None else (names[0], *counts),
     )
 
 
