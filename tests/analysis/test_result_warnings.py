@@ -16,7 +16,7 @@ from segstudy.analysis.result_warnings import (
     two_seeds,
 )
 from segstudy.metrics import METRICS, column, mask_scores
-from segstudy.stats.intervals import score_interval
+from segstudy.stats.intervals import Interval
 
 
 def results(means, num_images=40, groups=None, others=None):
@@ -107,7 +107,5 @@ def test_the_marker_of_a_penalty_is_a_metric_of_the_table():
 def test_intervals_are_printed_within_what_is_possible():
     assert interval(-1.688, 1.977) == "[-1.000, 1.000]"
     assert interval(-0.2, 1.2, 0.0) == "[0.000, 1.000]"
-    wide = score_interval(np.array([[0.1, 0.15], [0.9, 0.95]]))
-    assert wide.low < 0
-    assert wide.high > 1
-    assert mean(wide).endswith("[0.000, 1.000]")
+    wide = Interval(0.5, -0.7, 1.7, 2, 40, 0.1, True)
+    assert mean(wide) == "0.500 [0.000, 1.000]"
