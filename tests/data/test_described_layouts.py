@@ -461,10 +461,29 @@ def test_masks_of_label_studio_without_the_json_are_refused(tmp_path, pairs):
     assert "export the project as JSON too" in refusal(root)
 
 
-def test_several_tags_of_label_studio_are_refused(tmp_path, pairs):
+def test_several_tags_of_label_studio_are_classes(tmp_path, pairs):
     root = written(tmp_path, pairs, "Label Studio")
-    save(root / "masks" / "task-50-annotation-9-by-1-tag-ruler-0.png", pairs["a"][1])
-    assert "several tags, lesion, ruler" in refusal(root)
+    save(
+        root / "masks" / "task-50-annotation-9-by-1-tag-ruler-0.png", np.eye(*pairs["a"][1].shape, dtype=bool)
+    )
+    dataset = read(root)
+    assert dataset.class_names == ((1, "lesion"), (2, "ruler"))
+    assert str(dataset.account).startswith("10 files in the data set's folder: 9 used, 1 left out (1 .json)")
+    inside = pairs["a"][1]
+    (lesion, ruler) = (
+        read_mask(dataset.samples[0].mask, MaskMeaning(USUAL.rule, (number,))) for number in (1, 2)
+    )
+    assert (ruler == np.eye(*inside.shape, dtype=bool)).all()
+    assert (lesion == inside & ~ruler).all()
+    assert "1 is lesion, 2 is ruler" in next(
+        each.detail for each in check(dataset) if each.severity == "error"
+    )
+
+
+def test_a_tag_of_label_studio_of_another_size_is_an_error(tmp_path, pairs):
+    root = written(tmp_path, pairs, "Label Studio")
+    save(root / "masks" / "task-50-annotation-9-by-1-tag-ruler-0.png", np.zeros((9, 9), bool))
+    assert "a mask of 9 x 9 for an image of 32 x 24 pixels" in found(read(root))
 
 
 def test_colours_of_cvat_are_named_by_its_label_map(tmp_path, pairs):
