@@ -82,6 +82,20 @@ def test_spots_that_vanish_are_counted_and_empty_masks_are_none_of_them(tmp_path
     assert text.endswith("a larger --image-size allows more")
 
 
+def test_objects_that_vanish_beside_others_are_counted(tmp_path: Path) -> None:
+    """A large square, which stays, hides in the mean IoU that all nine spots beside it are lost."""
+    mask = np.zeros((512, 512), bool)
+    mask[100:400, 100:400] = True
+    for i in range(9):
+        mask[20:25, 10 + 50 * i : 15 + 50 * i] = True  # 5 px
+    mask[450, 450] = True  # a speck, no object
+    found = measured(write(tmp_path, [mask]), 64)
+    assert found.mean > 0.9
+    assert (found.num_vanished, found.num_objects, found.num_objects_vanished) == (0, 10, 9)
+    assert "9 of 10 objects (connected areas of foreground) vanish there" in best_iou_text(found)
+    assert is_low(found)
+
+
 def test_of_many_or_large_images_some_are_measured_and_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+import cv2
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
@@ -27,15 +29,18 @@ from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou
 from segstudy.store.records import BestIou
 
-VERSION = 1  # raised when numbers change: kept ones are then measured again
+VERSION = 2  # raised when numbers change: kept ones are then measured again
 MAX_PIXELS = 100_000_000  # of the masks that are measured: about two seconds on two cores
 FEWEST, MOST = 16, 500  # masks that are measured, whatever their size
+LEAST_OBJECT_PX = 4  # smaller areas are specks of blurred masks
+LOST_FRAC = 0.05  # of the objects: more of them vanish than drawing by hand would miss
 LOW = 0.9  # below it, the image size costs more than most choices of architecture and loss
 
 
 def is_low(found: BestIou) -> bool:
     """Whether a larger image size should be thought of."""
-    return found.num_vanished > 0 or found.mean < LOW
+    lost = found.num_objects_vanished > LOST_FRAC * found.num_objects
+    return found.num_vanished > 0 or found.mean < LOW or lost
 
 
 def best_iou_text(found: BestIou) -> str:
@@ -51,6 +56,11 @@ def best_iou_text(found: BestIou) -> str:
         said += (
             f"; {found.num_vanished:,} of {found.num_with_foreground:,} true masks vanish there: no "
             "foreground is left of them"
+        )
+    if found.num_objects_vanished:
+        said += (
+            f"; {found.num_objects_vanished:,} of {found.num_objects:,} objects (connected areas of "
+            "foreground) vanish there"
         )
     return f"{said}; a larger --image-size allows more" if is_low(found) else said
 
@@ -104,7 +114,7 @@ def _measured(
         for row in pool.map(partial(_of_one, settings), chosen):
             rows.append(row)
             progress(len(rows), len(chosen))
-    ious, present, vanished = zip(*rows, strict=True)
+    ious, present, vanished, objects, lost = zip(*rows, strict=True)
     return BestIou(
         image_size=list(size),
         resize=resize,
@@ -114,18 +124,34 @@ def _measured(
         num_images=len(samples),
         num_with_foreground=sum(present),
         num_vanished=sum(vanished),
+        num_objects=sum(objects),
+        num_objects_vanished=sum(lost),
     )
 
 
-def _of_one(settings: tuple[Size, Resize, MaskMeaning], sample: Sample) -> tuple[float, bool, bool]:
-    """IoU of a mask that was resized and back; whether it has any foreground, and whether that is lost."""
+def _of_one(settings: tuple[Size, Resize, MaskMeaning], sample: Sample) -> tuple[float, bool, bool, int, int]:
+    """IoU of a mask that was resized and back; whether it has any foreground, and whether that is lost.
+
+    Then the number of its objects, and of those that are lost.
+    """
     size, resize, meaning = settings
     truth = read_mask(sample.mask, meaning)
     small = mask_to_network(truth, size, resize)
     native = (truth.shape[0], truth.shape[1])
     back = prob_to_native(small.astype(np.float32), native, resize) >= 0.5
     present = bool(truth.any())
-    return float(iou(confusion(back, truth))), present, present and not small.any()
+    score = float(iou(confusion(back, truth)))
+    return score, present, present and not small.any(), *_objects(truth, back)
+
+
+def _objects(truth: NDArray[np.bool_], back: NDArray[np.bool_]) -> tuple[int, int]:
+    """The number of connected areas of a mask, and of those of which nothing came back."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(truth.astype(np.uint8), connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= LEAST_OBJECT_PX
+    large[0] = False  # the background
+    left = np.zeros(len(stats), np.bool_)
+    left[labels[back]] = True
+    return int(large.sum()), int((large & ~left).sum())
 
 
 def _number_to_measure(samples: Sequence[Sample]) -> int:

@@ -201,6 +201,8 @@ class BestIou(Described):
         num_images: that there are to measure; more than ``num_measured`` where masks are large or many.
         num_with_foreground: of those measured, whose true mask has any.
         num_vanished: of those, whose mask has none left at the network's size.
+        num_objects: connected areas of foreground of 4 pixels or more, in all masks measured.
+        num_objects_vanished: of those, of which no pixel comes back from the network's size.
     """
 
     image_size: list[int]
@@ -211,6 +213,8 @@ class BestIou(Described):
     num_images: int
     num_with_foreground: int
     num_vanished: int
+    num_objects: int = 0
+    num_objects_vanished: int = 0
 
     @property
     def size_text(self) -> str:

@@ -25,7 +25,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_bytes
 from segstudy.data.datasets.annotation_files import folders_in, head_of, named, read_json_value, some_files
 from segstudy.data.datasets.described import class_names, numbered, unusable
-from segstudy.data.datasets.folder_files import account, files_in
+from segstudy.data.datasets.folder_files import OTHER_NAME, account, files_in
 from segstudy.data.datasets.pairing import image_files
 from segstudy.data.datasets.sample_order import dataset_of
 from segstudy.data.images import ImageError, image_size
