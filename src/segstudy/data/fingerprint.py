@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
+from segstudy.core.file_stamps import FileStamp, stamp_of
 from segstudy.core.resources import allowed_cores
 from segstudy.data.images import opened
 from segstudy.data.samples import Sample
@@ -87,32 +88,30 @@ def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]
             known[name] = hashed
             progress(len(known))
     if fresh:
-        lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if max(stamp[1:3]) < past}
+        lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if stamp.latest_ns < past}
         with suppress(DiskError):  # it only saves time
             make_folder(memory.parent)
             write_text(memory, json.dumps({"sha256": _seal(json.dumps(lasting)), "files": lasting}))
     return [known[name] for name in names]
 
 
-def _remembered(memory: Path) -> dict[str, tuple[list[int], str]]:
+def _remembered(memory: Path) -> dict[str, tuple[FileStamp, str]]:
     """Hashes by file, each with the stamp it was made at; nothing where nothing is as it was written."""
     try:
         content = json.loads(memory.read_text(encoding="utf-8"))
         if _seal(json.dumps(content["files"])) != content["sha256"]:
             return {}
         entries = content["files"].items()
-        return {file: (list(map(int, stamp)), str(hashed)) for file, (stamp, hashed) in entries}
+        return {file: (FileStamp(*map(int, stamp)), str(hashed)) for file, (stamp, hashed) in entries}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def _stamp(file: Path) -> list[int]:
-    """What changes when a file does: size, times of its content and its entry in ns, and inode."""
+def _stamp(file: Path) -> FileStamp:
     try:
-        status = file.stat()
+        return stamp_of(file.stat())
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _hash_file(file: Path) -> str:

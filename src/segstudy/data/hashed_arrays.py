@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.errors import UserError
+from segstudy.core.file_stamps import FileStamp, stamp_of
 from segstudy.core.resources import allowed_cores
 
 BLOCK_BYTES = 4 * 2**20  # hashed at once
@@ -107,7 +108,7 @@ class StoredFile:
         weakref.finalize(self, stream.close)
         self._stream = stream
         self._reading, self._checking = threading.Lock(), threading.Lock()
-        self._stamp: tuple[int, ...] | None = None
+        self._stamp: FileStamp | None = None
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """The bytes of a range.
@@ -137,10 +138,10 @@ class StoredFile:
         Raises:
             PreparedDataGoneError: it was altered.
         """
-        if self._stamp is None or self._stamp == self.status():
+        if self._stamp is None or self._stamp == self.stamp():
             return
         with self._checking:
-            if self._stamp != self.status():
+            if self._stamp != self.stamp():
                 self.check()
 
     def check(self) -> None:
@@ -162,14 +163,13 @@ class StoredFile:
             self._refuse("was cut short or grew")
         return len(self._hashes)
 
-    def status(self) -> tuple[int, ...]:
-        """Size and times: what changes when the file does."""
-        status = os.fstat(self._stream.fileno())
-        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    def stamp(self) -> FileStamp:
+        """The numbers that change when the file does."""
+        return stamp_of(os.fstat(self._stream.fileno()))
 
-    def rely_on(self, status: tuple[int, ...]) -> None:
-        """Read without a check as long as size and times are these."""
-        self._stamp = status
+    def rely_on(self, stamp: FileStamp) -> None:
+        """Read without a check as long as the file has this stamp."""
+        self._stamp = stamp
 
     def check_block(self, number: int) -> None:
         """Compare one block with its hash.
@@ -210,7 +210,7 @@ def verify(files: Sequence[StoredFile]) -> None:
     Raises:
         PreparedDataGoneError: a block was altered, or is missing.
     """
-    before = [file.status() for file in files]  # what is altered while it is checked is checked again
+    before = [file.stamp() for file in files]  # what is altered while it is checked is checked again
     blocks = [(file, number) for file in files for number in range(file.num_blocks())]
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         futures = [pool.submit(file.check_block, number) for file, number in blocks]
@@ -219,8 +219,8 @@ def verify(files: Sequence[StoredFile]) -> None:
                 future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    for file, status in zip(files, before, strict=True):
-        file.rely_on(status)
+    for file, stamp in zip(files, before, strict=True):
+        file.rely_on(stamp)
 
 
 class StoredArray(Generic[Value]):

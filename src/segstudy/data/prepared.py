@@ -220,7 +220,7 @@ def _open(folder: Path, check: bool) -> Prepared:
         verify(files)
     else:
         for file in files:
-            file.rely_on(file.status())
+            file.rely_on(file.stamp())
     return Prepared(
         ids=tuple(index["ids"]),
         images=StoredArray(files[0], np.dtype(np.uint8)),

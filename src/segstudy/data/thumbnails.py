@@ -1,11 +1,11 @@
 """Small images of prepared samples, for galleries and for comparing data sets."""
 
-import io
 from typing import Any
 
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.core.encoded_images import image_bytes
 from segstudy.data import preprocess
 from segstudy.data.prepared import Prepared
 
@@ -14,12 +14,12 @@ THUMBNAIL_PX = 192
 
 def small_image(prepared: Prepared, position: int) -> bytes:
     """A prepared image without its padding, in its own proportions and small, as a JPEG."""
-    return _encoded(_small(prepared, position, prepared.images[position]), "JPEG")
+    return image_bytes(_small(prepared, position, prepared.images[position]), "JPEG", quality=85)
 
 
 def small_mask(prepared: Prepared, position: int) -> bytes:
     """The mask of the same, as PNG."""
-    return _encoded(_small(prepared, position, prepared.masks[position]), "PNG")
+    return image_bytes(_small(prepared, position, prepared.masks[position]), "PNG")
 
 
 def _small(prepared: Prepared, position: int, pixels: NDArray[Any]) -> Image.Image:
@@ -28,9 +28,3 @@ def _small(prepared: Prepared, position: int, pixels: NDArray[Any]) -> Image.Ima
     top, left, h, w = preprocess.placement((height, width), prepared.masks.shape[1:], prepared.resize)
     inner = Image.fromarray(pixels[top : top + h, left : left + w])
     return inner.resize((max(1, round(width * scale)), max(1, round(height * scale))))
-
-
-def _encoded(image: Image.Image, kind: str) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, quality=85)
-    return stream.getvalue()

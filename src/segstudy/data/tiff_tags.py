@@ -3,6 +3,8 @@
 import struct
 from typing import BinaryIO
 
+from segstudy.core.quantities import counted
+
 BITS, PHOTOMETRIC, BANDS, SAMPLE_FORMAT = 258, 262, 277, 339
 PLANES = 284  # how bands are kept: 1 pixel by pixel, 2 one after the other
 MAX_BANDS = 4  # bands that an image may have: red, green, blue and one more
@@ -33,7 +35,7 @@ def describe(stream: BinaryIO) -> str:
     if bands > MAX_BANDS:
         return f"a TIFF of {too_many(bands)}"
     numbers = _FORMATS.get(tags.get(SAMPLE_FORMAT, 1), "numbers")
-    what = f"a TIFF of {bands} band{'s' if bands > 1 else ''} of {bits}-bit {numbers}"
+    what = f"a TIFF of {counted(bands, 'band')} of {bits}-bit {numbers}"
     if bands > 1 and tags.get(PHOTOMETRIC, 1) in (0, 1):
         return f"{what}, of which none is called red, green or blue; save three of them as an RGB image"
     return f"{what}, which is not understood; save it as a PNG or TIFF of 8 or 16 bits"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from segstudy.core.atomic_files import make_folder, write_bytes, write_text
 from segstudy.core.csv_cells import as_cell
+from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
@@ -83,9 +84,7 @@ def _write_sample(sample: Sample, has_mask: bool, reading: tuple[MaskMeaning, Sc
 def _write_png(pixels: NDArray[np.uint8], folder: Path, sample_id: str) -> None:
     file = folder.joinpath(*(name.strip(".") or "-" for name in f"{sample_id}.png".split("/")))
     make_folder(file.parent)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
-    write_bytes(file, stream.getvalue())
+    write_bytes(file, image_bytes(Image.fromarray(pixels), "PNG", compress_level=1))
 
 
 def _table(dataset: Dataset, fracs: Mapping[str, float]) -> str:

@@ -3,8 +3,6 @@
 It shows what segstudy sees: images as the network gets them, masks by the rule that was found or given.
 """
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.atomic_files import write_text
+from segstudy.core.encoded_images import data_uri, four_colours, image_bytes
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted, counted_kind
 from segstudy.core.resources import allowed_cores
@@ -227,13 +226,12 @@ def _pictures(found: Survey, sample: Sample, side: int) -> tuple[str, str, tuple
         return "", "", (1, 1)
     scale = min(1, side / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    stream = io.BytesIO()
-    image.resize(size, Image.Resampling.BOX).save(stream, "WEBP", quality=78, method=2)
-    picture = _uri("webp", stream)
+    content = image_bytes(image.resize(size, Image.Resampling.BOX), "WEBP", quality=78, method=2)
+    picture = data_uri("WEBP", content)
     if sample.id not in found.foreground_fracs:
         return picture, "", size
     mask = read_mask(sample.mask, found.masks.meaning)
-    return picture, _layer_uri(layer_places(mask, size)), size
+    return picture, data_uri("PNG", four_colours(layer_places(mask, size), LAYER)), size
 
 
 def layer_places(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -265,18 +263,6 @@ def _thickened(line: NDArray[np.bool_], width_px: int) -> NDArray[np.bool_]:
 def _reduced(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
     """The mean of a mask in each pixel of a smaller image."""
     return np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX))
-
-
-def _layer_uri(places: NDArray[np.uint8]) -> str:
-    image = Image.fromarray(places).convert("L")
-    image.putpalette([value for colour in LAYER for value in colour[:3]])
-    stream = io.BytesIO()
-    image.save(stream, "PNG", bits=2, transparency=bytes(colour[3] for colour in LAYER), optimize=True)
-    return _uri("png", stream)
-
-
-def _uri(kind: str, stream: io.BytesIO) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 # Page

@@ -23,6 +23,7 @@ from segstudy.core.atomic_files import (
     write_folder,
     write_text,
 )
+from segstudy.core.checksums import sha256_of
 from segstudy.core.errors import UserError, one_line
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.core.locks import hold
@@ -254,7 +255,7 @@ class StudyFolder:
         record = read_json(self.runs / key / "run.json")
         checksums = record.get("sha256") if isinstance(record, dict) else None
         wanted = checksums.get(name) if isinstance(checksums, dict) else None  # early versions wrote none
-        if wanted and hashlib.sha256((self.runs / key / name).read_bytes()).hexdigest() != wanted:
+        if wanted and sha256_of(self.runs / key / name) != wanted:
             raise UserError(
                 f"{self.runs}: {key}/{name}: damaged (its checksum differs from that in run.json); {REPAIR}"
             )

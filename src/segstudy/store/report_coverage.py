@@ -1,6 +1,5 @@
 """The coverage of a written report, stored in the page itself, so that an outdated report is noticed."""
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from segstudy.core.checksums import sha256_of
 from segstudy.core.quantities import counted
 from segstudy.core.schema import Frozen
 from segstudy.store.folder import StudyFolder
@@ -117,4 +117,4 @@ def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return sha256_of(file)[:16]

@@ -1,6 +1,5 @@
 """The check of a finished run against its checksums and its key."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from pydantic import ValidationError
 
 from segstudy.config.protocol import Protocol
 from segstudy.config.runs import ADDED_LATER, key_of
+from segstudy.core.checksums import sha256_of
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import read_json
 from segstudy.store.faults import Fault, inside, reason
@@ -102,8 +102,7 @@ def _checksums(record: dict[str, Any]) -> dict[str, str]:
 def _checksum(file: Path) -> str:
     if file.exists() and not file.is_file():
         return ""  # a pipe or a device in its place, which would never end
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(file)
 
 
 def _contradiction(path: Path, record: dict[str, Any]) -> str:

@@ -19,7 +19,9 @@ from pydantic import ValidationError
 from segstudy.config.study import Study
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
+from segstudy.core.checksums import sha256_of
 from segstudy.core.errors import UserError
+from segstudy.core.file_stamps import stamp_of
 from segstudy.core.installed import package_files
 from segstudy.core.plugins import installed_plugins
 from segstudy.core.registry import parse
@@ -89,7 +91,7 @@ def records(
                 sources += [
                     file for sample in samples for file in (*files_of(sample.image), *files_of(sample.mask))
                 ]
-            if any(max(_stamp(file)[2:]) > began_ns for file in sources):
+            if any(stamp_of(file.stat()).latest_ns > began_ns for file in sources):
                 return {}
             made_from = _made_from(study, folder, samples)
             made[_file(study, folder)] = FinishedPlan(
@@ -121,7 +123,7 @@ def _made_from(asked: Study, folder: StudyFolder, samples: Sequence[Sample] | No
         "files": _hash([file.read_text(encoding="utf-8", errors="replace") for file in files]),
         "own files": _hash(
             [
-                *([str(f), hashlib.sha256(f.read_bytes()).hexdigest()] for f in _own_files(asked)),
+                *([str(f), sha256_of(f)] for f in _own_files(asked)),
                 *map(_stamp, _installed_files(asked, folder)),
             ]
         ),
@@ -168,9 +170,8 @@ def _installed_files(study: Study, folder: StudyFolder) -> list[Path]:
 
 
 def _stamp(file: Path) -> list[Any]:
-    """Return path, size and times of a file."""
-    status = file.stat()
-    return [str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    """Return the path of a file, and the numbers that change when it does."""
+    return [str(file), *stamp_of(file.stat())]
 
 
 def _hash(value: object) -> str:

@@ -1,6 +1,5 @@
 """One training, from a run's description to its result: a straight loop."""
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from torch.optim import lr_scheduler
 
 from segstudy.config.runs import Run
 from segstudy.core.device import autocast, is_out_of_memory
+from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import one_line
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.seeding import seed_for
@@ -319,9 +319,7 @@ def _columns(part: str, score: PartScore) -> dict[str, float]:
 
 
 def _png(prob: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.round(prob * 255).astype(np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
+    return image_bytes(Image.fromarray(np.round(prob * 255).astype(np.uint8)), "PNG")
 
 
 @contextmanager

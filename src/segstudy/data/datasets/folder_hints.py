@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from segstudy.core.quantities import counted
 from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, holds_images
 from segstudy.data.image_formats import image_suffix
 
@@ -88,6 +89,6 @@ def _one_heap(path: Path) -> str | None:
     if not files:
         return None
     return (
-        f"holds {len(files)} image file{'s' if len(files) > 1 else ''} itself; put the images into "
+        f"holds {counted(len(files), 'image file')} itself; put the images into "
         "images/ and their masks, of the same names, into masks/"
     )

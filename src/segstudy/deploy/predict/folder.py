@@ -1,6 +1,5 @@
 """Prediction of files and folders of images: masks, measurements and a table."""
 
-import io
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from PIL import Image
 
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.clutter import is_clutter_file, is_clutter_folder
+from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.paths import reason_missing
@@ -277,9 +277,7 @@ def _png(grey: NDArray[np.uint8]) -> bytes:
         found, content = cv2.imencode(".png", grey, quick)
         if found:
             return content.tobytes()
-    stream = io.BytesIO()
-    Image.fromarray(grey).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
+    return image_bytes(Image.fromarray(grey), "PNG", compress_level=1)
 
 
 def _extent(mask: NDArray[np.bool_]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from segstudy.core import file_stamps
 from segstudy.core.atomic_files import DiskError, write_text
 from segstudy.core.csv_cells import as_cell, of_cell
 from segstudy.core.errors import UserError
@@ -39,10 +40,10 @@ def name_of(image: Path) -> str:
 def stamp_of(file: Path) -> Stamp:
     """Return the size and time of a file, by which an unchanged one is recognised."""
     try:
-        found = file.stat()
+        found = file_stamps.stamp_of(file.stat())
     except OSError:
         return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return found.num_bytes, found.content_ns
 
 
 def digest_of(result: Path | bytes) -> str:

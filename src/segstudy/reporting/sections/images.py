@@ -1,6 +1,5 @@
 """The gallery of the report: the same test images with the masks of every model."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.analysis.configurations import Row
+from segstudy.core.encoded_images import data_uri, four_colours, image_bytes
 from segstudy.data.mask_outline import outline
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.reporting.sections.base import ReportData
@@ -216,7 +216,8 @@ def _overlays(
         for i, prob, iou in probs.join(scores, on="id").iter_rows():
             if i not in found:
                 truth = photos[i].truth
-                found[i] = Overlay(_data_uri(painted(truth, _mask(prob, truth.shape, resize)), ERRORS), iou)
+                places = painted(truth, _mask(prob, truth.shape, resize))
+                found[i] = Overlay(data_uri("PNG", four_colours(places, ERRORS)), iou)
     return found
 
 
@@ -233,14 +234,12 @@ def _categories(folder: StudyFolder) -> dict[str, str]:
 
 def _picture(i: str, category: str, photo: _Photo, predicted: Sequence[Mapping[str, Overlay]]) -> Picture:
     height, width = photo.truth.shape
-    stream = io.BytesIO()
-    Image.fromarray(photo.pixels).save(stream, "JPEG", quality=85)
     return Picture(
         id=i,
         category=category,
         size_px=(width, height),
-        photo=_uri("jpeg", stream),
-        truth=_data_uri(outline(photo.truth).astype(np.uint8), (NOTHING, TRUTH)),
+        photo=data_uri("JPEG", image_bytes(Image.fromarray(photo.pixels), "JPEG", quality=85)),
+        truth=data_uri("PNG", four_colours(outline(photo.truth).astype(np.uint8), (NOTHING, TRUTH))),
         overlays=tuple(overlays.get(i) for overlays in predicted),
     )
 
@@ -252,17 +251,3 @@ def painted(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[n
     out[truth & ~predicted & ~outline(truth)] = ERRORS.index(FALSE_NEGATIVE)
     out[outline(predicted)] = ERRORS.index(PREDICTION)
     return out
-
-
-def _data_uri(places: NDArray[np.uint8], colours: Sequence[Colour]) -> str:
-    """Return a PNG of at most four colours, two bits a pixel, as a data URI: a few kilobytes."""
-    image = Image.fromarray(places).convert("L")
-    image.putpalette([value for colour in colours for value in colour[:3]])
-    stream = io.BytesIO()
-    opacities = bytes(colour[3] for colour in colours)
-    image.save(stream, "PNG", bits=2, transparency=opacities, optimize=True)
-    return _uri("png", stream)
-
-
-def _uri(kind: str, stream: io.BytesIO) -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()
