@@ -1,6 +1,7 @@
 """`segstudy verify`: what is wrong is found and named, a repair moves it, and the next run mends the rest."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -351,18 +352,14 @@ def test_no_study_there(tmp_path):
 
 def test_a_run_that_may_not_be_read_is_named(study, monkeypatch):
     """Root reads everything; here the layer below says no in its stead."""
-    import builtins
-    import io
-
-    real, file = io.open, first_run(study) / "epochs.parquet"
+    real, file = os.open, first_run(study) / "epochs.parquet"
 
     def refuse(path, *args, **kwargs):
         if str(path) == str(file):
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, *args, **kwargs)
 
-    monkeypatch.setattr(io, "open", refuse)
-    monkeypatch.setattr(builtins, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     (fault,) = segstudy.verify(study, repair=True).faults
     assert fault.state == "unreadable"
     assert "Permission denied" in fault.detail
