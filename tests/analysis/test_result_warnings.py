@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fake_study import finish, make_study
 
+import segstudy
 from segstudy.analysis.formatting import interval, mean
 from segstudy.analysis.result_warnings import (
     collapsed_runs,
@@ -16,6 +18,7 @@ from segstudy.analysis.result_warnings import (
     two_seeds,
 )
 from segstudy.metrics import METRICS, column, mask_scores
+from segstudy.reporting.page import write_report
 from segstudy.stats.intervals import Interval
 
 
@@ -109,3 +112,18 @@ def test_intervals_are_printed_within_what_is_possible():
     assert interval(-0.2, 1.2, 0.0) == "[0.000, 1.000]"
     wide = Interval(0.5, -0.7, 1.7, 2, 40, 0.1, True)
     assert mean(wide) == "0.500 [0.000, 1.000]"
+
+
+def test_the_terminal_and_the_report_show_them(tmp_path):
+    folder = make_study(tmp_path / "s", ("segnet", "unet"), ("bce",), seeds=2)
+    for seed in range(2):
+        for name in ("segnet-bce-b8", "unet-bce-b8"):
+            finish(folder, name, 0.8, 0.8, seed=seed, noise=0.01)
+    page = write_report(folder, images=False).read_text(encoding="utf-8")
+    for text in (segstudy.table(folder.path), page):
+        assert "Only 9 test images: under 30, intervals are too narrow." in text
+        assert "two runs cannot tell how much training varies" in text
+    assert "two runs" not in segstudy.table(folder.path, "csv")
+    assert "test_hd95_px_penalties" in segstudy.table(folder.path, "csv")
+    assert "empty where the image has foreground (missed lesions)" in page
+    assert "not across the five" in page

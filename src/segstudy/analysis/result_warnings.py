@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from segstudy.analysis.formatting import comparison_text, count, counted_images, listed, score
-from segstudy.analysis.results import Results
+from segstudy.analysis.results import Results, comparable
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import difference
 from segstudy.stats.intervals import Scores
@@ -50,6 +51,12 @@ def result_warnings(results: Results, names: Sequence[str]) -> tuple[str, ...]:
         *few_units(results, names[0]),
         *two_seeds(results, names),
     )
+
+
+def warnings_of_ranked(results: Results, frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the warnings about the ranked configurations of a leaderboard."""
+    ranked = frame.filter(pl.col("rank").is_not_null()).sort("rank")["configuration"].to_list()
+    return result_warnings(results, comparable(results, ranked)) if ranked else ()
 
 
 def few_units(results: Results, name: str) -> Iterator[str]:

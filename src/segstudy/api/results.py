@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from segstudy.analysis.against_baselines import baseline_note
 from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.result_warnings import warnings_of_ranked
 from segstudy.analysis.results import gather
 from segstudy.api.studies import Study
 from segstudy.core.arguments import ArgumentError, checked_call
@@ -144,7 +145,7 @@ def table(
     show_all: bool = False,
     width: int | None = None,
 ) -> str:
-    """Return the leaderboard as text, Markdown, CSV, JSON or LaTeX.
+    """Return the leaderboard as text (with warnings below it), Markdown, CSV, JSON or LaTeX.
 
     Args:
         folder: the study's folder.
@@ -158,8 +159,9 @@ def table(
     results = gather(opened.folder, show_all)
     frame = leaderboard(opened.folder, results=results)
     text = render(frame, format, width, Path(folder), [each for row in results.rows for each in row.records])
-    note = baseline_note(opened.folder, frame) if format == "text" else ""
-    lines = textwrap.wrap(note, width or len(note)) if note else []
+    notes = (baseline_note(opened.folder, frame), *warnings_of_ranked(results, frame))
+    shown = [note for note in notes if note and format == "text"]
+    lines = [line for note in shown for line in textwrap.wrap(note, width or len(note))]
     return "\n".join([text.rstrip(), *lines, ""]) if lines else text
 
 
