@@ -52,7 +52,7 @@ def test_quick_has_one_grid_and_what_is_added_to_a_study_is_named():
     quick = preset_study("quick", "t", "synthetic")
     assert in_words(quick) == "4 architectures x 5 losses at batch 8 (protocol quick)"
     more = extend(quick, {"architecture": ["unet"], "loss": ["bce"], "lr": [0.1]})
-    assert in_words(more).endswith("8, and unet x bce at batch 8 (protocol quick)")
+    assert in_words(more).endswith("8, and unet x bce at batch 8, with lr 0.1 (protocol quick)")
 
 
 def test_what_is_said_to_leave_it_out_does():

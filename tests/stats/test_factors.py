@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import scipy.stats
 import statsmodels.formula.api as smf
+from simulated import Truth
+from simulated import scores as simulated_scores
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
@@ -158,3 +160,37 @@ def test_a_pair_without_training_noise_stays_as_it_is() -> None:
     alone, together = two_of(5, 0.1, num_seeds=1)
     assert alone == together
     assert together.conclusion == "training noise not measured"
+
+
+EVERYWHERE = [{0, 1}, {0, 1}, {0, 1}]
+IN_PARTS = [{0, 1}, {0, 1, 2}, {1, 2}]  # the settings in which each level was tried
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "tried", [EVERYWHERE, IN_PARTS, [{0}] * 5], ids=["everywhere", "in parts", "5 levels"]
+)
+@pytest.mark.parametrize("wild", [1, 4])
+@pytest.mark.parametrize(
+    "truth", [Truth(0.03, 0.005, 0.0, 3), Truth(0.03, 0.02, 0.03, 3), Truth(0.03, 0.02, 0.0, 5)], ids=str
+)
+def test_of_equal_levels_any_pair_is_called_different_in_at_most_7_percent(
+    truth: Truth, wild: float, tried: list[set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one level scatters more, and where levels were tried in different settings."""
+    monkeypatch.setattr(
+        scipy.stats.studentized_range, "sf", lambda *_: 1.0
+    )  # slow; the intervals decide here
+    rng, num_studies, wrong = np.random.default_rng(1), 500, 0
+    places = [(level, setting) for level, settings in enumerate(tried) for setting in sorted(settings)]
+    sds = [truth.seed * (wild if level == 0 else 1) for level, _ in places]
+    for _ in range(num_studies):
+        runs = [rng.normal(0, sd, truth.num_seeds) for sd in sds]
+        found = dict(zip(places, simulated_scores(rng, truth, [0.0] * len(places), runs), strict=True))
+        pairs = []
+        for a, b in itertools.combinations(range(len(tried)), 2):
+            sides = [np.mean([found[x, setting] for setting in tried[a] & tried[b]], axis=0) for x in (a, b)]
+            pairs.append(for_all_pairs(difference(*sides), len(tried)))
+        wrong += any(d.low > 0 or d.high < 0 for d in pairs)
+    print(f"{truth}, the first level {wild} x, {tried}: {wrong / num_studies:.3f}")
+    assert wrong <= 0.07 * num_studies

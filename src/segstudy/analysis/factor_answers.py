@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from segstudy.analysis.contrasts import Contrast
 from segstudy.analysis.design import RECORDING, Design, label
 from segstudy.analysis.factor_effects import FactorEffect, effects_of, importance
-from segstudy.analysis.formatting import comparison_text, count, interval, listed, p_value
+from segstudy.analysis.formatting import comparison_text, count, interval, listed, p_value, signed
 from segstudy.stats.factors import Effect, Factorial
 from segstudy.stats.intervals import LEVEL
 
@@ -89,8 +89,10 @@ def _against_best(effect: FactorEffect) -> str:
     }
     parts = [
         f"is better than {_named(kinds['b'])}" if kinds["b"] else "",
-        f"is practically equal to {_named(kinds['practically equal'])}" if kinds["practically equal"] else "",
-        f"cannot be told from {_named(kinds['not resolved'])}" if kinds["not resolved"] else "",
+        f"is practically equal to {_beside(kinds['practically equal'])}"
+        if kinds["practically equal"]
+        else "",
+        f"cannot be told from {_beside(kinds['not resolved'])}" if kinds["not resolved"] else "",
         f"is worse than {_named(kinds['a'])}" if kinds["a"] else "",
     ]
     return f"{best} On test it {listed([part for part in parts if part])}."
@@ -98,6 +100,12 @@ def _against_best(effect: FactorEffect) -> str:
 
 def _named(contrasts: Sequence[Contrast]) -> str:
     return listed([_by(c) for c in contrasts])
+
+
+def _beside(contrasts: Sequence[Contrast]) -> str:
+    """Return the other levels, each with the best one less it: ``lr=0.1 (-0.003 [-0.012, 0.006])``."""
+    apart = [(c.left, c.difference) for c in contrasts]
+    return listed([f"{name} ({signed(-d.mean)} {interval(-d.high, -d.low)})" for name, d in apart])
 
 
 def _by(c: Contrast, direction: str = "") -> str:
@@ -178,6 +186,11 @@ def _notes(design: Design, effects: Sequence[FactorEffect]) -> Iterator[str]:
             f"images or masks{f' ({listed(names)} varies)' if names else ''}, which is no factor of quality."
         )
     yield from _unanswered(design, effects)
+    if any(len({pair.num_matched for pair in effect.pairs}) > 1 for effect in effects):
+        yield (
+            "Where the numbers of settings differ, so do the settings of the means: only differences compare "
+            "equal ones."
+        )
     if any(effect.has_training_noise for effect in effects):
         yield CORRECTED
 

@@ -18,7 +18,7 @@ class LevelScore:
 
     Attributes:
         level: as in the study.
-        test: IoU, averaged over the settings that it shares with the best.
+        test: IoU, averaged over the settings that it shares with the best; of the best, with all others.
         contrast: the level less the best one; None for the best itself.
     """
 
@@ -108,7 +108,7 @@ def _effect(design: Design, factor: str, levels: Sequence[str]) -> FactorEffect 
     return FactorEffect(
         factor=factor,
         condition=design.condition(factor),
-        levels=tuple(_level_score(design, factor, each, best, num_levels) for each in levels),
+        levels=tuple(_level_score(design, factor, each, best, levels) for each in levels),
         best=best,
         num_levels=num_levels,
         pairs=tuple(contrasts.values()),
@@ -123,13 +123,13 @@ def _contrast(design: Design, factor: str, a: str, b: str, num_levels: int) -> C
     return found and replace(found, difference=for_all_pairs(found.difference, num_levels))
 
 
-def _level_score(design: Design, factor: str, level: str, best: str, num_levels: int) -> LevelScore:
-    groups = design.matched(factor, dict.fromkeys([level, best]))
+def _level_score(design: Design, factor: str, level: str, best: str, levels: Sequence[str]) -> LevelScore:
+    groups = design.matched(factor, levels if level == best else [level, best])
     if not groups[level]:  # shares settings with other levels only
         groups = design.matched(factor, [level])
     scores = averaged(design.results, groups, [level])
     units = by_group(scores, design.results.groups_of(groups[level][0][0]))
-    found = None if level == best else _contrast(design, factor, level, best, num_levels)
+    found = None if level == best else _contrast(design, factor, level, best, len(design.levels(factor)))
     return LevelScore(level, score_interval(units), found)
 
 

@@ -50,7 +50,7 @@ def _distinct(study: Study) -> list[Grid]:
 def _one(grid: Grid, study: Study) -> str:
     counts = [_levels(grid, "architecture"), _levels(grid, "loss")]
     text = f"{' x '.join(counts)} at batch {_and(_batch(grid, study))}"
-    return text + _other_factors(grid)
+    return text + _other_factors(grid, study)
 
 
 def _further(grid: Grid, first: Grid, study: Study) -> str:
@@ -64,7 +64,7 @@ def _further(grid: Grid, first: Grid, study: Study) -> str:
         what += " again" if set(names) <= set(first["architecture"]) else f" x {_levels(grid, 'loss')}"
     else:
         what = f"{_levels(grid, 'architecture')} x {_levels(grid, 'loss')}"
-    return f"{what} at batch {_and(_batch(grid, study))}{_other_factors(grid)}"
+    return f"{what} at batch {_and(_batch(grid, study))}{_other_factors(grid, study)}"
 
 
 def _batch(grid: Grid, study: Study) -> list[str]:
@@ -76,15 +76,21 @@ def _levels(grid: Mapping[str, Sequence[Any]], factor: str) -> str:
     return title(str(levels[0])) if len(levels) == 1 else counted(len(levels), factor)
 
 
-def _other_factors(grid: Grid) -> str:
-    """Return further factors that vary within a grid, as ``, with lr 0.01 and 0.001``."""
+def _other_factors(grid: Grid, study: Study) -> str:
+    """Return further factors that vary within a grid or between grids, as ``, with lr 0.01 and 0.001``."""
     varying = {
         name: levels
         for name, levels in grid.items()
-        if name not in ("architecture", "loss", "batch_size") and len(levels) > 1
+        if name not in ("architecture", "loss", "batch_size") and _num_levels(name, study) > 1
     }
     text = [f"{name} {_and([_level(name, level) for level in levels])}" for name, levels in varying.items()]
     return f", with {'; '.join(text)}" if text else ""
+
+
+def _num_levels(factor: str, study: Study) -> int:
+    """Return how many levels of a field all grids have together."""
+    usual = (getattr(study.protocol, factor),)
+    return len({str(level) for grid in study.grid for level in grid.get(factor, usual)})
 
 
 def _level(name: str, level: Any) -> str:
