@@ -93,7 +93,9 @@ class RunRecord(TrainedRecord):
 
     def computed(self, metric: str) -> bool:
         """Whether a metric was computed; early versions stored only the means, by column."""
-        return metric in self.metrics if self.metrics else column(metric) in self.summary.scores["test"]
+        if self.metrics:
+            return metric in self.metrics
+        return column(metric) in self.summary.scores.get("test", {})
 
     @property
     def environments(self) -> list[dict[str, Any]]:
