@@ -159,7 +159,7 @@ def test_images_masks_and_other_formats_mix(tmp_path: Path) -> None:
         if i % 2:
             save(tmp_path / f"masks/{i}.png", mask)
         else:
-            save_dicom(tmp_path / f"masks/{i}.dcm", mask.astype(np.uint8))
+            save_dicom(tmp_path / f"masks/{i}.dcm", mask.astype(np.uint8) * 255)
     dataset = read(tmp_path)
     assert [sample.id for sample in dataset.samples] == list("0123")
     assert not [each for each in check(dataset) if each.severity != "note"]

@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from medical_writers import dicom
 from PIL import Image
 from schemathesis import GenerationMode
 
@@ -26,6 +27,7 @@ KINDS = {
     "image/gif": "GIF",
     "image/webp": "WEBP",
     "image/x-portable-pixmap": "PPM",
+    "application/dicom": "DICOM",
     "application/octet-stream": "PNG",
 }
 
@@ -34,7 +36,10 @@ def pictures(kind: str) -> st.SearchStrategy[bytes]:
     def made(height: int, width: int, seed: int) -> bytes:
         stream = io.BytesIO()
         pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-        Image.fromarray(pixels).save(stream, kind)
+        if kind == "DICOM":
+            dicom(pixels).save_as(stream, enforce_file_format=True)
+        else:
+            Image.fromarray(pixels).save(stream, kind)
         return stream.getvalue()
 
     return st.builds(made, st.integers(8, 90), st.integers(8, 90), st.integers(0, 9))

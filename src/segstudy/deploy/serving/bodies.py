@@ -21,7 +21,7 @@ from segstudy.deploy.serving.limits import Limits
 FORM, JSON = "multipart/form-data", "application/json"
 IMAGES = (
     *("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/gif", "image/webp"),
-    *("image/x-portable-pixmap", "application/octet-stream"),
+    *("image/x-portable-pixmap", "application/dicom", "application/octet-stream"),
 )
 # What programs send that do not know the type: object stores, and curl --data-binary without a header.
 UNNAMED = ("", "binary/octet-stream", "application/x-www-form-urlencoded")
