@@ -212,7 +212,7 @@ WRONG = {
     "unknown device": (lambda _: ["discs", "--device", "tpu"], "device"),
     "unknown command line option": (lambda _: ["discs", "--speed", "1"], "--speed"),
     "exclude file missing": (lambda _: ["discs", "--exclude", "no.txt"], "no.txt"),
-    "two folds": (lambda _: ["discs", "--folds", "2"], "3 and more"),
+    "two folds": (lambda _: ["discs", "--folds", "2"], "3 or more"),
     "more folds than groups": (lambda _: ["discs", "--folds", "30"], "12 groups cannot fill 30 parts"),
 }
 
