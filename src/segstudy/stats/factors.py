@@ -14,7 +14,7 @@ import scipy.optimize
 import scipy.stats
 from numpy.typing import NDArray
 
-from segstudy.stats.comparisons import Difference, _conclusion
+from segstudy.stats.comparisons import Difference, _conclusion, _range_sf
 from segstudy.stats.intervals import LEVEL
 
 Levels = Mapping[str, Sequence[str]]
@@ -273,7 +273,7 @@ def for_all_pairs(d: Difference, num_levels: int) -> Difference:
     df = _rounded_df(min(d.df, d.most_df))
     half = _range_quantile(num_levels, df) / float(np.sqrt(2)) * d.standard_error
     q = float(np.sqrt(2)) * abs(d.mean) / d.standard_error
-    p = min(1.0, float(scipy.stats.studentized_range.sf(q, num_levels, df)))
+    p = min(1.0, _range_sf(q, num_levels, df))
     conclusion = _conclusion(d.mean, half, p, d.margin)
     return replace(d, low=d.mean - half, high=d.mean + half, p=p, conclusion=conclusion)
 
