@@ -7,6 +7,7 @@ import pytest
 from fake_study import fail, finish, make_study, masks, sample_ids
 
 from segstudy.analysis.compare import compare_configurations, sides
+from segstudy.analysis.confidence_set import may_be_best
 from segstudy.analysis.contrasts import contrast
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factorials import factorials
@@ -56,15 +57,16 @@ def test_a_clear_winner_wins(tmp_path):
     found = said(filled(tmp_path / "s", FAR))
     assert found.winner == "unet-dice-b8"
     assert "it wins" in found.verdict
-    assert all(each.excluded for each in found.versus.values())
+    assert may_be_best(found.contenders) == ["unet-dice-b8"]
+    assert found.contenders["unet-dice-b8"].against.best
     assert found.resolution == ""
 
 
 def test_among_equals_there_is_none(tmp_path):
     found = said(filled(tmp_path / "s", NEAR))
     assert "it wins" not in found.verdict
-    assert "cannot be told from it" in found.verdict
-    assert not any(each.excluded for each in found.versus.values())
+    assert "none can be excluded" in found.verdict
+    assert may_be_best(found.contenders) == list(found.contenders)
 
 
 def test_a_difference_inside_the_margin_is_no_win(tmp_path):
@@ -91,10 +93,13 @@ def test_of_two_studies_the_smaller_margin_decides_and_both_are_named(tmp_path):
 
 
 def test_a_single_seed_claims_nothing_however_far_apart(tmp_path):
-    found = said(filled(tmp_path / "s", FAR, seeds=1))
+    folder = filled(tmp_path / "s", FAR, seeds=1)
+    found = said(folder)
     assert "no winner is claimed" in found.verdict
     assert "images only; training noise not measured" in found.limits[0]
     assert {each.p_adjusted for each in found.versus.values()} == {None}
+    assert found.contenders == {}
+    assert leaderboard(folder)["among_best"].to_list() == [None] * len(FAR)
     assert all(not effects.effects for _, effects in found.factorials)
 
 
@@ -103,7 +108,26 @@ def test_what_is_better_on_test_than_the_winner_takes_the_win_away(tmp_path):
     for seed in range(SEEDS):
         finish(folder, "unet-bce-b8", 0.9, 0.6, seed=seed, noise=0.01)
         finish(folder, "segnet-bce-b8", 0.7, 0.8, seed=seed, noise=0.01)
-    assert "there is no winner" in said(folder).verdict
+    found = said(folder)
+    assert "there is no winner" in found.verdict
+    assert "Its test mean is not the highest: segnet-bce-b8 has 0.8" in found.verdict
+
+
+def test_whom_any_other_beats_is_out_also_when_the_winner_does_not(tmp_path):
+    """The winner on validation is in the middle on test; the last is excluded by the first on test."""
+    folder = make_study(tmp_path / "s", ("segnet", "unet"), ("bce", "dice"), seeds=SEEDS)
+    on_test = {"unet-dice-b8": 0.79, "unet-bce-b8": 0.80, "segnet-dice-b8": 0.80, "segnet-bce-b8": 0.765}
+    for name, mean in on_test.items():
+        for seed in range(SEEDS):
+            finish(folder, name, 0.9 if name == "unet-dice-b8" else 0.7, mean, seed=seed, noise=0.0125)
+    found = said(folder)
+    assert found.winner == "unet-dice-b8"
+    assert "segnet-bce-b8" not in may_be_best(found.contenders)
+    row = leaderboard(folder).row(by_predicate=pl.col("configuration") == "segnet-bce-b8", named=True)
+    assert row["among_best"] is False
+    assert row["beaten_by"] in ("unet-bce-b8", "segnet-dice-b8")
+    assert row["to_best_high"] < 0
+    assert "2 have a higher test mean than it" in found.verdict
 
 
 def test_a_configuration_with_a_failed_replicate_cannot_win_and_is_counted(tmp_path):
@@ -307,7 +331,9 @@ def test_masks_of_another_tool_stand_beside_and_cannot_win(tmp_path):
 def test_several_seeds_of_masks_are_compared_like_runs(tmp_path):
     folder = filled(tmp_path / "s", FAR)
     masks(folder, "nnunet", 0.3, {}, seeds=(0, 1, 2))
-    assert said(folder).versus["nnunet"].excluded
+    found = said(folder)
+    assert found.contenders["nnunet"].excluded
+    assert "nnunet" not in found.verdict
 
 
 def test_missing_masks_count_as_missing(tmp_path):

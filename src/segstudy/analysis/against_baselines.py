@@ -14,7 +14,10 @@ def baseline_note(folder: StudyFolder, frame: pl.DataFrame) -> str:
     """
     scored = frame.filter(~pl.col("masks") & pl.col("test_iou").is_not_null())
     baselines = folder.baselines()
-    if baselines is None or not scored.height or baselines.select("split", "split_seed").n_unique() > 1:
+    if baselines is None or not scored.height:
+        return ""
+    of_one_split = baselines.filter(pl.col("fold").is_null()).select("split", "split_seed").n_unique() <= 1
+    if not of_one_split or baselines["split"].n_unique() > 1:
         return ""  # of several splits every configuration has its own
     first = scored.row(0, named=True)
     means = baselines.filter(pl.col("part") == "test").group_by("baseline").agg(pl.col("native_iou").mean())

@@ -1,12 +1,12 @@
 """Comparisons of configurations on the same test images: the winner with the rest, or any two."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segstudy.analysis.results import Results
 from segstudy.core.errors import UserError
 from segstudy.stats.comparisons import Difference, difference, distinguished
-from segstudy.stats.intervals import LEVEL, Scores
+from segstudy.stats.intervals import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +20,6 @@ class Versus:
 
     difference: Difference
     p_adjusted: float | None
-
-    @property
-    def excluded(self) -> bool:
-        """Whether the other is worse by more than runs, images and the choice explain."""
-        return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean > 0
-
-    @property
-    def better(self) -> bool:
-        """Whether the other is better than the winner on test."""
-        return self.p_adjusted is not None and self.p_adjusted < 1 - LEVEL and self.difference.mean < 0
 
 
 def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[str, Versus]:
@@ -123,8 +113,3 @@ def _scores(results: Results, name: str) -> Scores:
     if scores is None:
         raise UserError(f"{name} has no complete replicate on test: `segstudy status` says what is missing")
     return scores
-
-
-def undistinguished(versus: Mapping[str, Versus]) -> list[str]:
-    """Return the configurations that may be as good as the winner."""
-    return [name for name, each in versus.items() if each.p_adjusted is not None and not each.excluded]

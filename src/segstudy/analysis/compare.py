@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segstudy.analysis.against_winner import compared
 from segstudy.analysis.formatting import comparison_text
 from segstudy.analysis.results import Results, gather
@@ -13,6 +15,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.suggestions import use_one_of
 from segstudy.stats.comparisons import Difference, Resolution, to_resolve
 from segstudy.stats.intervals import Interval, score_interval
+from segstudy.stats.training_sets import AcrossTrainingSets, across_training_sets
 from segstudy.store.folder import StudyFolder
 
 JSON_KEYS = {"has_training_noise": "trainings"}  # the key that scripts read since segstudy 0.1
@@ -37,6 +40,7 @@ class Comparison:
         num_images: in the test subset; ``a.test_iou.num_units`` is the number of their groups.
         group_noun: what a group is, as ``patient``.
         margins: of the two studies, where they differ; the smaller decides.
+        across: the two for training sets like these; None unless both have the same folds.
         difference: `a` less `b`.
         resolution: the data that would settle it; None if it is settled or training noise is not measured.
     """
@@ -48,6 +52,7 @@ class Comparison:
     resolution: Resolution | None
     group_noun: str = "group"
     margins: tuple[float, float] | None = None
+    across: AcrossTrainingSets | None = None
 
     @property
     def sentence(self) -> str:
@@ -80,6 +85,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
         difference=found,
         resolution=_resolution(ours, a, theirs, b) if found.conclusion == "not resolved" else None,
         group_noun=ours.group_noun,
+        across=_across(ours, a, theirs, b),
         margins=None if ours.margin == theirs.margin else (ours.margin, theirs.margin),
     )
 
@@ -89,6 +95,14 @@ def _named(results: Results, folder: Path, name: str) -> str:
     if name not in names:
         raise UserError(f"{folder} has no configuration {name!r}: {use_one_of(name, names)}")
     return name
+
+
+def _across(ours: Results, a: str, theirs: Results, b: str) -> AcrossTrainingSets | None:
+    """Compare the two for training sets like these, if both were trained on the same folds."""
+    left, right = ours.folds(a), theirs.folds(b)
+    if left is None or right is None or not np.array_equal(left.folds, right.folds):
+        return None
+    return across_training_sets(left, right, min(ours.margin, theirs.margin))
 
 
 def _side(results: Results, name: str) -> Side:

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from segstudy.analysis.run_matching import COMPONENTS, Planned, planned_of
@@ -29,6 +29,7 @@ class Row:
         folder: of masks, their folder in ``external/``.
         data: fingerprint of the data that all of this was trained and tested on.
         planned: the configuration as the study has it; None for masks, and for runs that it does not name.
+        repeats: which set of folds each run belongs to, by key; empty where there is only one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Row:
     folder: str = ""
     data: str = ""
     planned: Configuration | None = None
+    repeats: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[str]:
@@ -113,13 +115,15 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
             num_replicates=study.seeds,
             data=each.runs[0].data,
             planned=each.configuration,
+            repeats={run.key: run.repeat for run in each.runs} if study.repeats > 1 else {},
         )
         for name, each in zip(names, planned, strict=True)
     ]
     if not show_all:
         return rows
     named = {key for row in rows for key in row.keys}
-    return [*rows, *_unnamed_rows(rows, planned, [each for each in records if each.key not in named])]
+    others = [each for each in records if each.key not in named]
+    return [*rows, *_unnamed_rows(rows, planned, others, _split_seeds(folder))]
 
 
 def names_of_runs(folder: StudyFolder) -> dict[str, str]:
@@ -129,13 +133,16 @@ def names_of_runs(folder: StudyFolder) -> dict[str, str]:
 
 
 def _unnamed_rows(
-    rows: Sequence[Row], planned: Sequence[Planned], records: Iterable[RunRecord]
+    rows: Sequence[Row],
+    planned: Sequence[Planned],
+    records: Iterable[RunRecord],
+    split_seeds: Mapping[str, int],
 ) -> Iterator[Row]:
     """Return configurations that the study no longer names, with runs of equal code, data and subsets."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[_origin(record)].append(record)
-    separate = [part for found in groups.values() for part in _without_conflicts(found)]
+    separate = [part for found in groups.values() for part in _without_conflicts(found, split_seeds)]
     taken = {row.name for row in rows}
     current = {
         (f, title(each.configuration.level(f)), each.runs[0].numerics.get(f))
@@ -153,7 +160,20 @@ def _unnamed_rows(
             0,
             len({run.seed for run in found}),
             data=first.description.data,
+            repeats=_repeats(found, split_seeds),
         )
+
+
+def _split_seeds(folder: StudyFolder) -> dict[str, int]:
+    """The ``split_seed`` of each set of folds of the study, by the fingerprint of every fold."""
+    return {each.ids.fingerprint: each.split_seed for each in folder.splits() if each.fold is not None}
+
+
+def _repeats(records: Sequence[RunRecord], split_seeds: Mapping[str, int]) -> dict[str, int]:
+    """Which set of folds each run belongs to, by key; empty where there is only one."""
+    found = {record.key: split_seeds.get(record.description.split, -1) for record in records}
+    order = {seed: n for n, seed in enumerate(sorted(set(found.values())))}
+    return {key: order[seed] for key, seed in found.items()} if len(order) > 1 else {}
 
 
 def _origin(record: RunRecord) -> str:
@@ -164,18 +184,23 @@ def _origin(record: RunRecord) -> str:
     return json.dumps([record.architecture, record.loss, described], sort_keys=True)
 
 
-def _without_conflicts(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
+def _without_conflicts(records: Sequence[RunRecord], split_seeds: Mapping[str, int]) -> list[list[RunRecord]]:
     """Return groups of runs that can be one configuration: all, unless a fold has two splits.
 
-    Of several runs of one seed and fold each begins a group of its own.
+    Of several runs of one seed and fold each begins a group of its own. Folds of different ``split_seed``
+    are repeats.
     """
-    splits = {(record.fold, record.description.split) for record in records}
-    divided = len(splits) > len({fold for fold, _ in splits})
+
+    def place(record: RunRecord) -> tuple[int | None, int | None]:
+        return split_seeds.get(record.description.split), record.fold
+
+    splits = {(place(record), record.description.split) for record in records}
+    divided = len(splits) > len({where for where, _ in splits})
     groups: dict[Any, list[RunRecord]] = defaultdict(list)
     seen: Counter[Any] = Counter()
     for record in records:
         part = (record.fold, record.description.split) if divided else None
-        replicate = (part, record.seed, record.fold)
+        replicate = (part, record.seed, place(record))
         groups[part, seen[replicate]].append(record)
         seen[replicate] += 1
     return list(groups.values())

@@ -49,10 +49,10 @@ def counted_images(num_units: int, num_images: int, what: str = "image", unit: s
     return images if num_units == num_images else f"{count(num_units, unit)} ({images})"
 
 
-def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+def listed(names: Sequence[str], most: int = MOST_NAMED, joined: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``; ``a, b and 7 more`` where there are many."""
     shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {joined} {shown[-1]}"
 
 
 def comparison_text(a: str, b: str, d: Difference) -> str:

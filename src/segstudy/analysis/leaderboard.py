@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from segstudy.analysis.against_winner import against_winner
+from segstudy.analysis.confidence_set import confidence_set
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.result_warnings import penalties
 from segstudy.analysis.results import Results, gather
@@ -27,6 +28,13 @@ SCORES = {
     },
 }
 
+COMPARISONS: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(("behind", "behind_low", "behind_high", "p_behind"), pl.Float64),
+    **dict.fromkeys(("to_best", "to_best_low", "to_best_high", "p_excluded"), pl.Float64),
+    "beaten_by": pl.String,
+    "among_best": pl.Boolean,
+}
+
 
 def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | None = None) -> pl.DataFrame:
     """Return one row per configuration, the highest validation IoU first; those without a finished run last.
@@ -44,7 +52,10 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
         (``_low``, ``_high``; see ``stats.score_interval``) and the seeds' standard deviation (``_seed_sd``),
         the number of penalties in the mean of a distance (``_penalties``: one of two masks is empty),
         ``behind`` the winner on test with its interval and the adjusted p value ``p_behind``,
-        ``among_best`` (not distinguishable from the winner; null where that cannot be said),
+        ``to_best``: its test mean less that of the best of the others, with the simultaneous interval
+        (``_low``, ``_high``), the p value ``p_excluded`` and, where that interval is below 0, the
+        configuration that beats it (``beaten_by``); ``among_best`` (it may be the best; null where that
+        cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
         ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons). ``rank`` is null where runs are
         missing: such a configuration cannot win. Masks of other tools (``masks``) have no
@@ -60,22 +71,25 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
 
 
 def _compared(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
-    """Add the difference between each configuration and the winner."""
+    """Add the difference of each configuration from the winner, and from the best of the others."""
     first = first_ranked(frame)
-    versus = against_winner(results, first, frame["configuration"].to_list()) if first else {}
-    measured = any(each.p_adjusted is not None for each in versus.values())
-    rows: list[dict[str, float | bool | None]] = []
-    for name in frame["configuration"]:
-        among_best = (measured or None) if name == first else None
-        row: dict[str, float | bool | None] = {"among_best": among_best}
+    names = frame["configuration"].to_list()
+    versus = against_winner(results, first, names) if first else {}
+    contenders = confidence_set(results, [first, *names]) if first else {}
+    rows: list[dict[str, float | str | bool | None]] = []
+    for name in names:
+        row: dict[str, float | str | bool | None] = {"among_best": None}
         if each := versus.get(name):
             apart = each.difference
             row |= {"behind": apart.mean, "behind_low": apart.low, "behind_high": apart.high}
             row["p_behind"] = each.p_adjusted
-            row["among_best"] = None if each.p_adjusted is None else not each.excluded
+        if contender := contenders.get(name):
+            found = contender.against
+            row |= {"to_best": found.mean, "to_best_low": found.low, "to_best_high": found.high}
+            row |= {"p_excluded": found.p, "among_best": not found.excluded}
+            row["beaten_by"] = contender.rival if found.excluded else None
         rows.append(row)
-    types = dict.fromkeys(("behind", "behind_low", "behind_high", "p_behind"), pl.Float64)
-    return frame.hstack(pl.DataFrame(rows, schema={**types, "among_best": pl.Boolean}))
+    return frame.hstack(pl.DataFrame(rows, schema=COMPARISONS))
 
 
 def first_ranked(frame: pl.DataFrame) -> str | None:

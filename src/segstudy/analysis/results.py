@@ -9,17 +9,24 @@ import polars as pl
 from segstudy.analysis.configurations import Row, all_rows
 from segstudy.stats.comparisons import MARGIN
 from segstudy.stats.intervals import Scores, by_group
+from segstudy.stats.training_sets import ScoresByFold
 from segstudy.store.folder import TOGETHER, StudyFolder
 from segstudy.store.records import DataRecord, RunRecord
 
 HEADLINE = "native_iou"
 Side = tuple[str, str]
-REPLICATE = {"key": pl.String, "configuration": pl.String, "seed": pl.Int64}
+REPLICATE = {
+    "key": pl.String,
+    "configuration": pl.String,
+    "seed": pl.Int64,
+    "repeat": pl.Int64,
+    "fold": pl.Int64,
+}
 
 
 @dataclass(frozen=True)
 class Results:
-    """Every score of a study's complete replicates; folds of a seed are joined before anything else.
+    """Every score of a study's complete replicates; folds and repeats of a seed are joined first.
 
     Attributes:
         rows: the configurations, in the study's order, and after them the masks of other tools.
@@ -31,6 +38,7 @@ class Results:
         group_noun: what a group is: ``patient``, ``lesion`` or ``group``.
         margin: of IoU, see ``config.Study``: smaller differences count as practically equal.
         outdated: masks that were scored on other images than the study has now, which are left out.
+        by_fold: of configurations with folds, the headline's test scores as each training set gave them.
     """
 
     rows: tuple[Row, ...]
@@ -42,6 +50,7 @@ class Results:
     outdated: frozenset[str] = frozenset()
     group_noun: str = "group"
     margin: float = MARGIN
+    by_fold: Mapping[str, ScoresByFold] = field(default_factory=dict)
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -71,6 +80,11 @@ class Results:
         scores = self.scores(name, part, metric)
         return None if scores is None else by_group(scores, self.groups_of(name, part))
 
+    def folds(self, name: str) -> ScoresByFold | None:
+        """Return the test scores by training set, with the images of a group joined; None without folds."""
+        found = self.by_fold.get(name)
+        return None if found is None else found.joined(self.groups_of(name))
+
     def groups_of(self, name: str, part: str = "test") -> list[str]:
         """Return the group of each image of ``ids``."""
         return [self.groups.get(each, each) for each in self.ids(name, part)]
@@ -97,8 +111,11 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
     rows = all_rows(folder, show_all)
     data = folder.data() or DataRecord(name="", reader="", fingerprint="", samples=[], findings=[])
     tables: dict[Side, pl.DataFrame] = {}
+    by_fold: dict[str, ScoresByFold] = {}
     for some in _blocks(rows):
-        tables |= _tables_of(folder, some)
+        runs = _runs_of(folder, some)
+        by_fold |= {name: _by_fold(table) for (name, part), table in runs.items() if _in_folds(part, table)}
+        tables |= {side: _repeats_joined(table) for side, table in runs.items()}
     outdated = set()
     for row in rows:
         if row.masks is not None:
@@ -109,7 +126,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
                 tables |= _masks_of(row.name, _without_gaps(images))
     replicates = {side: _axes(table) for side, table in tables.items()}
     found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun, folder.study().margin
-    return Results(tuple(rows), tables, data.groups, replicates, *found)
+    return Results(tuple(rows), tables, data.groups, replicates, *found, by_fold)
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
@@ -134,13 +151,35 @@ def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     yield block
 
 
-def _tables_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFrame]:
+def _runs_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFrame]:
+    """Return the scores of every complete replicate, sorted by seed, repeat and image."""
     runs = pl.DataFrame([run for row in rows for run in _replicates(row)], schema=REPLICATE, orient="row")
     if not runs.height:
         return {}
     images = folder.images(runs["key"].to_list()).join(runs, on="key").drop("key")
     parts = images.partition_by("configuration", "part", as_dict=True, include_key=False)
-    return {(str(name), str(part)): table.sort("seed", "id") for (name, part), table in parts.items()}
+    return {
+        (str(name), str(part)): table.sort("seed", "repeat", "id") for (name, part), table in parts.items()
+    }
+
+
+def _in_folds(part: str, table: pl.DataFrame) -> bool:
+    scored = HEADLINE in table.columns and not table[HEADLINE].has_nulls()
+    return part == "test" and scored and not table["fold"].has_nulls()
+
+
+def _by_fold(table: pl.DataFrame) -> ScoresByFold:
+    shape = table["repeat"].n_unique(), table["id"].n_unique()
+    scores = table[HEADLINE].to_numpy().astype(np.float64).reshape(-1, *shape)
+    return ScoresByFold(scores, table["fold"][: shape[0] * shape[1]].to_numpy().reshape(shape))
+
+
+def _repeats_joined(table: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per seed and image: the mean over the repeats of its metrics."""
+    if table["repeat"].n_unique() > 1:
+        metrics = pl.all().exclude("seed", "id", "repeat", "fold")
+        table = table.group_by("seed", "id", maintain_order=True).agg(metrics.mean())
+    return table.drop("repeat", "fold").sort("seed", "id")
 
 
 def _axes(table: pl.DataFrame) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -155,22 +194,34 @@ def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
     return images.filter(seeds.over("part", "id") == seeds.over("part"))
 
 
-def _replicates(row: Row) -> list[tuple[str, str, int]]:
-    """Return key, configuration and seed of the runs of every replicate that has all its folds.
+def _replicates(row: Row) -> list[tuple[str, str, int, int, int | None]]:
+    """Return the runs of every replicate that has all its folds, as rows of ``REPLICATE``.
 
     If none has, those with most folds are taken, all with the same folds: other folds test other images.
+    Of the repeats those count that all seeds have.
     """
-    runs: dict[int, list[RunRecord]] = {}
+    runs: dict[tuple[int, int], list[RunRecord]] = {}
     for record in row.records:
-        runs.setdefault(record.seed, []).append(record)
-    folds = {seed: {record.fold for record in records} for seed, records in sorted(runs.items())}
+        runs.setdefault((record.seed, row.repeats.get(record.key, 0)), []).append(record)
+    folds = {replicate: {record.fold for record in records} for replicate, records in sorted(runs.items())}
     fullest = max(folds.values(), key=len, default=set())
+    whole = [replicate for replicate in folds if folds[replicate] == fullest]
+    used = _repeats_of_all(whole)
     return [
-        (record.key, row.name, seed)
-        for seed, records in sorted(runs.items())
-        if folds[seed] == fullest
-        for record in records
+        (record.key, row.name, seed, repeat, record.fold)
+        for seed, repeat in whole
+        if repeat in used
+        for record in runs[seed, repeat]
     ]
+
+
+def _repeats_of_all(replicates: Sequence[tuple[int, int]]) -> set[int]:
+    """Return the repeats that every seed has; if there are none, the first of the first seed."""
+    of_seeds: dict[int, set[int]] = {}
+    for seed, repeat in replicates:
+        of_seeds.setdefault(seed, set()).add(repeat)
+    shared = set.intersection(*of_seeds.values()) if of_seeds else set()
+    return shared or {repeat for _, repeat in replicates[:1]}
 
 
 def _masks_of(name: str, images: pl.DataFrame) -> dict[Side, pl.DataFrame]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from segstudy.config.protocol import Protocol
-from segstudy.config.runs import Configuration, Run
+from segstudy.config.runs import Configuration, Replicate, Run
 from segstudy.config.study import Study, runs_of
 from segstudy.config.study_file import relative
 from segstudy.core.errors import UserError
@@ -50,9 +50,10 @@ class _Folder:
         runs = runs_of(self.study, configuration, self.data, self._split_of, dict(numerics))
         return Planned(configuration, tuple(runs))
 
-    def _split_of(self, protocol: Protocol, fold: int | None) -> str:
+    def _split_of(self, protocol: Protocol, replicate: Replicate) -> str:
         """The fingerprint of a split; of one that was not made yet, a text that no split has."""
-        place = (protocol.split_seed, fold, None if self.study.folds else protocol.split)
+        rule = None if self.study.folds else protocol.split
+        place = (protocol.split_seed + replicate.repeat, replicate.fold, rule)
         return self.splits.get(place, f"not split yet: {place}")
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from segstudy.analysis.against_winner import Versus, against_winner, undistinguished
+from segstudy.analysis.across_training_sets import TrainingSets, training_sets
+from segstudy.analysis.against_winner import Versus, against_winner
+from segstudy.analysis.confidence_set import Contender, confidence_set, may_be_best
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
 from segstudy.analysis.factorials import factorials
@@ -46,6 +48,8 @@ class Answers:
         limits: what the verdict does not cover.
         winner: the complete configuration with the highest validation mean, if there is one.
         versus: the winner against each of the others on test.
+        contenders: each configuration against the best of the others on test, by name.
+        training_sets: the same for training sets like these; None without folds.
         ranking: Friedman's and Nemenyi's tests over seeds; None with too few seeds or configurations.
         ranked: the configurations of ``ranking``, in its order.
         standings: the best mean rank, or the most often first, comes first.
@@ -61,6 +65,8 @@ class Answers:
     limits: tuple[str, ...]
     winner: str | None = None
     versus: Mapping[str, Versus] | None = None
+    contenders: Mapping[str, Contender] = field(default_factory=dict)
+    training_sets: TrainingSets | None = None
     ranking: Ranking | None = None
     ranked: tuple[str, ...] = ()
     standings: tuple[Standing, ...] = ()
@@ -94,23 +100,26 @@ def answer(
     others = [row.name for row in results.rows if row.masks is not None]
     versus = against_winner(results, winner, [*names, *others])
     own = {name: each for name, each in versus.items() if name in names}
+    contenders = confidence_set(results, [*names, *others])
     units = [results.units(name) for name in names]
     scores = [each for each in units if each is not None]
     table = _ranking(results, names)
     design = design_of(results)
     analyses = factorials(design)
     return Answers(
-        verdict=_verdict(frame, results, own),
+        verdict=_verdict(frame, results, own, _trained(contenders, names)),
         limits=(*_limits(study, results, ranked, names, incomplete), *result_warnings(results, names)),
         winner=winner,
         versus=versus,
+        contenders=contenders,
+        training_sets=training_sets(results, names),
         ranking=table,
         ranked=tuple(names),
         standings=_standings(names, scores, table),
         factorials=tuple(analyses),
         factors=factor_answers(design, analyses),
         optimism=_optimism(results, names),
-        resolution=_resolution(results, winner, own),
+        resolution=_resolution(results, winner, own, contenders),
         history=tuple(history),
         questions=tuple(answers(results, epochs, ranked)),
     )
@@ -128,8 +137,17 @@ def _unfinished(frame: pl.DataFrame) -> tuple[str, list[str]]:
     )
 
 
-def _verdict(frame: pl.DataFrame, results: Results, versus: Mapping[str, Versus]) -> str:
-    """Return two sentences: the best configuration and its score, and those that may be as good."""
+def _trained(contenders: Mapping[str, Contender], names: Sequence[str]) -> dict[str, Contender]:
+    return {name: each for name, each in contenders.items() if name in names}
+
+
+def _verdict(
+    frame: pl.DataFrame,
+    results: Results,
+    versus: Mapping[str, Versus],
+    contenders: Mapping[str, Contender],
+) -> str:
+    """Return the best configuration and its score, and those that may be the best on test."""
     first = frame.filter(pl.col("rank") == 1).row(0, named=True)
     name = first["configuration"]
     units = results.units(name)
@@ -145,32 +163,56 @@ def _verdict(frame: pl.DataFrame, results: Results, versus: Mapping[str, Versus]
         else f"{name} is the only configuration with all its runs: IoU {first['validation_iou']:.3f} on "
         f"validation and {mean(test)} on test."
     )
-    return f"{best} {_standing_of_others(versus)}".strip()
+    return f"{best} {_standing_of_others(name, versus, contenders)} {_ahead(name, frame, contenders)}".strip()
 
 
-def _standing_of_others(versus: Mapping[str, Versus]) -> str:
+def _standing_of_others(
+    winner: str, versus: Mapping[str, Versus], contenders: Mapping[str, Contender]
+) -> str:
     if not versus:
         return ""
     if any(each.p_adjusted is None for each in versus.values()):
         return "Training noise is not measured, so no winner is claimed."
-    as_good = undistinguished(versus)
-    worse = [each for each in versus.values() if each.excluded]
-    equal = [name for name, each in versus.items() if each.difference.conclusion == "practically equal"]
-    if equal and not as_good:
-        return f"It is better on test than every other, but practically equal to {listed(equal)}."
-    if not as_good:
-        nearest = min(worse, key=lambda each: each.difference.mean).difference
+    members, everyone = may_be_best(contenders), len(contenders)
+    if winner not in members:
         return (
-            f"It is better on test than every other, than the nearest by {nearest.mean:.3f} "
-            f"{interval(nearest.low, nearest.high)}: it wins."
+            f"On test {contenders[winner].rival} is better all the same: there is no winner. "
+            f"{_members_text(members, everyone)}"
         )
-    better = [other for other in as_good if versus[other].better]
-    if better:
-        verb = "is" if len(better) == 1 else "are"
-        return f"On test {listed(better)} {verb} better all the same: there is no winner."
-    said = f"{listed(as_good)} cannot be told from it on test"
-    rest = f"; it is better than the other {len(worse)}" if worse else ""
-    return f"{said}{rest}."
+    if len(members) > 1:
+        return _members_text(members, everyone)
+    equal = [name for name, each in versus.items() if each.difference.conclusion == "practically equal"]
+    if equal:
+        return f"It is better on test than every other, but practically equal to {listed(equal)}."
+    nearest = contenders[winner].against
+    return (
+        f"It is better on test than every other, than the nearest by {nearest.mean:.3f} "
+        f"{interval(nearest.low, nearest.high)}: it wins."
+    )
+
+
+def _members_text(members: Sequence[str], everyone: int) -> str:
+    """Return the confidence set of the best as a sentence."""
+    if len(members) == everyone:
+        return f"Which of the {everyone} is the best on test cannot be said: none can be excluded."
+    out = everyone - len(members)
+    return (
+        f"The best on test is {'one of ' if len(members) > 1 else ''}{listed(members, joined='or')} "
+        f"({len(members)} of {everyone}, 95 % confidence); the other {out} {'is' if out == 1 else 'are'} "
+        "beaten."
+    )
+
+
+def _ahead(winner: str, frame: pl.DataFrame, contenders: Mapping[str, Contender]) -> str:
+    """Return a sentence on the configurations with a higher test mean than the winner."""
+    means = dict(frame.select("configuration", "test_iou").iter_rows())
+    higher = [name for name in contenders if means[name] > means[winner]]
+    if not higher:
+        return ""
+    first = max(higher, key=means.__getitem__)
+    if len(higher) == 1:
+        return f"Its test mean is not the highest: {first} has {means[first]:.3f}."
+    return f"{len(higher)} have a higher test mean than it, {first} the highest ({means[first]:.3f})."
 
 
 def _limits(
@@ -187,9 +229,11 @@ def _limits(
         )
     else:
         over = f", each tested once in {study.folds} folds" if study.folds else ""
+        over += f" and {study.repeats} repeats" if study.repeats > 1 else ""
+        these = "these training sets" if study.folds else "this training set"
         yield (
             f"It rests on {count(seeds, 'seed')} and {tested}{over}, and holds for "
-            "images like these and this protocol. Intervals are 95 % over images and runs."
+            f"images like these, {these} and this protocol. Intervals are 95 % over images and runs."
         )
     if incomplete:
         yield (
@@ -245,10 +289,14 @@ def _optimism(results: Results, names: Sequence[str]) -> str:
     )
 
 
-def _resolution(results: Results, winner: str, versus: Mapping[str, Versus]) -> str:
+def _resolution(
+    results: Results, winner: str, versus: Mapping[str, Versus], contenders: Mapping[str, Contender]
+) -> str:
     """Return a sentence on the data that would separate the winner from the next undecided configuration."""
-    as_good = undistinguished(versus)
-    open_pairs = [name for name in as_good if versus[name].difference.conclusion == "not resolved"]
+    as_good = may_be_best(contenders)
+    open_pairs = [
+        name for name in as_good if name in versus and versus[name].difference.conclusion == "not resolved"
+    ]
     if not open_pairs:
         return ""
     other = open_pairs[0]

@@ -111,6 +111,7 @@ def run(  # noqa: PLR0913 (an option each)
     loss: Words = None,
     seeds: int | None = None,
     folds: int | None = None,
+    repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
     foreground: Classes = None,
@@ -174,6 +175,7 @@ def run(  # noqa: PLR0913 (an option each)
         loss: a name in ``segstudy.losses.LOSSES``, such as ``dice``, or ``my.py:my_loss``.
         seeds: runs of each configuration, with seeds 0 to N-1.
         folds: number of folds, at least 3; 0: one split.
+        repeats: number of sets of folds, with ``split_seed`` to ``split_seed + repeats - 1``.
         image_size: pixels, ``128`` or ``"96x128"`` (height x width).
         resize: ``squash`` to the size, or ``pad``.
         foreground: values of a multi-class mask that count.
@@ -262,6 +264,7 @@ def plan(  # noqa: PLR0913 (an option each)
     loss: Words = None,
     seeds: int | None = None,
     folds: int | None = None,
+    repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
     foreground: Classes = None,
@@ -334,6 +337,7 @@ def init(  # noqa: PLR0913 (an option each)
     loss: Words = None,
     seeds: int | None = None,
     folds: int | None = None,
+    repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
     foreground: Classes = None,

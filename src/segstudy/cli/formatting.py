@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from segstudy.analysis.across_training_sets import across_text
 from segstudy.analysis.compare import Comparison, Side
 from segstudy.analysis.formatting import count, counted_images, interval, mean, p_value, score_text, signed
 from segstudy.core.plain_text import as_text
@@ -148,7 +149,12 @@ def render_comparison(found: Comparison) -> str:
     ]
     if d.replicates_won is not None:
         lines.append(f"  {'seeds won':<{_width(found)}}  {d.replicates_won[0]} : {d.replicates_won[1]}")
-    return "\n".join([*lines, "", found.sentence, *_settling(found), *_margins(found)]) + "\n"
+    texts = [found.sentence, *_across(found), *_settling(found), *_margins(found)]
+    return "\n".join([*lines, "", *texts]) + "\n"
+
+
+def _across(found: Comparison) -> list[str]:
+    return [] if found.across is None else [across_text(found.a.name, found.b.name, found.across)]
 
 
 def _margins(found: Comparison) -> list[str]:

@@ -56,6 +56,9 @@ class StudyFlags:
     folds: Annotated[int | None, Parameter(help="Folds instead of one split: each image is tested once.")] = (
         None
     )
+    repeats: Annotated[
+        int | None, Parameter(help="The number of sets of folds, each dealt anew. Needs --folds.")
+    ] = None
     epochs: Annotated[str | None, Parameter(help="The number of passes over the training images.")] = None
     image_size: Annotated[
         str | None, Parameter(help="The size for the networks in pixels: N, or height x width as HxW.")

@@ -24,6 +24,8 @@ def in_words(study: Study) -> str:
         repeats += f", {study.seeds} seeds each"
     if study.folds:
         repeats += f", {study.folds} folds"
+    if study.repeats > 1:
+        repeats += f" repeated {study.repeats} times"
     return f"{', and '.join(parts)}{repeats} (protocol {study.preset})"
 
 

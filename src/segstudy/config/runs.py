@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from segstudy.config.protocol import Protocol, unique
 from segstudy.core.registry import distinct_titles, title
@@ -31,12 +31,27 @@ class Configuration(Frozen):
         return self.architecture, self.loss, json.dumps(self.protocol.numbers(), sort_keys=True)
 
 
+class Replicate(NamedTuple):
+    """Which of the runs of a configuration.
+
+    Attributes:
+        seed: of the training.
+        repeat: which set of folds, from 0; its ``split_seed`` is the protocol's plus this number.
+        fold: the fold, or None without folds.
+    """
+
+    seed: int
+    repeat: int
+    fold: int | None
+
+
 class Run(Frozen):
     """One training: a configuration with its seed and fold, on given data and a given split.
 
     Attributes:
         configuration: what is trained, and how.
         seed: names the streams of initialisation, order and augmentation.
+        repeat: which set of folds, from 0; it enters the key only through ``split``.
         fold: the fold, or None without folds.
         data: fingerprint of the samples (ids, images, masks).
         split: fingerprint of the ids of each subset.
@@ -45,10 +60,15 @@ class Run(Frozen):
 
     configuration: Configuration
     seed: int
+    repeat: int = 0
     fold: int | None
     data: str
     split: str
     numerics: dict[str, int | str]
+
+    @property
+    def replicate(self) -> Replicate:
+        return Replicate(self.seed, self.repeat, self.fold)
 
     def description(self) -> dict[str, Any]:
         """Return everything that decides this run's numbers, and nothing else."""

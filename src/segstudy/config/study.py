@@ -17,7 +17,7 @@ from pydantic import (
 
 from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import FACTORS, SAME_FOR_ALL, Grid, Level, Protocol, unique
-from segstudy.config.runs import Configuration, Run
+from segstudy.config.runs import Configuration, Replicate, Run
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
@@ -30,7 +30,17 @@ MAX_CONFIGURATIONS, MAX_RUNS = (
     100_000,
 )  # of a study: far more than anyone trains, far less than memory holds
 
-ONE_VALUE = ("reader", "seeds", "folds", "accept_duplicates", "split_file", "margin", "name", "data")
+ONE_VALUE = (
+    "reader",
+    "seeds",
+    "folds",
+    "repeats",
+    "accept_duplicates",
+    "split_file",
+    "margin",
+    "name",
+    "data",
+)
 
 
 class Study(Frozen):
@@ -46,6 +56,9 @@ class Study(Frozen):
     )
     seeds: Positive = Field(1, le=10_000, description="number of runs per configuration: seeds 0 to N-1")
     folds: int = Field(0, ge=0, le=100, description="0: one split; otherwise the number of folds, at least 3")
+    repeats: Positive = Field(
+        1, le=1000, description="number of sets of folds: split_seed to split_seed + repeats - 1"
+    )
     exclude: tuple[str, ...] = Field((), description="ids of samples to leave out")
     accept_duplicates: bool = Field(False, description="train even if one photograph is in several subsets")
     split_file: str | None = Field(None, description="a split.json that sets the subsets")
@@ -85,12 +98,27 @@ class Study(Frozen):
             raise ValueError(
                 f"the grids span {num_configurations} configurations, more than {MAX_CONFIGURATIONS}"
             )
-        num_runs = num_configurations * self.seeds * max(1, self.folds)
+        num_runs = num_configurations * self.seeds * max(1, self.folds) * self.repeats
         if num_runs > MAX_RUNS:
             raise ValueError(
-                f"{num_runs} runs are planned, more than {MAX_RUNS}: use fewer seeds, folds or levels"
+                f"{num_runs} runs are planned, more than {MAX_RUNS}: use fewer seeds, folds, repeats or levels"
             )
         self.configurations()
+        return self
+
+    @model_validator(mode="after")
+    def _repeatable(self) -> Self:
+        """Refuse repeats of one split, and repeats that count over split seeds that are a factor."""
+        if self.repeats == 1:
+            return self
+        if not self.folds:
+            raise ValueError("repeats needs folds: set folds to 3 or more, or repeats to 1")
+        split_seeds = {each.protocol.split_seed for each in self.configurations()}
+        if len(split_seeds) > 1:
+            raise ValueError(
+                f"split_seed has {len(split_seeds)} values and repeats is {self.repeats}: repeats counts up "
+                "from one split_seed, so leave one of them out"
+            )
         return self
 
     def configurations(self) -> list[Configuration]:
@@ -111,9 +139,14 @@ class Study(Frozen):
         """Return the meanings of the masks in all configurations; several if they are a factor."""
         return unique(configuration.protocol.mask_meaning() for configuration in self.configurations())
 
-    def replicates(self) -> list[tuple[int, int | None]]:
-        """Seed and fold of each run of a configuration."""
-        return [(seed, fold) for seed in range(self.seeds) for fold in self.fold_numbers()]
+    def replicates(self) -> list[Replicate]:
+        """Seed, repeat and fold of each run of a configuration."""
+        return [
+            Replicate(seed, repeat, fold)
+            for repeat in range(self.repeats)
+            for seed in range(self.seeds)
+            for fold in self.fold_numbers()
+        ]
 
     def readings(self) -> list[tuple[MaskMeaning, Scale]]:
         """How masks and images are read in all configurations."""
@@ -145,7 +178,7 @@ def _refuse_wrong_factor(factor: str, levels: Sequence[Level]) -> None:
 def planned_runs(
     study: Study,
     data: str,
-    split_of: Callable[[Protocol, int | None], str],
+    split_of: Callable[[Protocol, Replicate], str],
     numerics_of: Callable[[Configuration], dict[str, int | str]],
 ) -> list[Run]:
     """Return all runs of a study, equal ones once: replicate by replicate, so that a table fills evenly.
@@ -153,7 +186,7 @@ def planned_runs(
     Args:
         study: with ``auto`` values resolved and components in canonical form.
         data: fingerprint of the samples.
-        split_of: fingerprint of the subsets for a protocol and fold.
+        split_of: fingerprint of the subsets for a protocol and replicate.
         numerics_of: the versions that enter a configuration's keys.
     """
     by_configuration = [
@@ -170,20 +203,21 @@ def runs_of(
     study: Study,
     configuration: Configuration,
     data: str,
-    split_of: Callable[[Protocol, int | None], str],
+    split_of: Callable[[Protocol, Replicate], str],
     numerics: dict[str, int | str],
 ) -> list[Run]:
-    """The runs of one configuration, by seed and fold; arguments as of ``planned_runs``."""
+    """The runs of one configuration, by repeat, seed and fold; arguments as of ``planned_runs``."""
     return [
         Run(
             configuration=configuration,
-            seed=seed,
-            fold=fold,
+            seed=replicate.seed,
+            repeat=replicate.repeat,
+            fold=replicate.fold,
             data=data,
-            split=split_of(configuration.protocol, fold),
+            split=split_of(configuration.protocol, replicate),
             numerics=numerics,
         )
-        for seed, fold in study.replicates()
+        for replicate in study.replicates()
     ]
 
 
@@ -226,7 +260,7 @@ def override(study: Study, fields: Mapping[str, Sequence[Level]]) -> Study:
                 raise UserError(f"{field} takes one value, got {len(levels)}: it is not a factor")
             raw[field] = levels[0]
         else:
-            choices = (*FACTORS, "seeds", "folds", "reader", "margin")
+            choices = (*FACTORS, "seeds", "folds", "repeats", "reader", "margin")
             raise UserError(f"unknown field {field!r}: {use_one_of(field, choices)}")
     return validated({**raw, "grid": grids}, "")
 

@@ -25,7 +25,7 @@ from segstudy.evaluation.summary import data_of, first_of, refuse_taken, summari
 from segstudy.metrics import mask_scores, unknown_of_masks
 from segstudy.metrics.counts import Mask
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import ExternalRecord, MasksRecord
+from segstudy.store.records import ExternalRecord, MasksRecord, Parts
 
 
 def score_masks(
@@ -170,12 +170,22 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
     splits = folder.splits()
     if len(splits) == 1:
         return {"validation": tuple(splits[0].validation), "test": tuple(splits[0].test)}
-    if not splits or len({(each.split, each.split_seed) for each in splits}) > 1:
+    folds_of_all = len({frozenset(ids) for ids in _tested(splits).values()}) == 1
+    one_rule = len({(each.split, each.fold is None) for each in splits}) == 1
+    if not (splits and one_rule and folds_of_all and splits[0].fold is not None):
         raise UserError(
             f"{folder.path}: has {len(splits)} splits, and test images of one train in another; "
             "use a study with a single split or with folds"
         )
-    return {"test": tuple(sorted(sample_id for each in splits for sample_id in each.test))}
+    return {"test": tuple(sorted({sample_id for each in splits for sample_id in each.test}))}
+
+
+def _tested(splits: Sequence[Parts]) -> dict[int, list[str]]:
+    """The images that each set of folds tests, by its ``split_seed``."""
+    tested: dict[int, list[str]] = {}
+    for each in splits:
+        tested.setdefault(each.split_seed, []).extend(each.test)
+    return tested
 
 
 def _rows(

@@ -32,7 +32,9 @@ IMAGES_ONLY = (
 )
 
 
-BEST = "May be best: not distinguishable from the winner on test (Games-Howell, 5 %)."
+BEST = (
+    "May be best: on test no other is better by more than runs and images explain (all pairs at once, 5 %)."
+)
 
 
 def render(

@@ -10,7 +10,7 @@ import polars as pl
 
 from segstudy.config.grid_text import how_to_leave_out, in_words
 from segstudy.config.protocol import Protocol, unique
-from segstudy.config.runs import Configuration, Run, configuration_names
+from segstudy.config.runs import Configuration, Replicate, Run, configuration_names
 from segstudy.config.study import Study, planned_runs
 from segstudy.config.study_file import dump, relative
 from segstudy.core.atomic_files import write_text
@@ -106,7 +106,7 @@ class Plan:
 
     def split_of(self, run: Run) -> Split:
         protocol = run.configuration.protocol
-        return self.splits[_split_key(protocol, run.fold)]
+        return self.splits[_split_key(protocol, run.replicate)]
 
     def configurations(self) -> list[Configuration]:
         """Return the planned configurations, in the study's order: of several with equal keys the first."""
@@ -159,7 +159,7 @@ def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings, stage
     runs = planned_runs(
         study,
         data,
-        lambda protocol, fold: splits[_split_key(protocol, fold)].fingerprint,
+        lambda protocol, replicate: splits[_split_key(protocol, replicate)].fingerprint,
         numerics.__getitem__,
     )
     best = _best_iou(study, dataset, data, splits, stage)
@@ -210,21 +210,29 @@ def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
     return tuple({json.dumps(level): level for level in levels}.values())
 
 
-def _split_key(protocol: Protocol, fold: int | None) -> SplitKey:
+def _split_key(protocol: Protocol, replicate: Replicate) -> SplitKey:
     of_folds = "official folds" if protocol.split == "official" else "folds"
-    return (of_folds if fold is not None else protocol.split, protocol.split_seed, fold)
+    rule = protocol.split if replicate.fold is None else of_folds
+    return rule, protocol.split_seed + replicate.repeat, replicate.fold
+
+
+_ONLY = Replicate(seed=0, repeat=0, fold=None)  # of a study without folds: its one split
 
 
 def _cut(study: Study, samples: Sequence[Sample]) -> dict[SplitKey, Split]:
     splits: dict[SplitKey, Split] = {}
     for protocol in unique(c.protocol for c in study.configurations()):
         if study.folds:
-            folds = make_folds(samples, study.folds, protocol.split_seed, protocol.split)
-            splits |= {_split_key(protocol, fold): split for fold, split in enumerate(folds)}
+            for repeat in range(study.repeats):
+                folds = make_folds(samples, study.folds, protocol.split_seed + repeat, protocol.split)
+                splits |= {
+                    _split_key(protocol, Replicate(0, repeat, fold)): split
+                    for fold, split in enumerate(folds)
+                }
         elif study.split_file:
-            splits[_split_key(protocol, None)] = read_split(Path(study.split_file), samples)
+            splits[_split_key(protocol, _ONLY)] = read_split(Path(study.split_file), samples)
         else:
-            splits[_split_key(protocol, None)] = make_split(samples, protocol.split, protocol.split_seed)
+            splits[_split_key(protocol, _ONLY)] = make_split(samples, protocol.split, protocol.split_seed)
     return splits
 
 

@@ -1,11 +1,11 @@
-"""Charts of ranks: differences from the winner, and the critical-difference diagram."""
+"""Charts of ranks: differences from the best, and the critical-difference diagram."""
 
 from collections.abc import Mapping, Sequence
 
 import altair as alt
 import polars as pl
 
-from segstudy.analysis.against_winner import Versus
+from segstudy.analysis.confidence_set import Contender
 from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
 from segstudy.stats.ranks import Ranking
 
@@ -14,54 +14,57 @@ NAME_PX = 260  # room for a configuration's name
 MOST = 40  # lines of a chart
 APART, OPEN, UNKNOWN = "#e07b39", "#2f7ed8", "#8c8c8c"
 NAMES = alt.Axis(labelLimit=NAME_PX)
-MEANING = ("not distinguishable", "worse", "better", "training noise not measured")
+STATES = ("may be the best", "out: another is better", "cannot tell: training noise not measured")
 
 
-def differences_to_winner(versus: Mapping[str, Versus], winner: str) -> Spec:
-    """Return the chart of each configuration's distance to the winner on test, with intervals; best on top.
+def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = ()) -> Spec:
+    """Return the chart of each configuration's test mean less that of the best of the others; best on top.
+
+    The intervals are those that decide: one that lies below 0 excludes its configuration.
 
     Args:
-        versus: from ``analysis.against_winner``.
-        winner: its name.
+        contenders: from ``analysis.confidence_set``.
+        unknown: configurations of which the study cannot tell, such as those with a single run.
     """
+    shown = sorted(contenders.values(), key=lambda each: -each.against.mean)[:MOST]
     rows = [
         {
-            "configuration": name,
-            "difference": -each.difference.mean,
-            "low": -each.difference.high,
-            "high": -each.difference.low,
-            "is": _meaning(each),
+            "configuration": each.name,
+            "difference": each.against.mean,
+            "low": each.against.low,
+            "high": each.against.high,
+            "is": STATES[1] if each.excluded else STATES[0],
         }
-        for name, each in versus.items()
-    ][:MOST]
-    y = alt.Y("configuration:N", sort=list(versus)[:MOST], title=None, axis=NAMES)
+        for each in shown
+    ]
+    rows += [{"configuration": name, "is": STATES[2]} for name in unknown[: MOST - len(rows)]]
+    names = [str(row["configuration"]) for row in rows]
+    y = alt.Y("configuration:N", sort=names, title=None, axis=NAMES)
     axis = alt.X(
         "low:Q",
-        title=f"test IoU less that of {winner}",
+        title="test IoU less that of the best of the others",
         scale=alt.Scale(zero=True),
         axis=alt.Axis(tickCount=8),
     )
-    colour = alt.Color(
-        "is:N", title=None, scale=alt.Scale(domain=MEANING, range=(OPEN, APART, "#3a9d5d", UNKNOWN))
-    )
+    colour = alt.Color("is:N", title=None, scale=alt.Scale(domain=STATES, range=(OPEN, APART, UNKNOWN)))
     base = alt.Chart()
+    measured = base.transform_filter("isValid(datum.low)")
     layers = alt.layer(
         base.mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x=alt.datum(0)),
-        base.mark_rule(strokeWidth=2).encode(x=axis, x2="high:Q", y=y, color=colour),
-        base.mark_point(filled=True, size=55, opacity=1).encode(x="difference:Q", y=y, color=colour),
+        measured.mark_rule(strokeWidth=2).encode(x=axis, x2="high:Q", y=y, color=colour),
+        measured.mark_point(filled=True, size=55, opacity=1).encode(x="difference:Q", y=y, color=colour),
+        base.transform_filter("!isValid(datum.low)")
+        .mark_text(text="?", size=13)
+        .encode(x=alt.datum(0), y=y, color=colour),
         data=alt.NamedData(ROWS),
     )
-    return with_rows(_chart(layers), pl.DataFrame(rows))
+    numbers = dict.fromkeys(("difference", "low", "high"), pl.Float64)
+    types = {"configuration": pl.String, **numbers, "is": pl.String}
+    return with_rows(_chart(layers), pl.DataFrame(rows, schema=types))
 
 
 def _chart(layers: alt.LayerChart | alt.FacetChart) -> Spec:
     return finished(layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX)))
-
-
-def _meaning(each: Versus) -> str:
-    if each.p_adjusted is None:
-        return MEANING[3]
-    return MEANING[1] if each.excluded else MEANING[2] if each.better else MEANING[0]
 
 
 def critical_difference(ranking: Ranking, names: Sequence[str]) -> Spec:

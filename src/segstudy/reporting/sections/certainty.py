@@ -25,11 +25,11 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 
 def _charts(said: Answers, out: Path) -> dict[str, Any]:
-    charts: dict[str, Any] = {"versus": None, "measured": False, "ranks": None, "friedman": ""}
-    if said.winner and said.versus:
-        chart = ranks.differences_to_winner(said.versus, said.winner)
-        charts["versus"] = _inline_chart(chart, out / "against-winner")
-        charts["measured"] = any(each.p_adjusted is not None for each in said.versus.values())
+    charts: dict[str, Any] = {"best": None, "ranks": None, "friedman": ""}
+    if said.contenders:
+        known = said.contenders.keys()
+        chart = ranks.against_best(said.contenders, [name for name in said.ranked if name not in known])
+        charts["best"] = _inline_chart(chart, out / "against-best")
     if said.ranking:
         chart = ranks.critical_difference(said.ranking, said.ranked)
         charts["ranks"] = _inline_chart(chart, out / "critical-difference")

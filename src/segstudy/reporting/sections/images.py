@@ -148,9 +148,9 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
 
 
 def _first_replicate(row: Row) -> list[RunRecord]:
-    """Return the records of a configuration's lowest seed, by fold."""
-    seed = min(record.seed for record in row.records)
-    records = (record for record in row.records if record.seed == seed)
+    """Return the records of a configuration's lowest seed and first set of folds, by fold."""
+    first = min((record.seed, row.repeats.get(record.key, 0)) for record in row.records)
+    records = (record for record in row.records if (record.seed, row.repeats.get(record.key, 0)) == first)
     return sorted(records, key=lambda record: record.fold or 0)
 
 

@@ -69,7 +69,7 @@ NATIVE, COST, NETWORK = METRICS[HEADLINE].group, "cost", "IoU, network size"
 COLUMNS = (
     Column("validation_iou", "validation", NATIVE, _fixed(3), help="decides"),
     Column("test_iou", "test", NATIVE, _fixed(3), help="reports"),
-    Column("behind", "behind", NATIVE, _fixed(3), True, "the winner on test"),
+    Column("to_best", "to the best", NATIVE, _fixed(3), help="test IoU less that of the best of the others"),
     *(_score(name, metric) for name, metric in shown_in("report").items() if name != HEADLINE),
     Column("num_parameters", "parameters", COST, _large, True),
     Column("num_macs", "MACs", COST, _large, True, "multiply-adds of one image"),

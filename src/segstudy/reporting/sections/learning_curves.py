@@ -71,11 +71,11 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
         record.key: {
             "of": i,
             "name": _called(row, record),
-            "short": _numbers(record),
+            "short": _numbers(row, record),
             "kept": record.summary.selected_epoch,
         }
         for i, row in enumerate(found)
-        for record in sorted(row.records, key=lambda record: (record.seed, record.fold or 0))
+        for record in sorted(row.records, key=lambda each: (each.seed, _repeat(row, each), each.fold or 0))
     }
     if not heads:
         return Curves([], [], 1)
@@ -92,12 +92,19 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
 
 def _called(row: Row, record: RunRecord) -> str:
     seed = f", seed {record.seed}" if row.num_replicates > 1 else ""
+    repeat = f", repeat {_repeat(row, record)}" if row.repeats else ""
     fold = f", fold {record.fold}" if record.fold is not None else ""
-    return row.name + seed + fold
+    return row.name + seed + repeat + fold
 
 
-def _numbers(record: RunRecord) -> str:
-    return f"{record.seed}" if record.fold is None else f"{record.seed}/{record.fold}"
+def _numbers(row: Row, record: RunRecord) -> str:
+    repeat = [_repeat(row, record)] if row.repeats else []
+    fold = [] if record.fold is None else [record.fold]
+    return "/".join(map(str, [record.seed, *repeat, *fold]))
+
+
+def _repeat(row: Row, record: RunRecord) -> int:
+    return row.repeats.get(record.key, 0)
 
 
 def _thinned(table: pl.DataFrame, every: int, kept: int) -> pl.DataFrame:

@@ -28,7 +28,12 @@ OPTIMIZER_SOURCES = {"adam": ("adam",)}
 TESTS = {
     "winner": (
         "gameshowell",
-        "The winner was compared with all others on test by Games and Howell's procedure at 5 %.",
+        "Games and Howell's comparisons of all pairs on test gave a 95 % confidence set of the best "
+        "configuration (Hsu's comparison with the best).",
+    ),
+    "training_sets": (
+        "nadeau",
+        "For training sets like these, the training set of every fold was a random effect.",
     ),
     "ranks": ("demsar", "Ranks over seeds were compared by Friedman's and Nemenyi's tests."),
     "effects": (
@@ -100,7 +105,7 @@ def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
     grouped = knows_groups(data)
     parts = (
         f"{study.folds} folds{' that divide no patient or lesion' if grouped else ''} "
-        "(each tests once, the next validates)"
+        f"(each tests once, the next validates){_repeated(study)}"
         if study.folds
         else "one split into training, validation and test images"
         f"{' that divides no patient or lesion' if grouped else ''}"
@@ -113,6 +118,10 @@ def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
         f"({count(len(data.get('samples', [])), 'image')}), each with "
         f"{count(study.seeds, 'random seed')} and {parts}: {count(num_runs, 'run')} in all.{independent}"
     )
+
+
+def _repeated(study: Study) -> str:
+    return f", dealt anew {study.repeats} times" if study.repeats > 1 else ""
 
 
 def _overlap(results: Results) -> list[str]:
@@ -157,7 +166,8 @@ def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:
             f"Differences whose interval lies within {results.margin:g} IoU were called practically equal."
         )
     made = {
-        "winner": any(each.p_adjusted is not None for each in versus.values()),
+        "winner": bool(said.contenders),
+        "training_sets": said.training_sets is not None,
         "ranks": said.ranking is not None,
         "effects": any(found.effects for _, found in said.factorials),
         "levels": any(

@@ -210,7 +210,8 @@ class Display:
 
     def _title(self, job: "Job") -> str:
         fold = "" if job.run.fold is None else f", fold {job.run.fold}"
-        return f"{job.name} (seed {job.run.seed}{fold})"
+        repeat = f", repeat {job.run.repeat}" if job.run.repeat else ""
+        return f"{job.name} (seed {job.run.seed}{repeat}{fold})"
 
     def _at_work(self, job: "Job", row: dict[str, float]) -> AtWork:
         expected = self._pace.forecast.runs.get(job.run.key)
