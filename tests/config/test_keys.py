@@ -51,7 +51,7 @@ def keys() -> dict[str, dict[str, str]]:
         runs = planned_runs(
             study,
             "0" * 16,
-            lambda protocol, fold: f"{protocol.split}, fold {fold}",
+            lambda protocol, replicate: f"{protocol.split}, fold {replicate.fold}",
             partial(_numerics, preprocess.NUMERICS),
         )
         table[title] = {

@@ -8,8 +8,8 @@ from small import TINY, write_dataset
 
 import segstudy
 from segstudy.analysis.leaderboard import leaderboard
+from segstudy.core.metric_names import NSD_TOLERANCE
 from segstudy.metrics import surface
-from segstudy.metrics.surface import NSD_TOLERANCE
 from segstudy.store.folder import StudyFolder
 
 OTHER = 0.1

@@ -13,10 +13,10 @@ from monai.metrics import compute_average_surface_distance, compute_hausdorff_di
 from monai.metrics.utils import get_edge_surface_distance
 from torchmetrics.functional.classification import binary_calibration_error
 
+from segstudy.core.metric_names import NSD_TOLERANCE
 from segstudy.metrics import mask_scores
 from segstudy.metrics.calibration import CALIBRATION_BINS
 from segstudy.metrics.counts import Mask
-from segstudy.metrics.surface import NSD_TOLERANCE
 
 SHAPE = (13, 17)
 DIAGONAL = math.hypot(*SHAPE)

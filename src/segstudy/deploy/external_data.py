@@ -15,6 +15,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.intensity import FULL, Scale
 from segstudy.core.intensity import parse as parse_scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
+from segstudy.core.metric_names import NSD_TOLERANCE
 from segstudy.core.network_outputs import OutputError
 from segstudy.data.batches import pixels_on
 from segstudy.data.check import examine, refuse_errors
@@ -28,7 +29,6 @@ from segstudy.deploy.engines.stored import stored_network
 from segstudy.evaluation.forward import probabilities
 from segstudy.evaluation.per_image import image_rows
 from segstudy.evaluation.summary import data_of, refuse_taken, summarise
-from segstudy.metrics.surface import NSD_TOLERANCE
 from segstudy.store.card import read_card
 from segstudy.store.folder import StudyFolder
 from segstudy.store.own_networks import is_own

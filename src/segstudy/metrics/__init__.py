@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy.core.metric_names import NSD_TOLERANCE, Size, column
 from segstudy.core.plugins import usable
 from segstudy.metrics import calibration, overlap, surface
 from segstudy.metrics.counts import Mask, confusion
-from segstudy.metrics.metric import EVERYWHERE, NOWHERE, OFF_THE_TABLE, Metric, Place, Size, Takes
+from segstudy.metrics.metric import EVERYWHERE, NOWHERE, OFF_THE_TABLE, Metric, Place, Takes
 
 Score = dict[str, float | None]  # ``mean``, ``low`` and ``high`` of a metric over images
 
@@ -145,7 +146,7 @@ METRICS: dict[str, Metric] = {
         sizes=("native",),
         shown=OFF_THE_TABLE,
         tolerance="nsd_tolerance",
-        default_tolerance=surface.NSD_TOLERANCE,
+        default_tolerance=NSD_TOLERANCE,
         citation="nsd",
     ),
     "ece": Metric(
@@ -191,11 +192,6 @@ __all__ = [
 ]
 
 
-def column(metric: str, size: Size = "native") -> str:
-    """Return the column of a metric in a table of images, such as ``native_iou``."""
-    return f"{size}_{metric}"
-
-
 def of_column(name: str) -> Metric | None:
     """Return the metric of a column in a table of images."""
     size, _, metric = name.partition("_")
@@ -229,7 +225,7 @@ def prob_scores(
     target: Mask,
     tuned_threshold: float,
     size: Size,
-    nsd_tolerance: float = surface.NSD_TOLERANCE,
+    nsd_tolerance: float = NSD_TOLERANCE,
 ) -> dict[str, float]:
     """Return every metric of one image's probabilities ``(H, W)`` at a size, by column."""
     return _scores(
@@ -248,7 +244,7 @@ def mask_scores(
     target: Mask,
     size: Size = "native",
     takes: Iterable[Takes] = ("counts", "distances"),
-    nsd_tolerance: float = surface.NSD_TOLERANCE,
+    nsd_tolerance: float = NSD_TOLERANCE,
 ) -> dict[str, float]:
     """Return every metric of one image that needs no probabilities, by column.
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from segstudy.core.metric_names import Size
+
 Takes = Literal["counts", "tuned_counts", "distances", "probabilities"]
-Size = Literal["network", "native"]
+
 Place = Literal["csv", "table", "report", "list", "card"]
 
 EVERYWHERE: frozenset[Place] = frozenset({"csv", "table", "report", "list", "card"})

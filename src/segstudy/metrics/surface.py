@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from segstudy.core.metric_names import NSD_TOLERANCE
 from segstudy.metrics.counts import Mask
-
-# Share of the diagonal, where a protocol names no other: the width of boundary IoU (arXiv:2103.16562).
-NSD_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
+from segstudy.core.metric_names import NSD_TOLERANCE, column
 from segstudy.data.split import Split
-from segstudy.metrics import column
-from segstudy.metrics.surface import NSD_TOLERANCE
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 STORED_ONNX = "model.onnx"  # of networks from a user's own file
