@@ -65,7 +65,7 @@ def run_of(
 
 
 def planned(study: Study) -> list[Run]:
-    return planned_runs(study, "d", lambda protocol, replicate: f"{protocol.split} {replicate.fold}", lambda _: {})
+    return planned_runs(study, "d", lambda protocol, each: f"{protocol.split} {each.fold}", lambda _: {})
 
 
 def keys(runs: Iterable[Run]) -> set[str]:

@@ -104,7 +104,7 @@ def _answer(found: TrainingSets) -> str:
         of = "the others" if num_open < len(found.versus) else "all others"
         said.append(f"it cannot be told from {of} ({num_open})")
     folds = count(found.num_folds, "fold")
-    how = f"{folds}, dealt {found.num_repeats} times" if found.num_repeats > 1 else folds
+    how = f"{folds}, repeated {found.num_repeats} times" if found.num_repeats > 1 else folds
     return f"For training sets like these, not only for the present ones ({how}): {'; '.join(said)}."
 
 

@@ -57,7 +57,7 @@ class StudyFlags:
         None
     )
     repeats: Annotated[
-        int | None, Parameter(help="The number of sets of folds, each dealt anew. Needs --folds.")
+        int | None, Parameter(help="The number of sets of folds, each dealt in another order. Needs --folds.")
     ] = None
     epochs: Annotated[str | None, Parameter(help="The number of passes over the training images.")] = None
     image_size: Annotated[

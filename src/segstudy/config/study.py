@@ -101,7 +101,8 @@ class Study(Frozen):
         num_runs = num_configurations * self.seeds * max(1, self.folds) * self.repeats
         if num_runs > MAX_RUNS:
             raise ValueError(
-                f"{num_runs} runs are planned, more than {MAX_RUNS}: use fewer seeds, folds, repeats or levels"
+                f"{num_runs} runs are planned, more than {MAX_RUNS}: "
+                "use fewer seeds, folds, repeats or levels"
             )
         self.configurations()
         return self

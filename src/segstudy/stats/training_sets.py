@@ -107,7 +107,7 @@ class _Parts:
     """Mean squares of cells, one for each fold and repeat, on the scale of a cell's mean.
 
     Attributes:
-        between: variance of a cell's mean, with the noise of its trainings in it.
+        between: variance of a cell's mean, with the noise of its runs in it.
         noise: that noise, from the differences between seeds; 0 with one seed.
         between_df, noise_df: their degrees of freedom.
     """

@@ -121,7 +121,7 @@ def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
 
 
 def _repeated(study: Study) -> str:
-    return f", dealt anew {study.repeats} times" if study.repeats > 1 else ""
+    return f", repeated {study.repeats} times with other folds" if study.repeats > 1 else ""
 
 
 def _overlap(results: Results) -> list[str]:
