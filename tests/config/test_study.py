@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from segstudy.config import runs
 from segstudy.config import study as config
 from segstudy.config.presets import PRESETS
-from segstudy.config.protocol import Protocol
+from segstudy.config.protocol import SAME_FOR_ALL, Protocol
 from segstudy.config.runs import Configuration, Run, configuration_names
 from segstudy.config.study import Study, extend, override, planned_runs, preset_study
 from segstudy.config.study_file import dump, load
@@ -585,7 +585,8 @@ def studies(draw: st.DrawFn) -> Study:
     """Any valid study, its paths absolute as ``load`` leaves them."""
     here = Path.cwd()
     fields = draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=5))
-    factors = draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=2))
+    varying = sorted(VALUES.keys() - set(SAME_FOR_ALL))
+    factors = draw(st.lists(st.sampled_from(varying), unique=True, max_size=2))
     component = st.sampled_from(["unet", "unet:skips=false", f"{here / 'own files' / 'my.py'}:Net:depth=3"])
     grid = {
         "architecture": tuple(draw(st.lists(component, min_size=1, max_size=2, unique=True))),
