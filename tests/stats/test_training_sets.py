@@ -39,10 +39,13 @@ def test_equal_configurations_are_seldom_called_different(truth: Folds) -> None:
 @pytest.mark.very_slow
 @pytest.mark.parametrize("truth", [*OWN, *REPEATED], ids=str)
 def test_level_and_power(truth: Folds) -> None:
-    """Two equal configurations are called different in at most 8.5 % of studies; the power is printed."""
+    """Equal configurations are called different in at most 7 % of studies; the power is printed.
+
+    If the effect of a training set is that of its images, it is at most 10 %.
+    """
     level, power = rates(truth, 2000)
     print(f"{truth}: level {level:.3f}, power for .02 {power:.3f}")
-    assert level <= 0.085
+    assert level <= (0.07 if truth.effect == "own" else 0.10)
 
 
 @pytest.mark.very_slow
@@ -50,7 +53,7 @@ def test_one_set_of_folds_is_too_sure_where_training_sets_that_share_images_are_
     """What the report warns of: level and its bound, for four folds."""
     level, _ = rates(Folds(4, 1, 3, 0.02, effect="of images"), 2000)
     print(f"level {level:.3f}")
-    assert 0.085 < level < 0.20
+    assert 0.10 < level < 0.20
 
 
 @pytest.mark.parametrize("sd", [0.01, 0.03])
@@ -92,8 +95,8 @@ def test_the_images_of_a_group_are_one_unit() -> None:
     assert joined.scores[1, 2] == pytest.approx(by_group(scores[1, 2][None], list("bbaaddcc"))[0])
 
 
-def test_equal_scores_are_equal_with_certainty() -> None:
+def test_equal_scores_are_not_told_apart() -> None:
     a = studied(np.random.default_rng(8), Folds(4, 3, 2, 0.01), [0.8])[0]
     found = across_training_sets(a, a)
-    assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
-    assert found.conclusion == "practically equal"
+    assert (found.mean, found.p) == (0, 1)
+    assert found.low == -found.high < 0

@@ -101,28 +101,31 @@ def _answer(found: TrainingSets) -> str:
     if better:
         said.append(f"{listed(better)} {'is' if len(better) == 1 else 'are'} better")
     if num_open:
-        of = "the others" if num_open < len(found.versus) else "all others"
-        said.append(f"it cannot be told from {of} ({num_open})")
+        said.append(f"it cannot be told from {_open_text(num_open, len(found.versus))}")
     folds = count(found.num_folds, "fold")
     how = f"{folds}, repeated {found.num_repeats} times" if found.num_repeats > 1 else folds
     return f"For training sets like these, not only for the present ones ({how}): {'; '.join(said)}."
 
 
+def _open_text(num_open: int, num_others: int) -> str:
+    if num_open == num_others:
+        return "any other" if num_others > 1 else "the other"
+    return f"the other {num_open}" if num_open > 1 else "one"
+
+
 def _effect(found: TrainingSets) -> str:
     if not found.effects:
         return ""
-    first = found.effects.get(found.winner)
     middle = float(np.median([each.sd for each in found.effects.values()]))
-    noise = ", with the noise of the single seed in it" if first and first.has_training_noise else ""
-    own = (
-        f" (of {found.winner} {first.sd:.4f}, 95 % interval {first.low:.4f} to {first.high:.4f})"
-        if first
-        else ""
-    )
-    return (
+    said = (
         f"Another training set of this size moves the score of a fold by {middle:.4f} IoU (standard "
-        f"deviation{noise}; median of the configurations){own}."
+        "deviation, median of the configurations)"
     )
+    first = found.effects.get(found.winner)
+    if first is None:
+        return f"{said}."
+    noise = " The noise of the single seed is in it." if first.has_training_noise else ""
+    return f"{said}, that of {found.winner} by {first.sd:.4f} [{first.low:.4f}, {first.high:.4f}].{noise}"
 
 
 def _limit(found: TrainingSets) -> str:

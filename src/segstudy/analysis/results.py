@@ -175,11 +175,12 @@ def _by_fold(table: pl.DataFrame) -> ScoresByFold:
 
 
 def _repeats_joined(table: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per seed and image: the mean over the repeats of its metrics."""
-    if table["repeat"].n_unique() > 1:
-        metrics = pl.all().exclude("seed", "id", "repeat", "fold")
-        table = table.group_by("seed", "id", maintain_order=True).agg(metrics.mean())
-    return table.drop("repeat", "fold").sort("seed", "id")
+    """Return one row per seed and image: the mean over the repeats of a metric, if all of them have it."""
+    if table["repeat"].n_unique() == 1:
+        return table.drop("repeat", "fold")
+    metrics = [pl.col(name) for name in table.columns if name not in ("seed", "id", "repeat", "fold")]
+    means = [pl.when(each.null_count() == 0).then(each.mean()) for each in metrics]
+    return table.group_by("seed", "id").agg(means).sort("seed", "id")
 
 
 def _axes(table: pl.DataFrame) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -104,15 +104,20 @@ def answer(
     units = [results.units(name) for name in names]
     scores = [each for each in units if each is not None]
     table = _ranking(results, names)
+    across = training_sets(results, names)
     design = design_of(results)
     analyses = factorials(design)
     return Answers(
         verdict=_verdict(frame, results, own, _trained(contenders, names)),
-        limits=(*_limits(study, results, ranked, names, incomplete), *result_warnings(results, names)),
+        limits=(
+            *_limits(study, results, ranked, names, incomplete),
+            *(across.sentences[:1] if across else ()),
+            *result_warnings(results, names),
+        ),
         winner=winner,
         versus=versus,
         contenders=contenders,
-        training_sets=training_sets(results, names),
+        training_sets=across,
         ranking=table,
         ranked=tuple(names),
         standings=_standings(names, scores, table),

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from segstudy.stats.comparisons import MARGIN, Conclusion, _conclusion, _range_sf
-from segstudy.stats.intervals import LEVEL, _satterthwaite, _two_sided, by_group
+from segstudy.stats.intervals import LEVEL, _two_sided, by_group
 
 Cells = NDArray[np.float64]
 
@@ -182,7 +182,9 @@ def _variance_with_repeats(apart: Cells, sides: Sequence[ScoresByFold]) -> tuple
     terms = [(images, num_units - 1), (found.between * (weight + shared), found.between_df)]
     if found.noise_df and shared:
         terms.append((found.noise * shared, found.noise_df))
-    return variance, _satterthwaite(variance, terms)
+    # One mean square is subtracted, so the degrees of freedom may be fewer than any of them has.
+    spread = sum(value**2 / df for value, df in terms)
+    return variance, max(1.0, variance**2 / spread) if spread > 0 else float(num_units - 1)
 
 
 def _parts(apart: Cells, sides: Sequence[ScoresByFold]) -> _Parts:

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from segstudy.analysis.formatting import p_value
+from segstudy.analysis.formatting import interval, p_value
 from segstudy.analysis.verdict import Answers
 from segstudy.reporting.charts import ranks, specs
 from segstudy.reporting.sections.base import ReportData
@@ -21,6 +21,8 @@ def values(report: ReportData) -> dict[str, Any] | None:
         "answers": report.answers,
         "certainty": charts,
         "draws": BOOTSTRAPS,
+        "interval": interval,
+        "p_value": p_value,
     }
 
 
