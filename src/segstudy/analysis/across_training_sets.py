@@ -97,11 +97,12 @@ def _answer(found: TrainingSets) -> str:
     num_open = len(found.versus) - len(worse) - len(better)
     said = []
     if worse:
-        said.append(f"it is better than {listed(worse)}")
+        said.append(f"{found.winner} is better than {listed(worse)}")
     if better:
-        said.append(f"{listed(better)} {'is' if len(better) == 1 else 'are'} better")
+        said.append(f"{listed(better)} {'is' if len(better) == 1 else 'are'} better than {found.winner}")
     if num_open:
-        said.append(f"it cannot be told from {_open_text(num_open, len(found.versus))}")
+        who = "it" if said else found.winner
+        said.append(f"{who} cannot be told from {_open_text(num_open, len(found.versus))}")
     folds = count(found.num_folds, "fold")
     how = f"{folds}, repeated {found.num_repeats} times" if found.num_repeats > 1 else folds
     return f"For training sets like these, not only for the present ones ({how}): {'; '.join(said)}."

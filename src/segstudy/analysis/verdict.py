@@ -234,7 +234,7 @@ def _limits(
         )
     else:
         over = f", each tested once in {study.folds} folds" if study.folds else ""
-        over += f" and {study.repeats} repeats" if study.repeats > 1 else ""
+        over += f", repeated {study.repeats} times" if study.repeats > 1 else ""
         these = "these training sets" if study.folds else "this training set"
         yield (
             f"It rests on {count(seeds, 'seed')} and {tested}{over}, and holds for "

@@ -14,7 +14,7 @@ NAME_PX = 260  # room for a configuration's name
 MOST = 40  # lines of a chart
 APART, OPEN, UNKNOWN = "#e07b39", "#2f7ed8", "#8c8c8c"
 NAMES = alt.Axis(labelLimit=NAME_PX)
-STATES = ("may be the best", "out: another is better", "cannot tell: training noise not measured")
+STATES = ("may be the best", "out: another is better", "cannot tell: one run")
 
 
 def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = ()) -> Spec:
@@ -46,7 +46,10 @@ def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = (
         scale=alt.Scale(zero=True),
         axis=alt.Axis(tickCount=8),
     )
-    colour = alt.Color("is:N", title=None, scale=alt.Scale(domain=STATES, range=(OPEN, APART, UNKNOWN)))
+    colours = dict(zip(STATES, (OPEN, APART, UNKNOWN), strict=True))
+    there = [state for state in STATES if any(row["is"] == state for row in rows)]
+    scale = alt.Scale(domain=there, range=[colours[state] for state in there])
+    colour = alt.Color("is:N", title=None, scale=scale)
     base = alt.Chart()
     measured = base.transform_filter("isValid(datum.low)")
     layers = alt.layer(

@@ -54,7 +54,8 @@ def shared_protocol(study: Study) -> dict[str, str]:
         if value is not None and all(name in other and other[name] == value for other in protocols)
     }
     if study.folds or study.split_file:
-        shared["split"] = f"{study.folds} folds" if study.folds else "from a file"
+        repeated = f", repeated {study.repeats} times" if study.repeats > 1 else ""
+        shared["split"] = f"{study.folds} folds{repeated}" if study.folds else "from a file"
     return {name.replace("_", " "): _spelled(value) for name, value in shared.items()}
 
 
