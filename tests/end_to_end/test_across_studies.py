@@ -136,7 +136,7 @@ def test_masks_scored_on_data_that_have_changed_since_say_so(place):
     file.write_text(json.dumps(record | {"data": {"name": "discs", "fingerprint": "0" * 16}}))
     (row,) = study.leaderboard().filter("masks").to_dicts()
     assert (row["test_iou"], row["behind"]) == (None, None)
-    assert "scored on other data, score it again" in segstudy.table(study.path)
+    assert "scored on other data or with another tolerance, score it again" in segstudy.table(study.path)
     with pytest.raises(UserError, match="score it again"):
         segstudy.compare(str(study.path), "unet-bce-b4", "tool")
 

@@ -266,7 +266,10 @@ def test_another_data_set_of_that_name_replaces_no_evaluation(here):
         write_dataset(here / place / "clinic", n=2, seed=seed)
     segstudy.evaluate(study.path, "x/clinic")
     segstudy.evaluate(study.path, "x/clinic")  # again: the same
-    with pytest.raises(segstudy.UserError, match="unet-bce-b4-on-clinic there; choose another --name"):
+    with pytest.raises(
+        segstudy.UserError,
+        match="the name unet-bce-b4-on-clinic is used for something else there; choose another --name",
+    ):
         segstudy.evaluate(study.path, "y/clinic")
     segstudy.evaluate(study.path, "y/clinic", name="theirs")
     assert [each.name for each in study.folder.externals()] == ["theirs", "unet-bce-b4-on-clinic"]

@@ -83,7 +83,6 @@ def test_the_report_of_a_finished_study_has_everything(folder):
     stems = {
         "learning-curves-iou",
         "learning-curves-loss",
-        "against-winner",
         "architecture-by-loss",
         *(f"iou-by-{cost}" for cost in ("macs", "parameters", "inference-ms", "seconds")),
     }
@@ -450,7 +449,7 @@ def test_baselines_are_averaged_over_images_part_by_part():
 def test_baselines_and_people_stand_under_the_leaderboard_without_a_rank(folder):
     finish(folder, NAMES[0], 0.7, 0.6)
     baseline = {"baseline": "all foreground", "part": "test", "native_iou": 0.3217, "native_dice": 0.4}
-    baseline |= {"split": "auto", "split_seed": 0}
+    baseline |= {"split": "auto", "split_seed": 0, "fold": None}
     folder.write_table("baselines.parquet", pl.DataFrame([baseline]))
     assert "people:" not in Reader(report(folder)).text
     folder.write_json("data.json", {**json.loads((folder.path / "data.json").read_text()), "reader": "ph2"})
@@ -532,6 +531,18 @@ def test_every_option_of_the_protocol_that_is_shared_is_shown_and_no_factor(tmp_
 def paper(folder: StudyFolder) -> str:
     """The methods paragraph and its BibTeX."""
     return Reader(report(folder)).text.partition("For a paper")[2].partition("Protocol")[0]
+
+
+def test_which_may_be_the_best_is_drawn_where_several_seeds_tell(tmp_path):
+    names = ("segnet-bce-b8", "unet-bce-b8")
+    several = finish_all(make_study(tmp_path / "two", ("segnet", "unet"), ("bce",), seeds=2), names, 2)
+    text = Reader(report(several)).text
+    assert "Which may be the best on test" in text
+    assert (several.path / "figures" / "against-best.svg").stat().st_size > 1000
+    single = finish_all(make_study(tmp_path / "one", ("segnet", "unet"), ("bce",)), names, 1)
+    text = Reader(report(single)).text
+    assert "which may be the best cannot be told" in text
+    assert not (single.path / "figures" / "against-best.svg").exists()
 
 
 def finish_all(folder: StudyFolder, names: tuple[str, ...], seeds: int) -> StudyFolder:

@@ -180,4 +180,6 @@ def test_a_trained_study_stays_whole_and_is_not_trained_again(tmp_path):
     segstudy.run(tmp_path / "s", executor="serial", images=False)
     now = segstudy.status(tmp_path / "s")
     assert (now.num_planned, now.num_finished, now.num_unnamed) == (1, 1, 0)
-    assert "unet-dice-b8" not in segstudy.report(tmp_path / "s", images=False).read_text(encoding="utf-8")
+    page = segstudy.report(tmp_path / "s", images=False).read_text(encoding="utf-8")
+    assert "removed (unet-dice-b8)" in page  # a change after the registration
+    assert page.count("unet-dice-b8") == page.count("removed (unet-dice-b8)")

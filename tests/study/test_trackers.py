@@ -23,7 +23,7 @@ TWO = Machine("cpu", threads=1, workers=2, executor="processes")
 
 
 def job(key: str, name: str) -> SimpleNamespace:
-    return SimpleNamespace(run=SimpleNamespace(key=key, seed=0, fold=None), name=name)
+    return SimpleNamespace(run=SimpleNamespace(key=key, seed=0, repeat=0, fold=None), name=name)
 
 
 def forecast(*keys: str) -> Forecast:

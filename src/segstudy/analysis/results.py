@@ -164,8 +164,11 @@ def _runs_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFram
 
 
 def _in_folds(part: str, table: pl.DataFrame) -> bool:
-    scored = HEADLINE in table.columns and not table[HEADLINE].has_nulls()
-    return part == "test" and scored and not table["fold"].has_nulls()
+    """Whether these are test scores of which every seed and repeat has each image once, in a fold."""
+    if part != "test" or table["fold"].has_nulls() or HEADLINE not in table.columns:
+        return False
+    num_cells = table["seed"].n_unique() * table["repeat"].n_unique() * table["id"].n_unique()
+    return not table[HEADLINE].has_nulls() and table.height == num_cells
 
 
 def _by_fold(table: pl.DataFrame) -> ScoresByFold:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from segstudy.core.file_stamps import stamp_of
+
 MAX_BYTES = 2**31  # of all contents together; the newest is kept in any case
 MAX_FILES = 8  # image and mask, of the volumes that several threads are at
 
@@ -69,7 +71,7 @@ def _key(stream: BinaryIO) -> Key | None:
         status = os.fstat(stream.fileno())
     except (OSError, AttributeError):
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, *stamp_of(status)
 
 
 CONTENTS = ContentCache()

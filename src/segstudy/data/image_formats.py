@@ -111,7 +111,7 @@ def image_suffix(name: str) -> str:
     parts = name.lower().rsplit(".", 2)
     for number in (2, 1):
         suffix = "".join(f".{part}" for part in parts[-number:])
-        if len(parts) > number and parts[-number - 1] and suffix in SUFFIXES:
+        if len(parts) > number and len(name) > len(suffix) and suffix in SUFFIXES:
             return suffix
     return ""
 
