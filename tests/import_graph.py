@@ -20,6 +20,7 @@ LAYERS = (
     ("api",),
     ("study",),
     ("training", "reporting", "deploy"),
+    ("mask_errors",),
     ("evaluation", "analysis"),
     ("store",),
     ("data", "models", "losses", "config"),

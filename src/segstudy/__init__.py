@@ -18,6 +18,7 @@ from segstudy.core.version import __version__ as __version__
 if TYPE_CHECKING:
     from segstudy.api.models import card, predict, serve
     from segstudy.api.results import (
+        audit,
         check,
         compare,
         evaluate,
@@ -38,6 +39,7 @@ __all__ = [
     "Predictor",
     "Study",
     "UserError",
+    "audit",
     "card",
     "check",
     "compare",

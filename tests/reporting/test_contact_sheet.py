@@ -3,9 +3,7 @@
 import base64
 import io
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_data import disc, photo, save
+from offline_browser import offline_page
 from PIL import Image
 
 import segstudy
@@ -20,7 +19,8 @@ from segstudy.cli.studies import main
 from segstudy.core.errors import UserError
 from segstudy.data.survey import survey
 from segstudy.reporting import contact_sheet as module
-from segstudy.reporting.contact_sheet import FILL, HALO, LINE, layer_places, write_contact_sheet
+from segstudy.reporting.contact_sheet import write_contact_sheet
+from segstudy.reporting.small_pictures import FILL, HALO, LINE, layer_places
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SIDE = (120, 160)
@@ -210,30 +210,13 @@ def test_a_reason_that_explains_many_findings_replaces_them_on_the_page(tmp_path
 
 # In a browser
 
-CHROMIUM = os.environ.get("SEGSTUDY_CHROMIUM") or shutil.which("chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
 
 @pytest.fixture
 def page(sheet: Path) -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-    if CHROMIUM is None:
-        pytest.skip("no chromium: SEGSTUDY_CHROMIUM may name one")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.set_offline(True)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        errors: list[str] = []
-        page.on("console", lambda said: said.type == "error" and errors.append(said.text))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
-        page.goto(sheet.as_uri())
+    with offline_page(sheet) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"dialog: {dialog.message}"))
         page.wait_for_selector(".card img")
         yield page
-        browser.close()
-    assert errors == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

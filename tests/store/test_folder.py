@@ -204,3 +204,12 @@ def test_a_pipe_in_a_run_does_not_hold_verify_up(folder):
     (folder.runs / "k1" / "model.safetensors").unlink()
     os.mkfifo(folder.runs / "k1" / "model.safetensors")
     assert _checksum(folder.runs / "k1" / "model.safetensors") == ""
+
+
+def test_a_path_with_brackets_and_stars_is_no_pattern(tmp_path):
+    folder = StudyFolder(tmp_path / "scans [2024] *")
+    folder.create()
+    for key in ("k1", "k2"):
+        write(folder, key)
+    assert folder.images(["k1", "k2"])["key"].to_list() == ["k1", "k2"]
+    assert folder.predictions("k1", ["id"]).height == 1

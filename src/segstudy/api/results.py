@@ -33,6 +33,7 @@ from segstudy.study.remaining_time import time_left
 if TYPE_CHECKING:
     from segstudy.analysis.compare import Comparison
     from segstudy.deploy.export.parity import Exported
+    from segstudy.mask_errors.audit import Audit
     from segstudy.study.removal import Removal
 
 Foreground = int | str | Sequence[int] | Sequence[str] | None
@@ -101,9 +102,10 @@ def check(  # noqa: PLR0913 (an option each)
         UserError: when there is nothing to read, or the file is another's or cannot be written.
     """
     if html is not None:
-        from segstudy.reporting.contact_sheet import refuse_place, write_contact_sheet
+        from segstudy.reporting.contact_sheet import GENERATOR, write_contact_sheet
+        from segstudy.reporting.own_pages import refuse_place
 
-        refuse_place(Path(html))
+        refuse_place(Path(html), GENERATOR)
     meaning, scale = meaning_of(masks, foreground), scale_of(intensity)
     found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
     if html is not None:
@@ -191,6 +193,44 @@ def compare(*arguments: str) -> "Comparison":
     from segstudy.analysis.compare import compare_configurations, sides
 
     return compare_configurations(*sides([expanded(each) for each in arguments]))
+
+
+@checked_call
+def audit(
+    folder: str | Path,
+    *,
+    data: str | Path | None = None,
+    masks2: str | Path | None = None,
+    html: str | Path | None = None,
+    images: bool = True,
+    stage: Stage = silent,
+) -> "Audit":
+    """Return the masks of a finished study, the most suspicious first; changes nothing in it.
+
+    A mask is suspicious if networks that have not seen its image agree with each other, but not with it.
+
+    Args:
+        folder: the study's folder.
+        data: where the data set lies now, if not where the study says.
+        masks2: a folder with a second rater's masks, named by id; ``masks2`` in the data set, if it is there.
+        html: a file to write: one page with image, mask and prediction, and boxes to tick.
+        images: whether pictures of the data may be in it.
+        stage: called with what is being done, and how much of it is done.
+
+    Raises:
+        UserError: nothing finished, predictions or data that are not there, or a file that is another's.
+    """
+    from segstudy.mask_errors.audit import audit_study
+
+    if html is not None:
+        from segstudy.reporting.audit_page import GENERATOR, write_audit_page
+        from segstudy.reporting.own_pages import refuse_place
+
+        refuse_place(Path(html), GENERATOR)
+    found = audit_study(Study(folder).folder, data, Path(masks2) if masks2 else None, stage)
+    if html is not None:
+        write_audit_page(found, Path(html), images, lambda done, of: stage("writing the page", done, of))
+    return found
 
 
 @checked_call

@@ -90,12 +90,10 @@ def check(  # noqa: PLR0913 (an option each)
 
 def _page_writer(html: Path, stage: Stage) -> Callable[["Survey"], int]:
     """Return a function that writes the contact sheet and counts samples; refuse a wrong place at once."""
-    from segstudy.reporting.contact_sheet import (  # `check` does without
-        refuse_place,
-        write_contact_sheet,
-    )
+    from segstudy.reporting.contact_sheet import GENERATOR, write_contact_sheet  # `check` does without
+    from segstudy.reporting.own_pages import refuse_place
 
-    refuse_place(html)
+    refuse_place(html, GENERATOR)
     return partial(write_contact_sheet, file=html, progress=partial(stage, "writing the contact sheet"))
 
 

@@ -60,6 +60,51 @@ def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", neg
 
 
 @app.command(group=ANSWER)
+def audit(  # noqa: PLR0913 (an option each)
+    folder: Path,
+    /,
+    *,
+    format: Literal["text", "csv", "json"] = "text",  # noqa: A002
+    number: Annotated[int, Parameter(name=["--number", "-n"])] = 20,
+    html: Path | None = None,
+    images: bool = True,
+    data: Path | None = None,
+    masks2: Path | None = None,
+) -> int:
+    """List suspicious masks: networks that have not seen the image agree with each other, not with the mask.
+
+    Example: `segstudy audit my-images-classic --html audit.html`
+
+    Parameters
+    ----------
+    folder
+        The study's folder; it stays as it is.
+    format
+        How to print them; csv and json have all masks.
+    number
+        Masks in a text.
+    html
+        A file to write: one page with image, mask and prediction, and boxes to tick: exclude, relabel.
+    images
+        Pictures of the data in the page; use --no-images for data that may not be republished.
+    data
+        Where the data set lies now, if not where the study says.
+    masks2
+        A second rater's masks, named by id; omit it for the folder masks2 of the data set, if there is one.
+    """
+    from segstudy.core.progress import Stages  # what `--help` does without
+    from segstudy.reporting.audit_table import render
+
+    with Stages(problems) as stage:
+        stage("starting")
+        found = segstudy.audit(folder, data=data, masks2=masks2, html=html, images=images, stage=stage)
+    sys.stdout.write(render(found, format, number, width(), folder))
+    if html:
+        say(f"{html}: the page with boxes to tick, for a browser", problems)
+    return 0
+
+
+@app.command(group=ANSWER)
 def report(
     folder: Path,
     /,

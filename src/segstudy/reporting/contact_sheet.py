@@ -10,26 +10,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from segstudy.core.atomic_files import write_text
-from segstudy.core.encoded_images import data_uri, four_colours, image_bytes
-from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted, counted_kind
 from segstudy.core.resources import allowed_cores
 from segstudy.core.version import __version__
 from segstudy.data.check import SEVERITIES
-from segstudy.data.images import ImageError, read_image
-from segstudy.data.mask_outline import outline
 from segstudy.data.masks import read_mask
 from segstudy.data.samples import PARTS, Problem, Sample
 from segstudy.data.sources import first_file
 from segstudy.data.survey import Survey, summary
+from segstudy.reporting.own_pages import refuse_place
 from segstudy.reporting.publishable import publishable_texts
 from segstudy.reporting.rendering import ENVIRONMENT, as_script
+from segstudy.reporting.small_pictures import layer_places, layer_uri, small_picture
 
 GENERATOR = "segstudy check"
 MAX_SHOWN = 2000  # samples: more make a page slow, and nobody looks at them all
@@ -37,10 +30,6 @@ MAX_BYTES = 24_000_000  # of pictures
 SIDES_PX = (512, 320, 224, 160)  # of pictures, the longer one; the largest with which all fit
 TRIED = 8  # pictures, to find that
 MAX_GENERAL = 50  # findings that are of no single sample
-# Of the layer over an image: nothing, foreground, its outline, a dark line around that.
-LAYER = ((0, 0, 0, 0), (0, 214, 232, 30), (0, 214, 232, 255), (0, 0, 0, 150))
-FILL, LINE, HALO = 1, 2, 3
-LINES_ACROSS = 170  # outlines are this part of a picture's longer side, at least a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +90,7 @@ def write_contact_sheet(
     Raises:
         UserError: another file, or one that cannot be written.
     """
-    refuse_place(file)
+    refuse_place(file, GENERATOR)
     of_samples = problems_of_samples(found)
     chosen, num_flagged = _chosen(found.dataset.samples, of_samples)
     kinds = _kinds(of_samples)
@@ -117,25 +106,6 @@ def write_contact_sheet(
     text = _page(found, cards, of_samples, kinds, min(num_flagged, len(cards)))
     write_text(file, text)
     return len(cards)
-
-
-def refuse_place(file: Path) -> None:
-    """Stop before anything is read where the page could not be written.
-
-    Raises:
-        UserError: a folder that is not there, or a file that is no page of this kind.
-    """
-    if not file.parent.is_dir():
-        raise UserError(f"{file}: there is no folder {file.parent}; make it, or give another name")
-    if not file.exists():
-        return
-    try:
-        with file.open(encoding="utf-8") as stream:
-            is_ours = f'name="generator" content="{GENERATOR}"' in stream.read(1000)
-    except (OSError, UnicodeDecodeError):
-        is_ours = False
-    if not is_ours:
-        raise UserError(f"{file}: is there already, and not written by check; give another name")
 
 
 def problems_of_samples(found: Survey) -> dict[str, list[Problem]]:
@@ -220,49 +190,14 @@ def _card(
 
 def _pictures(found: Survey, sample: Sample, side: int) -> tuple[str, str, tuple[int, int]]:
     """Data URIs of an image and its mask's outline, the longer side at most ``side`` pixels; their size."""
-    try:
-        image = Image.fromarray(read_image(sample.image, (side, side), found.intensities.scale))
-    except ImageError:  # a finding of its own says so
+    made = small_picture(sample.image, side, found.intensities.scale)
+    if made is None:  # a finding of its own says so
         return "", "", (1, 1)
-    scale = min(1, side / max(image.size))
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    content = image_bytes(image.resize(size, Image.Resampling.BOX), "WEBP", quality=78, method=2)
-    picture = data_uri("WEBP", content)
+    picture, size = made
     if sample.id not in found.foreground_fracs:
         return picture, "", size
     mask = read_mask(sample.mask, found.masks.meaning)
-    return picture, data_uri("PNG", four_colours(layer_places(mask, size), LAYER)), size
-
-
-def layer_places(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """What lies over a small image: places in ``LAYER``, ``(height, width)``.
-
-    The outline is found at the mask's own size, so that the smallest object keeps one.
-
-    Args:
-        mask: ``(H, W)``.
-        size: width and height of the small image.
-    """
-    inside = _reduced(mask, size) >= 0.5
-    width = max(1, round(max(size) / LINES_ACROSS))
-    line = _thickened(_reduced(outline(mask), size) > 0, width)
-    near = _thickened(line, 2 * ((width + 1) // 2) + 1)
-    places = np.zeros(line.shape, np.uint8)
-    places[inside] = FILL
-    places[near & ~inside] = HALO
-    places[line] = LINE
-    return places
-
-
-def _thickened(line: NDArray[np.bool_], width_px: int) -> NDArray[np.bool_]:
-    """A line one pixel wide as one of so many; even ones lie half a pixel to one side."""
-    kernel = np.ones((width_px, width_px), np.uint8)
-    return cv2.dilate(line.view(np.uint8), kernel).view(np.bool_)
-
-
-def _reduced(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The mean of a mask in each pixel of a smaller image."""
-    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX))
+    return picture, layer_uri(layer_places(mask, size)), size
 
 
 # Page

@@ -226,9 +226,9 @@ class StudyFolder:
         by_schema: dict[tuple[str, ...], list[str]] = defaultdict(list)
         try:
             for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
-                by_schema[tuple(pl.read_parquet_schema(file))].append(file)
+                by_schema[tuple(pl.scan_parquet(file, glob=False).collect_schema())].append(file)
             tables = [
-                pl.read_parquet(files[at : at + TOGETHER], include_file_paths="key")
+                pl.read_parquet(files[at : at + TOGETHER], include_file_paths="key", glob=False)
                 .with_columns(
                     pl.col("key").replace_strict({file: key_of[file] for file in files[at : at + TOGETHER]})
                 )

@@ -29,7 +29,7 @@ def read_table(
         UserError: missing, damaged, or without these columns.
     """
     try:
-        rows = pl.scan_parquet(file).filter(where)
+        rows = pl.scan_parquet(file, glob=False).filter(where)
         return (rows if columns is None else rows.select(columns)).collect()
     except DAMAGED_TABLE as error:
         raise UserError(f"{file}: damaged ({one_line(error, 200)}); {REPAIR}") from None
@@ -39,7 +39,7 @@ def _first_damaged(files: Iterable[str]) -> str:
     """Return the first file that cannot be read by itself, as a path from its folder on."""
     for file in files:
         try:
-            pl.read_parquet(file)
+            pl.read_parquet(file, glob=False)
         except DAMAGED_TABLE:
             return "/".join(Path(file).parts[-2:])
     return "one of its tables"

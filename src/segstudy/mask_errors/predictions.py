@@ -1,0 +1,161 @@
+"""The predictions of a study on the images that its networks were tested on and have not seen in training."""
+
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from segstudy.analysis.configurations import Row, rows_of
+from segstudy.analysis.winner import ordered, validation_mean
+from segstudy.config.protocol import Protocol
+from segstudy.core.errors import UserError
+from segstudy.data.prepared import Prepared
+from segstudy.data.preprocess import placement
+from segstudy.store.folder import TOGETHER, StudyFolder, refuse_altered
+from segstudy.store.records import RunRecord
+
+MOST_CONFIGURATIONS = 4  # the best ones: worse networks add noise, and each costs time
+SAME_FIELDS = ("image_size", "resize", "masks", "foreground")  # of the protocol: predictions can be averaged
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The runs whose predictions are compared with the masks.
+
+    Attributes:
+        names: of their configurations, the best on validation first.
+        records: of all their runs.
+        protocol: of the best one; the others see the images at the same size and the same foreground.
+        left_out: the number of other configurations by reason.
+    """
+
+    names: tuple[str, ...]
+    records: tuple[RunRecord, ...]
+    protocol: Protocol
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ImagePredictions:
+    """An image at network size, without padding: its mask, and what networks predict that have not seen it.
+
+    Attributes:
+        id: of the sample.
+        probs: ``(networks, height, width)``, probabilities of foreground, each in 256 steps.
+        mask: ``(height, width)``.
+    """
+
+    id: str
+    probs: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+    @property
+    def mean_prob(self) -> NDArray[np.float32]:
+        """Return the mean probability over the networks, ``(height, width)``."""
+        return np.asarray(self.probs.mean(0))
+
+    @property
+    def predicted(self) -> NDArray[np.bool_]:
+        """Return the mask that the networks predict together: mean probability of at least .5."""
+        return self.mean_prob >= 0.5
+
+
+def networks_of(folder: StudyFolder, most: int = MOST_CONFIGURATIONS) -> Networks:
+    """Return the finished runs of the best configurations by validation IoU.
+
+    Args:
+        folder: of a study.
+        most: configurations.
+
+    Raises:
+        UserError: no configuration has all its runs, or a record is damaged.
+    """
+    num_images = {split.ids.fingerprint: len(split.validation) for split in folder.splits()}
+    rows = rows_of(folder)
+    complete = [row for row in rows if row.complete]
+    if not complete:
+        raise UserError(
+            f"{folder.path}: no configuration has all its runs; `segstudy run {folder.path}` trains the rest"
+        )
+    for record in (record for row in complete for record in row.records):
+        refuse_altered(folder.runs / record.key)
+    complete.sort(key=lambda row: ordered(validation_mean(row, num_images)), reverse=True)
+    first = _protocol(complete[0])
+    alike = [row for row in complete if _is_alike(_protocol(row), first)]
+    used = alike[:most]
+    left_out = Counter(
+        {
+            "not all runs finished": len(rows) - len(complete),
+            "another image size or foreground": len(complete) - len(alike),
+            "lower validation IoU": len(alike) - len(used),
+        }
+    )
+    records = tuple(record for row in used for record in row.records)
+    return Networks(tuple(row.name for row in used), records, first, +left_out)
+
+
+def _protocol(row: Row) -> Protocol:
+    assert row.planned is not None
+    return row.planned.protocol
+
+
+def _is_alike(a: Protocol, b: Protocol) -> bool:
+    return all(getattr(a, name) == getattr(b, name) for name in SAME_FIELDS)
+
+
+def testers(folder: StudyFolder, networks: Networks) -> dict[str, list[str]]:
+    """Return the keys of the runs that tested each image, by id; only images that were tested.
+
+    Raises:
+        UserError: a run's predictions are missing or damaged.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for record in networks.records:
+        if not (folder.runs / record.key / "predictions.parquet").is_file():
+            raise UserError(
+                f"{folder.runs / record.key}: predictions.parquet is missing, and audit compares it with the "
+                "masks; copy the whole folder of the run, or remove it and run the study again"
+            )
+        for sample_id in folder.predictions(record.key, ["id"], pl.col("part") == "test")["id"]:
+            found[sample_id].append(record.key)
+    return dict(found)
+
+
+def tested_images(
+    folder: StudyFolder, tested_by: Mapping[str, Sequence[str]], ids: Sequence[str], prepared: Prepared
+) -> Iterator[ImagePredictions]:
+    """Yield these images with all their predictions; some hundred are in memory at a time.
+
+    Args:
+        folder: of the study.
+        tested_by: keys of runs by id, see ``testers``.
+        ids: of tested images.
+        prepared: the study's images and masks, at the network's size.
+    """
+    for at in range(0, len(ids), TOGETHER):
+        some = ids[at : at + TOGETHER]
+        encoded: dict[str, list[bytes]] = defaultdict(list)
+        for key in dict.fromkeys(key for sample_id in some for key in tested_by[sample_id]):
+            wanted = (pl.col("part") == "test") & pl.col("id").is_in(some)
+            for sample_id, prob in folder.predictions(key, ["id", "prob"], wanted).iter_rows():
+                encoded[sample_id].append(prob)
+        for sample_id, position in zip(some, prepared.positions(some), strict=True):
+            yield _tested(sample_id, encoded[sample_id], prepared, int(position))
+
+
+def _tested(sample_id: str, encoded: Sequence[bytes], prepared: Prepared, position: int) -> ImagePredictions:
+    mask = np.asarray(prepared.masks[position])
+    top, left, height, width = placement(prepared.native_sizes[position], mask.shape, prepared.resize)
+    inside = (slice(top, top + height), slice(left, left + width))
+    probs = np.stack([_decoded(each)[inside] for each in encoded])
+    return ImagePredictions(sample_id, probs, np.ascontiguousarray(mask[inside]))
+
+
+def _decoded(png: bytes) -> NDArray[np.float32]:
+    pixels = np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)), np.float32)
+    return pixels / np.float32(255)
