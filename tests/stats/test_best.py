@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
-from simulated import NUM_STUDIES, Truth, scores
+from simulated import Truth, scores
 
 from segstudy.stats.best import _pairs, _quantiles, against_best
 from segstudy.stats.comparisons import difference
@@ -71,7 +71,7 @@ def test_of_equal_configurations_all_stay(
     request, sd: float, wild: float, interaction: float, num_seeds: int, count: int
 ) -> None:
     """None of equal configurations is excluded in at least 92 % of studies: the docs promise it."""
-    num_studies = NUM_STUDIES if request.node.get_closest_marker("very_slow") else 100
+    num_studies = 1000 if request.node.get_closest_marker("very_slow") else 100
     rng, excluded = np.random.default_rng(1), 0
     for _ in range(num_studies):
         sds = [sd] * (count - 1) + [wild]

@@ -43,7 +43,7 @@ def test_level_and_power(truth: Folds) -> None:
 
     If the effect of a training set is that of its images, it is at most 10 %.
     """
-    level, power = rates(truth, 2000)
+    level, power = rates(truth, 1000)
     print(f"{truth}: level {level:.3f}, power for .02 {power:.3f}")
     assert level <= (0.07 if truth.effect == "own" else 0.10)
 

@@ -94,24 +94,18 @@ def _answer(found: TrainingSets) -> str:
         return ""
     worse = [name for name, each in found.versus.items() if each.told_apart and each.difference.mean > 0]
     better = [name for name, each in found.versus.items() if each.told_apart and each.difference.mean < 0]
-    num_open = len(found.versus) - len(worse) - len(better)
+    unresolved = [name for name, each in found.versus.items() if not each.told_apart]
     said = []
     if worse:
         said.append(f"{found.winner} is better than {listed(worse)}")
     if better:
         said.append(f"{listed(better)} {'is' if len(better) == 1 else 'are'} better than {found.winner}")
-    if num_open:
+    if unresolved:
         who = "it" if said else found.winner
-        said.append(f"{who} cannot be told from {_open_text(num_open, len(found.versus))}")
+        said.append(f"{who} cannot be told from {listed(unresolved)}")
     folds = count(found.num_folds, "fold")
     how = f"{folds}, repeated {found.num_repeats} times" if found.num_repeats > 1 else folds
     return f"For training sets like these, not only for the present ones ({how}): {'; '.join(said)}."
-
-
-def _open_text(num_open: int, num_others: int) -> str:
-    if num_open == num_others:
-        return "any other" if num_others > 1 else "the other"
-    return f"the other {num_open}" if num_open > 1 else "one"
 
 
 def _effect(found: TrainingSets) -> str:

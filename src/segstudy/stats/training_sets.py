@@ -149,15 +149,18 @@ def adjusted(found: AcrossTrainingSets, num_configurations: int) -> float:
     return _range_sf(statistic, num_configurations, found.df)
 
 
-def training_set_effect(scores: ScoresByFold) -> TrainingSetEffect | None:
+def training_set_effect(a: ScoresByFold, b: ScoresByFold | None = None) -> TrainingSetEffect | None:
     """Estimate the variance between the training sets of a configuration; None with one set of folds.
 
     Args:
-        scores: the units of a group joined.
+        a: the units of a group joined.
+        b: of another configuration with the same folds: then that of the difference of the two.
     """
-    if scores.num_repeats == 1:
+    if a.num_repeats == 1:
         return None
-    found = _parts(scores.scores.mean(0), [scores])
+    found = (
+        _parts(a.scores.mean(0), [a]) if b is None else _parts(a.scores.mean(0) - b.scores.mean(0), [a, b])
+    )
     variance = max(0.0, found.between - found.noise)
     low, high = _williams(found)
     return TrainingSetEffect(
@@ -171,20 +174,33 @@ def _variance_of_folds(apart: Cells, folds: NDArray[np.int64]) -> tuple[float, f
 
 
 def _variance_with_repeats(apart: Cells, sides: Sequence[ScoresByFold]) -> tuple[float, float]:
-    """Return the variance of the mean difference, and its degrees of freedom."""
-    repeats, num_units = apart.shape
-    num_folds = sides[0].num_folds
-    images = float(apart.mean(0).var(ddof=1)) / num_units
-    found = _parts(apart, sides)
-    shared = (num_folds - 2) / 2 if found.between > found.noise else 0.0
-    weight = 1 / (num_folds * repeats)
-    variance = images + max(found.between, found.noise) * weight + (found.between - found.noise) * shared
-    terms = [(images, num_units - 1), (found.between * (weight + shared), found.between_df)]
-    if found.noise_df and shared:
-        terms.append((found.noise * shared, found.noise_df))
-    # One mean square is subtracted, so the degrees of freedom may be fewer than any of them has.
+    """Return the variance of the mean difference, and its degrees of freedom.
+
+    The noise of the seeds is subtracted from what differs between training sets only if the interval becomes
+    shorter: where the two are nearly equal, their difference has hardly a degree of freedom.
+    """
+    num_units = apart.shape[1]
+    images = float(apart.mean(0).var(ddof=1)) / num_units, num_units - 1
+    found, num_folds = _parts(apart, sides), sides[0].num_folds
+    weight, shared = 1 / (num_folds * len(apart)), (num_folds - 2) / 2
+    between = max(found.between, found.noise)
+    whole = images[0] + between * (weight + shared)
+    candidates = [_with_df(whole, [images, (between * (weight + shared), found.between_df)])]
+    if found.noise_df:
+        shared = shared if found.between > found.noise else 0.0
+        own = images[0] + between * weight + (found.between - found.noise) * shared
+        terms = [images, (found.between * (weight + shared), found.between_df)]
+        candidates.append(_with_df(own, [*terms, (found.noise * shared, found.noise_df)]))
+    return min(candidates, key=lambda each: float(stdtrit(each[1], (1 + LEVEL) / 2)) * math.sqrt(each[0]))
+
+
+def _with_df(variance: float, terms: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return a variance with Satterthwaite's degrees of freedom.
+
+    They may be fewer than any of the terms has, because one of the terms may be subtracted.
+    """
     spread = sum(value**2 / df for value, df in terms)
-    return variance, max(1.0, variance**2 / spread) if spread > 0 else float(num_units - 1)
+    return variance, max(1.0, variance**2 / spread) if spread > 0 else 1.0
 
 
 def _parts(apart: Cells, sides: Sequence[ScoresByFold]) -> _Parts:
