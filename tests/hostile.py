@@ -953,7 +953,7 @@ def doors() -> Iterator[Case]:
         "metadata.csv from a device",
         lambda here: (here / "set/metadata.csv").symlink_to("/dev/zero"),
         CHECK,
-        "no regular",
+        "not a regular",
     )
     yield case(
         "metadata.csv of a million rows",

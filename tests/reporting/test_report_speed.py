@@ -22,7 +22,7 @@ def seconds_of(folder: StudyFolder) -> float:
 
 
 @pytest.mark.slow
-def test_ten_times_the_runs_take_far_less_than_ten_times_as_long(tmp_path: Path):
+def test_ten_times_the_runs_take_far_less_than_ten_times_as_long(tmp_path: Path, rendered_again):
     small = make_big_store(tmp_path / "small", seeds=1, batch_sizes=1, images=20)
     large = make_big_store(tmp_path / "large", seeds=10, batch_sizes=1, images=20)
     write_report(small)  # imports and first compilations are nobody's runs
