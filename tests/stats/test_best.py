@@ -72,7 +72,7 @@ def test_of_equal_configurations_all_stay(
 ) -> None:
     """None of equal configurations is excluded in at least 92 % of studies: the docs promise it.
 
-    With two seeds, and one configuration whose runs scatter far more, it is 88 %; the report warns of two seeds.
+    With two seeds, and one configuration whose runs scatter far more, it is 88 %: the report warns of two.
     """
     num_studies = 1000 if request.node.get_closest_marker("very_slow") else 100
     rng, excluded = np.random.default_rng(1), 0
