@@ -204,6 +204,7 @@ def test_any_damage_to_a_run_is_found_and_readers_say_a_line_at_most(whole, tmp_
     assert {fault.path.name for fault in segstudy.verify(study).faults} <= {
         "study.toml",
         "data.json",
+        "preregistration.json",  # never replaced
         "split.json",
     }
 
