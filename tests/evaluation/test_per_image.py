@@ -17,6 +17,7 @@ from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.evaluation.forward import ious_of, overlaps, probabilities, score_part
 from segstudy.evaluation.per_image import THRESHOLDS, best_threshold, image_rows
+from segstudy.evaluation.probability_counts import NUM_BINS, probability_rows
 from segstudy.losses import bce
 from segstudy.metrics import METRICS
 
@@ -177,6 +178,28 @@ def test_a_row_holds_every_metric_at_both_sizes(make_prepared, resize: Resize) -
             f"native_{k}": v for k, v in surface_scores(native >= 0.5, truth).items()
         }.items() <= row.items()
         assert {f"native_{k}": v for k, v in calibration_scores(native, truth).items()}.items() <= row.items()
+
+
+@pytest.mark.parametrize("resize", ["squash", "pad"])
+def test_counts_by_probability_give_the_iou_at_every_threshold(make_prepared, resize: Resize) -> None:
+    prepared, positions = make_prepared(resize), POSITIONS[:4]
+    rng = np.random.default_rng(0)
+    prob = np.clip(prepared.masks[positions] * 0.6 + 0.4 * rng.random((4, 32, 40)), 0, 1).astype(np.float32)
+    prob[0], prob[1, 0] = 0.5, 1.0  # on a threshold, and the last bin
+    found = probability_rows(prob, prepared, positions, "test").to_dicts()
+    for row, p, position in zip(found, prob, positions, strict=True):
+        native = prob_to_native(p, prepared.native_sizes[position], resize)
+        truth = prepared.native_mask(position).astype(bool)
+        foreground, background = np.array(row["foreground_px"]), np.array(row["background_px"])
+        assert (row["id"], row["part"]) == (prepared.ids[position], "test")
+        assert len(foreground) == len(background) == len(row["prob_sum"]) == NUM_BINS
+        assert (foreground.sum(), background.sum()) == (truth.sum(), (~truth).sum())
+        assert sum(row["prob_sum"]) == pytest.approx(native.sum(), rel=1e-5)
+        for i, threshold in enumerate(THRESHOLDS, 1):
+            overlap = foreground[i:].sum()
+            union = foreground.sum() + background[i:].sum()
+            expected = overlap_scores(native >= threshold, truth)["iou"]
+            assert (overlap / union if union else 1.0) == expected
 
 
 def test_native_rows_of_a_perfect_prediction_are_short_of_1_by_the_resolution_alone(

@@ -213,6 +213,11 @@ class StudyFolder:
         """Read one row per run, subset and image, with a column ``key``."""
         return self._table(keys, "images.parquet")
 
+    def probabilities(self, keys: Sequence[str]) -> pl.DataFrame:
+        """Read the pixels by probability of those of these runs that have them: older versions had none."""
+        name = "probabilities.parquet"
+        return self._table([key for key in keys if (self.runs / key / name).is_file()], name)
+
     def predictions(
         self, key: str, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
     ) -> pl.DataFrame:

@@ -25,9 +25,11 @@ from segstudy.core.seeding import seed_for
 from segstudy.data.augment import augment
 from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pixels_on, shuffled
 from segstudy.data.prepared import Prepared
+from segstudy.data.samples import Part
 from segstudy.data.split import Split
 from segstudy.evaluation.forward import PartScore, Tally, probabilities, score_part
 from segstudy.evaluation.per_image import best_threshold, image_rows
+from segstudy.evaluation.probability_counts import probability_rows
 from segstudy.losses import build_loss
 from segstudy.models import build
 from segstudy.store.weights import copy_weights
@@ -35,6 +37,7 @@ from segstudy.training.optimizers import make_optimizer, make_scheduler
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 
+SCORED: tuple[Part, ...] = ("validation", "test")
 SELECTION = ("rows", "best_iou", "selected_epoch", "seconds")  # plain values of a training
 
 
@@ -52,6 +55,7 @@ class Result:
             ``test_loss``, ``test_iou``.
         images: one row per image of validation and test, see ``evaluation.image_rows``.
         predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG.
+        probabilities: pixels by probability, see ``evaluation.probability_counts``.
         weights: the network's state at the selected epoch.
         selected_epoch: counted from 1.
         tuned_threshold: the threshold best on validation.
@@ -63,6 +67,7 @@ class Result:
     epochs: pl.DataFrame
     images: pl.DataFrame
     predictions: pl.DataFrame
+    probabilities: pl.DataFrame
     weights: dict[str, Tensor]
     selected_epoch: int
     tuned_threshold: float
@@ -195,15 +200,16 @@ def finish(training: Training) -> Result:
         inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
         images = pl.concat(
-            image_rows(prob[part], prepared, parts[part], part, threshold, tolerance)
-            for part in ("validation", "test")
+            image_rows(prob[part], prepared, parts[part], part, threshold, tolerance) for part in SCORED
         )
+        counts = pl.concat(probability_rows(prob[part], prepared, parts[part], part) for part in SCORED)
     return Result(
         epochs=pl.DataFrame(training.rows),
         images=images,
         predictions=images.select("id", "part").with_columns(
-            prob=pl.Series([_png(p) for name in ("validation", "test") for p in prob[name]], dtype=pl.Binary)
+            prob=pl.Series([_png(p) for part in SCORED for p in prob[part]], dtype=pl.Binary)
         ),
+        probabilities=counts,
         weights=training.weights,
         selected_epoch=training.selected_epoch,
         tuned_threshold=threshold,

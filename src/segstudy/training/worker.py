@@ -180,7 +180,12 @@ def _store(
         "scores": _means(result.images),
     }
     record = _record(job, training, result, outcome, about)
-    tables = {"epochs": result.epochs, "images": result.images, "predictions": result.predictions}
+    tables = {
+        "epochs": result.epochs,
+        "images": result.images,
+        "predictions": result.predictions,
+        "probabilities": result.probabilities,
+    }
     files = model_files(result.weights, _card(run, outcome))
     if job.extra:
         more_files, more_fields, said = pkgutil.resolve_name(job.extra)(
