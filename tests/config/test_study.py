@@ -30,6 +30,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "intensity": ("0..4095", {}),
     "split": ("official", {}),
     "split_seed": (1, {}),
+    "train_frac": (0.5, {}),
     "width": (16, {}),
     "batch_size": (12, {}),
     "micro_batch": (4, {}),

@@ -1,5 +1,6 @@
 """What a split promises, as sentences."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 
 from segstudy.core.errors import UserError
 from segstudy.data.samples import PARTS, Sample
-from segstudy.data.split import Split, about_folds, deal, make_folds, make_split, shares_of
+from segstudy.data.split import (
+    Split,
+    about_folds,
+    deal,
+    make_folds,
+    make_split,
+    shares_of,
+    with_train_frac,
+)
 
 NOWHERE = Path("nowhere")
 
@@ -262,3 +271,74 @@ def test_folds_need_no_choice_without_an_official_test_subset() -> None:
 def test_all_is_for_folds_only() -> None:
     with pytest.raises(UserError, match="'all' is neither auto"):
         make_split(official(), "all", 0)
+
+
+FRACTIONS = st.lists(st.floats(0.05, 1), min_size=2, max_size=4, unique=True)
+
+
+def smaller(split: Split, samples: list[Sample], frac: float, seed: int = 0) -> tuple[str, ...]:
+    """The training images of a share; none where it would leave too few."""
+    try:
+        return with_train_frac(split, samples, frac, seed).train
+    except UserError:
+        return ()
+
+
+@given(data_sets(), FRACTIONS, SEEDS)
+def test_smaller_shares_of_the_training_images_are_nested_and_divide_no_group(
+    samples: list[Sample], fractions: list[float], seed: int
+) -> None:
+    split = make_split(samples, "50/25/25", 0)
+    group = {s.id: s.group for s in samples}
+    found = [set(smaller(split, samples, frac, seed)) for frac in sorted(fractions)]
+    for few, more in itertools.pairwise(found):
+        assert few <= more <= set(split.train)
+    for ids in found:
+        assert not {group[i] for i in ids} & {group[i] for i in set(split.train) - ids}
+
+
+@given(data_sets(), st.floats(0.1, 1), SEEDS, st.randoms())
+def test_a_share_does_not_depend_on_the_order_of_samples_and_a_share_of_1_is_the_split(
+    samples: list[Sample], frac: float, seed: int, random
+) -> None:
+    split = make_split(samples, "50/25/25", 0)
+    shuffled = random.sample(samples, len(samples))
+    assert smaller(split, shuffled, frac, seed) == smaller(split, samples, frac, seed)
+    assert with_train_frac(split, samples, 1, seed) == split
+
+
+@given(st.lists(st.integers(2, 50), min_size=1, max_size=5), st.floats(0.1, 1), SEEDS)
+def test_each_category_gives_its_share_up_to_one_group(counts: list[int], frac: float, seed: int) -> None:
+    samples = singles({f"c{k}": n for k, n in enumerate(counts)})
+    ids = tuple(s.id for s in samples)
+    category = {s.id: s.category for s in samples}
+    found = smaller(Split(ids, ("v",), ("t",)), samples, frac, seed)
+    if not found:
+        return
+    assert abs(len(found) - frac * len(ids)) <= 0.5
+    taken = Counter(category[i] for i in found)
+    assert all(abs(taken[f"c{k}"] - frac * n) <= 1.5 for k, n in enumerate(counts))
+
+
+def test_a_share_keeps_validation_and_test_and_depends_on_the_split_seed() -> None:
+    samples = singles({"a": 40, "b": 20})
+    split = make_split(samples, "50/25/25", 0)
+    half = with_train_frac(split, samples, 0.5, 0)
+    assert (half.validation, half.test) == (split.validation, split.test)
+    assert len(half.train) == 15
+    assert half.train != with_train_frac(split, samples, 0.5, 1).train
+    assert half.fingerprint != split.fingerprint
+
+
+def test_the_share_of_today_is_the_share_of_tomorrow() -> None:
+    """Computed once and committed: it is part of every key with a ``train_frac`` other than 1."""
+    samples = singles({"a": 8, "b": 8})
+    split = make_split(samples, "50/25/25", 0)
+    assert with_train_frac(split, samples, 0.5, 0).train == ("a003", "a007", "b004", "b005")
+
+
+def test_a_share_of_one_image_is_refused() -> None:
+    samples = singles({"a": 16})
+    split = make_split(samples, "50/25/25", 0)
+    with pytest.raises(UserError, match=r"train_frac 0\.1 would leave 1 of 8 training images.*larger share"):
+        with_train_frac(split, samples, 0.1, 0)

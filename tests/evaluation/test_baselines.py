@@ -106,7 +106,7 @@ def test_a_finished_study_gets_its_baselines_at_the_next_run(dataset, tmp_path):
     assert set(folder.baselines()["part"]) == {"validation", "test"}
     again = make_plan(extend(study, {"split_seed": [1]}), SERIAL)
     list(carry_out(again, [], folder, SERIAL))
-    assert set(folder.baselines()["split_seed"]) == {split_seed for _, split_seed, _ in again.splits}
+    assert set(folder.baselines()["split_seed"]) == {key.split_seed for key in again.splits}
 
 
 def test_predicting_nothing_is_a_baseline_where_any_true_mask_is_empty(tmp_path):

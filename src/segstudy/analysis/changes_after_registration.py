@@ -9,7 +9,14 @@ from segstudy.config.protocol import Protocol
 from segstudy.config.runs import Configuration, configuration_names, spelled
 from segstudy.config.study import Study
 from segstudy.store.folder import StudyFolder
-from segstudy.store.preregistration import PLACES, Preregistration, content_of, preregistration
+from segstudy.store.preregistration import (
+    PLACES,
+    Preregistration,
+    RegisteredSplit,
+    content_of,
+    preregistration,
+)
+from segstudy.store.records import Parts
 
 NOTHING = "Nothing was preregistered: the first run was begun without a preregistration.json."
 OF_ITS_OWN = {"protocol", "grid", "exclude", "preset", *PLACES}  # compared in another way, or without effect
@@ -119,8 +126,12 @@ def _data(folder: StudyFolder, found: Preregistration, same_samples: bool) -> It
     if data and same_samples and data.fingerprint != found.data:
         yield "images or masks"
         return
-    splits = {(each.split, each.split_seed, each.fold): each.fingerprint for each in found.splits}
-    now = {(each.split, each.split_seed, each.fold): each.ids.fingerprint for each in folder.splits()}
+    splits = {_place(each): each.fingerprint for each in found.splits}
+    now = {_place(each): each.ids.fingerprint for each in folder.splits()}
     moved = [each for each in now if each in splits and now[each] != splits[each]]
     if same_samples and moved:
         yield f"the images of {count(len(moved), 'split')}"
+
+
+def _place(split: Parts | RegisteredSplit) -> tuple[str, int, int | None, float]:
+    return split.split, split.split_seed, split.fold, split.train_frac

@@ -44,7 +44,7 @@ class _Folder:
 
     study: Study
     data: str
-    splits: Mapping[tuple[int, int | None, str | None], str]
+    splits: Mapping[tuple[int, int | None, str | None, float], str]
 
     def planned(self, configuration: Configuration, numerics: Numerics) -> Planned:
         runs = runs_of(self.study, configuration, self.data, self._split_of, dict(numerics))
@@ -53,7 +53,7 @@ class _Folder:
     def _split_of(self, protocol: Protocol, replicate: Replicate) -> str:
         """The fingerprint of a split; of one that was not made yet, a text that no split has."""
         rule = None if self.study.folds else protocol.split
-        place = (protocol.split_seed + replicate.repeat, replicate.fold, rule)
+        place = (protocol.split_seed + replicate.repeat, replicate.fold, rule, protocol.train_frac)
         return self.splits.get(place, f"not split yet: {place}")
 
 
@@ -67,7 +67,9 @@ def planned_of(folder: StudyFolder, study: Study, records: Sequence[Record]) -> 
     """
     data, stored = folder.data(), folder.numerics()
     splits = {
-        (each.split_seed, each.fold, None if study.folds else each.split): each.ids.fingerprint
+        (each.split_seed, each.fold, None if study.folds else each.split, each.train_frac): (
+            each.ids.fingerprint
+        )
         for each in folder.splits()
     }
     place = _Folder(study, data.fingerprint if data else "", splits)

@@ -120,6 +120,7 @@ def run(  # noqa: PLR0913 (an option each)
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,
+    train_frac: Numbers = None,
     width: Ints = None,
     batch_size: Ints = None,
     micro_batch: Ints = None,
@@ -184,6 +185,7 @@ def run(  # noqa: PLR0913 (an option each)
         split: ``auto``, ``official``, shares as ``50/25/25``, or a ``split.json``.
         split_file: a ``split.json`` with the subsets.
         split_seed: seed of the split, on which the subset of each sample depends alone.
+        train_frac: share of the training images that is used; smaller shares are nested in larger ones.
         width: channels of the first stage.
         batch_size: images per step.
         micro_batch: images per forward pass, if a whole batch does not fit into memory.
@@ -273,6 +275,7 @@ def plan(  # noqa: PLR0913 (an option each)
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,
+    train_frac: Numbers = None,
     width: Ints = None,
     batch_size: Ints = None,
     micro_batch: Ints = None,
@@ -346,6 +349,7 @@ def init(  # noqa: PLR0913 (an option each)
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
     split_seed: Ints = None,
+    train_frac: Numbers = None,
     width: Ints = None,
     batch_size: Ints = None,
     micro_batch: Ints = None,

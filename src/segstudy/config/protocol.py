@@ -50,6 +50,12 @@ class Protocol(Frozen):
         "auto", description="50/25/25, official, all (with folds), or auto: official if there is one"
     )
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="the seed of the random split")
+    train_frac: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="the share of the training images that is used; smaller shares are nested",
+    )
     width: Positive = Field(64, le=4096, description="number of channels of the first stage")
     batch_size: Positive = Field(8, le=65_536, description="images per training step")
     micro_batch: int | None = Field(

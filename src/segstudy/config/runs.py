@@ -105,6 +105,7 @@ ADDED_LATER: dict[str, Any] = {
     "masks": "larger",
     "intensity": "full",
     "nsd_tolerance": 0.02,
+    "train_frac": 1.0,
 }
 
 

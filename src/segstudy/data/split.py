@@ -184,6 +184,68 @@ def _checked(parts: Sequence[Sequence[str]]) -> Split:
     return Split(tuple(train), tuple(validation), tuple(test))
 
 
+def with_train_frac(split: Split, samples: Sequence[Sample], frac: float, seed: int) -> Split:
+    """Return a split with a share of its training images; validation and test stay.
+
+    Whole groups are taken, in an order that depends on the seed and the groups' names alone. In it every
+    category comes with its share, up to one group. So the images of a smaller share are among those of a
+    larger one, and a share of 1 is all of them.
+
+    Args:
+        split: the whole one.
+        samples: of the data set, in any order.
+        frac: of the training images, above 0 and at most 1; rounded to whole groups.
+        seed: the ``split_seed``.
+
+    Raises:
+        UserError: fewer than two images would be left.
+    """
+    train = set(split.train)
+    limit = frac * len(train)
+    taken: list[str] = []
+    passed = 0
+    for group in _interleaved([sample for sample in samples if sample.id in train], seed):
+        if passed + len(group) / 2 > limit:
+            break
+        passed += len(group)
+        taken += group
+    if len(taken) < 2:
+        raise UserError(
+            f"train_frac {frac:g} would leave {len(taken)} of {len(train)} training images, but batch norm "
+            "needs two: use a larger share"
+        )
+    return Split(tuple(sorted(taken)), split.validation, split.test)
+
+
+def _interleaved(samples: Sequence[Sample], seed: int) -> list[list[str]]:
+    """Return the ids of each group, in an order in which all categories advance alike.
+
+    The next group is always one of the category that is furthest behind its share of the images so far.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    category: dict[str, str] = {}
+    for sample in samples:
+        groups[sample.group].append(sample.id)
+        category[sample.group] = min(sample.category or "", category.get(sample.group, sample.category or ""))
+    waiting: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(groups, key=lambda name: (seed_for("train_frac", seed=seed, group=name), name)):
+        waiting[category[name]].append(name)
+    share = {each: sum(len(groups[name]) for name in names) for each, names in waiting.items()}
+    taken, order = dict.fromkeys(sorted(share), 0), []
+    for _ in groups:
+        passed = sum(taken.values())
+        behind = {
+            each: share[each] * (passed + len(groups[waiting[each][0]])) - len(samples) * taken[each]
+            for each in taken
+            if waiting[each]
+        }
+        chosen = max(behind, key=lambda each: behind[each])
+        name = waiting[chosen].pop(0)
+        taken[chosen] += len(groups[name])
+        order.append(sorted(groups[name]))
+    return order
+
+
 def read_split(file: Path, samples: Sequence[Sample]) -> Split:
     """The parts of a ``split.json`` with one split, or of ``{"train": [...], ...}``.
 
@@ -209,6 +271,3 @@ def read_split(file: Path, samples: Sequence[Sample]) -> Split:
     if not all(parts):
         raise UserError(f"{file}: a part is empty")
     return Split(*parts)
-
-
-_PARTS = ("train", "validation", "test")

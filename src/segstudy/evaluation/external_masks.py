@@ -167,7 +167,7 @@ def scored_parts(folder: StudyFolder) -> dict[Part, tuple[str, ...]]:
     Raises:
         UserError: an image is in different subsets for different configurations.
     """
-    splits = folder.splits()
+    splits = [each for each in folder.splits() if each.train_frac == 1]  # all others test the same
     if len(splits) == 1:
         return {"validation": tuple(splits[0].validation), "test": tuple(splits[0].test)}
     folds_of_all = len({frozenset(ids) for ids in _tested(splits).values()}) == 1

@@ -30,6 +30,7 @@ class RegisteredSplit(Described):
     split: str
     split_seed: int
     fold: int | None
+    train_frac: float = 1.0
     fingerprint: str
 
 
@@ -87,13 +88,15 @@ def register(folder: StudyFolder, study: Study, data: str, splits: Iterable[Part
         "study": described,
         "study_sha256": content_hash(described),
         "data": data,
-        "splits": [
-            {**each.model_dump(include={"split", "split_seed", "fold"}), "fingerprint": each.ids.fingerprint}
-            for each in splits
-        ],
+        "splits": [_registered(each) for each in splits],
     }
     text = json.dumps({**record, "seal": seal(record)}, indent=1, ensure_ascii=False)
     write_text(folder.path / FILE, text + "\n")
+
+
+def _registered(split: Parts) -> dict[str, Any]:
+    fields = {"split", "split_seed", "fold"} | ({"train_frac"} if split.train_frac != 1 else set())
+    return {**split.model_dump(include=fields), "fingerprint": split.ids.fingerprint}
 
 
 def preregistration(folder: StudyFolder) -> Preregistration | None:
@@ -108,7 +111,7 @@ def preregistration(folder: StudyFolder) -> Preregistration | None:
     found = read_record(file, Preregistration, REMEDY)
     if found.format != FORMAT:
         raise UserError(f"{file}: format {found.format} is not one that this version knows; update segstudy")
-    content = found.model_dump(mode="json")
+    content = found.model_dump(mode="json", exclude_unset=True)  # as it was written
     if found.seal != seal({name: value for name, value in content.items() if name != "seal"}):
         raise UserError(f"{file}: altered (it is not as it was written); {REMEDY}")
     if found.study_sha256 != content_hash(found.study):

@@ -256,6 +256,7 @@ class Parts(Described):
     split: str
     split_seed: int
     fold: int | None
+    train_frac: float = 1.0  # older files have whole splits only
     train: list[str]
     validation: list[str]
     test: list[str]

@@ -22,7 +22,7 @@ from segstudy.study.plan import Plan, missing_runs, plan_on, resolve
 
 # Options of the data and their split, which a quick look keeps.
 ABOUT_THE_DATA = (
-    *("data", "reader", "exclude", "split", "split_file", "split_seed", "foreground", "masks"),
+    *("data", "reader", "exclude", "split", "split_file", "split_seed", "train_frac", "foreground", "masks"),
     *("intensity", "resize"),
     *MACHINE_OPTIONS,
     "images",

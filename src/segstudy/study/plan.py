@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from segstudy.config.grid_text import how_to_leave_out, in_words
-from segstudy.config.protocol import Protocol, unique
-from segstudy.config.runs import Configuration, Replicate, Run, configuration_names
+from segstudy.config.protocol import unique
+from segstudy.config.runs import Configuration, Run, configuration_names
 from segstudy.config.study import Study, planned_runs
 from segstudy.config.study_file import dump, relative
 from segstudy.core.atomic_files import write_text
@@ -22,8 +22,8 @@ from segstudy.data.datasets import read
 from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
 from segstudy.data.leakage import leaks
 from segstudy.data.prepared import Prepared, open_prepared, prepare
-from segstudy.data.samples import Dataset, Sample
-from segstudy.data.split import _PARTS, Split, about_folds, make_folds, make_split, read_split
+from segstudy.data.samples import PARTS, Dataset
+from segstudy.data.split import Split, about_folds
 from segstudy.data.thumbnails import small_image, small_mask
 from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
@@ -35,12 +35,11 @@ from segstudy.store.records import BestIou, DataRecord
 from segstudy.study.findings import Findings, check_command, decided, find
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
+from segstudy.study.splits import SplitKey, key_of_split, splits_of, whole_splits
 from segstudy.training import loop
 from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job, Outcome
-
-SplitKey = tuple[str, int, int | None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Plan:
         dataset: the samples, without the excluded ones.
         findings: about the data, and about what its masks mean.
         data: the samples' fingerprint.
-        splits: the subsets for each ``(split, split_seed, fold)`` in use.
+        splits: all subsets, see ``study.splits``.
         runs: all of them, equal ones once.
         numerics: the versions of the code that enter each configuration's keys.
         best_iou: what each image size allows on the test images.
@@ -72,7 +71,8 @@ class Plan:
         counts = [
             sum(p.severity == severity for p in self.findings.problems) for severity in ("warning", "note")
         ]
-        parts = {(len(s.train), len(s.validation), len(s.test)) for s in self.splits.values()}
+        used = unique(self.split_of(run) for run in self.runs)
+        parts = {(len(s.train), len(s.validation), len(s.test)) for s in used}
         return Overview(
             name=self.study.name,
             num_runs=len(self.runs),
@@ -106,7 +106,7 @@ class Plan:
 
     def split_of(self, run: Run) -> Split:
         protocol = run.configuration.protocol
-        return self.splits[_split_key(protocol, run.replicate)]
+        return self.splits[key_of_split(protocol, run.replicate)]
 
     def configurations(self) -> list[Configuration]:
         """Return the planned configurations, in the study's order: of several with equal keys the first."""
@@ -153,13 +153,13 @@ def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings, stage
         UserError: an impossible split.
     """
     study = decided(study, findings)
-    splits = _cut(study, dataset.samples)
+    splits = splits_of(study, dataset.samples)
     preprocessing = preprocess.numerics(sample.image for sample in dataset.samples)
     numerics = {each: _numerics(preprocessing, each) for each in study.configurations()}
     runs = planned_runs(
         study,
         data,
-        lambda protocol, replicate: splits[_split_key(protocol, replicate)].fingerprint,
+        lambda protocol, replicate: splits[key_of_split(protocol, replicate)].fingerprint,
         numerics.__getitem__,
     )
     best = _best_iou(study, dataset, data, splits, stage)
@@ -210,32 +210,6 @@ def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
     return tuple({json.dumps(level): level for level in levels}.values())
 
 
-def _split_key(protocol: Protocol, replicate: Replicate) -> SplitKey:
-    of_folds = "official folds" if protocol.split == "official" else "folds"
-    rule = protocol.split if replicate.fold is None else of_folds
-    return rule, protocol.split_seed + replicate.repeat, replicate.fold
-
-
-_ONLY = Replicate(seed=0, repeat=0, fold=None)  # of a study without folds: its one split
-
-
-def _cut(study: Study, samples: Sequence[Sample]) -> dict[SplitKey, Split]:
-    splits: dict[SplitKey, Split] = {}
-    for protocol in unique(c.protocol for c in study.configurations()):
-        if study.folds:
-            for repeat in range(study.repeats):
-                folds = make_folds(samples, study.folds, protocol.split_seed + repeat, protocol.split)
-                splits |= {
-                    _split_key(protocol, Replicate(0, repeat, fold)): split
-                    for fold, split in enumerate(folds)
-                }
-        elif study.split_file:
-            splits[_split_key(protocol, _ONLY)] = read_split(Path(study.split_file), samples)
-        else:
-            splits[_split_key(protocol, _ONLY)] = make_split(samples, protocol.split, protocol.split_seed)
-    return splits
-
-
 def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int | str]:
     versions: dict[str, int | str] = {
         "architecture": resolve_architecture(configuration.architecture)[1],
@@ -264,10 +238,7 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
     folder.create()
     dataset, hashes = plan.dataset, _hashes_of_files(plan)
     write_text(folder.path / "study.toml", dump(plan.study, folder.path))
-    splits = [
-        {"split": split, "split_seed": seed, "fold": fold, **{p: list(parts.part(p)) for p in _PARTS}}  # type: ignore[arg-type]
-        for (split, seed, fold), parts in plan.splits.items()
-    ]
+    splits = [_split_record(key, parts) for key, parts in plan.splits.items()]
     folder.write_json("split.json", {"splits": splits})
     folder.write_json("numerics.json", _stored_numerics(plan, folder))
     folder.write_json(
@@ -288,6 +259,14 @@ def write_plan(plan: Plan, folder: StudyFolder) -> None:
             "leaks": plan.leaks(plan.runs),
         },
     )
+
+
+def _split_record(key: SplitKey, parts: Split) -> dict[str, Any]:
+    """Return a split as ``split.json`` has it; whole ones as before there was ``train_frac``."""
+    place = key._asdict()
+    if key.train_frac == 1:
+        del place["train_frac"]
+    return {**place, **{part: list(parts.part(part)) for part in PARTS}}
 
 
 def preregister(plan: Plan, folder: StudyFolder) -> None:
@@ -366,7 +345,7 @@ def jobs_of(
             prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
     first = plan.study.configurations()[0].protocol
     stage("scoring the baselines", 0, 0)
-    write_baselines(folder, plan.dataset.samples, plan.data, plan.splits, first, resized)
+    write_baselines(folder, plan.dataset.samples, plan.data, whole_splits(plan.splits), first, resized)
     if prepared:
         stage("making small images for the report", 0, 0)
         _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # checked above
