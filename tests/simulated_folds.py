@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from segstudy.stats.training_sets import ScoresByFold
+from segstudy.stats.intervals import ScoresByFold
 
 IMAGE_SD, RESIDUAL, SEED_SD = 0.12, 0.06, 0.01
 
@@ -20,6 +20,10 @@ class Folds:
         interaction: of image x configuration.
         effect: whether every training set has an effect of its own, or the mean of its images' effects: then
             training sets that share images have similar effects.
+        wild: how many times as much the first configuration's seeds scatter.
+        wild_set: how many times as much seeds scatter on the first training set.
+        common: share of the seeds' variance that a seed has in common over all training sets.
+        fixed: whether the study is about just these training sets: their effects add up to 0.
     """
 
     folds: int
@@ -29,6 +33,10 @@ class Folds:
     interaction: float = 0.0
     images: int = 200
     effect: Literal["own", "of images"] = "own"
+    wild: float = 1.0
+    wild_set: float = 1.0
+    common: float = 0.0
+    fixed: bool = False
 
 
 def studied(rng: np.random.Generator, truth: Folds, means: list[float]) -> list[ScoresByFold]:
@@ -38,19 +46,28 @@ def studied(rng: np.random.Generator, truth: Folds, means: list[float]) -> list[
     images = rng.normal(0, IMAGE_SD, truth.images)
     return [
         ScoresByFold(
-            mean + images + rng.normal(0, truth.interaction, truth.images) + _runs(rng, truth, folds), folds
+            mean
+            + images
+            + rng.normal(0, truth.interaction, truth.images)
+            + _runs(rng, truth, folds, SEED_SD * (1 if place else truth.wild)),
+            folds,
         )
-        for mean in means
+        for place, mean in enumerate(means)
     ]
 
 
-def _runs(rng: np.random.Generator, truth: Folds, folds: np.ndarray) -> np.ndarray:
+def _runs(rng: np.random.Generator, truth: Folds, folds: np.ndarray, seed_sd: float) -> np.ndarray:
     """Return what the runs of one configuration add: ``(seeds, repeats, images)``."""
     shape = truth.repeats, truth.folds
     sets = (
         rng.normal(0, truth.training_set, shape) if truth.effect == "own" else _of_images(rng, truth, folds)
     )
-    seeds = rng.normal(0, SEED_SD, (truth.seeds, *shape))
+    if truth.fixed:
+        sets = sets - sets.mean()
+    seeds = rng.normal(0, seed_sd * np.sqrt(1 - truth.common), (truth.seeds, *shape))
+    seeds[:, 0, 0] *= truth.wild_set
+    if truth.common:
+        seeds += rng.normal(0, seed_sd * np.sqrt(truth.common), (truth.seeds, 1, 1))
     noise = rng.normal(0, RESIDUAL, (truth.seeds, truth.repeats, truth.images))
     return np.take_along_axis(sets + seeds, np.broadcast_to(folds, noise.shape), axis=2) + noise
 

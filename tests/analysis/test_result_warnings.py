@@ -33,6 +33,7 @@ def results(means, num_images=40, groups=None, others=None):
         scores=lambda name, _="test", metric="native_iou": (
             scores[name] if metric == "native_iou" else (others or {}).get(metric)
         ),
+        runs=scores.get,
         seeds=lambda name: tuple(range(len(means[name]))),
         groups_of=lambda _: groups or [str(i) for i in range(num_images)],
         group_noun="patient",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from simulated_folds import Folds, studied
 
-from segstudy.stats.intervals import by_group
-from segstudy.stats.training_sets import ScoresByFold, across_training_sets, training_set_effect
+from segstudy.stats.intervals import ScoresByFold, by_group
+from segstudy.stats.training_sets import across_training_sets, training_set_effect
 
 
 def rates(truth: Folds, num_studies: int, better: float = 0.02) -> tuple[float, float]:

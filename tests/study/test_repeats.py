@@ -47,7 +47,7 @@ def test_repeats_are_the_folds_of_the_next_split_seeds(study):
     ]
     assert len(study.runs()) == 12
     results = gather(study.folder)
-    scores = results.by_fold["unet-bce-b4"]
+    scores = results.by_fold["unet-bce-b4", "test"]
     assert scores.scores.shape == (1, 2, 12)
     assert (scores.num_folds, scores.num_repeats) == (3, 2)
     joined = results.scores("unet-bce-b4")

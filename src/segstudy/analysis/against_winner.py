@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from segstudy.analysis.results import Results
 from segstudy.core.errors import UserError
 from segstudy.stats.comparisons import Difference, difference, distinguished
-from segstudy.stats.intervals import Scores
+from segstudy.stats.intervals import AnyScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ def _partition(groups: Sequence[str]) -> list[int]:
     return [first.setdefault(group, place) for place, group in enumerate(groups)]
 
 
-def _scores(results: Results, name: str) -> Scores:
+def _scores(results: Results, name: str) -> AnyScores:
     if name in results.outdated:
         raise UserError(f"{name} was scored on other images than the study's test part now: score it again")
-    scores = results.scores(name) if results.has(name) else None
+    scores = results.runs(name) if results.has(name) else None
     if scores is None:
         raise UserError(f"{name} has no complete replicate on test: `segstudy status` says what is missing")
     return scores

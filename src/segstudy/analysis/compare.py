@@ -106,9 +106,9 @@ def _across(ours: Results, a: str, theirs: Results, b: str) -> AcrossTrainingSet
 
 
 def _side(results: Results, name: str) -> Side:
-    units = results.units(name)
+    units = results.runs_of_units(name)
     assert units is not None
-    return Side(name, score_interval(units), len(units), results.row(name).deterministic)
+    return Side(name, score_interval(units), len(results.seeds(name)), results.row(name).deterministic)
 
 
 def _resolution(ours: Results, a: str, theirs: Results, b: str) -> Resolution | None:

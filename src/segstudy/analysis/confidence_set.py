@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from segstudy.analysis.results import Results
 from segstudy.stats.best import AgainstBest, against_best
-from segstudy.stats.intervals import Scores
+from segstudy.stats.intervals import AnyScores, by_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ def confidence_set(results: Results, names: Sequence[str]) -> dict[str, Contende
     Returns:
         By name, those that can be compared; nothing if that is fewer than two.
     """
-    usable: dict[str, Scores] = {}
+    usable: dict[str, AnyScores] = {}
     for name in dict.fromkeys(names):
-        units = results.units(name) if results.complete(name) else None
-        if units is None or units.shape[1] < 2 or not results.comparable(names[0], name):
+        units = results.runs_of_units(name) if results.complete(name) else None
+        if units is None or by_seed(units).shape[1] < 2 or not results.comparable(names[0], name):
             continue
-        if len(units) > 1 or results.row(name).deterministic:
+        if len(by_seed(units)) > 1 or results.row(name).deterministic:
             usable[name] = units
     if len(usable) < 2:
         return {}

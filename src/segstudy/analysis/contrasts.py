@@ -8,9 +8,9 @@ import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from segstudy.analysis.design import Design, Groups, design_of
-from segstudy.analysis.results import Results, pooled
+from segstudy.analysis.results import Results, pooled, pooled_runs
 from segstudy.stats.comparisons import Difference, difference
-from segstudy.stats.intervals import LEVEL, Scores
+from segstudy.stats.intervals import LEVEL, AnyScores, Scores, ScoresByFold, by_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def contrast_of(
     results, settings = design.results, groups[left[0]]
     if not settings or len(set(results.groups_of(settings[0][0]))) < 2:
         return None
-    ours, theirs = (averaged(results, groups, side) for side in (left, right))
+    ours, theirs = (averaged_runs(results, groups, side) for side in (left, right))
     found = difference(ours, theirs, results.groups_of(settings[0][0]), results.margin)
     return Contrast(*called, found, len(settings))
 
@@ -55,9 +55,24 @@ def averaged(results: Results, groups: Groups, levels: Sequence[str], part: str 
     Returns:
         ``(replicates, images)``.
     """
-    means = [pooled(results, names, part) for level in levels for names in groups[level]]
-    fewest = min(len(each) for each in means)
-    return np.asarray(np.mean([each[:fewest] for each in means], axis=0))
+    return _mean([pooled(results, names, part) for level in levels for names in groups[level]])
+
+
+def averaged_runs(results: Results, groups: Groups, levels: Sequence[str]) -> AnyScores:
+    """Return the same of the test scores, by fold if all of the configurations have the same folds."""
+    means = [pooled_runs(results, names) for level in levels for names in groups[level]]
+    in_folds = [each for each in means if isinstance(each, ScoresByFold)]
+    if len(in_folds) < len(means) or not all(
+        np.array_equal(in_folds[0].folds, each.folds) for each in in_folds
+    ):
+        return _mean([by_seed(each) for each in means])
+    return ScoresByFold(_mean([each.scores for each in in_folds]), in_folds[0].folds)
+
+
+def _mean(found: Sequence[Scores]) -> Scores:
+    """Return the mean over settings of the seeds that all of them have."""
+    fewest = min(len(each) for each in found)
+    return np.asarray(np.mean([each[:fewest] for each in found], axis=0))
 
 
 def adjusted(contrasts: Sequence[Contrast]) -> list[Contrast]:

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from segstudy.analysis.contrasts import Contrast, averaged, contrast_of, spread
+from segstudy.analysis.contrasts import Contrast, averaged, averaged_runs, contrast_of, spread
 from segstudy.analysis.design import Design, label
 from segstudy.stats.factors import Factorial, for_all_pairs
-from segstudy.stats.intervals import Interval, by_group, score_interval
+from segstudy.stats.intervals import Interval, joined, score_interval
 
 MOST_PAIRED = 8  # levels of which all pairs are compared; of more, only those with the best
 
@@ -127,8 +127,8 @@ def _level_score(design: Design, factor: str, level: str, best: str, levels: Seq
     groups = design.matched(factor, levels if level == best else [level, best])
     if not groups[level]:  # shares settings with other levels only
         groups = design.matched(factor, [level])
-    scores = averaged(design.results, groups, [level])
-    units = by_group(scores, design.results.groups_of(groups[level][0][0]))
+    scores = averaged_runs(design.results, groups, [level])
+    units = joined(scores, design.results.groups_of(groups[level][0][0]))
     found = None if level == best else _contrast(design, factor, level, best, len(design.levels(factor)))
     return LevelScore(level, score_interval(units), found)
 

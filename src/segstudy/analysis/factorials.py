@@ -8,8 +8,9 @@ import numpy as np
 
 from segstudy.analysis.contrasts import spread
 from segstudy.analysis.design import Design, label
-from segstudy.analysis.results import pooled
+from segstudy.analysis.results import pooled_runs
 from segstudy.stats.factors import Factorial, factorial
+from segstudy.stats.intervals import Scores, run_means
 
 ORIGINAL = ("architecture", "loss", "batch_size")
 MOST_FACTORS = 3  # of one analysis: an interaction of four cannot be read
@@ -146,16 +147,24 @@ def _title(design: Design, crossing: Crossing) -> str:
 
 def _analysed(design: Design, crossing: Crossing) -> Factorial:
     means = {key: _run_means(design, groups) for key, groups in crossing.cells.items()}
+    if len({each.shape[1] for each in means.values()}) > 1:  # some in folds, some not
+        means = {key: each.mean(axis=1, keepdims=True) for key, each in means.items()}
     fewest = min(len(each) for each in means.values())
-    scores = [float(mean) for each in means.values() for mean in each[:fewest]]
+    scores = np.concatenate([each[:fewest] for each in means.values()])
     columns = {
         factor: [key[i] for key in means for _ in range(fewest)] for i, factor in enumerate(crossing.factors)
     }
     return factorial(scores, columns)
 
 
-def _run_means(design: Design, groups: Sequence[Sequence[str]]) -> list[float]:
-    """Return a combination's mean over images for each replicate, averaged over its settings."""
-    scores = [pooled(design.results, names).mean(axis=1) for names in groups]
-    fewest = min(len(each) for each in scores)
-    return [float(mean) for mean in np.mean([each[:fewest] for each in scores], axis=0)]
+def _run_means(design: Design, groups: Sequence[Sequence[str]]) -> Scores:
+    """Return a combination's mean over images for each run, averaged over its settings.
+
+    Returns:
+        ``(replicates, training sets)``, see ``stats.intervals.run_means``.
+    """
+    means = [run_means(pooled_runs(design.results, names)) for names in groups]
+    if len({each.shape[1] for each in means}) > 1:  # some in folds, some not
+        means = [each.mean(axis=1, keepdims=True) for each in means]
+    fewest = min(len(each) for each in means)
+    return np.asarray(np.mean([each[:fewest] for each in means], axis=0))

@@ -157,7 +157,7 @@ def _penalties(row: Row, results: Results) -> dict[str, int | None]:
 def _intervals(row: Row, results: Results) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for name in ("validation_iou", "test_iou"):
-        units = results.units(row.name, *SCORES[name])
+        units = results.runs_of_units(row.name, SCORES[name][0])
         known = units is not None and _found(row, results, name) is not None
         interval = score_interval(units) if units is not None and known else None
         columns |= {

@@ -11,7 +11,7 @@ from segstudy.analysis.formatting import comparison_text, count, counted_images,
 from segstudy.analysis.results import Results, comparable
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import difference
-from segstudy.stats.intervals import Scores
+from segstudy.stats.intervals import of_seeds, seed_df
 
 FEW_UNITS = 30  # test images or groups: below, intervals of means covered 83 to 90 % of skewed scores
 LARGE_SHARE = 0.2  # of the test images: from there the level exceeds 7 %, see docs/statistics.md
@@ -72,8 +72,13 @@ def few_units(results: Results, name: str) -> Iterator[str]:
 
 
 def two_seeds(results: Results, names: Sequence[str]) -> Iterator[str]:
-    """Warn where a training noise is estimated from two runs."""
-    found = [name for name in names if len(results.seeds(name)) == 2]
+    """Warn where a training noise is estimated from two runs; with folds there are more."""
+    two = {
+        name: runs
+        for name in names
+        if len(results.seeds(name)) == 2 and (runs := results.runs(name)) is not None
+    }
+    found = [name for name, runs in two.items() if seed_df(runs) < 2]
     if found:
         yield (
             f"Two seeds: two runs cannot tell how much training varies, so intervals may be as wide as the "
@@ -132,10 +137,10 @@ def _with_and_without(results: Results, names: Sequence[str], name: str, seeds: 
     """Return the comparison with the winner, or of the winner with the next, without some seeds of it."""
     others = [each for each in names if each != name]
     groups = results.groups_of(name)
-    left, right = results.scores(name), results.scores(others[0]) if others else None
+    left, right = results.runs(name), results.runs(others[0]) if others else None
     if left is None or right is None or len(set(groups)) < 2:
         return ""
-    keep: Scores = left[[seed not in seeds for seed in results.seeds(name)]]
+    keep = of_seeds(left, [row for row, seed in enumerate(results.seeds(name)) if seed not in seeds])
     whole, without = (difference(each, right, groups, results.margin) for each in (left, keep))
     said = [comparison_text(name, others[0], each).removesuffix(".") for each in (whole, without)]
     return f" With: {said[0]}. Without: {said[1]}."

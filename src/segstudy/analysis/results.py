@@ -8,8 +8,7 @@ import polars as pl
 
 from segstudy.analysis.configurations import Row, all_rows
 from segstudy.stats.comparisons import MARGIN
-from segstudy.stats.intervals import Scores, by_group
-from segstudy.stats.training_sets import ScoresByFold
+from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_group
 from segstudy.store.folder import TOGETHER, StudyFolder
 from segstudy.store.records import DataRecord, RunRecord
 
@@ -38,7 +37,7 @@ class Results:
         group_noun: what a group is: ``patient``, ``lesion`` or ``group``.
         margin: of IoU, see ``config.Study``: smaller differences count as practically equal.
         outdated: masks that were scored on other images than the study has now, which are left out.
-        by_fold: of configurations with folds, the headline's test scores as each training set gave them.
+        by_fold: of configurations with folds, the headline's scores as each training set gave them.
     """
 
     rows: tuple[Row, ...]
@@ -50,7 +49,7 @@ class Results:
     outdated: frozenset[str] = frozenset()
     group_noun: str = "group"
     margin: float = MARGIN
-    by_fold: Mapping[str, ScoresByFold] = field(default_factory=dict)
+    by_fold: Mapping[Side, ScoresByFold] = field(default_factory=dict)
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -80,10 +79,18 @@ class Results:
         scores = self.scores(name, part, metric)
         return None if scores is None else by_group(scores, self.groups_of(name, part))
 
-    def folds(self, name: str) -> ScoresByFold | None:
-        """Return the test scores by training set, with the images of a group joined; None without folds."""
-        found = self.by_fold.get(name)
-        return None if found is None else found.joined(self.groups_of(name))
+    def runs(self, name: str, part: str = "test") -> AnyScores | None:
+        """Return the headline run by run: by fold if there are folds, else ``scores``."""
+        return self.by_fold.get((name, part), self.scores(name, part))
+
+    def folds(self, name: str, part: str = "test") -> ScoresByFold | None:
+        """Return the headline by training set, with the images of a group joined; None without folds."""
+        found = self.by_fold.get((name, part))
+        return None if found is None else found.joined(self.groups_of(name, part))
+
+    def runs_of_units(self, name: str, part: str = "test") -> AnyScores | None:
+        """Return ``runs`` with the images of a group joined."""
+        return self.folds(name, part) or self.units(name, part)
 
     def groups_of(self, name: str, part: str = "test") -> list[str]:
         """Return the group of each image of ``ids``."""
@@ -111,10 +118,10 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
     rows = all_rows(folder, show_all)
     data = folder.data() or DataRecord(name="", reader="", fingerprint="", samples=[], findings=[])
     tables: dict[Side, pl.DataFrame] = {}
-    by_fold: dict[str, ScoresByFold] = {}
+    by_fold: dict[Side, ScoresByFold] = {}
     for some in _blocks(rows):
         runs = _runs_of(folder, some)
-        by_fold |= {name: _by_fold(table) for (name, part), table in runs.items() if _in_folds(part, table)}
+        by_fold |= {side: _by_fold(table) for side, table in runs.items() if _in_folds(table)}
         tables |= {side: _repeats_joined(table) for side, table in runs.items()}
     outdated = set()
     for row in rows:
@@ -163,9 +170,9 @@ def _runs_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFram
     }
 
 
-def _in_folds(part: str, table: pl.DataFrame) -> bool:
-    """Whether these are test scores of which every seed and repeat has each image once, in a fold."""
-    if part != "test" or table["fold"].has_nulls() or HEADLINE not in table.columns:
+def _in_folds(table: pl.DataFrame) -> bool:
+    """Whether these are scores of which every seed and repeat has each image once, in a fold."""
+    if table["fold"].has_nulls() or HEADLINE not in table.columns:
         return False
     num_cells = table["seed"].n_unique() * table["repeat"].n_unique() * table["id"].n_unique()
     return not table[HEADLINE].has_nulls() and table.height == num_cells
@@ -174,7 +181,8 @@ def _in_folds(part: str, table: pl.DataFrame) -> bool:
 def _by_fold(table: pl.DataFrame) -> ScoresByFold:
     shape = table["repeat"].n_unique(), table["id"].n_unique()
     scores = table[HEADLINE].to_numpy().astype(np.float64).reshape(-1, *shape)
-    return ScoresByFold(scores, table["fold"][: shape[0] * shape[1]].to_numpy().reshape(shape))
+    _, folds = np.unique(table["fold"][: shape[0] * shape[1]].to_numpy(), return_inverse=True)
+    return ScoresByFold(scores, folds.reshape(shape))
 
 
 def _repeats_joined(table: pl.DataFrame) -> pl.DataFrame:
@@ -249,11 +257,28 @@ def pooled(results: Results, names: Sequence[str], part: str = "test") -> Scores
     Returns:
         ``(replicates, images)``.
     """
-    shared = sorted(set.intersection(*(set(results.seeds(name, part)) for name in names)))
     stacked = []
     for name in names:
         scores = results.scores(name, part)
         assert scores is not None
-        place = {seed: i for i, seed in enumerate(results.seeds(name, part))}
-        stacked.append(scores[[place[seed] for seed in shared]])
+        stacked.append(scores[_shared_seeds(results, name, names, part)])
     return np.asarray(np.mean(stacked, axis=0))
+
+
+def pooled_runs(results: Results, names: Sequence[str], part: str = "test") -> AnyScores:
+    """Return the same by fold, if all of the configurations have the same folds."""
+    found = [results.by_fold.get((name, part)) for name in names]
+    sides = [each for each in found if each is not None]
+    if len(sides) < len(names) or not all(np.array_equal(sides[0].folds, each.folds) for each in sides):
+        return pooled(results, names, part)
+    stacked = [
+        each.scores[_shared_seeds(results, name, names, part)]
+        for name, each in zip(names, sides, strict=True)
+    ]
+    return ScoresByFold(np.asarray(np.mean(stacked, axis=0)), sides[0].folds)
+
+
+def _shared_seeds(results: Results, name: str, names: Sequence[str], part: str) -> list[int]:
+    """Return the rows of a configuration's scores that are of the seeds that all of them have."""
+    shared = set.intersection(*(set(results.seeds(each, part)) for each in names))
+    return [row for row, seed in enumerate(results.seeds(name, part)) if seed in shared]

@@ -155,7 +155,7 @@ def _verdict(
     """Return the best configuration and its score, and those that may be the best on test."""
     first = frame.filter(pl.col("rank") == 1).row(0, named=True)
     name = first["configuration"]
-    units = results.units(name)
+    units = results.runs_of_units(name)
     assert units is not None
     test = score_interval(units)
     among = count(1 + len(versus), "configuration")

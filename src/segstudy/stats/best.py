@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 from statsmodels.stats.libqsturng import qsturng
 
 from segstudy.stats.comparisons import _range_sf
-from segstudy.stats.intervals import LEVEL, Scores, _Moments, _moments, _two_sided
+from segstudy.stats.intervals import LEVEL, AnyScores, _Moments, _moments, _two_sided
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -68,12 +68,12 @@ class AgainstBest:
         return self.low > 0
 
 
-def against_best(scores: Sequence[Scores]) -> list[AgainstBest]:
+def against_best(scores: Sequence[AnyScores]) -> list[AgainstBest]:
     """Compare each of several configurations with the best of the others.
 
     Args:
         scores: of each, ``(replicates, units)``: at least two configurations with the same units. One with a
-            single replicate counts as exact.
+            single replicate counts as exact. Or by fold.
     """
     count = len(scores)
     pairs = _pairs([_moments(each) for each in scores])

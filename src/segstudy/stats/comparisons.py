@@ -25,13 +25,15 @@ from scipy.special import stdtrit  # Student's t, its distribution and quantiles
 
 from segstudy.stats.intervals import (
     LEVEL,
+    AnyScores,
     Interval,
     Scores,
     _moments,
     _satterthwaite,
     _two_sided,
     _variance,
-    by_group,
+    by_seed,
+    joined,
 )
 
 MARGIN = 0.01  # of IoU, where a study names no other: smaller differences have no practical use
@@ -67,7 +69,7 @@ class Difference:
     p: float
     standard_error: float
     df: float
-    most_df: int | None
+    most_df: float | None
     effect_size: float
     images_won: tuple[int, int]
     replicates_won: tuple[int, int] | None
@@ -77,8 +79,8 @@ class Difference:
 
 
 def difference(
-    a: Scores,
-    b: Scores,
+    a: AnyScores,
+    b: AnyScores,
     groups: Sequence[str] | None = None,
     margin: float = MARGIN,
     deterministic: tuple[bool, bool] = (False, False),
@@ -86,22 +88,23 @@ def difference(
     """Compare two configurations on the same images, each with its own seed variance.
 
     Args:
-        a: ``(replicates, images)``, at least two images.
+        a: ``(replicates, images)``, at least two images; or by fold.
         b: the same images in the same order; replicates may differ in number and are not taken as pairs.
         groups: of each image, where several belong together.
         margin: differences whose interval lies within it count as practically equal.
         deterministic: which of the two has no training noise: its single replicate is exact.
     """
-    assert a.shape[1] == b.shape[1] >= 2
-    apart = a.mean(0) - b.mean(0)
-    ours, theirs = (_moments(by_group(s, groups) if groups is not None else s) for s in (a, b))
+    left, right = by_seed(a), by_seed(b)
+    assert left.shape[1] == right.shape[1] >= 2
+    apart = left.mean(0) - right.mean(0)
+    ours, theirs = (_moments(joined(s, groups) if groups is not None else s) for s in (a, b))
     variance, df = _variance([ours, theirs], ours.images - theirs.images)
     error, mean = float(np.sqrt(variance)), ours.mean - theirs.mean
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
     p = _two_sided(mean, error, df)
-    random = [len(scores) for scores, fixed in zip((a, b), deterministic, strict=True) if not fixed]
-    noise = all(number > 1 for number in random)
-    paired = _wins(a.mean(1), b.mean(1)) if len(a) == len(b) else None
+    random = [side for side, fixed in zip((ours, theirs), deterministic, strict=True) if not fixed]
+    noise = all(side.num_replicates > 1 for side in random)
+    paired = _wins(left.mean(1), right.mean(1)) if len(left) == len(right) else None
     spread = float(apart.std(ddof=1))
     return Difference(
         mean=mean,
@@ -110,9 +113,9 @@ def difference(
         p=p,
         standard_error=error,
         df=df,
-        most_df=math.prod(number - 1 for number in random) if noise and random else None,
+        most_df=math.prod(side.seed_df for side in random) if noise and random else None,
         effect_size=mean / spread if spread > 0 else 0.0,
-        images_won=_wins(a.mean(0), b.mean(0)),
+        images_won=_wins(left.mean(0), right.mean(0)),
         replicates_won=paired,
         has_training_noise=noise,
         conclusion=_conclusion(mean, half, p, margin) if noise else "training noise not measured",

@@ -15,7 +15,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from segstudy.stats.comparisons import Difference, _conclusion, _range_sf
-from segstudy.stats.intervals import LEVEL
+from segstudy.stats.intervals import LEVEL, seed_variance
 
 Levels = Mapping[str, Sequence[str]]
 
@@ -95,16 +95,17 @@ class Factorial:
     num_runs: int
 
 
-def factorial(scores: Sequence[float], levels: Levels) -> Factorial:
+def factorial(scores: Sequence[float] | NDArray[np.float64], levels: Levels) -> Factorial:
     """Analyse a full factorial: every combination of levels, with equally many runs each.
 
     Args:
-        scores: of each run.
+        scores: of each run; with folds, of each seed and training set: ``(runs, training sets)``, see
+            ``intervals.run_means``.
         levels: of each run, by factor; at least one factor with two levels.
     """
-    y = np.asarray(scores, np.float64)
+    y = np.asarray(scores, np.float64).reshape(len(scores), -1)
     combinations = _combinations(y, levels)
-    repeated = all(len(runs) > 1 for runs in combinations.values())
+    repeated = all(each.num_replicates > 1 for each in combinations.values())
     factors = list(levels)
     return Factorial(
         effects=_effects(combinations, factors) if repeated and _varies(combinations) else (),
@@ -114,24 +115,39 @@ def factorial(scores: Sequence[float], levels: Levels) -> Factorial:
     )
 
 
-Combinations = dict[tuple[str, ...], NDArray[np.float64]]
+@dataclass(frozen=True, slots=True)
+class _Combination:
+    """The runs of a combination of levels: their mean, its variance and the degrees of freedom of that."""
+
+    mean: float
+    variance: float
+    df: float
+    num_replicates: int
+
+
+Combinations = dict[tuple[str, ...], _Combination]
 
 
 def _combinations(y: NDArray[np.float64], levels: Levels) -> Combinations:
     keys = list(zip(*levels.values(), strict=True))
     combinations = {
-        key: np.array([value for value, k in zip(y, keys, strict=True) if k == key])
+        key: _combination(np.array([value for value, k in zip(y, keys, strict=True) if k == key]))
         for key in dict.fromkeys(keys)
     }
     full = np.prod([len(set(values)) for values in levels.values()])
     assert len(combinations) == full
-    assert len({len(runs) for runs in combinations.values()}) == 1
+    assert len({each.num_replicates for each in combinations.values()}) == 1
     return combinations
+
+
+def _combination(runs: NDArray[np.float64]) -> _Combination:
+    variance, df = seed_variance(runs) if len(runs) > 1 else (0.0, 0.0)
+    return _Combination(float(runs.mean()), variance, df, len(runs))
 
 
 def _varies(combinations: Combinations) -> bool:
     """Whether the scores vary within any combination, as a test needs."""
-    return any(runs.std() > 0 for runs in combinations.values())
+    return any(each.variance > 0 for each in combinations.values())
 
 
 def _effects(combinations: Combinations, factors: Sequence[str]) -> tuple[Effect, ...]:
@@ -143,10 +159,8 @@ def _effects(combinations: Combinations, factors: Sequence[str]) -> tuple[Effect
     sizes = [len(_levels(combinations, i)) for i in range(len(factors))]
     grid = list(itertools.product(*(_levels(combinations, i) for i in range(len(factors)))))
     runs = [combinations[key] for key in grid]
-    means = np.array([each.mean() for each in runs])
-    variances = np.array([each.var(ddof=1) / len(each) for each in runs])
     return tuple(
-        _effect(subset, _projection(sizes, [f in subset for f in factors]), means, variances, len(runs[0]))
+        _effect(subset, _projection(sizes, [f in subset for f in factors]), runs)
         for subset in _subsets(factors)
     )
 
@@ -165,19 +179,18 @@ def _subsets(factors: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _effect(
-    factors: tuple[str, ...],
-    projection: NDArray[np.float64],
-    means: NDArray[np.float64],
-    variances: NDArray[np.float64],
-    num_replicates: int,
+    factors: tuple[str, ...], projection: NDArray[np.float64], runs: Sequence[_Combination]
 ) -> Effect:
+    means = np.array([each.mean for each in runs])
+    variances = np.array([each.variance for each in runs])
+    dfs = np.array([each.df for each in runs])
     scaled = projection * variances  # the projection times the diagonal matrix of variances
     trace = float(np.trace(scaled))
     f = float(means @ projection @ means) / trace
     df = trace**2 / float(np.trace(scaled @ scaled))
-    weights = (np.diag(projection) * variances) ** 2 / (num_replicates - 1)
+    weights = (np.diag(projection) * variances) ** 2 / dfs
     df_residual = trace**2 / float(weights.sum())
-    num_runs = num_replicates * len(means)
+    num_runs = sum(each.num_replicates for each in runs)
     low, high = (_eta_squared(f, df, df_residual, q, num_runs) for q in ((1 + LEVEL) / 2, (1 - LEVEL) / 2))
     return Effect(
         factors=factors,
@@ -208,14 +221,14 @@ def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_r
 
 def _marginal(combinations: Combinations, factor: int, level: str) -> tuple[float, float, float]:
     """Return a level's mean over its combinations, the variance of that mean and its degrees of freedom."""
-    mine = [runs for key, runs in combinations.items() if key[factor] == level]
-    mean = float(np.mean([runs.mean() for runs in mine]))
-    if len(mine[0]) == 1:
+    mine = [each for key, each in combinations.items() if key[factor] == level]
+    mean = float(np.mean([each.mean for each in mine]))
+    if mine[0].num_replicates == 1:
         return mean, 0.0, 0.0
-    terms = [float(runs.var(ddof=1)) / len(runs) / len(mine) ** 2 for runs in mine]
-    variance, df = sum(terms), len(mine[0]) - 1
-    spread = sum(term**2 for term in terms) / df
-    return mean, variance, variance**2 / spread if spread > 0 else float(df)
+    terms = [each.variance / len(mine) ** 2 for each in mine]
+    variance = sum(terms)
+    spread = sum(term**2 / each.df for term, each in zip(terms, mine, strict=True))
+    return mean, variance, variance**2 / spread if spread > 0 else float(mine[0].df)
 
 
 def _levels(combinations: Combinations, factor: int) -> list[str]:

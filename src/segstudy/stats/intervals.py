@@ -1,16 +1,77 @@
-"""Intervals of means over replicates and images."""
+"""Intervals of means over replicates and images.
+
+With folds, a configuration has a run for each seed and training set (a fold of a repeat). The runs of one
+training set differ by their seeds alone, so the variance between seeds is estimated within each training set
+and averaged: K folds, R repeats and Q seeds give K R (Q - 1) degrees of freedom, where seeds compared as a
+whole give Q - 1. This takes runs of equal seed and different training sets as independent. They share initial
+weights and the order of the batches' places, but not the images: whether that makes them alike is tested. If
+they are alike (p < .1), the seeds of this configuration are compared as a whole. Such a preliminary test
+(Bancroft 1964) keeps equal configurations apart in few studies whatever share of the variance runs of a seed
+have in common, see ``tests/stats/test_seeds_within_folds.py``.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit  # Student's t, its distribution and quantiles: 100 times as quick
+from scipy.special import fdtrc, stdtr, stdtrit  # F and Student's t: 100 times as quick as scipy.stats
 
 Scores = NDArray[np.float64]
 
 
 LEVEL = 0.95
+SEEDS_ALIKE = 0.1  # p value from which on runs of one seed count as independent between training sets
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresByFold:
+    """The scores of a configuration, each with the fold that trained the network.
+
+    Attributes:
+        scores: ``(seeds, repeats, images)``.
+        folds: ``(repeats, images)``: the fold of the network that scored the image, from 0.
+    """
+
+    scores: NDArray[np.float64]
+    folds: NDArray[np.int64]
+
+    @property
+    def num_folds(self) -> int:
+        return int(self.folds.max()) + 1
+
+    @property
+    def num_repeats(self) -> int:
+        return len(self.folds)
+
+    @property
+    def over_repeats(self) -> Scores:
+        """Return the mean over the repeats: ``(seeds, images)``."""
+        return np.asarray(self.scores.mean(1))
+
+    def joined(self, groups: Sequence[str]) -> "ScoresByFold":
+        """Return the same with the images of each group joined to one unit; no fold divides a group."""
+        _, first = np.unique(np.asarray(groups), return_index=True)
+        seeds, repeats, _ = self.scores.shape
+        joined = by_group(self.scores.reshape(seeds * repeats, -1), groups)
+        return ScoresByFold(joined.reshape(seeds, repeats, -1), self.folds[:, first])
+
+    def run_means(self) -> Scores:
+        """Return the mean of each run, weighted by the size of its fold: their mean is the seed's.
+
+        Returns:
+            ``(seeds, training sets)``.
+        """
+        num_seeds, _, num_units = self.scores.shape
+        count = self.num_folds
+        totals = [
+            [np.bincount(f, row, count) for f, row in zip(self.folds, seed, strict=True)]
+            for seed in self.scores
+        ]
+        return np.asarray(np.reshape(totals, (num_seeds, -1)) * count / num_units)
+
+
+AnyScores = Scores | ScoresByFold
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +104,25 @@ class _Moments:
     seeds: float
     residual: float
     num_replicates: int
+    seed_df: float
+    residual_df: int
 
-    @property
-    def seed_df(self) -> int:
-        return self.num_replicates - 1
 
-    @property
-    def residual_df(self) -> int:
-        return self.seed_df * (len(self.images) - 1)
+def by_seed(scores: AnyScores) -> Scores:
+    """Return one row per seed: ``(seeds, images)``."""
+    return scores.over_repeats if isinstance(scores, ScoresByFold) else scores
+
+
+def of_seeds(scores: AnyScores, rows: Sequence[int]) -> AnyScores:
+    """Return the scores of some seeds, by their rows."""
+    if isinstance(scores, ScoresByFold):
+        return replace(scores, scores=scores.scores[rows])
+    return np.asarray(scores[rows])
+
+
+def joined(scores: AnyScores, groups: Sequence[str]) -> AnyScores:
+    """Return scores with the images of a group joined to one unit, see ``by_group``."""
+    return scores.joined(groups) if isinstance(scores, ScoresByFold) else by_group(scores, groups)
 
 
 def by_group(scores: Scores, groups: Sequence[str]) -> Scores:
@@ -73,13 +145,13 @@ def by_group(scores: Scores, groups: Sequence[str]) -> Scores:
     return np.asarray(centre + totals * num_groups / scores.shape[1])
 
 
-def mean_interval(scores: Scores) -> Interval:
+def mean_interval(found: AnyScores) -> Interval:
     """Return the mean and 95 % interval over images and runs; over images only if there is one run.
 
     Args:
-        scores: ``(replicates, units)``, see ``by_group``.
+        found: ``(replicates, units)``, see ``by_group``; or by fold.
     """
-    moments = _moments(scores)
+    moments, scores = _moments(found), by_seed(found)
     if scores.shape[1] == 1:
         return Interval(moments.mean, None, None, len(scores), 1, _seed_sd(scores), len(scores) > 1)
     variance, df = _variance([moments], moments.images)
@@ -95,11 +167,11 @@ def mean_interval(scores: Scores) -> Interval:
     )
 
 
-def score_interval(scores: Scores, lowest: float = 0.0, highest: float = 1.0) -> Interval:
+def score_interval(scores: AnyScores, lowest: float = 0.0, highest: float = 1.0) -> Interval:
     """Return ``mean_interval`` with ends within the metric's range; every printed interval is this one.
 
     Args:
-        scores: ``(replicates, units)`` of a metric.
+        scores: ``(replicates, units)`` of a metric; or by fold.
         lowest: value of the metric.
         highest: value of the metric.
     """
@@ -119,17 +191,91 @@ def _seed_sd(scores: Scores) -> float | None:
     return float(scores.mean(1).std(ddof=1)) if len(scores) > 1 else None
 
 
-def _moments(scores: Scores) -> _Moments:
-    replicates, units = scores.shape
-    images, seeds, mean = scores.mean(0), scores.mean(1), float(scores.mean())
+def _moments(found: AnyScores) -> _Moments:
+    if isinstance(found, ScoresByFold):
+        return _moments_by_fold(found)
+    replicates, units = found.shape
+    images, seeds, mean = found.mean(0), found.mean(1), float(found.mean())
+    dfs = replicates - 1, (replicates - 1) * (units - 1)
+    seed_part = float(seeds.var(ddof=1)) / replicates if replicates > 1 else 0.0
     if replicates == 1 or units == 1:
-        seed_part = float(seeds.var(ddof=1)) / replicates if replicates > 1 else 0.0
-        return _Moments(mean, images, seed_part, 0.0, replicates)
-    left = scores - seeds[:, None] - images + mean
-    mean_square = float((left**2).sum()) / ((replicates - 1) * (units - 1))
-    return _Moments(
-        mean, images, float(seeds.var(ddof=1)) / replicates, mean_square / (replicates * units), replicates
-    )
+        return _Moments(mean, images, seed_part, 0.0, replicates, *dfs)
+    left = found - seeds[:, None] - images + mean
+    mean_square = float((left**2).sum()) / dfs[1]
+    return _Moments(mean, images, seed_part, mean_square / (replicates * units), replicates, *dfs)
+
+
+def _moments_by_fold(found: ScoresByFold) -> _Moments:
+    """Return the moments; the variance between seeds is from within training sets, see the module."""
+    whole = _moments(found.over_repeats)
+    runs = found.run_means()
+    if len(runs) == 1 or _seeds_are_alike(runs):
+        return whole
+    seeds, seed_df = seed_variance(runs)
+    residual, residual_df = _residual_within(found)
+    return replace(whole, seeds=seeds, residual=residual, seed_df=seed_df, residual_df=residual_df)
+
+
+def run_means(scores: AnyScores) -> Scores:
+    """Return the mean of each run: ``(seeds, training sets)``; without folds that is one training set."""
+    return scores.run_means() if isinstance(scores, ScoresByFold) else scores.mean(axis=1, keepdims=True)
+
+
+def seed_df(scores: AnyScores) -> float:
+    """Return the degrees of freedom of the noise of training."""
+    return _moments(scores).seed_df
+
+
+def seed_variance(runs: Scores) -> tuple[float, float]:
+    """Return the variance of a configuration's mean that its runs cause, and its degrees of freedom.
+
+    Args:
+        runs: ``(seeds, training sets)`` of several seeds, see ``run_means``.
+    """
+    num_seeds, num_sets = runs.shape
+    if _seeds_are_alike(runs):
+        return float(runs.mean(1).var(ddof=1)) / num_seeds, num_seeds - 1
+    parts = runs.var(axis=0, ddof=1) / (num_sets**2 * num_seeds)
+    return float(parts.sum()), _df_of_sets(parts, num_seeds - 1)
+
+
+def _seeds_are_alike(runs: Scores) -> bool:
+    """Whether runs of a seed are alike in all training sets, by more than chance; with one set they are."""
+    num_seeds, num_sets = runs.shape
+    if num_sets == 1:
+        return True
+    apart = runs - runs.mean(0)
+    common = float(num_sets * apart.mean(1).var(ddof=1))
+    df = (num_seeds - 1) * (num_sets - 1)
+    own = float(((apart - apart.mean(1, keepdims=True)) ** 2).sum()) / df
+    if own == 0:
+        return common > 0
+    return float(fdtrc(num_seeds - 1, df, common / own)) < SEEDS_ALIKE
+
+
+def _residual_within(found: ScoresByFold) -> tuple[float, int]:
+    """Return the residual's contribution to the variance of the mean, and its degrees of freedom."""
+    seeds, repeats, units = found.scores.shape
+    apart = found.scores - found.scores.mean(0)
+    count = found.num_folds
+    total = 0.0
+    for repeat, folds in enumerate(found.folds):
+        sizes = np.bincount(folds, minlength=count)
+        for row in apart[:, repeat]:
+            total += float(((row - (np.bincount(folds, row, count) / sizes)[folds]) ** 2).sum())
+    df = (seeds - 1) * repeats * (units - count)
+    return (total / df / (seeds * repeats * units), df) if df else (0.0, 1)
+
+
+def _df_of_sets(parts: NDArray[np.float64], df: int) -> float:
+    """Return the degrees of freedom of a sum of variances with equal degrees of freedom each.
+
+    Satterthwaite's formula with the estimates' own variance allowed for (Welch 1947): on average all of
+    them, if the variances are equal, and hardly more than one has, if one run of one training set is far off.
+    """
+    spread = float((parts**2).sum()) / (df + 2)
+    found = float(parts.sum()) ** 2 / spread - 2 if spread > 0 else float(df)
+    return min(float(df * parts.size), max(float(df), found))
 
 
 def _variance(moments: Sequence[_Moments], images: NDArray[np.float64]) -> tuple[float, float]:

@@ -29,37 +29,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from segstudy.stats.comparisons import MARGIN, Conclusion, _conclusion, _range_sf
-from segstudy.stats.intervals import LEVEL, _two_sided, by_group
+from segstudy.stats.intervals import LEVEL, ScoresByFold, _two_sided
 
 Cells = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoresByFold:
-    """The test scores of a configuration, each with the fold that trained the network.
-
-    Attributes:
-        scores: ``(seeds, repeats, images)``.
-        folds: ``(repeats, images)``: which fold tested the image, from 0.
-    """
-
-    scores: NDArray[np.float64]
-    folds: NDArray[np.int64]
-
-    @property
-    def num_folds(self) -> int:
-        return int(self.folds.max()) + 1
-
-    @property
-    def num_repeats(self) -> int:
-        return len(self.folds)
-
-    def joined(self, groups: Sequence[str]) -> "ScoresByFold":
-        """Return the same with the images of each group joined to one unit; no fold divides a group."""
-        _, first = np.unique(np.asarray(groups), return_index=True)
-        seeds, repeats, _ = self.scores.shape
-        joined = by_group(self.scores.reshape(seeds * repeats, -1), groups)
-        return ScoresByFold(joined.reshape(seeds, repeats, -1), self.folds[:, first])
 
 
 @dataclass(frozen=True, slots=True)

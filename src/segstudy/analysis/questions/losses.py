@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from segstudy.analysis.contrasts import Contrast, adjusted, contrast
 from segstudy.analysis.design import Names, levels, matched
 from segstudy.analysis.formatting import count, listed, mean, p_value
-from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text, pooled_units
-from segstudy.analysis.results import Results
+from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
+from segstudy.analysis.results import Results, pooled_runs
 from segstudy.core.quantities import counted
 from segstudy.losses import FAMILIES, family
-from segstudy.stats.intervals import score_interval
+from segstudy.stats.intervals import joined, score_interval
 
 
 def loss_families(results: Results) -> Answer:
@@ -142,7 +142,7 @@ def _loss_table(results: Results, names: Names, found: Sequence[_Steadiness]) ->
     rows = []
     for steady in found:
         loss = steady.loss
-        units = pooled_units(results, names[loss], "test")
+        units = joined(pooled_runs(results, names[loss]), results.groups_of(names[loss][0]))
         rows.append(
             (
                 loss,
