@@ -21,6 +21,7 @@ from segstudy.reporting.sections import (
     questions,
     reproduce,
     subgroups,
+    training_size,
     verdict,
 )
 from segstudy.reporting.sections.base import ReportData, Section
@@ -85,6 +86,13 @@ SECTIONS: tuple[Section, ...] = (
         title="Factors",
         description="the levels of each factor on equal settings of everything else, and interactions",
         values=factors.values,
+    ),
+    Section(
+        name="training_size",
+        id="training-size",
+        title="Learning curve over training size",
+        description="test IoU by number of training images, and how many more would bring .01",
+        values=training_size.values,
     ),
     Section(
         name="learning_curves",
