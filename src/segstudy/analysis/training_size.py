@@ -112,7 +112,7 @@ def _curve(design: Design, names: Sequence[str], num_train: Mapping[str, int]) -
     results = design.results
     points, scores = [], []
     for name in sorted(names, key=lambda name: float(design.points[name][FACTOR])):
-        units = results.units(name)
+        units = results.runs_of_units(name)
         assert units is not None
         share = design.points[name][FACTOR]
         points.append(

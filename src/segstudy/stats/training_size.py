@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from segstudy.stats.intervals import LEVEL, Scores, _moments
+from segstudy.stats.intervals import LEVEL, AnyScores, _moments, by_seed
 
 GAIN = 0.01  # of IoU, whose price in images is asked for
 MOST_TIMES = 4.0  # the largest training set, up to which the law is used
@@ -73,7 +73,7 @@ class _Means:
         errors: 1 less each mean.
         images: covariance of the means over images.
         seeds, residual: see ``intervals``, of each mean.
-        num_replicates: of each.
+        seed_df, residual_df: degrees of freedom of these.
         num_units: of all.
     """
 
@@ -81,7 +81,8 @@ class _Means:
     images: NDArray[np.float64]
     seeds: Vector
     residual: Vector
-    num_replicates: Vector
+    seed_df: Vector
+    residual_df: Vector
     num_units: int
 
     def half_widths(self, weights: NDArray[np.float64]) -> tuple[Vector, Vector, Vector]:
@@ -95,44 +96,44 @@ class _Means:
         squares = weights**2
         cases = np.einsum("si,ij,sj->s", weights, self.images, weights)
         noise = squares @ (self.seeds - self.residual)
-        case_df, seed_df = self.num_units - 1, self.num_replicates - 1
+        case_df = self.num_units - 1
         spread = cases**2 / case_df + squares**2 @ (
-            self.seeds**2 / seed_df + self.residual**2 / (seed_df * case_df)
+            self.seeds**2 / self.seed_df + self.residual**2 / self.residual_df
         )
         whole = cases + np.maximum(noise, 0)
-        fewest = min(case_df, float(seed_df.min()))
+        fewest = min(case_df, float(self.seed_df.min()), float(self.residual_df.min()))
         own = np.divide(whole**2, spread, out=np.full_like(whole, fewest), where=spread > 0)
         df = np.where(noise < 0, case_df, np.maximum(fewest, own))
         error = np.sqrt(whole)
         return stdtrit(df, (1 + LEVEL) / 2) * error, error, df
 
 
-def _means(scores: Sequence[Scores]) -> _Means:
+def _means(scores: Sequence[AnyScores]) -> _Means:
     moments = [_moments(each) for each in scores]
-    num_units = scores[0].shape[1]
     return _Means(
         errors=1 - np.array([m.mean for m in moments]),
-        images=np.cov(np.stack([m.images for m in moments])) / num_units,
+        images=np.cov(np.stack([m.images for m in moments])) / len(moments[0].images),
         seeds=np.array([m.seeds for m in moments]),
         residual=np.array([m.residual for m in moments]),
-        num_replicates=np.array([m.num_replicates for m in moments], np.float64),
-        num_units=num_units,
+        seed_df=np.array([m.seed_df for m in moments], np.float64),
+        residual_df=np.array([m.residual_df for m in moments], np.float64),
+        num_units=len(moments[0].images),
     )
 
 
-def more_images(sizes: Sequence[float], scores: Sequence[Scores], gain: float = GAIN) -> MoreImages:
+def more_images(sizes: Sequence[float], scores: Sequence[AnyScores], gain: float = GAIN) -> MoreImages:
     """Estimate how many more training images would bring a gain of IoU.
 
     Args:
         sizes: numbers of training images, all different.
-        scores: of each, ``(replicates, units)`` with the same units.
+        scores: of each, ``(replicates, units)`` with the same units; or by fold.
         gain: of IoU.
     """
     order = np.argsort(sizes)
     n = np.asarray(sizes, np.float64)[order]
     sets = [scores[i] for i in order]
     limit = float(n[-1] * (MOST_TIMES - 1))
-    if problem := _problem(sets):
+    if problem := _problem([by_seed(each) for each in sets]):
         return MoreImages(problem, gain, most_extra=limit)
     means, x = _means(sets), np.log(n)
     slope, gradient = _slope(x, means.errors)
@@ -156,7 +157,7 @@ def more_images(sizes: Sequence[float], scores: Sequence[Scores], gain: float = 
     return replace(fit, extra=found, low=low, high=_first(extra, gains - halves, gain))
 
 
-def _problem(scores: Sequence[Scores]) -> State | None:
+def _problem(scores: Sequence[NDArray[np.float64]]) -> State | None:
     if len(scores) < FEWEST_SIZES:
         return "few sizes"
     if min(each.shape[1] for each in scores) < 2:

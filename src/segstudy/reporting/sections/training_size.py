@@ -20,7 +20,8 @@ def values(report: ReportData) -> dict[str, Any] | None:
     if found is None:
         return None
     shown = found.curves[:MOST_IN_CHART]
-    chart = training_size.size_chart([curve.name for curve in shown])
+    sizes = [point.num_images for curve in shown for point in curve.points]
+    chart = training_size.size_chart([curve.name for curve in shown], sizes)
     picture = specs.with_rows(chart, pl.DataFrame(chart_rows(shown), infer_schema_length=None))
     svg = specs.save(picture, report.figures / "iou-by-training-size")
     return {
@@ -36,11 +37,11 @@ def chart_rows(curves: tuple[SizeCurve, ...]) -> list[dict[str, Any]]:
     return [
         {
             "configuration": curve.name,
-            "images": point.num_images,
+            "place": training_size.places(point.num_images, len(curves))[i],
             "IoU": point.test.mean,
             "low": point.test.low,
             "high": point.test.high,
         }
-        for curve in curves
+        for i, curve in enumerate(curves)
         for point in curve.points
     ]
