@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A CPU build of PyTorch is enough for everything here; on a GPU machine set it to the build you want.
 TORCH ?= torch>=2.9,<2.14
 
-.PHONY: demo test test-slow test-long torture recipes runtime check format clean
+.PHONY: demo test test-slow test-long torture recipes runtime reports reports-check check format clean
 
 demo: $(VENV)/.installed  ## install, run the embedded study, say where the report is
 	$(BIN)/segstudy run --out demo-study
@@ -30,6 +30,12 @@ recipes: $(VENV)/.installed-dev  ## each recipe of CONTRIBUTING in a copy of the
 
 runtime: $(VENV)/.installed-dev  ## segstudy-runtime in a fresh environment: predict and serve without PyTorch
 	$(BIN)/python tests/fresh_runtime.py
+
+reports: $(VENV)/.installed-dev  ## the pages of docs/results again, from their stored runs, without training
+	$(BIN)/python docs/results/reports.py
+
+reports-check: $(VENV)/.installed-dev  ## whether they are as this version makes them, and their README's numbers
+	$(BIN)/python docs/results/reports.py --check
 
 check: $(VENV)/.installed-dev  ## lint, format, types
 	$(BIN)/ruff check .
