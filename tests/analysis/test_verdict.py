@@ -11,6 +11,7 @@ from segstudy.analysis.confidence_set import may_be_best
 from segstudy.analysis.contrasts import contrast
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factorials import factorials
+from segstudy.analysis.formatting import comparison_text
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.report_history import look_notes, record
 from segstudy.analysis.results import gather
@@ -22,6 +23,7 @@ from segstudy.losses import Loss, bce
 from segstudy.models import Model
 from segstudy.models.unet import UNet
 from segstudy.reporting.tables import render
+from segstudy.stats.comparisons import Difference
 
 SEEDS = 4
 
@@ -179,7 +181,61 @@ def test_families_of_losses_are_compared_by_what_they_hold(tmp_path):
     third = said(filled(tmp_path / "s", means)).questions[2]
     text = " ".join(third.sentences)
     assert "Distribution losses are better than region losses by 0." in text
-    assert "smallest deviation between seeds" in text
+    assert "seeds scatter" in text
+
+
+def steadiness(folder) -> str:
+    return " ".join(said(folder).questions[2].sentences)
+
+
+def test_one_seed_makes_no_loss_the_steadiest(tmp_path):
+    """Also if one loss has the smallest gap and the least sensitive threshold."""
+    found = steadiness(filled(tmp_path / "s", {"unet-dice-b8": 0.9, "unet-bce-b8": 0.8}, seeds=1))
+    assert "cannot be said: one seed does not show how runs scatter" in found
+    assert "Steadiest" not in found
+    assert "Description only: the smallest gap" in found
+
+
+@pytest.mark.parametrize(("spread", "differ"), [(0.01, False), (0.1, True)])
+def test_a_loss_is_steadier_only_where_the_test_of_equal_deviations_says_so(tmp_path, spread, differ):
+    folder = make_study(tmp_path / "s", ("unet",), ("bce", "dice"), seeds=6)
+    for seed in range(6):
+        finish(folder, "unet-bce-b8", 0.8, 0.8 + 0.009 * (-1) ** seed * (1 + seed / 10), seed=seed)
+        finish(folder, "unet-dice-b8", 0.8, 0.8 + spread * (-1) ** seed * (1 + seed / 10), seed=seed)
+    found = steadiness(folder)
+    assert ("Losses differ in how much their seeds scatter: bce least" in found) == differ
+    assert ("No loss is shown to be steadier than the others" in found) != differ
+
+
+def test_a_gap_that_other_images_may_not_have_is_not_said_to_be_explained_by_them(tmp_path):
+    folder = make_study(tmp_path / "s", ("unet",), ("bce",), seeds=SEEDS)
+    for seed in range(SEEDS):
+        finish(folder, "unet-bce-b8", 0.81, 0.8, seed=seed, noise=0.2)
+    first = said(folder).questions[1].sentences[0]
+    assert "explains" not in first
+    assert "with other images there may be no gap, or one of up to 0." in first
+
+
+def test_a_pair_that_only_the_correction_leaves_open_says_so():
+    apart = Difference(
+        mean=0.015,
+        low=0.001,
+        high=0.03,
+        p=0.065,
+        standard_error=0.007,
+        df=8.0,
+        most_df=8.0,
+        effect_size=0.3,
+        images_won=(3, 2),
+        replicates_won=(2, 1),
+        has_training_noise=True,
+        conclusion="not resolved",
+        margin=0.01,
+    )
+    assert comparison_text("a", "b", apart) == (
+        "a and b cannot be told apart once all pairs are allowed for (p = 0.065): "
+        "+0.015 IoU [0.001, 0.030] as a pair alone."
+    )
 
 
 def test_batch_sizes_are_compared_at_equal_epochs_and_steps(tmp_path):

@@ -65,6 +65,11 @@ def comparison_text(a: str, b: str, d: Difference) -> str:
             return f"{b} {_is(b)} better than {a} by {-d.mean:.3f} IoU {interval(-d.high, -d.low)}."
         case "practically equal":
             return f"{a} and {b} are practically equal: {seen}, within the margin of {d.margin:g}."
+        case "not resolved" if d.low > 0 or d.high < 0:  # by this pair alone it would be
+            return (
+                f"{a} and {b} cannot be told apart once all pairs are allowed for ({p_value(d.p)}): {seen} "
+                "as a pair alone."
+            )
         case "not resolved":
             return f"{a} and {b} cannot be told apart: {seen}."
     return f"{a} against {b}: {seen}; images only, training noise not measured, so neither wins."

@@ -14,7 +14,7 @@ from segstudy.analysis.questions.answer import Answer, Table, contrast_table, co
 from segstudy.analysis.results import Results, pooled_runs
 from segstudy.core.quantities import counted
 from segstudy.losses import FAMILIES, family
-from segstudy.stats.intervals import joined, score_interval
+from segstudy.stats.intervals import LEVEL, joined, score_interval
 
 
 def loss_families(results: Results) -> Answer:
@@ -31,7 +31,7 @@ def loss_families(results: Results) -> Answer:
     tables = [_loss_table(results, names, steady)]
     return Answer(
         question,
-        (*_best_family(contrasts, there), _steadiest(results, names, steady)),
+        (*_best_family(contrasts, there), *_steadiest(results, names, steady)),
         tuple(tables + ([contrast_table(contrasts)] if contrasts else [])),
     )
 
@@ -98,27 +98,30 @@ def _steadiness(results: Results, loss: str, names: Sequence[str]) -> _Steadines
     )
 
 
-def _steadiest(results: Results, names: Names, each: Sequence[_Steadiness]) -> str:
+def _steadiest(results: Results, names: Names, each: Sequence[_Steadiness]) -> list[str]:
+    """Return whether seeds scatter more with some losses, and what else moves their scores, untested."""
     by_gap = min(each, key=lambda s: s.gap)
-    said = [f"smallest gap between validation and test: {by_gap.loss} ({by_gap.gap:.3f})"]
-    if all(s.seed_sd is not None for s in each):
-        by_seed = sorted(each, key=lambda s: s.seed_sd or 0.0)
-        said.insert(
-            0,
-            f"smallest deviation between seeds: {by_seed[0].loss} ({by_seed[0].seed_sd:.3f}; most, "
-            f"{by_seed[-1].loss}, {by_seed[-1].seed_sd:.3f}; of equal deviations "
-            f"{p_value(_equal_spread(results, names))})",
-        )
+    described = [f"the smallest gap between validation and test has {by_gap.loss} ({by_gap.gap:.3f})"]
     if all(s.sensitivity is not None for s in each):
         by_threshold = min(each, key=lambda s: s.sensitivity or 0.0)
-        said.append(f"least moved by its threshold: {by_threshold.loss} ({by_threshold.sensitivity:.3f})")
-    winners = {text.split(": ")[1].split(" ")[0] for text in said}
-    first = (
-        f"Steadiest is {winners.pop()} by every measure"
-        if len(winners) == 1
-        else "No loss is steadiest in all"
+        described.append(f"the threshold moves {by_threshold.loss} least ({by_threshold.sensitivity:.3f})")
+    return [_scatter(results, names, each), f"Description only: {', and '.join(described)}."]
+
+
+def _scatter(results: Results, names: Names, each: Sequence[_Steadiness]) -> str:
+    if any(s.seed_sd is None for s in each):
+        return "Which loss is the steadiest cannot be said: one seed does not show how runs scatter."
+    by_seed = sorted(each, key=lambda s: s.seed_sd or 0.0)
+    least, most = by_seed[0], by_seed[-1]
+    seen = (
+        f"{least.loss} least (standard deviation {least.seed_sd:.3f}) and {most.loss} most "
+        f"({most.seed_sd:.3f})"
     )
-    return f"{first}: {'; '.join(said)}."
+    p = _equal_spread(results, names)
+    tested = f"test of equal deviations: {p_value(p)}"
+    if p < 1 - LEVEL:
+        return f"Losses differ in how much their seeds scatter: {seen}; {tested}."
+    return f"No loss is shown to be steadier than the others: seeds scatter with {seen}, but {tested}."
 
 
 def _deviations(seeds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -49,12 +49,14 @@ def _threshold_step(results: Results, winner: str) -> str | None:
 
 def _longer_step(row: Row, mine: pl.DataFrame) -> str | None:
     total = int(mine["epoch"].max())  # type: ignore[arg-type]
+    if row.configuration["protocol"].get("select") == "last":  # which is kept whatever the scores do
+        return None
     late = [record.summary.selected_epoch > LATE * total for record in row.records]
     if sum(late) < len(late) / 3:
         return None
     return (
         f"Train longer: in {sum(late)} of {count(len(late), 'run')} the epoch kept lies in the last tenth of "
-        f"{total}, so validation was still rising there; the cost grows with the epochs."
+        f"{total}, so more epochs may raise validation further; the cost grows with them."
     )
 
 
@@ -76,7 +78,7 @@ def _augmentation_step(row: Row, mine: pl.DataFrame) -> str | None:
         return None
     return (
         f"Augmentation (--set augmentation=flips or full): in the last tenth of the epochs training IoU is "
-        f"{ahead:.3f} above validation, so there is room; it costs little time, but more epochs."
+        f"{ahead:.3f} above validation, which it may narrow; it costs little time, but more epochs."
     )
 
 

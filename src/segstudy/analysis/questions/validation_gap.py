@@ -28,7 +28,7 @@ def representative(results: Results, curves: pl.DataFrame, names: Sequence[str])
     higher = int(np.sum(means["test"] > means["validation"]))
     side = "above" if whole.mean > 0 else "below"
     sentences = [
-        f"Validation lies {abs(whole.mean):.3f} {side} test on average {_beyond_images(whole)}.",
+        f"Validation lies {abs(whole.mean):.3f} {side} test on average{_beyond_images(whole)}.",
         f"{higher} of {count(len(names), 'configuration')} "
         f"{'scores' if higher == 1 else 'score'} higher on test than on validation.",
     ]
@@ -39,12 +39,14 @@ def representative(results: Results, curves: pl.DataFrame, names: Sequence[str])
 
 
 def _beyond_images(whole: Interval) -> str:
-    """Describe a gap with its interval, and whether other images could explain it."""
+    """Describe a gap with its interval, and whether other images may have none."""
     if whole.low is None or whole.high is None:
-        return f"({signed(whole.mean)}; of a single image nothing more can be said)"
-    more = "more" if whole.low > 0 or whole.high < 0 else "no more"
-    seen = f"{signed(whole.mean)} {interval(whole.low, whole.high)}"
-    return f"({seen}), {more} than the choice of images explains"
+        return f" ({signed(whole.mean)}; of a single image nothing more can be said)"
+    seen = f" ({signed(whole.mean)} {interval(whole.low, whole.high)})"
+    if whole.low > 0 or whole.high < 0:
+        return f"{seen}, more than the choice of images explains"
+    farthest = max(abs(whole.low), abs(whole.high))
+    return f"{seen}; with other images there may be no gap, or one of up to {farthest:.3f}"
 
 
 def _means(results: Results, names: Sequence[str], part: str) -> Means:
