@@ -53,12 +53,14 @@ def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = (
     base = alt.Chart()
     measured = base.transform_filter("isValid(datum.low)")
     layers = alt.layer(
-        base.mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x=alt.datum(0)),
-        measured.mark_rule(strokeWidth=2).encode(x=axis, x2="high:Q", y=y, color=colour),
-        measured.mark_point(filled=True, size=55, opacity=1).encode(x="difference:Q", y=y, color=colour),
+        base.mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x=alt.XDatum(0)),
+        measured.mark_rule(strokeWidth=2).encode(x=axis, x2=alt.X2("high:Q"), y=y, color=colour),
+        measured.mark_point(filled=True, size=55, opacity=1).encode(
+            x=alt.X("difference:Q"), y=y, color=colour
+        ),
         base.transform_filter("!isValid(datum.low)")
         .mark_text(text="?", size=13)
-        .encode(x=alt.datum(0), y=y, color=colour),
+        .encode(x=alt.XDatum(0), y=y, color=colour),
         data=alt.NamedData(ROWS),
     )
     numbers = dict.fromkeys(("difference", "low", "high"), pl.Float64)
@@ -99,7 +101,9 @@ def critical_difference(ranking: Ranking, names: Sequence[str]) -> Spec:
     x = alt.X("rank:Q", title=title, scale=alt.Scale(domain=domain, nice=False))
     base = alt.Chart()
     layers = alt.layer(
-        base.mark_line(color=NEUTRAL, strokeWidth=3).encode(x="bar:Q", y=y, detail="group:N"),
+        base.mark_line(color=NEUTRAL, strokeWidth=3).encode(
+            x=alt.X("bar:Q"), y=y, detail=alt.Detail("group:N")
+        ),
         base.mark_point(filled=True, size=60, opacity=1, color=OPEN).encode(x=x, y=y),
         data=alt.NamedData(ROWS),
     )

@@ -59,17 +59,20 @@ def curve_chart(measure: str, log: bool = False) -> Spec:
     if log:
         base = base.transform_filter(f"datum.{measure} > 0")
     lines = base.mark_line(clip=True).encode(
-        detail="line:N",
+        detail=alt.Detail("line:N"),
         strokeDash=dash,
-        strokeWidth=alt.condition("datum.thin", alt.value(0.9), alt.value(2)),
-        strokeOpacity=alt.condition("datum.thin", alt.value(0.45), alt.value(1)),
+        strokeWidth=alt.StrokeWidthValue(2, condition={"test": "datum.thin", "value": 0.9}),
+        strokeOpacity=alt.StrokeOpacityValue(1, condition={"test": "datum.thin", "value": 0.45}),
     )
     kept = base.transform_filter("datum.kept").mark_point(filled=True, size=36, opacity=1, clip=True)
     # A line answers the pointer with its first point, so invisible points carry the values.
     points = base.mark_point(size=90, opacity=0).encode(
-        tooltip=["run:N", "part:N", "epoch:Q", f"{METRICS[HEADLINE].short}:Q", "loss:Q"]
+        tooltip=[
+            alt.Tooltip(shown)
+            for shown in ("run:N", "part:N", "epoch:Q", f"{METRICS[HEADLINE].short}:Q", "loss:Q")
+        ]
     )
-    return finished((lines + kept + points).properties(width="container", height=260))
+    return finished(alt.layer(lines, kept, points, width="container", height=260))
 
 
 def _scale(measure: str) -> alt.Scale:
@@ -90,11 +93,15 @@ def curve_grid(measure: str, titles: Sequence[str]) -> Spec:
             x=alt.X("epoch:Q", title=None, axis=alt.Axis(tickMinStep=1, tickCount=4)),
             y=alt.Y(f"{measure}:Q", scale=scale, title=None, axis=alt.Axis(tickCount=5)),
             color=alt.Color("part:N", title=None, scale=alt.Scale(domain=PARTS, range=COLOURS)),
-            detail="run:N",
+            detail=alt.Detail("run:N"),
         )
     )
-    rule = alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x="mean(kept):Q", detail="run:N")
-    chart = alt.layer(rule, lines, data=alt.NamedData(ROWS)).properties(width=158, height=88)
+    rule = (
+        alt.Chart()
+        .mark_rule(color=NEUTRAL, strokeDash=[3, 2])
+        .encode(x=alt.X("mean(kept):Q"), detail=alt.Detail("run:N"))
+    )
+    chart = alt.layer(rule, lines, data=alt.NamedData(ROWS), width=158, height=88)
     facets = chart.facet(
         facet=alt.Facet("title:N", title=None, sort=list(titles)), columns=min(COLUMNS, len(titles))
     )
@@ -126,9 +133,9 @@ def pareto_chart(field: str, title: str) -> Spec:
     roomy = alt.ExprRef("width > 500 ? 1 : 0")  # on a phone they would lie over one another
     names = front.mark_text(
         align="left", angle=310, dx=8, dy=-4, color=NEUTRAL, fontSize=11, opacity=roomy
-    ).encode(text="configuration:N")
+    ).encode(text=alt.Text("configuration:N"))
     intervals = front.mark_rule(strokeOpacity=0.5).encode(
-        x=x, y=alt.Y("low:Q", title="test IoU"), y2="high:Q", color=_by_architecture()
+        x=x, y=alt.Y("low:Q", title="test IoU"), y2=alt.Y2("high:Q"), color=_by_architecture()
     )
     points = base.mark_point(filled=True, size=70, opacity=0.9).encode(
         x=x,
@@ -136,14 +143,14 @@ def pareto_chart(field: str, title: str) -> Spec:
         color=_by_architecture(),
         shape=alt.Shape("loss:N", title=None, legend=alt.Legend(symbolFillColor=NEUTRAL)),
         tooltip=[
-            "configuration:N",
+            alt.Tooltip("configuration:N"),
             alt.Tooltip("IoU:Q", format=".3f"),
             alt.Tooltip("low:Q", format=".3f"),
             alt.Tooltip("high:Q", format=".3f"),
             alt.Tooltip(f"{field}:Q", title=title, format=".4~s"),
         ],
     )
-    chart = alt.layer(step, intervals, points, names).properties(width="container", height=340)
+    chart = alt.layer(step, intervals, points, names, width="container", height=340)
     return finished(chart, symbols="fill")
 
 
@@ -168,7 +175,7 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> Spec:
     )
     several = any(row["spread"] for row in rows)
     text = base.mark_text(color="black", dy=-6 if several else 0).encode(text=alt.Text("IoU:Q", format=".3f"))
-    spread = base.mark_text(color="#444", dy=8, fontSize=9).encode(text="spread:N")
+    spread = base.mark_text(color="#444", dy=8, fontSize=9).encode(text=alt.Text("spread:N"))
     chart = (
         alt.layer(heat, text, spread, data=alt.NamedData(ROWS))
         .properties(width=80 * len(order["column"]), height=34 * len(order["row"]))
@@ -180,21 +187,27 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> Spec:
 
 def finished(chart: Any, symbols: str = "stroke") -> Spec:
     """Return the specification with colours for light and dark pages."""
-    spec: Spec = (
-        chart.configure(background="transparent", font="system-ui, sans-serif", padding=MARGIN)
-        .configure_axis(
-            labelColor=NEUTRAL,
-            titleColor=NEUTRAL,
-            gridColor=NEUTRAL,
-            gridOpacity=0.2,
-            domain=False,
-            labelLimit=320,
-        )
-        .configure_legend(labelColor=NEUTRAL, orient="top", symbolOpacity=1, columnPadding=16, columns=4)
-        .configure_header(labelColor=NEUTRAL, labelFontSize=11)
-        .configure_view(stroke=None)
-        .to_dict(validate=False)  # every part was validated when it was made; again takes a second a page
+    axis = alt.AxisConfig(
+        labelColor=NEUTRAL,
+        titleColor=NEUTRAL,
+        gridColor=NEUTRAL,
+        gridOpacity=0.2,
+        domain=False,
+        labelLimit=320,
     )
+    legend = alt.LegendConfig(labelColor=NEUTRAL, orient="top", symbolOpacity=1, columnPadding=16, columns=4)
+    # All in one call: Altair copies the whole chart at each.
+    configured = chart.configure(
+        background="transparent",
+        font="system-ui, sans-serif",
+        padding=MARGIN,
+        axis=axis,
+        legend=legend,
+        header=alt.HeaderConfig(labelColor=NEUTRAL, labelFontSize=11),
+        view=alt.ViewConfig(stroke=None),
+    )
+    # Every part was validated when it was made; again takes a second a page.
+    spec: Spec = configured.to_dict(validate=False)
     # Legends under one another, for phones; Altair's schema does not know that Vega can.
     spec["config"]["legend"]["layout"] = {"top": {"direction": "vertical", "anchor": "start", "margin": 3}}
     if symbols == "stroke":

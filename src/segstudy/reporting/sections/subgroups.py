@@ -130,9 +130,9 @@ def _chart(names: Sequence[str], groups: Sequence[Subgroup]) -> Spec:
     layers = alt.layer(
         base.mark_rule(strokeWidth=2, opacity=0.6).encode(
             x=alt.X("low:Q", title="test IoU", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=8)),
-            x2="high:Q",
+            x2=alt.X2("high:Q"),
         ),
-        base.mark_point(filled=True, size=40, opacity=1).encode(x="IoU:Q"),
+        base.mark_point(filled=True, size=40, opacity=1).encode(x=alt.X("IoU:Q")),
         data=alt.NamedData(ROWS),
     )
     sized = layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX), padding=MARGIN)
