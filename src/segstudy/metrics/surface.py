@@ -8,8 +8,8 @@ image is left out of the mean.)
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # scipy.spatial is imported at its first use
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from segstudy.core.metric_names import NSD_TOLERANCE
 from segstudy.metrics.counts import Mask
@@ -44,7 +44,7 @@ def distances(prediction: Mask, target: Mask, nsd_tolerance: float = NSD_TOLERAN
     diagonal = float(np.hypot(*target.shape))
     ours, theirs = _boundary(prediction), _boundary(target)
     if len(ours) and len(theirs):
-        there, back = KDTree(theirs).query(ours)[0], KDTree(ours).query(theirs)[0]
+        there, back = scipy.spatial.KDTree(theirs).query(ours)[0], scipy.spatial.KDTree(ours).query(theirs)[0]
         hd95 = max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))
         both = np.concatenate([there, back])
         asd, nsd = float(np.mean(both)), float(np.mean(both <= nsd_tolerance * diagonal))

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is imported at its first use: it takes half a second
 from scipy.special import stdtrit  # Student's t, its distribution and quantiles: 100 times as quick
 
 from segstudy.stats.intervals import (

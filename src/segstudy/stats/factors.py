@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-import scipy.optimize
-import scipy.stats
+import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
 from segstudy.stats.comparisons import Difference, _conclusion, _range_sf

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 

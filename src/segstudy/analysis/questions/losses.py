@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
 from segstudy.analysis.contrasts import Contrast, adjusted, contrast

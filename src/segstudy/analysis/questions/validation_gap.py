@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-import scipy.stats
+import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
 from segstudy.analysis.formatting import count, interval, signed
