@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from made_once import made_once, traced_once
@@ -15,6 +16,10 @@ from not_tested import not_tested
 from rendered_once import render_again, rendered_once
 
 import segstudy
+
+# Beside other programs, an example may take any time.
+hypothesis.settings.register_profile("any time", deadline=None)
+hypothesis.settings.load_profile("any time")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -19,6 +19,7 @@ import segstudy
 from segstudy.cli.studies import main
 from segstudy.core import libraries
 from segstudy.core.errors import UserError
+from segstudy.deploy.export import own_networks
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.store.folder import StudyFolder
 
@@ -28,8 +29,16 @@ NOISE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
+    """Two runs, exported in this process: a process of its own imports the exporter again, for seconds."""
     folder = tmp_path_factory.mktemp("own")
-    train(folder, ["Net", "Branch"])
+
+    def here(place: Path, architecture: str, _: int) -> str:
+        own_networks._make_or_say_why(place, architecture)
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_networks, "_run", here)
+        train(folder, ["Net", "Branch"])
     return folder
 
 
@@ -190,29 +199,36 @@ def test_an_altered_model_onnx_is_refused(net, place, tmp_path):
 
 @pytest.mark.slow
 def test_equal_runs_are_equal_in_every_byte(net, place, tmp_path):
-    """Trained again from another folder, in another process, with other hashes of text."""
-    shutil.copy(place / "my.py", tmp_path / "my.py")
+    """Trained from two folders, in two processes, with other hashes of text; exported in yet others."""
+    first, again = (trained_elsewhere(tmp_path / seed, place, seed) for seed in ("4711", "4712"))
+    names = sorted(file.name for file in again.iterdir())
+    assert (
+        names == sorted(file.name for file in first.iterdir()) == sorted(file.name for file in net.iterdir())
+    )
+    assert "model.onnx" in names
+    assert {first.name, again.name} == {net.name}
+    for name in names:
+        if name != "run.json":
+            assert (again / name).read_bytes() == (first / name).read_bytes(), name
+        if name not in ("run.json", "model.onnx"):
+            assert (again / name).read_bytes() == (net / name).read_bytes(), name
+
+
+def trained_elsewhere(folder: Path, place: Path, hash_seed: str) -> Path:
+    folder.mkdir()
+    shutil.copy(place / "my.py", folder / "my.py")
     code = (
         "import sys; sys.path.insert(0, {tests!r}); from pathlib import Path; from own_study import train; "
         "train(Path({here!r}), ['Net'], 'other', Path({data!r}))"
-    ).format(tests=str(TESTS), here=str(tmp_path), data=str(place / "discs"))
-    environment = {**os.environ, "PYTHONHASHSEED": "4711", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path, capture_output=True
-    )
-    again = tmp_path / "other" / "runs" / net.name
-    names = sorted(file.name for file in again.iterdir())
-    assert names == sorted(file.name for file in net.iterdir())
-    assert "model.onnx" in names
-    for name in names:
-        if name != "run.json":
-            assert (again / name).read_bytes() == (net / name).read_bytes(), name
+    ).format(tests=str(TESTS), here=str(folder), data=str(place / "discs"))
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=folder, capture_output=True)
+    (run,) = (folder / "other" / "runs").iterdir()
+    return run
 
 
 def test_without_the_extra_a_run_is_finished_and_says_why(monkeypatch):
     from types import SimpleNamespace
-
-    from segstudy.deploy.export import own_networks
 
     run = SimpleNamespace(
         configuration=SimpleNamespace(architecture="/x/my.py:Net"), numerics={"architecture": "0123"}
@@ -240,8 +256,6 @@ def test_an_exporter_that_crashes_or_never_ends_costs_the_file_alone(
 ):
     """The network's own file misbehaves when it is read again."""
     from types import SimpleNamespace
-
-    from segstudy.deploy.export import own_networks
 
     (tmp_path / "my.py").write_text(body)
     files = {name: (net / name).read_bytes() for name in ("model.json", "model.safetensors")}

@@ -174,9 +174,20 @@ def do_damage(file, what, number, content):
     return True
 
 
-@settings(REPEATED, max_examples=120)
+@settings(REPEATED, max_examples=40)
 @given(damages())
 def test_any_damage_to_a_run_is_found_and_readers_say_a_line_at_most(whole, tmp_path, damage):
+    damaged_study_is_noticed(whole, tmp_path, damage)
+
+
+@pytest.mark.slow
+@settings(REPEATED, max_examples=300)
+@given(damages())
+def test_much_damage_is_found(whole, tmp_path, damage):
+    damaged_study_is_noticed(whole, tmp_path, damage)
+
+
+def damaged_study_is_noticed(whole, tmp_path, damage):
     number, what, place, content = damage
     study = tmp_path / "study"
     shutil.rmtree(study, ignore_errors=True)

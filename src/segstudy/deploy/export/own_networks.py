@@ -115,16 +115,20 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_caller, daemon=True).start()
-    try:
-        said = _make(place, network)
-    except Exception as error:  # exporters and networks raise whatever they like
-        said = {"stored": False, "reason": typed_line(error)}
-    (place / RESULT).write_text(json.dumps(said), encoding="utf-8")
+    _make_or_say_why(place, network)
 
 
 def _end_with_caller() -> None:
     sys.stdin.read()
     os._exit(1)
+
+
+def _make_or_say_why(place: Path, network: str) -> None:
+    try:
+        said = _make(place, network)
+    except Exception as error:  # exporters and networks raise whatever they like
+        said = {"stored": False, "reason": typed_line(error)}
+    (place / RESULT).write_text(json.dumps(said), encoding="utf-8")
 
 
 def _make(place: Path, network: str) -> dict[str, Any]:
