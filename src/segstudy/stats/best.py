@@ -150,10 +150,17 @@ def _quantiles(count: int, df: Matrix) -> Matrix:
         return np.asarray(np.sqrt(2) * stdtrit(df, (1 + LEVEL) / 2))
     if count > MOST_TABULATED:
         return np.full_like(df, _exact_quantile(count, float(np.floor(df.min()))))
+    values, place = np.unique(df, return_inverse=True)
+    found = np.array([_tabulated_quantile(count, float(value)) for value in values])
+    return np.asarray(found[place].reshape(df.shape))
+
+
+@cache
+def _tabulated_quantile(count: int, df: float) -> float:
+    """Return it by an approximation; kept, as leaderboard and answers compare the same pairs."""
     from statsmodels.stats.libqsturng import qsturng  # with pandas: 0.3 s of the start of each command
 
-    values, place = np.unique(df, return_inverse=True)
-    return np.asarray(qsturng(LEVEL, count, values))[place].reshape(df.shape)
+    return float(qsturng(LEVEL, count, df))
 
 
 @cache
