@@ -1,4 +1,4 @@
-"""Ranks against autorank and scikit-posthocs, bootstrap and the price of choosing against simulation."""
+"""Ranks against autorank and scikit-posthocs, and bootstrap."""
 
 import warnings
 
@@ -8,7 +8,7 @@ import pytest
 import scikit_posthocs
 from autorank import autorank
 
-from segstudy.stats.ranks import choice_noise, expected_optimism, ranking, stability
+from segstudy.stats.ranks import ranking, stability
 
 RNG = np.random.default_rng(0)
 
@@ -75,28 +75,3 @@ def test_the_same_seed_draws_the_same() -> None:
     scores = [RNG.normal(0.8, 0.05, (3, 20)) for _ in range(3)]
     assert stability(scores, seed=3) == stability(scores, seed=3)
     assert stability(scores, seed=3) != stability(scores, seed=4)
-
-
-def test_the_best_of_120_equal_configurations_looks_013_better() -> None:
-    assert expected_optimism(120, 0.005) == pytest.approx(0.013, abs=0.0005)
-    assert expected_optimism(1, 0.005) == 0
-    draws = RNG.normal(0, 1, (20000, 7)).max(1)
-    assert expected_optimism(7, 1.0) == pytest.approx(draws.mean(), abs=0.02)
-
-
-@pytest.mark.parametrize("num_seeds", [1, 4])
-def test_the_noise_of_a_choice_is_what_moves_configurations_apart(num_seeds: int) -> None:
-    """Against the scatter of the means of equal configurations, which share their images' difficulty."""
-    found, seen = [], []
-    for _ in range(200):
-        images = RNG.normal(0.8, 0.12, 30)
-        scores = [
-            images
-            + RNG.normal(0, 0.03, 30)
-            + RNG.normal(0, 0.02, (num_seeds, 30))
-            + (RNG.normal(0, 0.01, (num_seeds, 1)) if num_seeds > 1 else 0)
-            for _ in range(6)
-        ]
-        found.append(choice_noise(scores) ** 2)
-        seen.append(np.var([each.mean() for each in scores], ddof=1))
-    assert np.mean(found) == pytest.approx(np.mean(seen), rel=0.15)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from segstudy.analysis.formatting import comparison_text, count, counted_images, listed, score
+from segstudy.analysis.optimism import choice_warning
 from segstudy.analysis.results import Results, comparable
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import difference
@@ -56,7 +57,8 @@ def result_warnings(results: Results, names: Sequence[str]) -> tuple[str, ...]:
 def warnings_of_ranked(results: Results, frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the warnings about the ranked configurations of a leaderboard."""
     ranked = frame.filter(pl.col("rank").is_not_null()).sort("rank")["configuration"].to_list()
-    return result_warnings(results, comparable(results, ranked)) if ranked else ()
+    names = comparable(results, ranked) if ranked else []
+    return (*result_warnings(results, names), *choice_warning(results, names)) if names else ()
 
 
 def few_units(results: Results, name: str) -> Iterator[str]:

@@ -12,7 +12,8 @@ from segstudy.analysis.confidence_set import Contender, confidence_set, may_be_b
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
 from segstudy.analysis.factorials import factorials
-from segstudy.analysis.formatting import count, counted_images, interval, listed, mean, signed
+from segstudy.analysis.formatting import count, counted_images, interval, listed, mean
+from segstudy.analysis.optimism import choice_warning, optimism_text
 from segstudy.analysis.questions import Answer, answers
 from segstudy.analysis.result_warnings import result_warnings
 from segstudy.analysis.results import Results, comparable
@@ -21,7 +22,7 @@ from segstudy.core.seeding import seed_for
 from segstudy.stats.comparisons import to_resolve
 from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import Scores, score_interval
-from segstudy.stats.ranks import Ranking, Stability, choice_noise, expected_optimism, ranking, stability
+from segstudy.stats.ranks import Ranking, Stability, ranking, stability
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Answers:
         standings: the best mean rank, or the most often first, comes first.
         factorials: analyses of variance, each with its description.
         factors: the effects of everything that varies, in sentences.
-        optimism: the overestimate from choosing the best of so many, in a sentence.
+        optimism: how much of the winner's scores is owed to the choice among so many, in sentences.
         resolution: the data that would settle the top pair, in a sentence.
         history: how often the test subset was scored, in sentences.
         questions: the five.
@@ -113,6 +114,7 @@ def answer(
             *_limits(study, results, ranked, names, incomplete),
             *(across.sentences[:1] if across else ()),
             *result_warnings(results, names),
+            *choice_warning(results, names),
         ),
         winner=winner,
         versus=versus,
@@ -123,7 +125,7 @@ def answer(
         standings=_standings(names, scores, table),
         factorials=tuple(analyses),
         factors=factor_answers(design, analyses),
-        optimism=_optimism(results, names),
+        optimism=optimism_text(results, names),
         resolution=_resolution(results, winner, own, contenders),
         history=tuple(history),
         questions=tuple(answers(results, epochs, ranked)),
@@ -272,26 +274,6 @@ def _standings(names: Sequence[str], scores: Sequence[Scores], table: Ranking | 
     ranks = [None] * len(names) if table is None else [float(rank) for rank in table.mean_ranks]
     standings = [Standing(*each) for each in zip(names, ranks, found, strict=True)]
     return tuple(sorted(standings, key=lambda s: (s.mean_rank or 0.0, -s.stability.best)))
-
-
-def _optimism(results: Results, names: Sequence[str]) -> str:
-    """Return a sentence on the winner's validation and test scores, and the expected overestimate."""
-    found = {part: results.scores(names[0], part) for part in ("validation", "test")}
-    if found["validation"] is None or found["test"] is None:
-        return ""
-    validation, test = float(found["validation"].mean()), float(found["test"].mean())
-    seen = (
-        f"{names[0]} has {validation:.3f} on validation and {test:.3f} on test ({signed(validation - test)})."
-    )
-    units = [results.units(name, "validation") for name in names]
-    scores = [each for each in units if each is not None and each.shape[1] > 1]
-    if len(scores) < 2:
-        return seen
-    expected = expected_optimism(len(scores), choice_noise(scores))
-    return (
-        f"{seen} Were all {len(scores)} configurations equal, the best of them would look {expected:.3f} "
-        "better on validation than it is; the more they differ, the less."
-    )
 
 
 def _resolution(

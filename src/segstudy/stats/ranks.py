@@ -1,4 +1,4 @@
-"""Ranks: tests over replicates, bootstrap of ranks, and the optimism of a choice among many.
+"""Ranks: tests over replicates, and bootstrap of ranks.
 
 Arrays in, frozen results out. Rank blocks are replicates, never images: images share the runs, and
 ranks over them call equal configurations different in 55 to 100 % of studies.
@@ -122,45 +122,3 @@ def stability(scores: Sequence[Scores], seed: int, draws: int = BOOTSTRAPS) -> l
         )
         for i in range(len(scores))
     ]
-
-
-def choice_noise(scores: Sequence[Scores]) -> float:
-    """Return the standard deviation of a configuration's mean that is independent of its quality.
-
-    The difficulty of the images is not part of it: all configurations share it, so it changes no order. The
-    rest is training noise and the interaction of images and configurations, averaged over configurations.
-
-    Args:
-        scores: of each configuration, ``(replicates, units)``, at least two configurations and units.
-    """
-    count, num_units = len(scores), scores[0].shape[1]
-    images = np.stack([matrix.mean(0) for matrix in scores])
-    own = images - images.mean(0) - images.mean(1, keepdims=True) + images.mean()
-    cases = float((own**2).sum()) / ((count - 1) * (num_units - 1)) / num_units
-    if any(len(matrix) == 1 for matrix in scores):
-        return float(np.sqrt(cases))
-    runs = float(np.mean([matrix.mean(1).var(ddof=1) / len(matrix) for matrix in scores]))
-    residual = float(np.mean([_residual(matrix) for matrix in scores]))
-    return float(np.sqrt(max(runs + cases - residual, runs, cases)))
-
-
-def _residual(scores: Scores) -> float:
-    replicates, units = scores.shape
-    left = scores - scores.mean(1, keepdims=True) - scores.mean(0) + scores.mean()
-    return float((left**2).sum() / ((replicates - 1) * (units - 1)) / (replicates * units))
-
-
-def expected_optimism(num_configurations: int, noise: float) -> float:
-    """Return by how much the best of equal configurations is overestimated.
-
-    Args:
-        num_configurations: that were chosen from.
-        noise: standard deviation of their scores, see ``choice_noise``.
-    """
-    if num_configurations == 1:
-        return 0.0
-    x = np.linspace(-8, 8, 4001)
-    density = (
-        num_configurations * scipy.stats.norm.pdf(x) * scipy.stats.norm.cdf(x) ** (num_configurations - 1)
-    )
-    return float(noise * np.trapezoid(x * density, x))
