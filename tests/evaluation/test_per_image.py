@@ -10,13 +10,14 @@ from small import write_dataset
 from torch import Tensor, nn
 
 from segstudy.core.device import autocast
+from segstudy.core.metric_names import THRESHOLDS
 from segstudy.data.batches import Pixels
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.evaluation.forward import ious_of, overlaps, probabilities, score_part
-from segstudy.evaluation.per_image import THRESHOLDS, best_threshold, image_rows
+from segstudy.evaluation.per_image import best_threshold, image_rows
 from segstudy.evaluation.probability_counts import NUM_BINS, probability_rows
 from segstudy.losses import bce
 from segstudy.metrics import METRICS

@@ -160,7 +160,9 @@ def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def _runs_of(folder: StudyFolder, rows: Sequence[Row]) -> dict[Side, pl.DataFrame]:
     """Return the scores of every complete replicate, sorted by seed, repeat and image."""
-    runs = pl.DataFrame([run for row in rows for run in _replicates(row)], schema=REPLICATE, orient="row")
+    runs = pl.DataFrame(
+        [run for row in rows for run in runs_of_replicates(row)], schema=REPLICATE, orient="row"
+    )
     if not runs.height:
         return {}
     images = folder.images(runs["key"].to_list()).join(runs, on="key").drop("key")
@@ -206,7 +208,7 @@ def _without_gaps(images: pl.DataFrame) -> pl.DataFrame:
     return images.filter(seeds.over("part", "id") == seeds.over("part"))
 
 
-def _replicates(row: Row) -> list[tuple[str, str, int, int, int | None]]:
+def runs_of_replicates(row: Row) -> list[tuple[str, str, int, int, int | None]]:
     """Return the runs of every replicate that has all its folds, as rows of ``REPLICATE``.
 
     If none has, those with most folds are taken, all with the same folds: other folds test other images.

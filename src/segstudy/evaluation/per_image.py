@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segstudy.core.metric_names import NSD_TOLERANCE
+from segstudy.core.metric_names import NSD_TOLERANCE, THRESHOLDS
 from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
@@ -14,8 +14,6 @@ from segstudy.data.samples import Part
 from segstudy.metrics import prob_scores
 from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou
-
-THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
 def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Positions) -> float:

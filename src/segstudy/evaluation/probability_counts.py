@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from segstudy.core.metric_names import THRESHOLDS
 from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
-from segstudy.evaluation.per_image import THRESHOLDS
 from segstudy.metrics.counts import Mask
 
 NUM_BINS = len(THRESHOLDS) + 1

@@ -17,6 +17,7 @@ from segstudy.reporting.sections import (
     learning_curves,
     methods,
     per_image,
+    probabilities,
     protocol,
     questions,
     reproduce,
@@ -108,6 +109,13 @@ SECTIONS: tuple[Section, ...] = (
         title="Image by image",
         description="the distribution of scores, where configurations disagree, images on which all fail",
         values=per_image.values,
+    ),
+    Section(
+        name="probabilities",
+        id="probabilities",
+        title="Thresholds and probabilities",
+        description="IoU by threshold, and a reliability diagram of the probabilities",
+        values=probabilities.values,
     ),
     Section(
         name="images",
