@@ -14,13 +14,13 @@ demo: $(VENV)/.installed  ## install, run the embedded study, say where the repo
 unexport PYTHONDONTWRITEBYTECODE
 
 test: $(VENV)/.installed-dev  ## everything that takes minutes at most
-	$(BIN)/pytest -n 2 --dist worksteal --durations 10 -m "not slow and not very_slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not very_slow"
 
 test-slow: $(VENV)/.installed-dev  ## what `make test` leaves out: longer trainings, faults, simulations
-	$(BIN)/pytest -n 2 --dist worksteal --durations 10 -m "slow and not very_slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "slow and not very_slow"
 
 test-long: $(VENV)/.installed-dev  ## everything, also simulations of an hour
-	$(BIN)/pytest -n 2 --dist worksteal --durations 10
+	$(BIN)/pytest -n 2 --dist worksteal
 
 torture: $(VENV)/.installed-dev  ## a study under 100 SIGKILLs, some 15 minutes
 	$(BIN)/python tests/torture.py --kills 100

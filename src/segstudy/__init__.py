@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from segstudy.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from segstudy.api.data import check, synth
     from segstudy.api.models import card, predict, serve
     from segstudy.api.results import (
         audit,
+        check,
         compare,
         evaluate,
         export,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         report,
         score,
         status,
+        synth,
         table,
         verify,
     )
@@ -64,13 +65,11 @@ ELSEWHERE = {
     "Study": "api.studies",
     "UserError": "core.errors",
     "card": "api.models",
-    "check": "api.data",
     "init": "api.studies",
     "plan": "api.studies",
     "predict": "api.models",
     "run": "api.studies",
     "serve": "api.models",
-    "synth": "api.data",
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
-from segstudy.stats.comparisons import difference, distinguished, gap, to_resolve
+from segstudy.stats.comparisons import difference, distinguished, gap
 from segstudy.stats.intervals import by_group, mean_interval
 
 RNG = np.random.default_rng(0)
@@ -145,28 +145,3 @@ def test_a_gap_between_parts_is_welchs_test_where_there_is_one_training() -> Non
 def test_a_gap_of_a_single_image_has_no_interval() -> None:
     found = gap(np.array([[0.8], [0.6]]), np.array([[0.5], [0.5]]))
     assert (found.mean, found.low, found.high) == (pytest.approx(0.2), None, None)
-
-
-def test_more_seeds_resolve_what_seeds_blur() -> None:
-    rng = np.random.default_rng(5)
-    a, b = (side + rng.normal(0, 0.02, (3, 1)) + rng.normal(0, 0.01, (3, 40)) for side in (0.02, 0.0))
-    needed = to_resolve(a, b)
-    assert needed.replicates is not None
-    assert 3 < needed.replicates < 60
-    assert needed.units is None
-
-
-def test_where_images_and_configurations_interact_only_images_help() -> None:
-    rng = np.random.default_rng(6)
-    a, b = (rng.normal(0, 0.2, 20) + rng.normal(0, 0.001, (3, 20)) for _ in range(2))
-    a += 0.03 - (a - b).mean()
-    needed = to_resolve(a, b)
-    assert needed.replicates is None
-    assert needed.units is not None
-    assert 200 < needed.units < 2000
-
-
-def test_what_is_resolved_needs_nothing_more() -> None:
-    rng = np.random.default_rng(7)
-    a, b = (side + rng.normal(0, 0.001, (5, 40)) for side in (0.1, 0.0))
-    assert to_resolve(a, b).replicates == 5

@@ -136,8 +136,7 @@ def test_no_worker_outlives_its_parent_and_no_main_guard_is_needed(dataset, tmp_
         from segstudy.store.folder import StudyFolder
 
         study = override(preset_study("classic", "t", {str(dataset)!r}),
-            dict(image_size=[48], width=[4], epochs=[5000], batch_size=[6],
-                 architecture=["unet"], loss=["bce", "dice"]))
+            dict(image_size=[192], width=[8], architecture=["unet"], loss=["bce", "dice"], batch_size=[6]))
         machine = s.Machine("cpu", 1, 2, "processes")
         plan, folder = s.make_plan(study, machine), StudyFolder(Path({str(tmp_path / "s")!r}))
         s.write_plan(plan, folder)

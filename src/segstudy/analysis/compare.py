@@ -13,8 +13,9 @@ from segstudy.analysis.formatting import comparison_text
 from segstudy.analysis.results import Results, gather
 from segstudy.core.errors import UserError
 from segstudy.core.suggestions import use_one_of
-from segstudy.stats.comparisons import Difference, Resolution, to_resolve
+from segstudy.stats.comparisons import Difference
 from segstudy.stats.intervals import Interval, score_interval
+from segstudy.stats.settling import Resolution, to_resolve
 from segstudy.stats.training_sets import AcrossTrainingSets, across_training_sets
 from segstudy.store.folder import StudyFolder
 
@@ -114,7 +115,7 @@ def _side(results: Results, name: str) -> Side:
 def _resolution(ours: Results, a: str, theirs: Results, b: str) -> Resolution | None:
     if ours.row(a).deterministic or theirs.row(b).deterministic:  # not computed for one side alone
         return None
-    left, right = ours.units(a), theirs.units(b)
+    left, right = ours.runs_of_units(a), theirs.runs_of_units(b)
     assert left is not None
     assert right is not None
     return to_resolve(left, right, min(ours.margin, theirs.margin))

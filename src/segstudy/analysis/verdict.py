@@ -17,12 +17,13 @@ from segstudy.analysis.optimism import choice_warning, optimism_text
 from segstudy.analysis.questions import Answer, answers
 from segstudy.analysis.result_warnings import result_warnings
 from segstudy.analysis.results import Results, comparable
+from segstudy.analysis.settling import settling_text, unit_noun
 from segstudy.config.study import Study
 from segstudy.core.seeding import seed_for
-from segstudy.stats.comparisons import to_resolve
 from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.stats.ranks import Ranking, Stability, ranking, stability
+from segstudy.stats.settling import to_resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,21 +288,12 @@ def _resolution(
     if not open_pairs:
         return ""
     other = open_pairs[0]
-    ours, theirs = results.units(winner), results.units(other)
+    ours, theirs = results.runs_of_units(winner), results.runs_of_units(other)
     assert ours is not None
     assert theirs is not None
     needed = to_resolve(ours, theirs, results.margin)
-    seeds, images = min(len(ours), len(theirs)), ours.shape[1]
-    pair = (
-        f"To settle {winner} against {other} (as different as they look, or equal within "
-        f"{results.margin:g}), as a pair chosen beforehand"
+    unit = unit_noun(needed.present.units, len(results.ids(winner)), results.group_noun)
+    return (
+        f"To settle {winner} against {other} (a difference, or equality within {results.margin:g}), as a "
+        f"pair chosen beforehand, {settling_text(needed, unit)}."
     )
-    if needed.replicates is not None:
-        more = needed.replicates - seeds
-        return f"{pair}, {count(more, 'more seed')} would do." if more else f"{pair}, nothing more is needed."
-    if needed.units is not None:
-        return (
-            f"{pair}, no number of seeds is enough: about {needed.units} test images are needed, "
-            f"not {images}."
-        )
-    return f"{pair}, neither more seeds nor more images within reason would do."

@@ -9,6 +9,7 @@ from rich.table import Table
 from segstudy.analysis.across_training_sets import across_text
 from segstudy.analysis.compare import Comparison, Side
 from segstudy.analysis.formatting import count, counted_images, interval, mean, p_value, score_text, signed
+from segstudy.analysis.settling import settling_text, unit_noun
 from segstudy.core.plain_text import as_text
 from segstudy.core.quantities import counted
 from segstudy.evaluation.summary import first_of
@@ -176,12 +177,6 @@ def _width(found: Comparison) -> int:
 def _settling(found: Comparison) -> list[str]:
     if found.resolution is None:
         return []
-    margin = found.difference.margin
-    fewest = min(found.a.num_seeds, found.b.num_seeds)
-    if found.resolution.replicates is not None:
-        more = count(found.resolution.replicates - fewest, "more seed")
-        what = f"a difference, or equality within {margin:g}"
-        return [f"About {more} per configuration would be enough to show {what}."]
-    if found.resolution.units is not None:
-        return [f"No number of seeds is enough; about {found.resolution.units} test images would be enough."]
-    return ["No practical number of seeds or images would be enough."]
+    unit = unit_noun(found.a.test_iou.num_units, found.num_images, found.group_noun)
+    wanted = f"To show a difference, or equality within {found.difference.margin:g}"
+    return [f"{wanted}, {settling_text(found.resolution, unit)}."]

@@ -38,8 +38,6 @@ from segstudy.stats.intervals import (
 
 MARGIN = 0.01  # of IoU, where a study names no other: smaller differences have no practical use
 BOOTSTRAPS = 2000
-POWER = 0.80
-MOST_REPLICATES, MOST_IMAGES = 200, 100_000
 
 Conclusion = Literal["a", "b", "practically equal", "not resolved", "training noise not measured"]
 
@@ -183,61 +181,3 @@ def _studentized(d: Difference, num_configurations: int) -> float:
 @cache  # a report needs it twice, for its table and for its verdict, and each takes an integration
 def _range_sf(q: float, num_configurations: int, df: float) -> float:
     return float(scipy.stats.studentized_range.sf(q, num_configurations, df))
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """The data that would settle a comparison, in totals: replicates alone, or else test images alone.
-
-    Attributes:
-        replicates: of each side; None if no number of them is enough.
-        units: images, or groups of them, with the present replicates; None if not needed
-            or if no number is enough.
-    """
-
-    replicates: int | None
-    units: int | None
-
-
-def to_resolve(a: Scores, b: Scores, margin: float = MARGIN) -> Resolution:
-    """Return how much data would show the observed difference, or that it is practically none.
-
-    Settled means: with a probability of 80 % the 95 % interval leaves out 0, or lies within the margin,
-    whichever is nearer. The estimated variances and the observed difference are taken as true.
-
-    Args:
-        a: ``(replicates, units)``, with several replicates.
-        b: the same units, with several replicates too.
-        margin: as for ``difference``.
-    """
-    sides = [_moments(a), _moments(b)]
-    num_units = a.shape[1]
-    apart = float((sides[0].images - sides[1].images).var(ddof=1))
-    residuals = [m.residual * m.num_replicates * num_units for m in sides]
-    seeds = sum(
-        max(0.0, m.seeds * m.num_replicates - left / num_units)
-        for m, left in zip(sides, residuals, strict=True)
-    )
-    residual = sum(residuals)
-    images = max(0.0, apart - sum(left / m.num_replicates for m, left in zip(sides, residuals, strict=True)))
-    seen = abs(sides[0].mean - sides[1].mean)
-    reach = max(seen, margin - seen)
-
-    def settles(replicates: int, units: int) -> bool:
-        from_seeds, from_images = (seeds + residual / units) / replicates, images / units
-        df = _satterthwaite(
-            from_seeds + from_images, [(from_seeds, 2 * (replicates - 1)), (from_images, units - 1)]
-        )
-        needed = stdtrit(df, (1 + LEVEL) / 2) + stdtrit(df, POWER)
-        return bool(needed * np.sqrt(from_seeds + from_images) <= reach)
-
-    fewest = min(len(a), len(b))
-    for replicates in range(fewest, MOST_REPLICATES + 1):
-        if settles(replicates, num_units):
-            return Resolution(replicates, None)
-    units = num_units
-    while units < MOST_IMAGES:
-        units += max(1, units // 50)
-        if settles(fewest, units):
-            return Resolution(None, units)
-    return Resolution(None, None)

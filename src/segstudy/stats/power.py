@@ -1,0 +1,287 @@
+"""How sure a study can be: the standard error of a difference as a function of seeds, images and folds.
+
+A score is, as in ``comparisons``,
+
+    mean + image + image x configuration + training + residual,
+
+and with folds also an effect of the training set. From the variances of these parts follow the mean squares
+that a study will have, and from the mean squares its test: standard error and degrees of freedom, by the same
+formulas as in ``comparisons`` and ``best``. In normal data, mean squares are independent of the difference
+and of each other, each a multiple of a chi-squared. So the power is a mean over draws of the mean squares: no
+approximation by an average number of degrees of freedom. ``tests/stats/test_power.py`` compares it with
+simulated studies.
+
+The draws are the same in every call, so the power has no noise of its own from one design to the next.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+from scipy.special import gammaincinv, ndtr, stdtrit
+from statsmodels.stats.libqsturng import qsturng
+
+from segstudy.core.seeding import seed_for
+from segstudy.stats.best import MEDIAN_EFFICIENCY, MOST_TABULATED
+from segstudy.stats.intervals import LEVEL
+
+Values = NDArray[np.float64]
+
+PROMISE = 0.80  # the probability that a plan or an advice promises
+NUM_DRAWS = 1000
+MOST_SIDES = 40  # configurations with draws of their own: the median of more is hardly more certain
+DF_GRID = 1 / np.linspace(1e-6, 1.0, 120)  # where quantiles are tabulated; between them, linear in 1 / df
+
+
+@dataclass(frozen=True, slots=True)
+class Variances:
+    """What makes the difference between two configurations vary. Numbers, or one value per draw.
+
+    Attributes:
+        images: variance of an image's difference: image x configuration, of both configurations together.
+        seeds: between the runs of a configuration on one training set, ``(2,)`` or ``(2, draws)``.
+        residuals: of an image in one run, for each of the two.
+        training_sets: of the difference, between training sets.
+    """
+
+    images: Values
+    seeds: Values
+    residuals: Values
+    training_sets: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Freedom:
+    """The degrees of freedom of ``MeanSquares``: of images; of each side's runs and residuals, ``(2, n)``."""
+
+    cases: int
+    seeds: Values
+    residuals: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The size of a study.
+
+    Attributes:
+        seeds: of each configuration.
+        units: test images, or groups of them; with folds, those of all folds together.
+        folds: that a seed is trained in; 1: one split.
+        repeats: sets of folds.
+    """
+
+    seeds: int
+    units: int
+    folds: int = 1
+    repeats: int = 1
+
+    @property
+    def runs(self) -> int:
+        """The runs of each configuration."""
+        return self.seeds * self.folds * self.repeats
+
+    @property
+    def freedom(self) -> "Freedom":
+        """The degrees of freedom of the mean squares: those of the seeds are within each training set."""
+        seeds = (self.seeds - 1) * self.repeats
+        runs, residuals = seeds * self.folds, seeds * (self.units - self.folds)
+        return Freedom(self.units - 1, np.full((2, 1), runs), np.full((2, 1), residuals))
+
+
+@dataclass(frozen=True, slots=True)
+class MeanSquares:
+    """Contributions to the variance of a difference, as ``intervals._variance`` adds them up.
+
+    Attributes:
+        cases: of the images.
+        seeds: of each configuration's runs, ``(2, ...)``.
+        residuals: what both contain, ``(2, ...)``.
+    """
+
+    cases: Values
+    seeds: Values
+    residuals: Values
+
+
+def variances(images: float, seed: float, residual: float, training_set: float = 0.0) -> Variances:
+    """Return the variances of a difference from standard deviations, equal for both configurations.
+
+    Args:
+        images: of image x configuration.
+        seed: between runs.
+        residual: of an image in one run.
+        training_set: between training sets.
+    """
+    return Variances(
+        np.asarray(2 * images**2),
+        np.full(2, seed**2),
+        np.full(2, residual**2),
+        np.asarray(2 * training_set**2),
+    )
+
+
+def expected(parts: Variances, design: Design) -> MeanSquares:
+    """Return the expected mean squares of a study of this size."""
+    residuals = parts.residuals / (design.seeds * design.repeats * design.units)
+    return MeanSquares(
+        cases=parts.images / design.units + residuals.sum(0),
+        seeds=parts.seeds / design.runs + residuals,
+        residuals=residuals,
+    )
+
+
+def true_variance(parts: Variances, design: Design) -> Values:
+    """Return the variance of the mean difference, for the training sets of the study."""
+    squares = expected(parts, design)
+    return np.asarray(squares.cases + (squares.seeds - squares.residuals).sum(0))
+
+
+def combined(squares: MeanSquares, freedom: Freedom, floored: bool = False) -> tuple[Values, Values]:
+    """Return the estimated variance of a difference and its degrees of freedom, for each draw.
+
+    Args:
+        squares: as a study has them, ``(draws,)`` and ``(2, draws)``.
+        freedom: their degrees of freedom.
+        floored: whether the noise of runs was raised to the median of several configurations, as in ``best``.
+    """
+    whole = squares.cases + (squares.seeds - squares.residuals).sum(0)
+    spread = (
+        squares.cases**2 / freedom.cases
+        + (squares.seeds**2 / freedom.seeds).sum(0)
+        + (squares.residuals**2 / freedom.residuals).sum(0)
+    )
+    fewest = 1.0 if floored else min(freedom.cases, float(freedom.seeds.min()))
+    found = np.divide(whole**2, spread, out=np.zeros_like(spread), where=spread > 0)
+    low = whole < squares.cases
+    return (
+        np.where(low, squares.cases, whole),
+        np.where(low, freedom.cases, np.maximum(fewest, found)),
+    )
+
+
+def standard_error(parts: Variances, design: Design) -> tuple[float, float]:
+    """Return the standard error of the difference and its degrees of freedom, for expected mean squares."""
+    found = expected(parts, design)
+    squares = MeanSquares(found.cases[None], found.seeds[:, None], found.residuals[:, None])
+    variance, df = combined(squares, design.freedom)
+    return float(np.sqrt(variance[0])), float(df[0])
+
+
+def half_widths(parts: Variances, design: Design, num_configurations: int = 2) -> Values:
+    """Draw half the width of the interval that a study of this size will have, ``(draws,)``.
+
+    Args:
+        parts: the true variances, numbers.
+        design: with at least two seeds and two units.
+        num_configurations: 2: one pair chosen beforehand; more: all pairs of so many are compared.
+    """
+    assert design.seeds > 1
+    assert design.units > 1
+    squares, freedom = expected(parts, design), design.freedom
+    sides = max(2, min(num_configurations, MOST_SIDES))
+    uniform = draws(sides + 3, NUM_DRAWS)
+    seeds = np.stack(
+        [squares.seeds[min(i, 1)] * scaled_chi2(uniform[i], freedom.seeds[0, 0]) for i in range(sides)]
+    )
+    floored = num_configurations > 2
+    if floored:
+        seeds, seeds_df = _floored(seeds, float(freedom.seeds[0, 0]), num_configurations)
+        freedom = replace(freedom, seeds=seeds_df)
+    squares = MeanSquares(
+        cases=squares.cases * scaled_chi2(uniform[sides], freedom.cases),
+        seeds=seeds[:2],
+        residuals=squares.residuals[:, None] * scaled_chi2(uniform[sides + 1 :], freedom.residuals),
+    )
+    variance, df = combined(squares, freedom, floored)
+    return np.asarray(critical(df, num_configurations) * np.sqrt(variance))
+
+
+def power(parts: Variances, design: Design, difference: float, num_configurations: int = 2) -> float:
+    """Return the probability that a true difference is shown: that its 95 % interval leaves out 0.
+
+    Args:
+        parts: the true variances.
+        design: the size of the study.
+        difference: between the true means.
+        num_configurations: see ``half_widths``.
+    """
+    half = half_widths(parts, design, num_configurations)
+    return shown(difference, half, float(np.sqrt(true_variance(parts, design))))
+
+
+def smallest_difference(
+    parts: Variances, design: Design, num_configurations: int = 2, probability: float = PROMISE
+) -> float:
+    """Return the smallest true difference that is shown with this probability; see ``power``."""
+    half = half_widths(parts, design, num_configurations)
+    return smallest_shown(half, float(np.sqrt(true_variance(parts, design))), probability)
+
+
+def shown(difference: float, half: Values, error: float) -> float:
+    """Return the probability that the estimate lies outside of half a width of its interval.
+
+    Args:
+        difference: the true one.
+        half: draws of half the width, independent of the estimate.
+        error: standard deviation of the estimate.
+    """
+    if error == 0:
+        return float((abs(difference) > half).mean())
+    return float((ndtr((difference - half) / error) + ndtr((-difference - half) / error)).mean())
+
+
+def smallest_shown(half: Values, error: float, probability: float = PROMISE) -> float:
+    """Return the difference that is shown with this probability; infinite if none within [0, 1] is."""
+    return _crossing(lambda value: shown(value, half, error) - probability)
+
+
+def _crossing(excess: Callable[[float], float]) -> float:
+    low, high = 0.0, 1.0
+    if excess(high) < 0:
+        return math.inf
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excess(middle) >= 0 else (middle, high)
+    return high
+
+
+def critical(df: Values, num_configurations: int = 2) -> Values:
+    """Return how many standard errors half an interval has: Student's t, or the range of all pairs."""
+    table = _quantiles(num_configurations)
+    return np.asarray(np.interp(1 / np.maximum(df, 1.0), 1 / DF_GRID, table))
+
+
+@cache
+def _quantiles(num_configurations: int) -> Values:
+    if num_configurations <= 2:
+        return np.asarray(stdtrit(DF_GRID, (1 + LEVEL) / 2))
+    count = min(num_configurations, MOST_TABULATED)
+    return np.asarray(qsturng(LEVEL, count, DF_GRID)) / math.sqrt(2)
+
+
+def _floored(seeds: Values, df: float, num_configurations: int) -> tuple[Values, Values]:
+    """Raise the noise of two configurations' runs to the median of all, as ``best`` does.
+
+    Returns:
+        The mean squares of the first two, and their degrees of freedom.
+    """
+    usual = np.median(seeds, axis=0) * df / float(scipy.stats.chi2.median(df))
+    of_all = max(df, MEDIAN_EFFICIENCY * df * num_configurations)
+    return np.maximum(seeds[:2], usual), np.where(seeds[:2] < usual, of_all, df)
+
+
+def scaled_chi2(uniform: Values, df: float | Values) -> Values:
+    """Return chi-squared values over their degrees of freedom from uniform ones."""
+    return np.asarray(gammaincinv(df / 2, uniform) * 2 / df)
+
+
+@cache
+def draws(count: int, number: int) -> Values:
+    """Return ``(count, number)`` uniform values, evenly spread in each row (a Latin hypercube)."""
+    rng = np.random.default_rng(seed_for("power", count=count, number=number))
+    places = np.stack([rng.permutation(number) for _ in range(count)])
+    return np.asarray((places + rng.random(places.shape)) / number)
