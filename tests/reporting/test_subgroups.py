@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from fake_study import disc, encoded, finish, make_study, sample_ids
+from fake_study import disc, encoded, finish, make_study, rewrite, sample_ids
 
 from segstudy.analysis.results import gather
 from segstudy.reporting.sections import subgroups as module
@@ -82,3 +82,58 @@ def test_without_categories_and_masks_there_is_nothing(folder):
     (folder.path / "thumbnails.parquet").unlink()
     assert found(folder, dict.fromkeys(TEST)) is None
     assert found(folder, dict.fromkeys(TEST, "nevus")) is None  # one category is no subgroup
+
+
+def by_category(tmp_path, moved: float, seeds: int = 3, images: int = 60):
+    """Two configurations; one is better by `moved` on melanomas only."""
+    ids = [f"i{n:02}" for n in range(images)]
+    parts = {"train": ["t"], "validation": ["v"], "test": ids}
+    folder = make_study(tmp_path / "s", ("unet",), ("bce", "dice"), seeds=seeds)
+    folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **parts}]})
+    categories = {each: ("nevus", "melanoma")[n % 2] for n, each in enumerate(ids)}
+    for seed in range(seeds):
+        for name in ("unet-bce-b8", "unet-dice-b8"):
+            key = finish(folder, name, 0.8, 0.7, seed=seed, noise=0.02, parts=parts)
+            if name == "unet-bce-b8":
+                file = folder.runs / key / "images.parquet"
+                melanoma = pl.col("id").replace_strict(categories, default="nevus") == "melanoma"
+                better = pl.when(melanoma).then(pl.col("native_iou") + moved).otherwise(pl.col("native_iou"))
+                rewrite(file, pl.read_parquet(file).with_columns(native_iou=better))
+    (folder.path / "thumbnails.parquet").unlink()
+    results = gather(folder)
+    return subgroups(folder, results, ["unet-bce-b8", "unet-dice-b8"], categories)
+
+
+def test_a_difference_in_one_category_alone_depends_on_the_category(tmp_path):
+    shown = by_category(tmp_path, 0.1)
+    (each,) = shown.differences
+    assert each.depends
+    by_name = {one.name: one.difference for one in each.subgroups}
+    assert by_name["melanoma"].mean - by_name["nevus"].mean == pytest.approx(0.1, abs=0.02)
+    assert by_name["melanoma"].low > 0
+    (sentence,) = shown.sentences
+    assert sentence.startswith(
+        "The difference between unet-bce-b8 and unet-dice-b8 depends on category (p < 0.001)"
+    )
+    assert "where it is melanoma" in sentence
+    assert "<svg" in shown.differences_chart
+
+
+def test_equal_differences_are_not_said_to_be_proven_equal(tmp_path):
+    (sentence,) = by_category(tmp_path, 0.0).sentences
+    assert sentence.startswith(
+        "No difference between unet-bce-b8 and the others is shown to depend on category"
+    )
+    assert sentence.endswith("corrected for 1 test); it still may.")
+
+
+def test_one_seed_tests_no_dependence(tmp_path):
+    shown = by_category(tmp_path, 0.1, seeds=1)
+    assert shown.sentences == ()
+    assert shown.differences[0].p is None
+
+
+def test_small_subgroups_take_no_part_in_the_test(tmp_path):
+    shown = by_category(tmp_path, 0.1, images=16)
+    assert shown.differences[0].p is None
+    assert not any(one.is_tested or one.has_interval for one in shown.differences[0].subgroups)

@@ -129,7 +129,7 @@ SECTIONS: tuple[Section, ...] = (
         name="subgroups",
         id="subgroups",
         title="Subgroups",
-        description="test IoU by category and by size of the lesion",
+        description="test IoU and differences by category and by size of the lesion",
         values=subgroups.values,
     ),
     Section(

@@ -2,17 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import polars as pl
 from markupsafe import Markup
 
-from segstudy.analysis.formatting import interval
+from segstudy.analysis.formatting import interval, p_value
 from segstudy.analysis.results import Results, comparable
+from segstudy.analysis.subgroup_differences import (
+    FEWEST_TESTED,
+    SubgroupDifferences,
+    dependence_sentences,
+    subgroup_differences,
+)
 from segstudy.analysis.subgroups import FEWEST, Ids, members_of
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import ROWS, Spec, finished, with_rows
+from segstudy.reporting.charts.subgroup_differences import differences_chart
 from segstudy.reporting.sections.base import ReportData
 from segstudy.stats.intervals import Interval, by_group, score_interval
 from segstudy.store.folder import StudyFolder
@@ -42,11 +50,23 @@ class Subgroup:
 
 @dataclass(frozen=True, slots=True)
 class Subgroups:
-    """The section's content: configurations, subgroups, and a chart as SVG."""
+    """The section's content.
+
+    Attributes:
+        configurations: those that are shown, the best first.
+        groups: subgroups with their scores.
+        chart: of them, as SVG.
+        differences: the first configuration less each of the others, by subgroup; none for a single one.
+        differences_chart: of them, as SVG.
+        sentences: whether the differences depend on the subgroup.
+    """
 
     configurations: tuple[str, ...]
     groups: tuple[Subgroup, ...]
     chart: Markup
+    differences: tuple[SubgroupDifferences, ...] = ()
+    differences_chart: Markup | None = None
+    sentences: tuple[str, ...] = ()
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
@@ -54,7 +74,13 @@ def values(report: ReportData) -> dict[str, Any] | None:
     if not report.has_scores:
         return None
     found = subgroups(report.folder, report.results, report.ranked, report.categories)
-    return {"subgroups": found, "interval": interval}
+    return {
+        "subgroups": found,
+        "has_masks": (report.folder.path / "thumbnails.parquet").is_file(),
+        "fewest": FEWEST_TESTED,
+        "interval": interval,
+        "p_value": p_value,
+    }
 
 
 def subgroups(
@@ -83,9 +109,22 @@ def subgroups(
     )
     if not groups:
         return None
-    out = folder.path / "figures"
-    chart = specs.save(_chart(names, groups), out / "subgroups")
-    return Subgroups(tuple(names), groups, Markup(specs.inline(chart)))  # noqa: S704  escaped by Vega
+    shown = {(group.kind, group.name): members[group.kind, group.name] for group in groups}
+    found = subgroup_differences(results, names, shown) if len(names) > 1 else []
+    return Subgroups(
+        tuple(names),
+        groups,
+        _saved(_chart(names, groups), folder.path / "figures" / "subgroups"),
+        tuple(found),
+        _saved(differences_chart(found), folder.path / "figures" / "subgroup-differences")
+        if found
+        else Markup(""),
+        tuple(dependence_sentences(found)),
+    )
+
+
+def _saved(spec: Spec, file: Path) -> Markup:
+    return Markup(specs.inline(specs.save(spec, file)))  # noqa: S704  escaped by Vega
 
 
 def _score(results: Results, name: str, ids: Ids) -> Interval:
