@@ -632,6 +632,29 @@ def test_a_written_study_may_move_with_its_data(tmp_path: Path) -> None:
     assert load(tmp_path / "b" / "study" / "study.toml").data == str(tmp_path / "b" / "images")
 
 
+def test_levels_given_as_text_are_stored_as_the_field_holds_them(tmp_path: Path) -> None:
+    """Command lines give text; keys are those of the numbers, and older study files read the same."""
+    given = {"batch_size": ["8", "12"], "lr": ["1e-3", "0.01"], "record_test": ["true", "false"]}
+    study = override(CLASSIC, given)
+    assert study.grid[0]["batch_size"] == (8, 12)
+    assert study.grid[0]["lr"] == (0.001, 0.01)
+    assert study.grid[0]["record_test"] == (True, False)
+    text = dump(study, tmp_path)
+    assert "batch_size = [8, 12]" in text
+    assert study == override(
+        CLASSIC, {"batch_size": [8, 12], "lr": [0.001, 0.01], "record_test": [True, False]}
+    )
+    older = text.replace("batch_size = [8, 12]", 'batch_size = ["8", "12"]')
+    (tmp_path / "older.toml").write_text(older, encoding="utf-8")
+    (tmp_path / "now.toml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "older.toml") == load(tmp_path / "now.toml")
+
+
+def test_text_that_is_no_number_is_refused_as_before() -> None:
+    with pytest.raises(UserError, match="batch_size"):
+        override(CLASSIC, {"batch_size": ["8", "many"]})
+
+
 def test_a_written_study_says_everything_and_explains_it_when_asked(tmp_path: Path) -> None:
     plain, commented = (dump(CLASSIC, tmp_path, comments) for comments in (False, True))
     left_out = {name for name, value in CLASSIC.protocol.model_dump().items() if value is None}

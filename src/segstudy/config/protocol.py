@@ -1,9 +1,9 @@
 """The protocol of a study, its factors and the grids they span."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from segstudy.core import intensity, mask_rules
 from segstudy.core.intensity import Scale
@@ -133,3 +133,23 @@ Grid = dict[str, tuple[Level, ...]]
 
 def unique(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
+
+
+def numbers_of(factor: str, levels: Sequence[Level]) -> tuple[Level, ...]:
+    """Return levels of a factor that the command line gave as text as what the field holds: ``"8"`` as 8.
+
+    Text that is no such value stays, for the check of the whole protocol to refuse.
+    """
+    kind = Protocol.model_fields[factor].annotation if factor in Protocol.model_fields else None
+    if kind not in (bool, int, float, int | None):
+        return tuple(levels)
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)  # type: ignore[arg-type]
+    return tuple(_number(adapter, level) if isinstance(level, str) else level for level in levels)
+
+
+def _number(kind: TypeAdapter[Any], level: str) -> Level:
+    try:
+        found = kind.validate_python(level)
+    except ValidationError:
+        return level
+    return level if found is None else found

@@ -12,11 +12,12 @@ from typing import Any, Literal, Self
 from pydantic import (
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from segstudy.config.presets import PRESETS
-from segstudy.config.protocol import FACTORS, SAME_FOR_ALL, Grid, Level, Protocol, unique
+from segstudy.config.protocol import FACTORS, SAME_FOR_ALL, Grid, Level, Protocol, numbers_of, unique
 from segstudy.config.runs import Configuration, Replicate, Run
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import Scale
@@ -70,6 +71,13 @@ class Study(Frozen):
     )
     protocol: Protocol
     grid: tuple[Grid, ...]
+
+    @field_validator("grid")
+    @classmethod
+    def _typed(cls, grids: tuple[Grid, ...]) -> tuple[Grid, ...]:
+        return tuple(
+            {factor: numbers_of(factor, levels) for factor, levels in grid.items()} for grid in grids
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
