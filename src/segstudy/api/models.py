@@ -16,9 +16,10 @@ from segstudy.core.resources import allowed_cores
 from segstudy.deploy.engines import SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Precision
 from segstudy.deploy.engines.exported import open_exported
-from segstudy.deploy.predict.folder import KINDS, Item, find_images, predict_files
+from segstudy.deploy.predict.folder import KINDS, find_images, predict_files
 from segstudy.deploy.predict.load import models_of
 from segstudy.deploy.predict.predictor import Predictor, Settings
+from segstudy.deploy.predict.volumes import Item
 from segstudy.deploy.serving.limits import DEFAULT, Limits
 from segstudy.store.card import read_card
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+MIN_DIGITS = 3  # of the number in a frame's name
+
 
 @dataclass(frozen=True)
 class ImageFormat:
@@ -34,6 +36,11 @@ class ImageFormat:
     register: str = ""
     frame: str = ""
     first_frame: int = 0
+
+    def frame_names(self, number: int) -> list[str]:
+        """The names of so many images in a file: ``slice-000``, ``slice-001``, ..."""
+        digits = max(MIN_DIGITS, len(str(number - 1 + self.first_frame)))
+        return [f"{self.frame}-{i + self.first_frame:0{digits}d}" for i in range(number)]
 
 
 # By Pillow's names. Pillow knows more formats, and starts Ghostscript for some of them.

@@ -110,10 +110,8 @@ def read_header(stream: BinaryIO) -> Header:
     """
     stream.seek(0)
     is_packed = stream.read(2) == GZIP
-    stream.seek(0)
     try:
-        head = gzip.GzipFile(fileobj=stream).read(HEADER_BYTES) if is_packed else stream.read(HEADER_BYTES)
-        header = _parsed(head)
+        header = _parsed(header_in(stream))
     except (OSError, EOFError, ArithmeticError, ValueError, TypeError, HeaderDataError, zlib.error):
         raise FormatError(DAMAGED) from None
     if is_packed and header.num_bytes > MAX_UNPACKED_BYTES:
@@ -124,9 +122,33 @@ def read_header(stream: BinaryIO) -> Header:
     return header
 
 
-def _parsed(head: bytes) -> Header:
+def header_in(stream: BinaryIO) -> Any:
+    """Return nibabel's header of a volume as it is, unchecked."""
+    stream.seek(0)
+    is_packed = stream.read(2) == GZIP
+    stream.seek(0)
+    head = gzip.GzipFile(fileobj=stream).read(HEADER_BYTES) if is_packed else stream.read(HEADER_BYTES)
     kind: Any = nibabel.Nifti2Header if head[4:8] == b"n+2\0" else nibabel.Nifti1Header
-    found = kind(head[: kind.sizeof_hdr], check=False)
+    return kind(head[: kind.sizeof_hdr], check=False)
+
+
+def with_values(header: Any, values: NDArray[Any]) -> bytes:
+    """Return a volume ``(width, height, num_slices)`` as the bytes of a NIfTI file with another's geometry.
+
+    Args:
+        header: of the other, from ``header_in``; of its texts and ranges of values nothing is kept.
+        values: of the type that is to be stored.
+    """
+    header = header.copy()
+    header.set_data_dtype(values.dtype)
+    header["cal_min"] = header["cal_max"] = 0
+    header["descrip"] = header["aux_file"] = header["intent_name"] = b""
+    kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    content: bytes = kind(values, None, header).to_bytes()
+    return content
+
+
+def _parsed(found: Any) -> Header:
     slope, inter = found.get_slope_inter()
     return Header(
         *_extent(tuple(map(int, found.get_data_shape()))),

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from segstudy.data.nifti_images import Header
 
 MAX_SHIFT_VOXELS = 0.5  # between the places that image and mask say of one voxel
-MIN_DIGITS = 3
 
 
 @dataclass
@@ -134,11 +133,9 @@ def _misfit(sample: Sample, number: int) -> str:
 
 
 def _frames(sample: Sample, kind: ImageFormat, number: int) -> Iterator[Sample]:
-    digits = max(MIN_DIGITS, len(str(number - 1 + kind.first_frame)))
     (image,), (mask,) = files_of(sample.image), files_of(sample.mask)
-    for i in range(number):
-        frame_id = f"{sample.id}/{kind.frame}-{i + kind.first_frame:0{digits}d}"
-        yield replace(sample, id=frame_id, image=Frame(image, i), mask=Frame(mask, i))
+    for i, name in enumerate(kind.frame_names(number)):
+        yield replace(sample, id=f"{sample.id}/{name}", image=Frame(image, i), mask=Frame(mask, i))
 
 
 def _are_nifti(*files: Path) -> bool:

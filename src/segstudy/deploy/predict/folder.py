@@ -4,7 +4,6 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice
 from math import prod
@@ -28,6 +27,7 @@ from segstudy.data.images import ImageError, image_size, read_image
 from segstudy.data.mask_outline import outline
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network
+from segstudy.data.sources import ImageSource
 from segstudy.deploy.predict.measurements import Measures, measured
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.predict.table import (
@@ -38,6 +38,15 @@ from segstudy.deploy.predict.table import (
     identity,
     results_in,
     stamp_of,
+)
+from segstudy.deploy.predict.volumes import (
+    SUFFIX,
+    VOLUME_KINDS,
+    Item,
+    VolumeKind,
+    divided,
+    volume_of,
+    volumes,
 )
 
 KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
@@ -51,19 +60,6 @@ TOGETHER = 100_000_000  # pixels in memory at a time, over all threads: one imag
 AHEAD = 4  # images in progress for each thread, so that memory does not grow with their number
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An image to be segmented.
-
-    Attributes:
-        file: the image.
-        name: path of its results without suffix, relative to each folder of results.
-    """
-
-    file: Path
-    name: str
-
-
 def find_images(
     inputs: Sequence[Path],
     match: str | None = None,
@@ -71,6 +67,8 @@ def find_images(
     notice: Callable[[str], None] = lambda _: None,
 ) -> list[Item]:
     """Return the images in files and folders, in order; hidden files are left out.
+
+    Each slice of a volume and each frame of a DICOM file is one.
 
     Args:
         inputs: files and folders. Of a single folder the results keep the structure within it; of several
@@ -99,7 +97,7 @@ def find_images(
             raise UserError(f"{each}: no such file or folder{reason_missing(each)}; check the path")
     if not found:
         raise UserError(f"{', '.join(map(str, inputs))}: no image; {TITLES} files are read")
-    return named_apart(found)
+    return divided(named_apart(found))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -172,7 +170,8 @@ def predict_files(
 
     Writes ``masks/<name>.png`` (0 and 255, native size) and on request ``probability/<name>.png`` (0 to 255),
     ``overlay/<name>.jpg`` and ``outline/<name>.jpg``, and ``predictions.csv`` with a row per image. An image
-    that cannot be used is a row with its error and stops nothing.
+    that cannot be used is a row with its error and stops nothing. The masks and probabilities of a NIfTI
+    volume are written as ``<name>.nii.gz`` too, when there are those of all its slices.
 
     Args:
         predictor: the model.
@@ -191,9 +190,11 @@ def predict_files(
     """
     wanted = [kind for kind in KINDS if kind == "masks" or kind in kinds]
     with results_in(out, identity(predictor)) as results:
-        places = {item.file: [place(kind, item) for kind in wanted] for item in items}
-        results.refuse_others({places[item.file][0]: item.file for item in items})
-        missing = [item for item in items if not results.has(item.file, places[item.file])]
+        places = {item.image: [place(kind, item) for kind in wanted] for item in items}
+        results.refuse_others({places[item.image][0]: item.image for item in items})
+        missing = [
+            item for item in items if not results.has(item.image, places[item.image], stamp_of(item.file))
+        ]
         progress(len(items) - len(missing), len(items))
 
         budget = PixelBudget(TOGETHER)
@@ -204,7 +205,23 @@ def predict_files(
         for done, prediction in enumerate(_in_order(one, missing, threads), len(items) - len(missing) + 1):
             results.add(prediction)
             progress(done, len(items))
-        return [results.row(item.file) for item in items]
+        rows = {item.image: results.row(item.image) for item in items}
+        for name, slices in volumes(items).items():
+            whole = not any(rows[each.image]["error"] for each in slices)
+            for kind in (each for each in VOLUME_KINDS if each in wanted):
+                _write_volume(out, name, slices, kind, whole)
+        return list(rows.values())
+
+
+def _write_volume(out: Path, name: str, slices: Sequence[Item], kind: VolumeKind, whole: bool) -> None:
+    """Write the results of all slices as one file; without one of them there is no such file."""
+    file = out / kind / f"{name}{SUFFIX}"
+    if not whole:
+        file.unlink(missing_ok=True)
+        return
+    content = volume_of(slices[0].file, [out / place(kind, each) for each in slices], kind)
+    if not file.is_file() or file.read_bytes() != content:
+        _write(file, content)
 
 
 def _predict_file(
@@ -213,23 +230,23 @@ def _predict_file(
     """Segment one file when there is memory for it, and return its row; an error is in the row."""
     stamp = stamp_of(item.file)
     try:
-        with budget.take(prod(image_size(item.file))):
-            native, found, contents = _segmented(predictor, item.file, wanted)
+        with budget.take(prod(image_size(item.source))):
+            native, found, contents = _segmented(predictor, item.source, wanted)
     except ImageError as error:
-        return Prediction(item.file, stamp, error=printable(error.detail))
+        return Prediction(item.image, stamp, error=printable(error.detail))
     except OutputError as error:
-        return Prediction(item.file, stamp, error=printable(str(error)))
+        return Prediction(item.image, stamp, error=printable(str(error)))
     except Exception as error:  # decoders, engines and memory have each their own
         reason = one_line(error, 200)
-        return Prediction(item.file, stamp, error=printable(f"{type(error).__name__}: {reason}"))
+        return Prediction(item.image, stamp, error=printable(f"{type(error).__name__}: {reason}"))
     for kind in wanted:
         _write(out / place(kind, item), contents[kind])
     digests = {kind: digest_of(content) for kind, content in contents.items()}
-    return Prediction(item.file, stamp, place("masks", item), native, found, results=digests)
+    return Prediction(item.image, stamp, place("masks", item), native, found, results=digests)
 
 
 def _segmented(
-    predictor: Predictor, file: Path, wanted: Sequence[str]
+    predictor: Predictor, file: ImageSource, wanted: Sequence[str]
 ) -> tuple[Size, Measures, dict[str, bytes]]:
     """Return size, measurements and results of an image."""
     native, pixels = read_for_network(file, predictor.size, predictor.resize, predictor.scale)

@@ -60,7 +60,7 @@ class Prediction:
     """The result of one image: a row of the table.
 
     Attributes:
-        image: the file.
+        image: the file; of a file with several, the slice or frame as if it lay within.
         stamp: of the file, when it was read.
         mask: of the result, relative to the folder; None where there is none.
         size: height and width of the image in pixels.
@@ -119,15 +119,15 @@ class Results:
         except OSError as error:
             raise DiskError(self.folder / TABLE, error) from None
 
-    def has(self, image: Path, places: Sequence[str]) -> bool:
-        """Whether all these results of an image exist unchanged and were made from the present file.
+    def has(self, image: Path, places: Sequence[str], stamp: Stamp) -> bool:
+        """Whether all these results of an image exist unchanged and were made from the file of this stamp.
 
         After a power failure a row may be there whose masks are empty.
         """
         row = self.rows.get(name_of(image))
         if row is None or row["error"] or row["mask"] != escaped(places[0]):
             return False
-        unchanged = (row["file_bytes"], row["file_changed_ns"]) == tuple(map(str, stamp_of(image)))
+        unchanged = (row["file_bytes"], row["file_changed_ns"]) == tuple(map(str, stamp))
         written = dict(each.partition("=")[::2] for each in row["results"].split())
         return unchanged and all(
             digest_of(self.folder / each) == written.get(each.partition("/")[0], "") for each in places
