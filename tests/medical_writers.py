@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid  # noqa: E402
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 Array = NDArray[Any]
 
 
@@ -91,12 +92,29 @@ def segmentation(
     return found
 
 
-def _group(image: FileDataset, segment: int) -> Dataset:
+def label_map(
+    images: Sequence[FileDataset],
+    maps: Sequence[Array],
+    labels: Mapping[int, str],
+    background: int | None = None,
+) -> FileDataset:
+    """A DICOM-SEG whose values ``(H, W)`` are the numbers of segments, a map for each of the first images."""
+    found = dicom(np.stack(maps), LABEL_MAP)
+    found.SegmentationType, found.SegmentsOverlap = "LABELMAP", "NO"
+    if background is not None:
+        found.PixelPaddingValue = background
+    found.SegmentSequence = [with_items(SegmentNumber=n, SegmentLabel=label) for n, label in labels.items()]
+    instances = [with_items(ReferencedSOPInstanceUID=image.SOPInstanceUID) for image in images]
+    found.ReferencedSeriesSequence = [with_items(ReferencedInstanceSequence=instances)]
+    found.PerFrameFunctionalGroupsSequence = [_group(images[i]) for i in range(len(maps))]
+    return found
+
+
+def _group(image: FileDataset, segment: int | None = None) -> Dataset:
     source = with_items(ReferencedSOPInstanceUID=image.SOPInstanceUID)
-    group = with_items(
-        DerivationImageSequence=[with_items(SourceImageSequence=[source])],
-        SegmentIdentificationSequence=[with_items(ReferencedSegmentNumber=segment)],
-    )
+    group = with_items(DerivationImageSequence=[with_items(SourceImageSequence=[source])])
+    if segment is not None:
+        group.SegmentIdentificationSequence = [with_items(ReferencedSegmentNumber=segment)]
     if "ImagePositionPatient" in image:
         group.PlanePositionSequence = [with_items(ImagePositionPatient=image.ImagePositionPatient)]
         group.PlaneOrientationSequence = [with_items(ImageOrientationPatient=image.ImageOrientationPatient)]

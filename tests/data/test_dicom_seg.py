@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_data import disc, save
-from medical_writers import CT, save_dicom, segmentation, with_items
+from medical_writers import CT, label_map, save_dicom, segmentation
 
 from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import AUTO, MaskMeaning
@@ -195,10 +195,38 @@ def test_other_readers_keep_folders_of_dicom_without_segmentations(tmp_path: Pat
     assert read(tmp_path).reader == "folder"
 
 
-def test_label_maps_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dtype", "second"), [(np.uint8, 7), (np.uint16, 700)])
+@pytest.mark.parametrize("background", [None, 9])
+def test_the_values_of_a_label_map_are_its_segments(tmp_path: Path, dtype, second, background) -> None:
     images = series(tmp_path)
-    found = segmentation(images, [(i, 1, mask(i)) for i in range(NUMBER)], {1: "lesion"})
-    found.SegmentationType = "LABELMAP"
-    found.SharedFunctionalGroupsSequence = [with_items()]
-    written(tmp_path / "seg.dcm", found)
-    assert any("LABELMAP" in error for error in errors_of(tmp_path))
+    expected = [np.where(mask(i), 1, 0) for i in range(NUMBER - 1)]
+    for each in expected:
+        each[:12] *= second
+    stored = [np.where(each == 0, background or 0, each).astype(dtype) for each in expected]
+    written(tmp_path / "seg.dcm", label_map(images, stored, {1: "upper", second: "lower"}, background))
+    dataset = read(tmp_path)
+    assert dataset.reader == "dicom_seg"
+    assert len(dataset.samples) == NUMBER
+    for sample, values in zip(dataset.samples, [*expected, np.zeros(SIDE)], strict=True):
+        assert (decode_mask(sample.mask).values == values).all()
+    (first, *_) = [each for each in survey(tmp_path).problems if each.severity == "error"]
+    assert f"1 is upper, {second} is lower" in first.detail
+
+
+def test_values_of_a_label_map_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    images = series(tmp_path)
+    stored = [np.where(mask(i), 2, 0).astype(np.uint8) for i in range(NUMBER)]
+    written(tmp_path / "seg.dcm", label_map(images, stored, {1: "lesion"}))
+    found = survey(tmp_path).problems
+    assert any("value 2 of a label map is the number of no segment" in each.detail for each in found)
+    written(tmp_path / "seg.dcm", label_map(images, stored, {0: "skin", 2: "lesion"}, 9))
+    assert any("segment 0 of a label map is no background" in error for error in errors_of(tmp_path))
+
+
+def test_a_label_map_may_list_its_background_as_a_segment(tmp_path: Path) -> None:
+    images = series(tmp_path)
+    stored = [np.where(mask(i), 1, 0).astype(np.uint8) for i in range(NUMBER)]
+    written(tmp_path / "seg.dcm", label_map(images, stored, {0: "background", 1: "lesion"}))
+    dataset = read(tmp_path)
+    assert not [each for each in survey(tmp_path).problems if each.severity == "error"]
+    assert (decode_mask(dataset.samples[0].mask).values == stored[0]).all()

@@ -24,7 +24,10 @@ MAX_READS = 1_000_000  # of elements, two or three each: some seconds
 MAX_INFLATED_BYTES = 2**28
 MAX_META = 64  # elements of the file's own header; the standard has 15
 META_AT = 132
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+SEGMENTATIONS = (
+    "1.2.840.10008.5.1.4.1.1.66.4",  # a frame for each segment
+    "1.2.840.10008.5.1.4.1.1.66.7",  # label maps
+)
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT = "1.2.840.10008.1.2.1"
 DAMAGED = "a damaged DICOM file; copy or export it again"

@@ -30,7 +30,7 @@ SAME_DIRECTION, SAME_PLACE_MM = 1e-3, 0.1  # more is another direction or place
 SEGMENTATION_NAMES = (
     *NAMES,
     *("SegmentationType", "SegmentationFractionalType", "MaximumFractionalValue", "SegmentSequence"),
-    *("ReferencedSeriesSequence", "SourceImageSequence"),
+    *("ReferencedSeriesSequence", "SourceImageSequence", "PixelPaddingValue"),
 )
 Key = tuple[str, int]  # UID of an image, and the number of its frame, from 1
 
@@ -41,7 +41,7 @@ class SegmentFrame:
 
     Attributes:
         index: in the file.
-        segment: its number, which is the class.
+        segment: its number, which is the class; 0 in a label map, whose values are the numbers.
         image: the image that it was made on.
         direction: of rows and columns, six numbers; none where nothing says it.
         place: of its first pixel, in mm; none where nothing says it.
@@ -55,6 +55,19 @@ class SegmentFrame:
 
 
 @dataclass(frozen=True)
+class LabelMap:
+    """What the values of a label map mean.
+
+    Attributes:
+        segments: the numbers of the segments.
+        background: the value of pixels in no segment.
+    """
+
+    segments: frozenset[int]
+    background: int
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """What a DICOM-SEG file says, without its pixels.
 
@@ -63,7 +76,8 @@ class Segmentation:
         frames: in the order of the file.
         images: UIDs of the images that it refers to, also of those without a frame.
         names: of the segments, by number.
-        largest: of fractional values, the one that means 1; 0 of binary ones.
+        largest: of fractional values, the one that means 1; 0 of others.
+        label_map: of one whose values are the numbers of segments.
     """
 
     size: tuple[int, int]
@@ -71,6 +85,7 @@ class Segmentation:
     images: frozenset[str]
     names: tuple[tuple[int | str, str], ...]
     largest: int
+    label_map: LabelMap | None = None
 
 
 @dataclass(frozen=True)
@@ -81,13 +96,14 @@ class SegmentedImage(Described):
         source: the file.
         size: height and width.
         frames: of this image.
-        largest: as of ``Segmentation``.
+        largest, label_map: as of ``Segmentation``.
     """
 
     source: Path
     size: tuple[int, int]
     frames: tuple[SegmentFrame, ...]
     largest: int
+    label_map: LabelMap | None = None
 
     @property
     def file(self) -> Path:
@@ -98,8 +114,10 @@ class SegmentedImage(Described):
         """The numbers of the segments ``(H, W)``; of a fractional segment its fractions.
 
         Raises:
-            ImageError: damaged, or segments that overlap.
+            ImageError: damaged, segments that overlap, or values that are no segment.
         """
+        if self.label_map is not None:
+            return self._labels(self.label_map)
         is_wide = any(frame.segment > 255 for frame in self.frames)
         canvas = np.zeros(self.size, np.uint16 if is_wide else np.uint8)
         for frame in self.frames:
@@ -112,6 +130,20 @@ class SegmentedImage(Described):
                 raise ImageError(self.source, "overlapping", f"{detail}; export one segmentation for each")
             canvas[inside] = frame.segment
         return canvas
+
+    def _labels(self, label_map: LabelMap) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        if len(self.frames) > 1:
+            detail = f"{len(self.frames)} frames of a label map on one image; export one for each image"
+            raise ImageError(self.source, "overlapping", detail)
+        if not self.frames:
+            return np.zeros(self.size, np.uint8)
+        values = self._pixels(self.frames[0])
+        known = label_map.segments | {label_map.background}
+        if odd := sorted({int(value) for value in np.unique(values)} - known):
+            detail = f"value {odd[0]} of a label map is the number of no segment; export it again"
+            raise ImageError(self.source, "unknown segment", detail)
+        found = np.where(values == label_map.background, 0, values)
+        return found.astype(np.uint16) if found.max() > 255 else found.astype(np.uint8)
 
     def _pixels(self, frame: SegmentFrame) -> NDArray[Any]:
         try:
@@ -159,27 +191,39 @@ def _segmentation(elements: Dataset) -> Segmentation:
         )
     shared = elements.get("SharedFunctionalGroupsSequence") or [Dataset()]
     frames = tuple(_frame(i, group, shared[0]) for i, group in enumerate(groups))
-    is_binary = str(elements.get("SegmentationType", "BINARY")).strip() in ("BINARY", "LABELMAP")
-    if str(elements.get("SegmentationType", "")).strip() == "LABELMAP":
-        raise FormatError("a segmentation of type LABELMAP, which is not read; export it as BINARY")
+    kind = str(elements.get("SegmentationType", "BINARY")).strip()
+    is_fractional = kind not in ("BINARY", "LABELMAP")
     names = tuple(
         (int(each.SegmentNumber), str(each.get("SegmentLabel", ""))) for each in elements.SegmentSequence
     )
-    if not is_binary and len(names) > 1:
+    if is_fractional and len(names) > 1:
         raise FormatError(f"fractions of {len(names)} segments; export one file for each")
     if max((number for number, _ in names), default=0) > MAX_SEGMENTS:
         raise FormatError(f"more than {MAX_SEGMENTS:,} segments")
+    if kind != "LABELMAP" and not all(frame.segment for frame in frames):
+        raise FormatError(DAMAGED)
+    label_map = _label_map(elements, {number for number, _ in names}) if kind == "LABELMAP" else None
+    names = tuple(each for each in names if label_map is None or each[0] != label_map.background)
     return Segmentation(
         size,
         frames,
         frozenset(_referred(elements)) | {frame.image[0] for frame in frames},
         names if len(names) > 1 else (),
-        0 if is_binary else int(elements.get("MaximumFractionalValue", 255)),
+        int(elements.get("MaximumFractionalValue", 255)) if is_fractional else 0,
+        label_map,
     )
 
 
+def _label_map(elements: Dataset, segments: set[int]) -> LabelMap:
+    """What the values of a label map mean: without another value for them, pixels in no segment are 0."""
+    background = int(elements.get("PixelPaddingValue", 0))
+    if 0 in segments - {background}:
+        raise FormatError("segment 0 of a label map is no background; number segments from 1")
+    return LabelMap(frozenset(segments), background)
+
+
 def _frame(index: int, group: Dataset, shared: Dataset) -> SegmentFrame:
-    segment = _first(group, shared, "SegmentIdentificationSequence")
+    segment = _first(group, shared, "SegmentIdentificationSequence").get("ReferencedSegmentNumber", 0)
     sources = _sources(group, shared)
     if len(sources) != 1:
         what = "does not say its image" if not sources else f"was made of {len(sources)} images"
@@ -188,7 +232,7 @@ def _frame(index: int, group: Dataset, shared: Dataset) -> SegmentFrame:
     image = str(sources[0].ReferencedSOPInstanceUID), int(number)
     direction = _numbers(_first(group, shared, "PlaneOrientationSequence"), "ImageOrientationPatient")
     place = _numbers(_first(group, shared, "PlanePositionSequence"), "ImagePositionPatient")
-    return SegmentFrame(index, int(segment.ReferencedSegmentNumber), image, direction, place)
+    return SegmentFrame(index, int(segment), image, direction, place)
 
 
 def _first(group: Dataset, shared: Dataset, name: str) -> Dataset:

@@ -137,7 +137,7 @@ def with_values(header: Any, values: NDArray[Any]) -> bytes:
 
     Args:
         header: of the other, from ``header_in``; of its texts and ranges of values nothing is kept.
-        values: of the type that is to be stored.
+        values: stored in their own type.
     """
     header = header.copy()
     header.set_data_dtype(values.dtype)

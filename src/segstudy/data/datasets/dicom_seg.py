@@ -24,7 +24,7 @@ from segstudy.core.quantities import and_more, counted
 from segstudy.data.datasets.annotation_files import stem_in
 from segstudy.data.datasets.folder_files import account, files_in, passed_over_problems
 from segstudy.data.datasets.sample_order import dataset_of
-from segstudy.data.dicom_files import SEGMENTATION, meta_of
+from segstudy.data.dicom_files import SEGMENTATIONS, meta_of
 from segstudy.data.image_formats import FORMATS, without_package
 from segstudy.data.images import ImageError, num_frames
 from segstudy.data.samples import Dataset, Problem, Sample
@@ -68,7 +68,7 @@ def detect(root: Path) -> bool:
     """Whether there is a segmentation among the DICOM files, by the class that their headers name."""
     for file in islice(_dicom_names(root), LOOKED_AT):
         meta = meta_of(file)
-        if meta is not None and meta.sop_class == SEGMENTATION:
+        if meta is not None and meta.sop_class in SEGMENTATIONS:
             return True
     return False
 
@@ -117,7 +117,7 @@ def _add_file(file: Path, found: _Found) -> None:
     meta = meta_of(file)
     if meta is None:
         return
-    if meta.sop_class == SEGMENTATION:
+    if meta.sop_class in SEGMENTATIONS:
         found.segmentations.append(file)
     elif (other := found.images.setdefault(meta.instance, file)) != file:
         first = other.relative_to(found.root).as_posix()
@@ -173,7 +173,7 @@ def _samples_of(file: Path, found: _Found, uid: str, said: tuple[Any, Any]) -> I
             )
             found.add_problem("misplaced segmentation", file, detail)
             return
-        mask = SegmentedImage(file, segmentation.size, own, segmentation.largest)
+        mask = SegmentedImage(file, segmentation.size, own, segmentation.largest, segmentation.label_map)
         sample_id = name if number == 1 else f"{name}/frame-{i + 1:03d}"
         yield Sample(sample_id, image if number == 1 else Frame(image, i), mask, group=name)
 
