@@ -79,7 +79,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 def test_a_batch_is_images_from_0_to_1_and_masks_of_0_and_1(prepared: Prepared) -> None:
-    image, mask = Pixels(prepared, CPU).batch(np.array([2, 0]))
+    image, mask = next(Pixels(prepared, CPU).batches(np.array([2, 0]), 2))
     assert image.shape == (2, 3, 32, 40)
     assert mask.shape == (2, 1, 32, 40)
     assert image.dtype == mask.dtype == torch.float32
@@ -90,7 +90,7 @@ def test_a_batch_is_images_from_0_to_1_and_masks_of_0_and_1(prepared: Prepared) 
 
 
 def test_writing_to_a_batch_leaves_the_prepared_images_alone(prepared: Prepared) -> None:
-    image, mask = Pixels(prepared, CPU).batch(np.array([1]))
+    image, mask = next(Pixels(prepared, CPU).batches(np.array([1]), 2))
     before = prepared.images[1].copy()
     image.zero_()
     mask.zero_()
@@ -99,8 +99,17 @@ def test_writing_to_a_batch_leaves_the_prepared_images_alone(prepared: Prepared)
 
 def test_samples_that_lie_on_the_device_make_the_same_batches(prepared: Prepared) -> None:
     resident = torch.from_numpy(np.array(prepared.images)), torch.from_numpy(np.array(prepared.masks))
-    positions = np.array([3, 0, 2])
-    sent, held = Pixels(prepared, CPU).batch(positions), Pixels(prepared, CPU, resident).batch(positions)
-    for ours, theirs in zip(held, sent, strict=True):
-        assert torch.equal(ours, theirs)
-        assert ours.stride() == theirs.stride()
+    order = np.array([3, 0, 2, 1])
+    sent, held = Pixels(prepared, CPU).batches(order, 3), Pixels(prepared, CPU, resident).batches(order, 3)
+    for (image, mask), (their_image, their_mask) in zip(held, sent, strict=True):
+        assert torch.equal(image, their_image)
+        assert torch.equal(mask, their_mask)
+        assert image.stride() == their_image.stride()
+        assert mask.stride() == their_mask.stride()
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_a_last_image_alone_joins_the_batch_before(prepared: Prepared, resident: bool) -> None:
+    held = torch.from_numpy(np.array(prepared.images)), torch.from_numpy(np.array(prepared.masks))
+    pixels = Pixels(prepared, CPU, held if resident else None)
+    assert [len(image) for image, _ in pixels.batches(np.array([3, 0, 2]), 2)] == [3]

@@ -11,7 +11,13 @@ from torch.nn import functional as F
 
 from segstudy.core.errors import UserError
 from segstudy.models import MODELS, build, check_size, resolve_architecture
-from segstudy.models.blocks import _MaxPool, concatenate, put_back, put_back_by_comparison
+from segstudy.models.blocks import (
+    _Doubled,
+    _MaxPool,
+    concatenate,
+    put_back,
+    put_back_by_comparison,
+)
 from segstudy.models.dilated_unet import dilated_down, dilated_up
 from segstudy.store.weights import copy_weights, load_model, model_files
 
@@ -536,3 +542,20 @@ def test_pooling_for_a_gpu_is_pooling(
     assert torch.equal(ours, theirs)
     back = put_back_by_comparison(pooled, index, x.shape[-2:])
     assert torch.equal(back, put_back(pooled, index, x.shape[-2:]))
+    assert back.is_contiguous(memory_format=torch.channels_last)
+    weight = torch.randn_like(back)
+    (taken,) = torch.autograd.grad((back * weight).sum(), pooled)
+    assert torch.equal(taken, weight.flatten(2).gather(2, index.flatten(2)).view_as(taken))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_doubling_for_a_gpu_is_nearest_upsampling(layout: torch.memory_format, dtype: torch.dtype) -> None:
+    x = torch.randn(3, 4, 5, 7).to(dtype).contiguous(memory_format=layout).requires_grad_()
+    ours, theirs = _Doubled.apply(x), F.interpolate(x, size=(10, 14), mode="nearest")
+    assert torch.equal(ours, theirs)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    weight = torch.randn_like(theirs)
+    (of_ours,) = torch.autograd.grad((ours * weight).sum(), x)
+    (of_theirs,) = torch.autograd.grad((theirs * weight).sum(), x)
+    assert torch.equal(of_ours, of_theirs)

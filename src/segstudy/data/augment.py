@@ -2,11 +2,12 @@
 
 Kornia's own random augmentations draw differently for different batch sizes at equal seed; here every
 sample's parameters depend on seed, epoch and its id alone, and Kornia's functional transforms apply them.
+The parameters of an epoch are one tensor, which is sent to a device once.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -58,13 +59,13 @@ def draw(sample_id: str, seed: int, epoch: int) -> Change:
     )
 
 
+def changes_of(ids: Sequence[str], seed: int, epoch: int) -> Tensor:
+    """Return the changes of samples in one epoch: float32 ``(len(ids), 8)``, columns as in ``Change``."""
+    return torch.tensor([astuple(draw(sample_id, seed, epoch)) for sample_id in ids], dtype=torch.float32)
+
+
 def augment(
-    image: Tensor,
-    mask: Tensor,
-    kind: Literal["flips", "full"],
-    ids: Sequence[str],
-    seed: int,
-    epoch: int,
+    image: Tensor, mask: Tensor, kind: Literal["flips", "full"], changes: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Alter a batch, image and mask alike.
 
@@ -72,47 +73,42 @@ def augment(
         image: ``(batch, 3, H, W)`` in [0, 1].
         mask: ``(batch, 1, H, W)``, 0 or 1.
         kind: ``flips`` mirrors only; ``full`` adds rotation, scale and colour.
-        ids: the samples, in the batch's order.
-        seed: the run's seed; names the stream with epoch and id.
-        epoch: counted from 1.
+        changes: ``(batch, 8)`` of ``changes_of``, on the same device.
 
     Returns:
         Image and mask of the same shapes; the mask again 0 or 1. What comes in from outside the frame is
         the reflected picture, in both.
     """
-    changes = [draw(sample_id, seed, epoch) for sample_id in ids]
-    both = _flip(torch.cat([image, mask], dim=1), changes)
+    values = {field.name: changes[:, column] for column, field in enumerate(fields(Change))}
+    both = _flip(torch.cat([image, mask], dim=1), values)
     if kind == "full":
-        both = _warp(both, changes)
+        both = _warp(both, values)
     image, mask = both[:, :3], (both[:, 3:] >= 0.5).float()
     if kind == "full":
-        image = _colour(image, changes)
+        image = _colour(image, values)
     return image.contiguous(memory_format=torch.channels_last), mask
 
 
-def _flip(x: Tensor, changes: Sequence[Change]) -> Tensor:
-    for axis, flags in ((3, [c.flip_x for c in changes]), (2, [c.flip_y for c in changes])):
-        flagged = torch.tensor(flags, device=x.device).view(-1, 1, 1, 1)
-        x = torch.where(flagged, x.flip(axis), x)
+def _flip(x: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+    for axis, name in ((3, "flip_x"), (2, "flip_y")):
+        x = torch.where(values[name].bool().view(-1, 1, 1, 1), x.flip(axis), x)
     return x
 
 
-def _warp(x: Tensor, changes: Sequence[Change]) -> Tensor:
+def _warp(x: Tensor, values: Mapping[str, Tensor]) -> Tensor:
     height, width = x.shape[-2:]
-    centre = torch.tensor([[(width - 1) / 2, (height - 1) / 2]], device=x.device).expand(len(x), -1)
-    angle = torch.tensor([c.angle_deg for c in changes], device=x.device)
-    scale = torch.tensor([[c.scale, c.scale] for c in changes], device=x.device)
-    matrix = geometry.get_rotation_matrix2d(centre, angle, scale)
+    centre = torch.stack(  # filled on the device: a tensor made from numbers would be sent there
+        [x.new_full((len(x),), (width - 1) / 2), x.new_full((len(x),), (height - 1) / 2)], dim=1
+    )
+    scale = torch.stack([values["scale"], values["scale"]], dim=1)
+    matrix = geometry.get_rotation_matrix2d(centre, values["angle_deg"], scale)
     warped: Tensor = geometry.warp_affine(x, matrix, (height, width), padding_mode="reflection")
     return warped
 
 
-def _colour(image: Tensor, changes: Sequence[Change]) -> Tensor:
-    def values(name: str) -> Tensor:
-        return torch.tensor([getattr(c, name) for c in changes], device=image.device)
-
-    image = enhance.adjust_saturation(image, values("saturation"))
-    image = enhance.adjust_hue(image, values("hue_rad"))
+def _colour(image: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+    image = enhance.adjust_saturation(image, values["saturation"])
+    image = enhance.adjust_hue(image, values["hue_rad"])
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    image = (image - mean) * values("contrast").view(-1, 1, 1, 1) + mean
-    return (image + values("brightness").view(-1, 1, 1, 1)).clamp(0, 1)
+    image = (image - mean) * values["contrast"].view(-1, 1, 1, 1) + mean
+    return (image + values["brightness"].view(-1, 1, 1, 1)).clamp(0, 1)

@@ -52,15 +52,26 @@ class Pixels:
     device: torch.device
     resident: tuple[Tensor, Tensor] | None = None
 
-    def batch(self, positions: Positions) -> tuple[Tensor, Tensor]:
-        """Images ``(batch, 3, H, W)`` in [0, 1], channels last in memory, and masks ``(batch, 1, H, W)``."""
+    def batches(self, order: Positions, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of ``in_batches``, in the order of its positions.
+
+        Images are ``(batch, 3, H, W)`` in [0, 1], channels last in memory, masks ``(batch, 1, H, W)``. Where the samples lie on the device, the order is sent there once,
+        and no batch waits for the host.
+        """
+        parts = list(in_batches(order, batch_size))
         if self.resident is not None:
-            index = torch.from_numpy(positions).to(self.device, non_blocking=True)
-            image, mask = (pixels[index] for pixels in self.resident)
+            index = torch.from_numpy(order).to(self.device)
+            for part in torch.split(index, [len(part) for part in parts]):
+                yield _as_batch(*(pixels[part] for pixels in self.resident))
         else:
-            image = torch.from_numpy(self.prepared.images[positions]).to(self.device)
-            mask = torch.from_numpy(self.prepared.masks[positions]).to(self.device)
-        return image.permute(0, 3, 1, 2).float().div_(255), mask.unsqueeze(1).float()
+            for positions in parts:
+                image = torch.from_numpy(self.prepared.images[positions]).to(self.device)
+                mask = torch.from_numpy(self.prepared.masks[positions]).to(self.device)
+                yield _as_batch(image, mask)
+
+
+def _as_batch(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    return image.permute(0, 3, 1, 2).float().div_(255), mask.unsqueeze(1).float()
 
 
 def pixels_on(prepared: Prepared, device: torch.device) -> Pixels:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segstudy.core.device import autocast
 from segstudy.core.network_outputs import OutputError, wrong_with
-from segstudy.data.batches import Pixels, Positions, in_batches
+from segstudy.data.batches import Pixels, Positions
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou
 
@@ -62,8 +62,7 @@ def score_part(
     """Return loss and IoU of a subset with the network's present weights; batch norm in evaluation mode."""
     model.eval()
     tally = Tally()
-    for batch in in_batches(positions, EVALUATION_BATCH):
-        image, target = pixels.batch(batch)
+    for image, target in pixels.batches(positions, EVALUATION_BATCH):
         with autocast(pixels.device, precision):
             logits = model(image)
         tally.add(loss(logits.float(), target), logits, target)
@@ -95,11 +94,11 @@ def probabilities(
     model.eval()
     out = np.empty((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)
     done = 0
-    for batch in in_batches(positions, EVALUATION_BATCH):
-        image, _ = pixels.batch(batch)
+    for image, _ in pixels.batches(positions, EVALUATION_BATCH):
         with autocast(pixels.device, precision):
             logits = model(image)
         prob = logits.float().sigmoid().squeeze(1).cpu().numpy()
+        batch = positions[done : done + len(image)]
         if problem := wrong_with(prob, (len(batch), *out.shape[1:])):
             odd = next(
                 (i for i, each in zip(batch, prob, strict=True) if not np.isfinite(each).all()), batch[0]

@@ -1,7 +1,5 @@
 """Building blocks of the architectures: convolutions, pooling, skip connection and output layer."""
 
-from itertools import product
-
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -91,16 +89,53 @@ def put_back(x: Tensor, index: Tensor, size: tuple[int, int] | torch.Size) -> Te
 
 
 def put_back_by_comparison(x: Tensor, index: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """``put_back`` for a GPU, whose deterministic scatter sorts all indices first."""
+    """``put_back`` for a GPU, whose deterministic scatter sorts all indices first.
+
+    All places of all windows are compared with the window's index at once.
+    """
     height, width = size
     h, w = x.shape[-2:]
-    rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
-    corner = 2 * width * rows[:, None] + 2 * columns  # of each window, in the flattened map
-    out = torch.zeros(*x.shape[:2], height, width, dtype=x.dtype, device=x.device)
-    for dy, dx in product((0, 1), repeat=2):
-        here = index == corner + dy * width + dx
-        out[..., dy : 2 * h : 2, dx : 2 * w : 2] = torch.where(here, x, torch.zeros_like(x))
-    return out
+    rows = torch.arange(2 * h, device=x.device).view(h, 2, 1, 1, 1)
+    columns = torch.arange(2 * w, device=x.device).view(w, 2, 1)
+    here = _windows(index) == rows * width + columns
+    placed = _joined(torch.where(here, _windows(x), x.new_zeros(())))
+    return F.pad(placed, (0, width - 2 * w, 0, height - 2 * h))
+
+
+def upsampled_nearest(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Return ``F.interpolate(x, size=size, mode="nearest")``, same bits and same gradients.
+
+    On a GPU a map is doubled by one copy, because PyTorch's kernel for channels last is several times slower.
+    """
+    height, width = size
+    if x.is_cuda and (height, width) == (2 * x.shape[-2], 2 * x.shape[-1]):
+        twice: Tensor = _Doubled.apply(x)  # type: ignore[no-untyped-call]
+        return twice
+    return F.interpolate(x, size=(height, width), mode="nearest")
+
+
+def _windows(x: Tensor) -> Tensor:
+    """View ``(batch, channels, h, w)`` as ``(batch, h, 1, w, 1, channels)``: one value for each 2x2 window."""
+    return x.permute(0, 2, 3, 1)[:, :, None, :, None, :]
+
+
+def _joined(windows: Tensor) -> Tensor:
+    """Return windows ``(batch, h, 2, w, 2, channels)`` as a map ``(batch, channels, 2h, 2w)``, channels last."""
+    return windows.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
+
+
+class _Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        ctx.shape = x.shape  # type: ignore[attr-defined]
+        return _joined(_windows(x).expand(-1, -1, 2, -1, 2, -1))
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        packed = gradients[0].contiguous(memory_format=torch.channels_last)
+        shape = ctx.shape  # type: ignore[attr-defined]
+        of_x: Tensor = torch.ops.aten.upsample_nearest2d_backward(packed, packed.shape[-2:], shape)
+        return of_x
 
 
 class _PutBack(torch.autograd.Function):

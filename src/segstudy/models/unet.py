@@ -1,9 +1,8 @@
 """UNet: skip connections from every encoder stage to the decoder stage of the same size."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from segstudy.models.blocks import concatenate, conv_block, head, max_pool
+from segstudy.models.blocks import concatenate, conv_block, head, max_pool, upsampled_nearest
 
 
 class UNet(nn.Module):
@@ -36,7 +35,7 @@ class UNet(nn.Module):
             x = stage(max_pool(x)[0])
             features.append(x)
         for stage, skip in zip(self.decoder, reversed(features[:-1]), strict=True):
-            x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
+            x = upsampled_nearest(x, skip.shape[-2:])
             x = stage(concatenate(skip, x) if self.skips else x)
         logits: Tensor = self.head(x)
         return logits

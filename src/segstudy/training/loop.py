@@ -22,7 +22,7 @@ from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import one_line
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.seeding import seed_for
-from segstudy.data.augment import augment
+from segstudy.data.augment import augment, changes_of
 from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pixels_on, shuffled
 from segstudy.data.prepared import Prepared
 from segstudy.data.samples import Part
@@ -270,12 +270,15 @@ def _training_batches(
     run: Run, pixels: Pixels, order: Positions, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     protocol = run.configuration.protocol
-    for positions in in_batches(order, protocol.batch_size):
-        image, target = pixels.batch(positions)
-        if protocol.augmentation != "none":
-            ids = [pixels.prepared.ids[i] for i in positions]
-            image, target = augment(image, target, protocol.augmentation, ids, run.seed, epoch)
-        yield image, target
+    batches = pixels.batches(order, protocol.batch_size)
+    if protocol.augmentation == "none":
+        yield from batches
+        return
+    ids = [pixels.prepared.ids[i] for i in order]
+    changes, done = changes_of(ids, run.seed, epoch).to(pixels.device), 0
+    for image, target in batches:
+        yield augment(image, target, protocol.augmentation, changes[done : done + len(image)])
+        done += len(image)
 
 
 def _train_epoch(training: Training, epoch: int) -> PartScore:
