@@ -4,9 +4,9 @@
     python benchmarks/jobs_elsewhere.py train FOLDER --workers 8 --minutes 9   # on the other machine
     segstudy report FOLDER/study                                          # where the data are
 
-``plan`` writes the study's folder, the data at network size and the jobs, as `segstudy run` would have them;
-``train`` gives the jobs to the executor of `segstudy run`. Runs are stored as everywhere, whole or not at all,
-and the same command continues after an interruption. FOLDER holds all that must be copied, there and back.
+``plan`` writes the study's folder, the data at network size and the jobs, as `segstudy run` would have
+them; ``train`` gives the jobs to the executor of `segstudy run`. Runs are stored as everywhere, whole or not
+at all, and the same command continues after an interruption. FOLDER holds all that must be copied.
 """
 
 import argparse

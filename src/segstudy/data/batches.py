@@ -53,10 +53,10 @@ class Pixels:
     resident: tuple[Tensor, Tensor] | None = None
 
     def batches(self, order: Positions, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of ``in_batches``, in the order of its positions.
+        """Yield the batches of ``in_batches``: images and masks in the order of their positions.
 
-        Images are ``(batch, 3, H, W)`` in [0, 1], channels last in memory, masks ``(batch, 1, H, W)``. Where the samples lie on the device, the order is sent there once,
-        and no batch waits for the host.
+        Images are ``(batch, 3, H, W)`` in [0, 1], channels last in memory; masks are ``(batch, 1, H, W)``.
+        Where the samples lie on the device, the order is sent there once, and no batch waits for the host.
         """
         parts = list(in_batches(order, batch_size))
         if self.resident is not None:

@@ -115,12 +115,12 @@ def upsampled_nearest(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
 
 
 def _windows(x: Tensor) -> Tensor:
-    """View ``(batch, channels, h, w)`` as ``(batch, h, 1, w, 1, channels)``: one value for each 2x2 window."""
+    """View ``(batch, channels, h, w)`` as ``(batch, h, 1, w, 1, channels)``: one value a 2x2 window."""
     return x.permute(0, 2, 3, 1)[:, :, None, :, None, :]
 
 
 def _joined(windows: Tensor) -> Tensor:
-    """Return windows ``(batch, h, 2, w, 2, channels)`` as a map ``(batch, channels, 2h, 2w)``, channels last."""
+    """Return ``(batch, h, 2, w, 2, channels)`` as a map ``(batch, channels, 2h, 2w)``, channels last."""
     return windows.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
 
 
