@@ -42,7 +42,7 @@ def test_every_command_shows_an_example_that_parses(capsys, command):
     line = re.search(rf"Example: (segstudy {command} .*?)(?= ╭|$)", text).group(1)
     words = line.split(" > ")[0].split()[1:]
     parsed, _, _ = app.parse_args(words, exit_on_error=False, print_error=False)
-    assert parsed.__name__ == command
+    assert parsed.__name__.replace("_", "-") == command
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -32,6 +32,7 @@ from segstudy.study.remaining_time import time_left
 
 if TYPE_CHECKING:
     from segstudy.analysis.compare import Comparison
+    from segstudy.analysis.compare_sets import SetsComparison
     from segstudy.deploy.export.parity import Exported
     from segstudy.mask_errors.audit import Audit
     from segstudy.study.removal import Removal
@@ -193,6 +194,34 @@ def compare(*arguments: str) -> "Comparison":
     from segstudy.analysis.compare import compare_configurations, sides
 
     return compare_configurations(*sides([expanded(each) for each in arguments]))
+
+
+@checked_call
+def compare_sets(
+    *folders: str | Path, out: str | Path | None = None, accept_differences: bool = False
+) -> "SetsComparison":
+    """Compare the configurations that finished studies on different data sets have in common.
+
+    Args:
+        folders: of the studies, at least two.
+        out: a file to write: one page with the answers, charts and tables.
+        accept_differences: compare even if protocols or versions of the code differ.
+
+    Raises:
+        UserError: one data set twice, fewer than two common configurations, protocols that differ, or a file
+            that is another's.
+    """
+    from segstudy.analysis.compare_sets import compare_data_sets
+
+    if out is not None:
+        from segstudy.reporting.own_pages import refuse_place
+        from segstudy.reporting.sets_page import GENERATOR, write_sets_page
+
+        refuse_place(Path(out), GENERATOR)
+    found = compare_data_sets([Path(expanded(str(each))) for each in folders], accept_differences)
+    if out is not None:
+        write_sets_page(found, Path(out))
+    return found
 
 
 @checked_call

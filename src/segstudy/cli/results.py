@@ -60,6 +60,37 @@ def compare(*arguments: str, json_: Annotated[bool, Parameter(name="--json", neg
 
 
 @app.command(group=ANSWER)
+def compare_sets(
+    *folders: Path,
+    out: Path | None = None,
+    format: Literal["text", "markdown", "csv", "json", "latex"] = "text",  # noqa: A002
+    accept_differences: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Compare the same configurations on several data sets: differences over sets, ranks, the safest choice.
+
+    Example: `segstudy compare-sets PH2Dataset-classic ISIC-2017-classic --out sets.html`
+
+    Parameters
+    ----------
+    folders
+        The folders of two or more finished studies, each on another data set.
+    out
+        A file to write: one page with the answers, charts and tables.
+    format
+        The format of the table.
+    accept_differences
+        Compare even if the protocols differ. The differences count as differences between the data sets.
+    """
+    from segstudy.reporting.sets_table import render  # what `--help` does without
+
+    found = segstudy.compare_sets(*folders, out=out, accept_differences=accept_differences)
+    sys.stdout.write(render(found, format, width()))
+    if out:
+        say(f"{out}: the page, for a browser", problems)
+    return 0
+
+
+@app.command(group=ANSWER)
 def audit(  # noqa: PLR0913 (an option each)
     folder: Path,
     /,

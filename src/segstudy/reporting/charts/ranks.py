@@ -72,12 +72,13 @@ def _chart(layers: alt.LayerChart | alt.FacetChart) -> Spec:
     return finished(layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX)))
 
 
-def critical_difference(ranking: Ranking, names: Sequence[str]) -> Spec:
-    """Return the chart of mean ranks over seeds; bars join what Nemenyi's test does not distinguish.
+def critical_difference(ranking: Ranking, names: Sequence[str], blocks: str = "seeds") -> Spec:
+    """Return the chart of mean ranks; bars join what Nemenyi's test does not distinguish.
 
     Args:
         ranking: of the configurations.
         names: of the configurations, in the ranking's order.
+        blocks: of the ranking.
     """
     order = sorted(range(len(names)), key=lambda i: ranking.mean_ranks[i])[:MOST]
     shown = [names[i] for i in order]
@@ -94,7 +95,7 @@ def critical_difference(ranking: Ranking, names: Sequence[str]) -> Spec:
             rows += [{"configuration": name, "bar": place, "group": number} for name in ends]
     y = alt.Y("configuration:N", sort=shown, title=None, axis=NAMES)
     title = (
-        f"mean rank over {ranking.num_blocks} seeds, 1 is best; "
+        f"mean rank over {ranking.num_blocks} {blocks}, 1 is best; "
         f"critical difference {ranking.critical_difference:.1f}"
     )
     domain = [1, last + (len(ranking.bars) + 1) * offset]
