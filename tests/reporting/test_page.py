@@ -11,16 +11,19 @@ from fake_study import curves, fail, finish, make_study, sample_ids, scores, wri
 from PIL import Image
 from rendered_once import render_again
 
+from segstudy.analysis.confidence_set import Contender
 from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.core.errors import UserError
-from segstudy.reporting.charts import specs
-from segstudy.reporting.page import write_report
+from segstudy.reporting.charts import ranks, specs
+from segstudy.reporting.page import read_report_data, write_report
+from segstudy.reporting.sections import certainty
 from segstudy.reporting.sections.cost import pareto_front
 from segstudy.reporting.sections.external import baseline_scores
 from segstudy.reporting.sections.heat_map import Square, score_tables, squares_of
 from segstudy.reporting.sections.leaderboard import leaderboard_table, leading
 from segstudy.reporting.sections.learning_curves import Curves, long_rows, panels, read_curves
+from segstudy.stats.best import AgainstBest
 from segstudy.store.folder import StudyFolder
 
 NAMES = ("segnet-bce-b8", "segnet-dice-b8", "unet-bce-b8", "unet-dice-b8")
@@ -541,8 +544,48 @@ def test_which_may_be_the_best_is_drawn_where_several_seeds_tell(tmp_path):
     assert (several.path / "figures" / "against-best.svg").stat().st_size > 1000
     single = finish_all(make_study(tmp_path / "one", ("segnet", "unet"), ("bce",)), names, 1)
     text = Reader(report(single)).text
-    assert "which may be the best cannot be told" in text
+    assert "which is the best cannot be told" in text
     assert not (single.path / "figures" / "against-best.svg").exists()
+
+
+def test_one_seed_shows_differences_on_these_images_and_decides_nothing(tmp_path):
+    names = ("segnet-bce-b8", "unet-bce-b8")
+    single = finish_all(make_study(tmp_path / "one", ("segnet", "unet"), ("bce",)), names, 1)
+    text = Reader(report(single)).text
+    assert "with 95 % intervals over images alone" in text
+    assert text.count("cannot tell: one run") == 2
+    assert "may be the best" not in text.partition("How sure")[2].partition("Heat map")[0]
+    shown = (single.path / "figures" / "on-these-images.svg").read_text(encoding="utf-8")
+    assert "test IoU less that of unet-bce-b8, on these images with these runs" in shown
+    assert not any(colour in shown for colour in (ranks.APART, ranks.OPEN))
+
+
+def test_the_set_of_the_best_stands_with_the_share_first_and_the_range_of_ranks(tmp_path):
+    names = ("segnet-bce-b8", "unet-bce-b8", "unet2-bce-b8")
+    folder = make_study(tmp_path / "s", ("segnet", "unet", "unet2"), ("bce",), seeds=4)
+    for name, mean in zip(names, (0.5, 0.8, 0.8), strict=True):
+        for seed in range(4):
+            finish(folder, name, mean, mean, seed=seed, noise=0.01)
+    said = read_report_data(folder, images=False).answers
+    found = {each.name: each for each in certainty.chances(said)}
+    assert list(found)[-1] == "segnet-bce-b8"
+    assert re.fullmatch("out: unet2?-bce-b8 is better", found["segnet-bce-b8"].state)
+    assert {found[name].state for name in names[1:]} == {"may be the best"}
+    first = [found[name].standing.stability for name in names]
+    assert first[0].best == 0
+    assert (first[0].low, first[0].high) == (3, 3)
+    assert first[1].best + first[2].best == pytest.approx(1)
+    text = Reader(report(folder)).text
+    assert "the best on test?" in text
+    assert "1–2" in text
+
+
+def test_intervals_on_a_chart_are_cut_at_the_possible_values():
+    wide = AgainstBest(
+        rival=1, mean=0.1, low=-1.7, high=1.9, standard_error=0.5, df=1.0, num_configurations=2
+    )
+    (row,) = ranks.against_best({"a": Contender("a", "b", wide)})["datasets"]["rows"]
+    assert (row["low"], row["high"]) == (-1.0, 1.0)
 
 
 def finish_all(folder: StudyFolder, names: tuple[str, ...], seeds: int) -> StudyFolder:

@@ -36,6 +36,8 @@ BEST = (
     "May be best: on test no other is better by more than runs and images explain (all pairs at once, 5 %)."
 )
 
+ONE_RUN = "Cannot tell: there is one run, or it was tested on other images."
+
 
 def render(
     frame: pl.DataFrame,
@@ -100,7 +102,8 @@ def caption(frame: pl.DataFrame, records: Sequence[RunRecord] = ()) -> str:
     """Return the description of this leaderboard's numbers."""
     missing = missing_scores(records, {name: heading for heading, name in SCORES.items()})
     if frame["among_best"].any():
-        return " ".join([CAPTION, INTERVALS, BEST, *missing])
+        unknown = frame.filter(pl.col("among_best").is_null() & pl.col("rank").is_not_null())
+        return " ".join([CAPTION, INTERVALS, BEST, *([ONE_RUN] if unknown.height else []), *missing])
     repeated = frame["test_iou_seed_sd"].is_not_null().any()
     return " ".join([CAPTION, INTERVALS if repeated else IMAGES_ONLY, *missing])
 
@@ -138,7 +141,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         number("validation_iou", ".3f"),
         number("test_iou", ".3f"),
         interval(row["test_iou_low"], row["test_iou_high"], 0.0) or DASH,
-        {True: "yes", False: "no", None: DASH}[row["among_best"]],
+        _may_be_best(row),
         *(
             DASH if (score := row[f"test_{name}"]) is None else SHOWN[name].write(score)
             for name in SCORES.values()
@@ -148,6 +151,13 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         DASH if row["num_parameters"] is None else f"{row['num_parameters'] / 1e6:.2f} M",
         f"{row['num_finished']}{planned}" + (f" ({row['failures']})" if row["failures"] else ""),
     ]
+
+
+def _may_be_best(row: Mapping[str, Any]) -> str:
+    """Return whether a row may be the best, or that this cannot be told of a complete one."""
+    if row["among_best"] is None:
+        return DASH if row["rank"] is None else "cannot tell"
+    return "yes" if row["among_best"] else "no"
 
 
 # Columns left out on a narrow terminal, the least important first; ``runs`` only if all are finished.

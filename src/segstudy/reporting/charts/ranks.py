@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import polars as pl
 
+from segstudy.analysis.against_winner import Versus
 from segstudy.analysis.confidence_set import Contender
 from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
 from segstudy.stats.ranks import Ranking
@@ -31,8 +32,8 @@ def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = (
         {
             "configuration": each.name,
             "difference": each.against.mean,
-            "low": each.against.low,
-            "high": each.against.high,
+            "low": max(each.against.low, -1.0),
+            "high": min(each.against.high, 1.0),
             "is": STATES[1] if each.excluded else STATES[0],
         }
         for each in shown
@@ -68,6 +69,36 @@ def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = (
     return with_rows(_chart(layers), pl.DataFrame(rows, schema=types))
 
 
+def on_these_images(winner: str, versus: Mapping[str, Versus]) -> Spec:
+    """Return the chart of each configuration's test mean less the winner's, with intervals over images alone.
+
+    For configurations with one run each: another run may differ by more, so nothing is coloured as decided.
+    """
+    found = {name: each.difference for name, each in versus.items()}
+    order = sorted(found, key=lambda name: found[name].mean)[:MOST]
+    rows = [
+        {
+            "configuration": name,
+            "difference": -found[name].mean,
+            "low": max(-found[name].high, -1.0),
+            "high": min(-found[name].low, 1.0),
+        }
+        for name in order
+    ]
+    y = alt.Y("configuration:N", sort=order, title=None, axis=NAMES)
+    title = f"test IoU less that of {winner}, on these images with these runs"
+    base = alt.Chart().encode(y=y, color=alt.value(UNKNOWN))
+    layers = alt.layer(
+        alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x=alt.datum(0)),
+        base.mark_rule(strokeWidth=2).encode(
+            x=alt.X("low:Q", title=title, axis=alt.Axis(tickCount=8)), x2="high:Q"
+        ),
+        base.mark_point(filled=False, size=55, opacity=1).encode(x="difference:Q"),
+        data=alt.NamedData(ROWS),
+    )
+    return with_rows(_chart(layers), pl.DataFrame(rows))
+
+
 def _chart(layers: alt.LayerChart | alt.FacetChart) -> Spec:
     return finished(layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX)))
 
@@ -99,11 +130,14 @@ def critical_difference(ranking: Ranking, names: Sequence[str], blocks: str = "s
         f"critical difference {ranking.critical_difference:.1f}"
     )
     domain = [1, last + (len(ranking.bars) + 1) * offset]
-    x = alt.X("rank:Q", title=title, scale=alt.Scale(domain=domain, nice=False))
+    scale = alt.Scale(domain=domain, nice=False)
+    x = alt.X("rank:Q", title=title, scale=scale)
     base = alt.Chart()
     layers = alt.layer(
         base.mark_line(color=NEUTRAL, strokeWidth=3).encode(
-            x=alt.X("bar:Q"), y=y, detail=alt.Detail("group:N")
+            x=alt.X("bar:Q", title=title, scale=alt.Scale(domain=domain, nice=False)),
+            y=y,
+            detail=alt.Detail("group:N"),
         ),
         base.mark_point(filled=True, size=60, opacity=1, color=OPEN).encode(x=x, y=y),
         data=alt.NamedData(ROWS),
