@@ -39,8 +39,14 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
         return {}
     found = {name: compared(results, winner, results, name) for name in others}
     measured = {name: d for name, d in found.items() if d.has_training_noise}
-    adjusted = dict(zip(measured, distinguished(list(measured.values()), len(measured) + 1), strict=True))
-    return {name: Versus(d, adjusted.get(name)) for name, d in found.items()}
+    count, factor = len(measured) + 1, 1.0
+    if results.looks is not None:  # those that were stopped count, and so do the looks
+        count, factor = max(count, len(results.looks.plan.configurations)), results.looks.p_factor
+    adjusted = dict(zip(measured, distinguished(list(measured.values()), count), strict=True))
+    return {
+        name: Versus(d, min(1.0, factor * adjusted[name]) if name in adjusted else None)
+        for name, d in found.items()
+    }
 
 
 def compared(ours: Results, a: str, theirs: Results, b: str) -> Difference:

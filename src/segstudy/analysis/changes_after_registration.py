@@ -54,8 +54,11 @@ def registered(folder: StudyFolder) -> Registered:
         return Registered(NOTHING if folder.finished() else "Nothing is preregistered yet: no run was begun.")
     changes = tuple(_changes(folder, found))
     unchanged = "" if changes else " Nothing was changed after it."
+    looks = (
+        "" if found.looks is None else f", looks at {listed([str(n) for n in found.looks['seeds']])} seeds"
+    )
     return Registered(
-        f"Study, split and a margin of {found.margin:g} IoU were fixed before the first run, on "
+        f"Study, split{looks} and a margin of {found.margin:g} IoU were fixed before the first run, on "
         f"{found.written[:10]} (preregistration.json, SHA-256 of the study "
         f"{found.study_sha256[:SHOWN_DIGITS]}).{unchanged}",
         changes,

@@ -4,13 +4,14 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segstudy.analysis.run_matching import COMPONENTS, Planned, planned_of
 from segstudy.config.runs import Configuration, configuration_names
 from segstudy.core.registry import distinct_titles, title
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import Looks, looks_of
 from segstudy.store.records import FailureRecord, MasksRecord, RunRecord
 
 
@@ -30,6 +31,7 @@ class Row:
         data: fingerprint of the data that all of this was trained and tested on.
         planned: the configuration as the study has it; None for masks, and for runs that it does not name.
         repeats: which set of folds each run belongs to, by key; empty where there is only one.
+        stopped: of a sequential study, the look at which it was stopped, so that no more runs are planned.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Row:
     data: str = ""
     planned: Configuration | None = None
     repeats: Mapping[str, int] = field(default_factory=dict)
+    stopped: int | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -69,10 +72,10 @@ class Row:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned run is finished, or every test image has its mask."""
+        """Whether every planned run is finished, or every test image has its mask; never if stopped."""
         if self.masks is not None:
             return not any(self.masks.missing.values())
-        return len(self.records) == self.num_planned > 0
+        return len(self.records) == self.num_planned > 0 and self.stopped is None
 
 
 def all_rows(folder: StudyFolder, show_all: bool = False) -> list[Row]:
@@ -101,6 +104,9 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     planned = planned_of(folder, study, [*records, *failures.values()])
     finished = {record.key: record for record in records}
     names = configuration_names([each.configuration for each in planned])
+    looks = looks_of(folder)
+    if looks is not None:
+        planned = [_until_look(each, looks, name) for each, name in zip(planned, names, strict=True)]
     titles = {f: distinct_titles(each.configuration.level(f) for each in planned) for f in COMPONENTS}
     rows = [
         Row(
@@ -116,6 +122,7 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
             data=each.runs[0].data,
             planned=each.configuration,
             repeats={run.key: run.repeat for run in each.runs} if study.repeats > 1 else {},
+            stopped=looks.stopped.get(name) if looks else None,
         )
         for name, each in zip(names, planned, strict=True)
     ]
@@ -124,6 +131,12 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     named = {key for row in rows for key in row.keys}
     others = [each for each in records if each.key not in named]
     return [*rows, *_unnamed_rows(rows, planned, others, _split_seeds(folder))]
+
+
+def _until_look(planned: Planned, looks: Looks, name: str) -> Planned:
+    """Return a configuration of a sequential study with the runs until its next look, or its last one."""
+    num_seeds = looks.num_seeds(name)
+    return replace(planned, runs=tuple(run for run in planned.runs if run.seed < num_seeds))
 
 
 def names_of_runs(folder: StudyFolder) -> dict[str, str]:

@@ -58,7 +58,8 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
         cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
         ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons). ``rank`` is null where runs are
-        missing: such a configuration cannot win. Masks of other tools (``masks``) have no
+        missing: such a configuration cannot win. A sequential study has ``stopped_at_look`` too: the look at
+        which a configuration was stopped, which has no rank either. Masks of other tools (``masks``) have no
         rank: they are compared with the winner, but there is no model to use.
     """
     results = results or gather(folder, show_all)
@@ -66,6 +67,8 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
     order = pl.Series(map(ordered, frame["validation_iou"]), dtype=pl.Float64)
     frame = frame.sort(order, descending=True, maintain_order=True)
     complete = (frame["num_finished"] == frame["num_planned"]) & ~frame["masks"]
+    if results.looks is not None:
+        complete &= frame["stopped_at_look"].is_null()
     frame = frame.with_columns(rank=pl.when(complete).then(complete.cum_sum()))
     return _compared(frame, results).select("rank", pl.exclude("rank"))
 
@@ -110,6 +113,7 @@ def _described(row: Row, results: Results) -> dict[str, Any]:
         "batch_size": protocol.get("batch_size"),
         "num_finished": _num_whole(row) if row.masks is not None else len(row.records),
         "num_planned": row.num_planned,
+        **({"stopped_at_look": row.stopped} if results.looks is not None else {}),
         **_scores(row, results),
         **_intervals(row, results),
         **_penalties(row, results),

@@ -10,6 +10,7 @@ from segstudy.analysis.configurations import Row, all_rows
 from segstudy.stats.comparisons import MARGIN
 from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_group
 from segstudy.store.folder import TOGETHER, StudyFolder
+from segstudy.store.looks import Looks, looks_of
 from segstudy.store.records import DataRecord, RunRecord
 
 HEADLINE = "native_iou"
@@ -38,6 +39,7 @@ class Results:
         margin: of IoU, see ``config.Study``: smaller differences count as practically equal.
         outdated: masks that were scored on other images than the study has now, which are left out.
         by_fold: of configurations with folds, the headline's scores as each training set gave them.
+        looks: of a sequential study; None if the seeds are fixed.
     """
 
     rows: tuple[Row, ...]
@@ -50,6 +52,7 @@ class Results:
     group_noun: str = "group"
     margin: float = MARGIN
     by_fold: Mapping[Side, ScoresByFold] = field(default_factory=dict)
+    looks: Looks | None = None
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -115,7 +118,11 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
         folder: the study.
         show_all: also configurations that ``study.toml`` no longer names.
     """
-    rows = all_rows(folder, show_all)
+    return results_of(folder, all_rows(folder, show_all))
+
+
+def results_of(folder: StudyFolder, rows: Sequence[Row]) -> Results:
+    """Read the scores of these rows of a study."""
     data = folder.data() or DataRecord(name="", reader="", fingerprint="", samples=[], findings=[])
     tables: dict[Side, pl.DataFrame] = {}
     by_fold: dict[Side, ScoresByFold] = {}
@@ -133,7 +140,7 @@ def gather(folder: StudyFolder, show_all: bool = False) -> Results:
                 tables |= _masks_of(row.name, _without_gaps(images))
     replicates = {side: _axes(table) for side, table in tables.items()}
     found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun, folder.study().margin
-    return Results(tuple(rows), tables, data.groups, replicates, *found, by_fold)
+    return Results(tuple(rows), tables, data.groups, replicates, *found, by_fold, looks_of(folder))
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:

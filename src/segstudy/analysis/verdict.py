@@ -13,6 +13,7 @@ from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
 from segstudy.analysis.factorials import factorials
 from segstudy.analysis.formatting import count, counted_images, interval, listed, mean
+from segstudy.analysis.looks import about_looks, progress, stops
 from segstudy.analysis.optimism import choice_warning, optimism_text
 from segstudy.analysis.questions import Answer, answers
 from segstudy.analysis.result_warnings import result_warnings
@@ -24,6 +25,7 @@ from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import Scores, score_interval
 from segstudy.stats.ranks import Ranking, Stability, ranking, stability
 from segstudy.stats.settling import to_resolve
+from segstudy.store.looks import Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,10 @@ def answer(
         history: how often its test subset was scored before, see ``report_history.look_notes``.
     """
     ranked = frame.filter(pl.col("rank").is_not_null())["configuration"].to_list()
-    incomplete = len(results.trained) - len(ranked)
-    if not ranked:
-        sentence, limits = _unfinished(frame)
+    stopped = set(results.looks.stopped) if results.looks else set()
+    incomplete = len(results.trained) - len(ranked) - len(stopped)
+    if not ranked or (results.looks and results.looks.is_between):
+        sentence, limits = _unfinished(frame, results.looks)
         return Answers(sentence, tuple(limits), history=tuple(history))
     winner = ranked[0]
     names = comparable(results, ranked)
@@ -110,8 +113,9 @@ def answer(
     design = design_of(results)
     analyses = factorials(design)
     return Answers(
-        verdict=_verdict(frame, results, own, _trained(contenders, names)),
+        verdict=_verdict(frame, results, own, _trained(contenders, [*names, *stopped])),
         limits=(
+            *(about_looks(results.looks, frame, winner) if results.looks else ()),
             *_limits(study, results, ranked, names, incomplete),
             *(across.sentences[:1] if across else ()),
             *result_warnings(results, names),
@@ -127,21 +131,26 @@ def answer(
         factorials=tuple(analyses),
         factors=factor_answers(design, analyses),
         optimism=optimism_text(results, names),
-        resolution=_resolution(results, winner, own, contenders),
+        resolution="" if results.looks else _resolution(results, winner, own, contenders),
         history=tuple(history),
         questions=tuple(answers(results, epochs, ranked)),
     )
 
 
-def _unfinished(frame: pl.DataFrame) -> tuple[str, list[str]]:
+def _unfinished(frame: pl.DataFrame, looks: Looks | None) -> tuple[str, list[str]]:
     begun = frame.filter(pl.col("validation_iou").is_not_null())
     if not begun.height:
         return "No run has finished yet.", ["Run the study again to continue; the tables fill as runs end."]
     first = begun.row(0, named=True)
+    state = (
+        ["No configuration has all its runs, so this is how things stand and not a result."]
+        if looks is None
+        else [progress(looks), *stops(looks), "Between two looks there is no result."]
+    )
     return (
         f"{first['configuration']} stands highest so far: IoU {first['validation_iou']:.3f} on validation "
         f"and {first['test_iou']:.3f} on test.",
-        ["No configuration has all its runs, so this is how things stand and not a result."],
+        state,
     )
 
 
@@ -164,11 +173,12 @@ def _verdict(
     among = count(1 + len(versus), "configuration")
     others = frame.filter(pl.col("rank") > 1).height
     among = among if versus else count(1 + others, "configuration")
+    left, only = (" that are left", "that is left") if results.looks else ("", "with all its runs")
     best = (
-        f"{name} is highest on validation among {among} ({first['validation_iou']:.3f}) and reaches IoU "
-        f"{mean(test)} on test."
+        f"{name} is highest on validation among {among}{left} ({first['validation_iou']:.3f}) and reaches "
+        f"IoU {mean(test)} on test."
         if others
-        else f"{name} is the only configuration with all its runs: IoU {first['validation_iou']:.3f} on "
+        else f"{name} is the only configuration {only}: IoU {first['validation_iou']:.3f} on "
         f"validation and {mean(test)} on test."
     )
     return f"{best} {_standing_of_others(name, versus, contenders)} {_ahead(name, frame, contenders)}".strip()
@@ -177,7 +187,7 @@ def _verdict(
 def _standing_of_others(
     winner: str, versus: Mapping[str, Versus], contenders: Mapping[str, Contender]
 ) -> str:
-    if not versus:
+    if not versus and not contenders:
         return ""
     if any(each.p_adjusted is None for each in versus.values()):
         return "Training noise is not measured, so no winner is claimed."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from segstudy.analysis.against_baselines import baseline_note
 from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.looks import progress, stops
 from segstudy.analysis.result_warnings import warnings_of_ranked
 from segstudy.analysis.results import gather
 from segstudy.api.studies import Study
@@ -26,6 +27,7 @@ from segstudy.data.survey import survey
 from segstudy.deploy.export import FormatName
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import looks_of
 from segstudy.store.verify import Verification, quarantined, verify_folder
 from segstudy.study.options import excluded, meaning_of, scale_of
 from segstudy.study.remaining_time import time_left
@@ -57,6 +59,7 @@ class Status:
         differing: differences between finished runs that may change their last bits, in words.
         seconds_to_go: wall time of the runs that the next ``run`` trains; None where that is not known.
         time_basis: of this estimate, or what is unknown.
+        looks: how far a sequential study came and what it stopped, in sentences.
     """
 
     num_planned: int
@@ -70,6 +73,7 @@ class Status:
     seconds_to_go: float | None
     time_basis: str
     differing: str = ""
+    looks: tuple[str, ...] = ()
 
 
 @checked_call
@@ -126,6 +130,7 @@ def status(folder: str | Path) -> Status:
     left = num_planned - num_finished
     records = opened.folder.run_records(finished)
     ahead = time_left(opened.folder, rows)
+    looks = looks_of(opened.folder)
     return Status(
         num_planned=num_planned,
         num_finished=num_finished,
@@ -138,6 +143,7 @@ def status(folder: str | Path) -> Status:
         differing=differing_text(each for record in records for each in record.environments),
         seconds_to_go=ahead.seconds,
         time_basis=ahead.basis,
+        looks=() if looks is None else (progress(looks), *stops(looks)),
     )
 
 

@@ -23,6 +23,7 @@ from segstudy.core.locks import is_held
 from segstudy.core.plain_text import plain_console
 from segstudy.core.progress import Stage, silent
 from segstudy.store.folder import StudyFolder
+from segstudy.study.look_requests import requested
 from segstudy.study.options import described
 from segstudy.study.trackers import chosen_trackers
 from segstudy.study.trackers.terminal import Display
@@ -157,6 +158,9 @@ def run(  # noqa: PLR0913 (an option each)
     tracker: str | Sequence[str] = "terminal",
     retry: bool = False,
     images: bool = True,
+    until_settled: bool = False,
+    max_hours: float | None = None,
+    max_seeds: int | None = None,
     yes: bool = False,
     confirm: Callable[["Estimate"], bool] | None = None,
     choose: Callable[[Sequence["Choice"]], "Choice | None"] | None = None,
@@ -222,6 +226,10 @@ def run(  # noqa: PLR0913 (an option each)
         tracker: where progress is shown or logged, names of ``TRACKERS``; several as a list.
         retry: also runs that diverged before.
         images: whether the report may show pictures of the data.
+        until_settled: a sequential study: add seeds in stages, and stop what is beaten at planned looks.
+            ``seeds`` are those of the first look. The looks are planned before the first run and kept.
+        max_hours: of a sequential study: stop for now after so many hours; the same call continues.
+        max_seeds: of a sequential study: seeds of the last look.
         yes: continue even if the study will take more than two hours.
         confirm: called instead with the estimate; False stops before anything is written.
         choose: called if ``confirm`` did not agree; returns one of the shorter studies, the quickest first,
@@ -237,14 +245,16 @@ def run(  # noqa: PLR0913 (an option each)
     options = dict(locals())
     trackers = tuple(chosen_trackers(tracker))
     asked, folder = described(study, options)
+    asked, sequential = requested(asked, folder, study, options)
     display = display or Display(plain_console())
-    overview = settled(asked, folder, images) if _leaves_all_to_the_machine(options) else None
+    quick = sequential is None and _leaves_all_to_the_machine(options)
+    overview = settled(asked, folder, images) if quick else None
     if overview is not None and not is_held(folder.lock):
         display.plan(overview, 0)
         return Study(folder.path)
     from segstudy.study.run import Call, train_missing
 
-    call = Call(study, options, asked, folder, retry, images, trackers)
+    call = Call(study, options, asked, folder, retry, images, trackers, sequential)
     trained = train_missing(call, (lambda _: True) if yes else confirm, choose, display)
     return Study(trained.path)
 

@@ -125,6 +125,19 @@ def run(  # noqa: PLR0913 (an option each)
             f"{choices_text(TRACKERS.values())}."
         ),
     ] = "terminal",
+    until_settled: Annotated[
+        bool,
+        Parameter(
+            help="Add seeds in stages, and stop configurations that are beaten. --seeds: of the first look.",
+            negative=(),
+        ),
+    ] = False,
+    max_hours: Annotated[
+        float | None, Parameter(help="With --until-settled: stop for now after so many hours.")
+    ] = None,
+    max_seeds: Annotated[
+        int | None, Parameter(help="With --until-settled: the seeds of the last look. By default 10 or more.")
+    ] = None,
     retry: Annotated[bool, Parameter(help="Also train runs again that diverged.", negative=())] = False,
     yes: Annotated[
         bool, Parameter(help="Do not ask, even if the estimate is above two hours.", negative=())
@@ -147,6 +160,9 @@ def run(  # noqa: PLR0913 (an option each)
         display.stage("starting")
         finished = segstudy.run(
             study,
+            until_settled=until_settled,
+            max_hours=max_hours,
+            max_seeds=max_seeds,
             retry=retry,
             images=images,
             yes=yes,
@@ -233,6 +249,8 @@ def status(folder: Path, /) -> int:
         f"{now.num_finished} of {counted(now.num_planned, 'run')} finished, {now.num_failed} failed, "
         f"{now.num_left} left"
     )
+    for sentence in now.looks:
+        say(sentence)
     if now.holder:
         say(f"training now: {now.holder}")
     if now.num_begun:

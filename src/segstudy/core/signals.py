@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -71,3 +72,18 @@ def asked_to_stop(announce: Callable[[], None]) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stopped_at(stop: Stop, deadline: float) -> Iterator[None]:
+    """Set a ``Stop`` at this time of ``time.monotonic``, if it comes within the context; notes no signal."""
+    if deadline == float("inf"):
+        yield
+        return
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -87,12 +87,15 @@ def _contents(report: ReportData) -> dict[str, Any]:
         if values is None:
             continue
         script_data |= values.get("script_data", {})
-        text = ENVIRONMENT.get_template(section.template).render(study=report.study, **values)
+        text = ENVIRONMENT.get_template(section.template).render(
+            study=report.study, looks=report.results.looks, **values
+        )
         rendered.append(Rendered(section, Markup(text)))  # noqa: S704  a template's, escaped
     charts = script_data and can_draw()
     return {
         "version": __version__,
         "study": report.study,
+        "looks": report.results.looks,
         "synthetic": is_synthetic(report.study.data),
         "trained": report.trained,
         "sections": rendered,

@@ -96,6 +96,7 @@ HEADINGS = (
 
 
 DASH = "–"
+STOPPED = "stopped_at_look"  # a column of sequential studies
 
 
 def caption(frame: pl.DataFrame, records: Sequence[RunRecord] = ()) -> str:
@@ -103,7 +104,8 @@ def caption(frame: pl.DataFrame, records: Sequence[RunRecord] = ()) -> str:
     missing = missing_scores(records, {name: heading for heading, name in SCORES.items()})
     if frame["among_best"].any():
         unknown = frame.filter(pl.col("among_best").is_null() & pl.col("rank").is_not_null())
-        return " ".join([CAPTION, INTERVALS, BEST, *([ONE_RUN] if unknown.height else []), *missing])
+        best = BEST.replace("pairs", "pairs and looks") if STOPPED in frame.columns else BEST
+        return " ".join([CAPTION, INTERVALS, best, *([ONE_RUN] if unknown.height else []), *missing])
     repeated = frame["test_iou_seed_sd"].is_not_null().any()
     return " ".join([CAPTION, INTERVALS if repeated else IMAGES_ONLY, *missing])
 
@@ -134,6 +136,8 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
     of = f"/{row['epochs']}" if row["epochs"] is not None else ""
     planned = f" of {row['num_planned']}" if row["num_planned"] else ", not in study.toml"
+    if row.get(STOPPED):
+        planned = f", stopped at look {row[STOPPED]}"
     planned += (", deterministic masks" if row["deterministic"] else " masks") if row["masks"] else ""
     return [
         number("rank", "d"),
@@ -174,6 +178,8 @@ LEAVE_OUT = (
 
 def _text(frame: pl.DataFrame, width: int | None, folder: Path | None, records: Sequence[RunRecord]) -> str:
     whole = (frame["num_finished"] == frame["num_planned"]) & (frame["failures"] == "")
+    if STOPPED in frame.columns:
+        whole &= frame[STOPPED].is_null()
     leave_out = [name for name in LEAVE_OUT if name != "runs" or whole.all()]
     if not frame["among_best"].is_not_null().any():  # a column of dashes goes first
         leave_out.sort(key=lambda name: name != "may be best")

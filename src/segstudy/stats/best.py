@@ -34,6 +34,7 @@ class AgainstBest:
         low, high: simultaneous 95 % interval of its mean less that of the best of the others.
         standard_error, df: of that difference, and its degrees of freedom.
         num_configurations: how many are compared.
+        level: of the interval: 95 %, or more where it is one of several looks of a sequential study.
     """
 
     rival: int
@@ -43,10 +44,18 @@ class AgainstBest:
     standard_error: float
     df: float
     num_configurations: int
+    level: float = LEVEL
 
     @property
     def p(self) -> float:
-        """The p value of being as good as the rival, adjusted for all pairs; 1 if its mean is not lower."""
+        """The p value of being as good as the rival, adjusted for all pairs and looks.
+
+        It is 1 if the mean is not lower, and less than 5 % if the configuration is excluded.
+        """
+        return min(1.0, self._p_of_this_look * (1 - LEVEL) / (1 - self.level))
+
+    @property
+    def _p_of_this_look(self) -> float:
         if self.mean >= 0:
             return 1.0
         if self.standard_error == 0:
@@ -67,18 +76,24 @@ class AgainstBest:
         return self.low > 0
 
 
-def against_best(scores: Sequence[AnyScores]) -> list[AgainstBest]:
+def against_best(
+    scores: Sequence[AnyScores], level: float = LEVEL, num_configurations: int = 0
+) -> list[AgainstBest]:
     """Compare each of several configurations with the best of the others.
 
     Args:
         scores: of each, ``(replicates, units)``: at least two configurations with the same units. One with a
             single replicate counts as exact. Or by fold.
+        level: of the intervals.
+        num_configurations: how many the intervals hold for together, if more than these: a sequential study
+            compares those that are left.
     """
-    count = len(scores)
+    count = max(len(scores), num_configurations)
     pairs = _pairs([_moments(each) for each in scores])
-    half = _quantiles(count, pairs.df) / np.sqrt(2) * pairs.error
-    high = np.where(np.eye(count, dtype=bool), np.inf, pairs.mean + half)
-    low = np.where(np.eye(count, dtype=bool), np.inf, pairs.mean - half)
+    half = _quantiles(count, pairs.df, level) / np.sqrt(2) * pairs.error
+    itself = np.eye(len(scores), dtype=bool)
+    high = np.where(itself, np.inf, pairs.mean + half)
+    low = np.where(itself, np.inf, pairs.mean - half)
     rivals = high.argmin(1)
     return [
         AgainstBest(
@@ -89,6 +104,7 @@ def against_best(scores: Sequence[AnyScores]) -> list[AgainstBest]:
             standard_error=float(pairs.error[i, rival]),
             df=float(pairs.df[i, rival]),
             num_configurations=count,
+            level=level,
         )
         for i, rival in enumerate(rivals)
     ]
@@ -144,25 +160,25 @@ def _own_noise(moments: Sequence[_Moments]) -> tuple[Vector, Vector, Vector]:
     return seeds, residual, df
 
 
-def _quantiles(count: int, df: Matrix) -> Matrix:
+def _quantiles(count: int, df: Matrix, level: float = LEVEL) -> Matrix:
     """Return the studentized range that 5 % exceed; of many configurations a little too large a one."""
     if count == 2:
-        return np.asarray(np.sqrt(2) * stdtrit(df, (1 + LEVEL) / 2))
+        return np.asarray(np.sqrt(2) * stdtrit(df, (1 + level) / 2))
     if count > MOST_TABULATED:
-        return np.full_like(df, _exact_quantile(count, float(np.floor(df.min()))))
+        return np.full_like(df, _exact_quantile(count, float(np.floor(df.min())), level))
     values, place = np.unique(df, return_inverse=True)
-    found = np.array([_tabulated_quantile(count, float(value)) for value in values])
+    found = np.array([_tabulated_quantile(count, float(value), level) for value in values])
     return np.asarray(found[place].reshape(df.shape))
 
 
 @cache
-def _tabulated_quantile(count: int, df: float) -> float:
+def _tabulated_quantile(count: int, df: float, level: float) -> float:
     """Return it by an approximation; kept, as leaderboard and answers compare the same pairs."""
     from statsmodels.stats.libqsturng import qsturng  # with pandas: 0.3 s of the start of each command
 
-    return float(qsturng(LEVEL, count, df))
+    return float(qsturng(level, count, df))
 
 
 @cache
-def _exact_quantile(count: int, df: float) -> float:
-    return float(scipy.stats.studentized_range.ppf(LEVEL, count, max(1.0, df)))
+def _exact_quantile(count: int, df: float, level: float) -> float:
+    return float(scipy.stats.studentized_range.ppf(level, count, max(1.0, df)))

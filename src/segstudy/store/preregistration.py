@@ -65,8 +65,19 @@ class Preregistration(Described):
     def margin(self) -> float:
         return self.as_study().margin
 
+    @property
+    def looks(self) -> dict[str, Any] | None:
+        """The planned looks of a sequential study, as in looks.json; None for a fixed study."""
+        return (self.model_extra or {}).get("looks")
 
-def register(folder: StudyFolder, study: Study, data: str, splits: Iterable[Parts]) -> None:
+
+def register(
+    folder: StudyFolder,
+    study: Study,
+    data: str,
+    splits: Iterable[Parts],
+    looks: Mapping[str, Any] | None = None,
+) -> None:
     """Write the file before the first run; nothing if there is one, or if runs were begun without it.
 
     Args:
@@ -74,6 +85,7 @@ def register(folder: StudyFolder, study: Study, data: str, splits: Iterable[Part
         study: resolved, as it is written to study.toml.
         data: fingerprint of the samples.
         splits: all of them.
+        looks: the planned looks of a sequential study.
 
     Raises:
         DiskError: when it cannot be written.
@@ -89,6 +101,7 @@ def register(folder: StudyFolder, study: Study, data: str, splits: Iterable[Part
         "study_sha256": content_hash(described),
         "data": data,
         "splits": [_registered(each) for each in splits],
+        **({"looks": looks} if looks is not None else {}),
     }
     text = json.dumps({**record, "seal": seal(record)}, indent=1, ensure_ascii=False)
     write_text(folder.path / FILE, text + "\n")

@@ -50,7 +50,8 @@ def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
         name: folder.read_external_file(name, "record.json", _hash) for name in folder.external_records()
     }
     failures = {key: folder.failures / f"{key}.json" for key in folder.failed()}
-    plan = {name: folder.path / name for name in PLAN_FILES if (folder.path / name).is_file()}
+    files = (*PLAN_FILES, "looks.json")
+    plan = {name: folder.path / name for name in files if (folder.path / name).is_file()}
     return Coverage(
         runs=tuple(sorted(folder.finished())),
         failures=_hashes(failures),

@@ -15,6 +15,7 @@ from segstudy.core.resources import allowed_cores
 from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
 from segstudy.store.faults import Fault, State, inside, reason
 from segstudy.store.folder import StudyFolder, read_external
+from segstudy.store.looks import looks_of
 from segstudy.store.preregistration import preregistration
 from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
@@ -25,7 +26,7 @@ from segstudy.store.verify_runs import run_faults
 KEY = re.compile(r"[0-9a-f]{16}")
 LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
 # Without study.toml there is no study, and nothing makes a preregistration again: left to their owner.
-KEPT_IN_PLACE = {Path("study.toml"), Path("preregistration.json")}
+KEPT_IN_PLACE = {Path("study.toml"), Path("preregistration.json"), Path("looks.json")}
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
         "numerics.json": folder.numerics,
         "reports.json": folder.reports,
         "preregistration.json": lambda: preregistration(folder),
+        "looks.json": lambda: looks_of(folder),
         "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
     }

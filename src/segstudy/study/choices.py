@@ -15,6 +15,7 @@ from segstudy.core.progress import Stage
 from segstudy.core.quantities import counted, duration
 from segstudy.losses import LOSSES
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import Looks
 from segstudy.study.estimate import Estimate, Steps, estimate
 from segstudy.study.machine import Machine
 from segstudy.study.options import MACHINE_OPTIONS, described
@@ -46,6 +47,7 @@ class Choice:
         plan: its runs.
         missing: those that are not stored yet.
         ahead: their estimated cost.
+        looks: of a sequential study; None if the seeds are fixed.
     """
 
     title: str
@@ -55,13 +57,15 @@ class Choice:
     plan: Plan = field(repr=False)
     missing: tuple[Run, ...] = field(repr=False)
     ahead: Estimate
+    looks: Looks | None = field(default=None, repr=False)
 
     @property
     def cost(self) -> str:
         """``4 runs, about 6 min``"""
         if not self.missing:
             return f"{counted(len(self.plan.runs), 'run')}, all finished"
-        return f"{counted(len(self.missing), 'run')}, about {duration(self.ahead.hours * 3600)}"
+        most = "at most " if self.looks else ""
+        return f"{most}{counted(len(self.missing), 'run')}, about {duration(self.ahead.hours * 3600)}"
 
 
 def quicker(
@@ -172,6 +176,10 @@ def as_asked(asked: Choice, source: str | Path | None, options: Mapping[str, Any
     is_preset = not (source is not None and (Path(source).suffix == ".toml" or asked.folder.exists()))
     title = f"all of it, protocol {asked.study.preset}" if is_preset else "all of it"
     more = ["--retry"] if options.get("retry") else []
+    more += ["--until-settled"] if asked.looks else []
+    for name in ("max_hours", "max_seeds"):
+        if options.get(name) is not None:
+            more += [f"--{name.replace('_', '-')}", f"{options[name]:g}"]
     named = {name: value for name, value in options.items() if name in (*FLAGS, *Protocol.model_fields)}
     named |= {name: options.get(name) for name in ("fields", "reader", "name", "split_file", "images")}
     return replace(asked, title=title, command=command(source, named, *more, "--yes"))

@@ -19,7 +19,15 @@ from segstudy.study.plan import Plan
 # What lies in a study's folder whose study.toml is not there: a run that was cut off, runs that were copied.
 OWN_NAMES = {
     *("runs", "failures", "external", "checkpoints", "locks", "figures", "exports", "quarantine"),
-    *("data.json", "split.json", "preregistration.json", "reports.json", "report.html", "leaderboard.csv"),
+    *(
+        "data.json",
+        "split.json",
+        "preregistration.json",
+        "looks.json",
+        "reports.json",
+        "report.html",
+        "leaderboard.csv",
+    ),
     *("study.lock", "report.lock", "external.lock"),
     *("numerics.json", "forecast.json", "thumbnails.parquet", "baselines.parquet", "lost+found"),
 }

@@ -30,6 +30,7 @@ from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import Looks
 from segstudy.store.preregistration import register
 from segstudy.store.records import BestIou, DataRecord
 from segstudy.study.findings import Findings, check_command, decided, find
@@ -269,13 +270,19 @@ def _split_record(key: SplitKey, parts: Split) -> dict[str, Any]:
     return {**place, **{part: list(parts.part(part)) for part in PARTS}}
 
 
-def preregister(plan: Plan, folder: StudyFolder) -> None:
+def preregister(plan: Plan, folder: StudyFolder, looks: Looks | None = None) -> None:
     """Write ``preregistration.json`` before the first run; an existing one is never replaced.
+
+    Args:
+        plan: of the study.
+        folder: of the study.
+        looks: of a sequential study.
 
     Raises:
         DiskError: when it cannot be written.
     """
-    register(folder, plan.study, plan.data, folder.splits())
+    planned = None if looks is None else looks.plan.model_dump(mode="json")
+    register(folder, plan.study, plan.data, folder.splits(), planned)
 
 
 def _hashes_of_files(plan: Plan) -> dict[str, dict[str, str]]:

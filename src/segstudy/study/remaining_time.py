@@ -60,6 +60,20 @@ def _by_forecast(folder: StudyFolder, forecast: Forecast, num_left: int) -> Time
     left = [key for key in forecast.runs if key not in finished | diverged]
     if len(left) != num_left:
         return None
+    found = remaining(forecast, _measured(folder, forecast, left), left)
+    basis = ", ".join(f"{count} {WORDS[what]}" for what, count in found.basis.items())
+    return TimeLeft(found.seconds, f"{_side_by_side(forecast.workers)}; {basis}")
+
+
+def seconds_of(folder: StudyFolder, forecast: Forecast, keys: Sequence[str]) -> float:
+    """Return the expected wall time of some of the runs that are left, which the forecast knows."""
+    known = [key for key in keys if key in forecast.runs]
+    return remaining(forecast, _measured(folder, forecast, known), known).seconds
+
+
+def _measured(folder: StudyFolder, forecast: Forecast, left: Iterable[str]) -> dict[str, Measured]:
+    """Return the measured times of the forecast's finished runs, and of those that are left and begun."""
+    finished = folder.finished()
     records = folder.run_records(key for key in forecast.runs if key in finished)
     measured = {record.key: Measured(record.seconds.total, 1.0, 1.0) for record in records}
     for key in left:
@@ -67,9 +81,7 @@ def _by_forecast(folder: StudyFolder, forecast: Forecast, num_left: int) -> Time
         if progress is not None and progress.num_epochs:
             done = min(1.0, progress.epoch / progress.num_epochs)
             measured[key] = Measured(progress.seconds, done, done)
-    found = remaining(forecast, measured, left)
-    basis = ", ".join(f"{count} {WORDS[what]}" for what, count in found.basis.items())
-    return TimeLeft(found.seconds, f"{_side_by_side(forecast.workers)}; {basis}")
+    return measured
 
 
 def _side_by_side(workers: int) -> str:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from segstudy.analysis.looks import progress
 from segstudy.config.runs import Run
 from segstudy.config.study import Study
 from segstudy.core.errors import Stopped, UserError
 from segstudy.core.locks import hold, is_held
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted
-from segstudy.core.signals import Stop, asked_to_stop, noting
+from segstudy.core.signals import Stop, asked_to_stop, noting, stopped_at
 from segstudy.data.leakage import refuse_leaks
 from segstudy.reporting.page import write_report
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import Looks
 from segstudy.store.report_coverage import is_current
 from segstudy.store.tidying import tidy
 from segstudy.study.choices import Choice, as_asked, quicker, refusal
@@ -26,11 +28,15 @@ from segstudy.study.duration import write_forecast
 from segstudy.study.estimate import Estimate, estimate
 from segstudy.study.findings import refuse_empty
 from segstudy.study.folder_check import refuse_occupied
+from segstudy.study.look_plans import looks_for, needed
+from segstudy.study.look_requests import Request
 from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.options import MACHINE_OPTIONS
 from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, preregister, write_plan
+from segstudy.study.remaining_time import seconds_of
 from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
 from segstudy.study.trackers.terminal import Display
+from segstudy.study.until_settled import Trainer, until_settled
 from segstudy.study.up_to_date import records, write_records
 from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
@@ -53,6 +59,7 @@ class Call:
         retry: also runs that diverged before.
         images: whether the report may show pictures of the data.
         trackers: where the progress is shown or logged.
+        sequential: what is asked of a sequential study; None if the seeds are fixed.
     """
 
     source: str | Path | None
@@ -62,6 +69,13 @@ class Call:
     retry: bool = False
     images: bool = True
     trackers: tuple[Tracker, ...] = tuple(each for each in TRACKERS.values() if each.is_display)
+    sequential: Request | None = None
+
+    @property
+    def max_hours(self) -> float:
+        """When to stop for this time."""
+        limit = self.sequential.max_hours if self.sequential else None
+        return float("inf") if limit is None else limit
 
 
 Choose = Callable[[Sequence[Choice]], Choice | None]
@@ -87,7 +101,8 @@ def train_missing(
     began_ns = time.time_ns()
     with noting("nothing was trained, and nothing was written"):
         machine, chosen = _prospect(call, display)
-        if chosen.ahead.hours > ASK_ABOVE_HOURS and not (confirm is not None and confirm(chosen.ahead)):
+        hours = min(chosen.ahead.hours, call.max_hours)
+        if hours > ASK_ABOVE_HOURS and not (confirm is not None and confirm(chosen.ahead)):
             chosen = _chosen(chosen, call, machine, choose, display)
         chosen.folder.refuse_unwritable()
     _carry_through(chosen, replace(machine, workers=chosen.ahead.workers), call, began_ns, display)
@@ -102,13 +117,20 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
         asked, folder, options, call.retry, refuse_held=True, stage=display.stage
     )
     folder.refuse_unwritable()
+    looks = looks_for(plan, folder, call.sequential) if call.sequential else None
+    if looks is not None:
+        plan = needed(plan, looks)
+        keys = {run.key for run in plan.runs}
+        missing = [run for run in missing if run.key in keys]
     display.plan(plan.overview(), len(missing))
+    if looks is not None:
+        display.say(progress(looks))
     num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
     display.unnamed(num_unnamed, folder.path, describe_dropped(folder, plan.runs))
     ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
         display.estimate(ahead, replace(machine, workers=ahead.workers))
-    return machine, Choice("all of it", "", asked, folder, plan, tuple(missing), ahead)
+    return machine, Choice("all of it", "", asked, folder, plan, tuple(missing), ahead, looks)
 
 
 def _refuse_unnamed_margin(call: Call) -> None:
@@ -159,14 +181,39 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
         keys = [run.key for run in plan.runs]
         made = records(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         missing = [run for run in chosen.missing if run.key not in finished]
-        _train(chosen, missing, machine, display, _trackers(call, display))
+        if chosen.looks is None:
+            _train(chosen, missing, machine, display, _trackers(call, display))
+        else:
+            display.say(_train_until_settled(chosen, chosen.looks, missing, machine, call, display))
         tidy(folder)
         if chosen.missing or not is_current(folder, call.images):
             display.stage("writing the report", 0, 0)
             with noting(f"all trained runs are stored; the report is written by {_call('report', folder)}"):
                 write_report(folder, call.images)
-        if folder.finished().issuperset(keys):
+        if chosen.looks is None and folder.finished().issuperset(keys):
             write_records(made)
+
+
+def _train_until_settled(
+    chosen: Choice, looks: Looks, missing: Sequence[Run], machine: Machine, call: Call, display: Display
+) -> str:
+    """Train a sequential study, stage by stage; return a sentence on its state."""
+    folder = chosen.folder
+    deadline = time.monotonic() + call.max_hours * 3600
+
+    def among(runs: Sequence[Run]) -> list[Run]:
+        keys, finished = {run.key for run in runs}, folder.finished()
+        return [run for run in missing if run.key in keys and run.key not in finished]
+
+    def train(runs: Sequence[Run]) -> None:
+        if left := among(runs):
+            _train(chosen, left, machine, display, _trackers(call, display), deadline)
+
+    def seconds(runs: Sequence[Run]) -> float:
+        return seconds_of(folder, chosen.ahead.forecast, [run.key for run in among(runs)])
+
+    with noting(f"finished runs and taken looks are kept; continue with: {_call('run', folder)}"):
+        return until_settled(chosen.plan, folder, looks, Trainer(train, seconds, deadline))
 
 
 def _trackers(call: Call, display: Display) -> Trackers:
@@ -175,9 +222,14 @@ def _trackers(call: Call, display: Display) -> Trackers:
 
 
 def _train(
-    chosen: Choice, missing: Sequence[Run], machine: Machine, display: Display, trackers: Trackers
+    chosen: Choice,
+    missing: Sequence[Run],
+    machine: Machine,
+    display: Display,
+    trackers: Trackers,
+    deadline: float = float("inf"),
 ) -> None:
-    """Train, tell the trackers, and stop when asked to.
+    """Train, tell the trackers, and stop when asked to, or at the deadline of ``time.monotonic``.
 
     Raises:
         Stopped: before all was trained.
@@ -189,12 +241,13 @@ def _train(
     try:
         with (
             asked_to_stop(display.stopping) as stop,
+            stopped_at(stop, deadline),
             noting(f"stopped at once: finished runs and saved states are kept; {again}"),
         ):
             jobs = _prepared(chosen, missing, machine, stop, display.stage)
             display.stage.end()
             if missing:
-                preregister(plan, folder)
+                preregister(plan, folder, chosen.looks)
             runs = tuple(run.key for run in missing)
             trackers.study_begins(
                 StudyStart(folder.path, plan.overview(), runs, chosen.ahead.forecast, _best(plan, folder))

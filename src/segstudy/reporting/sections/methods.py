@@ -10,6 +10,7 @@ from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import level
 from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.looks import sequence
 from segstudy.analysis.results import Results
 from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
@@ -21,6 +22,7 @@ from segstudy.models import known_model
 from segstudy.reporting.data_description import knows_groups
 from segstudy.reporting.procedure import ALL, procedure, trained
 from segstudy.reporting.sections.base import ReportData
+from segstudy.store.looks import Looks
 
 REFERENCES = Path(__file__).parent / "references.bib"
 OPTIMIZER_SOURCES = {"adam": ("adam",)}
@@ -86,9 +88,10 @@ def methods(
     ]
     statistics, sources = _statistics(results, said)
     sentences = [
-        _trained(study, there, data),
+        _trained(study, there, data, results.looks),
         procedure(protocols),
-        _scored(len(there), _overlap(results), protocols[0].nsd_tolerance),
+        _scored(len(there), _overlap(results), protocols[0].nsd_tolerance, results.looks is not None),
+        *([sequence(results.looks)] if results.looks else []),
         *statistics,
         *([registration] if registration else []),
         f"Everything was done with segstudy {__version__}.",
@@ -100,7 +103,13 @@ def methods(
     )
 
 
-def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
+def _seeds(study: Study, looks: Looks | None) -> str:
+    if looks is None:
+        return count(study.seeds, "random seed")
+    return f"{looks.plan.seeds[0]} to {looks.plan.seeds[len(looks.looks) - 1]} random seeds"
+
+
+def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any], looks: Looks | None) -> str:
     num_runs = sum(len(row.records) for row in rows)
     grouped = knows_groups(data)
     parts = (
@@ -116,7 +125,7 @@ def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any]) -> str:
     return (
         f"{trained(rows)} on {data.get('name', 'the data')} "
         f"({count(len(data.get('samples', [])), 'image')}), each with "
-        f"{count(study.seeds, 'random seed')} and {parts}: {count(num_runs, 'run')} in all.{independent}"
+        f"{_seeds(study, looks)} and {parts}: {count(num_runs, 'run')} in all.{independent}"
     )
 
 
@@ -134,15 +143,16 @@ def _overlap(results: Results) -> list[str]:
     ]
 
 
-def _scored(num_configurations: int, overlap: Sequence[str], nsd_tolerance: float) -> str:
+def _scored(num_configurations: int, overlap: Sequence[str], nsd_tolerance: float, looked: bool) -> str:
     ranked = "Configurations were ranked by validation; test" if num_configurations > 1 else "Test"
+    use = "reporting and for the looks" if looked else "reporting"
     return (
         "Foreground probabilities were resized back to each image's own size and cut at 0.5; "
         f"{listed(overlap, ALL)} were computed per image and averaged, an empty prediction of an empty mask "
         "counting 1. Surface distances are in pixels between boundaries that include the image's frame, a "
         "missed lesion costing the diagonal; the normalised surface distance allows "
         f"{100 * nsd_tolerance:g} % of the diagonal. "
-        f"Expected calibration error has 15 bins per image. {ranked} was used for reporting only."
+        f"Expected calibration error has 15 bins per image. {ranked} was used for {use} only."
     )
 
 

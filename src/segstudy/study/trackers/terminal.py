@@ -109,6 +109,11 @@ class Display:
         if set_aside:
             self._print(f"{set_aside}; to add to the study instead: segstudy run {where} OPTIONS")
 
+    def say(self, text: str) -> None:
+        """Print a sentence on the study, before or after the training."""
+        self.stage.end()
+        self._print(text)
+
     def estimate(self, estimate: "Estimate", machine: "Machine") -> None:
         """Print the estimated cost."""
         self.stage.end()

@@ -1,0 +1,116 @@
+"""Sequential studies: runs are added in stages, and each stage ends with a look at the scores.
+
+The looks are planned before the first run. The error of 5 % is divided among them: the share that is spent
+up to a look grows with the square of its seeds (alpha spending, Lan & DeMets 1983, Kim & DeMets 1987). Each
+look compares the configurations with simultaneous intervals of its own share. The shares add up (Bonferroni):
+of the configurations that are as good as the best, any is stopped in at most 5 % of studies, however the
+looks depend on each other. They do depend, as all looks are at the same test images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import ndtr
+
+from segstudy.stats.best import AgainstBest, _own_noise, _pairs, _quantiles, against_best
+from segstudy.stats.intervals import LEVEL, AnyScores, _moments, by_seed
+
+SPENDING_POWER = 2  # 1 finds less in the end, 3 stops little early: see docs/statistics.md
+GROWTH = 1.5  # seeds at a look over those at the one before
+FUTILE_FROM = 3  # seeds: two do not tell how much training varies
+FUTILE = 0.1  # predictive power below which more seeds are not worth their time
+
+Conclusion = Literal["continue", "one is left", "practically equal", "more seeds would not help", "last look"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The decision of one look.
+
+    Attributes:
+        against: each compared configuration against the best of the others.
+        conclusion: whether the study goes on, or why it ends.
+        chance: that more seeds decide anything that is still open; None where the study ends without it.
+    """
+
+    against: tuple[AgainstBest, ...]
+    conclusion: Conclusion
+    chance: float | None = None
+
+
+def planned_seeds(first: int, most: int) -> tuple[int, ...]:
+    """Return the seeds of each configuration at each look: each time half as many again.
+
+    >>> planned_seeds(3, 10)
+    (3, 5, 8, 10)
+    """
+    assert 2 <= first < most
+    seeds = [first]
+    while seeds[-1] < most:
+        seeds.append(min(most, int(np.ceil(seeds[-1] * GROWTH))))
+    return tuple(seeds)
+
+
+def error_shares(seeds: Sequence[int]) -> tuple[float, ...]:
+    """Return the error that each look may make: 5 % in all.
+
+    >>> error_shares((3, 5, 8, 10))
+    (0.0045, 0.008, 0.0195, 0.018)
+    """
+    spent = [round((1 - LEVEL) * (each / seeds[-1]) ** SPENDING_POWER, 6) for each in seeds]
+    return tuple(round(now - before, 6) for now, before in zip(spent, (0.0, *spent), strict=False))
+
+
+def look(
+    scores: Sequence[AnyScores],
+    seeds: Sequence[int],
+    shares: Sequence[float],
+    num_configurations: int,
+    margin: float,
+) -> Look:
+    """Compare the configurations that are left, and decide whether more seeds are worth their time.
+
+    Args:
+        scores: of each, ``(replicates, units)`` or by fold: at least two, all with the seeds of one look.
+        seeds: of all looks.
+        shares: of the error, for all looks.
+        num_configurations: of the study, also those that were stopped: the intervals hold for all of them.
+        margin: configurations whose differences lie within it are practically equal.
+    """
+    num_seeds = len(by_seed(scores[0]))
+    place = list(seeds).index(num_seeds)
+    found = against_best(scores, 1 - shares[place], num_configurations)
+    left = [i for i, each in enumerate(found) if not each.excluded]
+    if len(left) == 1:
+        return Look(tuple(found), "one is left")
+    if all(found[i].low >= -margin for i in left):
+        return Look(tuple(found), "practically equal")
+    if place == len(seeds) - 1:
+        return Look(tuple(found), "last look")
+    chance = _chance([scores[i] for i in left], seeds[-1], shares[-1], num_configurations, margin)
+    futile = chance < FUTILE and num_seeds >= FUTILE_FROM
+    return Look(tuple(found), "more seeds would not help" if futile else "continue", chance)
+
+
+def _chance(scores: Sequence[AnyScores], seeds: int, share: float, count: int, margin: float) -> float:
+    """Return the probability that the last look decides something that is still open, as seen now.
+
+    It is the predictive power: the difference at the last look is normal around the present one, and the
+    images stay. Decided means that one of a pair is excluded (the likeliest pair counts), or that all are
+    practically equal. As it can only end a study early, it adds nothing to the error.
+    """
+    moments = [_moments(each) for each in scores]
+    pairs = _pairs(moments)
+    ratio = moments[0].num_replicates / seeds
+    own, _, _ = _own_noise(moments)
+    runs = own[:, None] + own
+    error = np.sqrt(np.clip(pairs.error**2 - runs * (1 - ratio), 0, None))
+    df = np.maximum(pairs.df, seeds - 1.0)
+    half = _quantiles(max(count, len(scores)), df, 1 - share) / np.sqrt(2) * error
+    spread = np.sqrt(runs * (1 - ratio)) + 1e-12
+    excluded = ndtr((-half - pairs.mean) / spread)
+    equal = ndtr((margin - half - pairs.mean) / spread) - ndtr((half - margin - pairs.mean) / spread)
+    apart = ~np.eye(len(scores), dtype=bool)
+    return float(max(excluded[apart].max(), equal[apart].min()))

@@ -1,0 +1,71 @@
+"""The plan of a sequential study's looks, which is fixed before the first run."""
+
+from dataclasses import replace
+
+from segstudy.config.runs import configuration_names
+from segstudy.core.errors import UserError
+from segstudy.stats.sequential import error_shares
+from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import LookPlan, Looks, looks_of
+from segstudy.store.preregistration import content_hash, content_of, preregistration
+from segstudy.study.look_requests import ANOTHER, Request
+from segstudy.study.plan import Plan
+
+SCORE = "mean IoU per image at native size, on test"
+
+
+def looks_for(plan: Plan, folder: StudyFolder, request: Request) -> Looks:
+    """Return the stored looks of a study, or those of a new one before the first run.
+
+    Raises:
+        UserError: the study is not the one that the looks were planned for, or its configurations cannot be
+            compared with each other.
+    """
+    names = configuration_names(plan.configurations())
+    made = LookPlan(
+        seeds=list(request.seeds),
+        error_shares=list(error_shares(request.seeds)),
+        margin=plan.study.margin,
+        score=SCORE,
+        configurations=names,
+        study_sha256=content_hash(content_of(plan.study, folder.path)),
+    )
+    stored = looks_of(folder, rebuild=True) if folder.exists() else None
+    if stored is None:
+        _refuse_incomparable(plan)
+        return Looks(plan=made)
+    if stored.plan.study_sha256 != made.study_sha256 or stored.plan.configurations != names:
+        raise UserError(
+            f"{folder.path}: its looks were planned for the study as it was before the first run, so its "
+            f"configurations, protocol, data and margin cannot be changed; {ANOTHER}"
+        )
+    registered = preregistration(folder)
+    if registered is not None and registered.looks != stored.plan.model_dump(mode="json"):
+        raise UserError(
+            f"{folder.path}: looks.json and preregistration.json have different plans of looks; restore them "
+            "from a copy"
+        )
+    return stored
+
+
+def _refuse_incomparable(plan: Plan) -> None:
+    if len(plan.configurations()) < 2:
+        raise UserError("--until-settled needs two configurations or more: one alone has nothing to settle")
+    for field in ("split", "split_seed", "masks", "foreground"):
+        values = {str(getattr(each.protocol, field)) for each in plan.configurations()}
+        if len(values) > 1:
+            raise UserError(
+                f"{field} has {len(values)} values: --until-settled compares all configurations on the same "
+                "test images and masks, so give it one value"
+            )
+
+
+def needed(plan: Plan, looks: Looks) -> Plan:
+    """Return a plan without the runs that no look needs: of stopped configurations, or after the end."""
+    names = plan.names()
+    most = looks.plan.seeds[-1]
+
+    def limit(name: str) -> int:
+        return looks.num_seeds(name) if looks.is_ended or name in looks.stopped else most
+
+    return replace(plan, runs=tuple(run for run in plan.runs if run.seed < limit(names[run.key])))
