@@ -125,8 +125,9 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
     display.plan(plan.overview(), len(missing))
     if looks is not None:
         display.say(progress(looks))
+    dropped = "" if looks else describe_dropped(folder, plan.runs)  # a sequential study keeps all
     num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
-    display.unnamed(num_unnamed, folder.path, describe_dropped(folder, plan.runs))
+    display.unnamed(num_unnamed, folder.path, dropped)
     ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
         display.estimate(ahead, replace(machine, workers=ahead.workers))
