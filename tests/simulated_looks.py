@@ -12,8 +12,9 @@ from segstudy.stats import best
 from segstudy.stats import sequential as looks
 from segstudy.stats.best import against_best
 from segstudy.stats.comparisons import difference
-from segstudy.stats.intervals import Scores, mean_interval
-from segstudy.stats.sequential import Look, error_shares, look
+from segstudy.stats.intervals import AnyScores, Scores, mean_interval, of_seeds
+from segstudy.stats.planned_looks import error_shares
+from segstudy.stats.sequential import Look, look
 
 MARGIN = 0.01
 DF = np.unique(np.concatenate([np.geomspace(1, 3000, 400), np.arange(1, 60)]))
@@ -36,13 +37,13 @@ class Ended:
     num_seeds: int
 
 
-def sequential(test: Sequence[Scores], seeds: Sequence[int], margin: float = MARGIN) -> Ended:
+def sequential(test: Sequence[AnyScores], seeds: Sequence[int], margin: float = MARGIN) -> Ended:
     """Take looks until the study ends; the scores have the seeds of the last look."""
     left, stopped, taken, num_runs = list(range(len(test))), {}, [], 0
     shares = error_shares(seeds)
     for number, (now, before) in enumerate(zip(seeds, (0, *seeds), strict=False), 1):
         num_runs += len(left) * (now - before)
-        found = look([test[i][:now] for i in left], seeds, shares, len(test), margin)
+        found = look([of_seeds(test[i], range(now)) for i in left], seeds, shares, len(test), margin)
         taken.append(found)
         out = [i for i, each in zip(left, found.against, strict=True) if each.excluded]
         stopped |= dict.fromkeys(out, number)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import simulated_looks
 from simulated import Truth
+from simulated_folds import Folds, studied
 from simulated_looks import drawn, quick_quantiles, sequential, simulate
 
 from segstudy.stats.best import _quantiles, against_best
-from segstudy.stats.sequential import FUTILE_FROM, error_shares, look, planned_seeds
+from segstudy.stats.planned_looks import error_shares, planned_seeds
+from segstudy.stats.sequential import look
 
 SEEDS = (3, 5, 8, 10)
 SETTINGS = [
@@ -24,7 +26,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("first", "most"), [(2, 3), (2, 10), (3, 10), (5, 10), (3, 50)])
+@pytest.mark.parametrize(("first", "most"), [(3, 4), (3, 10), (4, 10), (5, 10), (3, 50)])
 def test_the_looks_end_at_the_last_seeds_and_share_five_percent(first: int, most: int) -> None:
     seeds = planned_seeds(first, most)
     assert seeds[0] == first
@@ -64,11 +66,6 @@ def test_it_ends_when_one_is_left_when_all_are_equal_and_when_seeds_do_not_help(
     images = Truth(0.01, 0.0005, 0.08, 10)
     futile = sequential(drawn(rng, images, [0.0] * 3, [0.0005] * 3), SEEDS)
     assert futile.looks[-1].conclusion == "more seeds would not help"
-    early = look(
-        [each[:2] for each in drawn(rng, images, [0.0] * 3, [0.0005] * 3)], (2, 4), (0.01, 0.04), 3, 0.01
-    )
-    assert early.conclusion == "continue"
-    assert FUTILE_FROM == 3
 
 
 def test_interpolated_quantiles_are_those_of_the_computation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +73,15 @@ def test_interpolated_quantiles_are_those_of_the_computation(monkeypatch: pytest
     exact = _quantiles(20, df, 0.982)
     quick_quantiles(monkeypatch)
     assert simulated_looks.best._quantiles(20, df, 0.982) == pytest.approx(exact, rel=1e-3)
+
+
+def test_with_folds_equal_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick_quantiles(monkeypatch)
+    rng, truth = np.random.default_rng(1), Folds(folds=4, repeats=1, seeds=5, training_set=0.0)
+    ended = [sequential(studied(rng, truth, [0.0] * 4), (3, 5)) for _ in range(100)]
+    assert sum(bool(each.stopped) for each in ended) <= 8
+    worse = sequential(studied(rng, truth, [0.0, 0.0, 0.0, -0.1]), (3, 5))
+    assert worse.stopped == {3: 1}
 
 
 CASES = {
@@ -107,5 +113,33 @@ def test_the_best_stay_and_runs_are_saved(monkeypatch, request, count: int, trut
     assert found.wrong <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / num_studies)
     assert found.cost <= 1
     if case == "one better by .02" and truth == SETTINGS[0]:
-        assert found.cost <= 0.75
+        assert found.cost <= (0.75 if count == 4 else 0.8)
         assert found.stopped >= 0.9 * found.fixed_excluded
+
+
+@pytest.mark.parametrize(
+    ("count", "seeds"),
+    [
+        (4, (3, 5)),
+        *(
+            pytest.param(count, seeds, marks=pytest.mark.very_slow)
+            for count in (2, 3, 4, 20)
+            for seeds in ((3, 5), (3, 5, 8, 10), (5, 8, 10))
+        ),
+    ],
+)
+def test_equal_ones_stay_if_the_runs_of_one_scatter_four_times_as_much(
+    monkeypatch, request, count: int, seeds: tuple[int, ...]
+) -> None:
+    """Nothing is stopped in at least 93.5 % of studies; fixed ones promise 92 %."""
+    num_studies = 1000 if request.node.get_closest_marker("very_slow") else 60
+    quick_quantiles(monkeypatch)
+    rng, sds = np.random.default_rng(1), [0.007] * (count - 1) + [0.03]
+    truth = Truth(0.03, 0.007, 0.0, seeds[-1])
+    wrong = sum(
+        bool(sequential(drawn(rng, truth, [0.0] * count, sds), seeds).stopped) for _ in range(num_studies)
+    )
+    print(
+        f"{count} configurations, looks at {seeds} seeds, one scatters .03: level {wrong / num_studies:.3f}"
+    )
+    assert wrong <= (0.065 if num_studies >= 1000 else 0.1) * num_studies

@@ -25,7 +25,7 @@ from segstudy.study.trackers.terminal import Display
 CLEAR = {"segnet-bce-b8": 0.70, "unet-bce-b8": 0.85, "unet2-bce-b8": 0.849, "dilated_unet-bce-b8": 0.835}
 ARCHITECTURES = ["segnet", "unet", "unet2", "dilated_unet"]
 OPTIONS = {"architecture": ARCHITECTURES, "loss": "bce", "executor": "serial", "protocol": "quick", **TINY}
-SEQUENTIAL = {"until_settled": True, "seeds": 2, "max_seeds": 5}
+SEQUENTIAL = {"until_settled": True, "seeds": 3, "max_seeds": 8}
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ def decisions(folder):
 
 def test_what_is_beaten_gets_no_more_seeds(ended):
     looks = looks_of(ended)
-    assert looks.plan.seeds == [2, 3, 5]
+    assert looks.plan.seeds == [3, 5, 8]
     assert sum(looks.plan.error_shares) == pytest.approx(0.05)
     assert looks.stopped["segnet-bce-b8"] == 1
     assert looks.is_ended
     num_seeds = {row.name: len(row.records) for row in rows_of(ended)}
     assert num_seeds == {name: looks.num_seeds(name) for name in CLEAR}
-    assert num_seeds["segnet-bce-b8"] == 2 < num_seeds["unet-bce-b8"]
-    assert len(ended.finished()) == sum(num_seeds.values()) < 4 * 5
+    assert num_seeds["segnet-bce-b8"] == 3 < num_seeds["unet-bce-b8"]
+    assert len(ended.finished()) == sum(num_seeds.values()) < 4 * 8
 
 
 def test_a_stopped_configuration_is_never_n_of_n(ended):
@@ -93,20 +93,20 @@ def test_a_stopped_configuration_is_never_n_of_n(ended):
         assert row["among_best"] == (name not in stopped)
         assert (row["beaten_by"] is not None) == (name in stopped)
     page = (ended.path / "report.html").read_text(encoding="utf-8")
-    assert "2, stopped at look 1" in page
+    assert "3, stopped at look 1" in page
     assert "have not finished all runs" not in page
 
 
 def test_status_report_and_methods_say_how_it_ended(ended):
     said = segstudy.status(ended.path)
-    assert said.looks[0].startswith("Sequential study, looks planned at 2, 3 and 5 seeds: after look")
-    assert any("segnet-bce-b8 stopped at look 1 (2 seeds)" in each for each in said.looks)
+    assert said.looks[0].startswith("Sequential study, looks planned at 3, 5 and 8 seeds: after look")
+    assert any("segnet-bce-b8 stopped at look 1 (3 seeds)" in each for each in said.looks)
     assert said.num_left == said.num_unnamed == 0
     page = (ended.path / "report.html").read_text(encoding="utf-8")
     assert "looks at test decided which got more seeds" in page
     assert "nothing was chosen by test" not in page
-    assert "The study was sequential: looks at the test scores were planned after 2, 3 and 5 seeds." in page
-    assert "sequential with 2 to 5 seeds" in page
+    assert "The study was sequential: looks at the test scores were planned after 3, 5 and 8 seeds." in page
+    assert "sequential with 3 to 8 seeds" in page
     assert not [each for each in verify_folder(ended).faults if each.path.parts[0] != "runs"]
 
 
@@ -114,7 +114,7 @@ def test_the_plan_of_looks_is_preregistered(ended):
     found = preregistration(ended)
     assert found.looks == looks_of(ended).plan.model_dump(mode="json")
     assert registered(ended).changes == ()
-    assert "looks at 2, 3 and 5 seeds" in registered(ended).text
+    assert "looks at 3, 5 and 8 seeds" in registered(ended).text
 
 
 def test_the_answers_are_those_of_the_looks(ended):
@@ -181,7 +181,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_decisions(ended, data, tmp_pa
 def test_ctrl_c_and_hours_stop_it_and_it_goes_on(ended, data, tmp_path, no_report, monkeypatch):
     folder, made = StudyFolder(tmp_path / "study"), MadeUp(CLEAR).patch(monkeypatch)
     made.interrupted_after = 3
-    with pytest.raises(Stopped, match=r"3 of 20 runs finished; continue with: segstudy run"):
+    with pytest.raises(Stopped, match=r"3 of 32 runs finished; continue with: segstudy run"):
         run(data, folder.path)
     made.interrupted_after = None
     lines = said(monkeypatch)
@@ -215,7 +215,7 @@ def test_a_failed_configuration_is_left_out_and_counted(data, tmp_path, no_repor
     row = next(row for row in rows_of(folder) if row.name == "unet2-bce-b8")
     assert row.stopped is None
     assert not row.complete
-    assert {failure.seed for failure in row.failures} == {0, 1}  # no more seeds for it
+    assert {failure.seed for failure in row.failures} == {0, 1, 2}  # no more seeds for it
     assert "1 configuration has not finished all runs" in " ".join(verdict_of(folder).limits)
 
 
@@ -239,7 +239,7 @@ def test_with_folds_a_seed_is_all_its_folds(data, tmp_path, no_report, monkeypat
     looks = looks_of(folder)
     assert looks.stopped == {"segnet-bce-b8": 1}
     assert looks.looks[0].conclusion == "one is left"
-    assert len(folder.finished()) == 2 * 2 * 3
+    assert len(folder.finished()) == 2 * 3 * 3
     said = verdict_of(folder)
     assert said.winner == "unet-bce-b8"
     assert "it wins" in said.verdict
@@ -248,7 +248,7 @@ def test_with_folds_a_seed_is_all_its_folds(data, tmp_path, no_report, monkeypat
 
 def test_between_looks_there_is_no_result(data, tmp_path, no_report, monkeypatch):
     made = MadeUp(CLEAR).patch(monkeypatch)
-    made.killed_after = 10
+    made.killed_after = 14
     with pytest.raises(KilledError):
         run(data, tmp_path / "study")
     said = verdict_of(StudyFolder(tmp_path / "study"))
@@ -293,8 +293,8 @@ def test_looks_that_do_not_follow_from_the_runs_are_refused(copied, no_report, m
 REFUSED = {
     "max_hours needs it": ({"max_hours": 1.0}, "--max-hours needs --until-settled"),
     "max_seeds needs it": ({"max_seeds": 5}, "--max-seeds needs --until-settled"),
-    "one seed": ({**SEQUENTIAL, "seeds": 1}, "seeds must be 2 or more with --until-settled, got 1"),
-    "no look after the first": ({**SEQUENTIAL, "seeds": 5}, "max_seeds must be above the 5 seeds"),
+    "two seeds": ({**SEQUENTIAL, "seeds": 2}, "seeds must be 3 or more with --until-settled, got 2"),
+    "no look after the first": ({**SEQUENTIAL, "seeds": 8}, "max_seeds must be above the 8 seeds"),
     "no hours": ({**SEQUENTIAL, "max_hours": 0.0}, "max_hours must be above 0, got 0"),
     "one configuration": (
         {**SEQUENTIAL, "architecture": "unet"},
@@ -317,8 +317,8 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(data, tmp_pat
 
 CHANGED = {
     "fixed": ({}, "is a sequential study"),
-    "first look": ({**SEQUENTIAL, "seeds": 3}, "seeds must be 2, got 3"),
-    "last look": ({**SEQUENTIAL, "max_seeds": 8}, "max_seeds must be 5, got 8"),
+    "first look": ({**SEQUENTIAL, "seeds": 4}, "seeds must be 3, got 4"),
+    "last look": ({**SEQUENTIAL, "max_seeds": 9}, "max_seeds must be 8, got 9"),
     "protocol": ({**SEQUENTIAL, "epochs": 3}, "its looks were planned for the study as it was"),
     "a loss": ({**SEQUENTIAL, "loss": "dice"}, "its looks were planned for the study as it was"),
     "margin": ({**SEQUENTIAL, "margin": 0.02}, "its looks were planned for the study as it was"),
@@ -343,6 +343,12 @@ def test_a_study_with_fixed_seeds_cannot_become_sequential(data, tmp_path, no_re
     assert "stopped_at_look" not in segstudy.Study(folder.path).leaderboard().columns
 
 
+def test_no_configuration_is_removed_from_it(copied):
+    with pytest.raises(UserError, match="none of them can be removed"):
+        segstudy.remove(copied.path, "segnet-bce-b8", yes=True)
+    assert copied.finished()
+
+
 def contents(folder):
     files = [path for path in folder.path.glob("runs/*/*") if path.name != "run.json"]
     return {str(path.relative_to(folder.path)): path.read_bytes() for path in files}
@@ -350,7 +356,7 @@ def contents(folder):
 
 def test_a_trained_study_is_interrupted_and_comes_to_the_same_bytes(data, tmp_path, no_report):
     """The one study here that is really trained; its time is up after its first epoch."""
-    options = {**OPTIONS, **SEQUENTIAL, "architecture": ["segnet", "unet"], "max_seeds": 3, "threads": 1}
+    options = {**OPTIONS, **SEQUENTIAL, "architecture": ["segnet", "unet"], "max_seeds": 4, "threads": 1}
     whole = segstudy.run(data, out=tmp_path / "whole", **options).folder
     cut = segstudy.run(data, out=tmp_path / "cut", **options, max_hours=1e-9).folder
     assert len(cut.begun() | cut.finished()) <= 1

@@ -21,9 +21,12 @@ WHY_ENDED = {
     "last look": "all planned looks were taken",
 }
 
+# From tests/stats/test_sequential.py: 2,000 or 500 studies in each of 32 settings.
 UNADJUSTED = (
-    "Intervals of means, of pairs and of factors are not adjusted. Factors and questions rest on the "
-    "configurations that are left alone."
+    "Other intervals and p values are not: in simulations, the winner's test mean was too high by up to .002 "
+    "more than in studies with fixed seeds, its 95 % interval contained the true mean in 91.6 to 95.8 % (fixed "
+    "92.6 to 96.0 %), and a pair of equal ones had p < .05 in 2.3 to 5.6 %. Factors and questions rest on the "
+    "configurations that are left."
 )
 
 

@@ -15,11 +15,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from segstudy.stats.best import AgainstBest, _own_noise, _pairs, _quantiles, against_best
-from segstudy.stats.intervals import LEVEL, AnyScores, _moments, by_seed
+from segstudy.stats.intervals import AnyScores, _moments, by_seed
 
-SPENDING_POWER = 2  # 1 finds less in the end, 3 stops little early: see docs/statistics.md
-GROWTH = 1.5  # seeds at a look over those at the one before
-FUTILE_FROM = 3  # seeds: two do not tell how much training varies
 FUTILE = 0.1  # predictive power below which more seeds are not worth their time
 
 Conclusion = Literal["continue", "one is left", "practically equal", "more seeds would not help", "last look"]
@@ -40,29 +37,6 @@ class Look:
     chance: float | None = None
 
 
-def planned_seeds(first: int, most: int) -> tuple[int, ...]:
-    """Return the seeds of each configuration at each look: each time half as many again.
-
-    >>> planned_seeds(3, 10)
-    (3, 5, 8, 10)
-    """
-    assert 2 <= first < most
-    seeds = [first]
-    while seeds[-1] < most:
-        seeds.append(min(most, int(np.ceil(seeds[-1] * GROWTH))))
-    return tuple(seeds)
-
-
-def error_shares(seeds: Sequence[int]) -> tuple[float, ...]:
-    """Return the error that each look may make: 5 % in all.
-
-    >>> error_shares((3, 5, 8, 10))
-    (0.0045, 0.008, 0.0195, 0.018)
-    """
-    spent = [round((1 - LEVEL) * (each / seeds[-1]) ** SPENDING_POWER, 6) for each in seeds]
-    return tuple(round(now - before, 6) for now, before in zip(spent, (0.0, *spent), strict=False))
-
-
 def look(
     scores: Sequence[AnyScores],
     seeds: Sequence[int],
@@ -79,8 +53,7 @@ def look(
         num_configurations: of the study, also those that were stopped: the intervals hold for all of them.
         margin: configurations whose differences lie within it are practically equal.
     """
-    num_seeds = len(by_seed(scores[0]))
-    place = list(seeds).index(num_seeds)
+    place = list(seeds).index(len(by_seed(scores[0])))
     found = against_best(scores, 1 - shares[place], num_configurations)
     left = [i for i, each in enumerate(found) if not each.excluded]
     if len(left) == 1:
@@ -90,8 +63,7 @@ def look(
     if place == len(seeds) - 1:
         return Look(tuple(found), "last look")
     chance = _chance([scores[i] for i in left], seeds[-1], shares[-1], num_configurations, margin)
-    futile = chance < FUTILE and num_seeds >= FUTILE_FROM
-    return Look(tuple(found), "more seeds would not help" if futile else "continue", chance)
+    return Look(tuple(found), "more seeds would not help" if chance < FUTILE else "continue", chance)
 
 
 def _chance(scores: Sequence[AnyScores], seeds: int, share: float, count: int, margin: float) -> float:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from segstudy.config.runs import configuration_names
 from segstudy.core.errors import UserError
-from segstudy.stats.sequential import error_shares
+from segstudy.stats.planned_looks import error_shares
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import LookPlan, Looks, looks_of
 from segstudy.store.preregistration import content_hash, content_of, preregistration

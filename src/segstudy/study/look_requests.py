@@ -7,12 +7,12 @@ from typing import Any
 
 from segstudy.config.study import Study, validated
 from segstudy.core.errors import UserError
-from segstudy.stats.sequential import planned_seeds
+from segstudy.stats.planned_looks import FEWEST_SEEDS, planned_seeds
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import Looks, looks_of
 from segstudy.store.preregistration import FILE
 
-FIRST_SEEDS, MOST_SEEDS = 3, 10  # where the call names none
+MOST_SEEDS = 10  # where the call names none
 MOST_PLANNED = 1000
 ANOTHER = "choose another folder with --out"
 
@@ -82,10 +82,11 @@ def _begun(asked: Study, folder: StudyFolder, options: Mapping[str, Any]) -> tup
             f"run, so {ANOTHER}"
         )
     named = _named_seeds(asked, options)
-    first = named if named is not None else max(asked.seeds, FIRST_SEEDS if asked.seeds == 1 else 2)
-    if first < 2:
+    first = named if named is not None else max(asked.seeds, FEWEST_SEEDS)
+    if first < FEWEST_SEEDS:
         raise UserError(
-            f"seeds must be 2 or more with --until-settled, got {first}: one run has no training noise"
+            f"seeds must be {FEWEST_SEEDS} or more with --until-settled, got {first}: fewer runs cannot tell "
+            "how much training varies"
         )
     given = options.get("max_seeds")
     most = max(MOST_SEEDS, 2 * first) if given is None else int(given)

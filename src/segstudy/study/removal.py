@@ -19,6 +19,7 @@ from segstudy.core.locks import hold, is_held
 from segstudy.core.quantities import counted, size
 from segstudy.core.suggestions import use_one_of
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import looks_of
 
 DERIVED = ("report.html", "leaderboard.csv")  # they would show deleted runs
 
@@ -92,6 +93,11 @@ def _named(folder: StudyFolder, rows: Sequence[Row], name: str) -> Removal:
     if row is None:
         raise UserError(
             f"{folder.path} has no configuration {name!r}: {use_one_of(name, [row.name for row in rows])}"
+        )
+    if row.planned and looks_of(folder) is not None:
+        raise UserError(
+            f"{folder.path}: is a sequential study, whose looks compare all its configurations: none of them "
+            "can be removed"
         )
     paths = _paths(folder, row)
     study = _without(folder, row) if row.planned else None

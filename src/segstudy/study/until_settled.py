@@ -73,7 +73,8 @@ def until_settled(plan: Plan, folder: StudyFolder, looks: Looks, trainer: Traine
             return f"{progress(looks)} It cannot be taken: fewer than two configurations have all their runs."
         if now.conclusion != CONTINUE:
             break
-        open_names = [name for name in complete if name not in looks.stopped]
+        beaten = {result.name for result in now.results if result.stopped}
+        open_names = [name for name in complete if name not in beaten]
     return progress(looks)
 
 
