@@ -24,9 +24,9 @@ WHY_ENDED = {
 # From tests/stats/test_sequential.py: 2,000 or 500 studies in each of 32 settings.
 UNADJUSTED = (
     "Other intervals and p values are not: in simulations, the winner's test mean was too high by up to .002 "
-    "more than in studies with fixed seeds, its 95 % interval contained the true mean in 91.6 to 95.8 % (fixed "
-    "92.6 to 96.0 %), and a pair of equal ones had p < .05 in 2.3 to 5.6 %. Factors and questions rest on the "
-    "configurations that are left."
+    "more than in studies with fixed seeds, its 95 % interval contained the true mean in 91.6 to 95.8 % "
+    "(fixed 92.6 to 96.0 %), and a pair of equal ones had p < .05 in 2.3 to 5.6 %. Factors and questions "
+    "rest on the configurations that are left."
 )
 
 
