@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from fake_study import fail, finish, make_study, masks, sample_ids
 
+import segstudy
 from segstudy.analysis.compare import compare_configurations, sides
 from segstudy.analysis.confidence_set import may_be_best
 from segstudy.analysis.contrasts import contrast
@@ -314,6 +315,17 @@ def test_the_table_sets_in_bold_only_what_is_warranted(tmp_path):
     assert "training noise not measured" in render(
         leaderboard(filled(tmp_path / "two", FAR, seeds=1)), "text"
     )
+
+
+def test_the_terminal_has_the_sentences_on_factors_below_the_table(tmp_path):
+    path = filled(tmp_path / "s", FAR).path
+    text = segstudy.table(path)
+    below = text.partition("sorted by validation")[2]
+    assert "architecture: unet is better than segnet by 0." in below
+    assert "loss: dice is better than bce by 0." in below
+    assert "interaction of architecture and loss" in below.lower()
+    for other in (segstudy.table(path, format="csv"), segstudy.table(path, show_all=True)):
+        assert "unet is better than segnet" not in other
 
 
 def test_compare_says_the_same_in_words_and_numbers(tmp_path):

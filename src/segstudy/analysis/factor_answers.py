@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from segstudy.analysis.contrasts import Contrast
-from segstudy.analysis.design import RECORDING, Design, label
+from segstudy.analysis.design import RECORDING, Design, design_of, label
 from segstudy.analysis.factor_effects import FactorEffect, effects_of, importance
+from segstudy.analysis.factorials import factorials
 from segstudy.analysis.formatting import comparison_text, count, interval, listed, p_value, signed
+from segstudy.analysis.results import Results
 from segstudy.stats.factors import Effect, Factorial
 from segstudy.stats.intervals import LEVEL
 
@@ -47,6 +49,14 @@ class FactorAnswers:
     def factors(self) -> list[str]:
         """The factors that are answered, those that matter most first."""
         return list(dict.fromkeys(each.effect.factor for each in self.effects))
+
+
+def factor_sentences(results: Results) -> list[str]:
+    """Return the effect of everything that varies, and the interactions, in sentences for a terminal."""
+    design = design_of(results)
+    found = factor_answers(design, factorials(design))
+    sentences = [f"{each.effect.factor.replace('_', ' ')}: {each.sentence}" for each in found.effects]
+    return [*sentences, *found.interactions]
 
 
 def factor_answers(design: Design, factorials: Sequence[tuple[str, Factorial]]) -> FactorAnswers:

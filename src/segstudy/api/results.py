@@ -14,7 +14,7 @@ from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.looks import progress, stops
 from segstudy.analysis.result_warnings import warnings_of_ranked
-from segstudy.analysis.results import gather
+from segstudy.analysis.results import Results, gather
 from segstudy.api.studies import Study
 from segstudy.core.arguments import ArgumentError, checked_call
 from segstudy.core.environment import differing_text
@@ -33,6 +33,8 @@ from segstudy.study.options import excluded, meaning_of, scale_of
 from segstudy.study.remaining_time import time_left
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from segstudy.analysis.compare import Comparison
     from segstudy.analysis.compare_sets import SetsComparison
     from segstudy.deploy.export.parity import Exported
@@ -154,7 +156,7 @@ def table(
     show_all: bool = False,
     width: int | None = None,
 ) -> str:
-    """Return the leaderboard as text (with warnings below it), Markdown, CSV, JSON or LaTeX.
+    """Return the leaderboard as text (below it warnings and factors), Markdown, CSV, JSON or LaTeX.
 
     Args:
         folder: the study's folder.
@@ -168,10 +170,17 @@ def table(
     results = gather(opened.folder, show_all)
     frame = leaderboard(opened.folder, results=results)
     text = render(frame, format, width, Path(folder), [each for row in results.rows for each in row.records])
-    notes = (baseline_note(opened.folder, frame), *warnings_of_ranked(results, frame))
-    shown = [note for note in notes if note and format == "text"]
+    shown = _notes(opened.folder, results, frame, not show_all) if format == "text" else []
     lines = [line for note in shown for line in textwrap.wrap(note, width or len(note))]
     return "\n".join([text.rstrip(), *lines, ""]) if lines else text
+
+
+def _notes(folder: StudyFolder, results: Results, frame: "pl.DataFrame", factors: bool) -> list[str]:
+    """Return the sentences below a leaderboard in a terminal: warnings, and the effects of factors."""
+    from segstudy.analysis.factor_answers import factor_sentences  # its libraries take a moment
+
+    notes = (baseline_note(folder, frame), *warnings_of_ranked(results, frame))
+    return [note for note in (*notes, *(factor_sentences(results) if factors else ())) if note]
 
 
 @checked_call
