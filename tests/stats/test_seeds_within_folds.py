@@ -100,14 +100,37 @@ def test_one_seed_measures_no_training_noise_in_folds_either() -> None:
 
 
 def test_a_factorial_has_the_degrees_of_freedom_of_all_training_sets() -> None:
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(5)
     levels = {"loss": ["bce"] * 2 + ["dice"] * 2}
     runs = 0.8 + rng.normal(0, 0.01, (4, 12)) + np.repeat([0.0, 0.02], 2)[:, None]
     in_folds, whole = factorial(runs, levels), factorial(runs.mean(1), levels)
     assert in_folds.means["loss"][0].mean == pytest.approx(whole.means["loss"][0].mean)
     assert in_folds.effects[0].df_residual > 10
     assert whole.effects[0].df_residual <= 2
-    assert in_folds.effects[0].p < 0.01 < whole.effects[0].p
+    assert in_folds.effects[0].p < 1e-4
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("wild", [1, 4])
+@pytest.mark.parametrize(
+    "num_studies",
+    [pytest.param(150, marks=pytest.mark.slow), pytest.param(2000, marks=pytest.mark.very_slow)],
+)
+def test_of_equal_levels_effects_and_averages_are_seldom_called_different(
+    seeds: int, wild: float, num_studies: int
+) -> None:
+    """Two factors, four folds: main effects and interaction on these images, levels averaged on any."""
+    levels = {"a": ["1", "1", "2", "2"], "b": ["1", "2", "1", "2"]}
+    of_runs = {name: [level for level in each for _ in range(seeds)] for name, each in levels.items()}
+    truth, rng, wrong = Folds(4, 1, seeds, 0.01, wild=wild, fixed=True), np.random.default_rng(6), []
+    for _ in range(num_studies):
+        found = studied(rng, truth, [0.8] * 4)
+        effects = factorial(np.concatenate([run_means(each) for each in found]), of_runs).effects
+        others = studied(rng, replace(truth, interaction=0.03), [0.8] * 4)
+        averaged = [ScoresByFold((x.scores + y.scores) / 2, x.folds) for x, y in (others[:2], others[2:])]
+        wrong.append([*(each.p < 0.05 for each in effects), difference(*averaged).p < 0.05])
+    print(f"{seeds} seeds, {wild} x: {np.mean(wrong, axis=0)}")
+    assert (np.mean(wrong, axis=0) <= (0.07 if num_studies > 1000 else 0.11)).all()
 
 
 def rates(truth: Folds, num_studies: int) -> tuple[float, float, float, float]:

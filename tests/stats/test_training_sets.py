@@ -28,12 +28,30 @@ REPEATED = [
         ((4, 3), (4, 5), (5, 5), (10, 2)), (0.0, 0.005, 0.01, 0.02), (0.0, 0.03), ("own", "of images")
     )
 ]
-QUICK = [Folds(4, 1, 3, 0.02), Folds(4, 3, 2, 0.02), Folds(4, 3, 2, 0.02, effect="of images")]
+ALIKE = [
+    Folds(4, repeats, seeds, sd, common=common)
+    for repeats, seeds, sd, common in itertools.product((1, 3), (2, 3, 5), (0.0, 0.01), (0.1, 0.3, 1.0))
+]
+QUICK = [
+    Folds(4, 1, 3, 0.02),
+    Folds(4, 3, 2, 0.02),
+    Folds(4, 3, 2, 0.02, effect="of images"),
+    Folds(4, 1, 2, 0.0, common=1.0),
+]
 
 
 @pytest.mark.parametrize("truth", QUICK, ids=str)
 def test_equal_configurations_are_seldom_called_different(truth: Folds) -> None:
     assert rates(truth, 150)[0] <= 0.10
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize("truth", ALIKE, ids=str)
+def test_level_where_runs_of_a_seed_are_alike_in_all_training_sets(truth: Folds) -> None:
+    """No difference between folds shows what all runs of a seed have in common: at most 8 %."""
+    level, power = rates(truth, 1000)
+    print(f"{truth}: level {level:.3f}, power for .02 {power:.3f}")
+    assert level <= 0.08
 
 
 @pytest.mark.very_slow

@@ -1,7 +1,7 @@
 """What makes a study's intervals and comparisons less certain than they look. One function per warning."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from segstudy.analysis.optimism import choice_warning
 from segstudy.analysis.results import Results, comparable
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import difference
-from segstudy.stats.intervals import of_seeds, seed_df
+from segstudy.stats.intervals import Scores, ScoresByFold, of_seeds, run_means, seed_df
 
 FEW_UNITS = 30  # test images or groups: below, intervals of means covered 83 to 90 % of skewed scores
 LARGE_SHARE = 0.2  # of the test images: from there the level exceeds 7 %, see docs/statistics.md
@@ -26,15 +26,24 @@ class Collapsed:
     """A run that fell far below all others.
 
     Attributes:
-        name, seed: of the run; with folds, of its replicate.
+        name, seed: of the run.
         iou: its mean test IoU.
-        others: the median of the other seeds of the configuration.
+        others: the median of the other runs of the configuration.
+        repeat, fold: of the run, from 0; None without folds.
     """
 
     name: str
     seed: int
     iou: float
     others: float
+    repeat: int | None = None
+    fold: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the seed, and with folds the fold and the repeat, counted as in the tables of runs."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"seed {self.seed}{fold}{f', repeat {self.repeat}' if self.repeat else ''}"
 
 
 def result_warnings(results: Results, names: Sequence[str]) -> tuple[str, ...]:
@@ -100,50 +109,82 @@ def large_group(results: Results, name: str) -> Iterator[str]:
 
 
 def collapsed_runs(results: Results, names: Sequence[str]) -> list[Collapsed]:
-    """Return the runs whose test IoU is an outlier among the other seeds and among all other runs.
+    """Return the runs whose test IoU is an outlier among the others of the configuration and among all.
 
     Such a run predicts nothing, or everything. Both distances must be at least .1 IoU and 6 deviations; the
-    deviation is estimated from the median absolute distance of the runs to the median of their
-    configuration, so that collapsed runs hardly enter it.
+    deviation is estimated from a median absolute distance of the runs, which collapsed runs hardly move.
+    With folds, runs are compared as they differ from
+    the median of all runs of their training set: images of another fold may be harder.
     """
-    means = {name: scores.mean(1) for name in names if (scores := results.scores(name)) is not None}
+    means = _run_means(results, names)
     if not means:
         return []
-    apart = np.concatenate([np.abs(each - np.median(each)) for each in means.values()])
-    reach = max(COLLAPSE, COLLAPSE_DEVIATIONS * MAD_TO_DEVIATION * float(np.median(apart)))
+    middle = np.median(np.concatenate(list(means.values())), axis=0)
+    apart = {name: each - middle for name, each in means.items()}
+    reach = max(COLLAPSE, COLLAPSE_DEVIATIONS * MAD_TO_DEVIATION * _median_distance(list(apart.values())))
     found = []
-    for name, mine in means.items():
-        for place, iou in enumerate(mine):
+    for name, mine in apart.items():
+        others = np.concatenate([each.ravel() for other, each in apart.items() if other != name] or [[]])
+        for place in range(mine.size):
             siblings = np.delete(mine, place)
-            rest = np.concatenate([siblings, *(each for other, each in means.items() if other != name)])
-            if len(siblings) and iou < min(np.median(siblings), np.median(rest)) - reach:
-                found.append(
-                    Collapsed(name, results.seeds(name)[place], float(iou), float(np.median(siblings)))
-                )
+            rest = np.concatenate([siblings, others])
+            if len(siblings) and mine.flat[place] < min(np.median(siblings), np.median(rest)) - reach:
+                found.append(_collapsed(results, name, means[name], place))
     return found
 
 
+def _median_distance(runs: Sequence[Scores]) -> float:
+    """Return the median distance of runs to the median of their configuration, or of all, if that is less.
+
+    Of two runs both are equally far from their median, so one that collapsed counts twice.
+    """
+    every = np.concatenate([each.ravel() for each in runs])
+    own = np.concatenate([np.abs(each - np.median(each)).ravel() for each in runs])
+    return float(min(np.median(own), np.median(np.abs(every - np.median(every)))))
+
+
+def _run_means(results: Results, names: Sequence[str]) -> dict[str, Scores]:
+    """Return the mean of each run, ``(seeds, training sets)``; over all training sets if these differ."""
+    runs = {name: found for name in names if (found := results.runs(name)) is not None}
+    means = {name: run_means(each) for name, each in runs.items()}
+    if len({each.shape[1] for each in means.values()}) > 1:
+        return {name: each.mean(axis=1, keepdims=True) for name, each in means.items()}
+    return means
+
+
+def _collapsed(results: Results, name: str, means: Scores, place: int) -> Collapsed:
+    row, training_set = divmod(place, means.shape[1])
+    iou, others = float(means.flat[place]), float(np.median(np.delete(means, place)))
+    seed, runs = results.seeds(name)[row], results.runs(name)
+    if isinstance(runs, ScoresByFold) and means.shape[1] > 1:
+        return Collapsed(name, seed, iou, others, *divmod(training_set, runs.num_folds))
+    return Collapsed(name, seed, iou, others)
+
+
 def collapsed_runs_text(results: Results, names: Sequence[str]) -> Iterator[str]:
-    """Name collapsed runs, with the comparison of their configuration with and without them."""
+    """Name collapsed runs, with the comparison of their configuration with and without their seeds."""
     found = collapsed_runs(results, names)
     for name in dict.fromkeys(each.name for each in found):
         mine = [each for each in found if each.name == name]
-        runs = ", ".join(f"seed {each.seed}: IoU {score(each.iou)}" for each in mine)
+        runs = ", ".join(f"{each.label}: IoU {score(each.iou)}" for each in mine)
         yield (
             f"{count(len(mine), 'run')} of {name} collapsed ({runs}; the others {score(mine[0].others)})."
-            f"{_with_and_without(results, names, name, [each.seed for each in mine])}"
+            f"{_with_and_without(results, names, name, {each.seed for each in mine})}"
         )
 
 
-def _with_and_without(results: Results, names: Sequence[str], name: str, seeds: Sequence[int]) -> str:
-    """Return the comparison with the winner, or of the winner with the next, without some seeds of it."""
+def _with_and_without(results: Results, names: Sequence[str], name: str, seeds: Collection[int]) -> str:
+    """Return the comparison with the winner, or of the winner with the next, with and without some seeds."""
     others = [each for each in names if each != name]
     groups = results.groups_of(name)
     left, right = results.runs(name), results.runs(others[0]) if others else None
     if left is None or right is None or len(set(groups)) < 2:
         return ""
-    keep = of_seeds(left, [row for row, seed in enumerate(results.seeds(name)) if seed not in seeds])
-    whole, without = (difference(each, right, groups, results.margin) for each in (left, keep))
+    rows = [row for row, seed in enumerate(results.seeds(name)) if seed not in seeds]
+    if not rows:
+        return ""
+    sides = left, of_seeds(left, rows)
+    whole, without = (difference(each, right, groups, results.margin) for each in sides)
     said = [comparison_text(name, others[0], each).removesuffix(".") for each in (whole, without)]
     return f" With: {said[0]}. Without: {said[1]}."
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from segstudy.stats.comparisons import MARGIN, Conclusion, _conclusion, _range_sf
-from segstudy.stats.intervals import LEVEL, ScoresByFold, _two_sided
+from segstudy.stats.intervals import LEVEL, ScoresByFold, _two_sided, run_means, seeds_are_alike
 
 Cells = NDArray[np.float64]
 
@@ -105,6 +105,7 @@ def across_training_sets(a: ScoresByFold, b: ScoresByFold, margin: float = MARGI
         variance, df = _variance_of_folds(apart, a.folds)
     else:
         variance, df = _variance_with_repeats(apart, [a, b])
+    variance, df = _with_seeds_that_are_alike(variance, df, [a, b])
     error = float(np.sqrt(variance))
     half, p = float(stdtrit(df, (1 + LEVEL) / 2)) * error, _two_sided(mean, error, df)
     conclusion = _conclusion(mean, half, p, margin)
@@ -143,6 +144,18 @@ def training_set_effect(a: ScoresByFold, b: ScoresByFold | None = None) -> Train
 def _variance_of_folds(apart: Cells, folds: NDArray[np.int64]) -> tuple[float, float]:
     means = _cell_means(apart, folds)
     return float(means.var(ddof=1)) / means.size, means.size - 1
+
+
+def _with_seeds_that_are_alike(
+    variance: float, df: float, sides: Sequence[ScoresByFold]
+) -> tuple[float, float]:
+    """Add what all runs of a seed have in common, which no difference between folds or repeats shows."""
+    runs = [run_means(side) for side in sides]
+    alike = [each for each in runs if len(each) > 1 and seeds_are_alike(each)]
+    if not alike:
+        return variance, df
+    terms = [(float(each.mean(1).var(ddof=1)) / len(each), len(each) - 1) for each in alike]
+    return _with_df(variance + sum(value for value, _ in terms), [(variance, df), *terms])
 
 
 def _variance_with_repeats(apart: Cells, sides: Sequence[ScoresByFold]) -> tuple[float, float]:
