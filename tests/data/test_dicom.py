@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_data import disc, save
-from medical_writers import CT, dicom, save_dicom, save_nifti, segmentation, with_items
+from medical_writers import CT, dicom, pydicom, save_dicom, save_nifti, segmentation, with_items
 
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, between
 from segstudy.data.check import check
 from segstudy.data.datasets import read
+from segstudy.data.dicom_files import meta_of
 from segstudy.data.image_formats import format_in, holds_image
 from segstudy.data.images import ImageError, decode_bytes, decode_image, image_size, read_image
 from segstudy.data.mask_pixels import decode_mask
@@ -128,7 +129,7 @@ def test_compression_without_its_decoder_is_named(tmp_path, monkeypatch: pytest.
 
     file = Path(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", download=False))
     with monkeypatch.context() as patch:
-        patch.setattr("pydicom.pixels.decoders.base.Decoder.is_available", False)
+        patch.setattr("pydicom.pixels.decoders.base.Decoder.available_plugins", ())
         with pytest.raises(ImageError, match=r"JPEG-LS.*pip install 'segstudy\[medical\]'"):
             read_image(file)
     save_dicom(tmp_path / "a.dcm", np.zeros((9, 9), np.uint8))
@@ -141,6 +142,17 @@ def test_compression_without_its_decoder_is_named(tmp_path, monkeypatch: pytest.
     )
     with pytest.raises(ImageError, match=r"MPEG2.*not read"):
         read_image(tmp_path / "b.dcm")
+
+
+def test_a_jpeg_of_12_bits_is_named_with_the_packages_that_read_it(tmp_path: Path) -> None:
+    """Neither Pillow nor GDCM decodes it, and what does is under the GPL."""
+    found = dicom(np.zeros((20, 30), np.uint16), BitsStored=12)
+    found.file_meta.TransferSyntaxUID = pydicom.uid.JPEGExtended12Bit
+    found.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    found["PixelData"].is_undefined_length = True
+    found.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(ImageError, match=r"JPEG of 12 bits, .* pip install pylibjpeg pylibjpeg-libjpeg"):
+        image_size(tmp_path / "a.dcm")
 
 
 def test_files_without_suffix_and_bytes_over_a_wire_are_read(tmp_path: Path) -> None:
@@ -384,3 +396,39 @@ def test_files_in_no_layout_are_named_with_what_to_do(tmp_path: Path) -> None:
     save_dicom(root / "deep/a.dcm", disc(0)[0])
     with pytest.raises(UserError, match=r"1 DICOM file in no known layout; put the images into images/"):
         read(root)
+
+
+def without_preamble(content: bytes, meta: bool) -> bytes:
+    """As old archives hold it: from the header of the file on, or from the first element after it."""
+    found = pydicom.dcmread(io.BytesIO(content))
+    end = 144 + int(found.file_meta.FileMetaInformationGroupLength)
+    return content[132 if meta else end :]
+
+
+@pytest.mark.parametrize("meta", [True, False], ids=["with header", "without header"])
+@pytest.mark.parametrize("syntax", [pydicom.uid.ExplicitVRLittleEndian, pydicom.uid.ImplicitVRLittleEndian])
+def test_files_without_a_preamble_hold_the_same(tmp_path: Path, meta, syntax) -> None:
+    values = np.arange(600, dtype=np.int16).reshape(20, 30) - 100
+    whole = dicom(values, RescaleSlope="2", RescaleIntercept="-3")
+    whole.file_meta.TransferSyntaxUID = syntax
+    stream = io.BytesIO()
+    whole.save_as(stream, enforce_file_format=True, implicit_vr=syntax.is_implicit_VR, little_endian=True)
+    file = tmp_path / "IM1"
+    file.write_bytes(without_preamble(stream.getvalue(), meta))
+    assert holds_image(file)
+    (tmp_path / "whole.dcm").write_bytes(stream.getvalue())
+    assert values_of(file).tolist() == values_of(tmp_path / "whole.dcm").tolist() == (2 * values - 3).tolist()
+    found = meta_of(file)
+    assert found is not None
+    assert (found.sop_class, found.instance) == (whole.SOPClassUID, whole.SOPInstanceUID)
+
+
+def test_bytes_that_only_look_like_a_first_element_are_no_dicom() -> None:
+    for content in (
+        np.full(600, 8, np.uint16).tobytes(),  # a raw picture
+        b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + b"\xff" * 500,  # one element and no second one
+        b"\x08\0\x02\0" + bytes(500),  # a TGA picture
+        b"\x02\0\x10\0UI\x14\0" + bytes(4),
+        bytes(1024),
+    ):
+        assert format_in(content) is None

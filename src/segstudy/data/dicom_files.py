@@ -14,8 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from segstudy.core.input_files import open_regular
+from segstudy.data.bare_dicom import (
+    CLASS_TAG,
+    EXPLICIT,
+    INSTANCE_TAG,
+    FirstElements,
+    first_elements,
+    preamble_for,
+    syntax_of,
+)
 from segstudy.data.decoding_limits import ExcessError
 from segstudy.data.image_errors import FormatError
+from segstudy.data.image_formats import SNIFFED_BYTES
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -29,7 +39,6 @@ SEGMENTATIONS = (
     "1.2.840.10008.5.1.4.1.1.66.7",  # label maps
 )
 DEFLATED = "1.2.840.10008.1.2.1.99"
-EXPLICIT = "1.2.840.10008.1.2.1"
 DAMAGED = "a damaged DICOM file; copy or export it again"
 _CLASS, _INSTANCE, _SYNTAX = 0x0002, 0x0003, 0x0010
 _LONG = (b"OB", b"OW", b"SQ", b"UN", b"UT")
@@ -61,6 +70,8 @@ def read_meta(stream: BinaryIO) -> FileMeta:
     Raises:
         FormatError: damaged.
     """
+    if bare := bare_elements(stream):
+        return FileMeta(bare.text(CLASS_TAG), bare.text(INSTANCE_TAG), syntax_of(bare), 0)
     stream.seek(META_AT)
     found: dict[int, str] = {}
     for _ in range(MAX_META):
@@ -78,12 +89,20 @@ def read_meta(stream: BinaryIO) -> FileMeta:
     raise FormatError(DAMAGED)
 
 
+def bare_elements(stream: BinaryIO) -> FirstElements | None:
+    """The first elements of a file without a preamble; None of one that has it."""
+    stream.seek(0)
+    head = stream.read(SNIFFED_BYTES)
+    return None if head[META_AT - 4 : META_AT] == b"DICM" else first_elements(head)
+
+
 def meta_of(file: Path) -> FileMeta | None:
     """The header of a file; None of one that is no DICOM file, or cannot be read."""
     try:
         with open_regular(file) as stream:
             stream.seek(META_AT - 4)
-            return read_meta(stream) if stream.read(4) == b"DICM" else None
+            is_dicom = stream.read(4) == b"DICM" or bare_elements(stream) is not None
+            return read_meta(stream) if is_dicom else None
     except (OSError, FormatError):
         return None
 
@@ -140,6 +159,11 @@ def refused(detail: str = DAMAGED) -> Iterator[None]:
 
 def _bounded(stream: BinaryIO) -> "_Bounded":
     meta = read_meta(stream)
+    if bare := bare_elements(stream):
+        if stream.seek(0, io.SEEK_END) > MAX_INFLATED_BYTES:
+            raise ExcessError(f"a file of more than {MAX_INFLATED_BYTES // 2**20} MiB without a preamble")
+        stream.seek(0)
+        stream = io.BytesIO(preamble_for(bare) + stream.read())
     if meta.syntax == DEFLATED:
         stream.seek(0)
         head = stream.read(meta.end)

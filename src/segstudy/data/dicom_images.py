@@ -17,13 +17,13 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGExtended12Bit
 
+from segstudy.data.bare_dicom import EXPLICIT
 from segstudy.data.content_cache import CONTENTS
 from segstudy.data.dicom_files import (
     BROKEN,
     DAMAGED,
-    EXPLICIT,
     read_elements,
     read_meta,
     refused,
@@ -96,7 +96,7 @@ def _header(stream: BinaryIO) -> FileDataset:
     elements = read_elements(stream, NAMES)
     if "Rows" not in elements or "Columns" not in elements:
         raise without_pixels(meta)
-    _check_syntax(meta.syntax)
+    _check_syntax(meta.syntax, _whole(elements, "BitsStored", 8))
     if _whole(elements, "SamplesPerPixel", 1) not in (1, 3):
         raise FormatError("neither grey nor RGB; save it as one of them")
     if _whole(elements, "SamplesPerPixel", 1) == 3 and _whole(elements, "BitsAllocated", 8) != 8:
@@ -104,8 +104,8 @@ def _header(stream: BinaryIO) -> FileDataset:
     return elements
 
 
-def _check_syntax(syntax: str) -> None:
-    """See that there is a decoder.
+def _check_syntax(syntax: str, bits: int) -> None:
+    """See that there is a decoder, for values of so many bits.
 
     Raises:
         FormatError: there is none, or its package is missing.
@@ -116,10 +116,13 @@ def _check_syntax(syntax: str) -> None:
     if not uid.is_compressed or uid.is_deflated:
         return
     try:
-        has_decoder = get_decoder(uid).is_available
+        plugins = get_decoder(uid).available_plugins
     except NotImplementedError:
         raise FormatError(f"compressed as {uid.name}, which is not read; {_SAVE}") from None
-    if not has_decoder:
+    if uid == JPEGExtended12Bit and bits > 8 and "pylibjpeg" not in plugins:
+        detail = f"compressed as JPEG of {bits} bits, for which packages are missing"
+        raise FormatError(f"{detail}: pip install pylibjpeg pylibjpeg-libjpeg (GPL); or {_SAVE}")
+    if not plugins:
         detail = f"compressed as {uid.name}, for which a package is missing: pip install 'segstudy[medical]'"
         raise FormatError(f"{detail}; or {_SAVE}")
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from segstudy.data.bare_dicom import first_elements
+
 MIN_DIGITS = 3  # of the number in a frame's name
 
 
@@ -148,7 +150,7 @@ def format_of(file: Path) -> ImageFormat | None:
 
 def format_in(head: bytes) -> str | None:
     """The key of ``FORMATS`` that a file's first bytes belong to; None for no image."""
-    if head[128:132] == b"DICM":  # which may begin as a TIFF does
+    if head[128:132] == b"DICM" or first_elements(head):  # the former may begin as a TIFF does
         return "DICOM"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
