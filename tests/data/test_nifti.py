@@ -13,6 +13,7 @@ from medical_writers import save_nifti
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO
 from segstudy.core.mask_rules import USUAL
+from segstudy.data import fingerprint as fingerprints
 from segstudy.data import nifti_images
 from segstudy.data.check import check, examine
 from segstudy.data.content_cache import ContentCache
@@ -267,6 +268,32 @@ def test_slices_are_prepared_as_they_are_and_their_content_is_the_fingerprint(tm
     changed[3, 3, 3] += 1
     save_nifti(other / "images/v2.nii", changed)
     assert fingerprint(read(other).samples) != data
+
+
+def test_slices_are_decoded_for_the_fingerprint_only_when_the_file_or_its_decoder_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprints, "UNSETTLED_NS", -(10**12))
+    decoded: list[Frame] = []
+    opened = fingerprints.opened
+    monkeypatch.setattr(fingerprints, "opened", lambda source: decoded.append(source) or opened(source))
+    samples = read(data_set(tmp_path / "data", number=2)).samples
+    first = fingerprint(samples)
+    assert len(decoded) == 2 * 2 * 5
+    decoded.clear()
+    assert fingerprint(samples) == first
+    assert not decoded
+    changed = volume(1)[0]
+    changed[3, 3, 3] += 1
+    save_nifti(samples[-1].image.file, changed)
+    assert fingerprint(samples) != first
+    assert {source.file for source in decoded} == {samples[-1].image.file}
+    assert len(decoded) == 5
+    decoded.clear()
+    monkeypatch.setattr(fingerprints, "_decoders", lambda: "another version")
+    fingerprint(samples)
+    assert len(decoded) == 2 * 2 * 5
 
 
 def header(**fields: object) -> bytes:

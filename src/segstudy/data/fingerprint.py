@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,10 @@ from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
 from segstudy.core.file_stamps import FileStamp, stamp_of
 from segstudy.core.resources import allowed_cores
+from segstudy.core.version import __version__
 from segstudy.data.images import opened
 from segstudy.data.samples import Sample
-from segstudy.data.sources import Described, Frame, MaskSource, Merged, files_of
+from segstudy.data.sources import Described, Frame, ImageSource, MaskSource, Merged, files_of, first_file
 
 UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
@@ -47,8 +51,8 @@ def contents(
     samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, tuple[str, str]]:
     """Hashes of each sample's image file and of its mask, by its id; as ``fingerprint``."""
-    files = [file for sample in samples for file in (*_plain_files(sample.image), *_plain_files(sample.mask))]
-    hashes = dict(zip(files, _hashes(files, lambda count: progress(count // 2)), strict=True))
+    stored = [each for sample in samples for each in (*_stored(sample.image), *_stored(sample.mask))]
+    hashes = dict(zip(stored, _hashes(stored, lambda count: progress(count // 2)), strict=True))
 
     def hash_of(source: MaskSource) -> str:
         match source:
@@ -56,9 +60,6 @@ def contents(
                 return _seal("\n".join(hashes[file] for file in source.files))[:32]
             case Described():
                 return _hash_pixels(source.draw())
-            case Frame():
-                with opened(source) as image:
-                    return _hash_pixels(np.asarray(image))
         return hashes[source]
 
     return {sample.id: (hash_of(sample.image), hash_of(sample.mask)) for sample in samples}
@@ -69,22 +70,29 @@ def _hash_pixels(pixels: NDArray[np.generic]) -> str:
     return hashlib.blake2b(content).hexdigest()[:32]
 
 
-def _plain_files(source: MaskSource) -> tuple[Path, ...]:
-    """The files whose bytes are the content of a source; others are hashed as they look."""
-    return () if isinstance(source, Described | Frame) else files_of(source)
+def _stored(source: MaskSource) -> tuple[ImageSource, ...]:
+    """What is hashed as it is stored: files, and images in files. Shapes are hashed as they are drawn."""
+    match source:
+        case Described():
+            return ()
+        case Frame():
+            return (source,)
+    return files_of(source)
 
 
-def _hashes(files: Sequence[Path], progress: Callable[[int], None]) -> list[str]:
-    """Of every file; what was hashed before, and is the same by size and times, is not read again."""
-    names = [os.fspath(file) for file in files]
+def _hashes(sources: Sequence[ImageSource], progress: Callable[[int], None]) -> list[str]:
+    """Of every source; what was hashed before, and is the same by size and times, is not read again."""
+    names = [_name(source) for source in sources]
+    source_of = dict(zip(names, sources, strict=True))
     name = hashlib.sha256("\n".join(names).encode(errors="surrogatepass")).hexdigest()[:16]
     memory = cache_folder() / "fingerprints" / f"{name}.json"
     past = time.time_ns() - UNSETTLED_NS
-    stamps = {name: _stamp(file) for name, file in zip(names, files, strict=True)}
+    stamps = {name: _stamp(first_file(source)) for name, source in source_of.items()}
     known = {name: h for name, (stamp, h) in _remembered(memory).items() if stamps.get(name) == stamp}
     fresh = [name for name in names if name not in known]
+    new = [source_of[name] for name in fresh]
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        for name, hashed in zip(fresh, pool.map(_hash_file, map(Path, fresh)), strict=True):
+        for name, hashed in zip(fresh, pool.map(_hash, new), strict=True):
             known[name] = hashed
             progress(len(known))
     if fresh:
@@ -112,6 +120,27 @@ def _stamp(file: Path) -> FileStamp:
         return stamp_of(file.stat())
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
+
+
+def _name(source: ImageSource) -> str:
+    """What a hash is stored by; that of a decoded image with the versions that decoded it."""
+    if isinstance(source, Frame):
+        return "\0".join((os.fspath(source.file), str(source.index), _decoders()))
+    return os.fspath(source)
+
+
+@cache
+def _decoders() -> str:
+    packages = ("pydicom", "nibabel", "numpy")
+    installed = [name for name in packages if find_spec(name)]
+    return " ".join((__version__, *(f"{name} {version(name)}" for name in installed)))
+
+
+def _hash(source: ImageSource) -> str:
+    if isinstance(source, Frame):
+        with opened(source) as image:
+            return _hash_pixels(np.asarray(image))
+    return _hash_file(source)
 
 
 def _hash_file(file: Path) -> str:
