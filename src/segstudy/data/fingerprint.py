@@ -71,7 +71,7 @@ def _hash_pixels(pixels: NDArray[np.generic]) -> str:
 
 
 def _stored(source: MaskSource) -> tuple[ImageSource, ...]:
-    """What is hashed as it is stored: files, and images in files. Shapes are hashed as they are drawn."""
+    """What is hashed as it is stored: files, and images in files. Shapes are hashed as masks."""
     match source:
         case Described():
             return ()
