@@ -2,15 +2,18 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_data import disc, save
 from PIL import Image
 from small import write_dataset
 
 import segstudy
-from segstudy.data.datasets import read
+from segstudy.data import datasets as readers
+from segstudy.data.datasets import read, two_folders
 
 
 def refusal(path: Path, reader: str | None = None) -> str:
@@ -149,3 +152,73 @@ def test_one_exchanged_pair_does_not_make_a_set(tmp_path):
     mask.rename(image)
     (data / "aside.png").rename(mask)
     assert "images and masks exchanged" not in {each.kind for each in segstudy.check(data)}
+
+
+# Scattered over several folders, as published
+
+
+def images_and_masks(root: Path, images: dict[str, list[str]], masks: dict[str, list[str]]) -> Path:
+    for kind, folders in enumerate((images, masks)):
+        for folder, names in folders.items():
+            for i, name in enumerate(names):
+                save(root / folder / name, disc(i)[kind])
+    return root
+
+
+NUMBERS = range(1, 5)
+SCATTERED = {
+    "STARE, two persons": (
+        {"stare-images": [f"im000{i}.ppm" for i in NUMBERS]},
+        {f"labels-{who}": [f"im000{i}.{who}.ppm" for i in NUMBERS] for who in ("ah", "vk")},
+        "the masks of an image lie in several folders (labels-ah/, labels-vk/), and one mask of each",
+    ),
+    "Montgomery, two lungs": (
+        {"CXR_png": [f"MCUCXR_000{i}_0.png" for i in NUMBERS]},
+        {f"ManualMask/{side}Mask": [f"MCUCXR_000{i}_0.png" for i in NUMBERS] for side in ("left", "right")},
+        "several folders (ManualMask/leftMask/, ManualMask/rightMask/)",
+    ),
+    "IDRiD, lesions of several kinds": (
+        {
+            f"1. Original Images/{part}": [f"IDRiD_{start + i}.jpg" for i in NUMBERS]
+            for part, start in (("a. Training Set", 10), ("b. Testing Set", 50))
+        },
+        {
+            f"2. All Segmentation Groundtruths/{part}/{kind}": [
+                f"IDRiD_{start + i}_{end}.tif" for i in NUMBERS
+            ]
+            for part, start in (("a. Training Set", 10), ("b. Testing Set", 50))
+            for kind, end in (("1. Microaneurysms", "MA"), ("3. Hard Exudates", "EX"))
+        },
+        "2. All Segmentation Groundtruths/a. Training Set/1. Microaneurysms/",
+    ),
+    "HAM10000, images in parts": (
+        {f"HAM10000_images_part_{n}": [f"ISIC_00{2 * i + n}.jpg" for i in NUMBERS] for n in (1, 2)},
+        {
+            "HAM10000_segmentations_lesion_tschandl": [
+                f"ISIC_00{2 * i + n}_segmentation.png" for i in NUMBERS for n in (1, 2)
+            ]
+        },
+        "lie in several (HAM10000_images_part_1/, HAM10000_images_part_2/); put the images into images/",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCATTERED)
+def test_what_is_scattered_over_several_folders_is_named(tmp_path, name):
+    images, masks, said = SCATTERED[name]
+    assert said in refusal(images_and_masks(tmp_path / "set", images, masks))
+
+
+def test_a_layout_known_by_a_word_gives_way_to_any_other(tmp_path, monkeypatch):
+    """A plug-in's, say, for which the folder was made."""
+    names = [f"{i}.png" for i in NUMBERS]
+    root = images_and_masks(tmp_path / "set", {"scans": names}, {"scan_labels_v2": names})
+    assert read(root).reader == "two_folders"
+    tiny = readers.Reader("tiny", lambda path: (path / "scans").is_dir(), two_folders.read, "scans/")
+    monkeypatch.setattr(readers, "_all", lambda: {**readers.READERS, "tiny": tiny})
+    assert readers._choose(root, None).name == "tiny"
+    (root / "scans").rename(root / "images")
+    (root / "scan_labels_v2").rename(root / "labels")
+    always = replace(tiny, detect=lambda _: True)
+    monkeypatch.setattr(readers, "_all", lambda: {**readers.READERS, "tiny": always})
+    assert "fits several readers, two_folders, tiny; choose one" in refusal(root)

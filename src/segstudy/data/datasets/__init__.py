@@ -35,6 +35,7 @@ from segstudy.data.datasets.human_agreement import SKIN_LESIONS, HumanReference
 from segstudy.data.datasets.other_formats import in_no_layout, unread_format, without_packages
 from segstudy.data.datasets.other_tables import with_tables
 from segstudy.data.datasets.patients import with_patients
+from segstudy.data.datasets.scattered_folders import scattered
 from segstudy.data.datasets.whole_folder import with_account
 from segstudy.data.sample_ids import match_ids, no_such_ids
 from segstudy.data.samples import Dataset, Problem
@@ -56,6 +57,8 @@ class Reader:
             it below the leaderboard.
         before: readers that this one comes before, as its layout is a special case of theirs.
         anywhere: its files may lie in any folders, so that folders above fit too: no hint is made of that.
+        by_word: whether nothing but a word in a folder's name says that it has this layout: then any other
+            reader that fits comes before.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Reader:
     people: tuple[HumanReference, ...] = ()
     before: tuple[str, ...] = ()
     anywhere: bool = False
+    by_word: Callable[[Path], bool] = lambda _: False
 
 
 READERS: dict[str, Reader] = {
@@ -80,7 +84,13 @@ READERS: dict[str, Reader] = {
             before=("two_folders",),
         ),
         Reader("folder", folder.detect, folder.read, folder.DESCRIPTION),
-        Reader("two_folders", two_folders.detect, two_folders.read, two_folders.DESCRIPTION),
+        Reader(
+            "two_folders",
+            two_folders.detect,
+            two_folders.read,
+            two_folders.DESCRIPTION,
+            by_word=two_folders.by_word,
+        ),
         Reader("side_by_side", side_by_side.detect, side_by_side.read, side_by_side.DESCRIPTION),
         Reader(
             "folder_per_image", folder_per_image.detect, folder_per_image.read, folder_per_image.DESCRIPTION
@@ -201,8 +211,8 @@ def _encodings(root: Path, files: Sequence[Path]) -> list[Problem]:
 
 
 def _without_samples(path: Path, chosen: Reader, dataset: Dataset) -> UserError:
-    if unread := unread_format(path):
-        return UserError(f"{path}: {unread}")
+    if hint := unread_format(path) or scattered(path):
+        return UserError(f"{path}: {hint}")
     first = f" (first: {dataset.problems[0].where}: {dataset.problems[0].detail})" if dataset.problems else ""
     return UserError(f"{path}: no image with its mask; expected {chosen.description}{first}")
 
@@ -230,6 +240,8 @@ def _choose(path: Path, name: str | None) -> Reader:
     matching = [reader for reader in _all().values() if reader.detect(path)]
     general = {name for reader in matching for name in reader.before}
     matching = [reader for reader in matching if reader.name not in general]
+    if len(matching) > 1:
+        matching = [reader for reader in matching if not reader.by_word(path)] or matching
     if len(matching) == 1:
         return matching[0]
     if matching:

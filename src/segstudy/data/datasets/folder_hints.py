@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segstudy.core.quantities import counted
 from segstudy.data.datasets.folder_names import IMAGE_NAMES, MASK_NAMES, holds_images
+from segstudy.data.datasets.scattered_folders import scattered
 from segstudy.data.image_formats import image_suffix
 
 LEVELS_UP = 3
@@ -22,7 +23,9 @@ def probable_layout(path: Path, recognised: Callable[[Path], bool]) -> str | Non
     if above and holds_images(path):
         return f"lies inside a data set, too deep; give the folder {above[-1]}"
     folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name[0] != ".")
-    return _half_a_pair(folders) or _data_sets_below(folders, recognised) or _one_heap(path)
+    return (
+        _half_a_pair(folders) or _data_sets_below(folders, recognised) or scattered(path) or _one_heap(path)
+    )
 
 
 def _half_a_pair(folders: Sequence[Path]) -> str | None:

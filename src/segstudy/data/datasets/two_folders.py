@@ -72,19 +72,29 @@ def _name(root: Path, images: Path) -> str:
     return images.relative_to(root).parts[0]
 
 
+def by_word(root: Path) -> bool:
+    """Whether only a word in the name of a folder says that it holds masks."""
+    return _found(root)[1]
+
+
 def _pairs(root: Path) -> list[Triple]:
     """Folders of images and of masks, with the word that may say their subset."""
+    return _found(root)[0]
+
+
+def _found(root: Path) -> tuple[list[Triple], bool]:
+    """The pairs, and whether they were found by words alone."""
     folders = folders_in(root)
     if pair := _pair_of_names(folders):
-        return [(*pair, "")]
+        return [(*pair, "")], False
     for pair_in in (_pair_of_names, _pair_of_words):
         inside = [(pair_in(folders_in(each)), each) for each in folders if is_subset_word(each.name)]
         if found := [(*pair, folder.name) for pair, folder in inside if pair]:
-            return found
+            return found, pair_in is _pair_of_words
     if found := _beside(folders):
-        return found
+        return found, False
     pair = _pair_of_words(folders)
-    return [(*pair, "")] if pair else []
+    return ([(*pair, "")] if pair else []), pair is not None
 
 
 def _pair_of_names(folders: Sequence[Path]) -> tuple[Path, Path] | None:
