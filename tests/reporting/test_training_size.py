@@ -8,6 +8,7 @@ from segstudy.analysis.training_size import training_sizes
 from segstudy.reporting.page import read_report_data
 from segstudy.reporting.rendering import ENVIRONMENT
 from segstudy.reporting.sections import training_size
+from segstudy.reporting.sections.methods import methods
 
 SHARES = (0.25, 0.5, 1.0)
 PARTS = {**sample_ids(), "train": [f"train{n:02}" for n in range(16)]}
@@ -70,6 +71,9 @@ def test_the_section_shows_them(folder):
     assert "cannot tell: the power law does not fit, the curve bends" in text
     assert text.count("<tr>") == 1 + 6
     assert (folder.path / "figures" / "iou-by-training-size.svg").exists()
+    paragraph = methods(report.study, report.results, report.data, report.answers).paragraph
+    assert "differ in loss (bce and dice) and share of the training images (0.25, 0.5 and 1.0)" in paragraph
+    assert "Of the training images a share of 0.25, 0.5 or 1 was used: whole groups" in paragraph
     sentences = [each.sentence for each in report.answers.factors.effects]
     assert any(
         "train_frac=1.0 is highest on validation" in each for each in sentences

@@ -8,6 +8,7 @@ from scipy.special import stdtrit
 
 from segstudy.analysis.compare_sets import SetPair, SetsComparison
 from segstudy.analysis.formatting import count, interval, listed, p_value, score, signed
+from segstudy.analysis.result_warnings import result_warnings
 from segstudy.stats.intervals import LEVEL
 from segstudy.stats.ranks import Ranking
 
@@ -109,7 +110,7 @@ def ranks_text(found: SetsComparison) -> str:
 def _nemenyi(found: SetsComparison, ranking: Ranking) -> str:
     """Return which mean ranks differ by more than the critical difference."""
     apart = [
-        f"{a.name} and {b.name}"
+        f"{a.name} from {b.name}"
         for a, b in itertools.combinations(found.rows, 2)
         if abs(a.mean_rank - b.mean_rank) > ranking.critical_difference
     ]
@@ -157,4 +158,15 @@ def facts(found: SetsComparison) -> Sequence[str]:
         f"{count(len(found.rows), 'configuration')} on {'; '.join(sets)}. Test IoU at native size.",
         *found.matched.left_out,
         *found.matched.notes,
+        *warnings(found),
     )
+
+
+def warnings(found: SetsComparison) -> tuple[str, ...]:
+    """Return what makes the numbers of each set less certain than they look, see ``result_warnings``."""
+    names = {each.name: each.names for each in found.matched.configurations}
+    sets: dict[str, list[str]] = {}
+    for k, each in enumerate(found.matched.sets):
+        for warning in result_warnings(each.results, [names[row.name][k] for row in found.rows]):
+            sets.setdefault(warning, []).append(each.name)
+    return tuple(f"{listed(its)}: {warning}" for warning, its in sets.items())

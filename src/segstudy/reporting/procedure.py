@@ -16,6 +16,7 @@ WORDS = {
     "select": "selection of the epoch",
     "steps": "number of steps",
     "epochs": "number of epochs",
+    "train_frac": "share of the training images",
 }
 AUGMENTATIONS = {
     "none": "without augmentation",
@@ -53,12 +54,18 @@ def procedure(protocols: Sequence[Protocol]) -> str:
         return _either(f"{value:g}" for value in sorted({getattr(protocol, field) for protocol in protocols}))
 
     decay = f", weight decay {numbers('weight_decay')}" if any(p.weight_decay for p in protocols) else ""
+    share = ""
+    if any(protocol.train_frac != 1 for protocol in protocols):
+        share = (
+            f" Of the training images a share of {numbers('train_frac')} was used: whole groups, each "
+            "category with about its share, smaller shares nested in larger ones."
+        )
     return (
         f"Images were resized to {each(_image_size)} pixels ({each(lambda p: p.resize)}). Every network "
         f"started from random weights at width {numbers('width')} and was trained for {each(_budget)} with "
         f"{each(_optimizer)} (learning rate {numbers('lr')}{decay}, {each(_schedule)}) "
         f"{each(lambda p: AUGMENTATIONS[p.augmentation])}, in {each(lambda p: p.precision)}; the weights of "
-        f"{each(_kept)} were kept."
+        f"{each(_kept)} were kept.{share}"
     )
 
 

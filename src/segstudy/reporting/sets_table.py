@@ -9,7 +9,7 @@ import polars as pl
 
 from segstudy.analysis.compare_sets import SetPair, SetRow, SetsComparison
 from segstudy.analysis.formatting import interval, p_value, score, signed
-from segstudy.analysis.sets_text import answers, facts
+from segstudy.analysis.sets_text import answers, facts, warnings
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
 from segstudy.reporting.tables import LATEX
@@ -165,6 +165,7 @@ def as_dict(found: SetsComparison) -> dict[str, Any]:
         "safest": found.safest.name,
         "left_out": list(found.matched.left_out),
         "notes": list(found.matched.notes),
+        "warnings": list(warnings(found)),
         "answers": list(answers(found)),
     }
 
@@ -208,8 +209,9 @@ def _text(found: SetsComparison, width: int | None) -> str:
         leave_out=[*of_sets, *(HEADINGS.index(name) for name in LEAVE_OUT)],
         name=HEADINGS.index("configuration"),
     )
-    text = as_text(table, _below(found), width, "segstudy compare-sets DIR... --format csv")
-    said = [line for answer in answers(found) for line in textwrap.wrap(answer, width or len(answer))]
+    text = as_text(table, CAPTION, width, "segstudy compare-sets DIR... --format csv")
+    below = (*answers(found), *facts(found))
+    said = [line for sentence in below for line in textwrap.wrap(sentence, width or len(sentence))]
     return "\n".join([text, *said, ""])
 
 
