@@ -7,13 +7,12 @@ import pytest
 from fake_study import finish, make_study
 
 import segstudy
+from segstudy.analysis.empty_masks import empty_masks, empty_targets, penalties
 from segstudy.analysis.formatting import interval, mean
 from segstudy.analysis.result_warnings import (
     collapsed_runs,
     few_units,
     large_group,
-    missed_lesions,
-    penalties,
     result_warnings,
     two_seeds,
 )
@@ -34,6 +33,8 @@ def results(means, num_images=40, groups=None, others=None):
             scores[name] if metric == "native_iou" else (others or {}).get(metric)
         ),
         runs=scores.get,
+        of_each_run=lambda _, metric: (others or {}).get(metric),
+        ids=lambda _: tuple(str(i) for i in range(num_images)),
         seeds=lambda name: tuple(range(len(means[name]))),
         groups_of=lambda _: groups or [str(i) for i in range(num_images)],
         group_noun="patient",
@@ -95,7 +96,10 @@ def test_penalties_and_missed_lesions_are_counted_from_the_scores_of_real_masks(
     rows = [mask_scores(*pair) for pair in pairs]
     others = {name: np.array([[row[name] for row in rows]]) for name in rows[0]}
     found = results(GOOD, len(pairs), others=others)
-    assert missed_lesions(found, "a") == (2, 1)
+    assert empty_targets(found, ["a"]) == {"3"}
+    each = empty_masks(found, "a", frozenset({"3"}))
+    assert (each.num_predictions, each.num_missed, each.num_spurious) == (6, 2, 1)
+    assert each.iou == pytest.approx(np.delete(found.scores("a"), 3, axis=1).mean())
     for name in ("hd95_px", "asd_px"):
         assert penalties(found, "a", name) == (3, 6)
     assert penalties(found, "a", "iou") is None
@@ -126,5 +130,5 @@ def test_the_terminal_and_the_report_show_them(tmp_path):
         assert "two runs cannot tell how much training varies" in text
     assert "two runs" not in segstudy.table(folder.path, "csv")
     assert "test_hd95_px_penalties" in segstudy.table(folder.path, "csv")
-    assert "empty where the image has foreground (missed lesions)" in page
+    assert "No test prediction is empty where the image has foreground (missed lesions)" in page
     assert "not across the five" in page

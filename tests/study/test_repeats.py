@@ -1,12 +1,16 @@
 """Folds that are dealt several times: the runs, their keys, and both answers."""
 
 import json
+import shutil
 
 import numpy as np
+import polars as pl
 import pytest
+from fake_study import rewrite
 
 import segstudy
 from segstudy.analysis.compare import compare_configurations
+from segstudy.analysis.empty_masks import empty_masks, penalties
 from segstudy.analysis.results import gather
 from segstudy.analysis.verdict import answer
 from segstudy.cli.formatting import render_comparison
@@ -53,6 +57,24 @@ def test_repeats_are_the_folds_of_the_next_split_seeds(study):
     joined = results.scores("unet-bce-b4")
     assert joined is not None
     assert np.allclose(joined, scores.scores.mean(1))
+
+
+def test_a_lesion_that_one_repeat_of_several_misses_is_counted(study, tmp_path):
+    """Means over repeats would hide it: their distance is no penalty."""
+    copy = segstudy.Study(shutil.copytree(study.path, tmp_path / "study")).folder
+    (row, _) = gather(copy).rows
+    files = [copy.runs / record.key / "images.parquet" for record in row.records]
+    for file in files:
+        rewrite(file, pl.read_parquet(file).with_columns(native_hd95_frac=0.1, native_specificity=0.9))
+    table = pl.read_parquet(files[0])
+    here = (pl.col("part") == "test") & (pl.col("id") == table.filter(part="test")["id"][0])
+    missed = {"native_iou": 0.0, "native_hd95_frac": 1.0, "native_specificity": 1.0}
+    columns = {name: pl.when(here).then(value).otherwise(pl.col(name)) for name, value in missed.items()}
+    rewrite(files[0], table.with_columns(**columns))
+    found = gather(copy)
+    each = empty_masks(found, row.name)
+    assert (each.num_predictions, each.num_missed, each.num_spurious) == (2 * 12, 1, 0)
+    assert penalties(found, row.name, "hd95_px") == (1, 24)
 
 
 def test_their_runs_are_those_of_a_study_with_that_split_seed(study):

@@ -8,7 +8,7 @@ import polars as pl
 from segstudy.analysis.against_winner import against_winner
 from segstudy.analysis.confidence_set import confidence_set
 from segstudy.analysis.configurations import Row
-from segstudy.analysis.result_warnings import penalties
+from segstudy.analysis.empty_masks import penalties
 from segstudy.analysis.results import Results, gather
 from segstudy.analysis.winner import ordered
 from segstudy.metrics import HEADLINE, METRICS, column, in_order

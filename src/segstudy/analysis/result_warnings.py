@@ -10,7 +10,6 @@ import polars as pl
 from segstudy.analysis.formatting import comparison_text, count, counted_images, listed, score
 from segstudy.analysis.optimism import choice_warning
 from segstudy.analysis.results import Results, comparable
-from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import difference
 from segstudy.stats.intervals import Scores, ScoresByFold, of_seeds, run_means, seed_df
 
@@ -187,30 +186,3 @@ def _with_and_without(results: Results, names: Sequence[str], name: str, seeds: 
     whole, without = (difference(each, right, groups, results.margin) for each in sides)
     said = [comparison_text(name, others[0], each).removesuffix(".") for each in (whole, without)]
     return f" With: {said[0]}. Without: {said[1]}."
-
-
-def penalties(results: Results, name: str, metric: str) -> tuple[int, int] | None:
-    """Count the test values of a metric that are penalties, and all of them.
-
-    Returns:
-        None if the metric has no penalties, or if the scores that tell are not stored.
-    """
-    marker = METRICS[metric].penalty
-    found = results.scores(name, "test", column(marker)) if marker else None
-    return None if found is None else (int(np.sum(found == 1)), found.size)
-
-
-def missed_lesions(results: Results, name: str) -> tuple[int, int] | None:
-    """Count the test predictions that are empty where there is foreground, and those with foreground in none.
-
-    Both are told by a distance that is a penalty; no pixel of an empty prediction is false foreground.
-
-    Returns:
-        None if the scores that tell are not stored.
-    """
-    found = [results.scores(name, "test", column(each)) for each in ("hd95_frac", "specificity")]
-    if found[0] is None or found[1] is None:
-        return None
-    penalised, no_false_foreground = found[0] == 1, found[1] == 1
-    missed = int(np.sum(penalised & no_false_foreground))
-    return missed, int(penalised.sum()) - missed

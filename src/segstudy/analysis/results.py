@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from segstudy.analysis.configurations import Row, all_rows
+from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import MARGIN
 from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_group
 from segstudy.store.folder import TOGETHER, StudyFolder
@@ -14,6 +15,11 @@ from segstudy.store.looks import Looks, looks_of
 from segstudy.store.records import DataRecord, RunRecord
 
 HEADLINE = "native_iou"
+# Whether a mask is empty follows from them, of one run; from means over repeats it does not.
+EMPTY_MASKS = {column(each.penalty) for each in METRICS.values() if each.penalty} | {
+    column("specificity"),
+    column("iou"),
+}
 Side = tuple[str, str]
 REPLICATE = {
     "key": pl.String,
@@ -40,6 +46,8 @@ class Results:
         outdated: masks that were scored on other images than the study has now, which are left out.
         by_fold: of configurations with folds, the headline's scores as each training set gave them.
         looks: of a sequential study; None if the seeds are fixed.
+        unjoined: with repeats, the scores that tell empty masks as each run gave them, sorted by seed, repeat
+            and id.
     """
 
     rows: tuple[Row, ...]
@@ -53,6 +61,7 @@ class Results:
     margin: float = MARGIN
     by_fold: Mapping[Side, ScoresByFold] = field(default_factory=dict)
     looks: Looks | None = None
+    unjoined: Mapping[Side, pl.DataFrame] = field(default_factory=dict)
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -76,6 +85,15 @@ class Results:
         if table is None or metric not in table.columns or table[metric].null_count():
             return None
         return table[metric].to_numpy().astype(np.float64).reshape(len(self.seeds(name, part)), -1)
+
+    def of_each_run(self, name: str, metric: str, part: str = "test") -> Scores | None:
+        """Return one metric of ``EMPTY_MASKS`` as ``(runs, images)``: not averaged over repeats."""
+        table = self.unjoined.get((name, part))
+        if table is None:
+            return self.scores(name, part, metric)
+        if metric not in table.columns or table[metric].null_count():
+            return None
+        return table[metric].to_numpy().astype(np.float64).reshape(-1, len(self.ids(name, part)))
 
     def units(self, name: str, part: str = "test", metric: str = HEADLINE) -> Scores | None:
         """Return the same with the images of a group joined: ``(replicates, units)``."""
@@ -126,10 +144,12 @@ def results_of(folder: StudyFolder, rows: Sequence[Row]) -> Results:
     data = folder.data() or DataRecord(name="", reader="", fingerprint="", samples=[], findings=[])
     tables: dict[Side, pl.DataFrame] = {}
     by_fold: dict[Side, ScoresByFold] = {}
+    unjoined: dict[Side, pl.DataFrame] = {}
     for some in _blocks(rows):
         runs = _runs_of(folder, some)
         by_fold |= {side: _by_fold(table) for side, table in runs.items() if _in_folds(table)}
         tables |= {side: _repeats_joined(table) for side, table in runs.items()}
+        unjoined |= {side: _of_empty_masks(table) for side, table in runs.items() if _has_repeats(table)}
     outdated = set()
     for row in rows:
         if row.masks is not None:
@@ -140,7 +160,7 @@ def results_of(folder: StudyFolder, rows: Sequence[Row]) -> Results:
                 tables |= _masks_of(row.name, _without_gaps(images))
     replicates = {side: _axes(table) for side, table in tables.items()}
     found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun, folder.study().margin
-    return Results(tuple(rows), tables, data.groups, replicates, *found, by_fold, looks_of(folder))
+    return Results(tuple(rows), tables, data.groups, replicates, *found, by_fold, looks_of(folder), unjoined)
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
@@ -194,9 +214,17 @@ def _by_fold(table: pl.DataFrame) -> ScoresByFold:
     return ScoresByFold(scores, folds.reshape(shape))
 
 
+def _has_repeats(table: pl.DataFrame) -> bool:
+    return table["repeat"].n_unique() > 1
+
+
+def _of_empty_masks(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select([name for name in table.columns if name in EMPTY_MASKS])
+
+
 def _repeats_joined(table: pl.DataFrame) -> pl.DataFrame:
     """Return one row per seed and image: the mean over the repeats of a metric, if all of them have it."""
-    if table["repeat"].n_unique() == 1:
+    if not _has_repeats(table):
         return table.drop("repeat", "fold")
     metrics = [pl.col(name) for name in table.columns if name not in ("seed", "id", "repeat", "fold")]
     means = [pl.when(each.null_count() == 0).then(each.mean()) for each in metrics]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from segstudy.analysis.result_warnings import missed_lesions
+from segstudy.analysis.empty_masks import EmptyMasks, empty_masks, empty_targets
 from segstudy.analysis.results import Results, comparable
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
@@ -54,8 +54,8 @@ class PerImage:
         disputed: where configurations differ most, the most first.
         hard: images on which all of them fail, with the best one's IoU, the hardest first.
         num_images: of the test subset.
-        missed: of the best configuration: its name, how many predictions are empty where there is foreground,
-            and how many have foreground where there is none; None if that is not known.
+        empty: of the configurations of which it is known, the predictions in which one of two masks is empty.
+        num_empty_targets: test images without foreground on which a run predicts some.
     """
 
     chart: Markup
@@ -64,7 +64,8 @@ class PerImage:
     disputed: tuple[Disputed, ...]
     hard: tuple[tuple[str, float], ...]
     num_images: int
-    missed: tuple[str, int, int] | None = None
+    empty: tuple[EmptyMasks, ...] = ()
+    num_empty_targets: int = 0
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
@@ -89,7 +90,7 @@ def per_image(
     names = comparable(results, [name for name in ranked if results.has(name)])
     if not names:
         return None
-    ids = results.ids(names[0])
+    ids, without = results.ids(names[0]), empty_targets(results, names)
     means = np.stack([scores.mean(0) for name in names if (scores := results.scores(name)) is not None])
     chart = specs.save(_distributions(names[:MOST], means[:MOST]), out / "per-image-iou")
     return PerImage(
@@ -99,7 +100,8 @@ def per_image(
         disputed=_disputed(names, ids, means, categories) if len(names) > 1 else (),
         hard=_hard(ids, means),
         num_images=len(ids),
-        missed=None if (counts := missed_lesions(results, names[0])) is None else (names[0], *counts),
+        empty=tuple(filter(None, (empty_masks(results, name, without) for name in names))),
+        num_empty_targets=len(without),
     )
 
 
