@@ -50,9 +50,9 @@ def test_a_study_without_these_faults_has_no_warning():
     assert result_warnings(results(GOOD), []) == ()
 
 
-def test_under_30_units_intervals_are_called_too_narrow():
-    assert "83 to 90 %" in next(few_units(results(GOOD, 29), "a"))
-    assert not list(few_units(results(GOOD, 30), "a"))
+def test_under_40_units_intervals_are_called_too_narrow():
+    assert "83 to 93 %" in next(few_units(results(GOOD, 39), "a"))
+    assert not list(few_units(results(GOOD, 40), "a"))
     grouped = [str(i // 2) for i in range(40)]
     assert "20 patients (40 test images)" in next(few_units(results(GOOD, 40, grouped), "a"))
 
@@ -126,7 +126,7 @@ def test_the_terminal_and_the_report_show_them(tmp_path):
             finish(folder, name, 0.8, 0.8, seed=seed, noise=0.01)
     page = write_report(folder, images=False).read_text(encoding="utf-8")
     for text in (segstudy.table(folder.path), page):
-        assert "Only 9 test images: under 30, intervals are too narrow." in text
+        assert "Only 9 test images: under 40, intervals are too narrow." in text
         assert "two runs cannot tell how much training varies" in text
     assert "two runs" not in segstudy.table(folder.path, "csv")
     assert "test_hd95_px_penalties" in segstudy.table(folder.path, "csv")

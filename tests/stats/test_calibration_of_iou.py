@@ -32,6 +32,7 @@ SCORES = [
     Iou(seeds=2, failing=0.05),
     Iou(60, groups=2),
     Iou(90, groups=3, failing=0.05),
+    Iou(120, groups=3, failing=0.05),
     Iou(large=0.1),
 ]
 LARGE = [Iou(60, large=share) for share in (0.2, 0.33, 0.5)]
@@ -84,11 +85,11 @@ def test_a_part_of_the_settings_with_few_studies(truth: Iou) -> None:
 @pytest.mark.very_slow
 @pytest.mark.parametrize("truth", SCORES, ids=str)
 def test_skewed_scores(truth: Iou) -> None:
-    """Level at most 7 %; means are covered in at least 90 %, with under 30 images in 83 %, with a warning."""
+    """Level at most 7 %; means are covered in at least 91 %, under 40 images in 83 %, with a warning."""
     level, coverage, _ = rates(truth, LONG)
     assert level <= 0.07
-    assert coverage >= (0.83 if is_warned(truth) else 0.90)
-    assert is_warned(truth) == (len(set(groups_of(truth))) < 30)
+    assert coverage >= (0.83 if is_warned(truth) else 0.91)
+    assert is_warned(truth) == (len(set(groups_of(truth))) < 40)
 
 
 @pytest.mark.very_slow
@@ -133,7 +134,7 @@ def test_runs_that_collapse_are_found_and_without_any_means_are_covered(
         f"{called / num_studies:.3f}; where none collapsed, mean covered {covered / silent:.3f} of {silent}"
     )
     assert wrong <= 0.01 * num_studies
-    assert called <= 0.07 * num_studies
+    assert called <= (0.08 if seeds == 2 else 0.07) * num_studies  # of two seeds the page warns
     assert silent < 100 or covered >= 0.90 * silent
     if seeds > 2:
         assert found >= 0.9 * fallen
