@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
+from reverse_proxy import Proxy
 
 from segstudy.deploy.predict.measurements import measured
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.serving.app import create_app
+from segstudy.deploy.serving.site import Site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 CHROMIUM = os.environ.get("SEGSTUDY_CHROMIUM") or shutil.which("chromium")
@@ -39,9 +41,9 @@ def predictor(exported_model) -> Predictor:
 class Running(threading.Thread):
     """A server in a thread of this process."""
 
-    def __init__(self, predictor: Predictor, token: str | None = None):
+    def __init__(self, predictor: Predictor, **options: object):
         super().__init__(daemon=True)
-        config = uvicorn.Config(create_app(predictor, 2, token=token), port=0, log_level="error")
+        config = uvicorn.Config(create_app(predictor, 2, **options), port=0, log_level="error")
         self.server, self.socket = uvicorn.Server(config), config.bind_socket()
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
         self.start()
@@ -234,7 +236,7 @@ def test_a_phone_scrolls_down_only(browser, url, study):
 
 
 def test_a_server_with_a_token_asks_for_it(browser, predictor, study):
-    running = Running(predictor, TOKEN)
+    running = Running(predictor, token=TOKEN)
     try:
         for page in opened(browser, running.url):
             page.locator("#token").wait_for()
@@ -253,3 +255,31 @@ def test_the_server_s_picture_is_the_page_s_truth(predictor):
     Image.fromarray(rng.integers(0, 256, (50, 60, 3), np.uint8)).save(stream, "PNG")
     mask, probability = predictor(np.asarray(Image.open(stream)))
     assert np.array_equal(np.rint(probability * 255) >= 128, mask)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["proxy keeps the prefix", "proxy removes it"])
+def test_behind_a_proxy_all_of_it_works_below_the_prefix(browser, study, predictor, kept):
+    """From the address without the last slash: the page, its own files, an image, and the description."""
+    running = Running(predictor, site=Site(path_prefix="/tools/skin"))
+    proxy = Proxy(running.url, "/tools/skin", keeps_prefix=kept)
+    try:
+        opening = opened(browser, f"{proxy.url}/tools/skin")
+        page = next(opening)
+        if kept:
+            assert page.url == f"{proxy.url}/tools/skin/"
+        (file,) = files(study, "disc01")
+        add(page, file)
+        mask, probability = predictor(file)
+        numbers = measured(mask, probability)
+        assert shown(page)["Area"].startswith(f"{numbers.area_px:,} px, {100 * numbers.area_frac:.1f} %")
+        links = page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")
+        own = [link for link in links if link.startswith(proxy.url)]
+        assert own
+        assert all(link.startswith(f"{proxy.url}/tools/skin/") for link in own)
+        for link in own:
+            assert page.request.get(link).ok, link
+        assert list(opening) == []
+        assert proxy.missing in ([], ["/favicon.ico"])
+    finally:
+        proxy.stop()
+        running.stop()

@@ -48,7 +48,7 @@ def create_app(
     add_health(routes, service, admission)
     add_model(routes, predictor, access)
     add_segment(routes, service, admission, access)
-    add_page(routes)
+    add_page(routes, site.path_prefix)
     app.include_router(routes)
     app.add_exception_handler(RequestValidationError, _wrong_query)
     app.add_exception_handler(OutputError, _no_probabilities)

@@ -1,4 +1,7 @@
-"""The page and what belongs to it. Its links are relative, so that it works below any path."""
+"""The page and what belongs to it. Its links are relative, so that it works below any path.
+
+With a prefix they are relative to that: a proxy that removes it may have had it without its last slash.
+"""
 
 from importlib.resources import files
 
@@ -14,15 +17,24 @@ PAGE = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
 PAGE_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
-def add_page(routes: APIRouter) -> None:
-    """Add the page and its files."""
+def add_page(routes: APIRouter, prefix: str) -> None:
+    """Add the page and its files.
+
+    Args:
+        routes: of the server.
+        prefix: as ``Site.path_prefix``.
+    """
     for path, name in PAGE.items():
-        _add_file(routes, path, name)
+        _add_file(routes, path, name, prefix)
 
 
-def _add_file(routes: APIRouter, path: str, name: str) -> None:
+def _add_file(routes: APIRouter, path: str, name: str, prefix: str) -> None:
     content = files("segstudy.deploy.serving").joinpath("page", name).read_text(encoding="utf-8")
-    headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
+    policy = PAGE_POLICY
+    if prefix and not path:
+        content = content.replace("<head>", f'<head>\n<base href="{prefix}/">', 1)
+        policy = policy.replace("base-uri 'none'", "base-uri 'self'")
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
     kind = PAGE_TYPES[name.rpartition(".")[2]]
 
     @routes.get(f"/{path}", include_in_schema=False)
