@@ -14,10 +14,11 @@ from segstudy.core.progress import Stage
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.samples import Sample
 from segstudy.evaluation.external_masks import study_samples
+from segstudy.evaluation.second_rater import folder_of_second_rater
 from segstudy.evaluation.summary import data_of
 from segstudy.mask_errors.kinds import Case, best_kind
 from segstudy.mask_errors.predictions import ImagePredictions, Networks, networks_of, tested_images, testers
-from segstudy.mask_errors.second_rater import FOLDER, SecondRater, second_rater
+from segstudy.mask_errors.second_rater import SecondRater, second_rater
 from segstudy.mask_errors.suspicion import Agreement, agreement_of
 from segstudy.store.folder import StudyFolder
 
@@ -110,7 +111,7 @@ def audit_study(folder: StudyFolder, data: str | Path | None, masks2: Path | Non
     stage("examining the most suspicious masks", 0, 0)
     examined = {tested.id: tested for tested in tested_images(folder, tested_by, worst, prepared)}
     masks = [*_with_kinds(masks[:MOST_EXAMINED], examined), *masks[MOST_EXAMINED:]]
-    place = masks2 or _second_folder(data or folder.study().data)
+    place = masks2 or folder_of_second_rater(data or folder.study().data)
     second = None
     if place is not None:
         stage("comparing both raters", 0, 0)
@@ -133,11 +134,6 @@ def _samples(folder: StudyFolder, data: str | Path | None) -> dict[str, Sample]:
         if data:
             raise
         raise UserError(f"{error}; --data says where the data set lies, if it was moved") from None
-
-
-def _second_folder(data: str | Path) -> Path | None:
-    place = Path(data) / FOLDER
-    return place if place.is_dir() else None
 
 
 def _prepared(

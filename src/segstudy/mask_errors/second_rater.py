@@ -1,25 +1,17 @@
 """A second rater's masks of the same images: how well people agree where networks agree with one of them."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from segstudy.analysis.results import gather
-from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import MaskMeaning
-from segstudy.core.resources import allowed_cores
-from segstudy.data.masks import read_mask
 from segstudy.data.samples import Sample
-from segstudy.evaluation.mask_folders import find_masks
-from segstudy.evaluation.mask_meaning import meaning_of_masks
-from segstudy.mask_errors.suspicion import mask_iou
+from segstudy.evaluation.second_rater import raters_ious
 from segstudy.stats.intervals import Interval, by_group, score_interval
 from segstudy.store.folder import StudyFolder
-
-FOLDER = "masks2"  # in a data set's folder
 
 
 @dataclass(frozen=True)
@@ -62,24 +54,8 @@ def second_rater(
     Raises:
         UserError: masks of several raters, of no tested image, of unknown meaning or of another size.
     """
-    found, _ = find_masks(masks, samples.keys())
-    if len(found) > 1 or len(found[0].seeds) > 1:
-        raise UserError(f"{masks}: holds several sets of masks; give the folder of one rater with --masks2")
-    (files,) = found[0].seeds.values()
-    rated = sorted(set(ids) & files.keys())
-    if not rated:
-        raise UserError(f"{masks}: has masks of images that were not tested; only tested images are compared")
-    second = meaning_of_masks([files[sample_id] for sample_id in rated], meaning, None)
-
-    def compared(sample_id: str) -> float:
-        first, other = read_mask(samples[sample_id].mask, meaning), read_mask(files[sample_id], second)
-        if first.shape != other.shape:
-            (h, w), (height, width) = other.shape, first.shape
-            raise UserError(f"{files[sample_id]}: must be {width} x {height} px as the image, got {w} x {h}")
-        return mask_iou(first, other)
-
-    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        ious = dict(zip(rated, pool.map(compared, rated), strict=True))
+    ious = raters_ious(masks, samples, ids, meaning)
+    rated = list(ious)
     return SecondRater(
         folder=masks.name,
         ious=ious,

@@ -27,6 +27,7 @@ from segstudy.data.split import Split, about_folds
 from segstudy.data.thumbnails import small_image, small_mask
 from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
+from segstudy.evaluation.second_rater import write_second_rater
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, resolve_architecture
 from segstudy.store.folder import StudyFolder
@@ -353,6 +354,8 @@ def jobs_of(
     first = plan.study.configurations()[0].protocol
     stage("scoring the baselines", 0, 0)
     write_baselines(folder, plan.dataset.samples, plan.data, whole_splits(plan.splits), first, resized)
+    meanings = {each.protocol.mask_meaning() for each in plan.study.configurations()}
+    write_second_rater(folder, plan.study.data, plan.dataset.samples, plan.data, meanings)
     if prepared:
         stage("making small images for the report", 0, 0)
         _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # checked above

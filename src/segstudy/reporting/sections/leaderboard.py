@@ -7,11 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from segstudy.analysis.second_rater import HumanCeiling, human_ceiling, problem_of
 from segstudy.metrics import HEADLINE, METRICS, Metric, shown_in
 from segstudy.reporting.sections.base import ReportData
 from segstudy.reporting.sections.external import references
 from segstudy.reporting.tables import missing_scores
 from segstudy.store.records import RunRecord
+from segstudy.store.second_rater import second_rater_of
 
 MIB = 2**20
 DASH = "–"
@@ -112,16 +114,30 @@ class LeaderboardTable:
 
 def values(report: ReportData) -> dict[str, Any]:
     """Return the values of ``leaderboard.html.j2``."""
+    record = second_rater_of(report.folder)
+    second = human_ceiling(report.results, record, [n for n in report.ranked if report.results.has(n)])
     return {
         "table": leaderboard_table(
             report.leaderboard,
-            references(report.folder, report.data["reader"]),
+            references(report.folder, report.data["reader"]) | _second_rater(second),
             [record for row in report.results.rows for record in row.records],
             report.study.protocol.model_dump(),
         ),
+        "notes": [n for n in (second.sentence if second else "", problem_of(record, report.results)) if n],
         "leader": leading(report.leaderboard),
         "trained": report.trained,
     }
+
+
+def _second_rater(found: HumanCeiling | None) -> dict[str, dict[str, float]]:
+    """Return the second rater's line of the references."""
+    if found is None:
+        return {}
+    scores = {"test_iou": found.interval.mean}
+    if found.interval.low is not None and found.interval.high is not None:
+        scores |= {"test_iou_low": found.interval.low, "test_iou_high": found.interval.high}
+    of = "" if found.num_images == found.num_tested else f", {found.num_images} of {found.num_tested} images"
+    return {f"second rater ({found.folder}{of})": scores}
 
 
 def leading(frame: pl.DataFrame) -> dict[str, Any] | None:
