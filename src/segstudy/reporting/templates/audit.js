@@ -1,30 +1,17 @@
 // The cards of an audit and the lists of what is ticked. Every text is set as text.
 const { cards, name } = JSON.parse(document.getElementById("data").textContent);
-const by = id => document.getElementById(id);
-const sheet = by("sheet"), large = by("large"), lists = by("lists");
+const lists = by("lists");
 const LISTS = ["exclude", "relabel"];
 const ticked = new Map(); // card to list
 const unsaved = new Set(); // lists that changed since they were copied or saved
 
-const make = (tag, className, text) => {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-};
 const three = value => value === null ? "–" : value.toFixed(3);
 
 const pictures = (view, card) => {
   view.replaceChildren();
   if (!card.picture) return;
-  view.style.aspectRatio = Math.min(2, Math.max(0.6, card.size_px[0] / card.size_px[1]));
-  for (const [kind, alt] of [["picture", `Image ${card.id}`], ["mask", "outline of its mask"], ["prediction", "outline of the prediction"]]) {
-    const image = make("img", kind);
-    image.decoding = "async";
-    image.alt = alt;
-    image.src = card[kind];
-    view.append(image);
-  }
+  view.style.aspectRatio = proportion(card.size_px);
+  addPictures(view, [["picture", card.picture, `Image ${card.id}`], ["mask", card.mask, "outline of its mask"], ["prediction", card.prediction, "outline of the prediction"]]);
 };
 
 // Ticks: a sample is on one list at most
@@ -70,20 +57,14 @@ const refresh = () => {
 const numbers = card => [
   ["suspicion", card.suspicion], ["IoU with the prediction", card.iou], ["agreement of the networks", card.agreement], ["IoU with the second rater", card.second_iou], ["IoU after that error", card.explained_iou],
 ];
-const near = new IntersectionObserver(entries => {
-  for (const { isIntersecting, target } of entries) {
-    const view = target.querySelector(".view");
-    if (isIntersecting && !view.hasChildNodes()) pictures(view, target.card);
-    if (!isIntersecting) view.replaceChildren();
-  }
-}, { rootMargin: "800px" });
+const near = nearScreen(pictures);
 const articleOf = card => {
   const article = make("article"), button = make("button", "card");
-  article.card = card;
+  article.item = card;
   button.type = "button";
   button.append(make("div", "view"), make("span", "name", `${card.rank}. ${card.id}`));
   const view = button.firstChild;
-  if (card.picture) view.style.aspectRatio = Math.min(2, Math.max(0.6, card.size_px[0] / card.size_px[1]));
+  if (card.picture) view.style.aspectRatio = proportion(card.size_px);
   else view.hidden = true;
   const rest = [`suspicion ${three(card.suspicion)}`, `IoU ${three(card.iou)}`, card.second_iou === null ? "" : `second rater ${three(card.second_iou)}`, card.group];
   button.append(make("span", "rest", rest.filter(Boolean).join(" · ")));
@@ -103,38 +84,22 @@ const FILTERS = [
   { text: `all ${cards.length}`, of: () => true },
   ...kinds.map(kind => ({ text: `${kind} ${count(card => kindOf(card) === kind)}`, of: card => kindOf(card) === kind })),
 ];
-let filter = FILTERS[0], shown = [];
+let filter = FILTERS[0];
 const show = () => {
   const words = by("find").value.trim().toLowerCase();
   shown = cards.filter(card => filter.of(card) && (!words || card.id.toLowerCase().includes(words) || card.group.toLowerCase().includes(words)));
-  near.disconnect();
-  sheet.replaceChildren(...shown.map(card => articles.get(card)));
-  if (!shown.length) sheet.append(make("p", "nobody", "No mask is like that."));
-  for (const card of shown) near.observe(articles.get(card));
-  by("count").textContent = shown.length === cards.length ? "" : `${shown.length} of ${cards.length} masks`;
+  fillSheet(near, articles, cards.length, "mask");
 };
-const chips = document.querySelector(".chips");
-for (const each of kinds.length ? FILTERS : []) {
-  const chip = make("button", "", each.text);
-  chip.type = "button";
-  chip.addEventListener("click", () => {
-    filter = each;
-    for (const other of chips.children) other.setAttribute("aria-pressed", other === chip);
-    show();
-  });
-  chip.setAttribute("aria-pressed", each === filter);
-  chips.append(chip);
-}
+addChips(kinds.length ? FILTERS : [], filter, chosen => {
+  filter = chosen;
+  show();
+});
 by("find").addEventListener("input", show);
-if (by("size")) {
-  by("size").addEventListener("input", () => document.documentElement.style.setProperty("--side", `${by("size").value}px`));
-  by("size").dispatchEvent(new Event("input")); // a reloaded page may remember another size
-}
+if (by("size")) followSize();
 document.querySelector(".bar").hidden = false;
 
 // One mask, large
 
-let current = null;
 const forget = () => {
   for (const box of large.querySelectorAll(".ticks input")) boxes.get(current)?.delete(box);
 };
@@ -151,19 +116,8 @@ const enlarge = card => {
   about.append(ticksOf(card), make("p", "rest", "keys: ← → other masks, e exclude, r relabel"));
   if (!large.open) large.showModal();
 };
-const step = by => {
-  const next = shown[shown.indexOf(current) + by];
-  if (next) enlarge(next);
-};
-large.addEventListener("click", event => {
-  const by = event.target.dataset?.step;
-  if (by === "0" || event.target === large) large.close();
-  else if (by) step(Number(by));
-});
 large.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "ArrowLeft") step(-1);
-  if (event.key === "ArrowRight") step(1);
   const list = LISTS.find(each => each[0] === event.key);
   if (list) tick(current, list, ticked.get(current) !== list);
 });

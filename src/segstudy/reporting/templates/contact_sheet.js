@@ -1,47 +1,26 @@
-// The cards of the contact sheet. Pictures are decoded when they come near the screen; every text is set as text.
+// The cards of the contact sheet.
 const { kinds, subsets, samples } = JSON.parse(document.getElementById("data").textContent);
-const by = id => document.getElementById(id);
-const sheet = by("sheet"), large = by("large");
 const GRAVITY = ["error", "warning", "note"];
 
-const make = (tag, className, text) => {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-};
 const worst = sample => Math.min(3, ...sample.findings.map(i => GRAVITY.indexOf(kinds[i].severity)));
 const percent = frac => frac === null ? "no mask" : `${(100 * frac).toFixed(1)} %`;
 const compare = new Intl.Collator("en", { numeric: true }).compare;
 
-const ratio = sample => Math.min(2, Math.max(0.6, sample.picture ? sample.size_px[0] / sample.size_px[1] : 1.33));
+const ratio = sample => sample.picture ? proportion(sample.size_px) : 1.33;
 
 const pictures = (view, sample) => {
   view.replaceChildren();
   view.style.aspectRatio = ratio(sample);
   if (!sample.picture) return view.append(make("span", "none", "the image cannot be read"));
-  for (const [name, uri, alt] of [["photo", sample.picture, `Image ${sample.id}`], ["layer", sample.layer, "Outline of its mask"]]) {
-    if (!uri) continue;
-    const image = make("img", name);
-    image.decoding = "async";
-    image.alt = alt;
-    image.src = uri;
-    view.append(image);
-  }
+  addPictures(view, [["photo", sample.picture, `Image ${sample.id}`], ["layer", sample.layer, "Outline of its mask"]]);
 };
-const near = new IntersectionObserver(entries => {
-  for (const { isIntersecting, target } of entries) {
-    const view = target.firstChild;
-    if (isIntersecting && !view.hasChildNodes()) pictures(view, target.sample);
-    if (!isIntersecting) view.replaceChildren();
-  }
-}, { rootMargin: "800px" });
+const near = nearScreen(pictures);
 
 const cardOf = sample => {
   const gravity = GRAVITY[worst(sample)];
   const card = make("button", `card${gravity && gravity !== "note" ? ` ${gravity}` : ""}`);
   card.type = "button";
-  card.sample = sample;
+  card.item = sample;
   card.append(make("div", "view"), make("span", "name", sample.id));
   card.firstChild.style.aspectRatio = ratio(sample);
   const rest = [percent(sample.foreground_frac), sample.subset, sample.group, sample.category];
@@ -70,44 +49,30 @@ const FILTERS = [
   { text: `flagged ${samples.filter(sample => worst(sample) < 2).length}`, of: sample => worst(sample) < 2 },
   ...kinds.map((kind, i) => ({ text: kind.text, severity: kind.severity, of: sample => sample.findings.includes(i) })),
 ];
-let filter = FILTERS[0], shown = [];
+let filter = FILTERS[0];
 
 const show = () => {
   const words = by("find").value.trim().toLowerCase(), subset = by("subset").value;
   shown = samples.filter(sample => filter.of(sample) && (!subset || sample.subset === subset)
     && (!words || sample.id.toLowerCase().includes(words) || sample.group.toLowerCase().includes(words)));
   shown.sort(ORDERS[by("sort").value]);
-  near.disconnect();
-  sheet.replaceChildren(...shown.map(sample => cards.get(sample)));
-  if (!shown.length) sheet.append(make("p", "nobody", "No sample is like that."));
-  for (const sample of shown) near.observe(cards.get(sample));
-  by("count").textContent = shown.length === samples.length ? "" : `${shown.length} of ${samples.length} samples`;
+  fillSheet(near, cards, samples.length, "sample");
 };
 
-const chips = document.querySelector(".chips");
-for (const each of FILTERS.length > 2 ? FILTERS : []) {
-  const chip = make("button", each.severity, each.text);
-  chip.type = "button";
-  chip.addEventListener("click", () => {
-    filter = each;
-    for (const other of chips.children) other.setAttribute("aria-pressed", other === chip);
-    show();
-  });
-  chip.setAttribute("aria-pressed", each === filter);
-  chips.append(chip);
-}
+addChips(FILTERS.length > 2 ? FILTERS : [], filter, chosen => {
+  filter = chosen;
+  show();
+});
 for (const subset of subsets) by("subset").append(new Option(subset, subset));
 by("subsets").hidden = subsets.length < 2;
 by("sort").querySelector("[value=subset]").hidden = subsets.length < 2;
 by("sort").querySelector("[value=group]").hidden = !samples.some(sample => sample.group);
 for (const id of ["sort", "subset", "find"]) by(id).addEventListener("input", show);
-by("size").addEventListener("input", () => document.documentElement.style.setProperty("--side", `${by("size").value}px`));
-by("size").dispatchEvent(new Event("input")); // a reloaded page may remember other choices
+followSize();
 document.querySelector(".bar").hidden = false;
 
 // One sample, large
 
-let current = null;
 const enlarge = sample => {
   current = sample;
   pictures(large.querySelector(".view"), sample);
@@ -123,18 +88,5 @@ const enlarge = sample => {
   });
   if (!large.open) large.showModal();
 };
-const step = by => {
-  const next = shown[shown.indexOf(current) + by];
-  if (next) enlarge(next);
-};
-large.addEventListener("click", event => {
-  const by = event.target.dataset?.step;
-  if (by === "0" || event.target === large) large.close();
-  else if (by) step(Number(by));
-});
-large.addEventListener("keydown", event => {
-  if (event.key === "ArrowLeft") step(-1);
-  if (event.key === "ArrowRight") step(1);
-});
 large.addEventListener("close", () => cards.get(current)?.scrollIntoView({ block: "nearest" }));
 show();
