@@ -1,6 +1,6 @@
 """Studies with scores as IoU has them: skewed, with a ceiling, failures, collapsed runs and groups."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -80,5 +80,5 @@ def _runs(rng: np.random.Generator, truth: Iou, images: np.ndarray, hard: np.nda
 def true_mean(truth: Iou) -> float:
     """Return the mean of the first configuration over all images and runs, from many draws."""
     rng = np.random.default_rng(99)
-    whole = Iou(**{**vars(truth), "seeds": 40})
-    return float(np.mean([pair(rng, whole)[0].mean() for _ in range(100_000 // truth.images)]))
+    whole = replace(truth, seeds=40, images=truth.images if truth.large else 2000)
+    return float(np.mean([pair(rng, whole)[0].mean() for _ in range(100_000 // whole.images)]))

@@ -7,7 +7,7 @@ whole give Q - 1. This takes runs of equal seed and different training sets as i
 weights and the order of the batches' places, but not the images: whether that makes them alike is tested. If
 they are alike (p < .2), the seeds of this configuration are compared as a whole. With this test (Bancroft
 1964) at most 8 % of equal configurations are called different, whatever share of the variance runs of a seed
-have in common; without it up to 40 %, see ``tests/stats/test_seeds_within_folds.py``.
+have in common; without it up to half, see ``tests/stats/test_seeds_within_folds.py``.
 """
 
 from collections.abc import Sequence
