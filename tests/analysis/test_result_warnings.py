@@ -18,7 +18,7 @@ from segstudy.analysis.result_warnings import (
 )
 from segstudy.metrics import METRICS, column, mask_scores
 from segstudy.reporting.page import write_report
-from segstudy.stats.intervals import Interval
+from segstudy.stats.intervals import Interval, ScoresByFold
 
 
 def results(means, num_images=40, groups=None, others=None):
@@ -63,6 +63,23 @@ def test_two_runs_cannot_tell():
     assert "two runs cannot tell" in said
     assert "(a)" in said
     assert not list(two_seeds(results(GOOD), ["a", "b"]))
+
+
+def test_two_seeds_in_folds_hardly_show_whether_one_is_better_in_all_of_them():
+    scores = np.random.default_rng(1).normal(0.8, 0.02, (3, 1, 40))
+    three = ScoresByFold(scores, np.arange(40)[None] % 4)
+    two, apart = (ScoresByFold(scores[:2] + each, three.folds) for each in (0, [[[0.0]], [[0.2]]]))
+    for runs, expected in (
+        (three, []),
+        (two, ["Two seeds in folds"]),
+        (apart, ["Two seeds: two runs cannot"]),
+    ):
+        found = SimpleNamespace(
+            runs=lambda _, runs=runs: runs, seeds=lambda _, runs=runs: range(len(runs.scores))
+        )
+        assert [
+            said[: len(each)] for said, each in zip(two_seeds(found, ["a"]), expected, strict=True)
+        ] == expected
 
 
 @pytest.mark.parametrize(("share", "warned"), [(7, False), (8, True), (20, True)])
