@@ -107,6 +107,7 @@ def test_status_report_and_methods_say_how_it_ended(ended):
     assert "nothing was chosen by test" not in page
     assert "The study was sequential: looks at the test scores were planned after 3, 5 and 8 seeds." in page
     assert "sequential with 3 to 8 seeds" in page
+    assert "segstudy run study.toml --until-settled --seeds 3 --max-seeds 8" in page
     assert not [each for each in verify_folder(ended).faults if each.path.parts[0] != "runs"]
 
 
@@ -197,6 +198,38 @@ def test_ctrl_c_and_hours_stop_it_and_it_goes_on(ended, data, tmp_path, no_repor
     assert frame["rank"].drop_nulls().len() == 4 - len(looks_of(folder).stopped)  # the answers of look 1
     segstudy.run(folder.path, executor="serial")
     assert decisions(folder) == decisions(ended)
+    assert any(line.startswith("look 1 (3 seeds): segnet-bce-b8") for line in lines)
+
+
+def test_another_process_may_have_gone_on_meanwhile(ended, data, tmp_path, no_report, monkeypatch):
+    """The looks of the process that held the lock before are read again, not replaced."""
+    from segstudy.study import run as engine
+
+    folder, hold = StudyFolder(tmp_path / "study"), engine.hold
+    MadeUp(CLEAR).patch(monkeypatch)
+
+    def go_on_first(*arguments):
+        monkeypatch.setattr(engine, "hold", hold)
+        run(data, folder.path)
+        times.append((folder.path / "looks.json").read_bytes())
+        return hold(*arguments)
+
+    times = []
+    monkeypatch.setattr(engine, "hold", go_on_first)
+    run(data, folder.path)
+    assert (folder.path / "looks.json").read_bytes() == times[0]
+    assert decisions(folder) == decisions(ended)
+
+
+def test_the_looks_are_written_before_study_toml(data, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KilledError
+
+    monkeypatch.setattr("segstudy.study.run.write_plan", killed)
+    with pytest.raises(KilledError):
+        run(data, tmp_path / "study")
+    assert [file.name for file in (tmp_path / "study").glob("*.json")] == ["looks.json"]
+    assert not (tmp_path / "study" / "study.toml").exists()
 
 
 def said(monkeypatch):
@@ -269,6 +302,7 @@ def test_lost_looks_are_made_again_and_altered_ones_refused(copied, ended, no_re
         "looks.json"
     ]
     file.unlink()
+    assert [f.path.name for f in verify_folder(copied).faults if f.path.parts[0] != "runs"] == ["looks.json"]
     with pytest.raises(UserError, match=r"looks.json: missing, .*`segstudy run .*` writes it again"):
         segstudy.table(copied.path)
     segstudy.run(copied.path, executor="serial")
@@ -341,6 +375,23 @@ def test_a_study_with_fixed_seeds_cannot_become_sequential(data, tmp_path, no_re
         run(data, folder.path)
     assert not (folder.path / "looks.json").exists()
     assert "stopped_at_look" not in segstudy.Study(folder.path).leaderboard().columns
+
+
+def test_plan_counts_no_run_of_what_was_stopped(copied, data):
+    made, missing, ahead, _ = segstudy.plan(copied.path)
+    assert {run.key for run in made.runs} == copied.finished()
+    assert not missing
+    assert ahead.num_runs == 0
+    with pytest.raises(UserError, match="is a sequential study"):
+        segstudy.plan(data, out=copied.path, **OPTIONS)
+
+
+def test_a_comparison_of_two_says_that_it_is_not_adjusted(copied):
+    found = segstudy.compare(str(copied.path), "unet-bce-b8", "segnet-bce-b8")
+    assert found.sentence.endswith(
+        "The study is sequential: this comparison alone is not adjusted for its looks."
+    )
+    assert found.as_dict()["is_sequential"]
 
 
 def test_no_configuration_is_removed_from_it(copied):

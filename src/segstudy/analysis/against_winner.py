@@ -35,7 +35,7 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
         for name in names
         if name != winner and results.complete(name) and results.comparable(winner, name)
     ]
-    if len(set(results.groups_of(winner))) < 2:
+    if len(set(results.groups_of(winner))) < 2 or (results.looks and results.looks.is_between):
         return {}
     found = {name: compared(results, winner, results, name) for name in others}
     measured = {name: d for name, d in found.items() if d.has_training_noise}

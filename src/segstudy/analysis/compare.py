@@ -21,6 +21,8 @@ from segstudy.store.folder import StudyFolder
 
 JSON_KEYS = {"has_training_noise": "trainings"}  # the key that scripts read since segstudy 0.1
 
+NOT_ADJUSTED = "The study is sequential: this comparison alone is not adjusted for its looks."
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -42,6 +44,7 @@ class Comparison:
         group_noun: what a group is, as ``patient``.
         margins: of the two studies, where they differ; the smaller decides.
         across: the two for training sets like these; None unless both have the same folds.
+        is_sequential: whether either was compared at looks, for which this comparison is not adjusted.
         difference: `a` less `b`.
         resolution: the data that would settle it; None if it is settled or training noise is not measured.
     """
@@ -54,11 +57,13 @@ class Comparison:
     group_noun: str = "group"
     margins: tuple[float, float] | None = None
     across: AcrossTrainingSets | None = None
+    is_sequential: bool = False
 
     @property
     def sentence(self) -> str:
         """The result in a sentence."""
-        return comparison_text(self.a.name, self.b.name, self.difference)
+        found = comparison_text(self.a.name, self.b.name, self.difference)
+        return f"{found} {NOT_ADJUSTED}" if self.is_sequential else found
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON takes it."""
@@ -66,7 +71,8 @@ class Comparison:
 
 
 def _with_json_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {JSON_KEYS.get(name, name): value for name, value in pairs}
+    kept = [(name, value) for name, value in pairs if name != "is_sequential" or value]
+    return {JSON_KEYS.get(name, name): value for name, value in kept}
 
 
 def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) -> Comparison:
@@ -87,6 +93,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
         resolution=_resolution(ours, a, theirs, b) if found.conclusion == "not resolved" else None,
         group_noun=ours.group_noun,
         across=_across(ours, a, theirs, b),
+        is_sequential=ours.looks is not None or theirs.looks is not None,
         margins=None if ours.margin == theirs.margin else (ours.margin, theirs.margin),
     )
 

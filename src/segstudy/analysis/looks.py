@@ -153,6 +153,14 @@ def sequence(looks: Looks) -> str:
     )
 
 
+def decided(looks: Looks, number: int) -> str:
+    """Return a sentence on what one look decided."""
+    found = looks.looks[number]
+    beaten = [result.name for result in found.results if result.stopped]
+    at = f"look {number + 1} ({count(found.seeds, 'seed')})"
+    return f"{at}: {f'{listed(beaten)} stopped' if beaten else 'none stopped'}"
+
+
 def stops(looks: Looks) -> Iterator[str]:
     """Say for each look which configurations were stopped."""
     by_look: dict[int, list[str]] = {}

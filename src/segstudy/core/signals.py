@@ -80,7 +80,8 @@ def stopped_at(stop: Stop, deadline: float) -> Iterator[None]:
     if deadline == float("inf"):
         yield
         return
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), stop.set)
+    seconds = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+    timer = threading.Timer(seconds, stop.set)
     timer.daemon = True
     timer.start()
     try:

@@ -188,6 +188,16 @@ def _registered(folder: StudyFolder, rebuild: bool) -> Looks | None:
     return Looks(plan=checked(registered.looks, LookPlan, file))
 
 
+def begin_looks(folder: StudyFolder, looks: Looks) -> None:
+    """Make the study's folder and write the planned looks.
+
+    Raises:
+        UserError: when they cannot be written.
+    """
+    folder.create()
+    write_looks(folder, looks)
+
+
 def write_looks(folder: StudyFolder, looks: Looks) -> None:
     """Write the file, whole or not at all.
 

@@ -162,7 +162,7 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
     }
     for name, look in looks.items():
-        if (folder.path / name).exists() or name in ("data.json", "split.json"):
+        if (folder.path / name).exists() or name in ("data.json", "split.json", "looks.json"):
             yield from _tried(folder, folder.path / name, look)
     for name in ("data.json", "split.json"):
         if not (folder.path / name).exists() and folder.finished():

@@ -1,8 +1,9 @@
 """The plan of a sequential study's looks, which is fixed before the first run."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from segstudy.config.runs import configuration_names
+from segstudy.config.runs import Run, configuration_names
 from segstudy.core.errors import UserError
 from segstudy.stats.planned_looks import error_shares
 from segstudy.store.folder import StudyFolder
@@ -60,12 +61,23 @@ def _refuse_incomparable(plan: Plan) -> None:
             )
 
 
-def needed(plan: Plan, looks: Looks) -> Plan:
-    """Return a plan without the runs that no look needs: of stopped configurations, or after the end."""
+def needed(plan: Plan, missing: Iterable[Run], looks: Looks) -> tuple[Plan, list[Run]]:
+    """Return a plan without the runs that no look needs: of stopped configurations, or after the end.
+
+    Args:
+        plan: with all runs until the last look.
+        missing: runs of it that are not stored.
+        looks: of the study.
+
+    Returns:
+        The plan, and those of the missing runs that are in it.
+    """
     names = plan.names()
     most = looks.plan.seeds[-1]
 
     def limit(name: str) -> int:
         return looks.num_seeds(name) if looks.is_ended or name in looks.stopped else most
 
-    return replace(plan, runs=tuple(run for run in plan.runs if run.seed < limit(names[run.key])))
+    runs = [run for run in plan.runs if run.seed < limit(names[run.key])]
+    keys = {run.key for run in runs}
+    return replace(plan, runs=tuple(runs)), [run for run in missing if run.key in keys]

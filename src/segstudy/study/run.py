@@ -19,7 +19,7 @@ from segstudy.core.signals import Stop, asked_to_stop, noting, stopped_at
 from segstudy.data.leakage import refuse_leaks
 from segstudy.reporting.page import write_report
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import Looks
+from segstudy.store.looks import Looks, begin_looks, looks_of
 from segstudy.store.report_coverage import is_current
 from segstudy.store.tidying import tidy
 from segstudy.study.choices import Choice, as_asked, quicker, refusal
@@ -43,6 +43,7 @@ from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job
 
 ASK_ABOVE_HOURS = 2.0
+AT_MOST = " The runs and hours given here are the most that it takes."
 # What else is stored with a finished run: see ``training.job.Job``.
 EXTRA = "segstudy.deploy.export.own_networks:own_onnx"
 
@@ -119,12 +120,10 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
     folder.refuse_unwritable()
     looks = looks_for(plan, folder, call.sequential) if call.sequential else None
     if looks is not None:
-        plan = needed(plan, looks)
-        keys = {run.key for run in plan.runs}
-        missing = [run for run in missing if run.key in keys]
+        plan, missing = needed(plan, missing, looks)
     display.plan(plan.overview(), len(missing))
     if looks is not None:
-        display.say(progress(looks))
+        display.say(progress(looks) + (AT_MOST if missing else ""))
     dropped = "" if looks else describe_dropped(folder, plan.runs)  # a sequential study keeps all
     num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
     display.unnamed(num_unnamed, folder.path, dropped)
@@ -178,6 +177,10 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
         finished = folder.finished()  # perhaps by the process that held the lock before
         tidy(folder)
         refuse_occupied(plan, folder, call.source)  # another study may be there by now
+        if chosen.looks is not None and looks_of(folder, rebuild=True) is None:
+            begin_looks(
+                folder, chosen.looks
+            )  # before study.toml: else the study could go on with fixed seeds
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
         made = records(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
@@ -200,6 +203,7 @@ def _train_until_settled(
 ) -> str:
     """Train a sequential study, stage by stage; return a sentence on its state."""
     folder = chosen.folder
+    looks = looks_of(folder, rebuild=True) or looks  # perhaps of the process that held the lock before
     deadline = time.monotonic() + call.max_hours * 3600
 
     def among(runs: Sequence[Run]) -> list[Run]:
@@ -214,7 +218,7 @@ def _train_until_settled(
         return seconds_of(folder, chosen.ahead.forecast, [run.key for run in among(runs)])
 
     with noting(f"finished runs and taken looks are kept; continue with: {_call('run', folder)}"):
-        return until_settled(chosen.plan, folder, looks, Trainer(train, seconds, deadline))
+        return until_settled(chosen.plan, folder, looks, Trainer(train, seconds, display.say, deadline))
 
 
 def _trackers(call: Call, display: Display) -> Trackers:

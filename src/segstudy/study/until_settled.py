@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from segstudy.analysis.looks import progress, taken
+from segstudy.analysis.looks import decided, progress, taken
 from segstudy.config.runs import Run
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import duration
@@ -24,15 +24,17 @@ class Trainer:
     Attributes:
         train: trains those of the runs that are not stored, and returns when they have ended or time is up.
         seconds: the expected wall time of the runs that are left among these.
-        deadline: on the clock of ``time.monotonic``; None for none.
+        say: called with what each new look decided.
+        deadline: on the clock of ``time.monotonic``; infinite for none.
     """
 
     train: Callable[[Sequence[Run]], None]
     seconds: Callable[[Sequence[Run]], float]
-    deadline: float | None = None
+    say: Callable[[str], None]
+    deadline: float = math.inf
 
     def seconds_left(self) -> float:
-        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+        return self.deadline - time.monotonic()
 
 
 def until_settled(plan: Plan, folder: StudyFolder, looks: Looks, trainer: Trainer) -> str:
@@ -66,11 +68,13 @@ def until_settled(plan: Plan, folder: StudyFolder, looks: Looks, trainer: Traine
         trainer.train(runs)
         if _unfinished(runs, folder) and trainer.seconds_left() <= 0:
             return f"{progress(looks)} The hours are over; what was trained is saved."
-        complete = _complete(runs, names, folder)
+        complete, stored = _complete(runs, names, folder), looks.looks[number]
         looks = _taken(folder, looks, number, complete, open_names)
         now = looks.looks[number]
         if now.taken is None:
             return f"{progress(looks)} It cannot be taken: fewer than two configurations have all their runs."
+        if stored.taken is None:
+            trainer.say(decided(looks, number))
         if now.conclusion != CONTINUE:
             break
         beaten = {result.name for result in now.results if result.stopped}
