@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segstudy.analysis.formatting import count, interval, listed, signed
+from segstudy.analysis.formatting import interval, listed, signed
 from segstudy.analysis.results import Results
+from segstudy.core.quantities import counted
 from segstudy.stats.intervals import LEVEL
 from segstudy.stats.training_sets import (
     AcrossTrainingSets,
@@ -103,7 +104,7 @@ def _answer(found: TrainingSets) -> str:
     if unresolved:
         who = "it" if said else found.winner
         said.append(f"{who} cannot be told from {listed(unresolved)}")
-    folds = count(found.num_folds, "fold")
+    folds = counted(found.num_folds, "fold")
     how = f"{folds}, repeated {found.num_repeats} times" if found.num_repeats > 1 else folds
     return f"For training sets like these, not only for the present ones ({how}): {'; '.join(said)}."
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
 from segstudy.config.protocol import Protocol
 from segstudy.config.runs import Configuration, configuration_names, spelled
 from segstudy.config.study import Study
+from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
 from segstudy.store.preregistration import (
     PLACES,
@@ -96,7 +97,7 @@ def _excluded(before: Study, now: Study) -> Iterator[str]:
         ("taken back", [each for each in before.exclude if each not in now.exclude]),
     ):
         if ids:
-            yield f"{count(len(ids), 'image')} {verb} ({listed(ids)})"
+            yield f"{counted(len(ids), 'image')} {verb} ({listed(ids)})"
 
 
 def _configurations(before: Study, now: Study, fields: Sequence[str]) -> Iterator[str]:
@@ -120,7 +121,7 @@ def _configurations(before: Study, now: Study, fields: Sequence[str]) -> Iterato
     ):
         if identities:
             named = listed([names[each] for each in identities])
-            yield f"{count(len(identities), 'configuration')} {verb} ({named})"
+            yield f"{counted(len(identities), 'configuration')} {verb} ({named})"
 
 
 def _data(folder: StudyFolder, found: Preregistration, same_samples: bool) -> Iterator[str]:
@@ -133,7 +134,7 @@ def _data(folder: StudyFolder, found: Preregistration, same_samples: bool) -> It
     now = {_place(each): each.ids.fingerprint for each in folder.splits()}
     moved = [each for each in now if each in splits and now[each] != splits[each]]
     if same_samples and moved:
-        yield f"the images of {count(len(moved), 'split')}"
+        yield f"the images of {counted(len(moved), 'split')}"
 
 
 def _place(split: Parts | RegisteredSplit) -> tuple[str, int, int | None, float]:

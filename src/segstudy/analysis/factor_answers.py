@@ -7,8 +7,9 @@ from segstudy.analysis.contrasts import Contrast
 from segstudy.analysis.design import RECORDING, Design, design_of, label
 from segstudy.analysis.factor_effects import FactorEffect, effects_of, importance
 from segstudy.analysis.factorials import factorials
-from segstudy.analysis.formatting import comparison_text, count, interval, listed, p_value, signed
+from segstudy.analysis.formatting import comparison_text, interval, listed, p_value, signed
 from segstudy.analysis.results import Results
+from segstudy.core.quantities import counted
 from segstudy.stats.factors import Effect, Factorial
 from segstudy.stats.intervals import LEVEL
 
@@ -192,7 +193,7 @@ def _notes(design: Design, effects: Sequence[FactorEffect]) -> Iterator[str]:
         number = len(design.other_truths)
         names = [field.replace("_", " ") for field in design.truth_fields]
         yield (
-            f"{count(number, 'configuration')} {'is' if number == 1 else 'are'} left out: tested on other "
+            f"{counted(number, 'configuration')} {'is' if number == 1 else 'are'} left out: tested on other "
             f"images or masks{f' ({listed(names)} varies)' if names else ''}, which is no factor of quality."
         )
     yield from _unanswered(design, effects)
@@ -206,7 +207,7 @@ def _notes(design: Design, effects: Sequence[FactorEffect]) -> Iterator[str]:
 
 
 def _have(number: int) -> str:
-    return f"{count(number, 'configuration')} {'has' if number == 1 else 'have'}"
+    return f"{counted(number, 'configuration')} {'has' if number == 1 else 'have'}"
 
 
 def _unanswered(design: Design, effects: Sequence[FactorEffect]) -> Iterator[str]:

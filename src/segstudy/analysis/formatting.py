@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from segstudy.core.quantities import counted
 from segstudy.metrics import Score
 from segstudy.stats.comparisons import Difference
 from segstudy.stats.intervals import Interval
@@ -39,14 +40,10 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
 def counted_images(num_units: int, num_images: int, what: str = "image", unit: str = "group") -> str:
     """``15 images``, or ``3 patients (15 images)`` where the images of a patient or lesion count as one."""
-    images = count(num_images, what)
-    return images if num_units == num_images else f"{count(num_units, unit)} ({images})"
+    images = counted(num_images, what)
+    return images if num_units == num_images else f"{counted(num_units, unit)} ({images})"
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMED, joined: str = "and") -> str:

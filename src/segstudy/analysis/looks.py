@@ -6,8 +6,9 @@ from dataclasses import replace
 import polars as pl
 
 from segstudy.analysis.configurations import Row, rows_of
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
 from segstudy.analysis.results import Results, results_of
+from segstudy.core.quantities import counted
 from segstudy.stats.best import AgainstBest
 from segstudy.stats.intervals import AnyScores
 from segstudy.stats.sequential import look
@@ -107,10 +108,10 @@ def progress(looks: Looks) -> str:
     if last is None:
         return f"{planned}: none was taken yet."
     number = len(looks.taken)
-    after = f"{planned}: after look {number} ({count(last.seeds, 'seed')})"
+    after = f"{planned}: after look {number} ({counted(last.seeds, 'seed')})"
     everyone = len(looks.plan.configurations)
     left = everyone - len(looks.stopped)
-    kept = f"{left} of {count(everyone, 'configuration')} {'is' if left == 1 else 'are'} left"
+    kept = f"{left} of {counted(everyone, 'configuration')} {'is' if left == 1 else 'are'} left"
     if looks.is_ended:
         return f"{after} it has ended, because {WHY_ENDED[last.conclusion]}; {kept}."
     return f"{after} {kept}; the next look has {seeds[number]} seeds."
@@ -168,4 +169,4 @@ def stops(looks: Looks) -> Iterator[str]:
         by_look.setdefault(number, []).append(name)
     for number, names in sorted(by_look.items()):
         seeds = looks.plan.seeds[number - 1]
-        yield f"{listed(names)} stopped at look {number} ({count(seeds, 'seed')})"
+        yield f"{listed(names)} stopped at look {number} ({counted(seeds, 'seed')})"

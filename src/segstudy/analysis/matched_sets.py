@@ -8,11 +8,12 @@ from typing import Any
 
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import COMPONENTS, RECORDING, TRUTH, Design, design_of
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
 from segstudy.analysis.results import Results, gather
 from segstudy.config.protocol import FACTORS, SAME_FOR_ALL
 from segstudy.config.runs import numbered
 from segstudy.core.errors import UserError
+from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
 
 ACCEPT = "--accept-differences"
@@ -107,7 +108,7 @@ def matched_sets(folders: Sequence[Path], accept_differences: bool = False) -> M
     left_out = _left_out(sets, places, common)
     if len(common) < 2:
         raise UserError(
-            f"{count(len(common), 'configuration')} in all {len(sets)} studies, at least two are needed. "
+            f"{counted(len(common), 'configuration')} in all {len(sets)} studies, at least two are needed. "
             f"{' '.join(left_out)}"
         )
     configurations = _configurations(places, common, factors)
@@ -159,7 +160,7 @@ def _shared_images(a: DataSet, b: DataSet) -> str:
         )
     if not both:
         return ""
-    return f"{a.name} and {b.name} share {count(both, 'image')}: they are not independent."
+    return f"{a.name} and {b.name} share {counted(both, 'image')}: they are not independent."
 
 
 def _places(each: DataSet, factors: Sequence[str]) -> dict[Key, str]:
@@ -211,7 +212,7 @@ def _left_out(
     said = []
     if found:
         said.append(
-            f"Not in all studies: {count(len(found), 'configuration')}: {listed(list(found.values()))}."
+            f"Not in all studies: {counted(len(found), 'configuration')}: {listed(list(found.values()))}."
         )
     for each in sets:
         for names, why in (

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from segstudy.analysis.configurations import Row
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
+from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import ReportRecord
 
@@ -33,9 +34,9 @@ def look_notes(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[Repor
     if not reports:
         return []
     sentences = [
-        f"The test part was scored by {count(named, 'run')} of "
-        f"{count(len(reports[-1].scored), 'configuration')}"
-        + (f", and by {count(others, 'more run')} that the study no longer names" if others else "")
+        f"The test part was scored by {counted(named, 'run')} of "
+        f"{counted(len(reports[-1].scored), 'configuration')}"
+        + (f", and by {counted(others, 'more run')} that the study no longer names" if others else "")
         + "; nothing was chosen by it."
     ]
     if len(reports) == 1:
@@ -48,6 +49,6 @@ def look_notes(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[Repor
     what = "; ".join(said) or "nothing was added"
     return [
         *sentences,
-        f"{count(len(reports) - 1, 'report')} went before this one, the first on {first.when}; since "
+        f"{counted(len(reports) - 1, 'report')} went before this one, the first on {first.when}; since "
         f"then {what}.",
     ]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from segstudy.analysis.formatting import comparison_text, count, counted_images, listed, score
+from segstudy.analysis.formatting import comparison_text, counted_images, listed, score
 from segstudy.analysis.optimism import choice_warning
 from segstudy.analysis.results import Results, comparable
+from segstudy.core.quantities import counted
 from segstudy.stats.comparisons import difference
 from segstudy.stats.intervals import Scores, ScoresByFold, of_seeds, run_means, seed_df
 
@@ -174,7 +175,7 @@ def collapsed_runs_text(results: Results, names: Sequence[str]) -> Iterator[str]
         mine = [each for each in found if each.name == name]
         runs = ", ".join(f"{each.label}: IoU {score(each.iou)}" for each in mine)
         yield (
-            f"{count(len(mine), 'run')} of {name} collapsed ({runs}; the others {score(mine[0].others)})."
+            f"{counted(len(mine), 'run')} of {name} collapsed ({runs}; the others {score(mine[0].others)})."
             f"{_with_and_without(results, names, name, {each.seed for each in mine})}"
         )
 

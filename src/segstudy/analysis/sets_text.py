@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from scipy.special import stdtrit
 
 from segstudy.analysis.compare_sets import SetPair, SetsComparison
-from segstudy.analysis.formatting import count, interval, listed, p_value, score, signed
+from segstudy.analysis.formatting import interval, listed, p_value, score, signed
 from segstudy.analysis.result_warnings import result_warnings
+from segstudy.core.quantities import counted
 from segstudy.stats.intervals import LEVEL
 from segstudy.stats.ranks import Ranking
 
@@ -114,7 +115,7 @@ def _nemenyi(found: SetsComparison, ranking: Ranking) -> str:
         for a, b in itertools.combinations(found.rows, 2)
         if abs(a.mean_rank - b.mean_rank) > ranking.critical_difference
     ]
-    separated = f"{count(len(apart), 'pair')}: {listed(apart)}" if apart else "no pair"
+    separated = f"{counted(len(apart), 'pair')}: {listed(apart)}" if apart else "no pair"
     return f"Nemenyi's critical difference, {ranking.critical_difference:.1f} ranks, separates {separated}."
 
 
@@ -150,12 +151,12 @@ def limits(found: SetsComparison) -> tuple[str, ...]:
 def facts(found: SetsComparison) -> Sequence[str]:
     """Return what was compared, what was left out, and what differs between the studies."""
     sets = [
-        f"{each.name}: {count(each.num_images, 'test image')}"
+        f"{each.name}: {counted(each.num_images, 'test image')}"
         + (f" of {each.num_units} groups" if each.num_units != each.num_images else "")
         for each in found.matched.sets
     ]
     return (
-        f"{count(len(found.rows), 'configuration')} on {'; '.join(sets)}. Test IoU at native size.",
+        f"{counted(len(found.rows), 'configuration')} on {'; '.join(sets)}. Test IoU at native size.",
         *found.matched.left_out,
         *found.matched.notes,
         *warnings(found),

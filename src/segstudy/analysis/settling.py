@@ -1,6 +1,6 @@
 """Advice on settling a comparison, in words: more seeds, or more seeds and images, and how sure that is."""
 
-from segstudy.analysis.formatting import count
+from segstudy.core.quantities import counted
 from segstudy.stats.power import PROMISE
 from segstudy.stats.settling import FEWER, MORE, MOST_IMAGES, MOST_REPLICATES, Needed, Resolution
 
@@ -45,7 +45,7 @@ def _short(size: Needed, found: Resolution, unit: str) -> str:
 def _more(size: Needed, present: Needed, unit: str) -> str:
     seeds, parts = size.replicates - present.replicates, []
     if seeds:
-        parts.append(count(seeds, "more seed"))
+        parts.append(counted(seeds, "more seed"))
     if size.units > present.units:
         parts.append(f"about {size.units} {unit}s instead of {present.units}")
     return " with ".join(parts)

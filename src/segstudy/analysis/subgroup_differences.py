@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
-from segstudy.analysis.formatting import count, interval, listed, p_value, signed
+from segstudy.analysis.formatting import interval, listed, p_value, signed
 from segstudy.analysis.results import Results
 from segstudy.analysis.subgroups import FEWEST
+from segstudy.core.quantities import counted
 from segstudy.stats.comparisons import Difference, difference
 from segstudy.stats.intervals import LEVEL
 from segstudy.stats.subgroups import interaction
@@ -132,7 +133,7 @@ def dependence_sentences(found: Sequence[SubgroupDifferences]) -> list[str]:
         kinds = listed(list(dict.fromkeys(each.kind for each in tested)), joined="or")
         sentences = [
             f"No difference between {tested[0].first} and the others is shown to depend on {kinds} (least "
-            f"{p_value(least)}, corrected for {count(len(tested), 'test')}); it still may."
+            f"{p_value(least)}, corrected for {counted(len(tested), 'test')}); it still may."
         ]
     return sentences
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import Design, design_of
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
 from segstudy.analysis.results import Results
+from segstudy.core.quantities import counted
 from segstudy.stats.intervals import LEVEL, Interval, score_interval
 from segstudy.stats.training_size import FEWEST_SIZES, MOST_TIMES, MoreImages, State, more_images
 
@@ -170,5 +171,7 @@ def _notes(design: Design, curves: Sequence[SizeCurve], alone: Sequence[str]) ->
     }
     for reason, names in left_out.items():
         if names:
-            notes.append(f"Left out, {reason}: {count(len(names), 'configuration')} ({listed(list(names))}).")
+            notes.append(
+                f"Left out, {reason}: {counted(len(names), 'configuration')} ({listed(list(names))})."
+            )
     return notes

@@ -12,7 +12,7 @@ from segstudy.analysis.confidence_set import Contender, confidence_set, may_be_b
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
 from segstudy.analysis.factorials import factorials
-from segstudy.analysis.formatting import count, counted_images, interval, listed, mean
+from segstudy.analysis.formatting import counted_images, interval, listed, mean
 from segstudy.analysis.looks import about_looks, progress, stops
 from segstudy.analysis.optimism import choice_warning, optimism_text
 from segstudy.analysis.questions import Answer, answers
@@ -20,6 +20,7 @@ from segstudy.analysis.result_warnings import result_warnings
 from segstudy.analysis.results import Results, comparable
 from segstudy.analysis.settling import settling_text, unit_noun
 from segstudy.config.study import Study
+from segstudy.core.quantities import counted
 from segstudy.core.seeding import seed_for
 from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import Scores, score_interval
@@ -170,9 +171,9 @@ def _verdict(
     units = results.runs_of_units(name)
     assert units is not None
     test = score_interval(units)
-    among = count(1 + len(versus), "configuration")
+    among = counted(1 + len(versus), "configuration")
     others = frame.filter(pl.col("rank") > 1).height
-    among = among if versus else count(1 + others, "configuration")
+    among = among if versus else counted(1 + others, "configuration")
     left, only = (" that are left", "that is left") if results.looks else ("", "with all its runs")
     best = (
         f"{name} is highest on validation among {among}{left} ({first['validation_iou']:.3f}) and reaches "
@@ -250,17 +251,17 @@ def _limits(
         over += f", repeated {study.repeats} times" if study.repeats > 1 else ""
         these = "these training sets" if study.folds else "this training set"
         yield (
-            f"It rests on {count(seeds, 'seed')} and {tested}{over}, and holds for "
+            f"It rests on {counted(seeds, 'seed')} and {tested}{over}, and holds for "
             f"images like these, {these} and this protocol. Intervals are 95 % over images and runs."
         )
     if incomplete:
         yield (
-            f"{count(incomplete, 'configuration')} {'has' if incomplete == 1 else 'have'} not finished all "
+            f"{counted(incomplete, 'configuration')} {'has' if incomplete == 1 else 'have'} not finished all "
             "runs and cannot win."
         )
     if len(names) < len(ranked):
         yield (
-            f"{count(len(ranked) - len(names), 'configuration')} with other test images cannot be compared "
+            f"{counted(len(ranked) - len(names), 'configuration')} with other test images cannot be compared "
             "with the winner."
         )
     if not study.folds and images < 100:

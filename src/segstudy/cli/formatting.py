@@ -8,7 +8,7 @@ from rich.table import Table
 
 from segstudy.analysis.across_training_sets import across_text
 from segstudy.analysis.compare import Comparison, Side
-from segstudy.analysis.formatting import count, counted_images, interval, mean, p_value, score_text, signed
+from segstudy.analysis.formatting import counted_images, interval, mean, p_value, score_text, signed
 from segstudy.analysis.settling import settling_text, unit_noun
 from segstudy.core.plain_text import as_text
 from segstudy.core.quantities import counted
@@ -167,7 +167,7 @@ def _margins(found: Comparison) -> list[str]:
 
 
 def _seeds(side: Side) -> str:
-    return "deterministic" if side.deterministic else count(side.num_seeds, "seed")
+    return "deterministic" if side.deterministic else counted(side.num_seeds, "seed")
 
 
 def _width(found: Comparison) -> int:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from segstudy.analysis.formatting import count, listed, mean, score
+from segstudy.analysis.formatting import listed, mean, score
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
+from segstudy.core.quantities import counted
 from segstudy.mask_errors.audit import MOST_EXAMINED, Audit, AuditedMask
 from segstudy.reporting.text_table import TextTable, as_text
 
@@ -98,18 +99,18 @@ def facts(audit: Audit, num_shown: int) -> list[str]:
     """Return sentences on what was compared, and on what was left out."""
     num_masks, networks = len(audit.masks), audit.networks
     said = [
-        f"The {num_shown} most suspicious of {count(num_masks, 'mask')}."
+        f"The {num_shown} most suspicious of {counted(num_masks, 'mask')}."
         if num_shown < num_masks
-        else f"All {count(num_masks, 'mask')}, the most suspicious first.",
+        else f"All {counted(num_masks, 'mask')}, the most suspicious first.",
         "IoU: of the mask with what the networks predict together, at network size. "
         + _agreement_text(audit)
         + " Suspicion: agreement x (1 - IoU).",
-        f"Networks: {listed(networks.names, len(networks.names))}, {count(len(networks.records), 'run')}; "
+        f"Networks: {listed(networks.names, len(networks.names))}, {counted(len(networks.records), 'run')}; "
         "none was trained on the images that it is compared on.",
     ]
     if audit.num_untested:
         said.append(
-            f"{audit.num_untested} of {count(len(audit.samples), 'sample')} were not tested and are not "
+            f"{audit.num_untested} of {counted(len(audit.samples), 'sample')} were not tested and are not "
             "ranked; a study with --folds tests every image."
         )
     if networks.left_out:
@@ -136,12 +137,12 @@ def _second_rater_facts(audit: Audit) -> Sequence[str]:
     found = audit.second
     beside = "; ".join(f"{name} {mean(each)}" for name, each in found.models.items())
     missing = (
-        f" {count(found.num_missing, 'tested image')} without a second mask left out."
+        f" {counted(found.num_missing, 'tested image')} without a second mask left out."
         if found.num_missing
         else ""
     )
     return (
         f"Second rater ({found.folder}): mean IoU of both raters {mean(found.interval)} on "
-        f"{count(len(found.ious), 'image')}; networks with the first rater on the same images: "
+        f"{counted(len(found.ious), 'image')}; networks with the first rater on the same images: "
         f"{beside or 'not all of them tested there'}.{missing}",
     )

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import level, levels_of
 from segstudy.analysis.factorials import ORIGINAL
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
 from segstudy.config.protocol import FACTORS, Protocol
+from segstudy.core.quantities import counted
 
 ALL = 100
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
@@ -28,7 +29,7 @@ AUGMENTATIONS = {
 def trained(rows: Sequence[Row]) -> str:
     """Return what was trained: ``We trained 4 configurations that differ in ..., all with ...``."""
     several = [factor for factor in FACTORS if len(levels_of(rows, factor)) > 1]
-    number = f"We trained {count(len(rows), 'configuration')}"
+    number = f"We trained {counted(len(rows), 'configuration')}"
     if set(several) <= set(ORIGINAL):
         return f"{number} of {listed([_with_levels(rows, factor) for factor in ORIGINAL], ALL)}"
     fixed = [f"{_word(factor)} {level(rows[0], factor)}" for factor in ORIGINAL if factor not in several]
@@ -81,8 +82,8 @@ def _image_size(protocol: Protocol) -> str:
 
 def _budget(protocol: Protocol) -> str:
     if protocol.budget == "epochs":
-        return count(protocol.epochs, "epoch")
-    return count(protocol.steps, "step")
+        return counted(protocol.epochs, "epoch")
+    return counted(protocol.steps, "step")
 
 
 def _optimizer(protocol: Protocol) -> str:
@@ -95,7 +96,7 @@ def _schedule(protocol: Protocol) -> str:
         "plateau": f"multiplied by {protocol.plateau_factor:g} when the validation "
         f"{'loss' if protocol.plateau_on == 'val_loss' else 'IoU'} did not improve by "
         f"{protocol.plateau_threshold:g} (relative) for more than "
-        f"{count(protocol.plateau_patience, 'epoch')}",
+        f"{counted(protocol.plateau_patience, 'epoch')}",
         "cosine": "annealed with a cosine",
         "onecycle": "on a one-cycle schedule",
         "none": "held constant",

@@ -7,9 +7,10 @@ import polars as pl
 
 from segstudy.analysis.contrasts import contrast
 from segstudy.analysis.design import Names, levels, matched
-from segstudy.analysis.formatting import count, signed
+from segstudy.analysis.formatting import signed
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
 from segstudy.analysis.results import Results
+from segstudy.core.quantities import counted
 
 
 def batch_sizes(results: Results, curves: pl.DataFrame) -> Answer:
@@ -89,7 +90,7 @@ def _equal_steps(curves: pl.DataFrame, names: Names) -> str:
     wins = sum(1 for gain in gains if gain > 0)
     return (
         f"At equal steps, batch size {small} cut after {share:.0%} of its epochs: {signed(mean_gain)} best "
-        f"validation IoU against batch size {large}, ahead in {wins} of {count(len(gains), 'setting')} "
+        f"validation IoU against batch size {large}, ahead in {wins} of {counted(len(gains), 'setting')} "
         "(description only)."
     )
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segstudy.analysis.contrasts import Contrast, adjusted, contrast
 from segstudy.analysis.design import Names, levels, matched
-from segstudy.analysis.formatting import count, listed, mean, p_value
+from segstudy.analysis.formatting import listed, mean, p_value
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
 from segstudy.analysis.results import Results, pooled_runs
 from segstudy.core.quantities import counted
@@ -160,7 +160,7 @@ def _loss_table(results: Results, names: Names, found: Sequence[_Steadiness]) ->
     return Table(
         ("", "family", "test IoU", "seed deviation", "validation – test", "moved by threshold"),
         tuple(rows),
-        f"Means over {count(num_settings, 'setting')} of everything else that all losses have; seed "
+        f"Means over {counted(num_settings, 'setting')} of everything else that all losses have; seed "
         "deviations are root mean squares; the last column is how far test IoU moves from "
         "threshold .5 to the one best on validation.",
     )

@@ -7,9 +7,9 @@ import polars as pl
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.contrasts import spread
 from segstudy.analysis.design import design_of
-from segstudy.analysis.formatting import count
 from segstudy.analysis.questions.answer import Answer
 from segstudy.analysis.results import Results
+from segstudy.core.quantities import counted
 
 
 def next_steps(results: Results, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:
@@ -55,8 +55,8 @@ def _longer_step(row: Row, mine: pl.DataFrame) -> str | None:
     if sum(late) < len(late) / 3:
         return None
     return (
-        f"Train longer: in {sum(late)} of {count(len(late), 'run')} the epoch kept lies in the last tenth of "
-        f"{total}, so more epochs may raise validation further; the cost grows with them."
+        f"Train longer: in {sum(late)} of {counted(len(late), 'run')} the epoch kept lies in the last tenth "
+        f"of {total}, so more epochs may raise validation further; the cost grows with them."
     )
 
 

@@ -7,9 +7,10 @@ import polars as pl
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
-from segstudy.analysis.formatting import count, interval, signed
+from segstudy.analysis.formatting import interval, signed
 from segstudy.analysis.questions.answer import Answer, Table, pooled_units
 from segstudy.analysis.results import Results
+from segstudy.core.quantities import counted
 from segstudy.stats.comparisons import gap
 from segstudy.stats.intervals import Interval, mean_interval
 
@@ -29,7 +30,7 @@ def representative(results: Results, curves: pl.DataFrame, names: Sequence[str])
     side = "above" if whole.mean > 0 else "below"
     sentences = [
         f"Validation lies {abs(whole.mean):.3f} {side} test on average{_beyond_images(whole)}.",
-        f"{higher} of {count(len(names), 'configuration')} "
+        f"{higher} of {counted(len(names), 'configuration')} "
         f"{'scores' if higher == 1 else 'score'} higher on test than on validation.",
     ]
     if len(names) > 2 and all(np.ptp(values) > 0 for values in means.values()):
@@ -84,7 +85,7 @@ def _moving_apart(curves: pl.DataFrame) -> list[str]:
     )
     rising = each.filter((pl.col("rise") > ALIKE) & pl.col("still"))
     said = (
-        f"In {rising.height} of {count(each.height, 'configuration')} the {part} loss ends more than "
+        f"In {rising.height} of {counted(each.height, 'configuration')} the {part} loss ends more than "
         f"{ALIKE:.0%} above its lowest while the training loss falls"
     )
     most = rising.sort("rise", descending=True)

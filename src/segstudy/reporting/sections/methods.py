@@ -9,12 +9,13 @@ from typing import Any
 from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import level
-from segstudy.analysis.formatting import count, listed
+from segstudy.analysis.formatting import listed
 from segstudy.analysis.looks import sequence
 from segstudy.analysis.results import Results
 from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
+from segstudy.core.quantities import counted
 from segstudy.core.version import __version__
 from segstudy.losses import known_loss
 from segstudy.metrics import METRICS, column, shown_in
@@ -105,7 +106,7 @@ def methods(
 
 def _seeds(study: Study, looks: Looks | None) -> str:
     if looks is None:
-        return count(study.seeds, "random seed")
+        return counted(study.seeds, "random seed")
     return f"{looks.plan.seeds[0]} to {looks.plan.seeds[len(looks.looks) - 1]} random seeds"
 
 
@@ -124,8 +125,8 @@ def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any], looks: 
     )
     return (
         f"{trained(rows)} on {data.get('name', 'the data')} "
-        f"({count(len(data.get('samples', [])), 'image')}), each with "
-        f"{_seeds(study, looks)} and {parts}: {count(num_runs, 'run')} in all.{independent}"
+        f"({counted(len(data.get('samples', [])), 'image')}), each with "
+        f"{_seeds(study, looks)} and {parts}: {counted(num_runs, 'run')} in all.{independent}"
     )
 
 
