@@ -212,7 +212,7 @@ def test_every_format_has_all_configurations(found):
     assert [each["configuration"] for each in content["configurations"]] == names
     assert content["friedman"]["is_exact"] is True
     assert content["safest"] == found.safest.name
-    assert content["warnings"][0].startswith("set1, set2, set3 and set4: Only 9 test images: under 30")
+    assert content["warnings"][0].startswith("set1, set2, set3 and set4: Only 9 test images: under 40")
     assert len(content["pairs"][0]["per_set"]) == 4
     assert r"95 \% over sets" in render(found, "latex")
     with pytest.raises(UserError, match="unknown format 'pdf'"):
