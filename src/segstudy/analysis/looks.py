@@ -158,7 +158,7 @@ def decided(looks: Looks, number: int) -> str:
     """Return a sentence on what one look decided."""
     found = looks.looks[number]
     beaten = [result.name for result in found.results if result.stopped]
-    at = f"look {number + 1} ({count(found.seeds, 'seed')})"
+    at = f"look {number + 1} ({counted(found.seeds, 'seed')})"
     return f"{at}: {f'{listed(beaten)} stopped' if beaten else 'none stopped'}"
 
 
