@@ -16,7 +16,7 @@ from segstudy.stats.comparisons import BOOTSTRAPS
 DASH = "–"
 
 
-SHOWN = 12  # rows before those that are out are folded away
+SHOWN = 12  # rows; the others are folded away
 
 
 @dataclass(frozen=True, slots=True)
