@@ -17,6 +17,7 @@ from segstudy.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from segstudy.api.models import card, predict, serve
+    from segstudy.api.power import power
     from segstudy.api.results import (
         audit,
         check,
@@ -49,6 +50,7 @@ __all__ = [
     "export",
     "init",
     "plan",
+    "power",
     "predict",
     "remove",
     "report",
@@ -69,6 +71,7 @@ ELSEWHERE = {
     "card": "api.models",
     "init": "api.studies",
     "plan": "api.studies",
+    "power": "api.power",
     "predict": "api.models",
     "run": "api.studies",
     "serve": "api.models",

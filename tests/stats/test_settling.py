@@ -43,11 +43,11 @@ def test_where_images_and_configurations_interact_images_are_needed_too() -> Non
 
 def test_seeds_and_images_together_settle_what_neither_does_alone() -> None:
     rng = np.random.default_rng(8)
-    a, b = begun(rng, Truth(0.03, 0.02, 0.1, 3), 40).scores(0.0)
+    a, b = begun(rng, Truth(0.03, 0.01, 0.05, 5), 40).scores(0.0)
     needed = to_resolve(a, b)
     assert needed.replicates is not None
     assert needed.units is not None
-    assert needed.replicates > 3
+    assert needed.replicates > 5
     assert needed.units > 40
 
 
@@ -200,7 +200,7 @@ def test_most_studies_that_follow_the_advice_are_settled() -> None:
     ids=str,
 )
 def test_the_advice_keeps_its_promise(truth: Truth, apart: float) -> None:
-    advised, reached, said = settled(truth, apart, 40, 200)
+    advised, reached, said = settled(truth, apart, 40, 150)
     print(f"{truth}, apart {apart}: advised {advised:.2f}, settled {reached:.3f}, {said}")
-    assert advised >= 0.9
-    assert reached >= 0.75
+    assert advised >= 0.85
+    assert reached >= 0.7

@@ -15,6 +15,7 @@ import segstudy
 import segstudy.cli.data  # its commands
 import segstudy.cli.results  # and its commands
 from segstudy.cli.models import PREPARE, TRAIN, USE, app
+from segstudy.cli.power import PowerFlags, print_power
 from segstudy.cli.terminal import choices_text, console, guarded, problems, say, width
 from segstudy.core.errors import Stopped
 from segstudy.core.progress import Stages
@@ -192,6 +193,7 @@ def plan(
     out: Annotated[
         Path | None, Parameter(help="The study's folder. By default, it is made from the study's name.")
     ] = None,
+    power: PowerFlags = PowerFlags(),
 ) -> int:
     """Estimate the number of runs, hours, memory and disk space of `run`. Writes nothing.
 
@@ -204,12 +206,17 @@ def plan(
     """
     from segstudy.study.trackers.terminal import Display  # what `--help` does without
 
+    sds = power.checked()
     with Stages(problems) as stage:
         stage("starting")
-        made, missing, ahead, chosen = segstudy.plan(study, out=out, stage=stage, **_options(flags, machine))
-    display = Display(console)
-    display.plan(made.overview(), len(missing))
-    display.estimate(ahead, chosen)
+        planned = segstudy.plan(study, out=out, stage=stage, **_options(flags, machine))
+    made, missing, ahead, chosen = planned
+    if not power.json:
+        display = Display(console)
+        display.plan(made.overview(), len(missing))
+        display.estimate(ahead, chosen)
+    if power.power:
+        print_power(planned, power, sds, study)
     return 0
 
 

@@ -20,14 +20,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, ndtr, stdtrit
-from statsmodels.stats.libqsturng import qsturng
+from scipy.special import fdtrc, gammaincinv, ndtr, stdtrit
 
 from segstudy.core.seeding import seed_for
 from segstudy.stats.best import MEDIAN_EFFICIENCY, MOST_TABULATED
-from segstudy.stats.intervals import LEVEL
+from segstudy.stats.intervals import LEVEL, SEEDS_ALIKE
 
 Values = NDArray[np.float64]
 
@@ -175,29 +174,61 @@ def half_widths(parts: Variances, design: Design, num_configurations: int = 2) -
     """Draw half the width of the interval that a study of this size will have, ``(draws,)``.
 
     Args:
-        parts: the true variances, numbers.
+        parts: the true variances: numbers, or what they may be, one of them for each draw.
         design: with at least two seeds and two units.
         num_configurations: 2: one pair chosen beforehand; more: all pairs of so many are compared.
     """
     assert design.seeds > 1
     assert design.units > 1
-    squares, freedom = expected(parts, design), design.freedom
+    found, freedom = expected(parts, design), design.freedom
     sides = max(2, min(num_configurations, MOST_SIDES))
-    uniform = draws(sides + 3, NUM_DRAWS)
-    seeds = np.stack(
-        [squares.seeds[min(i, 1)] * scaled_chi2(uniform[i], freedom.seeds[0, 0]) for i in range(sides)]
-    )
+    uniform = draws(2 * sides + 3, NUM_DRAWS)
+    seeds, seeds_df = _seeds_within(uniform[: 2 * sides], design)
+    seeds *= np.stack([_per_draw(found.seeds[min(i, 1)]) for i in range(sides)])
     floored = num_configurations > 2
     if floored:
-        seeds, seeds_df = _floored(seeds, float(freedom.seeds[0, 0]), num_configurations)
-        freedom = replace(freedom, seeds=seeds_df)
+        seeds, seeds_df = _floored(seeds, seeds_df, num_configurations)
     squares = MeanSquares(
-        cases=squares.cases * scaled_chi2(uniform[sides], freedom.cases),
+        cases=found.cases * scaled_chi2(uniform[-1], freedom.cases),
         seeds=seeds[:2],
-        residuals=squares.residuals[:, None] * scaled_chi2(uniform[sides + 1 :], freedom.residuals),
+        residuals=_per_draw(found.residuals) * scaled_chi2(uniform[-3:-1], freedom.residuals),
     )
-    variance, df = combined(squares, freedom, floored)
+    variance, df = combined(squares, replace(freedom, seeds=seeds_df[:2]), floored)
     return np.asarray(critical(df, num_configurations) * np.sqrt(variance))
+
+
+def seeds_by_fold(uniform: Values, design: Design) -> tuple[Values, Values, Values]:
+    """Draw the mean squares of runs: common to all training sets, within them, and whether they look alike.
+
+    Args:
+        uniform: two for each configuration.
+        design: the size of the study; with one training set, the runs are compared as a whole.
+    """
+    df, sets = design.seeds - 1, design.folds * design.repeats
+    sides = len(uniform) // 2
+    common = scaled_chi2(uniform[:sides], df)
+    if sets == 1:
+        return common, common, np.ones(common.shape, bool)
+    own_df = df * (sets - 1)
+    own = scaled_chi2(uniform[sides:], own_df)
+    return common, own, fdtrc(df, own_df, common / own) < SEEDS_ALIKE
+
+
+def _per_draw(values: Values) -> Values:
+    """Return numbers as ``(..., draws)``; values per draw as they are."""
+    return values if values.shape[-1:] == (NUM_DRAWS,) else np.repeat(values[..., None], NUM_DRAWS, axis=-1)
+
+
+def _seeds_within(uniform: Values, design: Design) -> tuple[Values, Values]:
+    """Draw mean squares of each configuration's runs, over their expectations, and degrees of freedom.
+
+    In folds, they are within each training set, unless the runs of a seed look alike in all of them (see
+    ``intervals``): that happens by chance too.
+    """
+    df, sets = design.seeds - 1, design.folds * design.repeats
+    common, own, alike = seeds_by_fold(uniform, design)
+    within = (common + own * (sets - 1)) / sets
+    return np.where(alike, common, within), np.where(alike, df, df * sets).astype(np.float64)
 
 
 def power(parts: Variances, design: Design, difference: float, num_configurations: int = 2) -> float:
@@ -210,7 +241,7 @@ def power(parts: Variances, design: Design, difference: float, num_configuration
         num_configurations: see ``half_widths``.
     """
     half = half_widths(parts, design, num_configurations)
-    return shown(difference, half, float(np.sqrt(true_variance(parts, design))))
+    return shown(difference, half, np.sqrt(true_variance(parts, design)))
 
 
 def smallest_difference(
@@ -218,23 +249,24 @@ def smallest_difference(
 ) -> float:
     """Return the smallest true difference that is shown with this probability; see ``power``."""
     half = half_widths(parts, design, num_configurations)
-    return smallest_shown(half, float(np.sqrt(true_variance(parts, design))), probability)
+    return smallest_shown(half, np.sqrt(true_variance(parts, design)), probability)
 
 
-def shown(difference: float, half: Values, error: float) -> float:
+def shown(difference: float, half: Values, error: Values) -> float:
     """Return the probability that the estimate lies outside of half a width of its interval.
 
     Args:
         difference: the true one.
         half: draws of half the width, independent of the estimate.
-        error: standard deviation of the estimate.
+        error: standard deviation of the estimate; a number, or one for each draw.
     """
-    if error == 0:
-        return float((abs(difference) > half).mean())
-    return float((ndtr((difference - half) / error) + ndtr((-difference - half) / error)).mean())
+    exact = error == 0
+    sd = np.where(exact, 1.0, error)
+    outside = ndtr((difference - half) / sd) + ndtr((-difference - half) / sd)
+    return float(np.where(exact, abs(difference) > half, outside).mean())
 
 
-def smallest_shown(half: Values, error: float, probability: float = PROMISE) -> float:
+def smallest_shown(half: Values, error: Values, probability: float = PROMISE) -> float:
     """Return the difference that is shown with this probability; infinite if none within [0, 1] is."""
     return _crossing(lambda value: shown(value, half, error) - probability)
 
@@ -259,19 +291,21 @@ def critical(df: Values, num_configurations: int = 2) -> Values:
 def _quantiles(num_configurations: int) -> Values:
     if num_configurations <= 2:
         return np.asarray(stdtrit(DF_GRID, (1 + LEVEL) / 2))
+    from statsmodels.stats.libqsturng import qsturng  # with pandas: 0.3 s of the start of each command
+
     count = min(num_configurations, MOST_TABULATED)
     return np.asarray(qsturng(LEVEL, count, DF_GRID)) / math.sqrt(2)
 
 
-def _floored(seeds: Values, df: float, num_configurations: int) -> tuple[Values, Values]:
+def _floored(seeds: Values, df: Values, num_configurations: int) -> tuple[Values, Values]:
     """Raise the noise of two configurations' runs to the median of all, as ``best`` does.
 
     Returns:
         The mean squares of the first two, and their degrees of freedom.
     """
-    usual = np.median(seeds, axis=0) * df / float(scipy.stats.chi2.median(df))
-    of_all = max(df, MEDIAN_EFFICIENCY * df * num_configurations)
-    return np.maximum(seeds[:2], usual), np.where(seeds[:2] < usual, of_all, df)
+    usual = np.median(seeds * df / scipy.stats.chi2.median(df), axis=0)
+    of_all = np.maximum(df[:2], MEDIAN_EFFICIENCY * df.mean(0) * num_configurations)
+    return np.maximum(seeds[:2], usual), np.where(seeds[:2] < usual, of_all, df[:2])
 
 
 def scaled_chi2(uniform: Values, df: float | Values) -> Values:

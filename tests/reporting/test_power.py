@@ -1,0 +1,64 @@
+"""The power of a planned study as text and as a page."""
+
+from pathlib import Path
+
+import pytest
+
+from segstudy.analysis.power_plan import PH2, SEEDS, Layout, PowerPlan, Sizer, pilot_of
+from segstudy.core.errors import UserError
+from segstudy.reporting.power_page import refuse_page, write_power_page
+from segstudy.reporting.power_text import render
+
+SPLIT, FOUR, TWICE = Layout(0, 1, 50), Layout(4, 1, 200), Layout(0, 1, 100, 2)
+
+
+def hours(layout: Layout, seeds: int) -> float:
+    return 0.1 * layout.design(seeds).runs
+
+
+def planned(configurations: int, difference: float | None = None) -> PowerPlan:
+    sizer = Sizer(pilot_of(PH2), configurations, hours)
+    layouts = [SPLIT, FOUR, TWICE]
+    return PowerPlan(
+        name="a study",
+        num_configurations=configurations,
+        unit="test image",
+        source="here",
+        pilot=sizer.pilot,
+        present=sizer.size(SPLIT, 3),
+        sizes=tuple(sizer.size(layout, seeds) for layout in layouts for seeds in SEEDS),
+        cheapest=None if difference is None else sizer.cheapest(layouts, difference),
+    )
+
+
+def test_the_text_says_what_is_promised_and_where_variances_come_from() -> None:
+    text = render(planned(2, 0.012), 80)
+    said = " ".join(text.split())
+    assert "with a probability of 80 %, for one pair of configurations, chosen beforehand" in said
+    assert "image 0.0260, seed 0.0070, residual 0.0550, training_set 0.0040. From here." in said
+    assert "200 test images, 4 folds" in said
+    assert "for training sets like these" in said
+    assert "To show a difference of 0.012 for the training sets of the study, the cheapest is" in said
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_page_has_the_chart_and_the_tables_and_replaces_only_its_own(tmp_path: Path) -> None:
+    page = tmp_path / "power.html"
+    for _ in range(2):
+        refuse_page(page)
+        write_power_page(planned(3, 0.02), page)
+    text = page.read_text(encoding="utf-8")
+    assert "<svg" in text
+    assert "Smallest difference that is shown, for the training sets of the study." in text
+    assert (tmp_path / "power.svg").is_file()
+    assert (tmp_path / "power.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "other.html").write_text("<html>mine</html>")
+    (tmp_path / "third.png").write_bytes(b"mine")
+    for name, said in (
+        ("other.html", "not written by plan"),
+        ("third.html", "is there already"),
+        ("page.svg", "must be a file that ends with .html"),
+        ("no/power.html", "there is no folder"),
+    ):
+        with pytest.raises(UserError, match=said):
+            refuse_page(tmp_path / name)
