@@ -278,7 +278,7 @@ def _versions(sets: Sequence[DataSet], configurations: Sequence[CommonConfigurat
     for each in configurations:
         versions = [_version(s.results.row(name)) for s, name in zip(sets, each.names, strict=True)]
         for part in sorted(set().union(*versions)):
-            found = [str(of_set.get(part, "none")) for of_set in versions]
+            found = [str(of_set.get(part, "not stored")) for of_set in versions]
             text = _beside(f"the version of {part} of {each.name}", found, sets)
             if len(set(found)) > 1 and part not in seen:
                 seen.add(part)

@@ -13,7 +13,7 @@ from segstudy.stats.training_size import FEWEST_SIZES, MOST_TIMES, MoreImages, S
 
 FACTOR = "train_frac"
 REASONS: Mapping[State, str] = {
-    "bends": "the power law does not fit, the curve bends",
+    "bends": "no power law fits, the curve becomes steeper",
     "few sizes": f"at least {FEWEST_SIZES} sizes are needed",
     "one run": "one run of a size, training noise not measured",
     "few units": "one test image or group",
@@ -28,10 +28,11 @@ IN_FOLDS = (
     "means over the training sets of the folds, and hold for these."
 )
 EXTRAPOLATION = (
-    "What more images would bring is an extrapolation: a power law, 1 - IoU = a n^-b, is fitted to the means "
-    f"of each configuration and used up to {MOST_TIMES:g} times its largest training set. It assumes that "
-    f"new images are like these. Nothing is said if the means do not fit it (tested at {1 - LEVEL:.0%}), or "
-    f"with fewer than {FEWEST_SIZES} sizes. The interval is over test images and seeds, too."
+    "What more images would bring is an extrapolation. Its model is a power law, 1 - IoU = c + a n^-b, for "
+    f"the means of a configuration, up to {MOST_TIMES:g} times its largest training set. The interval is "
+    f"over test images, seeds and every c that fits (tested at {1 - LEVEL:.0%}). It assumes that new images "
+    f"are like these. Nothing is said if no c fits, or with fewer than {FEWEST_SIZES} sizes; more sizes give "
+    "a shorter interval."
 )
 SAME_EPOCHS = (
     "All runs had the same number of epochs, so those with fewer images also made fewer training steps; with "
@@ -152,7 +153,7 @@ def more_images_text(found: MoreImages, largest: float) -> str:
     why = (
         "it is not shown that more images help"
         if found.state == "no slope"
-        else f"it lies beyond {MOST_TIMES:g} times the largest training set ({largest:.0f})"
+        else f"the estimate lies beyond {MOST_TIMES:g} times the largest training set ({largest:.0f})"
     )
     return f"cannot tell: {why}; at least {low} more images for {gain}"
 

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import chdtri, stdtrit
 
 from segstudy.stats.comparisons import MARGIN, Conclusion, _conclusion
 from segstudy.stats.intervals import LEVEL, Scores, _two_sided
@@ -92,7 +92,7 @@ def over_sets(
     side = 1 - (1 - LEVEL) / 2 / num_pairs
     half = float(stdtrit(count - 1, side)) * error
     p = min(1.0, num_pairs * _two_sided(mean, error, count - 1))
-    chi = [float(scipy.stats.chi2.ppf(q, count - 1)) for q in ((1 + LEVEL) / 2, (1 - LEVEL) / 2)]
+    chi = [float(chdtri(count - 1, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]  # the higher first
     low, high = (math.sqrt(_root(d, v, quantile)) for quantile in chi)
     reach = None
     if count > 2:
