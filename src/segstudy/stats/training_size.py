@@ -15,11 +15,13 @@ truth in 36 to 85 % of simulated studies with c = .1. Nothing is said far beyond
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+import scipy.optimize
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
@@ -204,10 +206,11 @@ def _laws(means: _Means, x: Vector) -> _Laws:
     """
     level = float(means.half_widths(np.full((1, len(x)), 1 / len(x)))[0][0])  # easy images may hide it
     floors = np.linspace(-level, means.errors.min(), FLOORS, endpoint=False)
-    errors = means.errors - floors[:, None]
-    logs = np.log(errors)
     centred = x - x.mean()
     curve = _orthogonal(centred**2, centred)
+    floors = _with_roots(floors, lambda floor: float(np.log(means.errors - floor) @ curve))
+    errors = means.errors - floors[:, None]
+    logs = np.log(errors)
     bends = logs @ curve
     halves = _half_widths(means, -curve / errors)
     extra, gains, gradients = _gains(x, errors)
@@ -219,6 +222,17 @@ def _laws(means: _Means, x: Vector) -> _Laws:
         gains=gains,
         halves=_half_widths(means, gradients.reshape(-1, len(x))).reshape(gains.shape),
     )
+
+
+def _with_roots(floors: Vector, bend: Callable[[float], float]) -> Vector:
+    """Return the values of c with those between them at which the line fits best: without curvature."""
+    bends = [bend(floor) for floor in floors]
+    roots = [
+        scipy.optimize.brentq(bend, low, high)
+        for (low, high), ends in zip(pairwise(floors), pairwise(bends), strict=True)
+        if ends[0] * ends[1] < 0
+    ]
+    return np.sort([*floors, *roots])
 
 
 def _half_widths(means: _Means, gradients: NDArray[np.float64]) -> Vector:
