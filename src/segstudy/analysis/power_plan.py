@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segstudy.analysis.formatting import count
 from segstudy.core.errors import UserError
+from segstudy.core.quantities import counted
 from segstudy.core.suggestions import use_one_of
 from segstudy.stats.power import PROMISE, Design, smallest_difference, variances
 from segstudy.stats.power_pilot import Pilot, smallest_range
@@ -133,10 +133,10 @@ class PowerPlan:
 
     def layout_text(self, layout: Layout) -> str:
         """Return a layout as ``200 test images, 4 folds x 3``."""
-        how = "one split" if not layout.folds else count(layout.folds, "fold")
+        how = "one split" if not layout.folds else counted(layout.folds, "fold")
         how += f" x {layout.repeats}" if layout.repeats > 1 else ""
         times = f", {layout.times_images} times the images" if layout.times_images > 1 else ""
-        return f"{count(layout.num_units, self.unit)}, {how}{times}"
+        return f"{counted(layout.num_units, self.unit)}, {how}{times}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON takes it."""

@@ -3,9 +3,8 @@
 import textwrap
 from collections.abc import Callable, Sequence
 
-from segstudy.analysis.formatting import count
 from segstudy.analysis.power_plan import MOST_DIFFERENCE, MOST_SEEDS, Cheapest, PlannedSize, PowerPlan
-from segstudy.core.quantities import duration
+from segstudy.core.quantities import counted, duration
 from segstudy.reporting.text_table import TextTable, as_text
 from segstudy.stats.power import PROMISE
 
@@ -49,7 +48,7 @@ def facts(found: PowerPlan) -> list[str]:
 
 def smallest_text(size: PlannedSize, found: PowerPlan) -> str:
     """Return the smallest difference of a size in words."""
-    seeds = f"{found.layout_text(size.layout)}, {count(size.seeds, 'seed')}"
+    seeds = f"{found.layout_text(size.layout)}, {counted(size.seeds, 'seed')}"
     spread = "" if found.pilot.possible is None else f" [{_number(size.low)}, {_number(size.high)}]"
     across = "" if size.across is None else f"; {_number(size.across)} for training sets like these"
     return f"{_number(size.smallest)}{spread} ({seeds}){across}"
@@ -63,9 +62,8 @@ def tables(found: PowerPlan) -> list[tuple[str, Cell]]:
     if any(each.across is not None for each in found.sizes):
         shown.append(("Smallest difference that is shown for training sets like these.", _across))
     if any(each.hours is not None for each in found.sizes):
-        caption = (
-            f"Hours of the whole study on this machine ({count(found.num_configurations, 'configuration')})."
-        )
+        configurations = counted(found.num_configurations, "configuration")
+        caption = f"Hours of the whole study on this machine ({configurations})."
         shown.append((caption, _hours))
     return shown
 
@@ -98,8 +96,8 @@ def _cheapest(found: PowerPlan, wanted: Cheapest, size: PlannedSize | None, answ
     if size is None:
         return f"{begin} none of these is enough, with up to {MOST_SEEDS} seeds."
     hours = "" if size.hours is None else f", about {duration(size.hours * 3600)}"
-    how = f"{found.layout_text(size.layout)}, {count(size.seeds, 'seed')}"
-    return f"{begin} the cheapest is {how}: {count(size.num_runs, 'run')}{hours}."
+    how = f"{found.layout_text(size.layout)}, {counted(size.seeds, 'seed')}"
+    return f"{begin} the cheapest is {how}: {counted(size.num_runs, 'run')}{hours}."
 
 
 def rows_of(found: PowerPlan, cell: Cell) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
