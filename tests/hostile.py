@@ -1052,7 +1052,7 @@ def command_lines() -> Iterator[Case]:
     yield case("run set --set micro_batch=0", "micro_batch")
     yield case("run set --workers -1", "workers")
     yield case("run set --threads -1", "threads")
-    yield case("run set --checkpoint-every 0", "checkpoint-every")
+    yield case("run set --checkpoint-every -1", "checkpoint-every")
     yield case("run set --device tpu", "device|tpu")
     yield case("run set --executor cloud", "executor|cloud")
     yield case("run set --split gone.json", "gone.json")

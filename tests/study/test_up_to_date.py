@@ -137,7 +137,7 @@ def test_a_run_that_is_gone_is_trained_again(study):
 
 
 def test_wrong_options_of_the_machine_are_refused_all_the_same(study):
-    wrongs = ({"threads": -1}, {"executor": "telepathy"}, {"device": "abacus"}, {"checkpoint_every": 0})
+    wrongs = ({"threads": -1}, {"executor": "telepathy"}, {"device": "abacus"}, {"checkpoint_every": -1})
     for wrong in wrongs:
         with pytest.raises(segstudy.UserError):
             segstudy.run(study, **wrong)

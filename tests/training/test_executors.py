@@ -70,7 +70,7 @@ def test_serial_and_processes_write_the_same_bytes(dataset, tmp_path, by_process
     serial, _ = trained(dataset, tmp_path / "serial", "serial")
     processes, outcomes, _, _ = by_processes
     assert {outcome.status for outcome in outcomes} == {"finished"}
-    assert len(contents(serial)) == 2 * 5
+    assert len(contents(serial)) == 2 * 6
     assert contents(serial) == contents(processes)
     for name in ("study.toml", "split.json"):
         assert (serial.path / name).read_bytes() == (processes.path / name).read_bytes()

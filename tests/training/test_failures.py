@@ -32,7 +32,7 @@ from segstudy.training.executors.base import Watch
 from segstudy.training.failures import REMEDIES, SourceChangedError, reason_of, remedy
 from segstudy.training.loop import DivergedError
 
-SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
+SERIAL = Machine("cpu", threads=1, workers=1, executor="serial", checkpoint_every=1)
 FIELDS = {"image_size": [32], "width": [2], "epochs": [2], "architecture": ["unet"], "batch_size": [4]}
 
 
@@ -202,7 +202,7 @@ def test_a_state_resumed_with_other_threads_says_that_bits_may_differ(dataset, t
     plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[3])
     carried_out(plan, folder, epoch=lambda *_: (tmp_path / "now").touch())
     (tmp_path / "now").unlink()
-    two_threads = Machine("cpu", threads=2, workers=1, executor="serial")
+    two_threads = Machine("cpu", threads=2, workers=1, executor="serial", checkpoint_every=1)
     carried_out(plan, folder, two_threads, say=lambda _job, text: said.append(text))
     assert said == ["continues after epoch 1 of 3; started with threads 1, now 2: its last bits may differ"]
 

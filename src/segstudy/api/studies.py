@@ -153,7 +153,7 @@ def run(  # noqa: PLR0913 (an option each)
     threads: int = 0,
     workers: int = 0,
     executor: str | None = None,
-    checkpoint_every: int = 1,
+    checkpoint_every: int = 0,
     out: str | Path | None = None,
     tracker: str | Sequence[str] = "terminal",
     retry: bool = False,
@@ -221,7 +221,8 @@ def run(  # noqa: PLR0913 (an option each)
         threads: CPU threads of each run; 0 leaves it to this machine.
         workers: runs in parallel; 0 leaves it to this machine.
         executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
-        checkpoint_every: epochs from one saved state to the next: at most as many are lost.
+        checkpoint_every: epochs from one saved state to the next: at most as many are lost; 0: see
+            ``training.resume.is_due``.
         out: the study's folder; derived from its name if left out.
         tracker: where progress is shown or logged, names of ``TRACKERS``; several as a list.
         retry: also runs that diverged before.
@@ -261,10 +262,10 @@ def run(  # noqa: PLR0913 (an option each)
 
 def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
     """Whether the call sets nothing about the machine that planning would check."""
-    by_number = all(int(options.get(name) or 0) >= 0 for name in ("threads", "workers"))
+    numbers = ("threads", "workers", "checkpoint_every")
+    by_number = all(int(options.get(name) or 0) >= 0 for name in numbers)
     by_name = options.get("executor") is None and options.get("device") in (None, "auto")
-    every = options.get("checkpoint_every")
-    return by_number and by_name and (every is None or int(every) >= 1)
+    return by_number and by_name
 
 
 @checked_call
@@ -317,7 +318,7 @@ def plan(  # noqa: PLR0913 (an option each)
     threads: int = 0,
     workers: int = 0,
     executor: str | None = None,
-    checkpoint_every: int = 1,
+    checkpoint_every: int = 0,
     out: str | Path | None = None,
     stage: Stage = silent,
 ) -> "tuple[Plan, list[Run], Estimate, Machine]":

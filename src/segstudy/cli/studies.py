@@ -105,8 +105,11 @@ class MachineFlags:
     ] = "auto"
     checkpoint_every: Annotated[
         int,
-        Parameter(help="Save a state every N epochs. After a crash, a run continues from its last state."),
-    ] = 1
+        Parameter(
+            help="Save a state every N epochs. After a crash, a run continues from its last state. "
+            "0: as often as takes little time, at least once a minute."
+        ),
+    ] = 0
 
 
 @app.command(group=TRAIN)

@@ -32,7 +32,7 @@ FLAGS = (
     *("protocol", "architecture", "loss", "batch_size", "seeds", "folds", "epochs", "image_size", "width"),
     *("data", "split", "exclude", "out", *MACHINE_OPTIONS),
 )
-UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 1}
+UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 0}
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,15 @@ class Machine:
         threads: CPU threads of one training; they move the last bits, so every executor uses the same.
         workers: runs in parallel; several GPUs share them out.
         executor: a key of ``EXECUTORS``, or a plug-in's.
-        checkpoint_every: epochs from one saved state to the next: at most as many are lost.
+        checkpoint_every: epochs from one saved state to the next: at most as many are lost; 0: see
+            ``training.resume.is_due``.
     """
 
     device: str
     threads: int
     workers: int
     executor: str
-    checkpoint_every: int = 1
+    checkpoint_every: int = 0
 
 
 def choose_machine(
@@ -34,18 +35,16 @@ def choose_machine(
     threads: int = 0,
     workers: int = 0,
     executor: str | None = None,
-    checkpoint_every: int = 1,
+    checkpoint_every: int = 0,
 ) -> Machine:
     """Return the machine settings; 0 and ``auto`` are replaced by values that suit this machine.
 
     Raises:
         UserError: a device this machine does not have, an unknown executor or an invalid number.
     """
-    for name, number in (("threads", threads), ("workers", workers)):
+    for name, number in (("threads", threads), ("workers", workers), ("checkpoint-every", checkpoint_every)):
         if number < 0:
             raise UserError(f"--{name} must be 0 or more (0: choose automatically), got {number}")
-    if checkpoint_every < 1:
-        raise UserError(f"--checkpoint-every must be 1 epoch or more, got {checkpoint_every}")
     if executor is not None:
         executor_named(executor)
     device = choose_device(device)

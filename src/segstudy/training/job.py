@@ -22,7 +22,8 @@ class Job(Frozen):
         split: ids of the subsets.
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: CPU threads of this training.
-        checkpoint_every: epochs from one saved state to the next: at most as many are lost.
+        checkpoint_every: epochs from one saved state to the next: at most as many are lost; 0: see
+            ``training.resume.is_due``.
         extra: where a function stands, as ``package.module:name``, that gives further files of a finished
             run: ``Trained`` to ``Extra``. Training does not know what they are for.
     """
@@ -34,7 +35,7 @@ class Job(Frozen):
     split: Split
     device: str
     threads: int
-    checkpoint_every: int = 1
+    checkpoint_every: int = 0
     extra: str | None = None
 
 

@@ -1,5 +1,6 @@
-"""Saving a training after its epochs, and resuming it."""
+"""Saving a training between its epochs, and resuming it."""
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -12,6 +13,19 @@ from segstudy.store.weights import read_state, state_bytes
 from segstudy.training.loop import Training, restore, snapshot
 
 Session = dict[str, Any]
+
+MOST_SHARE = 0.05  # of a training's time that its states may take
+LONGEST_S = 60.0  # of training that a crash may lose, if an epoch takes no longer
+
+
+def is_due(trained_s: float, cost_s: float) -> bool:
+    """Whether a state should be saved now.
+
+    Args:
+        trained_s: since the state before.
+        cost_s: what the state before took to copy and write; 0 before the first.
+    """
+    return trained_s >= LONGEST_S or cost_s <= MOST_SHARE * trained_s
 
 
 class Saving:
@@ -39,7 +53,9 @@ class Saving:
         self.checkpoints, self.resumed = checkpoints, resumed
         self._environment, self._say = environment, say
         self._thread = ThreadPoolExecutor(1, "saving")
-        self._under_way: tuple[int, Future[None]] | None = None
+        self._under_way: tuple[int, Future[float]] | None = None
+        self._saved_at = time.monotonic()
+        self._cost_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -48,9 +64,19 @@ class Saving:
         self.wait()
         self._thread.shutdown()
 
+    def is_due(self, epoch: int, every: int) -> bool:
+        """Whether the state after an epoch should be saved: all ``every`` epochs, or for 0 by ``is_due``."""
+        if every:
+            return epoch % every == 0
+        if self._under_way is not None and not self._under_way[1].done():
+            return False  # the training would wait for the state before
+        self.wait()  # its cost is known then
+        return is_due(time.monotonic() - self._saved_at, self._cost_s)
+
     def save(self, training: Training) -> None:
         """Save a training's state; a failure to save does not end the training."""
         self.wait()  # before the next copy is made: states may be large
+        began = time.monotonic()
         content = state_bytes(
             {
                 "key": training.run.key,
@@ -63,11 +89,16 @@ class Saving:
         progress = Progress(
             epoch=epoch, num_epochs=training.num_epochs, seconds=training.seconds.get("total", 0.0)
         )
-        self._under_way = epoch, self._thread.submit(self._write, content, progress)
+        self._saved_at = time.monotonic()
+        self._cost_s = self._saved_at - began  # for a failure to write
+        self._under_way = epoch, self._thread.submit(self._write, content, progress, self._cost_s)
 
-    def _write(self, content: memoryview, progress: Progress) -> None:
+    def _write(self, content: memoryview, progress: Progress, copied_s: float) -> float:
+        """Write a state and return what it took in all, in seconds."""
+        began = time.monotonic()
         self.checkpoints.write(progress.epoch, content)
         self.checkpoints.note(progress)
+        return copied_s + time.monotonic() - began
 
     def wait(self) -> None:
         """Wait until the last state is on the disk, or could not be written."""
@@ -76,7 +107,7 @@ class Saving:
         epoch, written = self._under_way
         self._under_way = None
         try:
-            written.result()
+            self._cost_s = written.result()
         except DiskError as error:
             self._say(f"its state after epoch {epoch} could not be saved: {error}")
 

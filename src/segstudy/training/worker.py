@@ -77,7 +77,7 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
             listener.epoch({**row, "session_s": time.perf_counter() - clock})
             stopping, last = listener.stop.is_set(), len(training.rows) == training.num_epochs
             training.seconds["total"] = earlier_s + time.perf_counter() - clock
-            if stopping or last or len(training.rows) % job.checkpoint_every == 0:
+            if stopping or last or saving.is_due(len(training.rows), job.checkpoint_every):
                 with timed(training.seconds, "checkpoints"):
                     saving.save(training)
             if stopping and not last:
