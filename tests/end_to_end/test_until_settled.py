@@ -76,10 +76,13 @@ def test_the_command_line_says_what_the_looks_decided(whole):
         in said
     )
     assert re.search(r"look 1 \(3 seeds\): .* stopped", said)
-    status = ended("status", folder)
+    status, table = ended("status", folder), ended("table", folder)
     assert "Sequential study, looks planned at 3 and 5 seeds: after look" in status
-    table = ended("table", folder)
-    stopped = [
-        name for name in ("unet-bce-b8", "unet-dice-b8", "segnet-bce-b8", "segnet-dice-b8") if name in table
-    ]
-    assert len(stopped) == 4
+    stopped = {
+        result["name"]: number
+        for number, look in enumerate(decisions(folder), 1)
+        for result in look["results"]
+        if result["stopped"]
+    }
+    shown = dict(re.findall(r"(\S+-b8) .*?stopped at look (\d)", table))
+    assert shown == {name: str(number) for name, number in stopped.items()}

@@ -277,6 +277,8 @@ def test_with_folds_a_seed_is_all_its_folds(data, tmp_path, no_report, monkeypat
     assert said.winner == "unet-bce-b8"
     assert "it wins" in said.verdict
     assert "only configuration that is left" in said.verdict
+    assert said.optimism == said.resolution == ""  # what was stopped competed too, with fewer seeds
+    assert any("divided among the looks (0.70, 1.25 and 3.05 %)" in each for each in said.limits)
 
 
 def test_between_looks_there_is_no_result(data, tmp_path, no_report, monkeypatch):

@@ -139,7 +139,7 @@ def about_looks(looks: Looks, frame: pl.DataFrame, winner: str) -> Iterator[str]
 
 
 def _shares(looks: Looks) -> str:
-    return listed([f"{100 * each:g}" for each in looks.plan.error_shares], len(looks.plan.error_shares))
+    return listed([f"{100 * each:.2f}" for each in looks.plan.error_shares], len(looks.plan.error_shares))
 
 
 def sequence(looks: Looks) -> str:

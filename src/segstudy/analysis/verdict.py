@@ -131,7 +131,7 @@ def answer(
         standings=_standings(names, scores, table),
         factorials=tuple(analyses),
         factors=factor_answers(design, analyses),
-        optimism=optimism_text(results, names),
+        optimism="" if results.looks else optimism_text(results, names),  # it counts all that competed
         resolution="" if results.looks else _resolution(results, winner, own, contenders),
         history=tuple(history),
         questions=tuple(answers(results, epochs, ranked)),
