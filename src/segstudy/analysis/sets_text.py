@@ -54,7 +54,7 @@ def _against(found: SetsComparison) -> str:
         if some:
             said.append(f"{verb} {listed(some)}")
     where = "" if len(found.pairs) == 1 else f" Intervals and p values hold for all {len(found.pairs)} pairs."
-    return f"In data sets like these, it {listed(said)}.{where}"
+    return f"In data sets like these, it {'; it '.join(said)}.{where}"
 
 
 def _by(pair: SetPair) -> str:
