@@ -8,7 +8,7 @@ below 0 is not the best; the others are a confidence set of the best. Nothing ha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import scipy  # scipy.stats is imported at its first use: it takes half a second
@@ -171,7 +171,7 @@ def _quantiles(count: int, df: Matrix, level: float = LEVEL) -> Matrix:
     return np.asarray(found[place].reshape(df.shape))
 
 
-@cache
+@lru_cache(maxsize=2**16)
 def _tabulated_quantile(count: int, df: float, level: float) -> float:
     """Return it by an approximation; kept, as leaderboard and answers compare the same pairs."""
     from statsmodels.stats.libqsturng import qsturng  # with pandas: 0.3 s of the start of each command
