@@ -417,3 +417,13 @@ def test_a_trained_study_is_interrupted_and_comes_to_the_same_bytes(data, tmp_pa
     segstudy.run(cut.path, executor="serial", threads=1)
     assert decisions(cut) == decisions(whole)
     assert contents(cut) == contents(whole)
+
+
+def test_the_choice_has_no_estimate_of_optimism(ended):
+    """What was stopped competed too, with fewer seeds: an estimate from the others would be too low."""
+    from segstudy.analysis.optimism import choice_warning
+    from segstudy.analysis.results import gather
+
+    results = gather(ended)
+    assert list(choice_warning(results, [row.name for row in results.trained if row.complete])) == []
+    assert "too high" not in " ".join(verdict_of(ended).limits).replace("too high by up to .002", "")

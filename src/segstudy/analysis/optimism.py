@@ -31,7 +31,7 @@ def optimism_text(results: Results, names: Sequence[str]) -> str:
 def choice_warning(results: Results, names: Sequence[str]) -> Iterator[str]:
     """Say that the winner's test mean profits from the choice, though test chose nothing."""
     others = _chosen_from(results, names)
-    if len(others) < 2:
+    if len(others) < 2 or results.looks is not None:  # stopped ones competed too, with fewer seeds
         return
     expected = optimism(*_sides(results, others, joined=True))
     if expected.test < LEAST_SHOWN:

@@ -67,10 +67,7 @@ def warnings_of_ranked(results: Results, frame: pl.DataFrame) -> tuple[str, ...]
     """Return the warnings about the ranked configurations of a leaderboard."""
     ranked = frame.filter(pl.col("rank").is_not_null()).sort("rank")["configuration"].to_list()
     names = comparable(results, ranked) if ranked else []
-    if not names:
-        return ()
-    choice = () if results.looks else choice_warning(results, names)  # what was stopped competed too
-    return (*result_warnings(results, names), *choice)
+    return (*result_warnings(results, names), *choice_warning(results, names)) if names else ()
 
 
 def few_units(results: Results, name: str) -> Iterator[str]:
