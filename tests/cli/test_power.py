@@ -1,6 +1,7 @@
 """`plan --power` as a user meets it: from a data set, from a pilot, and refused in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli.studies import main
+from segstudy.study.machine import choose_machine
 
 QUICKLY = [
     *("--image-size", "32", "--width", "2", "--epochs", "1", "--batch-size", "4"),
@@ -50,7 +52,7 @@ def test_without_a_pilot_the_variances_are_those_of_ph2_and_that_is_said(call):
     assert "for one pair of configurations, chosen beforehand" in said
     assert "This study shows" in said
     assert "To show a difference of 0.05" in said
-    assert "Hours of the whole study on this machine (2 configurations)." in said
+    assert "Hours of the whole study on this machine (2 configurations, one run after the other)." in said
 
 
 def test_a_pilot_gives_variances_and_their_uncertainty(call, pilot):
@@ -116,3 +118,23 @@ def test_from_python(call, pilot, tmp_path):
     assert found.layouts[0].num_units == 12
     assert found.cheapest is not None
     assert (tmp_path / "power.html").is_file()
+
+
+def test_hours_count_all_workers_of_the_machine_also_where_few_runs_are_left(call):
+    asked = {
+        "image_size": 32,
+        "width": 2,
+        "epochs": 1,
+        "architecture": "unet",
+        "loss": "bce",
+        "batch_size": 8,
+    }
+    planned = segstudy.plan("discs", **asked, workers=2)
+    made, missing, ahead, machine = planned
+    assert ahead.num_runs == ahead.workers == 1
+    two = replace(machine, executor="processes")
+    found = segstudy.power((made, missing, ahead, two))
+    assert found.workers == choose_machine(threads=two.threads, executor="processes").workers
+    alone = segstudy.power((made, missing, ahead, replace(machine, executor="serial")))
+    assert alone.workers == 1
+    assert alone.sizes[-1].hours >= found.sizes[-1].hours

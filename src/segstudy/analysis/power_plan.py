@@ -109,6 +109,7 @@ class PowerPlan:
         present: the study itself; None with one seed, which shows no difference.
         sizes: of all layouts and numbers of seeds.
         cheapest: for the wanted difference, if there is one.
+        workers: runs in parallel, for the hours.
     """
 
     name: str
@@ -119,6 +120,7 @@ class PowerPlan:
     present: PlannedSize | None
     sizes: tuple[PlannedSize, ...]
     cheapest: Cheapest | None = None
+    workers: int = 1
 
     @property
     def layouts(self) -> list[Layout]:
@@ -147,6 +149,7 @@ class PowerPlan:
             "multiplicity": self.multiplicity,
             "probability": PROMISE,
             "unit": self.unit,
+            "workers": self.workers,
             "source": self.source,
             "standard_deviations": self.pilot.standard_deviations(),
             "present": None if self.present is None else self.present.as_dict(),

@@ -41,8 +41,8 @@ def power(
 
     if html is not None:
         refuse_page(Path(html))
-    made, _, ahead, _ = planned
-    found = power_plan(made, ahead, None if pilot is None else Path(pilot), sd or {}, difference)
+    made, _, ahead, machine = planned
+    found = power_plan(made, ahead, machine, None if pilot is None else Path(pilot), sd or {}, difference)
     if html is not None:
         write_power_page(found, Path(html))
     return found

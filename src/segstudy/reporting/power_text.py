@@ -20,7 +20,8 @@ def render(found: PowerPlan, width: int | None = None) -> str:
         width: characters in a line; None for as many as it takes.
     """
     texts = [
-        f"{caption}\n{as_text(table(found, cell), '', width, '--json')}" for caption, cell in tables(found)
+        "\n".join([*_wrapped([caption], width), as_text(table(found, cell), "", width, "--json")])
+        for caption, cell in tables(found)
     ]
     begin, end = ("\n".join(_wrapped(lines, width)) for lines in (facts(found), cheapest_text(found)))
     return "\n".join([begin, "", *texts, end]).rstrip() + "\n"
@@ -63,7 +64,8 @@ def tables(found: PowerPlan) -> list[tuple[str, Cell]]:
         shown.append(("Smallest difference that is shown for training sets like these.", _across))
     if any(each.hours is not None for each in found.sizes):
         configurations = counted(found.num_configurations, "configuration")
-        caption = f"Hours of the whole study on this machine ({configurations})."
+        at_once = "one run after the other" if found.workers == 1 else f"{found.workers} runs in parallel"
+        caption = f"Hours of the whole study on this machine ({configurations}, {at_once})."
         shown.append((caption, _hours))
     return shown
 

@@ -26,6 +26,7 @@ from segstudy.stats.power_pilot import Pilot, pilot
 from segstudy.store.folder import StudyFolder
 from segstudy.study.duration import wall_seconds
 from segstudy.study.estimate import START_S, Estimate, images_of
+from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.plan import Plan
 
 FOLDS = ((4, 1), (10, 1), (4, 3))  # folds and repeats that are compared with the study's own
@@ -35,6 +36,7 @@ TIMES = (2, 4)  # as many images
 def power_plan(
     made: Plan,
     ahead: Estimate,
+    machine: Machine,
     study: Path | None,
     sds: Mapping[str, float],
     difference: float | None,
@@ -44,6 +46,7 @@ def power_plan(
     Args:
         made: the study.
         ahead: its estimated cost.
+        machine: where it will be trained.
         study: the folder of a pilot; None: standard deviations of PH2.
         sds: standard deviations that are given, by name; they replace those of the pilot.
         difference: of IoU that should be shown.
@@ -52,7 +55,8 @@ def power_plan(
         UserError: a wrong value, or a pilot without two configurations with two seeds.
     """
     refuse_values(sds, difference)
-    sizes = _Sizes(made, ahead, _seconds_of(study))
+    workers = _workers(ahead, machine)
+    sizes = _Sizes(made, ahead, workers, _seconds_of(study))
     found, source = _variances(study, sds)
     sizer = Sizer(found, len(made.configurations()), sizes.hours)
     seeds = sorted({*SEEDS, max(2, made.study.seeds)})
@@ -61,6 +65,7 @@ def power_plan(
         name=made.study.name,
         num_configurations=sizer.num_configurations,
         unit=sizes.unit,
+        workers=workers,
         source=source,
         pilot=found,
         present=sizer.size(own, made.study.seeds) if made.study.seeds > 1 else None,
@@ -121,6 +126,14 @@ def _pilots(results: Results) -> list[str]:
     return [name for name, each in folds.items() if np.array_equal(each.folds, first.folds)]
 
 
+def _workers(ahead: Estimate, machine: Machine) -> int:
+    """Return the runs in parallel; the estimate has fewer where fewer runs are left."""
+    if ahead.num_runs > ahead.workers:
+        return ahead.workers
+    whole = choose_machine(device=machine.device, threads=machine.threads, executor=machine.executor)
+    return max(ahead.workers, whole.workers)
+
+
 def _seconds_of(study: Path | None) -> float | None:
     """Return the mean seconds of a pilot's runs."""
     if study is None:
@@ -133,8 +146,8 @@ def _seconds_of(study: Path | None) -> float | None:
 class _Sizes:
     """The sizes that a study is compared with, and their hours."""
 
-    def __init__(self, made: Plan, ahead: Estimate, measured_s: float | None):
-        self._made, self._ahead, self._measured_s = made, ahead, measured_s
+    def __init__(self, made: Plan, ahead: Estimate, workers: int, measured_s: float | None):
+        self._made, self._ahead, self._workers, self._measured_s = made, ahead, workers, measured_s
         self._split = made.split_of(made.runs[0])
         self._groups = {sample.id: sample.group for sample in made.dataset.samples}
 
@@ -165,7 +178,7 @@ class _Sizes:
         return list(dict.fromkeys([own, *folds, *more]))
 
     def hours(self, layout: Layout, seeds: int) -> float | None:
-        """Return the wall time of a whole study of this size, with the workers of the estimate."""
+        """Return the wall time of a whole study of this size, with the workers of this machine."""
         durations = []
         for configuration in self._made.configurations():
             seconds = self._seconds(configuration)
@@ -173,7 +186,7 @@ class _Sizes:
                 return None
             durations.append(seconds * self._longer(configuration, layout))
         runs = seeds * max(1, layout.folds) * layout.repeats
-        return (wall_seconds(durations * runs, self._ahead.workers) + START_S) / 3600
+        return (wall_seconds(durations * runs, self._workers) + START_S) / 3600
 
     def _seconds(self, configuration: Configuration) -> float | None:
         """Return the seconds of a run: by timed steps, or as measured in the pilot."""
