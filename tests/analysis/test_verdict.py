@@ -328,6 +328,17 @@ def test_the_terminal_has_the_sentences_on_factors_below_the_table(tmp_path):
         assert "unet is better than segnet" not in other
 
 
+def test_the_terminal_has_the_share_first_and_the_ranks_of_those_that_may_be_best(tmp_path):
+    folder = filled(tmp_path / "s", {**dict.fromkeys(FAR, 0.8), "segnet-bce-b8": 0.5})
+    text = segstudy.table(folder.path)
+    below = text.partition("Of those that may be best")[2].partition(".\n")[0]
+    standings = {each.name: each.stability for each in said(folder).standings}
+    for name, each in standings.items():
+        assert (f"{name} {each.best:.0%} (ranks" in below) == (name != "segnet-bce-b8")
+    assert "Of those that may be best" not in segstudy.table(filled(tmp_path / "far", FAR).path)
+    assert "Of those that may be best" not in segstudy.table(filled(tmp_path / "one", NEAR, seeds=1).path)
+
+
 def test_compare_says_the_same_in_words_and_numbers(tmp_path):
     folder = filled(tmp_path / "s", FAR).path
     found = compare_configurations(*sides([str(folder), "unet-dice-b8", "segnet-bce-b8"]))

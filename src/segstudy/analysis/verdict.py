@@ -8,6 +8,7 @@ import polars as pl
 
 from segstudy.analysis.across_training_sets import TrainingSets, training_sets
 from segstudy.analysis.against_winner import Versus, against_winner
+from segstudy.analysis.chances import stabilities
 from segstudy.analysis.confidence_set import Contender, confidence_set, may_be_best
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
@@ -21,10 +22,9 @@ from segstudy.analysis.results import Results, comparable
 from segstudy.analysis.settling import settling_text, unit_noun
 from segstudy.config.study import Study
 from segstudy.core.quantities import counted
-from segstudy.core.seeding import seed_for
 from segstudy.stats.factors import Factorial
-from segstudy.stats.intervals import Scores, score_interval
-from segstudy.stats.ranks import Ranking, Stability, ranking, stability
+from segstudy.stats.intervals import score_interval
+from segstudy.stats.ranks import Ranking, Stability, ranking
 from segstudy.stats.settling import to_resolve
 from segstudy.store.looks import Looks
 
@@ -107,8 +107,6 @@ def answer(
     versus = against_winner(results, winner, [*names, *others])
     own = {name: each for name, each in versus.items() if name in names}
     contenders = confidence_set(results, [*names, *others])
-    units = [results.units(name) for name in names]
-    scores = [each for each in units if each is not None]
     table = _ranking(results, names)
     across = training_sets(results, names)
     design = design_of(results)
@@ -128,7 +126,7 @@ def answer(
         training_sets=across,
         ranking=table,
         ranked=tuple(names),
-        standings=_standings(names, scores, table),
+        standings=_standings(stabilities(results, names), table),
         factorials=tuple(analyses),
         factors=factor_answers(design, analyses),
         optimism="" if results.looks else optimism_text(results, names),  # it counts all that competed
@@ -281,10 +279,9 @@ def _ranking(results: Results, names: Sequence[str]) -> Ranking | None:
     return ranking(np.stack(columns, axis=1))
 
 
-def _standings(names: Sequence[str], scores: Sequence[Scores], table: Ranking | None) -> tuple[Standing, ...]:
-    found = stability(scores, seed_for("ranks", count=len(names)))
-    ranks = [None] * len(names) if table is None else [float(rank) for rank in table.mean_ranks]
-    standings = [Standing(*each) for each in zip(names, ranks, found, strict=True)]
+def _standings(found: Mapping[str, Stability], table: Ranking | None) -> tuple[Standing, ...]:
+    ranks = [None] * len(found) if table is None else [float(rank) for rank in table.mean_ranks]
+    standings = [Standing(*each) for each in zip(found, ranks, found.values(), strict=True)]
     return tuple(sorted(standings, key=lambda s: (s.mean_rank or 0.0, -s.stability.best)))
 
 

@@ -177,9 +177,14 @@ def table(
 
 def _notes(folder: StudyFolder, results: Results, frame: "pl.DataFrame", factors: bool) -> list[str]:
     """Return the sentences below a leaderboard in a terminal: warnings, and the effects of factors."""
-    from segstudy.analysis.factor_answers import factor_sentences  # its libraries take a moment
+    from segstudy.analysis.chances import chances_sentence  # the libraries take a moment
+    from segstudy.analysis.factor_answers import factor_sentences
 
-    notes = (baseline_note(folder, frame), *warnings_of_ranked(results, frame))
+    notes = (
+        baseline_note(folder, frame),
+        chances_sentence(results, frame),
+        *warnings_of_ranked(results, frame),
+    )
     return [note for note in (*notes, *(factor_sentences(results) if factors else ())) if note]
 
 
