@@ -241,10 +241,14 @@ def said(monkeypatch):
 def test_a_failed_configuration_is_left_out_and_counted(data, tmp_path, no_report, monkeypatch):
     means = {name: mean for name, mean in CLEAR.items() if name != "unet2-bce-b8"}
     MadeUp(means).patch(monkeypatch)
+    lines = said(monkeypatch)
     folder = run(data, tmp_path / "study")
     looks = looks_of(folder)
     assert looks.is_ended
     assert looks.looks[0].left_out == ["unet2-bce-b8"]
+    named = "1 left out because of failed runs (unet2-bce-b8)"
+    assert named in next(line for line in lines if line.startswith("look 1 "))
+    assert f"1 of 4 configurations is left, {named}." in segstudy.status(folder.path).looks[0]
     row = next(row for row in rows_of(folder) if row.name == "unet2-bce-b8")
     assert row.stopped is None
     assert not row.complete

@@ -110,8 +110,10 @@ def progress(looks: Looks) -> str:
     number = len(looks.taken)
     after = f"{planned}: after look {number} ({counted(last.seeds, 'seed')})"
     everyone = len(looks.plan.configurations)
-    left = everyone - len(looks.stopped)
+    left = everyone - len(looks.stopped) - len(looks.left_out)
     kept = f"{left} of {counted(everyone, 'configuration')} {'is' if left == 1 else 'are'} left"
+    if looks.left_out:
+        kept += f", {_not_compared(looks.left_out)}"
     if looks.is_ended:
         return f"{after} it has ended, because {WHY_ENDED[last.conclusion]}; {kept}."
     return f"{after} {kept}; the next look has {seeds[number]} seeds."
@@ -159,7 +161,12 @@ def decided(looks: Looks, number: int) -> str:
     found = looks.looks[number]
     beaten = [result.name for result in found.results if result.stopped]
     at = f"look {number + 1} ({counted(found.seeds, 'seed')})"
-    return f"{at}: {f'{listed(beaten)} stopped' if beaten else 'none stopped'}"
+    said = f"{at}: {f'{listed(beaten)} stopped' if beaten else 'none stopped'}"
+    return f"{said}, {_not_compared(found.left_out)}" if found.left_out else said
+
+
+def _not_compared(names: Sequence[str]) -> str:
+    return f"{len(names)} left out because of failed runs ({listed(names)})"
 
 
 def stops(looks: Looks) -> Iterator[str]:

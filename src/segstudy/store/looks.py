@@ -135,6 +135,16 @@ class Looks(Described):
         }
 
     @property
+    def left_out(self) -> list[str]:
+        """The configurations that no look compares any more, because runs of them failed."""
+        found: dict[str, None] = {}
+        for each in self.looks:
+            found |= dict.fromkeys(each.left_out)
+            for result in each.results:
+                found.pop(result.name, None)
+        return list(found)
+
+    @property
     def results(self) -> dict[str, LookResult]:
         """The last result of each configuration, by name."""
         return {result.name: result for each in self.looks for result in each.results}
