@@ -8,6 +8,7 @@ from segstudy.stats.comparisons import Difference
 from segstudy.stats.intervals import Interval
 
 MOST_NAMED = 5
+DASH = "–"  # in a table, for a value that there is not
 
 
 def score(value: float) -> str:
@@ -79,7 +80,7 @@ def _is(name: str) -> str:
 def score_text(score: Score | None, form: str) -> str:
     """Return a mean and its interval; a dash if not measured."""
     if score is None:
-        return "–"
+        return DASH
     if score["low"] is None or score["high"] is None:
         return format(score["mean"], form)
     return f"{score['mean']:{form}} [{score['low']:{form}}, {score['high']:{form}}]"

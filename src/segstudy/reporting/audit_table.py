@@ -4,13 +4,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
-
-from segstudy.analysis.formatting import listed, mean, score
-from segstudy.core.csv_cells import as_cell
+from segstudy.analysis.formatting import DASH, listed, mean, score
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
 from segstudy.mask_errors.audit import MOST_EXAMINED, Audit, AuditedMask
+from segstudy.reporting.tables import safe_text
 from segstudy.reporting.text_table import TextTable, as_text
 
 HEADINGS = (
@@ -24,7 +22,6 @@ HEADINGS = (
     "suspected",
 )
 LEAVE_OUT = ("networks", "agreement", "second rater", "IoU")  # on a narrow terminal, in order
-DASH = "–"
 
 
 def render(
@@ -48,12 +45,7 @@ def render(
     """
     match format:
         case "csv":
-            table = audit.table()
-            cells = [
-                pl.Series(column.name, [as_cell(each) for each in column], pl.String)
-                for column in table.select(pl.col(pl.String))
-            ]
-            return table.with_columns(cells).write_csv()
+            return safe_text(audit.table()).write_csv()
         case "json":
             return audit.table().write_json() + "\n"
         case "text":

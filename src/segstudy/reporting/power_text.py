@@ -3,12 +3,12 @@
 import textwrap
 from collections.abc import Callable, Sequence
 
+from segstudy.analysis.formatting import DASH
 from segstudy.analysis.power_plan import MOST_DIFFERENCE, MOST_SEEDS, Cheapest, PlannedSize, PowerPlan
 from segstudy.core.quantities import counted, duration
 from segstudy.reporting.text_table import TextTable, as_text
 from segstudy.stats.power import PROMISE
 
-DASH = "–"
 Cell = Callable[[PlannedSize], str]
 
 

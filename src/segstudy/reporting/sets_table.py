@@ -8,14 +8,13 @@ from typing import Any
 import polars as pl
 
 from segstudy.analysis.compare_sets import SetPair, SetRow, SetsComparison
-from segstudy.analysis.formatting import interval, p_value, score, signed
+from segstudy.analysis.formatting import DASH, interval, p_value, score, signed
 from segstudy.analysis.sets_text import answers, facts, warnings
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
-from segstudy.reporting.tables import LATEX
+from segstudy.reporting.tables import escaped, safe_text
 from segstudy.reporting.text_table import TextTable, as_text
 
-DASH = "–"
 HEADINGS = (
     "",
     "configuration",
@@ -51,14 +50,7 @@ def render(found: SetsComparison, format: str, width: int | None = None) -> str:
     """
     match format:
         case "csv":
-            table = frame(found)
-            cells = [
-                pl.Series(
-                    column.name, [None if each is None else as_cell(each) for each in column], pl.String
-                )
-                for column in table.select(pl.col(pl.String))
-            ]
-            return table.with_columns(cells).rename(as_cell).write_csv()
+            return safe_text(frame(found)).rename(as_cell).write_csv()
         case "json":
             return json.dumps(as_dict(found), indent=1, ensure_ascii=False) + "\n"
         case "text":
@@ -223,21 +215,17 @@ def _markdown(found: SetsComparison) -> str:
 
 
 def _latex(found: SetsComparison) -> str:
-    lines = [" & ".join(map(_escaped, cells(found, i))) + r" \\" for i in range(len(found.rows))]
+    lines = [" & ".join(map(escaped, cells(found, i))) + r" \\" for i in range(len(found.rows))]
     body = "\n".join(lines)
     return (
         "% needs \\usepackage{booktabs}\n"
         "\\begin{tabular}{rl"
         + "r" * (len(headings(found)) - 2)
         + "}\n\\toprule\n"
-        + " & ".join(map(_escaped, headings(found)))
-        + f" \\\\\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {_escaped(_below(found))}\n"
+        + " & ".join(map(escaped, headings(found)))
+        + f" \\\\\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {escaped(_below(found))}\n"
     )
 
 
 def _below(found: SetsComparison) -> str:
     return " ".join([CAPTION, *facts(found)])
-
-
-def _escaped(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from segstudy.analysis.formatting import interval, listed
+from segstudy.analysis.formatting import DASH, interval, listed
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
@@ -60,9 +60,7 @@ def render(
     """
     match format:
         case "csv":
-            return frame.with_columns(
-                _as_cells(column) for column in frame.select(pl.col(pl.String))
-            ).write_csv()
+            return safe_text(frame).write_csv()
         case "json":
             return frame.write_json()
         case "text":
@@ -74,9 +72,12 @@ def render(
     raise UserError(f"unknown format {format!r}: use one of text, markdown, csv, json, latex")
 
 
-def _as_cells(text: pl.Series) -> pl.Series:
-    cells = [None if each is None else as_cell(each) for each in text]
-    return pl.Series(text.name, cells, pl.String)
+def safe_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table whose texts a spreadsheet takes for text, see ``as_cell``; nulls stay."""
+    return frame.with_columns(
+        pl.Series(column.name, [None if each is None else as_cell(each) for each in column], pl.String)
+        for column in frame.select(pl.col(pl.String))
+    )
 
 
 SCORES = {f"{metric.short} test": name for name, metric in SHOWN.items() if name != HEADLINE}
@@ -95,7 +96,6 @@ HEADINGS = (
 )
 
 
-DASH = "–"
 STOPPED = "stopped_at_look"  # a column of sequential studies
 
 
@@ -216,22 +216,21 @@ TEST_IOU = HEADINGS.index("IoU test")
 
 # The backslash first, because the other replacements contain one.
 LATEX = {"\\": r"\textbackslash{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
-
-
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", DASH: "--"}
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text as LaTeX prints it."""
     return "".join(LATEX.get(character, character) for character in text)
 
 
 def _latex(frame: pl.DataFrame, records: Sequence[RunRecord]) -> str:
-    lines, below = [], _escaped(caption(frame, records))
+    lines, below = [], escaped(caption(frame, records))
     for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
-        cells = [_escaped(cell) for cell in _cells(row)]
+        cells = [escaped(cell) for cell in _cells(row)]
         cells[TEST_IOU] = rf"\textbf{{{cells[TEST_IOU]}}}" if bold else cells[TEST_IOU]
         lines.append(" & ".join(cells) + r" \\")
-    heading = " & ".join(map(_escaped, HEADINGS)) + r" \\"
+    heading = " & ".join(map(escaped, HEADINGS)) + r" \\"
     body = "\n".join(lines)
     return (
         "% needs \\usepackage{booktabs}\n"

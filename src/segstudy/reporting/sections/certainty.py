@@ -7,14 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from segstudy.analysis.formatting import interval, p_value, signed
+from segstudy.analysis.formatting import DASH, interval, p_value, signed
 from segstudy.analysis.verdict import Answers, Standing
 from segstudy.reporting.charts import ranks, specs
 from segstudy.reporting.sections.base import ReportData
 from segstudy.stats.comparisons import BOOTSTRAPS
-
-DASH = "–"
-
 
 SHOWN = 12  # rows; the others are folded away
 

@@ -5,12 +5,10 @@ from typing import Any
 
 from segstudy.analysis.contrasts import Contrast
 from segstudy.analysis.factor_effects import FactorEffect, LevelScore
-from segstudy.analysis.formatting import interval, mean, p_value, signed
+from segstudy.analysis.formatting import DASH, interval, mean, p_value, signed
 from segstudy.reporting.sections.base import ReportData
 from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import LEVEL
-
-DASH = "–"
 
 
 @dataclass(frozen=True, slots=True)

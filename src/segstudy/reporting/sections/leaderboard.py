@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from segstudy.analysis.formatting import DASH
 from segstudy.analysis.second_rater import HumanCeiling, human_ceiling, problem_of
 from segstudy.metrics import HEADLINE, METRICS, Metric, shown_in
 from segstudy.reporting.sections.base import ReportData
@@ -16,7 +17,6 @@ from segstudy.store.records import RunRecord
 from segstudy.store.second_rater import second_rater_of
 
 MIB = 2**20
-DASH = "–"
 
 
 @dataclass(frozen=True, slots=True)
