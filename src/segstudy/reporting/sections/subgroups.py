@@ -78,6 +78,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
         "subgroups": found,
         "has_masks": (report.folder.path / "thumbnails.parquet").is_file(),
         "fewest": FEWEST_TESTED,
+        "fewest_images": FEWEST,
         "interval": interval,
         "p_value": p_value,
     }
