@@ -11,6 +11,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.json_files import read_json
 from segstudy.core.version import __version__
 from segstudy.store.folder import StudyFolder, seal
+from segstudy.store.preregistration import FILE as REGISTERED
 from segstudy.store.preregistration import preregistration
 from segstudy.store.records import Described, checked
 
@@ -184,7 +185,7 @@ def looks_of(folder: StudyFolder, rebuild: bool = False) -> Looks | None:
 
 def _registered(folder: StudyFolder, rebuild: bool) -> Looks | None:
     """Return the planned looks of preregistration.json without any taken; None if it has none."""
-    file = folder.path / "preregistration.json"
+    file = folder.path / REGISTERED
     if not file.is_file() or b'"looks"' not in file.read_bytes():
         return None
     registered = preregistration(folder)

@@ -11,7 +11,7 @@ from segstudy.config.runs import Run
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import duration
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import CONTINUE, REMEDY, Looks, StoredLook, write_looks
+from segstudy.store.looks import CONTINUE, FILE, REMEDY, Looks, StoredLook, write_looks
 from segstudy.study.plan import Plan
 
 SAME_DIGITS = 1e-6  # other versions of libraries may change the last digits of an interval
@@ -98,7 +98,7 @@ def _taken(
     found = taken(folder, looks.plan, stored, compared)
     if before:
         if not _same(found, stored):
-            file = folder.path / "looks.json"
+            file = folder.path / FILE
             raise UserError(f"{file}: look {number + 1} does not follow from the stored runs; {REMEDY}")
         return looks
     left_out = sorted(set(open_names) - set(complete))
