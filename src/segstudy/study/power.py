@@ -113,7 +113,7 @@ def is_pilot(study: Path) -> bool:
 
 def _pilots(results: Results) -> list[str]:
     """Return the configurations with equal images, folds and numbers of seeds, two at least."""
-    names = [row.name for row in results.trained if results.has(row.name)]
+    names = [row.name for row in results.trained if results.scores(row.name) is not None]
     names = [name for name in names if len(results.seeds(name)) > 1]
     if not names:
         return []
