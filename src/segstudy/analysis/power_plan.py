@@ -65,7 +65,7 @@ class PlannedSize:
     across: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON takes it."""
+        """Return everything for JSON; a difference is None if it is above 1, or not known without folds."""
         return {
             "seeds": self.seeds,
             "folds": self.layout.folds,

@@ -161,7 +161,7 @@ def _own_noise(moments: Sequence[_Moments]) -> tuple[Vector, Vector, Vector]:
 
 
 def _quantiles(count: int, df: Matrix, level: float = LEVEL) -> Matrix:
-    """Return the studentized range that 5 % exceed; of many configurations a little too large a one."""
+    """Return the quantile of the studentized range; of many configurations a little too large a one."""
     if count == 2:
         return np.asarray(np.sqrt(2) * stdtrit(df, (1 + level) / 2))
     if count > MOST_TABULATED:

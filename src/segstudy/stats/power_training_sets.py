@@ -42,10 +42,10 @@ def smallest_difference_across(
 
 def variance_across(parts: Variances, design: Design) -> Values:
     """Return the variance of the mean difference over images, runs and training sets."""
-    cells = design.folds * design.repeats
+    num_sets = design.folds * design.repeats
     noise = parts.residuals.sum(0) / (design.seeds * design.repeats * design.units)
     of_runs = parts.seeds.sum(0) / design.runs
-    return np.asarray(parts.images / design.units + parts.training_sets / cells + of_runs + noise)
+    return np.asarray(parts.images / design.units + parts.training_sets / num_sets + of_runs + noise)
 
 
 def half_widths_across(parts: Variances, design: Design, num_configurations: int = 2) -> Values:
@@ -74,13 +74,13 @@ def _with_repeats(parts: Variances, design: Design) -> _Estimated:
     """Return the variance of the shorter of two intervals, see ``training_sets``."""
     folds, repeats, units = design.folds, design.repeats, design.units
     residual, of_seeds = parts.residuals.sum(0) / design.seeds, parts.seeds.sum(0) / design.seeds
-    expected_noise, cell = of_seeds + residual * folds / units, of_seeds + parts.training_sets
-    expected_images = (parts.images + (residual + cell * (1 - 1 / folds)) / repeats) / units
+    expected_noise, of_sets = of_seeds + residual * folds / units, of_seeds + parts.training_sets
+    expected_images = (parts.images + (residual + of_sets * (1 - 1 / folds)) / repeats) / units
     left = 1 / (1 - 1 / repeats + 1 / (repeats * folds))  # of the residual, see ``training_sets._share_left``
     between_df, noise_df = (repeats - 1) * folds, 2 * (design.seeds - 1) * folds * repeats
     uniform = draws(3, NUM_DRAWS)
     images = expected_images * scaled_chi2(uniform[0], units - 1), units - 1
-    between = (cell + residual * folds / units * left) * scaled_chi2(uniform[1], between_df)
+    between = (of_sets + residual * folds / units * left) * scaled_chi2(uniform[1], between_df)
     noise = expected_noise * scaled_chi2(uniform[2], noise_df) if noise_df else np.zeros(NUM_DRAWS)
     weight, shared = 1 / (folds * repeats), (folds - 2) / 2
     larger = np.maximum(between, noise) * (weight + shared)

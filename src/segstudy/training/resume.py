@@ -14,7 +14,7 @@ from segstudy.training.loop import Training, restore, snapshot
 
 Session = dict[str, Any]
 
-MOST_SHARE = 0.05  # of a training's time that its states may take
+MOST_FRAC = 0.05  # of a training's time that its states may take
 LONGEST_S = 60.0  # of training that a crash may lose, if an epoch takes no longer
 
 
@@ -25,7 +25,7 @@ def is_due(trained_s: float, cost_s: float) -> bool:
         trained_s: since the state before.
         cost_s: what the state before took to copy and write; 0 before the first.
     """
-    return trained_s >= LONGEST_S or cost_s <= MOST_SHARE * trained_s
+    return trained_s >= LONGEST_S or cost_s <= MOST_FRAC * trained_s
 
 
 class Saving:
@@ -65,7 +65,7 @@ class Saving:
         self._thread.shutdown()
 
     def is_due(self, epoch: int, every: int) -> bool:
-        """Whether the state after an epoch should be saved: all ``every`` epochs, or for 0 by ``is_due``."""
+        """Whether to save the state after this epoch: once in ``every`` epochs; for 0 see ``is_due``."""
         if every:
             return epoch % every == 0
         if self._under_way is not None and not self._under_way[1].done():

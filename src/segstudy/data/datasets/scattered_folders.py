@@ -1,4 +1,4 @@
-"""Data sets whose masks, or whose images, lie in several folders: that is said, with what to do."""
+"""Messages for data sets whose masks, or whose images, lie in several folders."""
 
 import re
 from collections import defaultdict
@@ -17,9 +17,9 @@ SEPARATOR = re.compile(r"[\s._-]")
 
 
 def scattered(path: Path) -> str | None:
-    """Return what is scattered over several folders, and what to do; None where nothing is.
+    """Return which masks or images lie in several folders, and what to do; None if none do.
 
-    A mask belongs to an image if its name is the image's, or that and more behind a separator.
+    A mask belongs to an image if it has the image's name, or a name that begins with it and a separator.
     """
     folders = folders_in(path)
     masks = [each for each in folders if MASK_WORD.search(each.name)]

@@ -8,7 +8,7 @@ from segstudy.reporting.charts.specs import PALETTE, ROWS, Spec, finished
 
 WIDTH_PX, HEIGHT_PX = 700, 320
 APART = 1.012  # factor between the places of two configurations at one size, so that intervals can be seen
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])  # beside the colours, for readers who do not see these
+PATTERNS = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])  # beside the colours, for readers who do not see these
 
 
 def size_chart(names: Sequence[str], sizes: Sequence[float]) -> Spec:
@@ -20,7 +20,7 @@ def size_chart(names: Sequence[str], sizes: Sequence[float]) -> Spec:
         names: of the configurations, in the order of the legend.
         sizes: numbers of training images, which the axis names.
     """
-    dashes = [DASHES[i % len(DASHES)] for i in range(len(names))]
+    dashes = [PATTERNS[i % len(PATTERNS)] for i in range(len(names))]
     base = alt.Chart(alt.NamedData(ROWS)).encode(
         x=alt.X(
             "place:Q",
