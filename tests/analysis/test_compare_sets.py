@@ -1,6 +1,7 @@
 """`segstudy compare-sets` on made studies: what is common, what differs, answered or refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from fake_study import finish, make_study
 
 import segstudy
 from segstudy.analysis.matched_sets import matched_sets
-from segstudy.analysis.sets_text import answers
+from segstudy.analysis.sets_text import answers, limits
 from segstudy.cli.studies import main
 from segstudy.config.runs import configuration_names
 from segstudy.core.errors import UserError
 from segstudy.reporting.sets_table import render
+from segstudy.store.looks import LookPlan, Looks
 
 MEANS = {"unet-dice": 0.80, "unet-bce": 0.77, "segnet-dice": 0.70, "segnet-bce": 0.68}
 
@@ -200,6 +202,15 @@ def test_single_runs_are_said_to_lack_training_noise(tmp_path, sets):
     single = made(tmp_path / "single", 6, seeds=1)
     text = " ".join(answers(segstudy.compare_sets(sets[0], sets[1], single)))
     assert "Single runs of a configuration on set6: training noise is not measured there" in text
+
+
+def test_sequential_studies_are_said_to_be_unadjusted(found):
+    plan = LookPlan(seeds=[3], error_shares=[0.05], margin=0.01, score="", configurations=[], study_sha256="")
+    first, *others = found.matched.sets
+    looked_at = replace(first, results=replace(first.results, looks=Looks(plan=plan)))
+    said = limits(replace(found, matched=replace(found.matched, sets=(looked_at, *others))))
+    (new,) = set(said) - set(limits(found))
+    assert new.startswith(f"Sequential studies on {first.name}: these comparisons are not adjusted")
 
 
 def test_every_format_has_all_configurations(found):

@@ -120,7 +120,7 @@ def _nemenyi(found: SetsComparison, ranking: Ranking) -> str:
 
 
 def limits(found: SetsComparison) -> tuple[str, ...]:
-    """Return what the numbers do not tell: few sets, single runs, sets that share images."""
+    """Return what the numbers do not tell: few sets, single runs, looks of sequential studies."""
     num_sets = len(found.set_names)
     said = []
     if num_sets <= FEW_SETS:
@@ -144,6 +144,12 @@ def limits(found: SetsComparison) -> tuple[str, ...]:
         said.append(
             f"Single runs of a configuration on {listed(alone)}: training noise is not measured there and "
             "counts as a difference between sets."
+        )
+    sequential = [each.name for each in found.matched.sets if each.results.looks is not None]
+    if sequential:
+        said.append(
+            f"Sequential studies on {listed(sequential)}: these comparisons are not adjusted for their "
+            "looks, and what was stopped there is left out."
         )
     return tuple(said)
 
