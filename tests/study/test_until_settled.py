@@ -15,6 +15,10 @@ from small import TINY, write_dataset
 import segstudy
 from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import rows_of
+from segstudy.analysis.design import design_of
+from segstudy.analysis.factor_answers import factor_answers
+from segstudy.analysis.factorials import factorials
+from segstudy.analysis.results import gather
 from segstudy.core.errors import Stopped, UserError
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import looks_of
@@ -109,6 +113,16 @@ def test_status_report_and_methods_say_how_it_ended(ended):
     assert "sequential with 3 to 8 seeds" in page
     assert "segstudy run study.toml --until-settled --seeds 3 --max-seeds 8" in page
     assert not [each for each in verify_folder(ended).faults if each.path.parts[0] != "runs"]
+
+
+def test_stopped_configurations_are_left_out_of_factors_as_stopped_not_as_incomplete(ended):
+    design, stopped = design_of(gather(ended)), looks_of(ended).stopped
+    assert stopped
+    assert set(design.stopped) == set(stopped)
+    assert not design.incomplete
+    notes = " ".join(factor_answers(design, factorials(design)).notes)
+    assert f"{len(stopped)} configurations were stopped at a look, and have no part in this section." in notes
+    assert "not all runs" not in notes
 
 
 def test_the_plan_of_looks_is_preregistered(ended):

@@ -32,6 +32,7 @@ class Design:
         other_truths: configurations that are tested on other images or masks; they are left out.
         truth_fields: the fields in which these differ.
         incomplete: configurations that lack runs; they are left out.
+        stopped: configurations that a look of a sequential study stopped; they are left out.
     """
 
     results: Results
@@ -40,6 +41,7 @@ class Design:
     other_truths: tuple[str, ...] = ()
     truth_fields: tuple[str, ...] = ()
     incomplete: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
 
     @cached_property
     def factors(self) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ def design_of(results: Results, complete: bool = True) -> Design:
     usual = max(dict.fromkeys(truths), key=truths.count, default=None)
     kept = [row for row, truth in zip(rows, truths, strict=True) if truth == usual]
     others = [row for row, truth in zip(rows, truths, strict=True) if truth != usual]
+    left_out = [row for row in results.trained if not (row.complete and results.has(row.name))]
     values: dict[str, dict[str, Any]] = {factor: {} for factor in FACTORS}
     points: dict[str, dict[str, str]] = {}
     for row in kept:
@@ -137,7 +140,8 @@ def design_of(results: Results, complete: bool = True) -> Design:
         values,
         other_truths=tuple(row.name for row in others),
         truth_fields=_fields_between(others, kept),
-        incomplete=tuple(row.name for row in results.trained if not (row.complete and results.has(row.name))),
+        incomplete=tuple(row.name for row in left_out if row.stopped is None),
+        stopped=tuple(row.name for row in left_out if row.stopped is not None),
     )
 
 

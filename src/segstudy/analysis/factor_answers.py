@@ -189,6 +189,12 @@ def _interaction(design: Design, effect: Effect) -> Iterator[str]:
 def _notes(design: Design, effects: Sequence[FactorEffect]) -> Iterator[str]:
     if design.incomplete and design.factors:
         yield f"{_have(len(design.incomplete))} not all runs, and no part in this section."
+    if design.stopped and design.factors:
+        number = len(design.stopped)
+        yield (
+            f"{counted(number, 'configuration')} {'was' if number == 1 else 'were'} stopped at a look, and "
+            f"{'has' if number == 1 else 'have'} no part in this section."
+        )
     if design.other_truths:
         number = len(design.other_truths)
         names = [field.replace("_", " ") for field in design.truth_fields]

@@ -215,10 +215,9 @@ def _left_out(
             f"Not in all studies: {counted(len(found), 'configuration')}: {listed(list(found.values()))}."
         )
     for each in sets:
-        stopped = [r.name for r in each.results.trained if r.stopped is not None]
         for names, why in (
-            ([name for name in each.design.incomplete if name not in stopped], "with missing runs"),
-            (stopped, "stopped at a look"),
+            (each.design.incomplete, "with missing runs"),
+            (each.design.stopped, "stopped at a look"),
             (each.design.other_truths, "tested on other images or masks"),
             (tuple(r.name for r in each.results.rows if r.masks is not None), "masks of other tools"),
         ):

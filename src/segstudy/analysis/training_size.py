@@ -168,6 +168,7 @@ def _notes(design: Design, curves: Sequence[SizeCurve], alone: Sequence[str]) ->
     left_out = {
         "with one size only": alone,
         "with missing runs": design.incomplete,
+        "stopped at a look": design.stopped,
         "tested on other images or masks": design.other_truths,
     }
     for reason, names in left_out.items():
