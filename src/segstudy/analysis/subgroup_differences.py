@@ -25,7 +25,7 @@ class InSubgroup:
     Attributes:
         name: of the subgroup.
         num_images: in it.
-        difference: of the two there; its interval is left out with fewer than 20 images.
+        difference: of the two there; its interval is left out with fewer images than ``FEWEST``.
         is_tested: whether the subgroup takes part in the test of equal differences.
     """
 
