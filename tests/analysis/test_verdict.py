@@ -334,7 +334,10 @@ def test_the_terminal_has_the_share_first_and_the_ranks_of_those_that_may_be_bes
     below = text.partition("Of those that may be best")[2].partition(".\n")[0]
     standings = {each.name: each.stability for each in said(folder).standings}
     for name, each in standings.items():
-        assert (f"{name} {each.best:.0%} (ranks" in below) == (name != "segnet-bce-b8")
+        assert (f"{name} {each.best:.0%} (rank" in below) == (name != "segnet-bce-b8")
+    assert "ties count for each" not in below
+    ties = segstudy.table(filled(tmp_path / "ties", dict.fromkeys(FAR, 1.0), noise=0.0).path)
+    assert "; ties count for each." in " ".join(ties.split())
     assert "Of those that may be best" not in segstudy.table(filled(tmp_path / "far", FAR).path)
     assert "Of those that may be best" not in segstudy.table(filled(tmp_path / "one", NEAR, seeds=1).path)
 

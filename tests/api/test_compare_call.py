@@ -31,6 +31,13 @@ def test_what_is_missing_is_named(study, named, message):
         segstudy.compare(str(study), *named)
 
 
+def test_one_configuration_twice_is_refused_also_by_another_path(study):
+    name, again = "unet-bce-b8", study / ".." / study.name
+    for call in ((str(study), name, name), (f"{study}:{name}", f"{again}:{name}")):
+        with pytest.raises(segstudy.UserError, match=f"needs two different configurations, got {name} twice"):
+            segstudy.compare(*call)
+
+
 @pytest.mark.parametrize("call", [(), ("nowhere",), ("a", "b", "c", "d")])
 def test_a_call_that_names_no_study_says_what_it_takes(call):
     with pytest.raises(segstudy.UserError, match="DIR A B"):

@@ -10,6 +10,7 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli.studies import main
+from segstudy.study import power
 from segstudy.study.machine import choose_machine
 
 QUICKLY = [
@@ -88,23 +89,36 @@ def test_given_standard_deviations_replace_some_of_the_pilots(call, pilot):
         (["--power", "--difference", "1.5"], "--difference must be between 0 and 1, got 1.5"),
         (["--power", "--html", "power.pdf"], "--html must be a file that ends with .html, got power.pdf"),
         (["--power", "--pilot", "discs"], "discs"),
+        (["--power", "--pilot", "nowhere"], "nowhere: is not a study"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(call, words, said):
+def test_what_is_wrong_is_said_in_one_line_before_anything_is_timed(call, words, said, monkeypatch):
+    monkeypatch.setattr(segstudy, "plan", lambda *_, **__: pytest.fail("steps were timed"))
     code, _, err = call("plan", "discs", *QUICKLY, *words)
     assert code == 2
     assert said in " ".join(err.split())
     assert "Traceback" not in err
 
 
-def test_a_pilot_with_one_seed_is_refused(call, tmp_path):
+def test_a_pilot_with_one_seed_is_refused(call, tmp_path, monkeypatch):
     folder = make_study(tmp_path / "one", ("unet",), ("bce", "dice"))
     for name in ("unet-bce-b8", "unet-dice-b8"):
         finish(folder, name, 0.8, 0.8, noise=0.05)
+    monkeypatch.setattr(segstudy, "plan", lambda *_, **__: pytest.fail("steps were timed"))
     code, _, err = call("plan", "discs", *QUICKLY, "--power", "--pilot", "one")
     assert code == 2
     assert "a pilot needs two or more configurations with two or more finished seeds each" in " ".join(
         err.split()
+    )
+
+
+def test_a_sequential_pilot_is_said_because_its_looks_are_not_in_the_power(call, pilot, monkeypatch):
+    before = power.gather
+    monkeypatch.setattr(power, "gather", lambda *given: replace(before(*given), looks=object()))
+    code, out, err = call("plan", "discs", *QUICKLY, "--seeds", "3", "--power", "--pilot", pilot)
+    assert code == 0, err
+    assert "(a sequential study: the power here is that of fixed seeds, without looks)" in " ".join(
+        out.split()
     )
 
 

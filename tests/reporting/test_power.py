@@ -1,5 +1,6 @@
 """The power of a planned study as text and as a page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def test_the_text_says_what_is_promised_and_where_variances_come_from() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_hours_of_a_short_study_are_not_0() -> None:
+    text = render(replace(planned(2), sizes=tuple(replace(each, hours=0.01) for each in planned(2).sizes)))
+    rows = text.partition("Hours of the whole study")[2].splitlines()
+    assert next(row for row in rows if row.startswith("50 test images")).count("< 0.1") == len(SEEDS)
+
+
 def test_the_page_has_the_chart_and_the_tables_and_replaces_only_its_own(tmp_path: Path) -> None:
     page = tmp_path / "power.html"
     for _ in range(2):
@@ -49,7 +56,7 @@ def test_the_page_has_the_chart_and_the_tables_and_replaces_only_its_own(tmp_pat
         write_power_page(planned(3, 0.02), page)
     text = page.read_text(encoding="utf-8")
     assert "<svg" in text
-    assert "Smallest difference that is shown, for the training sets of the study." in text
+    assert "<h2>Smallest difference that is shown, for the training sets of the study</h2>" in text
     assert (tmp_path / "power.svg").is_file()
     assert (tmp_path / "power.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "other.html").write_text("<html>mine</html>")

@@ -30,9 +30,11 @@ def chances_sentence(results: Results, frame: pl.DataFrame) -> str:
         return ""
     found = {name: each for name, each in stabilities(results, names).items() if name in may_be}
     order = sorted(found, key=lambda name: -found[name].best)
-    said = listed([f"{name} {found[name].best:.0%} (ranks {_ranks(found[name])})" for name in order])
-    return f"Of those that may be best, first on test in this share of resamples of images and runs: {said}."
+    said = listed([f"{name} {found[name].best:.0%} ({_ranks(found[name])})" for name in order])
+    ties = "; ties count for each" if sum(each.best for each in found.values()) > 1 + 1e-9 else ""
+    begin = "Of those that may be best, first on test in this share of resamples of images and runs"
+    return f"{begin}: {said}{ties}."
 
 
 def _ranks(each: Stability) -> str:
-    return f"{each.low}" if each.low == each.high else f"{each.low} to {each.high}"
+    return f"rank {each.low}" if each.low == each.high else f"ranks {each.low} to {each.high}"

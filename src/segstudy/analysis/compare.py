@@ -79,10 +79,13 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
     """Compare two configurations, each given as its study's folder and its name.
 
     Raises:
-        UserError: an unknown name, nothing finished, or other test images.
+        UserError: an unknown name, one configuration twice, nothing finished, or other test images.
     """
+    is_one_study = first[0].resolve() == second[0].resolve()
+    if is_one_study and first[1] == second[1]:
+        raise UserError(f"compare needs two different configurations, got {first[1]} twice")
     ours = gather(StudyFolder(first[0]), show_all=True)
-    theirs = ours if first[0] == second[0] else gather(StudyFolder(second[0]), show_all=True)
+    theirs = ours if is_one_study else gather(StudyFolder(second[0]), show_all=True)
     a, b = _named(ours, *first), _named(theirs, *second)
     found = compared(ours, a, theirs, b)
     return Comparison(

@@ -61,6 +61,10 @@ class PowerFlags:
         refuse_values(sds, self.difference)
         if self.html is not None:
             refuse_page(self.html)
+        if self.pilot is not None:
+            from segstudy.study.power import refuse_pilot  # PyTorch
+
+            refuse_pilot(self.pilot)
         return sds
 
 

@@ -117,7 +117,11 @@ def _across(size: PlannedSize) -> str:
 
 
 def _hours(size: PlannedSize) -> str:
-    return DASH if size.hours is None else f"{size.hours:.1f}" if size.hours < 10 else f"{size.hours:.0f}"
+    if size.hours is None:
+        return DASH
+    if size.hours < 0.05:
+        return "< 0.1"
+    return f"{size.hours:.1f}" if size.hours < 10 else f"{size.hours:.0f}"
 
 
 def _number(value: float) -> str:

@@ -98,12 +98,23 @@ def _from_pilot(study: Path) -> tuple[Pilot, str]:
     scores = [results.runs_of_units(name) for name in names]
     found = pilot([each for each in scores if each is not None])
     source = f"{study}: {len(names)} configurations, {len(results.seeds(names[0]))} seeds"
+    if results.looks is not None:
+        source += " (a sequential study: the power here is that of fixed seeds, without looks)"
     if found.knows_training_sets:
         return found, source
     sets = np.asarray(2 * PH2["training_set"] ** 2)
     possible = None if found.possible is None else replace(found.possible, training_sets=sets)
     known = replace(found, variances=replace(found.variances, training_sets=sets), possible=possible)
     return known, f"{source}; training_set from {PH2_NAME}, because only repeated folds measure it"
+
+
+def refuse_pilot(study: Path) -> None:
+    """Refuse a folder that cannot be a pilot, before anything is timed.
+
+    Raises:
+        UserError: no study, or a study without two configurations with two seeds.
+    """
+    _from_pilot(study)
 
 
 def is_pilot(study: Path) -> bool:

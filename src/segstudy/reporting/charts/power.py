@@ -38,14 +38,14 @@ def power_chart(found: PowerPlan) -> Spec:
             title=None,
             sort=layouts,
             scale=alt.Scale(range=PALETTE),
-            legend=alt.Legend(columns=2, labelLimit=420),
+            legend=alt.Legend(columns=2, labelLimit=420, columnPadding=48),
         ),
     )
     dash = alt.StrokeDash(
         "answer:N",
         title=None,
         scale=alt.Scale(domain=ANSWERS, range=[DASHES[1], DASHES[2]]),
-        legend=alt.Legend(columns=2, labelLimit=420),
+        legend=alt.Legend(columns=2, labelLimit=420, columnPadding=48),
     )
     layers = [base.mark_line().encode(strokeDash=dash), base.mark_point(filled=True, size=45, opacity=1)]
     if found.cheapest is not None:

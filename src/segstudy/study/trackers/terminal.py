@@ -78,7 +78,7 @@ class Display:
         self._say(f"[bold]{_plain(plan.name)}[/]{grids}{leave_out}", highlight=False)
         self._say(
             f"{counted(plan.num_runs, 'run')} ({counted(plan.num_configurations, 'configuration')}), "
-            f"{plan.num_runs - num_missing} finished, {num_missing} to train"
+            f"{plan.num_runs - num_missing:,} finished, {num_missing:,} to train"
         )
         samples = counted(plan.num_samples, "sample")
         self._say(f"data: {_plain(plan.data)}, {samples}: {'; '.join(sorted(sizes))}")
