@@ -42,7 +42,7 @@ CASES = [
     ("run synthetic --width 99999", ["error: width must be at most 4,096"]),
     ("run synthetic --seeds 0", ["error: seeds must be at least 1, got 0"]),
     ("run synthetic --set lr=-1", ["error: lr must be greater than 0, got '-1'"]),
-    ("run synthetic --set lr=1,-1", ["error: lr must be greater than 0, got '-1'"]),
+    ("run synthetic --set lr=1,-1", ["error: lr must be greater than 0, got -1.0"]),
     ("run synthetic --set lr=fast", ["error: lr must be a number, got 'fast'"]),
     ("run synthetic --set momentum=2", ["error: momentum must be less than 1"]),
     (

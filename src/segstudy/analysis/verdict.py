@@ -210,6 +210,8 @@ def _standing_of_others(
 
 def _members_text(members: Sequence[str], everyone: int) -> str:
     """Return the confidence set of the best as a sentence."""
+    if not members:  # masks that were scored beside them are better
+        return f"None of the {everyone} configurations may be the best on test."
     if len(members) == everyone:
         return f"Which of the {everyone} is the best on test cannot be said: none can be excluded."
     out = everyone - len(members)
