@@ -42,7 +42,7 @@ QUICK = [
 
 @pytest.mark.parametrize("truth", QUICK, ids=str)
 def test_equal_configurations_are_seldom_called_different(truth: Folds) -> None:
-    """Two seeds that are alike in all folds reach 11 %, and the page warns of them; 5 % more for 150 studies."""
+    """Two seeds that are alike in all folds reach 11 %, which the page warns of; 150 studies vary by 5 %."""
     assert rates(truth, 150)[0] <= (0.16 if truth.common else 0.10)
 
 
