@@ -14,6 +14,7 @@ from segstudy.data.datasets import READERS
 # `--help` stays quick; else each says its reason in a comment on its line or on the line of the first.
 LATE = {
     "segstudy.__main__": "Ctrl-C is caught before anything else is imported",
+    "segstudy.api.data": "the contact sheet's libraries are imported when one is written",
     "segstudy.api.models": "the light distribution has these functions only in part",
     "segstudy.api.results": "a call imports what it needs: status without statistics, table without PyTorch",
     "segstudy.api.studies": "a finished study is found up to date without PyTorch",

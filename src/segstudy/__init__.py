@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from segstudy.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from segstudy.api.data import check, synth
     from segstudy.api.models import card, predict, serve
     from segstudy.api.power import power
     from segstudy.api.results import (
         audit,
-        check,
         compare,
         compare_sets,
         evaluate,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         report,
         score,
         status,
-        synth,
         table,
         verify,
     )
@@ -69,12 +68,14 @@ ELSEWHERE = {
     "Study": "api.studies",
     "UserError": "core.errors",
     "card": "api.models",
+    "check": "api.data",
     "init": "api.studies",
     "plan": "api.studies",
     "power": "api.power",
     "predict": "api.models",
     "run": "api.studies",
     "serve": "api.models",
+    "synth": "api.data",
 }
 
 

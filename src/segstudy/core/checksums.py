@@ -23,12 +23,25 @@ def refuse_altered(file: Path, record: Path) -> None:
     Raises:
         UserError: it was altered, or cannot be read.
     """
-    wanted = _recorded(record).get(file.name)
     try:
-        if wanted is not None and sha256_of(file) != wanted:
+        if is_altered(file, _content(record)):
             raise _not_as_written(file, record.name)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); copy it again from its run") from None
+
+
+def is_altered(file: Path, record: object) -> bool:
+    """Whether a file's checksum differs from the one in a ``run.json``; early versions wrote none.
+
+    Args:
+        file: of a run.
+        record: the content of the run's ``run.json``.
+
+    Raises:
+        OSError: the file is missing or unreadable.
+    """
+    wanted = _checksums(record).get(file.name)
+    return wanted is not None and sha256_of(file) != wanted
 
 
 def say_unchecked(file: Path) -> None:
@@ -53,7 +66,7 @@ def check_weights(weights: Path, card: Path, wanted: str | None) -> str:
     Raises:
         UserError: one of the two was altered, or cannot be read.
     """
-    recorded = _recorded(card.with_name("run.json"))
+    recorded = _checksums(_content(card.with_name("run.json")))
     found = {}
     for file in (weights, card):
         try:
@@ -78,13 +91,16 @@ def _not_as_written(file: Path, by: str) -> UserError:
     )
 
 
-def _recorded(record: Path) -> dict[str, object]:
-    """Return the checksums in a ``run.json``; none if it is missing or unreadable."""
+def _content(record: Path) -> object:
+    """Return what a ``run.json`` holds; nothing if it is missing or unreadable."""
     try:
-        content = json.loads(record.read_bytes())
-        checksums = content["sha256"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return {}
+        return json.loads(record.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _checksums(record: object) -> dict[str, object]:
+    checksums = record.get("sha256") if isinstance(record, dict) else None
     return checksums if isinstance(checksums, dict) else {}
 
 

@@ -23,7 +23,7 @@ from segstudy.core.atomic_files import (
     write_folder,
     write_text,
 )
-from segstudy.core.checksums import sha256_of
+from segstudy.core.checksums import is_altered
 from segstudy.core.errors import UserError, one_line
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.core.locks import hold
@@ -257,10 +257,8 @@ class StudyFolder:
         Raises:
             UserError: it was altered.
         """
-        record = read_json(self.runs / key / "run.json")
-        checksums = record.get("sha256") if isinstance(record, dict) else None
-        wanted = checksums.get(name) if isinstance(checksums, dict) else None  # early versions wrote none
-        if wanted and sha256_of(self.runs / key / name) != wanted:
+        run = self.runs / key
+        if is_altered(run / name, read_json(run / "run.json")):
             raise UserError(
                 f"{self.runs}: {key}/{name}: damaged (its checksum differs from that in run.json); {REPAIR}"
             )

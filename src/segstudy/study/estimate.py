@@ -1,7 +1,7 @@
 """The estimated cost of a study, from a few timed steps: hours, memory, disk."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -265,15 +265,20 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
         began, used = time.perf_counter(), time.process_time()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             step()
-        seconds = time.perf_counter() - began
-        if seconds < TIMING_SECONDS:  # else the first step, slow to warm up, is measure enough
-            start, done = time.perf_counter(), 0
-            while time.perf_counter() - start < TIMING_SECONDS:
-                step()
-                done += 1
-            seconds = (time.perf_counter() - start) / done
+        seconds = _seconds_of(step, first=time.perf_counter() - began)
         used = (time.process_time() - used) / (time.perf_counter() - began)
     weight_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
     activation_bytes = sum(kept.values()) * protocol.batch_size // batch_size
     share = used if device.type == "cpu" and machine.threads == 1 else None
     return Step(seconds / batch_size, 4 * weight_bytes + activation_bytes, weight_bytes, share)
+
+
+def _seconds_of(step: Callable[[], None], first: float) -> float:
+    """Return the seconds of a step; if the first, slow to warm up, was long, that is measure enough."""
+    if first >= TIMING_SECONDS:
+        return first
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < TIMING_SECONDS:
+        step()
+        done += 1
+    return (time.perf_counter() - start) / done

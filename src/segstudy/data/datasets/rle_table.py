@@ -98,11 +98,7 @@ def read_rows(root: Path) -> Dataset:
 
 
 def _read(root: Path, reader: str, order_of: Callable[[Path, Sequence[Sample]], RunOrder]) -> Dataset:
-    tables = _tables(root)
-    if len(tables) > 1:
-        names = named([table.file.name for table in tables])
-        raise UserError(f"{root}: run lengths in several tables, {names}; move all but one away")
-    table = tables[0]
+    table = _only_table(root)
     rows, labels = _rows(table)
     numbers = numbered(labels)
     images = _images(root)
@@ -125,12 +121,7 @@ def _read(root: Path, reader: str, order_of: Callable[[Path, Sequence[Sample]], 
         mask = Drawing(table.file, image.name, None, image, shapes)
         samples.append(Sample(image.stem, image, mask, group=image.stem))
     left = sorted({file for files in images.values() for file in files} - used)
-    if len(left) > len(used):
-        raise UserError(
-            f"{root}: {table.file.name} has run lengths (RLE) of {len(used)} of "
-            f"{len(used) + len(left)} images; write "
-            "a row for each, with an empty cell where there is no object, or move the other images away"
-        )
+    _refuse_few_rows(root, table, len(used), len(left))
     if not samples:
         raise refuse_without(
             root, problems, f"no run lengths in {table.file.name} can be used; write them again"
@@ -143,6 +134,22 @@ def _read(root: Path, reader: str, order_of: Callable[[Path, Sequence[Sample]], 
     detail = f"run lengths in {table.file.name}, read {way}, counted from 1: {order.why}"
     problems.append(Problem("note", "order of run lengths", root.resolve().name, detail))
     return dataset_of(root, reader, samples, problems, [*used, *left], class_names(numbers))
+
+
+def _only_table(root: Path) -> _Table:
+    tables = _tables(root)
+    if len(tables) > 1:
+        names = named([table.file.name for table in tables])
+        raise UserError(f"{root}: run lengths in several tables, {names}; move all but one away")
+    return tables[0]
+
+
+def _refuse_few_rows(root: Path, table: _Table, num_used: int, num_left: int) -> None:
+    if num_left > num_used:
+        raise UserError(
+            f"{root}: {table.file.name} has run lengths (RLE) of {num_used} of {num_used + num_left} images; "
+            "write a row for each, with an empty cell where there is no object, or move the other images away"
+        )
 
 
 def _tables(root: Path) -> list[_Table]:

@@ -62,6 +62,38 @@ class Body:
             return
 
 
+@dataclass
+class Answer:
+    """The answer to a request, with safe headers.
+
+    Attributes:
+        to_caller: sends a message.
+        body: of the request; before a refusal, the rest of it is read.
+        limits: of the time that the caller may take.
+        status: 500 until one is sent.
+        num_bytes: sent so far.
+    """
+
+    to_caller: Send
+    body: Body
+    limits: Limits
+    status: int = 500
+    num_bytes: int = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", []), *SAFE]
+            if self.status >= 400 and self.body.announced != 0 and not self.body.done:
+                await self.body.drain(self.limits)
+                if not self.body.done:
+                    message["headers"] += [(b"connection", b"close")]
+        elif message["type"] == "http.response.body":
+            self.num_bytes += len(message.get("body", b""))
+        async with asyncio.timeout(self.limits.receive_s):
+            await self.to_caller(message)
+
+
 class RequestMiddleware:
     """The middleware around all others.
 
@@ -76,43 +108,25 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start, status, sent = time.perf_counter(), 500, 0
+        start = time.perf_counter()
         headers = dict(scope["headers"])
         body = Body(receive, _announced(headers))
-
-        async def watched(message: Message) -> None:
-            nonlocal status, sent
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", []), *SAFE]
-                if status >= 400 and body.announced != 0 and not body.done:
-                    await body.drain(self.limits)
-                    if not body.done:
-                        message["headers"] += [(b"connection", b"close")]
-            elif message["type"] == "http.response.body":
-                sent += len(message.get("body", b""))
-            async with asyncio.timeout(self.limits.receive_s):
-                await send(message)
-
+        answer = Answer(send, body, self.limits)
         scope.setdefault("state", {})
         try:
-            refused = self._refused(scope["method"], headers)
-            if refused is not None:
-                await refused(scope, body.more, watched)
-            else:
-                await self.app(scope, body.more, watched)
+            await (self._refused(scope["method"], headers) or self.app)(scope, body.more, answer.send)
         except ClientDisconnect:
-            status = CLOSED
+            answer.status = CLOSED
         except TimeoutError:  # the caller does not read its answer
-            status = CLOSED
+            answer.status = CLOSED
             raise CutOffError from None
         finally:
             record = {
                 "method": scope["method"],
                 "path": scope["path"][:100],
-                "status": status,
+                "status": answer.status,
                 "ms": round((time.perf_counter() - start) * 1000, 1),
-                "sent_bytes": sent,
+                "sent_bytes": answer.num_bytes,
                 "pixels": scope["state"].get("pixels"),
             }
             log.info(record)
