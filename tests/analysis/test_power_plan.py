@@ -5,33 +5,13 @@ import math
 
 import pytest
 from places import ROOT
+from planned_power import FOUR, SPLIT, TWICE, hours, planned
 
-from segstudy.analysis.power_plan import PH2, SEEDS, Layout, PowerPlan, Sizer, pilot_of, refuse_values
+from segstudy.analysis.power_plan import PH2, SEEDS, Sizer, pilot_of, refuse_values
 from segstudy.analysis.results import gather
 from segstudy.core.errors import UserError
 from segstudy.stats.power_pilot import pilot
 from segstudy.store.folder import StudyFolder
-
-SPLIT, FOUR, TWICE = Layout(0, 1, 50), Layout(4, 1, 200), Layout(0, 1, 100, 2)
-
-
-def hours(layout: Layout, seeds: int) -> float:
-    return 0.1 * layout.design(seeds).runs
-
-
-def planned(configurations: int, difference: float | None = None) -> PowerPlan:
-    sizer = Sizer(pilot_of(PH2), configurations, hours)
-    layouts = [SPLIT, FOUR, TWICE]
-    return PowerPlan(
-        name="a study",
-        num_configurations=configurations,
-        unit="test image",
-        source="here",
-        pilot=sizer.pilot,
-        present=sizer.size(SPLIT, 3),
-        sizes=tuple(sizer.size(layout, seeds) for layout in layouts for seeds in SEEDS),
-        cheapest=None if difference is None else sizer.cheapest(layouts, difference),
-    )
 
 
 def test_the_assumed_variances_are_those_of_the_study_in_docs() -> None:

@@ -26,6 +26,7 @@ from scipy.special import chdtri, stdtrit
 
 from segstudy.stats.comparisons import MARGIN, Conclusion, _conclusion
 from segstudy.stats.intervals import LEVEL, Scores, _two_sided
+from segstudy.stats.ranks import resampled_means
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -278,22 +279,10 @@ def set_stability(scores: Sequence[Sequence[Scores]], seed: int, draws: int = DR
     chosen = rng.multinomial(num_sets, np.full(num_sets, 1 / num_sets), draws) / num_sets
     total = np.zeros((draws, count))
     for k, of_set in enumerate(scores):
-        total += chosen[:, k, None] * _resampled(of_set, rng, draws)
+        total += chosen[:, k, None] * resampled_means(of_set, rng, draws)
     ranks = scipy.stats.rankdata(-total, axis=1, method="min")
     low, high = np.quantile(ranks, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0, method="nearest")
     return [SetStability(float(np.mean(ranks[:, i] == 1)), int(low[i]), int(high[i])) for i in range(count)]
-
-
-def _resampled(scores: Sequence[Scores], rng: np.random.Generator, draws: int) -> Matrix:
-    """Return resampled means of the configurations of a set: ``(draws, configurations)``."""
-    num_units = scores[0].shape[1]
-    units = rng.multinomial(num_units, np.full(num_units, 1 / num_units), draws) / num_units
-    means = np.empty((draws, len(scores)))
-    for i, matrix in enumerate(scores):
-        runs = len(matrix)
-        weights = rng.multinomial(runs, np.full(runs, 1 / runs), draws) / runs
-        means[:, i] = np.einsum("dr,dr->d", weights, units @ matrix.T)
-    return means
 
 
 def best_without(means: Matrix) -> list[int]:

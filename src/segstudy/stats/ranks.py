@@ -93,6 +93,24 @@ def _bars(ranks: NDArray[np.float64], critical: float) -> tuple[tuple[int, ...],
     return tuple(bars)
 
 
+def resampled_means(scores: Sequence[Scores], rng: np.random.Generator, draws: int) -> NDArray[np.float64]:
+    """Return means of resampled units and, for each configuration, replicates: ``(draws, configurations)``.
+
+    Args:
+        scores: of each configuration, ``(replicates, units)`` with the same units.
+        rng: of the draws.
+        draws: how many.
+    """
+    num_units = scores[0].shape[1]
+    units = rng.multinomial(num_units, np.full(num_units, 1 / num_units), draws) / num_units
+    means = np.empty((draws, len(scores)))
+    for column, matrix in enumerate(scores):
+        replicates = len(matrix)
+        weights = rng.multinomial(replicates, np.full(replicates, 1 / replicates), draws) / replicates
+        means[:, column] = np.einsum("dr,dr->d", weights, units @ matrix.T)
+    return means
+
+
 def stability(scores: Sequence[Scores], seed: int, draws: int = BOOTSTRAPS) -> list[Stability]:
     """Bootstrap the ranks: units and, for each configuration, replicates are resampled with replacement.
 
@@ -103,14 +121,7 @@ def stability(scores: Sequence[Scores], seed: int, draws: int = BOOTSTRAPS) -> l
         seed: of the draws.
         draws: how many.
     """
-    rng = np.random.default_rng(seed)
-    num_units = scores[0].shape[1]
-    units = rng.multinomial(num_units, np.full(num_units, 1 / num_units), draws) / num_units
-    means = np.empty((draws, len(scores)))
-    for column, matrix in enumerate(scores):
-        replicates = len(matrix)
-        weights = rng.multinomial(replicates, np.full(replicates, 1 / replicates), draws) / replicates
-        means[:, column] = np.einsum("dr,dr->d", weights, units @ matrix.T)
+    means = resampled_means(scores, np.random.default_rng(seed), draws)
     ranks = scipy.stats.rankdata(-means, axis=1, method="min")
     low, high = np.quantile(ranks, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0, method="nearest")
     return [
