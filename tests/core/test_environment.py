@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -113,6 +114,42 @@ def test_each_of_them_is_said_when_it_differs(name):
     assert differing([{name: "a"}, {name: "b"}, {name: "a"}]) == {name: ["a", "b"]}
     assert differing_text([{name: "a"}, {name: "b"}]) == f"{name} (a, b)"
     assert name in _elsewhere({name: "a"}, {name: "b"})
+
+
+class OneGpu:
+    """What PyTorch says on a machine with a GPU, as far as the environment asks."""
+
+    def __init__(self, monkeypatch, num_multiprocessors: int, driver: Path):
+        properties = SimpleNamespace(major=9, minor=0, multi_processor_count=num_multiprocessors)
+        monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H100")
+        monkeypatch.setattr("torch.cuda.get_device_properties", lambda: properties)
+        monkeypatch.setattr("torch.version.cuda", "13.0")
+        monkeypatch.setattr("torch.backends.cudnn.version", lambda: 91200)
+        monkeypatch.setattr("segstudy.core.environment.DRIVER", driver)
+        self.found = environment("cuda", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "driver"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023",
+            "535.104.05",
+        ),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build", "570.86.15"),
+        (None, None),
+    ],
+)
+def test_of_a_gpu_its_kind_size_driver_and_settings_are_recorded(tmp_path, monkeypatch, text, driver):
+    if text is not None:
+        (tmp_path / "version").write_text(text, encoding="utf-8")
+    found = OneGpu(monkeypatch, 132, tmp_path / "version").found
+    assert found["device"] == "NVIDIA H100"
+    assert found["gpu"] == "sm_90, 132 multiprocessors"
+    assert (found["cuda"], found["cudnn"], found["driver"]) == ("13.0", 91200, driver)
+    assert found["tf32"] == "convolutions"  # PyTorch's default
+    part = OneGpu(monkeypatch, 16, tmp_path / "version").found  # a share of the GPU, with its name
+    assert list(differing([found, part])) == ["gpu"]
 
 
 def test_what_older_records_do_not_say_differs_in_nothing():

@@ -154,6 +154,7 @@ def run(  # noqa: PLR0913 (an option each)
     workers: int = 0,
     executor: str | None = None,
     checkpoint_every: int = 0,
+    same_hardware: bool = False,
     out: str | Path | None = None,
     tracker: str | Sequence[str] = "terminal",
     retry: bool = False,
@@ -223,6 +224,7 @@ def run(  # noqa: PLR0913 (an option each)
         executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
         checkpoint_every: epochs from one saved state to the next: at most as many are lost; 0: see
             ``training.resume.is_due``.
+        same_hardware: refuse to train where bits could differ from those of the runs that are there.
         out: the study's folder; derived from its name if left out.
         tracker: where progress is shown or logged, names of ``TRACKERS``; several as a list.
         retry: also runs that diverged before.
@@ -265,7 +267,7 @@ def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
     numbers = ("threads", "workers", "checkpoint_every")
     by_number = all(int(options.get(name) or 0) >= 0 for name in numbers)
     by_name = options.get("executor") is None and options.get("device") in (None, "auto")
-    return by_number and by_name
+    return by_number and by_name and not options.get("same_hardware")
 
 
 @checked_call
@@ -319,6 +321,7 @@ def plan(  # noqa: PLR0913 (an option each)
     workers: int = 0,
     executor: str | None = None,
     checkpoint_every: int = 0,
+    same_hardware: bool = False,
     out: str | Path | None = None,
     stage: Stage = silent,
 ) -> "tuple[Plan, list[Run], Estimate, Machine]":

@@ -110,6 +110,14 @@ class MachineFlags:
             "0: as often as takes little time, at least once a minute."
         ),
     ] = 0
+    same_hardware: Annotated[
+        bool,
+        Parameter(
+            help="Refuse to train where device, processor, threads or libraries differ from those of the "
+            "finished runs.",
+            negative=(),
+        ),
+    ] = False
 
 
 @app.command(group=TRAIN)

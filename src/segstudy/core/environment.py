@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +18,7 @@ from segstudy.core.resources import allowed_cores
 # What may change a run's last bits, the most informative first.
 BITS = (
     "device",
+    "gpu",
     "threads",
     "torch",
     "numpy",
@@ -30,18 +31,26 @@ BITS = (
     "mkl",
     "cuda",
     "cudnn",
+    "tf32",
+    "driver",  # it compiles kernels for GPUs that are newer than the installed PyTorch
     "cpu",
     "bfloat16",
     "switches",
+    "system",
+    "libc",
     "processor",
     "arithmetic",
 )
+# What changes times only: of segstudy, ``numerics`` in the keys counts, and Python computes no score.
+TIMES = ("cores", "python", "segstudy")
 LIBRARIES = {name: name for name in ("numpy", "scipy", "pillow", "kornia", "polars")}
 LIBRARIES["opencv"] = "opencv-python-headless"
 # Variables by which users choose the kernels of PyTorch's libraries; threads and output do not count.
 SWITCHES = re.compile(
-    r"(ATEN|ONEDNN|DNNL|MKL|OPENBLAS|NVIDIA_TF32|TORCH_ALLOW_TF32|CUBLAS|CUDNN)_(?!.*(NUM_THREADS|VERBOSE)).*"
+    r"(ATEN|ONEDNN|DNNL|MKL|OPENBLAS|NVIDIA_TF32|TORCH_ALLOW_TF32|CUBLAS|CUDNN|NPY)_"
+    r"(?!.*(NUM_THREADS|VERBOSE)).*|GLIBC_TUNABLES"
 )
+DRIVER = Path("/proc/driver/nvidia/version")
 WITHOUT_AMX = ("SSE", "AVX2", "AVX512", "AVX10")  # beginnings of names of instruction sets that lack it
 
 
@@ -60,6 +69,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         **_libraries(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
+        "libc": _libc(),
         "processor": _processor()[0],
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "bfloat16": _bfloat16(),
@@ -69,9 +79,41 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "threads": threads,
     }
-    if device == "cuda":
-        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
-    return found
+    return found | (_gpu() if device == "cuda" else {})
+
+
+def _gpu() -> dict[str, Any]:
+    """Return libraries, driver and settings of the current GPU, and what kernels are chosen by."""
+    import torch  # as above
+
+    properties = torch.cuda.get_device_properties()
+    tf32 = {
+        "convolutions": torch.backends.cudnn.allow_tf32,
+        "products": torch.backends.cuda.matmul.allow_tf32,
+    }
+    return {
+        # A share of a GPU has its name, but fewer multiprocessors.
+        "gpu": f"sm_{properties.major}{properties.minor}, {properties.multi_processor_count} multiprocessors",
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "tf32": ", ".join(name for name, is_on in tf32.items() if is_on) or "none",
+        "driver": _driver(),
+    }
+
+
+def _driver() -> str | None:
+    """Return the version of the NVIDIA driver, where the system says it."""
+    with suppress(OSError, ValueError):
+        found = re.search(r"Module.*?(\d+(?:\.\d+)+)", DRIVER.read_text(encoding="utf-8"))
+        return found[1] if found else None
+    return None
+
+
+def _libc() -> str | None:
+    """Return the library of exp, log and the like, where the system says it: ``glibc 2.36``."""
+    with suppress(AttributeError, OSError, ValueError):  # not glibc, or not Unix
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    return f"macOS {platform.mac_ver()[0]}" if platform.mac_ver()[0] else None
 
 
 @cache
@@ -173,8 +215,10 @@ def _results(dtype: Any, channels: int, size_px: int) -> list[Any]:
     return [convolved, prob, image.grad, weight.grad, rows @ rows.T]
 
 
-def differing(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the fields of ``BITS`` that differ, each with its values in order.
+def differing(
+    environments: Iterable[Mapping[str, Any]], fields: Sequence[str] = BITS
+) -> dict[str, list[str]]:
+    """Return the fields that differ, each with its values in order.
 
     A record without a field, as older ones are, does not differ in it. ``arithmetic`` is only named where no
     other field explains the difference.
@@ -183,7 +227,7 @@ def differing(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]
         json.loads(text) for text in {json.dumps(dict(each), sort_keys=True) for each in environments}
     ]
     found: dict[str, list[str]] = {}
-    for name in BITS:
+    for name in fields:
         values = sorted({str(each[name]) for each in distinct if each.get(name) is not None})
         if len(values) > 1 and (name != "arithmetic" or not found):
             found[name] = values

@@ -32,7 +32,7 @@ FLAGS = (
     *("protocol", "architecture", "loss", "batch_size", "seeds", "folds", "epochs", "image_size", "width"),
     *("data", "split", "exclude", "out", *MACHINE_OPTIONS),
 )
-UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 0}
+UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 0, "same_hardware": False}
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ def command(source: str | Path | None, options: Mapping[str, Any], *more: str) -
     for name in (*(each for each in FLAGS if each in given), *(each for each in given if each not in FLAGS)):
         value = given[name]
         if name in FLAGS and value != UNSAID.get(name):
-            words += [f"--{name.replace('_', '-')}", _spelled(name, value)]
+            words.append(f"--{name.replace('_', '-')}")
+            words += [] if value is True else [_spelled(name, value)]
         elif name in Protocol.model_fields or name in ("reader", "name", "split_file"):
             words += ["--set", f"{name}={_spelled(name, value)}"]
     if options.get("images") is False:

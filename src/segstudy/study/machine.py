@@ -21,6 +21,7 @@ class Machine:
         executor: a key of ``EXECUTORS``, or a plug-in's.
         checkpoint_every: epochs from one saved state to the next: at most as many are lost; 0: see
             ``training.resume.is_due``.
+        same_hardware: whether a run is refused where its environment differs from that of the study's runs.
     """
 
     device: str
@@ -28,6 +29,7 @@ class Machine:
     workers: int
     executor: str
     checkpoint_every: int = 0
+    same_hardware: bool = False
 
 
 def choose_machine(
@@ -36,6 +38,7 @@ def choose_machine(
     workers: int = 0,
     executor: str | None = None,
     checkpoint_every: int = 0,
+    same_hardware: bool = False,
 ) -> Machine:
     """Return the machine settings; 0 and ``auto`` are replaced by values that suit this machine.
 
@@ -55,4 +58,4 @@ def choose_machine(
     if executor is None:
         executor = next(each.name for each in EXECUTORS.values() if each.is_parallel == (workers > 1))
     workers = workers if executor_named(executor).is_parallel else 1
-    return Machine(device, threads, workers, executor, checkpoint_every)
+    return Machine(device, threads, workers, executor, checkpoint_every, same_hardware)

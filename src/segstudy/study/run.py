@@ -28,6 +28,7 @@ from segstudy.study.duration import write_forecast
 from segstudy.study.estimate import Estimate, estimate
 from segstudy.study.findings import refuse_empty
 from segstudy.study.folder_check import refuse_occupied
+from segstudy.study.hardware import HardwareWatch, hardware_of
 from segstudy.study.look_plans import looks_for, needed
 from segstudy.study.look_requests import Request
 from segstudy.study.machine import Machine, choose_machine
@@ -238,10 +239,15 @@ def _train(
 
     Raises:
         Stopped: before all was trained.
+        UserError: with ``machine.same_hardware``, a run that would have mixed hardware.
     """
     plan, folder, done = chosen.plan, chosen.folder, 0
+    hardware = HardwareWatch(folder)
     if missing:
         write_forecast(folder.path, chosen.ahead.forecast)
+        hardware = hardware_of(plan, folder, machine)
+    if hardware.mixed:
+        display.say(f"note: {hardware.mixed}")
     again = f"continue with: {_call('run', folder)}"
     try:
         with (
@@ -250,6 +256,7 @@ def _train(
             noting(f"stopped at once: finished runs and saved states are kept; {again}"),
         ):
             jobs = _prepared(chosen, missing, machine, stop, display.stage)
+            jobs = [job.model_copy(update={"hardware": hardware.required}) for job in jobs]
             display.stage.end()
             if missing:
                 preregister(plan, folder, chosen.looks)
@@ -260,16 +267,27 @@ def _train(
             by_key = {job.run.key: job for job in jobs}
             watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)
             for outcome in executor_named(machine.executor).train(jobs, machine.workers, watch):
-                done += outcome.status != "stopped"
-                trackers.run_ends(by_key[outcome.key], outcome)
+                job = by_key[outcome.key]
+                done += outcome.status in ("finished", "failed")
+                trackers.run_ends(job, outcome)
+                if line := hardware.run_ended(job, outcome):
+                    trackers.run_notes(job, line)
+                if hardware.refused:
+                    stop.set()
     finally:
         trackers.study_ends()
-    if stop.signal is not None and done < len(missing):
+    hardware.raise_refused()
+    _raise_stopped(stop, plan, folder, num_left=len(missing) - done)
+
+
+def _raise_stopped(stop: Stop, plan: Plan, folder: StudyFolder, num_left: int) -> None:
+    """Raise ``Stopped`` if a signal ended the training before all was trained."""
+    if stop.signal is not None and num_left:
         num_finished = len(folder.finished() & {run.key for run in plan.runs})
         finished = f"{num_finished} of {counted(len(plan.runs), 'run')} finished"
         begun = len(folder.begun() - folder.finished())
         saved = f", {begun} started and saved" if begun else ""
-        raise Stopped(f"{finished}{saved}; {again}", stop.signal)
+        raise Stopped(f"{finished}{saved}; continue with: {_call('run', folder)}", stop.signal)
 
 
 def _prepared(
@@ -329,6 +347,8 @@ def planned(
     made = make_plan(asked, machine, folder.data(), stage)
     refuse_occupied(made, folder, options.get("study"))
     missing = missing_runs(made, folder, retry)
+    if machine.same_hardware:
+        hardware_of(made, folder, machine)
     if not made.study.accept_duplicates:
         refuse_leaks(made.leaks(missing))
     refuse_empty(made.empty_subsets(missing))

@@ -27,6 +27,10 @@ class SourceChangedError(UserError):
     """A user's own file is not the one that the study was planned with."""
 
 
+class OtherHardwareError(UserError):
+    """The hardware or a library is another one than the study's runs must have; see ``Job.hardware``."""
+
+
 REASONS: dict[type[Exception], str] = {
     DivergedError: "diverged",
     HeldError: "at work elsewhere",

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from segstudy.config.runs import Run
 from segstudy.core.schema import Frozen
@@ -26,6 +26,8 @@ class Job(Frozen):
             ``training.resume.is_due``.
         extra: where a function stands, as ``package.module:name``, that gives further files of a finished
             run: ``Trained`` to ``Extra``. Training does not know what they are for.
+        hardware: the environment of the study's runs, where runs in another one are refused; None: trained
+            everywhere.
     """
 
     run: Run
@@ -37,13 +39,18 @@ class Job(Frozen):
     threads: int
     checkpoint_every: int = 0
     extra: str | None = None
+    hardware: dict[str, Any] | None = None
 
 
 class Outcome(Frozen):
-    """How a job ended; a failure says why and what helps, a stopped one continues at the next ``run``."""
+    """How a job ended.
+
+    A failure says why. What was stopped continues at the next ``run``, and so does what was refused:
+    it was not trained, because the hardware differs from ``Job.hardware``, and the study is to stop.
+    """
 
     key: str
-    status: Literal["finished", "failed", "stopped"]
+    status: Literal["finished", "failed", "stopped", "refused"]
     reason: str | None = None
     detail: str | None = None
 

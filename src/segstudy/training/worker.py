@@ -4,7 +4,7 @@ import errno
 import pkgutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from segstudy.config.runs import Run
 from segstudy.core.allocator import keep_memory
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.device import peak_memory, reproducible, reset_peak_memory
-from segstudy.core.environment import environment
+from segstudy.core.environment import differing_text, environment
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
 from segstudy.core.registry import title
@@ -30,21 +30,26 @@ from segstudy.models.cost import num_macs, num_parameters
 from segstudy.store.extra_files import Trained
 from segstudy.store.folder import StudyFolder
 from segstudy.store.weights import model_files
-from segstudy.training.failures import SourceChangedError, reason_of, remedy
+from segstudy.training.failures import OtherHardwareError, SourceChangedError, reason_of, remedy
 from segstudy.training.job import Job, Listener, Outcome
 from segstudy.training.loop import DivergedError, Result, Training, begin, epochs, finish, timed
-from segstudy.training.resume import resumed
+from segstudy.training.resume import Session, resumed
 
 LOCK_WAIT_S = 30.0  # a worker whose caller died holds its run's lock until it notices
 
 
 def execute(job: Job, listener: Listener) -> Outcome:
-    """Train and store one run and return its outcome; an error becomes a failure in the study's folder."""
+    """Train and store one run and return its outcome; an error becomes a failure in the study's folder.
+
+    On other hardware than the job asks for, nothing is trained and nothing is written.
+    """
     folder, key = StudyFolder(job.study), job.run.key
     try:
         with hold(folder.run_lock(key), f"run {key}", LOCK_WAIT_S), reproducible(job.threads):
             # The process that held the lock before may have finished this run.
             done = folder.is_finished(key) or _train_and_store(job, listener)
+    except OtherHardwareError as error:
+        return Outcome(key=key, status="refused", reason="other hardware", detail=str(error))
     except Exception as error:  # a run may fail in any way; the rest of the study continues
         reason, detail, log = reason_of(error), str(error), ""
         if job.device == "cuda":
@@ -61,15 +66,18 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
     """Train from the last saved epoch on and store the result; False when asked to stop before the last."""
     keep_memory()
     started, clock = datetime.now(UTC), time.perf_counter()
+    here = environment(job.device, job.threads)
     _refuse_changed_source(job.run)
+    _refuse_other_hardware(job, here, [])
     reset_peak_memory(job.device)
     prepared = open_prepared(job.prepared)
     training, saving = resumed(
         lambda: begin(job.run, prepared, job.split, torch.device(job.device)),
         StudyFolder(job.study).checkpoints(job.run.key),
-        environment(job.device, job.threads),
+        here,
         listener.say,
     )
+    _refuse_other_hardware(job, here, saving.resumed)
     _refuse_full_disk(job, training)
     earlier_s = training.seconds.get("total", 0.0)
     with saving:
@@ -111,6 +119,23 @@ def _refuse_changed_source(run: Run) -> None:
             raise SourceChangedError(
                 f"the source of {getattr(run.configuration, kind)} has changed meanwhile"
             )
+
+
+def _refuse_other_hardware(job: Job, here: dict[str, Any], sessions: Sequence[Session]) -> None:
+    """Refuse to train where a run could get other bits than the job's ``hardware`` gives it, if that is set.
+
+    Raises:
+        OtherHardwareError: this machine differs, or that of an earlier session of the run.
+    """
+    if job.hardware is None:
+        return
+    if found := differing_text([job.hardware, here]):
+        raise OtherHardwareError(found)
+    if found := differing_text([job.hardware, *(session["environment"] for session in sessions)]):
+        raise OtherHardwareError(
+            f"{found} in its saved state; to train it again from its first epoch, delete "
+            f"checkpoints/{job.run.key} in the study's folder"
+        )
 
 
 def _refuse_full_disk(job: Job, training: Training) -> None:

@@ -186,13 +186,15 @@ class Display:
         """Print the outcome of a run."""
         _, row = self._running.pop(outcome.key, (None, None))
         self._pace.ended(outcome.key, time.monotonic())
-        self._num_done += outcome.status != "stopped"
+        self._num_done += outcome.status in ("finished", "failed")
         done, total = self._num_done, self._num_runs
         self._progress.update(self._task, completed=done)
         name = self._title(job)
         if outcome.status == "failed":
             what = _plain(f"{name}: {outcome.reason}: {outcome.detail}")
             self._say(f"[red]failed[/] {what}", highlight=False)
+        elif outcome.status == "refused":
+            self._print(f"not trained: {name}: other hardware: {outcome.detail}")
         elif outcome.status == "stopped":
             self._print(f"saved {name}" + (f" after epoch {row['epoch']}" if row else ""))
         elif self._live is None and row is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # they import torch, and help lists the executors without it
     from segstudy.training.executors.base import Watch
@@ -24,16 +24,29 @@ class Executor:
             trains each job by ``training.worker.execute``, and begins none once ``watch.stop`` is set.
         is_parallel: whether it trains several runs at a time; else ``--workers`` has no effect. Where none is
             named, the first of the table that suits the number of workers is taken.
+        environments: the place of a function from device and threads of a training to the environments
+            (``core.environment.environment``) of the machines that train now; None where it is this one.
     """
 
     name: str
     description: str
     function: str
     is_parallel: bool
+    environments: str | None = None
 
     def train(self, jobs: "Sequence[Job]", workers: int, watch: "Watch") -> "Iterator[Outcome]":
         outcomes: Iterator[Outcome] = resolve_name(self.function)(jobs, workers, watch)
         return outcomes
+
+    def trained_in(self, device: str, threads: int) -> list[dict[str, Any]]:
+        """Return the environments of the machines that train now, not of those that join later."""
+        from segstudy.core.environment import environment  # help does not need it
+
+        return list(
+            resolve_name(self.environments)(device, threads)
+            if self.environments
+            else [environment(device, threads)]
+        )
 
 
 EXECUTORS: dict[str, Executor] = {
