@@ -18,7 +18,8 @@ from segstudy.config.study import Study
 from segstudy.config.study_file import dump, relative
 from segstudy.core.registry import title
 from segstudy.data.split import Split
-from segstudy.store.folder import RECORD_SEAL, StudyFolder, seal
+from segstudy.store.folder import StudyFolder
+from segstudy.store.run_records import RECORD_SEAL, seal
 from segstudy.store.weights import model_files
 
 SIZE_PX = (24, 40)  # of every image; the networks' are 32 x 32

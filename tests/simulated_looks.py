@@ -143,7 +143,7 @@ def _winner(
 
 def quick_quantiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interpolate quantiles of the studentized range between degrees of freedom: 50 times as quick."""
-    exact = best._quantiles
+    exact = best.range_quantiles
 
     @cache
     def table(count: int, level: float) -> np.ndarray:
@@ -153,4 +153,4 @@ def quick_quantiles(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.interp(1 / df, 1 / DF[::-1], table(count, level)[::-1])
 
     for module in (best, looks):
-        monkeypatch.setattr(module, "_quantiles", interpolated)
+        monkeypatch.setattr(module, "range_quantiles", interpolated)

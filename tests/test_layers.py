@@ -5,7 +5,7 @@ import re
 
 import import_graph
 import pytest
-from import_graph import LEVEL, MODULES, imports, package_of, parsed
+from import_graph import LEVEL, MODULES, imports, package_of, parsed, targets
 
 import segstudy
 from segstudy.data.datasets import READERS
@@ -15,10 +15,13 @@ from segstudy.data.datasets import READERS
 LATE = {
     "segstudy.__main__": "Ctrl-C is caught before anything else is imported",
     "segstudy.api.data": "the contact sheet's libraries are imported when one is written",
+    "segstudy.api.folders": "a call imports what it needs: status without what deletes",
     "segstudy.api.models": "the light distribution has these functions only in part",
-    "segstudy.api.results": "a call imports what it needs: status without statistics, table without PyTorch",
+    "segstudy.api.results": "a call imports what it needs: table without PyTorch",
     "segstudy.api.studies": "a finished study is found up to date without PyTorch",
     "segstudy.cli.models": "`--help` imports nothing that computes",
+    "segstudy.cli.folders": "`--help` imports nothing that computes",
+    "segstudy.cli.study_flags": "`--help` imports nothing that computes",
     "segstudy.cli.data": "`--help` imports nothing that computes",
     "segstudy.cli.results": "`--help` imports nothing that computes",
     "segstudy.cli.studies": "`--help` imports nothing that computes",
@@ -111,6 +114,31 @@ def test_functions_that_records_name_as_text_are_there_and_lie_no_higher():
                 own, other = package_of(module), package_of(named[1])
                 assert own == other or LEVEL[other] < LEVEL[own], f"{module} names {node.value}"
     assert found >= 8
+
+
+def test_no_module_uses_the_private_names_of_another():
+    for module in MODULES:
+        tree = parsed(module)
+        known = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+            if targets(node)
+        }
+        imported = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and targets(node)
+            for alias in node.names
+        }
+        reached = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in known
+        }
+        private = {name for name in imported | reached if name.startswith("_") and not name.endswith("__")}
+        assert not private, f"{module} uses {private} of another module: give what is shared a public name"
 
 
 def test_configuration_metrics_and_statistics_know_nothing_of_torch():

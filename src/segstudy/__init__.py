@@ -17,22 +17,12 @@ from segstudy.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from segstudy.api.data import check, synth
+    from segstudy.api.folders import remove, status, verify
     from segstudy.api.models import card, predict, serve
     from segstudy.api.power import power
-    from segstudy.api.results import (
-        audit,
-        compare,
-        compare_sets,
-        evaluate,
-        export,
-        remove,
-        report,
-        score,
-        status,
-        table,
-        verify,
-    )
-    from segstudy.api.studies import Study, init, plan, run
+    from segstudy.api.results import audit, compare, compare_sets, evaluate, export, report, score, table
+    from segstudy.api.studies import init, plan, run
+    from segstudy.api.study import Study
     from segstudy.core.errors import UserError
     from segstudy.deploy.predict.predictor import Predictor
 
@@ -65,7 +55,7 @@ __all__ = [
 # Where what is not in ``api.results`` lies.
 ELSEWHERE = {
     "Predictor": "deploy.predict.predictor",
-    "Study": "api.studies",
+    "Study": "api.study",
     "UserError": "core.errors",
     "card": "api.models",
     "check": "api.data",
@@ -73,9 +63,12 @@ ELSEWHERE = {
     "plan": "api.studies",
     "power": "api.power",
     "predict": "api.models",
+    "remove": "api.folders",
     "run": "api.studies",
     "serve": "api.models",
+    "status": "api.folders",
     "synth": "api.data",
+    "verify": "api.folders",
 }
 
 

@@ -57,7 +57,8 @@ def test_the_names_in_the_help_are_those_of_the_table(module, table, ours) -> No
 
 
 def test_the_help_lists_every_architecture_and_loss_without_pytorch() -> None:
-    code = "import sys, segstudy.cli.studies as s; print(s._ARCHITECTURES, s._LOSSES, 'torch' in sys.modules)"
+    code = "import sys, segstudy.cli.study_flags as s; "
+    code += "print(s._ARCHITECTURES, s._LOSSES, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     others = "file.py:Name, package.module:Name, the name of a plug-in"
     said = f"{', '.join(MODELS)}, {others} {', '.join(LOSSES)}, {others} False"

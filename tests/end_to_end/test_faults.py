@@ -229,7 +229,7 @@ def as_another_user(*commands):
             said = io.StringIO()
             from rich.console import Console
             cli = segstudy.cli
-            for module in (cli.data, cli.results, cli.studies, cli.terminal):
+            for module in (cli.data, cli.folders, cli.results, cli.studies, cli.terminal):
                 module.console = module.problems = Console(file=said, soft_wrap=True)
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 try:

@@ -5,9 +5,9 @@ import pytest
 import scipy.stats
 from simulated import Truth, scores
 
-from segstudy.stats.best import _pairs, _quantiles, against_best
+from segstudy.stats.best import against_best, all_pairs, range_quantiles
 from segstudy.stats.comparisons import difference
-from segstudy.stats.intervals import _moments
+from segstudy.stats.intervals import moments_of
 
 
 def drawn(rng: np.random.Generator, truth: Truth, means: list[float], sds: list[float]) -> list[np.ndarray]:
@@ -25,7 +25,7 @@ def test_two_configurations_are_compared_as_a_pair() -> None:
 def test_pairs_have_the_variance_of_single_comparisons_where_runs_scatter_alike() -> None:
     """Only noise below the median is raised: the difference from a single comparison is never downward."""
     found = drawn(np.random.default_rng(1), Truth(0.03, 0.01, 0.03, 5), [0.0] * 6, [0.01] * 6)
-    pairs = _pairs([_moments(each) for each in found])
+    pairs = all_pairs([moments_of(each) for each in found])
     for i in range(6):
         for j in range(i):
             single = difference(found[i], found[j])
@@ -37,7 +37,7 @@ def test_pairs_have_the_variance_of_single_comparisons_where_runs_scatter_alike(
 @pytest.mark.parametrize("df", [1.3, 4.0, 40.0, 500.0])
 def test_approximated_quantiles_are_close_to_the_exact_ones(count: int, df: float) -> None:
     exact = scipy.stats.studentized_range.ppf(0.95, count, df)
-    assert _quantiles(count, np.array([[df]]))[0, 0] == pytest.approx(exact, rel=0.006)
+    assert range_quantiles(count, np.array([[df]]))[0, 0] == pytest.approx(exact, rel=0.006)
 
 
 def test_the_one_that_is_beaten_by_any_is_out() -> None:

@@ -13,7 +13,7 @@ from simulated_folds import RESIDUAL, SEED_SD, Folds, studied
 
 from segstudy.stats import best
 from segstudy.stats.comparisons import difference
-from segstudy.stats.intervals import Scores, _moments
+from segstudy.stats.intervals import Scores, moments_of
 from segstudy.stats.power import (
     PROMISE,
     Design,
@@ -71,8 +71,8 @@ class Setting:
     def shown(self, scores: list[Scores]) -> float:
         if self.configurations == 2:
             return float(difference(*scores).p < 0.05)
-        pairs = best._pairs([_moments(each) for each in scores])
-        half = best._quantiles(self.configurations, pairs.df) / np.sqrt(2) * pairs.error
+        pairs = best.all_pairs([moments_of(each) for each in scores])
+        half = best.range_quantiles(self.configurations, pairs.df) / np.sqrt(2) * pairs.error
         return float((abs(pairs.mean[0, 1:]) > half[0, 1:]).mean())
 
 

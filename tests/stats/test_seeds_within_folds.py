@@ -12,9 +12,9 @@ from segstudy.stats.comparisons import difference
 from segstudy.stats.factors import factorial
 from segstudy.stats.intervals import (
     ScoresByFold,
-    _residual_within,
     by_seed,
     mean_interval,
+    residual_within,
     run_means,
     seed_df,
     seed_variance,
@@ -64,7 +64,7 @@ def test_the_residual_is_that_of_a_linear_model_with_runs_and_images_in_each_rep
         y = np.array([found.scores[s, repeat, i] for s, i in rows])
         left = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
         total += float(left @ left)
-    residual, df = _residual_within(found)
+    residual, df = residual_within(found)
     assert df == 12
     assert residual == pytest.approx(total / 12 / (2 * 2 * 8))
 

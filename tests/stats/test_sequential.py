@@ -10,7 +10,7 @@ from simulated import Truth
 from simulated_folds import Folds, studied
 from simulated_looks import drawn, quick_quantiles, sequential, simulate
 
-from segstudy.stats.best import _quantiles, against_best
+from segstudy.stats.best import against_best, range_quantiles
 from segstudy.stats.planned_looks import error_shares, planned_seeds
 from segstudy.stats.sequential import look
 
@@ -70,9 +70,9 @@ def test_it_ends_when_one_is_left_when_all_are_equal_and_when_seeds_do_not_help(
 
 def test_interpolated_quantiles_are_those_of_the_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     df = np.array([[1.0, 1.7, 4.4], [13.0, 90.0, 1500.0]])
-    exact = _quantiles(20, df, 0.982)
+    exact = range_quantiles(20, df, 0.982)
     quick_quantiles(monkeypatch)
-    assert simulated_looks.best._quantiles(20, df, 0.982) == pytest.approx(exact, rel=1e-3)
+    assert simulated_looks.best.range_quantiles(20, df, 0.982) == pytest.approx(exact, rel=1e-3)
 
 
 def test_with_folds_equal_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:

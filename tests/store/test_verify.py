@@ -54,7 +54,7 @@ def changed(file, **fields):
 
 def resealed(run, **fields):
     """As someone who knows how run.json is sealed would change it."""
-    from segstudy.store.folder import RECORD_SEAL, seal
+    from segstudy.store.run_records import RECORD_SEAL, seal
 
     changed(run / "run.json", **fields)
     record = json.loads((run / "run.json").read_text())

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Mapping
 
 from segstudy.analysis.configurations import Row, rows_of
-from segstudy.store.folder import StudyFolder, refuse_altered
+from segstudy.store.folder import StudyFolder
+from segstudy.store.run_records import refuse_altered
 
 ORDER_DIGITS = 12  # means are added up here run by run, elsewhere image by image: the last bits may differ
 

@@ -57,7 +57,7 @@ def contents(
     def hash_of(source: MaskSource) -> str:
         match source:
             case Merged():
-                return _seal("\n".join(hashes[file] for file in source.files))[:32]
+                return text_checksum("\n".join(hashes[file] for file in source.files))[:32]
             case Described():
                 return _hash_pixels(source.draw())
         return hashes[source]
@@ -99,7 +99,7 @@ def _hashes(sources: Sequence[ImageSource], progress: Callable[[int], None]) -> 
         lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if stamp.latest_ns < past}
         with suppress(DiskError):  # it only saves time
             make_folder(memory.parent)
-            write_text(memory, json.dumps({"sha256": _seal(json.dumps(lasting)), "files": lasting}))
+            write_text(memory, json.dumps({"sha256": text_checksum(json.dumps(lasting)), "files": lasting}))
     return [known[name] for name in names]
 
 
@@ -107,7 +107,7 @@ def _remembered(memory: Path) -> dict[str, tuple[FileStamp, str]]:
     """Hashes by file, each with the stamp it was made at; nothing where nothing is as it was written."""
     try:
         content = json.loads(memory.read_text(encoding="utf-8"))
-        if _seal(json.dumps(content["files"])) != content["sha256"]:
+        if text_checksum(json.dumps(content["files"])) != content["sha256"]:
             return {}
         entries = content["files"].items()
         return {file: (FileStamp(*map(int, stamp)), str(hashed)) for file, (stamp, hashed) in entries}
@@ -151,5 +151,6 @@ def _hash_file(file: Path) -> str:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check that it is still there") from None
 
 
-def _seal(text: str) -> str:
+def text_checksum(text: str) -> str:
+    """Return the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()

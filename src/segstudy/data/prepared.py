@@ -20,7 +20,7 @@ from segstudy.core.errors import UserError, printable
 from segstudy.core.intensity import FULL, Scale
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.resources import allowed_cores
-from segstudy.data.fingerprint import _seal
+from segstudy.data.fingerprint import text_checksum
 from segstudy.data.hashed_arrays import (
     BLOCK_BYTES,
     HashedWriter,
@@ -191,7 +191,7 @@ def _write_index(file: Path, index: dict[str, Any]) -> None:
     index["block_bytes"] = BLOCK_BYTES
     text = json.dumps(index)
     with written(file) as stream:
-        stream.write(json.dumps({"sha256": _seal(text), "index": index}).encode())
+        stream.write(json.dumps({"sha256": text_checksum(text), "index": index}).encode())
 
 
 def open_prepared(folder: Path, *, check: bool = True) -> Prepared:
@@ -242,7 +242,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
     if "sha256" not in content:
         raise PreparedDataGoneError(f"{folder}: has no hashes, as older versions wrote it")
     index: dict[str, Any] = content["index"]
-    if _seal(json.dumps(index)) != content["sha256"] or index["block_bytes"] != BLOCK_BYTES:
+    if text_checksum(json.dumps(index)) != content["sha256"] or index["block_bytes"] != BLOCK_BYTES:
         raise PreparedDataGoneError(f"{folder / 'index.json'}: was altered")
     if _name(index["settings"]) != folder.name:
         raise PreparedDataGoneError(f"{folder}: holds other data than its name says")

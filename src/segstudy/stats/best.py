@@ -15,8 +15,8 @@ import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from segstudy.stats.comparisons import _range_sf
-from segstudy.stats.intervals import LEVEL, AnyScores, _Moments, _moments, _two_sided
+from segstudy.stats.comparisons import range_p
+from segstudy.stats.intervals import LEVEL, AnyScores, Moments, moments_of, two_sided_p
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -61,9 +61,9 @@ class AgainstBest:
         if self.standard_error == 0:
             return 0.0
         if self.num_configurations == 2:
-            return _two_sided(self.mean, self.standard_error, self.df)
+            return two_sided_p(self.mean, self.standard_error, self.df)
         statistic = -self.mean * np.sqrt(2) / self.standard_error
-        return _range_sf(float(statistic), self.num_configurations, self.df)
+        return range_p(float(statistic), self.num_configurations, self.df)
 
     @property
     def excluded(self) -> bool:
@@ -89,8 +89,8 @@ def against_best(
             compares those that are left.
     """
     count = max(len(scores), num_configurations)
-    pairs = _pairs([_moments(each) for each in scores])
-    half = _quantiles(count, pairs.df, level) / np.sqrt(2) * pairs.error
+    pairs = all_pairs([moments_of(each) for each in scores])
+    half = range_quantiles(count, pairs.df, level) / np.sqrt(2) * pairs.error
     itself = np.eye(len(scores), dtype=bool)
     high = np.where(itself, np.inf, pairs.mean + half)
     low = np.where(itself, np.inf, pairs.mean - half)
@@ -111,7 +111,7 @@ def against_best(
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
+class AllPairs:
     """Of all pairs ``(configurations, configurations)``: differences, their errors, degrees of freedom."""
 
     mean: Matrix
@@ -119,7 +119,7 @@ class _Pairs:
     df: Matrix
 
 
-def _pairs(moments: Sequence[_Moments]) -> _Pairs:
+def all_pairs(moments: Sequence[Moments]) -> AllPairs:
     """Return the differences of all pairs, with the noise of each configuration's own runs.
 
     That noise is never less than the median of all configurations: the most extreme of many pairs is one
@@ -131,7 +131,7 @@ def _pairs(moments: Sequence[_Moments]) -> _Pairs:
     covariance = np.atleast_2d(np.cov(images))
     spread = np.diag(covariance)
     cases = np.clip(spread[:, None] + spread - 2 * covariance, 0, None) / num_units
-    seeds, residual, df = _own_noise(moments)
+    seeds, residual, df = noise_of_runs(moments)
     noise = (seeds - residual)[:, None] + (seeds - residual)
     variance = np.where(noise < 0, cases, cases + noise)
     terms = np.array([m.residual**2 / m.residual_df if m.num_replicates > 1 else 0.0 for m in moments])
@@ -140,12 +140,12 @@ def _pairs(moments: Sequence[_Moments]) -> _Pairs:
     images_df = float(num_units - 1)
     found = np.divide(variance**2, total, out=np.full_like(total, images_df), where=total > 0)
     means = np.array([m.mean for m in moments])
-    return _Pairs(
+    return AllPairs(
         means[:, None] - means, np.sqrt(variance), np.where(noise < 0, images_df, np.maximum(1.0, found))
     )
 
 
-def _own_noise(moments: Sequence[_Moments]) -> tuple[Vector, Vector, Vector]:
+def noise_of_runs(moments: Sequence[Moments]) -> tuple[Vector, Vector, Vector]:
     """Return the runs' share of each mean's variance, the residual in it, and its degrees of freedom."""
     repeated = np.array([m.num_replicates > 1 for m in moments])
     seeds = np.array([m.seeds for m in moments])
@@ -160,7 +160,7 @@ def _own_noise(moments: Sequence[_Moments]) -> tuple[Vector, Vector, Vector]:
     return seeds, residual, df
 
 
-def _quantiles(count: int, df: Matrix, level: float = LEVEL) -> Matrix:
+def range_quantiles(count: int, df: Matrix, level: float = LEVEL) -> Matrix:
     """Return the quantile of the studentized range; of many configurations a little too large a one."""
     if count == 2:
         return np.asarray(np.sqrt(2) * stdtrit(df, (1 + level) / 2))

@@ -28,12 +28,12 @@ from segstudy.stats.intervals import (
     AnyScores,
     Interval,
     Scores,
-    _moments,
-    _satterthwaite,
-    _two_sided,
-    _variance,
     by_seed,
     joined,
+    moments_of,
+    satterthwaite_df,
+    two_sided_p,
+    variance_of,
 )
 
 MARGIN = 0.01  # of IoU, where a study names no other: smaller differences have no practical use
@@ -95,11 +95,11 @@ def difference(
     left, right = by_seed(a), by_seed(b)
     assert left.shape[1] == right.shape[1] >= 2
     apart = left.mean(0) - right.mean(0)
-    ours, theirs = (_moments(joined(s, groups) if groups is not None else s) for s in (a, b))
-    variance, df = _variance([ours, theirs], ours.images - theirs.images)
+    ours, theirs = (moments_of(joined(s, groups) if groups is not None else s) for s in (a, b))
+    variance, df = variance_of([ours, theirs], ours.images - theirs.images)
     error, mean = float(np.sqrt(variance)), ours.mean - theirs.mean
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
-    p = _two_sided(mean, error, df)
+    p = two_sided_p(mean, error, df)
     random = [side for side, fixed in zip((ours, theirs), deterministic, strict=True) if not fixed]
     noise = all(side.num_replicates > 1 for side in random)
     paired = _wins(left.mean(1), right.mean(1)) if len(left) == len(right) else None
@@ -116,7 +116,7 @@ def difference(
         images_won=_wins(left.mean(0), right.mean(0)),
         replicates_won=paired,
         has_training_noise=noise,
-        conclusion=_conclusion(mean, half, p, margin) if noise else "training noise not measured",
+        conclusion=conclusion_of(mean, half, p, margin) if noise else "training noise not measured",
         margin=margin,
     )
 
@@ -129,18 +129,19 @@ def gap(a: Scores, b: Scores) -> Interval:
         b: ``(replicates, units)`` of the same runs. Effects of a run on both would cancel
             and are not removed, so the interval is conservative.
     """
-    sides = [_moments(a), _moments(b)]
+    sides = [moments_of(a), moments_of(b)]
     mean, noise = sides[0].mean - sides[1].mean, len(a) > 1 and len(b) > 1
     num_units = min(a.shape[1], b.shape[1])
     if num_units == 1:
         return Interval(mean, None, None, len(a), 1, None, noise)
-    terms = [_variance([m], m.images) for m in sides]
+    terms = [variance_of([m], m.images) for m in sides]
     variance = sum(value for value, _ in terms)
-    half = float(stdtrit(_satterthwaite(variance, terms), (1 + LEVEL) / 2) * np.sqrt(variance))
+    half = float(stdtrit(satterthwaite_df(variance, terms), (1 + LEVEL) / 2) * np.sqrt(variance))
     return Interval(mean, mean - half, mean + half, len(a), num_units, None, noise)
 
 
-def _conclusion(mean: float, half: float, p: float, margin: float) -> Conclusion:
+def conclusion_of(mean: float, half: float, p: float, margin: float) -> Conclusion:
+    """Return what an interval of a difference, ``mean`` plus or minus ``half``, and its p value say."""
     if abs(mean) + half <= margin:
         return "practically equal"
     if p < 1 - LEVEL:
@@ -175,9 +176,10 @@ def _studentized(d: Difference, num_configurations: int) -> float:
     q = np.sqrt(2) * abs(d.mean) / d.standard_error
     if num_configurations == 2:
         return d.p
-    return _range_sf(float(q), num_configurations, min(d.df, d.most_df))
+    return range_p(float(q), num_configurations, min(d.df, d.most_df))
 
 
 @cache  # a report needs it twice, for its table and for its verdict, and each takes an integration
-def _range_sf(q: float, num_configurations: int, df: float) -> float:
+def range_p(q: float, num_configurations: int, df: float) -> float:
+    """Return the p value of a studentized range."""
     return float(scipy.stats.studentized_range.sf(q, num_configurations, df))

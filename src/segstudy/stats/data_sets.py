@@ -24,8 +24,8 @@ import scipy.stats
 from numpy.typing import NDArray
 from scipy.special import chdtri, stdtrit
 
-from segstudy.stats.comparisons import MARGIN, Conclusion, _conclusion
-from segstudy.stats.intervals import LEVEL, Scores, _two_sided
+from segstudy.stats.comparisons import MARGIN, Conclusion, conclusion_of
+from segstudy.stats.intervals import LEVEL, Scores, two_sided_p
 from segstudy.stats.ranks import resampled_means
 
 Vector = NDArray[np.float64]
@@ -92,7 +92,7 @@ def over_sets(
     error = math.sqrt(1 / float((1 / (v + between)).sum()))
     side = 1 - (1 - LEVEL) / 2 / num_pairs
     half = float(stdtrit(count - 1, side)) * error
-    p = min(1.0, num_pairs * _two_sided(mean, error, count - 1))
+    p = min(1.0, num_pairs * two_sided_p(mean, error, count - 1))
     chi = [float(chdtri(count - 1, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]  # the higher first
     low, high = (math.sqrt(_root(d, v, quantile)) for quantile in chi)
     reach = None
@@ -112,7 +112,7 @@ def over_sets(
         new_high=None if reach is None else mean + reach,
         num_sets=count,
         num_pairs=num_pairs,
-        conclusion=_conclusion(mean, half, p, margin),
+        conclusion=conclusion_of(mean, half, p, margin),
     )
 
 

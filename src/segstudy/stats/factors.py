@@ -13,7 +13,7 @@ import numpy as np
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
-from segstudy.stats.comparisons import Difference, _conclusion, _range_sf
+from segstudy.stats.comparisons import Difference, conclusion_of, range_p
 from segstudy.stats.intervals import LEVEL, seed_variance
 
 Levels = Mapping[str, Sequence[str]]
@@ -285,8 +285,8 @@ def for_all_pairs(d: Difference, num_levels: int) -> Difference:
     df = _rounded_df(min(d.df, d.most_df))
     half = _range_quantile(num_levels, df) / float(np.sqrt(2)) * d.standard_error
     q = float(np.sqrt(2)) * abs(d.mean) / d.standard_error
-    p = min(1.0, _range_sf(q, num_levels, df))
-    conclusion = _conclusion(d.mean, half, p, d.margin)
+    p = min(1.0, range_p(q, num_levels, df))
+    conclusion = conclusion_of(d.mean, half, p, d.margin)
     return replace(d, low=d.mean - half, high=d.mean + half, p=p, conclusion=conclusion)
 
 

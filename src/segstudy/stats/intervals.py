@@ -97,8 +97,17 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moments:
-    """Means of a ``Scores`` and the contributions of its mean squares to the variance of the grand mean."""
+class Moments:
+    """Means of a configuration's scores, and what its mean squares contribute to the variance of its mean.
+
+    Attributes:
+        mean: over images and replicates.
+        images: the mean of each image over the replicates.
+        seeds: the contribution of the runs, with the residual in it; 0 with one replicate.
+        residual: that of the residual; 0 with one replicate.
+        num_replicates: seeds.
+        seed_df, residual_df: the degrees of freedom of both.
+    """
 
     mean: float
     images: NDArray[np.float64]
@@ -152,10 +161,10 @@ def mean_interval(found: AnyScores) -> Interval:
     Args:
         found: ``(replicates, units)``, see ``by_group``; or by fold.
     """
-    moments, scores = _moments(found), by_seed(found)
+    moments, scores = moments_of(found), by_seed(found)
     if scores.shape[1] == 1:
         return Interval(moments.mean, None, None, len(scores), 1, _seed_sd(scores), len(scores) > 1)
-    variance, df = _variance([moments], moments.images)
+    variance, df = variance_of([moments], moments.images)
     half = float(stdtrit(df, (1 + LEVEL) / 2) * np.sqrt(variance))
     return Interval(
         mean=moments.mean,
@@ -182,7 +191,8 @@ def score_interval(scores: AnyScores, lowest: float = 0.0, highest: float = 1.0)
     return replace(found, low=max(lowest, found.low), high=min(highest, found.high))
 
 
-def _two_sided(mean: float, error: float, df: float) -> float:
+def two_sided_p(mean: float, error: float, df: float) -> float:
+    """Return the two-sided p value of Student's t; without an error, a mean of 0 has 1, any other 0."""
     if error == 0:
         return 1.0 if mean == 0 else 0.0
     return float(2 * stdtr(df, -abs(mean) / error))
@@ -192,7 +202,8 @@ def _seed_sd(scores: Scores) -> float | None:
     return float(scores.mean(1).std(ddof=1)) if len(scores) > 1 else None
 
 
-def _moments(found: AnyScores) -> _Moments:
+def moments_of(found: AnyScores) -> Moments:
+    """Return the moments of ``(replicates, units)``, or of scores by fold."""
     if isinstance(found, ScoresByFold):
         return _moments_by_fold(found)
     replicates, units = found.shape
@@ -200,20 +211,20 @@ def _moments(found: AnyScores) -> _Moments:
     dfs = replicates - 1, (replicates - 1) * (units - 1)
     seed_part = float(seeds.var(ddof=1)) / replicates if replicates > 1 else 0.0
     if replicates == 1 or units == 1:
-        return _Moments(mean, images, seed_part, 0.0, replicates, *dfs)
+        return Moments(mean, images, seed_part, 0.0, replicates, *dfs)
     left = found - seeds[:, None] - images + mean
     mean_square = float((left**2).sum()) / dfs[1]
-    return _Moments(mean, images, seed_part, mean_square / (replicates * units), replicates, *dfs)
+    return Moments(mean, images, seed_part, mean_square / (replicates * units), replicates, *dfs)
 
 
-def _moments_by_fold(found: ScoresByFold) -> _Moments:
+def _moments_by_fold(found: ScoresByFold) -> Moments:
     """Return the moments; the variance between seeds is from within training sets, see the module."""
-    whole = _moments(found.over_repeats)
+    whole = moments_of(found.over_repeats)
     runs = found.run_means()
     if len(runs) == 1 or seeds_are_alike(runs):
         return whole
     seeds, seed_df = seed_variance(runs)
-    residual, residual_df = _residual_within(found)
+    residual, residual_df = residual_within(found)
     return replace(whole, seeds=seeds, residual=residual, seed_df=seed_df, residual_df=residual_df)
 
 
@@ -224,7 +235,7 @@ def run_means(scores: AnyScores) -> Scores:
 
 def seed_df(scores: AnyScores) -> float:
     """Return the degrees of freedom of the noise of training."""
-    return _moments(scores).seed_df
+    return moments_of(scores).seed_df
 
 
 def seed_variance(runs: Scores) -> tuple[float, float]:
@@ -258,7 +269,7 @@ def seeds_are_alike(runs: Scores) -> bool:
     return float(fdtrc(num_seeds - 1, df, common / own)) < SEEDS_ALIKE
 
 
-def _residual_within(found: ScoresByFold) -> tuple[float, int]:
+def residual_within(found: ScoresByFold) -> tuple[float, int]:
     """Return the residual's contribution to the variance of the mean, and its degrees of freedom."""
     seeds, repeats, units = found.scores.shape
     apart = found.scores - found.scores.mean(0)
@@ -283,7 +294,7 @@ def _df_of_sets(parts: NDArray[np.float64], df: int) -> float:
     return min(float(df * parts.size), max(float(df), found))
 
 
-def _variance(moments: Sequence[_Moments], images: NDArray[np.float64]) -> tuple[float, float]:
+def variance_of(moments: Sequence[Moments], images: NDArray[np.float64]) -> tuple[float, float]:
     """Return the variance of a mean, or of a difference of two, and its degrees of freedom.
 
     Both seeds and images contain the residual, so it is subtracted once. The rest is never less than the
@@ -299,10 +310,10 @@ def _variance(moments: Sequence[_Moments], images: NDArray[np.float64]) -> tuple
     if not repeated or whole < cases:
         return cases, case_df
     terms = [(m.seeds, m.seed_df) for m in repeated] + [(m.residual, m.residual_df) for m in repeated]
-    return whole, _satterthwaite(whole, [*terms, (cases, case_df)])
+    return whole, satterthwaite_df(whole, [*terms, (cases, case_df)])
 
 
-def _satterthwaite(variance: float, terms: Sequence[tuple[float, float]]) -> float:
+def satterthwaite_df(variance: float, terms: Sequence[tuple[float, float]]) -> float:
     """Return the degrees of freedom of a sum of mean squares; never fewer than the smallest term has."""
     fewest = min(df for _, df in terms)
     spread = sum(value**2 / df for value, df in terms)

@@ -18,7 +18,7 @@ import numpy as np
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
-from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, _moments, by_seed
+from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_seed, moments_of
 
 Vector = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def choice_noise(scores: Sequence[Scores]) -> float:
     cases = float((own**2).sum()) / ((count - 1) * (num_units - 1)) / num_units
     if any(len(matrix) == 1 for matrix in scores):
         return float(np.sqrt(cases))
-    moments = [_moments(matrix) for matrix in scores]
+    moments = [moments_of(matrix) for matrix in scores]
     runs, residual = (float(np.mean([getattr(m, name) for m in moments])) for name in ("seeds", "residual"))
     return float(np.sqrt(max(runs + cases - residual, runs, cases)))
 

@@ -22,11 +22,11 @@ from functools import cache
 import numpy as np
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
-from scipy.special import fdtrc, gammaincinv, ndtr, stdtrit
+from scipy.special import fdtrc, gammaincinv, ndtr
 
 from segstudy.core.seeding import seed_for
-from segstudy.stats.best import MEDIAN_EFFICIENCY, MOST_TABULATED
-from segstudy.stats.intervals import LEVEL, SEEDS_ALIKE
+from segstudy.stats.best import MEDIAN_EFFICIENCY, MOST_TABULATED, range_quantiles
+from segstudy.stats.intervals import SEEDS_ALIKE
 
 Values = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class MeanSquares:
-    """Contributions to the variance of a difference, as ``intervals._variance`` adds them up.
+    """Contributions to the variance of a difference, as ``intervals.variance_of`` adds them up.
 
     Attributes:
         cases: of the images.
@@ -283,18 +283,14 @@ def _crossing(excess: Callable[[float], float]) -> float:
 
 def critical(df: Values, num_configurations: int = 2) -> Values:
     """Return how many standard errors half an interval has: Student's t, or the range of all pairs."""
-    table = _quantiles(num_configurations)
+    table = _tabulated(num_configurations)
     return np.asarray(np.interp(1 / np.maximum(df, 1.0), 1 / DF_GRID, table))
 
 
 @cache
-def _quantiles(num_configurations: int) -> Values:
-    if num_configurations <= 2:
-        return np.asarray(stdtrit(DF_GRID, (1 + LEVEL) / 2))
-    from statsmodels.stats.libqsturng import qsturng  # with pandas: 0.3 s of the start of each command
-
-    count = min(num_configurations, MOST_TABULATED)
-    return np.asarray(qsturng(LEVEL, count, DF_GRID)) / math.sqrt(2)
+def _tabulated(num_configurations: int) -> Values:
+    count = min(max(2, num_configurations), MOST_TABULATED)
+    return range_quantiles(count, DF_GRID) / math.sqrt(2)
 
 
 def _floored(seeds: Values, df: Values, num_configurations: int) -> tuple[Values, Values]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
-from segstudy.stats.intervals import AnyScores, ScoresByFold, _Moments, _moments, _residual_within
+from segstudy.stats.intervals import AnyScores, Moments, ScoresByFold, moments_of, residual_within
 from segstudy.stats.power import (
     NUM_DRAWS,
     PROMISE,
@@ -28,7 +28,7 @@ from segstudy.stats.power import (
     true_variance,
 )
 from segstudy.stats.power import MeanSquares as Squares
-from segstudy.stats.training_sets import _parts
+from segstudy.stats.training_sets import training_set_variances
 
 RANGE = (0.1, 0.9)  # of them, that is printed: four of five
 
@@ -105,12 +105,12 @@ def _quick(parts: Variances, design: Design, num_configurations: int) -> Values:
     return np.asarray((critical(df, num_configurations) + stdtrit(df, PROMISE)) * error)
 
 
-def _within(scores: AnyScores) -> _Moments:
+def _within(scores: AnyScores) -> Moments:
     """Return the moments with the noise of runs within training sets, also if runs of a seed look alike."""
-    found = _moments(scores)
+    found = moments_of(scores)
     if not isinstance(scores, ScoresByFold):
         return found
-    residual, residual_df = _residual_within(scores)
+    residual, residual_df = residual_within(scores)
     runs = scores.run_means()
     num_seeds, sets = runs.shape
     return replace(
@@ -129,7 +129,7 @@ def _design(scores: AnyScores) -> Design:
     return Design(*scores.shape)
 
 
-def _of_images(moments: Sequence[_Moments]) -> float:
+def _of_images(moments: Sequence[Moments]) -> float:
     """Return the mean variance of an image's difference over all pairs, with the noise of the runs in it."""
     pairs = itertools.combinations(moments, 2)
     return float(np.mean([(a.images - b.images).var(ddof=1) for a, b in pairs]))
@@ -140,7 +140,10 @@ def _of_training_sets(scores: Sequence[AnyScores]) -> float:
     folds = [each for each in scores if isinstance(each, ScoresByFold) and each.num_repeats > 1]
     if len(folds) < len(scores):
         return 0.0
-    found = [_parts(a.scores.mean(0) - b.scores.mean(0), [a, b]) for a, b in itertools.combinations(folds, 2)]
+    found = [
+        training_set_variances(a.scores.mean(0) - b.scores.mean(0), [a, b])
+        for a, b in itertools.combinations(folds, 2)
+    ]
     return max(0.0, float(np.mean([each.between - each.noise for each in found])))
 
 
@@ -167,7 +170,7 @@ def _separated(images: Values, seeds: Values, residual: Values, sets: Values, de
     )
 
 
-def _possible(moments: Sequence[_Moments], sets: float, design: Design) -> Variances:
+def _possible(moments: Sequence[Moments], sets: float, design: Design) -> Variances:
     """Draw what the true variances may be; the effect of training sets is kept."""
     uniform = draws(3, NUM_DRAWS)
     seeds = np.mean([m.seeds for m in moments]) / scaled_chi2(uniform[0], sum(m.seed_df for m in moments))

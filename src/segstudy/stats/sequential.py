@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr
 
-from segstudy.stats.best import AgainstBest, _own_noise, _pairs, _quantiles, against_best
-from segstudy.stats.intervals import AnyScores, _moments, by_seed
+from segstudy.stats.best import AgainstBest, against_best, all_pairs, noise_of_runs, range_quantiles
+from segstudy.stats.intervals import AnyScores, by_seed, moments_of
 
 FUTILE = 0.1  # predictive power below which more seeds are not worth their time
 
@@ -73,14 +73,14 @@ def _chance(scores: Sequence[AnyScores], seeds: int, share: float, count: int, m
     images stay. Decided means that one of a pair is excluded (the likeliest pair counts), or that all are
     practically equal. As it can only end a study early, it adds nothing to the error.
     """
-    moments = [_moments(each) for each in scores]
-    pairs = _pairs(moments)
+    moments = [moments_of(each) for each in scores]
+    pairs = all_pairs(moments)
     ratio = moments[0].num_replicates / seeds
-    own, _, _ = _own_noise(moments)
+    own, _, _ = noise_of_runs(moments)
     runs = own[:, None] + own
     error = np.sqrt(np.clip(pairs.error**2 - runs * (1 - ratio), 0, None))
     df = np.maximum(pairs.df, seeds - 1.0)
-    half = _quantiles(max(count, len(scores)), df, 1 - share) / np.sqrt(2) * error
+    half = range_quantiles(max(count, len(scores)), df, 1 - share) / np.sqrt(2) * error
     spread = np.sqrt(runs * (1 - ratio)) + 1e-12
     excluded = ndtr((-half - pairs.mean) / spread)
     equal = ndtr((margin - half - pairs.mean) / spread) - ndtr((half - margin - pairs.mean) / spread)

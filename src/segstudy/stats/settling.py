@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from segstudy.stats.comparisons import MARGIN
-from segstudy.stats.intervals import AnyScores, _moments, by_seed
+from segstudy.stats.intervals import AnyScores, by_seed, moments_of
 from segstudy.stats.power import PROMISE, Freedom, MeanSquares, Values, combined, critical, draws, scaled_chi2
 
 MOST_REPLICATES, MOST_IMAGES = 200, 100_000
@@ -173,16 +173,16 @@ def _fewest(enough: Callable[[int], bool], least: int, most: int, tolerance: flo
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """The true contributions to the variance of the present difference, as they may be, ``(draws,)`` each."""
 
     cases: Values
     seeds: Values
     residuals: Values
 
-    def of(self, seeds: float, units: float) -> "_Parts":
+    def of(self, seeds: float, units: float) -> "Parts":
         """Return them for so many times as many seeds and units."""
-        return _Parts(self.cases / units, self.seeds / seeds, self.residuals / (seeds * units))
+        return Parts(self.cases / units, self.seeds / seeds, self.residuals / (seeds * units))
 
     @property
     def total(self) -> Values:
@@ -191,7 +191,7 @@ class _Parts:
 
 def _chances(a: AnyScores, b: AnyScores, present: Needed, margin: float) -> Chance:
     """Return the function from the size of a study, which contains the present one, to its chance."""
-    sides, num_units, fewest = [_moments(a), _moments(b)], present.units, present.replicates
+    sides, num_units, fewest = [moments_of(a), moments_of(b)], present.units, present.replicates
     mean = sides[0].mean - sides[1].mean
     observed = MeanSquares(
         cases=np.asarray((sides[0].images - sides[1].images).var(ddof=1) / num_units)[None],
@@ -227,13 +227,13 @@ def _chances(a: AnyScores, b: AnyScores, present: Needed, margin: float) -> Chan
     return chance
 
 
-def _possible(observed: MeanSquares, freedom: Freedom) -> _Parts:
+def _possible(observed: MeanSquares, freedom: Freedom) -> Parts:
     """Draw what the true contributions may be, given the observed mean squares."""
     uniform = draws(7, NUM_DRAWS)
     residuals = observed.residuals / scaled_chi2(uniform[:2], freedom.residuals)
     seeds = observed.seeds / scaled_chi2(uniform[2], float(freedom.seeds.sum()))  # only their sum matters
     cases = observed.cases / scaled_chi2(uniform[3], freedom.cases)
-    return _Parts(np.maximum(0.0, cases - residuals.sum(0)), np.maximum(0.0, seeds - residuals), residuals)
+    return Parts(np.maximum(0.0, cases - residuals.sum(0)), np.maximum(0.0, seeds - residuals), residuals)
 
 
 def _extended(

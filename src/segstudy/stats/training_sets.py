@@ -28,8 +28,8 @@ import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from segstudy.stats.comparisons import MARGIN, Conclusion, _conclusion, _range_sf
-from segstudy.stats.intervals import LEVEL, ScoresByFold, _two_sided, run_means, seeds_are_alike
+from segstudy.stats.comparisons import MARGIN, Conclusion, conclusion_of, range_p
+from segstudy.stats.intervals import LEVEL, ScoresByFold, run_means, seeds_are_alike, two_sided_p
 
 Cells = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ class TrainingSetEffect:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class TrainingSetVariances:
     """Mean squares of cells, one for each fold and repeat, on the scale of a cell's mean.
 
     Attributes:
@@ -107,8 +107,8 @@ def across_training_sets(a: ScoresByFold, b: ScoresByFold, margin: float = MARGI
         variance, df = _variance_with_repeats(apart, [a, b])
     variance, df = _with_seeds_that_are_alike(variance, df, [a, b])
     error = float(np.sqrt(variance))
-    half, p = float(stdtrit(df, (1 + LEVEL) / 2)) * error, _two_sided(mean, error, df)
-    conclusion = _conclusion(mean, half, p, margin)
+    half, p = float(stdtrit(df, (1 + LEVEL) / 2)) * error, two_sided_p(mean, error, df)
+    conclusion = conclusion_of(mean, half, p, margin)
     return AcrossTrainingSets(
         mean, mean - half, mean + half, p, error, df, a.num_folds, a.num_repeats, conclusion
     )
@@ -119,7 +119,7 @@ def adjusted(found: AcrossTrainingSets, num_configurations: int) -> float:
     if num_configurations == 2 or found.standard_error == 0:
         return found.p
     statistic = math.sqrt(2) * abs(found.mean) / found.standard_error
-    return _range_sf(statistic, num_configurations, found.df)
+    return range_p(statistic, num_configurations, found.df)
 
 
 def training_set_effect(a: ScoresByFold, b: ScoresByFold | None = None) -> TrainingSetEffect | None:
@@ -131,9 +131,8 @@ def training_set_effect(a: ScoresByFold, b: ScoresByFold | None = None) -> Train
     """
     if a.num_repeats == 1:
         return None
-    found = (
-        _parts(a.scores.mean(0), [a]) if b is None else _parts(a.scores.mean(0) - b.scores.mean(0), [a, b])
-    )
+    apart = a.scores.mean(0) if b is None else a.scores.mean(0) - b.scores.mean(0)
+    found = training_set_variances(apart, [a] if b is None else [a, b])
     variance = max(0.0, found.between - found.noise)
     low, high = _williams(found)
     return TrainingSetEffect(
@@ -166,7 +165,7 @@ def _variance_with_repeats(apart: Cells, sides: Sequence[ScoresByFold]) -> tuple
     """
     num_units = apart.shape[1]
     images = float(apart.mean(0).var(ddof=1)) / num_units, num_units - 1
-    found, num_folds = _parts(apart, sides), sides[0].num_folds
+    found, num_folds = training_set_variances(apart, sides), sides[0].num_folds
     weight, shared = 1 / (num_folds * len(apart)), (num_folds - 2) / 2
     between = max(found.between, found.noise)
     whole = images[0] + between * (weight + shared)
@@ -188,7 +187,7 @@ def _with_df(variance: float, terms: Sequence[tuple[float, float]]) -> tuple[flo
     return variance, max(1.0, variance**2 / spread) if spread > 0 else 1.0
 
 
-def _parts(apart: Cells, sides: Sequence[ScoresByFold]) -> _Parts:
+def training_set_variances(apart: Cells, sides: Sequence[ScoresByFold]) -> TrainingSetVariances:
     """Separate training sets from seeds.
 
     Args:
@@ -205,7 +204,7 @@ def _parts(apart: Cells, sides: Sequence[ScoresByFold]) -> _Parts:
             runs = np.stack([_cell_means(each, folds) for each in side.scores])
             noise += float(runs.var(axis=0, ddof=1).mean()) / num_seeds
             noise_df += (num_seeds - 1) * runs[0].size
-    return _Parts(between, noise, (repeats - 1) * num_folds, noise_df)
+    return TrainingSetVariances(between, noise, (repeats - 1) * num_folds, noise_df)
 
 
 def _cell_means(values: Cells, folds: NDArray[np.int64]) -> Cells:
@@ -233,7 +232,7 @@ def _share_left(folds: NDArray[np.int64]) -> float:
     return float(((np.eye(len(common)) - common) ** 2).sum(1).mean())
 
 
-def _williams(found: _Parts) -> tuple[float, float]:
+def _williams(found: TrainingSetVariances) -> tuple[float, float]:
     """Return the interval of the variance between training sets: of between less noise."""
     chi = [float(scipy.stats.chi2.ppf(q, found.between_df)) for q in ((1 + LEVEL) / 2, (1 - LEVEL) / 2)]
     if found.noise_df == 0 or found.noise == 0:

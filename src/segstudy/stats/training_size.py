@@ -25,7 +25,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from segstudy.stats.intervals import LEVEL, AnyScores, _moments, by_seed
+from segstudy.stats.intervals import LEVEL, AnyScores, by_seed, moments_of
 
 GAIN = 0.01  # of IoU, whose price in images is asked for
 MOST_TIMES = 4.0  # the largest training set, up to which the law is used
@@ -147,7 +147,7 @@ class _Means:
 
 
 def _means(scores: Sequence[AnyScores]) -> _Means:
-    moments = [_moments(each) for each in scores]
+    moments = [moments_of(each) for each in scores]
     return _Means(
         errors=1 - np.array([m.mean for m in moments]),
         images=np.cov(np.stack([m.images for m in moments])) / len(moments[0].images),

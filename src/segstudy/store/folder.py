@@ -41,14 +41,12 @@ from segstudy.store.records import (
     Reports,
     RunRecord,
     SplitRecord,
-    checked,
     read_record,
 )
-from segstudy.store.tables import DAMAGED_TABLE, _first_damaged, as_parquet, read_table
+from segstudy.store.run_records import FORMAT, RECORD_SEAL, read_run_record, seal
+from segstudy.store.tables import DAMAGED_TABLE, as_parquet, first_damaged, read_table
 
 Content = TypeVar("Content")
-FORMAT = 1  # of a run folder
-RECORD_SEAL = "seal"
 TOGETHER = 500  # files read at once: quick, and the memory they take meanwhile stays small
 
 EXTERNAL_KINDS: dict[str, type[ExternalRecord]] = {"masks": MasksRecord, "evaluation": EvaluationRecord}
@@ -243,7 +241,7 @@ class StudyFolder:
             ]
         except DAMAGED_TABLE as error:
             raise UserError(
-                f"{self.runs}: {_first_damaged(key_of)}: damaged ({one_line(error, 200)}); {REPAIR}"
+                f"{self.runs}: {first_damaged(key_of)}: damaged ({one_line(error, 200)}); {REPAIR}"
             ) from None
         if not tables:
             return pl.DataFrame({"key": []})
@@ -352,19 +350,6 @@ class StudyFolder:
         self.clear_failure(key)
 
 
-def read_run_record(folder: Path) -> RunRecord:
-    """Read ``run.json`` of a run's folder, which may be anywhere.
-
-    Raises:
-        UserError: missing, damaged, or of a newer version.
-    """
-    file = folder / "run.json"
-    content = read_json(file)
-    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
-        raise UserError(f"{file}: format {content['format']!r} is not known to this version; update segstudy")
-    return checked(content, RunRecord, file)
-
-
 def read_external(file: Path) -> ExternalRecord:
     """Read a ``record.json`` of ``external/<name>/``, with the fields of its kind.
 
@@ -374,23 +359,6 @@ def read_external(file: Path) -> ExternalRecord:
     remedy = "delete its folder and score it again"
     record = read_record(file, ExternalRecord, remedy)
     return read_record(file, EXTERNAL_KINDS[record.kind], remedy) if record.kind in EXTERNAL_KINDS else record
-
-
-def refuse_altered(folder: Path) -> None:
-    """Refuse a run's record that is not as it was written; records of early versions cannot be checked.
-
-    Raises:
-        UserError: it was altered.
-    """
-    record = read_json(folder / "run.json")
-    if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
-        raise UserError(f"{folder / 'run.json'}: damaged (its content was changed); {REPAIR}")
-
-
-def seal(record: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a run's record without this checksum itself, which is stored in the record."""
-    text = json.dumps({name: value for name, value in record.items() if name != RECORD_SEAL}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def folder_name(name: str) -> str:

@@ -10,10 +10,11 @@ from segstudy.core.atomic_files import write_text
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import read_json
 from segstudy.core.version import __version__
-from segstudy.store.folder import StudyFolder, seal
+from segstudy.store.folder import StudyFolder
 from segstudy.store.preregistration import FILE as REGISTERED
 from segstudy.store.preregistration import preregistration
 from segstudy.store.records import Described, checked
+from segstudy.store.run_records import seal
 
 FILE = "looks.json"
 FORMAT = 1

@@ -15,8 +15,9 @@ from segstudy.config.study_file import dump
 from segstudy.core.atomic_files import write_text
 from segstudy.core.errors import UserError
 from segstudy.core.version import __version__
-from segstudy.store.folder import StudyFolder, seal
+from segstudy.store.folder import StudyFolder
 from segstudy.store.records import Described, Parts, read_record
+from segstudy.store.run_records import seal
 
 FILE = "preregistration.json"
 FORMAT = 1

@@ -35,7 +35,7 @@ def read_table(
         raise UserError(f"{file}: damaged ({one_line(error, 200)}); {REPAIR}") from None
 
 
-def _first_damaged(files: Iterable[str]) -> str:
+def first_damaged(files: Iterable[str]) -> str:
     """Return the first file that cannot be read by itself, as a path from its folder on."""
     for file in files:
         try:

@@ -9,8 +9,9 @@ from segstudy.config.runs import ADDED_LATER
 from segstudy.core.errors import UserError
 from segstudy.data.samples import PARTS
 from segstudy.store.card import Card, read_card
-from segstudy.store.folder import StudyFolder, read_run_record
+from segstudy.store.folder import StudyFolder
 from segstudy.store.records import CARD, WEIGHTS, Description, Summary, TrainedRecord
+from segstudy.store.run_records import read_run_record
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from segstudy.core.checksums import sha256_of
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import read_json
 from segstudy.store.faults import Fault, inside, reason
-from segstudy.store.folder import FORMAT, RECORD_SEAL, StudyFolder, seal
+from segstudy.store.folder import StudyFolder
 from segstudy.store.records import CARD, WEIGHTS
+from segstudy.store.run_records import FORMAT, RECORD_SEAL, seal
 
 FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
 

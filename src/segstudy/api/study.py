@@ -1,0 +1,72 @@
+"""A study's folder with its results."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from segstudy.analysis.configurations import names_of_runs
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.config import study as config
+from segstudy.core.arguments import checked_methods
+from segstudy.store.folder import StudyFolder
+
+
+@checked_methods
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study's folder with its results; ``segstudy.run`` returns one.
+
+    >>> segstudy.Study("PH2Dataset-classic").leaderboard()  # doctest: +SKIP
+    """
+
+    folder: StudyFolder
+
+    def __init__(self, path: str | Path):
+        object.__setattr__(self, "folder", StudyFolder(Path(path)))
+        self.folder.study()  # raises if there is none
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def config(self) -> config.Study:
+        """Return the study as it was last run."""
+        return self.folder.study()
+
+    def leaderboard(self, show_all: bool = False) -> pl.DataFrame:
+        """Return one row per configuration, the best validation IoU first.
+
+        Args:
+            show_all: also runs that the study no longer names.
+        """
+        return leaderboard(self.folder, show_all)
+
+    def runs(self) -> pl.DataFrame:
+        """Return one row per finished run: key, present configuration name, seed, fold, mean scores."""
+        names = names_of_runs(self.folder)
+        return pl.DataFrame(
+            [
+                {
+                    "key": record.key,
+                    "configuration": names[record.key],
+                    "seed": record.seed,
+                    "fold": record.fold,
+                }
+                | {
+                    f"{part}_{name}": value
+                    for part, values in record.summary.scores.items()
+                    for name, value in values.items()
+                }
+                for record in self.folder.run_records(sorted(self.folder.finished()))
+            ]
+        )
+
+    def epochs(self) -> pl.DataFrame:
+        """Return one row per run and epoch: learning curves."""
+        return self.folder.epochs(sorted(self.folder.finished()))
+
+    def images(self) -> pl.DataFrame:
+        """Return one row per run, subset and image: every metric at network and native size."""
+        return self.folder.images(sorted(self.folder.finished()))

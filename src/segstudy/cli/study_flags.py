@@ -1,0 +1,108 @@
+"""The options of a study and of a machine, which several commands have."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from segstudy.cli.terminal import choices_text
+from segstudy.core.table_keys import keys_of
+from segstudy.training.executors import EXECUTORS
+
+_OTHERS = "file.py:Name, package.module:Name, the name of a plug-in"
+_ARCHITECTURES = ", ".join([*keys_of("segstudy.models", "MODELS"), _OTHERS])
+_LOSSES = ", ".join([*keys_of("segstudy.losses", "LOSSES"), _OTHERS])
+_MASKS = "The rule for mask values, such as background=0. By default, it is found from all masks."
+_INTENSITY = (
+    "The image values that become 0 to 255, such as 0..4095. By default, they are found from all images."
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class StudyFlags:
+    """What overrides a study. Comma lists make factors: --loss bce,dice --set lr=1e-3,1e-4."""
+
+    protocol: Annotated[
+        str | None, Parameter(help="The initial values of all fields: quick, classic or thorough.")
+    ] = None
+    architecture: Annotated[str | None, Parameter(help=f"One or more of: {_ARCHITECTURES}.")] = None
+    loss: Annotated[str | None, Parameter(help=f"One or more of: {_LOSSES}.")] = None
+    batch_size: Annotated[str | None, Parameter(help="The number of images per training step.")] = None
+    seeds: Annotated[int | None, Parameter(help="The number of runs per configuration: seeds 0 to N-1.")] = (
+        None
+    )
+    folds: Annotated[int | None, Parameter(help="Folds instead of one split: each image is tested once.")] = (
+        None
+    )
+    repeats: Annotated[
+        int | None, Parameter(help="The number of sets of folds, each dealt in another order. Needs --folds.")
+    ] = None
+    epochs: Annotated[str | None, Parameter(help="The number of passes over the training images.")] = None
+    image_size: Annotated[
+        str | None, Parameter(help="The size for the networks in pixels: N, or height x width as HxW.")
+    ] = None
+    width: Annotated[str | None, Parameter(help="The number of channels of the first stage.")] = None
+    masks: Annotated[str | None, Parameter(help=_MASKS)] = None
+    intensity: Annotated[str | None, Parameter(help=_INTENSITY)] = None
+    set_: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--set",
+            help="Any other field of the study file (--set optimizer=sgd --set lr=1e-2,1e-3).",
+            negative=(),
+        ),
+    ] = None
+    data: Annotated[Path | None, Parameter(help="The folder of the data set, if it was moved.")] = None
+    split: Annotated[
+        str | None, Parameter(help="official, shares such as 50/25/25, all (with --folds), or a split.json.")
+    ] = None
+    exclude: Annotated[
+        Path | None, Parameter(help="A file with the ids of samples to leave out, one per line.")
+    ] = None
+    accept_duplicates: Annotated[
+        bool | None,
+        Parameter(help="Train even if near-duplicates of an image are in several subsets.", negative=()),
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class MachineFlags:
+    """Where and how to train. No option here is part of a run's key."""
+
+    executor: Annotated[
+        str | None, Parameter(help=f"How runs are trained. {choices_text(EXECUTORS.values())}.")
+    ] = None
+    workers: Annotated[int, Parameter(help="The number of runs in parallel. 0: chosen for this machine.")] = 0
+    threads: Annotated[
+        int, Parameter(help="The number of CPU threads per run. 0: chosen for this machine.")
+    ] = 0
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], Parameter(help="The device for the training.")
+    ] = "auto"
+    checkpoint_every: Annotated[
+        int,
+        Parameter(
+            help="Save a state every N epochs. After a crash, a run continues from its last state. "
+            "0: as often as takes little time, at least once a minute."
+        ),
+    ] = 0
+    same_hardware: Annotated[
+        bool,
+        Parameter(
+            help="Refuse to train where device, processor, threads or libraries differ from those of the "
+            "finished runs.",
+            negative=(),
+        ),
+    ] = False
+
+
+def options_of(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
+    """Flags as keyword arguments of `segstudy.run`; comma lists become lists."""
+    from segstudy.cli.options import study_arguments  # what `--help` does without
+
+    given = asdict(flags)
+    settings = given.pop("set_") or ()
+    return {**study_arguments(given, settings), **asdict(machine)}
