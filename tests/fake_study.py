@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,7 @@ from segstudy.store.weights import model_files
 
 SIZE_PX = (24, 40)  # of every image; the networks' are 32 x 32
 DATA = "0123456789abcdef"  # fingerprint
+HARDWARE = {"torch": "2.13.0", "device": "cpu", "threads": 1}
 PARTS = {"train": 4, "validation": 5, "test": 9}
 METRICS = (
     "iou",
@@ -145,6 +147,10 @@ def encoded(pixels: np.ndarray, kind: str) -> bytes:
     return stream.getvalue()
 
 
+def _session(after_epoch: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {"after_epoch": after_epoch, "environment": HARDWARE | fields}
+
+
 def finish(
     folder: StudyFolder,
     name: str,
@@ -159,12 +165,16 @@ def finish(
     version: int = 1,
     started: str = "2026-01-01T00:00:00+00:00",
     noise: float = 0.0,
+    hardware: Mapping[str, Any] | None = None,
+    resumed: Sequence[tuple[int, Mapping[str, Any]]] = (),
 ) -> str:
     """Store a run of the configuration of this name with these mean IoUs; returns its key.
 
     With `noise` every image's score moves by a draw of that standard deviation, another one in every run.
     `parts` are the ids of each part, where they are neither those of ``sample_ids(ids)`` nor of
     ``split.json``; `version` is that of the training loop, 1 by ``numerics.json``.
+    `hardware` changes fields of its environment; `resumed` are its earlier sessions, each with the epoch
+    after which it ended and with fields of its environment.
     """
     configuration = configuration_of(folder, name)
     parts = parts or (sample_ids(ids) if ids else stored_parts(folder, fold))
@@ -186,7 +196,8 @@ def finish(
             "started": started,
             "seconds": {"total": 60.0 + seed},
             "cost": {"num_macs": 2_000_000, "inference_ms": 1.5, "peak_memory_bytes": 500_000_000},
-            "environment": {"torch": "2.13.0", "device": "cpu", "threads": 1},
+            "environment": HARDWARE | (hardware or {}),
+            **({"resumed": [_session(*each) for each in resumed]} if resumed else {}),
         },
         {
             "epochs": curves(

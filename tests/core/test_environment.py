@@ -219,10 +219,17 @@ def test_a_study_whose_runs_differ_says_so_in_status_report_and_at_the_end_of_ru
     assert segstudy.status(mixed_study).differing == "threads (1, 2)"
     page = " ".join(segstudy.report(mixed_study).read_text(encoding="utf-8").split())
     assert "Between them these differ that may move the last bits of a run: threads (1, 2)." in page
-    for command in ("status", "run"):
+    kinds = "A (1 run): threads 1; B (1 run): threads 2"
+    confounded = "Loss is confounded with hardware (bce on A and dice on B)"
+    assert f"<li>Hardware: {kinds}.</li>" in page
+    assert f"Runs were trained on different hardware: {kinds}. {confounded}" in page  # for a paper
+    assert page.count(confounded) == 3  # also among the warnings
+    for command in ("status", "run", "verify"):
         with pytest.raises(SystemExit):
             main([command, str(mixed_study)])
         printed = "".join(capsys.readouterr())
+        assert command != "status" or f"Hardware: {kinds}.\n" in printed
+        assert command == "verify" or confounded in " ".join(printed.split())
         assert (
             "the runs have different environments, so their last bits may differ: threads (1, 2)" in printed
         )

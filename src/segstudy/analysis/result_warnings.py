@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from segstudy.analysis.formatting import comparison_text, counted_images, listed, score
+from segstudy.analysis.hardware import balance_text, hardware
 from segstudy.analysis.optimism import choice_warning
 from segstudy.analysis.results import Results, comparable
 from segstudy.core.quantities import counted
@@ -56,6 +57,7 @@ def result_warnings(results: Results, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     return (
+        *other_hardware(results, names),
         *collapsed_runs_text(results, names),
         *large_group(results, names[0]),
         *few_units(results, names[0]),
@@ -68,6 +70,14 @@ def warnings_of_ranked(results: Results, frame: pl.DataFrame) -> tuple[str, ...]
     ranked = frame.filter(pl.col("rank").is_not_null()).sort("rank")["configuration"].to_list()
     names = comparable(results, ranked) if ranked else []
     return (*result_warnings(results, names), *choice_warning(results, names)) if names else ()
+
+
+def other_hardware(results: Results, names: Sequence[str]) -> Iterator[str]:
+    """Warn of comparisons between configurations that were trained on different hardware."""
+    found = hardware([row for row in results.trained if row.name in names])
+    yield from found.confounded
+    if found.num_apart and not found.confounded:
+        yield balance_text(found)
 
 
 def few_units(results: Results, name: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segstudy.analysis.configurations import rows_of
+from segstudy.analysis.hardware import hardware
 from segstudy.analysis.looks import progress, stops
 from segstudy.api.study import Study
 from segstudy.core.arguments import checked_call
@@ -37,6 +38,7 @@ class Status:
         seconds_to_go: wall time of the runs that the next ``run`` trains; None where that is not known.
         time_basis: of this estimate, or what is unknown.
         looks: how far a sequential study came and what it stopped, in sentences.
+        hardware: of the planned runs that are finished, if it differs, in sentences.
     """
 
     num_planned: int
@@ -51,6 +53,7 @@ class Status:
     time_basis: str
     differing: str = ""
     looks: tuple[str, ...] = ()
+    hardware: tuple[str, ...] = ()
 
 
 @checked_call
@@ -79,6 +82,7 @@ def status(folder: str | Path) -> Status:
         seconds_to_go=ahead.seconds,
         time_basis=ahead.basis,
         looks=() if looks is None else (progress(looks), *stops(looks)),
+        hardware=hardware(rows).sentences,
     )
 
 

@@ -50,6 +50,8 @@ def status(folder: Path, /) -> int:
         )
     if now.differing:
         say(f"the runs have different environments, so their last bits may differ: {now.differing}")
+    for sentence in now.hardware:
+        say(sentence)
     if now.num_left and now.seconds_to_go is None:
         say(f"remaining time: {now.time_basis}")
     elif now.seconds_to_go:

@@ -111,6 +111,11 @@ def verification_text(found: Verification, folder: Path) -> str:
         lines.append(
             f"note: the report does not show {names} yet; `segstudy report {folder}` writes it again"
         )
+    if found.differing:
+        lines.append(
+            f"note: the runs have different environments, so their last bits may differ: {found.differing}; "
+            f"`segstudy status {folder}` says which"
+        )
     lines.append(f"{runs}{_outcome(found, folder)}")
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from segstudy.core.atomic_files import OLD, PARTIAL, complete_folders, make_folder
+from segstudy.core.environment import differing_text
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold, is_held
 from segstudy.core.resources import allowed_cores
@@ -40,6 +41,7 @@ class Verification:
         faults: by path.
         moved: old and new path of what a repair moved, both relative to the study's folder.
         unseen: names of the scores in ``external/`` that the report does not show yet, which is no fault.
+        differing: differences between good runs that may change their last bits, in words, which is no fault.
     """
 
     num_runs: int
@@ -47,6 +49,7 @@ class Verification:
     faults: tuple[Fault, ...]
     moved: tuple[tuple[Path, Path], ...] = ()
     unseen: tuple[str, ...] = ()
+    differing: str = ""
 
 
 def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
@@ -79,9 +82,9 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
         faults += _report(folder, stored, bad)
         with suppress(UserError, OSError):  # found elsewhere
             unseen = unseen_scores(folder, stored)
-    elsewhere = [key for key in keys if key not in bad and _input_of(folder, key) not in inputs]
+    num_elsewhere, differences = _compared(folder, [key for key in keys if key not in bad], inputs)
     by_path = tuple(sorted(faults, key=lambda fault: str(fault.path)))
-    return Verification(len(keys), len(elsewhere), by_path, unseen=unseen)
+    return Verification(len(keys), num_elsewhere, by_path, unseen=unseen, differing=differences)
 
 
 def quarantined(folder: StudyFolder, found: Verification) -> Verification:
@@ -130,12 +133,18 @@ def _inputs(folder: StudyFolder) -> set[tuple[str, str]]:
     return {(data.fingerprint, split.ids.fingerprint) for split in splits} if data else set()
 
 
-def _input_of(folder: StudyFolder, key: str) -> tuple[str, str] | None:
-    try:
-        (record,) = folder.run_records([key])
-    except UserError:
-        return None
-    return record.description.data, record.description.split
+def _compared(folder: StudyFolder, keys: Iterable[str], inputs: set[tuple[str, str]]) -> tuple[int, str]:
+    """Return how many of these runs have other data or another split, and how environments differ."""
+    num_elsewhere, environments = 0, []
+    for key in keys:
+        try:
+            (record,) = folder.run_records([key])
+        except UserError:
+            num_elsewhere += 1
+            continue
+        num_elsewhere += (record.description.data, record.description.split) not in inputs
+        environments += [each for each in record.environments if each not in environments]
+    return num_elsewhere, differing_text(environments)
 
 
 def _unknown_entries(folder: StudyFolder) -> Iterator[Fault]:

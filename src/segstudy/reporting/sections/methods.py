@@ -10,6 +10,7 @@ from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import level
 from segstudy.analysis.formatting import listed
+from segstudy.analysis.hardware import balance_text, hardware
 from segstudy.analysis.looks import sequence
 from segstudy.analysis.results import Results
 from segstudy.analysis.verdict import Answers
@@ -94,6 +95,7 @@ def methods(
         _scored(len(there), _overlap(results), protocols[0].nsd_tolerance, results.looks is not None),
         *([sequence(results.looks)] if results.looks else []),
         *statistics,
+        *_hardware(there),
         *([registration] if registration else []),
         f"Everything was done with segstudy {__version__}.",
     ]
@@ -155,6 +157,20 @@ def _scored(num_configurations: int, overlap: Sequence[str], nsd_tolerance: floa
         f"{100 * nsd_tolerance:g} % of the diagonal. "
         f"Expected calibration error has 15 bins per image. {ranked} was used for {use} only."
     )
+
+
+def _hardware(rows: Sequence[Row]) -> list[str]:
+    """Return what a reader must know where runs were trained on different hardware."""
+    found = hardware(rows)
+    if not found.kinds:
+        return []
+    kinds = [kind.text for kind in found.kinds]
+    in_parts = f"; {counted(len(found.parts), 'run')} in parts on several" if found.parts else ""
+    return [
+        f"Runs were trained on different hardware: {'; '.join(kinds)}{in_parts}.",
+        *found.confounded,
+        balance_text(found),
+    ]
 
 
 def _statistics(results: Results, said: Answers) -> tuple[list[str], list[str]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
+from segstudy.analysis.hardware import hardware
 from segstudy.config.study import Study
 from segstudy.core.environment import differing
 from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
-from segstudy.store.records import RunRecord
 
 
 def values(report: ReportData) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def values(report: ReportData) -> dict[str, Any]:
         "definitions": definitions(report.study),
         "protocol": shared_protocol(report.study),
         "environments": found,
-        "mixed": mixed(report.results.rows),
+        "hardware": hardware(report.results.trained),
         "differing_environments": differing(found),
     }
 
@@ -67,15 +67,10 @@ def _spelled(value: Any) -> str:
 
 def environments(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the environments of all sessions of the runs, equal ones as one entry."""
-    found = {text for row in rows for record in row.records for text in _sessions(record)}
+    found = {
+        json.dumps(each, sort_keys=True)
+        for row in rows
+        for record in row.records
+        for each in record.environments
+    }
     return [json.loads(text) for text in sorted(found)]
-
-
-def mixed(rows: Sequence[Row]) -> int:
-    """Return the number of runs that were resumed on another machine, or with other versions or threads."""
-    return sum(len(_sessions(record)) > 1 for row in rows for record in row.records)
-
-
-def _sessions(record: RunRecord) -> set[str]:
-    """Return the environments of a run; older records have none of resumed sessions."""
-    return {json.dumps(environment, sort_keys=True) for environment in record.environments}
