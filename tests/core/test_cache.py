@@ -89,7 +89,7 @@ def prepared_by(place, shared):
     return prepare
 
 
-@pytest.mark.parametrize("source", ["folder", "synthetic:n=4"])
+@pytest.mark.parametrize("source", ["folder", pytest.param("synthetic:n=4", marks=pytest.mark.slow)])
 def test_with_rights_for_the_group_both_read_and_write(prepared_by, shared, source):
     data = {} if source == "folder" else {"source": source}
     for user, size_px in ((ADA, 32), (BOB, 32), (BOB, 40), (ADA, 40)):

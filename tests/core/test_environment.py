@@ -67,7 +67,7 @@ def test_equal_processes_say_the_same(plain):
     "switch",
     [
         "ONEDNN_MAX_CPU_ISA=AVX2",
-        "ONEDNN_MAX_CPU_ISA=AVX512_CORE",
+        pytest.param("ONEDNN_MAX_CPU_ISA=AVX512_CORE", marks=pytest.mark.slow),
         pytest.param("DNNL_MAX_CPU_ISA=AVX2", marks=pytest.mark.slow),
         pytest.param("ATEN_CPU_CAPABILITY=default", marks=pytest.mark.slow),
         pytest.param("MKL_CBWR=COMPATIBLE", marks=pytest.mark.slow),

@@ -58,7 +58,9 @@ def test_a_terminal_sees_it_at_once_and_is_left_clean():
     assert console.file.getvalue().endswith("\x1b[2K"), "the line is taken back"
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "run"])
+@pytest.mark.parametrize(
+    "command", ["run", *(pytest.param(each, marks=pytest.mark.slow) for each in ("check", "plan"))]
+)
 def test_the_first_word_comes_long_before_the_libraries_are_loaded(tmp_path, command):
     """Something is said within half a second of the start of the interpreter; times of a busy machine.
 

@@ -157,6 +157,7 @@ def test_a_lesion_that_fills_all_but_the_corners_is_not_inverted() -> None:
     assert not looks_inverted(np.hypot(y - 49.5, x - 49.5) < 62)
 
 
+@pytest.mark.slow
 def test_no_mask_of_ph2_is_suspected_and_most_inverted_ones_are(ph2_folder: Path) -> None:
     dataset = read(ph2_folder)
     masks = [np.asarray(Image.open(sample.mask).convert("L")) > 0 for sample in dataset.samples]

@@ -127,7 +127,9 @@ def test_a_smooth_mask_survives_the_way_there_and_back(native, resize: Resize) -
     assert iou(confusion(back, mask)) > 0.93
 
 
-@pytest.mark.parametrize(("side", "ceiling"), [(128, 0.9865), (256, 0.9933)])
+@pytest.mark.parametrize(
+    ("side", "ceiling"), [(128, 0.9865), pytest.param(256, 0.9933, marks=pytest.mark.slow)]
+)
 def test_the_resolution_ceiling_on_ph2_is_the_published_one(
     ph2_folder: Path, side: int, ceiling: float
 ) -> None:

@@ -34,14 +34,7 @@ def run_of(study: Path, architecture: str) -> Models:
     return one_run(home.runs / key)
 
 
-# In `make test-slow`; the graph of the other one, U-Net, has skip connections.
-LONG = ("segnet", "unet2", "dilated_unet")
-
-
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ARCHITECTURES],
-)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def files(request, study, tmp_path_factory) -> tuple[Models, dict[str, Path]]:
     """One run in every format."""
     models, place = run_of(study, request.param), tmp_path_factory.mktemp(request.param)
@@ -57,6 +50,7 @@ def files(request, study, tmp_path_factory) -> tuple[Models, dict[str, Path]]:
     return models, made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_batch_and_size_gives_the_same_probabilities(files, shape):
     models, made = files
@@ -73,6 +67,7 @@ def test_any_batch_and_size_gives_the_same_probabilities(files, shape):
         assert found.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_int8_is_close_to_float32_at_the_trained_size(files):
     """OpenVINO's INT8 with free shapes was off by a fifth of the pixels; ours must not be."""
     models, made = files
@@ -86,6 +81,7 @@ def test_int8_is_close_to_float32_at_the_trained_size(files):
         assert ((found >= 0.5) != (expected >= 0.5)).mean() < 0.05, name
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_is(files):
     models, made = files
     (record,) = models.records()

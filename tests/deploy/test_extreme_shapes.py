@@ -63,7 +63,14 @@ def test_an_image_of_any_shape_is_a_mask_or_a_row_with_its_error(exported_model,
     assert time.process_time() - began < 60
 
 
-@pytest.mark.parametrize(("height", "width"), [(10, 1_100_000), (65_501, 8), (8, 65_500), (1, 100)])
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [
+        (10, 1_100_000),
+        (1, 100),
+        *(pytest.param(*shape, marks=pytest.mark.slow) for shape in ((65_501, 8), (8, 65_500))),
+    ],
+)
 def test_every_view_of_the_server_answers(predictor, height, width):
     content = png(height, width)
 

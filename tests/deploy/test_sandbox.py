@@ -84,7 +84,7 @@ def stripped(good: Path) -> bytes:
     "name",
     [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in FORGED],
 )
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_a_forged_onnx_file_is_refused_in_a_line(good, tmp_path, name, engine):
     make, said = FORGED[name]
     make(good, tmp_path / "m.onnx")

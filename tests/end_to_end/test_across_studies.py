@@ -158,7 +158,7 @@ segstudy.score(sys.argv[1], sys.argv[2], sys.argv[3], "tool")
 """
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_score_killed_between_its_renames_loses_nothing(place, number):
     study, discs = segstudy.Study(place / "study"), place / "discs"
     segstudy.score(discs, discs / "masks", study.path, "tool")

@@ -133,6 +133,7 @@ def test_an_older_card_is_checked_by_run_json_or_says_that_it_is_unchecked(study
     assert "was altered" in said
 
 
+@pytest.mark.slow
 def test_an_older_version_s_study_still_opens(tmp_path):
     study = shutil.copytree(TESTS / "references" / "study-of-0.1", tmp_path / "study")
     assert Predictor(study)(NOISE).mask.shape == (40, 48)

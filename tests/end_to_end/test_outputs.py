@@ -101,7 +101,9 @@ def onnx_giving(exported: Path, to: Path, nodes: list, constants: dict[str, np.n
     return to
 
 
-@pytest.mark.parametrize("number", [float("nan"), 1e30, -1.0])
+@pytest.mark.parametrize(
+    "number", [float("nan"), *(pytest.param(each, marks=pytest.mark.slow) for each in (1e30, -1.0))]
+)
 def test_an_onnx_file_that_gives_nonsense_is_refused_before_it_is_used(exported_model, tmp_path, number):
     file = onnx_giving(
         exported_model,

@@ -146,6 +146,7 @@ def test_our_own_networks_and_exported_files_take_no_network(trained_study, expo
             Predictor(model, network=f"{place}/my.py:Net")
 
 
+@pytest.mark.slow
 def test_every_command_takes_it(branch, net, place, tmp_path, capsys):
     network = f"{place}/my.py:Branch"
     image = next((place / "discs" / "images").iterdir())

@@ -94,13 +94,17 @@ def run(study) -> Path:
     return folder
 
 
-def test_help_names_one_of_every_kind_and_a_study_of_them_is_planned(data, tmp_path):
+def test_help_names_one_of_every_kind(tmp_path):
     """Without pip and without training; `make test-slow` has both."""
     site = unpacked(tmp_path)
     text = called("run", "--help", sites=(site,))
     kinds = ("architecture tiny_net", "loss tiny_loss", "reader tiny_reader", "executor tiny_executor")
     for kind in (*kinds, "tracker tiny_tracker"):
         assert f"{kind}: segstudy-tiny 1.0" in text
+
+
+@pytest.mark.slow
+def test_a_study_of_them_is_planned(site, data):
     text = called("plan", data, *ALL[:4], *SMALL, sites=(site,))
     assert "tiny_net:kernel_px=5" in text
     assert "tiny_loss:scale=2" in text

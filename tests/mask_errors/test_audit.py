@@ -53,6 +53,7 @@ def found(planted_study):
     return segstudy.audit(planted_study[0])
 
 
+@pytest.mark.slow
 def test_planted_errors_rank_above_chance(planted_study, found):
     _, wrong = planted_study
     assert len(wrong) == NUM_PLANTED
@@ -64,6 +65,7 @@ def test_planted_errors_rank_above_chance(planted_study, found):
     assert list(suspicion.values()) == sorted(suspicion.values(), reverse=True)
 
 
+@pytest.mark.slow
 def test_nothing_in_the_study_is_changed(planted_study, tmp_path):
     def contents(folder: Path) -> dict[str, str]:
         files = (file for file in sorted(folder.rglob("*")) if file.is_file())
@@ -103,6 +105,7 @@ def test_csv_and_json_have_all_masks(trained_study, capsys):
     assert csv["iou"].to_list() == pytest.approx([mask.iou for mask in found.masks])
 
 
+@pytest.mark.slow
 def test_the_exclude_list_of_the_page_is_what_run_accepts(planted_study, found, tmp_path):
     folder, _ = planted_study
     worst = [mask.id for mask in found.masks[:3]]
@@ -113,6 +116,7 @@ def test_the_exclude_list_of_the_page_is_what_run_accepts(planted_study, found, 
     assert set(made.study.exclude) == set(worst)
 
 
+@pytest.mark.slow
 def test_a_second_raters_masks_give_the_human_ceiling(planted_study, tmp_path, capsys):
     folder, _ = planted_study
     found = segstudy.audit(folder)
@@ -135,6 +139,7 @@ def test_a_second_raters_masks_give_the_human_ceiling(planted_study, tmp_path, c
     assert "Second rater (rater2): mean IoU of both raters" in " ".join(out.split())
 
 
+@pytest.mark.slow
 def test_masks2_beside_the_masks_is_found_by_itself(planted_study, found, tmp_path):
     folder, _ = planted_study
     data = tmp_path / "data"
@@ -145,6 +150,7 @@ def test_masks2_beside_the_masks_is_found_by_itself(planted_study, found, tmp_pa
     assert [mask.id for mask in again.masks] == [mask.id for mask in found.masks]
 
 
+@pytest.mark.slow
 def test_masks_of_several_raters_or_of_another_size_are_refused(planted_study, found, tmp_path):
     folder, _ = planted_study
     some = found.masks[0].id
@@ -157,6 +163,7 @@ def test_masks_of_several_raters_or_of_another_size_are_refused(planted_study, f
         segstudy.audit(folder, masks2=tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_masks_that_were_mended_since_the_training_are_refused(planted_study, tmp_path):
     folder, _ = planted_study
     data = tmp_path / "data"
@@ -167,6 +174,7 @@ def test_masks_that_were_mended_since_the_training_are_refused(planted_study, tm
         segstudy.audit(folder, data=data)
 
 
+@pytest.mark.slow
 def test_a_study_without_runs_data_or_predictions_is_refused_in_a_line(planted_study, tmp_path):
     folder, _ = planted_study
     copy = tmp_path / "study"

@@ -87,7 +87,8 @@ def test_a_quick_look_is_at_what_was_asked_for(here, capsys):
     assert "2 runs" in said
 
 
-@pytest.mark.parametrize("kind", ["file", pytest.param("folder", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["file", "folder"])
 def test_of_a_study_file_or_folder_too(here, capsys, kind):
     source = "study.toml"
     (here / source).write_text(

@@ -75,6 +75,7 @@ def test_a_factor_of_scales_makes_configurations(twelve):
     assert [c.protocol.intensity for c in plan.configurations()] == ["0..4095", "0..1000"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_report")
 def test_predict_and_serve_use_the_scale_of_the_model_and_never_the_new_image_s(twelve, tmp_path):
     """One dark 12-bit image: at a scale of its own it would be a bright one."""

@@ -425,6 +425,7 @@ def contents(folder):
     return {str(path.relative_to(folder.path)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_trained_study_is_interrupted_and_comes_to_the_same_bytes(data, tmp_path, no_report):
     """The one study here that is really trained; its time is up after its first epoch."""
     options = {**OPTIONS, **SEQUENTIAL, "architecture": ["segnet", "unet"], "max_seeds": 4, "threads": 1}

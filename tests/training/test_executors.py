@@ -171,6 +171,7 @@ def test_gpus_are_shared_out_in_turn(monkeypatch) -> None:
     assert [gpu_for(place, visible_gpus()) for place in range(3)] == ["2", "GPU-5a1", "2"]
 
 
+@pytest.mark.slow
 def test_a_run_builds_one_network_which_is_counted_as_well(dataset, tmp_path, monkeypatch):
     built = []
     init = UNet.__init__

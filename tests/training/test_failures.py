@@ -144,7 +144,14 @@ def test_a_diverged_run_leaves_no_state_to_diverge_from_again(dataset, tmp_path,
     assert carried_out(plan, folder, retry=True) == [None]
 
 
-@pytest.mark.parametrize("damage", ["torn", "altered", "emptied", "another run's", "another network's"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "torn",
+        "another network's",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("altered", "emptied", "another run's")),
+    ],
+)
 def test_a_state_that_cannot_be_used_is_set_aside_and_the_one_before_serves(dataset, tmp_path, own, damage):
     folder, said = StudyFolder(tmp_path / "study"), []
     plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[4])
@@ -197,6 +204,7 @@ def test_where_no_state_can_be_used_the_run_begins_again(dataset, tmp_path, own)
     assert said[-1] == "no saved state can be used: the run starts again"
 
 
+@pytest.mark.slow
 def test_a_state_resumed_with_other_threads_says_that_bits_may_differ(dataset, tmp_path, own):
     folder, said = StudyFolder(tmp_path / "study"), []
     plan = planned(dataset, folder, loss=[own("raise RuntimeError('now')", "sometimes")], epochs=[3])
