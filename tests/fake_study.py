@@ -185,12 +185,13 @@ def finish(
         for part, mean in (("validation", validation), ("test", test))
     }
     means = {part: {c: rows[c].mean() for c in rows.columns[2:]} for part, rows in images.items()}
+    summary = {"selected_epoch": 2, "tuned_threshold": 0.5, "scores": means}
     folder.write_run(
         key,
         {
             "name": name,
             **identity(configuration, seed, fold),
-            "summary": {"selected_epoch": 2, "tuned_threshold": 0.5, "scores": means},
+            "summary": summary,
             "description": run.description(),
             "num_parameters": 1234567,
             "started": started,
@@ -206,7 +207,7 @@ def finish(
             "images": pl.concat(images.values()),
             "predictions": predictions(parts),
         },
-        model_files({"w": torch.zeros(1)}, {"key": key}),
+        model_files({"w": torch.zeros(1)}, {"key": key, "training": run.description(), **summary}),
     )
     return key
 

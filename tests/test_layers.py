@@ -18,6 +18,7 @@ LATE = {
     "segstudy.api.folders": "a call imports what it needs: status without what deletes",
     "segstudy.api.models": "the light distribution has these functions only in part",
     "segstudy.api.results": "a call imports what it needs: table without PyTorch",
+    "segstudy.api.sharing": "the command line is imported without what merges and packs",
     "segstudy.api.studies": "a finished study is found up to date without PyTorch",
     "segstudy.cli.models": "`--help` imports nothing that computes",
     "segstudy.cli.folders": "`--help` imports nothing that computes",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from segstudy.api.models import card, predict, serve
     from segstudy.api.power import power
     from segstudy.api.results import audit, compare, compare_sets, evaluate, export, report, score, table
+    from segstudy.api.sharing import merge
     from segstudy.api.studies import init, plan, run
     from segstudy.api.study import Study
     from segstudy.core.errors import UserError
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate",
     "export",
     "init",
+    "merge",
     "plan",
     "power",
     "predict",
@@ -60,6 +62,7 @@ ELSEWHERE = {
     "card": "api.models",
     "check": "api.data",
     "init": "api.studies",
+    "merge": "api.sharing",
     "plan": "api.studies",
     "power": "api.power",
     "predict": "api.models",

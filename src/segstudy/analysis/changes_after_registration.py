@@ -10,6 +10,7 @@ from segstudy.config.runs import Configuration, configuration_names, spelled
 from segstudy.config.study import Study
 from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
+from segstudy.store.merged import MergedSource, merged_record
 from segstudy.store.preregistration import (
     PLACES,
     Preregistration,
@@ -50,9 +51,10 @@ def registered(folder: StudyFolder) -> Registered:
     Raises:
         UserError: the file was altered.
     """
-    found = preregistration(folder)
+    found, merged = preregistration(folder), merged_text(folder)
     if found is None:
-        return Registered(NOTHING if folder.finished() else "Nothing is preregistered yet: no run was begun.")
+        nothing = NOTHING if folder.finished() else "Nothing is preregistered yet: no run was begun."
+        return Registered(f"{nothing}{merged}")
     changes = tuple(_changes(folder, found))
     unchanged = "" if changes else " Nothing was changed after it."
     looks = (
@@ -61,9 +63,33 @@ def registered(folder: StudyFolder) -> Registered:
     return Registered(
         f"Study, split{looks} and a margin of {found.margin:g} IoU were fixed before the first run, on "
         f"{found.written[:10]} (preregistration.json, SHA-256 of the study "
-        f"{found.study_sha256[:SHOWN_DIGITS]}).{unchanged}",
+        f"{found.study_sha256[:SHOWN_DIGITS]}).{unchanged}{merged}",
         changes,
     )
+
+
+def merged_text(folder: StudyFolder) -> str:
+    """Return a sentence on the studies that a study was merged from, with a space before it; else nothing."""
+    found = merged_record(folder)
+    if found is None:
+        return ""
+    sources = [
+        f"{each.name} ({counted(each.num_runs, 'run')}, {_registration_text(each)})" for each in found.sources
+    ]
+    text = f" The study was merged on {found.written[:10]} from {' and '.join(sources)}."
+    if found.replaced:
+        text += (
+            f" {counted(len(found.replaced), 'run')} had different numbers in several of them: those of the "
+            "first were taken."
+        )
+    return text
+
+
+def _registration_text(source: MergedSource) -> str:
+    if source.preregistration is None:
+        return "not registered"
+    written, sha256 = (str(source.preregistration[name]) for name in ("written", "study_sha256"))
+    return f"registered on {written[:10]}, SHA-256 {sha256[:SHOWN_DIGITS]}"
 
 
 def _changes(folder: StudyFolder, found: Preregistration) -> Iterator[str]:

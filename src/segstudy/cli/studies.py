@@ -12,6 +12,7 @@ import segstudy
 import segstudy.cli.data  # its commands
 import segstudy.cli.folders
 import segstudy.cli.results
+import segstudy.cli.sharing
 from segstudy.cli.models import PREPARE, TRAIN, USE, app
 from segstudy.cli.power import PowerFlags, print_power
 from segstudy.cli.study_flags import MachineFlags, StudyFlags, options_of

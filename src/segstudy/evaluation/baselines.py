@@ -110,3 +110,9 @@ def _row(prepared: Prepared, position: int, part: Part, prob: NDArray[np.float32
     predicted = prob_to_native(prob, prepared.native_sizes[position], prepared.resize) >= 0.5
     found = mask_scores(predicted, prepared.native_mask(position), takes=["counts"])
     return {"id": prepared.ids[position], "part": part, **found}
+
+
+def join_baselines(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of several tables of the same data, each split, part and image once."""
+    places = ["baseline", "data", "split", "split_seed", "fold", "part", "id"]
+    return pl.concat(tables, how="diagonal_relaxed").unique(places, keep="first", maintain_order=True)

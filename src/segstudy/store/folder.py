@@ -59,10 +59,10 @@ REPLACING_S = 60.0  # how long to wait for another process that replaces a folde
 class StudyFolder:
     """A study's folder: its paths, and the reading and writing of its files.
 
-    Layout: ``study.toml``, ``preregistration.json``, ``looks.json`` (of sequential studies), ``data.json``,
-    ``split.json``, ``numerics.json``, ``thumbnails.parquet``, ``baselines.parquet``, ``runs/<key>/``,
-    ``failures/<key>.json``, ``external/<name>/``; ``checkpoints/<key>/``, ``locks/<key>`` and
-    ``study.lock`` while runs are trained; everything else there is derived.
+    Layout: ``study.toml``, ``preregistration.json``, ``looks.json`` (of sequential studies), ``merged.json``
+    (of merged ones), ``data.json``, ``split.json``, ``numerics.json``, ``thumbnails.parquet``,
+    ``baselines.parquet``, ``runs/<key>/``, ``failures/<key>.json``, ``external/<name>/``;
+    ``checkpoints/<key>/``, ``locks/<key>`` and ``study.lock`` while runs are trained. All else is derived.
     """
 
     path: Path

@@ -24,6 +24,7 @@ OWN_NAMES = {
         "split.json",
         "preregistration.json",
         "looks.json",
+        "merged.json",
         "reports.json",
         "report.html",
         "leaderboard.csv",
