@@ -9,6 +9,7 @@ from fake_study import finish, make_study
 
 import segstudy
 from segstudy.analysis.matched_sets import matched_sets
+from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.analysis.sets_text import answers, limits
 from segstudy.cli.studies import main
 from segstudy.config.runs import configuration_names
@@ -207,7 +208,7 @@ def test_single_runs_are_said_to_lack_training_noise(tmp_path, sets):
 def test_sequential_studies_are_said_to_be_unadjusted(found):
     plan = LookPlan(seeds=[3], error_shares=[0.05], margin=0.01, score="", configurations=[], study_sha256="")
     first, *others = found.matched.sets
-    looked_at = replace(first, results=replace(first.results, looks=Looks(plan=plan)))
+    looked_at = replace(first, results=replace(first.results, seed_plan=SeedPlan(Looks(plan=plan))))
     said = limits(replace(found, matched=replace(found.matched, sets=(looked_at, *others))))
     (new,) = set(said) - set(limits(found))
     assert new.startswith(f"Sequential studies on {first.name}: these comparisons are not adjusted")

@@ -9,6 +9,7 @@ from fake_study import finish, make_study
 from small import write_dataset
 
 import segstudy
+from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.cli.studies import main
 from segstudy.study import power
 from segstudy.study.machine import choose_machine
@@ -114,7 +115,7 @@ def test_a_pilot_with_one_seed_is_refused(call, tmp_path, monkeypatch):
 
 def test_a_sequential_pilot_is_said_because_its_looks_are_not_in_the_power(call, pilot, monkeypatch):
     before = power.gather
-    monkeypatch.setattr(power, "gather", lambda *given: replace(before(*given), looks=object()))
+    monkeypatch.setattr(power, "gather", lambda *given: replace(before(*given), seed_plan=SeedPlan(object())))
     code, out, err = call("plan", "discs", *QUICKLY, "--seeds", "3", "--power", "--pilot", pilot)
     assert code == 0, err
     assert "(a sequential study: the power here is that of fixed seeds, without looks)" in " ".join(

@@ -1,6 +1,7 @@
 """What is seen of a running study: epochs of N, time to go, the best so far; whole words wherever."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,6 +62,12 @@ def test_a_plain_line_has_the_epochs_and_the_time_to_go_from_the_first_on(plain)
     assert "unet-bce-b8 (seed 0) epoch 1 of 24: training loss 0.5000" in said(plain)
     assert "about 16 min left" in said(plain)  # 47 epochs of 20 s, twice as slow as forecast
     assert said(plain).count("\n") == 1
+
+
+def test_the_time_to_a_look_is_not_the_time_of_the_study(plain):
+    plain.study_begins(replace(start("a", "b"), until="until the next look"))
+    plain.run_progresses(job("a", "unet-bce-b8"), {**ROW, "epoch": 1, "session_s": 20.0})
+    assert "about 16 min until the next look" in said(plain)
 
 
 def test_the_best_so_far_is_of_all_epochs_and_of_earlier_runs(plain):

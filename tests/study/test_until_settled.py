@@ -6,9 +6,12 @@ Runs are made up (``made_up_runs``), but for one study at the end that is really
 import json
 import re
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+from fake_study import finish, make_study
 from made_up_runs import KilledError, MadeUp
 from small import TINY, write_dataset
 
@@ -18,7 +21,9 @@ from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import factor_answers
 from segstudy.analysis.factorials import factorials
+from segstudy.analysis.looks import doubt_of_end
 from segstudy.analysis.results import gather
+from segstudy.analysis.seed_plan import NOT_HELPED, SeedPlan
 from segstudy.core.errors import Stopped, UserError
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import looks_of
@@ -268,12 +273,46 @@ def test_a_failed_configuration_is_left_out_and_counted(data, tmp_path, no_repor
     assert not row.complete
     assert {failure.seed for failure in row.failures} == {0, 1, 2}  # no more seeds for it
     assert "1 configuration has not finished all runs" in " ".join(verdict_of(folder).limits)
+    assert segstudy.status(folder.path).num_left == 3  # the failed ones, no seeds of later looks
+
+
+def test_a_failed_configuration_comes_back_when_its_runs_are_there(ended):
+    """Left out at look 1: it has the seeds of look 1 until these are finished, then those of look 2."""
+    looks = looks_of(ended)
+    first = looks.looks[0]
+    results = [each for each in first.results if each.name != "unet2-bce-b8"]
+    out = first.model_copy(update={"results": results, "left_out": ["unet2-bce-b8"]})
+    begun = looks.looks[1].model_copy(update={"taken": None, "results": []})
+    plan = SeedPlan(looks.model_copy(update={"looks": [out, begun]}))
+    runs = [SimpleNamespace(seed=seed, key=str(seed)) for seed in range(8)]
+    seeds = {
+        finished: len(plan.needed("unet2-bce-b8", runs, [str(seed) for seed in range(finished)]))
+        for finished in (0, 2, 3, 4, 5)
+    }
+    assert seeds == {0: 3, 2: 3, 3: 5, 4: 5, 5: 5}
 
 
 def verdict_of(folder):
     from segstudy.reporting.page import read_report_data
 
     return read_report_data(folder, images=False).answers
+
+
+def test_an_end_because_of_a_collapsed_run_is_said_with_that_run(ended, tmp_path):
+    looks = looks_of(ended)
+    last = looks.looks[-1].model_copy(update={"conclusion": NOT_HELPED})
+    plan = SeedPlan(looks.model_copy(update={"looks": [*looks.looks[:-1], last]}))
+    folder = make_study(tmp_path / "collapsed", ("unet",), ("bce", "dice"), seeds=3)
+    names = ["unet-bce-b8", "unet-dice-b8"]
+    for name in names:
+        for seed in range(3):
+            collapses = name == "unet-dice-b8" and seed == 2
+            finish(folder, name, 0.8, 0.1 if collapses else 0.8 + 0.01 * seed, seed=seed, noise=0.05)
+    results = gather(folder)
+    assert not list(doubt_of_end(results, names))  # its seeds are fixed
+    (said,) = doubt_of_end(replace(results, seed_plan=plan), names)
+    assert "collapse as often as so far (1 of 3 of unet-dice-b8)" in said
+    assert not list(doubt_of_end(replace(results, seed_plan=plan), names[:1]))
 
 
 def test_no_look_without_two_configurations(data, tmp_path, no_report, monkeypatch):
@@ -291,6 +330,8 @@ def test_with_folds_a_seed_is_all_its_folds(data, tmp_path, no_report, monkeypat
     assert looks.stopped == {"segnet-bce-b8": 1}
     assert looks.looks[0].conclusion == "one is left"
     assert len(folder.finished()) == 2 * 3 * 3
+    power = segstudy.power(segstudy.plan(folder.path, executor="serial"))
+    assert power.present.seeds == 3  # it stopped at look 1; study.toml has the 8 seeds of the last look
     said = verdict_of(folder)
     assert said.winner == "unet-bce-b8"
     assert "it wins" in said.verdict

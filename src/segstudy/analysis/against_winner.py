@@ -35,13 +35,11 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
         for name in names
         if name != winner and results.complete(name) and results.comparable(winner, name)
     ]
-    if len(set(results.groups_of(winner))) < 2 or (results.looks and results.looks.is_between):
+    if len(set(results.groups_of(winner))) < 2 or results.seed_plan.is_between_looks:
         return {}
     found = {name: compared(results, winner, results, name) for name in others}
     measured = {name: d for name, d in found.items() if d.has_training_noise}
-    count, factor = len(measured) + 1, 1.0
-    if results.looks is not None:  # those that were stopped count, and so do the looks
-        count, factor = max(count, len(results.looks.plan.configurations)), results.looks.p_factor
+    count, factor = results.seed_plan.num_compared(len(measured) + 1), results.seed_plan.p_factor
     adjusted = dict(zip(measured, distinguished(list(measured.values()), count), strict=True))
     return {
         name: Versus(d, min(1.0, factor * adjusted[name]) if name in adjusted else None)

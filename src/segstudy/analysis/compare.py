@@ -96,7 +96,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
         resolution=_resolution(ours, a, theirs, b) if found.conclusion == "not resolved" else None,
         group_noun=ours.group_noun,
         across=_across(ours, a, theirs, b),
-        is_sequential=ours.looks is not None or theirs.looks is not None,
+        is_sequential=ours.seed_plan.is_sequential or theirs.seed_plan.is_sequential,
         margins=None if ours.margin == theirs.margin else (ours.margin, theirs.margin),
     )
 

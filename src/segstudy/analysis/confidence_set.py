@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segstudy.analysis.looks import against_best_of
 from segstudy.analysis.results import Results
 from segstudy.stats.best import AgainstBest, against_best
 from segstudy.stats.intervals import AnyScores, by_seed
@@ -42,8 +41,9 @@ def confidence_set(results: Results, names: Sequence[str]) -> dict[str, Contende
         By name, those that can be compared; nothing if that is fewer than two. Of a sequential study, all
         that were compared at its looks, each as at its last one; nothing between two looks.
     """
-    if results.looks is not None:
-        return _at_looks(results)
+    at_looks = results.seed_plan.against_best()
+    if at_looks is not None:
+        return {name: Contender(name, rival, against) for name, (rival, against) in at_looks.items()}
     usable: dict[str, AnyScores] = {}
     for name in dict.fromkeys(names):
         units = results.runs_of_units(name) if results.complete(name) else None
@@ -57,14 +57,6 @@ def confidence_set(results: Results, names: Sequence[str]) -> dict[str, Contende
     return {
         name: Contender(name, order[found.rival], found) for name, found in zip(order, compared, strict=True)
     }
-
-
-def _at_looks(results: Results) -> dict[str, Contender]:
-    assert results.looks is not None
-    if results.looks.is_between:
-        return {}
-    found = against_best_of(results.looks)
-    return {name: Contender(name, rival, against) for name, (rival, against) in found.items()}
 
 
 def may_be_best(contenders: Mapping[str, Contender]) -> list[str]:

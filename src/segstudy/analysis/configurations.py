@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segstudy.analysis.run_matching import COMPONENTS, Planned, planned_of
-from segstudy.config.runs import Configuration, configuration_names
+from segstudy.analysis.seed_plan import seed_plan_of
+from segstudy.config.runs import Configuration, Run, configuration_names
 from segstudy.core.registry import distinct_titles, title
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import Looks, looks_of
 from segstudy.store.records import FailureRecord, MasksRecord, RunRecord
 
 
@@ -104,9 +104,11 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     planned = planned_of(folder, study, [*records, *failures.values()])
     finished = {record.key: record for record in records}
     names = configuration_names([each.configuration for each in planned])
-    looks = looks_of(folder)
-    if looks is not None:
-        planned = [_until_look(each, looks, name) for each, name in zip(planned, names, strict=True)]
+    seed_plan = seed_plan_of(folder)
+    planned = [
+        _with_runs(each, seed_plan.needed(name, each.runs, finished.keys()))
+        for each, name in zip(planned, names, strict=True)
+    ]
     titles = {f: distinct_titles(each.configuration.level(f) for each in planned) for f in COMPONENTS}
     rows = [
         Row(
@@ -122,7 +124,7 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
             data=each.runs[0].data,
             planned=each.configuration,
             repeats={run.key: run.repeat for run in each.runs} if study.repeats > 1 else {},
-            stopped=looks.stopped.get(name) if looks else None,
+            stopped=seed_plan.stopped.get(name),
         )
         for name, each in zip(names, planned, strict=True)
     ]
@@ -133,10 +135,8 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     return [*rows, *_unnamed_rows(rows, planned, others, _split_seeds(folder))]
 
 
-def _until_look(planned: Planned, looks: Looks, name: str) -> Planned:
-    """Return a configuration of a sequential study with the runs until its next look, or its last one."""
-    num_seeds = looks.num_seeds(name)
-    return replace(planned, runs=tuple(run for run in planned.runs if run.seed < num_seeds))
+def _with_runs(planned: Planned, runs: tuple[Run, ...]) -> Planned:
+    return planned if runs is planned.runs else replace(planned, runs=runs)  # its keys are computed once
 
 
 def names_of_runs(folder: StudyFolder) -> dict[str, str]:

@@ -66,9 +66,8 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
     frame = pl.DataFrame([_described(row, results) for row in results.rows], infer_schema_length=None)
     order = pl.Series(map(ordered, frame["validation_iou"]), dtype=pl.Float64)
     frame = frame.sort(order, descending=True, maintain_order=True)
-    complete = (frame["num_finished"] == frame["num_planned"]) & ~frame["masks"]
-    if results.looks is not None:
-        complete &= frame["stopped_at_look"].is_null()
+    ranked = [row.name for row in results.trained if row.complete]
+    complete = frame["configuration"].is_in(ranked)
     frame = frame.with_columns(rank=pl.when(complete).then(complete.cum_sum()))
     return _compared(frame, results).select("rank", pl.exclude("rank"))
 
@@ -113,7 +112,7 @@ def _described(row: Row, results: Results) -> dict[str, Any]:
         "batch_size": protocol.get("batch_size"),
         "num_finished": _num_whole(row) if row.masks is not None else len(row.records),
         "num_planned": row.num_planned,
-        **({"stopped_at_look": row.stopped} if results.looks is not None else {}),
+        **({"stopped_at_look": row.stopped} if results.seed_plan.is_sequential else {}),
         **_scores(row, results),
         **_intervals(row, results),
         **_penalties(row, results),

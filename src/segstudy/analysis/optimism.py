@@ -16,7 +16,12 @@ def optimism_text(results: Results, names: Sequence[str]) -> str:
     Args:
         results: of the study.
         names: configurations with all their runs and the same test images, the winner first.
+
+    Returns:
+        Sentences; nothing if some that competed have fewer seeds, because they were stopped.
     """
+    if not results.seed_plan.keeps_all_competitors:
+        return ""
     found = {part: results.scores(names[0], part) for part in ("validation", "test")}
     if found["validation"] is None or found["test"] is None:
         return ""
@@ -31,7 +36,7 @@ def optimism_text(results: Results, names: Sequence[str]) -> str:
 def choice_warning(results: Results, names: Sequence[str]) -> Iterator[str]:
     """Say that the winner's test mean profits from the choice, though test chose nothing."""
     others = _chosen_from(results, names)
-    if len(others) < 2 or results.looks is not None:  # stopped ones competed too, with fewer seeds
+    if len(others) < 2 or not results.seed_plan.keeps_all_competitors:
         return
     expected = optimism(*_sides(results, others, joined=True))
     if expected.test < LEAST_SHOWN:

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 
 from segstudy.analysis.configurations import Row, all_rows
+from segstudy.analysis.seed_plan import SeedPlan, seed_plan_of
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import MARGIN
 from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_group
 from segstudy.store.folder import TOGETHER, StudyFolder
-from segstudy.store.looks import Looks, looks_of
 from segstudy.store.records import DataRecord, RunRecord
 
 HEADLINE = "native_iou"
@@ -45,7 +45,7 @@ class Results:
         margin: of IoU, see ``config.Study``: smaller differences count as practically equal.
         outdated: masks that were scored on other images than the study has now, which are left out.
         by_fold: of configurations with folds, the headline's scores as each training set gave them.
-        looks: of a sequential study; None if the seeds are fixed.
+        seed_plan: how the seeds are planned: fixed, or by the looks of a sequential study.
         unjoined: with repeats, the scores that tell empty masks as each run gave them, sorted by seed, repeat
             and id.
     """
@@ -60,7 +60,7 @@ class Results:
     group_noun: str = "group"
     margin: float = MARGIN
     by_fold: Mapping[Side, ScoresByFold] = field(default_factory=dict)
-    looks: Looks | None = None
+    seed_plan: SeedPlan = field(default_factory=SeedPlan)
     unjoined: Mapping[Side, pl.DataFrame] = field(default_factory=dict)
 
     @property
@@ -160,7 +160,9 @@ def results_of(folder: StudyFolder, rows: Sequence[Row]) -> Results:
                 tables |= _masks_of(row.name, _without_gaps(images))
     replicates = {side: _axes(table) for side, table in tables.items()}
     found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun, folder.study().margin
-    return Results(tuple(rows), tables, data.groups, replicates, *found, by_fold, looks_of(folder), unjoined)
+    return Results(
+        tuple(rows), tables, data.groups, replicates, *found, by_fold, seed_plan_of(folder), unjoined
+    )
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:

@@ -145,7 +145,7 @@ def limits(found: SetsComparison) -> tuple[str, ...]:
             f"Single runs of a configuration on {listed(alone)}: training noise is not measured there and "
             "counts as a difference between sets."
         )
-    sequential = [each.name for each in found.matched.sets if each.results.looks is not None]
+    sequential = [each.name for each in found.matched.sets if each.results.seed_plan.is_sequential]
     if sequential:
         said.append(
             f"Sequential studies on {listed(sequential)}: these comparisons are not adjusted for their "

@@ -14,11 +14,12 @@ from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import FactorAnswers, factor_answers
 from segstudy.analysis.factorials import factorials
 from segstudy.analysis.formatting import counted_images, interval, listed, mean
-from segstudy.analysis.looks import about_looks, progress, stops
+from segstudy.analysis.looks import doubt_of_end
 from segstudy.analysis.optimism import choice_warning, optimism_text
 from segstudy.analysis.questions import Answer, answers
 from segstudy.analysis.result_warnings import result_warnings
 from segstudy.analysis.results import Results, comparable
+from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.analysis.settling import settling_text, unit_noun
 from segstudy.config.study import Study
 from segstudy.core.quantities import counted
@@ -26,7 +27,6 @@ from segstudy.stats.factors import Factorial
 from segstudy.stats.intervals import score_interval
 from segstudy.stats.ranks import Ranking, Stability, ranking
 from segstudy.stats.settling import to_resolve
-from segstudy.store.looks import Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ def answer(
         history: how often its test subset was scored before, see ``report_history.look_notes``.
     """
     ranked = frame.filter(pl.col("rank").is_not_null())["configuration"].to_list()
-    stopped = set(results.looks.stopped) if results.looks else set()
-    incomplete = len(results.trained) - len(ranked) - len(stopped)
-    if not ranked or (results.looks and results.looks.is_between):
-        sentence, limits = _unfinished(frame, results.looks)
+    seed_plan = results.seed_plan
+    incomplete = len(results.trained) - len(ranked) - len(seed_plan.stopped)
+    if not ranked or seed_plan.is_between_looks:
+        sentence, limits = _unfinished(frame, seed_plan)
         return Answers(sentence, tuple(limits), history=tuple(history))
     winner = ranked[0]
     names = comparable(results, ranked)
@@ -112,9 +112,10 @@ def answer(
     design = design_of(results)
     analyses = factorials(design)
     return Answers(
-        verdict=_verdict(frame, results, own, _trained(contenders, [*names, *stopped])),
+        verdict=_verdict(frame, results, own, _trained(contenders, [*names, *seed_plan.stopped])),
         limits=(
-            *(about_looks(results.looks, frame, winner) if results.looks else ()),
+            *seed_plan.limits(frame, winner),
+            *doubt_of_end(results, names),
             *_limits(study, results, ranked, names, incomplete),
             *(across.sentences[:1] if across else ()),
             *result_warnings(results, names),
@@ -129,22 +130,23 @@ def answer(
         standings=_standings(stabilities(results, names), table),
         factorials=tuple(analyses),
         factors=factor_answers(design, analyses),
-        optimism="" if results.looks else optimism_text(results, names),  # it counts all that competed
-        resolution="" if results.looks else _resolution(results, winner, own, contenders),
+        optimism=optimism_text(results, names),
+        resolution=_resolution(results, winner, own, contenders),
         history=tuple(history),
         questions=tuple(answers(results, epochs, ranked)),
     )
 
 
-def _unfinished(frame: pl.DataFrame, looks: Looks | None) -> tuple[str, list[str]]:
+def _unfinished(frame: pl.DataFrame, seed_plan: SeedPlan) -> tuple[str, list[str]]:
     begun = frame.filter(pl.col("validation_iou").is_not_null())
     if not begun.height:
         return "No run has finished yet.", ["Run the study again to continue; the tables fill as runs end."]
     first = begun.row(0, named=True)
+    looked = seed_plan.state()
     state = (
-        ["No configuration has all its runs, so this is how things stand and not a result."]
-        if looks is None
-        else [progress(looks), *stops(looks), "Between two looks there is no result."]
+        [*looked, "Between two looks there is no result."]
+        if looked
+        else ["No configuration has all its runs, so this is how things stand and not a result."]
     )
     return (
         f"{first['configuration']} stands highest so far: IoU {first['validation_iou']:.3f} on validation "
@@ -172,7 +174,7 @@ def _verdict(
     among = counted(1 + len(versus), "configuration")
     others = frame.filter(pl.col("rank") > 1).height
     among = among if versus else counted(1 + others, "configuration")
-    left, only = (" that are left", "that is left") if results.looks else ("", "with all its runs")
+    left, only = results.seed_plan.left, results.seed_plan.only
     best = (
         f"{name} is highest on validation among {among}{left} ({first['validation_iou']:.3f}) and reaches "
         f"IoU {mean(test)} on test."
@@ -291,6 +293,8 @@ def _resolution(
     results: Results, winner: str, versus: Mapping[str, Versus], contenders: Mapping[str, Contender]
 ) -> str:
     """Return a sentence on the data that would separate the winner from the next undecided configuration."""
+    if not results.seed_plan.allows_more_seeds:
+        return ""
     as_good = may_be_best(contenders)
     open_pairs = [
         name for name in as_good if name in versus and versus[name].difference.conclusion == "not resolved"

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.hardware import hardware
-from segstudy.analysis.looks import progress, stops
+from segstudy.analysis.seed_plan import seed_plan_of
 from segstudy.api.study import Study
 from segstudy.core.arguments import checked_call
 from segstudy.core.environment import differing_text
 from segstudy.core.locks import holder, is_held
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import looks_of
 from segstudy.store.verify import Verification, quarantined, verify_folder
 from segstudy.study.remaining_time import time_left
 
@@ -68,7 +67,6 @@ def status(folder: str | Path) -> Status:
     left = num_planned - num_finished
     records = opened.folder.run_records(finished)
     ahead = time_left(opened.folder, rows)
-    looks = looks_of(opened.folder)
     return Status(
         num_planned=num_planned,
         num_finished=num_finished,
@@ -81,8 +79,8 @@ def status(folder: str | Path) -> Status:
         differing=differing_text(each for record in records for each in record.environments),
         seconds_to_go=ahead.seconds,
         time_basis=ahead.basis,
-        looks=() if looks is None else (progress(looks), *stops(looks)),
         hardware=hardware(rows).sentences,
+        looks=seed_plan_of(opened.folder).state(),
     )
 
 

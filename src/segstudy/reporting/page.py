@@ -88,14 +88,14 @@ def _contents(report: ReportData) -> dict[str, Any]:
             continue
         script_data |= values.get("script_data", {})
         text = ENVIRONMENT.get_template(section.template).render(
-            study=report.study, looks=report.results.looks, **values
+            study=report.study, seed_plan=report.results.seed_plan, **values
         )
         rendered.append(Rendered(section, Markup(text)))  # noqa: S704  a template's, escaped
     charts = script_data and can_draw()
     return {
         "version": __version__,
         "study": report.study,
-        "looks": report.results.looks,
+        "seed_plan": report.results.seed_plan,
         "synthetic": is_synthetic(report.study.data),
         "trained": report.trained,
         "sections": rendered,

@@ -137,14 +137,14 @@ class Looks(Described):
         }
 
     @property
-    def left_out(self) -> list[str]:
-        """The configurations that no look compares any more, because runs of them failed."""
-        found: dict[str, None] = {}
-        for each in self.looks:
-            found |= dict.fromkeys(each.left_out)
+    def left_out(self) -> dict[str, int]:
+        """The look from which on each configuration is left out, because runs of it failed; by name."""
+        found: dict[str, int] = {}
+        for number, each in enumerate(self.looks, 1):
+            found |= dict.fromkeys(each.left_out, number)
             for result in each.results:
                 found.pop(result.name, None)
-        return list(found)
+        return found
 
     @property
     def results(self) -> dict[str, LookResult]:
@@ -157,8 +157,8 @@ class Looks(Described):
         return sum(self.plan.error_shares) / self.last.error_share if self.last else 1.0
 
     def num_seeds(self, name: str) -> int:
-        """Return the seeds that a configuration has, or gets for the next look."""
-        number = self.stopped.get(name, len(self.looks))
+        """Return the seeds that a configuration has, or gets for the next look; none more if left out."""
+        number = self.stopped.get(name, self.left_out.get(name, len(self.looks)))
         return self.plan.seeds[max(1, number) - 1]
 
 

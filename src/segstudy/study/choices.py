@@ -60,6 +60,11 @@ class Choice:
     looks: Looks | None = field(default=None, repr=False)
 
     @property
+    def until(self) -> str:
+        """The end of one training in words; empty if it is the end of the study."""
+        return "until the next look" if self.looks else ""
+
+    @property
     def cost(self) -> str:
         """``4 runs, about 6 min``"""
         if not self.missing:

@@ -59,7 +59,8 @@ def power_plan(
     sizes = _Sizes(made, ahead, workers, _seconds_of(study))
     found, source = _variances(study, sds)
     sizer = Sizer(found, len(made.configurations()), sizes.hours)
-    seeds = sorted({*SEEDS, max(2, made.study.seeds)})
+    num_seeds = 1 + max(run.seed for run in made.runs)  # of a sequential study as far as its looks decided
+    seeds = sorted({*SEEDS, max(2, num_seeds)})
     own, layouts = sizes.own, sizes.layouts
     return PowerPlan(
         name=made.study.name,
@@ -68,7 +69,7 @@ def power_plan(
         workers=workers,
         source=source,
         pilot=found,
-        present=sizer.size(own, made.study.seeds) if made.study.seeds > 1 else None,
+        present=sizer.size(own, num_seeds) if num_seeds > 1 else None,
         sizes=tuple(sizer.size(layout, number) for layout in layouts for number in seeds),
         cheapest=None if difference is None else sizer.cheapest(layouts, difference),
     )
@@ -98,7 +99,7 @@ def _from_pilot(study: Path) -> tuple[Pilot, str]:
     scores = [results.runs_of_units(name) for name in names]
     found = pilot([each for each in scores if each is not None])
     source = f"{study}: {len(names)} configurations, {len(results.seeds(names[0]))} seeds"
-    if results.looks is not None:
+    if results.seed_plan.is_sequential:
         source += " (a sequential study: the power here is that of fixed seeds, without looks)"
     if found.knows_training_sets:
         return found, source

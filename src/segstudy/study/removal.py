@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.analysis.configurations import Row, all_rows
+from segstudy.analysis.seed_plan import seed_plan_of
 from segstudy.config.protocol import Grid, Protocol
 from segstudy.config.runs import Configuration
 from segstudy.config.study import Study
@@ -19,7 +20,6 @@ from segstudy.core.locks import hold, is_held
 from segstudy.core.quantities import counted, size
 from segstudy.core.suggestions import use_one_of
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import looks_of
 
 DERIVED = ("report.html", "leaderboard.csv")  # they would show deleted runs
 
@@ -94,7 +94,7 @@ def _named(folder: StudyFolder, rows: Sequence[Row], name: str) -> Removal:
         raise UserError(
             f"{folder.path} has no configuration {name!r}: {use_one_of(name, [row.name for row in rows])}"
         )
-    if row.planned and looks_of(folder) is not None:
+    if row.planned and seed_plan_of(folder).is_sequential:
         raise UserError(
             f"{folder.path}: is a sequential study, whose looks compare all its configurations: none of them "
             "can be removed"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from segstudy.analysis.looks import progress
+from segstudy.analysis.seed_plan import progress
 from segstudy.config.runs import Run
 from segstudy.config.study import Study
 from segstudy.core.errors import Stopped, UserError
@@ -262,7 +262,14 @@ def _train(
                 preregister(plan, folder, chosen.looks)
             runs = tuple(run.key for run in missing)
             trackers.study_begins(
-                StudyStart(folder.path, plan.overview(), runs, chosen.ahead.forecast, _best(plan, folder))
+                StudyStart(
+                    folder.path,
+                    plan.overview(),
+                    runs,
+                    chosen.ahead.forecast,
+                    _best(plan, folder),
+                    chosen.until,
+                )
             )
             by_key = {job.run.key: job for job in jobs}
             watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from segstudy.analysis.looks import decided, progress, taken
+from segstudy.analysis.looks import doubt_of_end_in, taken
+from segstudy.analysis.seed_plan import decided, progress
 from segstudy.config.runs import Run
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import duration
@@ -76,7 +77,7 @@ def until_settled(plan: Plan, folder: StudyFolder, looks: Looks, trainer: Traine
         if stored.taken is None:
             trainer.say(decided(looks, number))
         if now.conclusion != CONTINUE:
-            break
+            return " ".join([progress(looks), *doubt_of_end_in(folder)])
         beaten = {result.name for result in now.results if result.stopped}
         open_names = [name for name in complete if name not in beaten]
     return progress(looks)

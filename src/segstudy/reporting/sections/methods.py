@@ -11,8 +11,8 @@ from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import level
 from segstudy.analysis.formatting import listed
 from segstudy.analysis.hardware import balance_text, hardware
-from segstudy.analysis.looks import sequence
 from segstudy.analysis.results import Results
+from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
@@ -24,7 +24,6 @@ from segstudy.models import known_model
 from segstudy.reporting.data_description import knows_groups
 from segstudy.reporting.procedure import ALL, procedure, trained
 from segstudy.reporting.sections.base import ReportData
-from segstudy.store.looks import Looks
 
 REFERENCES = Path(__file__).parent / "references.bib"
 OPTIMIZER_SOURCES = {"adam": ("adam",)}
@@ -90,10 +89,10 @@ def methods(
     ]
     statistics, sources = _statistics(results, said)
     sentences = [
-        _trained(study, there, data, results.looks),
+        _trained(study, there, data, results.seed_plan),
         procedure(protocols),
-        _scored(len(there), _overlap(results), protocols[0].nsd_tolerance, results.looks is not None),
-        *([sequence(results.looks)] if results.looks else []),
+        _scored(len(there), _overlap(results), protocols[0].nsd_tolerance, results.seed_plan.is_sequential),
+        *results.seed_plan.sequence,
         *statistics,
         *_hardware(there),
         *([registration] if registration else []),
@@ -106,13 +105,7 @@ def methods(
     )
 
 
-def _seeds(study: Study, looks: Looks | None) -> str:
-    if looks is None:
-        return counted(study.seeds, "random seed")
-    return f"{looks.plan.seeds[0]} to {looks.plan.seeds[len(looks.looks) - 1]} random seeds"
-
-
-def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any], looks: Looks | None) -> str:
+def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any], seed_plan: SeedPlan) -> str:
     num_runs = sum(len(row.records) for row in rows)
     grouped = knows_groups(data)
     parts = (
@@ -128,7 +121,8 @@ def _trained(study: Study, rows: Sequence[Row], data: Mapping[str, Any], looks: 
     return (
         f"{trained(rows)} on {data.get('name', 'the data')} "
         f"({counted(len(data.get('samples', [])), 'image')}), each with "
-        f"{_seeds(study, looks)} and {parts}: {counted(num_runs, 'run')} in all.{independent}"
+        f"{seed_plan.seeds_text(study.seeds, 'random seed')} and {parts}: {counted(num_runs, 'run')} in all."
+        f"{independent}"
     )
 
 

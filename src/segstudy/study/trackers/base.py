@@ -28,6 +28,7 @@ class StudyStart:
         runs: keys of the runs to train, in order.
         forecast: the expected time of each.
         best: validation IoU and configuration of the best run that is finished.
+        until: the end of these runs in words, where they are not all of the study: ``until the next look``.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class StudyStart:
     runs: tuple[str, ...]
     forecast: "Forecast"
     best: tuple[float, str] | None = None
+    until: str = ""
 
 
 class StudyTracker(Protocol):

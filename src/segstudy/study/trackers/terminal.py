@@ -45,6 +45,7 @@ class Display:
         self._said: dict[str, float] = {}
         self._pace = Pace(Forecast(workers=1, runs={}), [])
         self._best: tuple[float, str] | None = None
+        self._until = "left"
         self._num_done = self._num_runs = 0
         self._progress = Progress(
             TextColumn("[bold]runs"),
@@ -142,6 +143,7 @@ class Display:
         """From here on runs are trained."""
         self.stage.end()
         self._pace, self._best = Pace(start.forecast, start.runs), start.best
+        self._until = start.until or "left"
         self._num_done, self._num_runs = 0, len(start.runs)
         self._progress.reset(self._task, total=self._num_runs, left="")
         if self.console.is_terminal:
@@ -225,7 +227,7 @@ class Display:
         return AtWork(self._title(job), row, expected.num_epochs if expected else 0)
 
     def _left(self) -> str:
-        return f"about {duration(self._pace.seconds_to_go(time.monotonic()))} left"
+        return f"about {duration(self._pace.seconds_to_go(time.monotonic()))} {self._until}"
 
     def _best_so_far(self) -> str:
         if self._best is None:
