@@ -50,16 +50,19 @@ class PowerFlags:
         Raises:
             UserError: a wrong value, or an option that needs ``--power``.
         """
-        from segstudy.analysis.power_plan import refuse_values  # what `--help` does without
-        from segstudy.reporting.power_page import refuse_page  # charts
-
         others = ("pilot", "sd", "difference", "html", "json")
         given = [name for name in others if getattr(self, name) not in (None, False)]
         if given and not self.power:
             raise UserError(f"--{given[0]} needs --power")
+        if not self.power:
+            return {}
+        from segstudy.analysis.power_plan import refuse_values  # what a plan without power does without
+
         sds = _standard_deviations(self.sd or "")
         refuse_values(sds, self.difference)
         if self.html is not None:
+            from segstudy.reporting.power_page import refuse_page  # charts
+
             refuse_page(self.html)
         if self.pilot is not None:
             from segstudy.study.power import refuse_pilot  # PyTorch
