@@ -8,17 +8,17 @@ from places import ROOT
 
 TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 TREE, LAYER_LINES = re.findall(r"```text\n(.*?)```", TEXT, re.DOTALL)
-SUBPACKAGE_INDENT = 4  # spaces in the tree
+INDENT = 2  # spaces in the tree
 
 
 def names_in_tree() -> set[str]:
     """Packages and root modules as the tree has them: ``data``, ``data.datasets``."""
-    found, parent = set(), ""
+    found: set[str] = set()
+    path: list[str] = []
     for line in TREE.splitlines()[1:]:
-        indent, name = len(line) - len(line.lstrip()), line.split()[0]
-        if indent < SUBPACKAGE_INDENT:
-            parent = name
-        found.add(f"{parent}.{name}" if indent >= SUBPACKAGE_INDENT else name)
+        depth = (len(line) - len(line.lstrip())) // INDENT
+        path[depth - 1 :] = [line.split()[0]]
+        found.add(".".join(path))
     return found
 
 

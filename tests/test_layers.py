@@ -32,7 +32,7 @@ LATE = {
 }
 OPTIONAL = {
     *("onnx", "onnxruntime", "openvino", "psutil", "resource", "importlib", "webbrowser", "cyclopts"),
-    *("nibabel", "pydicom"),
+    *("nibabel", "pydicom", "ray"),
 }
 
 

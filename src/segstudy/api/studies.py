@@ -90,6 +90,7 @@ def run(  # noqa: PLR0913 (an option each)
     executor: str | None = None,
     checkpoint_every: int = 0,
     same_hardware: bool = False,
+    executor_options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     tracker: str | Sequence[str] = "terminal",
     retry: bool = False,
@@ -156,10 +157,11 @@ def run(  # noqa: PLR0913 (an option each)
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; like all that follows, not part of a run's key.
         threads: CPU threads of each run; 0 leaves it to this machine.
         workers: runs in parallel; 0 leaves it to this machine.
-        executor: a key of ``EXECUTORS``: ``serial`` or ``processes``.
+        executor: a key of ``EXECUTORS``: ``serial``, ``processes`` or ``ray``.
         checkpoint_every: epochs from one saved state to the next: at most as many are lost; 0: see
             ``training.resume.is_due``.
         same_hardware: refuse to train where bits could differ from those of the runs that are there.
+        executor_options: options of the executor, by name, such as ``{"gpus_per_run": 0.25}`` for ``ray``.
         out: the study's folder; derived from its name if left out.
         tracker: where progress is shown or logged, names of ``TRACKERS``; several as a list.
         retry: also runs that diverged before.
@@ -202,7 +204,8 @@ def _leaves_all_to_the_machine(options: Mapping[str, Any]) -> bool:
     numbers = ("threads", "workers", "checkpoint_every")
     by_number = all(int(options.get(name) or 0) >= 0 for name in numbers)
     by_name = options.get("executor") is None and options.get("device") in (None, "auto")
-    return by_number and by_name and not options.get("same_hardware")
+    by_option = not (options.get("same_hardware") or options.get("executor_options"))
+    return by_number and by_name and by_option
 
 
 @checked_call
@@ -257,6 +260,7 @@ def plan(  # noqa: PLR0913 (an option each)
     executor: str | None = None,
     checkpoint_every: int = 0,
     same_hardware: bool = False,
+    executor_options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     stage: Stage = silent,
 ) -> "tuple[Plan, list[Run], Estimate, Machine]":

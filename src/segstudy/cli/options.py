@@ -45,6 +45,27 @@ def study_arguments(flags: Mapping[str, Any], settings: Sequence[str] = ()) -> d
     return {**arguments, "fields": fields}
 
 
+def executor_options(flags: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any] | None:
+    """The options of an executor: those that have a flag, and ``NAME=VALUE``; None if there are none.
+
+    Args:
+        flags: values by the name of their option; None for what is not given.
+        settings: of the form ``NAME=VALUE``.
+
+    Raises:
+        UserError: another form, or an option that is given twice.
+    """
+    found = {name: value for name, value in flags.items() if value is not None}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        name = name.replace("-", "_")
+        if not equals or name in found:
+            reason = "is given twice: leave one out" if equals else "must have the form NAME=VALUE"
+            raise UserError(f"--executor-option {setting}: {reason}")
+        found[name] = value
+    return found or None
+
+
 def _refuse_unknown(name: str, setting: str) -> None:
     """Refuse what is no field of a study.
 

@@ -15,7 +15,7 @@ import segstudy.cli.results
 import segstudy.cli.sharing
 from segstudy.cli.models import PREPARE, TRAIN, USE, app
 from segstudy.cli.power import PowerFlags, print_power
-from segstudy.cli.study_flags import MachineFlags, StudyFlags, options_of
+from segstudy.cli.study_flags import ExecutorFlags, MachineFlags, StudyFlags, options_of
 from segstudy.cli.terminal import choices_text, console, guarded, problems, say, width
 from segstudy.core.progress import Stages
 from segstudy.deploy.export import FORMATS, FormatName
@@ -34,6 +34,7 @@ def run(  # noqa: PLR0913 (an option each)
     *,
     flags: StudyFlags = StudyFlags(),
     machine: MachineFlags = MachineFlags(),
+    executing: ExecutorFlags = ExecutorFlags(),
     out: Annotated[
         Path | None, Parameter(help="The study's folder. By default, it is made from the study's name.")
     ] = None,
@@ -89,7 +90,7 @@ def run(  # noqa: PLR0913 (an option each)
             display=display,
             out=out,
             tracker=tracker,
-            **options_of(flags, machine),
+            **options_of(flags, machine, executing),
         )
     say(segstudy.table(finished.path, width=width()).rstrip("\n"))
     say(f"report: {finished.path / 'report.html'}")
@@ -108,6 +109,7 @@ def plan(
     *,
     flags: StudyFlags = StudyFlags(),
     machine: MachineFlags = MachineFlags(),
+    executing: ExecutorFlags = ExecutorFlags(),
     out: Annotated[
         Path | None, Parameter(help="The study's folder. By default, it is made from the study's name.")
     ] = None,
@@ -127,7 +129,7 @@ def plan(
     sds = power.checked()
     with Stages(problems) as stage:
         stage("starting")
-        planned = segstudy.plan(study, out=out, stage=stage, **options_of(flags, machine))
+        planned = segstudy.plan(study, out=out, stage=stage, **options_of(flags, machine, executing))
     made, missing, ahead, chosen = planned
     if not power.json:
         display = Display(console)
@@ -149,10 +151,11 @@ def init(study: Paths = None, /, *, flags: StudyFlags = StudyFlags()) -> int:
     study
         The data set's folder. The default is the synthetic data set.
     """
-    options = options_of(flags, MachineFlags())
-    sys.stdout.write(
-        segstudy.init(study, **{k: v for k, v in options.items() if k not in asdict(MachineFlags())})
-    )
+    from segstudy.cli.options import study_arguments  # what `--help` does without
+
+    given = asdict(flags)
+    settings = given.pop("set_") or ()
+    sys.stdout.write(segstudy.init(study, **study_arguments(given, settings)))
     return 0
 
 

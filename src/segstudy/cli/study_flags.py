@@ -1,8 +1,8 @@
 """The options of a study and of a machine, which several commands have."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -97,12 +97,40 @@ class MachineFlags:
             negative=(),
         ),
     ] = False
+    executor_option: Annotated[
+        list[str] | None,
+        Parameter(help="An option of a plug-in's executor, as NAME=VALUE; may be repeated.", negative=()),
+    ] = None
 
 
-def options_of(flags: StudyFlags, machine: MachineFlags) -> dict[str, Any]:
+def _executor_flags() -> type:
+    """Return the flags of our executors' own options, made from their records."""
+    fields = [
+        (
+            option.name,
+            Annotated[type(option.default) | None, Parameter(help=f"With {each.name}. {option.description}")],
+            field(default=None),
+        )
+        for each in EXECUTORS.values()
+        for option in each.options
+    ]
+    made = make_dataclass("ExecutorFlags", fields, frozen=True, namespace={"__module__": __name__})
+    return Parameter(name="*")(made)
+
+
+if TYPE_CHECKING:
+
+    class ExecutorFlags:
+        """Options of executors; ``_executor_flags`` makes the class."""
+else:
+    ExecutorFlags = _executor_flags()
+
+
+def options_of(flags: StudyFlags, machine: MachineFlags, executing: ExecutorFlags) -> dict[str, Any]:
     """Flags as keyword arguments of `segstudy.run`; comma lists become lists."""
-    from segstudy.cli.options import study_arguments  # what `--help` does without
+    from segstudy.cli.options import executor_options, study_arguments  # what `--help` does without
 
-    given = asdict(flags)
+    given, where = asdict(flags), asdict(machine)
     settings = given.pop("set_") or ()
-    return {**study_arguments(given, settings), **asdict(machine)}
+    own = executor_options(vars(executing), where.pop("executor_option") or ())
+    return {**study_arguments(given, settings), **where, "executor_options": own}

@@ -192,6 +192,18 @@ def _aside(target: Path, ending: str) -> Path:
     return target.with_name(f"{target.name}.{writer}{ending}")
 
 
+def own_folder(parent: Path) -> Path:
+    """Make a folder for this process alone; those that dead processes of this machine left there are removed.
+
+    Raises:
+        DiskError: when it cannot be made.
+    """
+    make_folder(parent)
+    folder = _aside(parent / "process", NEW)
+    make_folder(folder)
+    return folder
+
+
 @cache
 def _machine() -> str:
     """Return what identifies the machine since its start, or the container: there process ids are unique."""

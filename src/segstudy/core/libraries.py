@@ -72,3 +72,17 @@ def scikit_posthocs() -> Any:
         return library
     finally:
         del os.environ["MPLCONFIGDIR"]  # later imports by other code are not affected
+
+
+def ray() -> Any:
+    """Import Ray without its statistics of usage, which each cluster that it starts would send every hour.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # GPUs that a process was given stay as they are if it asks for none; without this, Ray warns.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray as library
+
+    return library

@@ -8,6 +8,7 @@ another host is alive is unknown.
 import json
 import os
 import socket
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from segstudy.core.atomic_files import DiskError, make_folder
 from segstudy.core.errors import UserError
 
+_CATCHING = threading.Lock()  # filters of warnings belong to all threads
 GRACE_S = 1.0  # a process that only checks whether a lock is held may hold it for this long
 
 
@@ -89,7 +91,7 @@ def is_held(file: Path) -> bool:
 
 
 def _acquire(lock: BaseFileLock) -> None:
-    with warnings.catch_warnings():  # of the missing flock, which the user cannot change
+    with _CATCHING, warnings.catch_warnings():  # of the missing flock, which the user cannot change
         warnings.simplefilter("ignore")
         lock.acquire()
 

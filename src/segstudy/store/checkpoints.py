@@ -45,11 +45,26 @@ class Checkpoints:
             DiskError: when it cannot be written; the earlier ones are unchanged.
         """
         make_folder(self.folder)
-        header = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n"
-        write_bytes(self.folder / f"{epoch:06}{STATE}", header, content)
+        write_bytes(self.folder / f"{epoch:06}{STATE}", _header(content) + b"\n", content)
         for old in self._files()[KEPT:]:
             with suppress(OSError):  # a further file does no harm
                 old.unlink()
+
+    def write_copy(self, epoch: int, file: bytes) -> None:
+        """Save a state that ``write`` wrote on another machine, from the content of its file.
+
+        Raises:
+            ValueError: it is not as it was written there.
+            DiskError: when it cannot be written; the earlier ones are unchanged.
+        """
+        header, _, content = file.partition(b"\n")
+        if header != _header(content):
+            raise ValueError("a saved state was altered on its way")
+        self.write(epoch, content)
+
+    def newest(self) -> Path:
+        """Return the file of the newest state."""
+        return self._files()[0]
 
     def note(self, progress: Progress) -> None:
         """Write the progress of the training; a failure to write does not stop it."""
@@ -98,5 +113,8 @@ def _whole_content(file: Path) -> bytes | None:
         header, _, content = file.read_bytes().partition(b"\n")
     except FileNotFoundError:
         return None
-    wanted = STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode()
-    return content if header == wanted else None
+    return content if header == _header(content) else None
+
+
+def _header(content: bytes | memoryview) -> bytes:
+    return STATE_FORMAT + b" " + hashlib.sha256(content).hexdigest().encode()

@@ -20,6 +20,7 @@ from segstudy.study.estimate import Estimate, Steps, estimate
 from segstudy.study.machine import Machine
 from segstudy.study.options import MACHINE_OPTIONS, described
 from segstudy.study.plan import Plan, missing_runs, plan_on, resolve
+from segstudy.training.executors import EXECUTORS
 
 # Options of the data and their split, which a quick look keeps.
 ABOUT_THE_DATA = (
@@ -146,7 +147,9 @@ def command(source: str | Path | None, options: Mapping[str, Any], *more: str) -
         return ""
     for name in (*(each for each in FLAGS if each in given), *(each for each in given if each not in FLAGS)):
         value = given[name]
-        if name in FLAGS and value != UNSAID.get(name):
+        if name == "executor_options":
+            words += _executor_words(value)
+        elif name in FLAGS and value != UNSAID.get(name):
             words.append(f"--{name.replace('_', '-')}")
             words += [] if value is True else [_spelled(name, value)]
         elif name in Protocol.model_fields or name in ("reader", "name", "split_file"):
@@ -154,6 +157,15 @@ def command(source: str | Path | None, options: Mapping[str, Any], *more: str) -
     if options.get("images") is False:
         words.append("--no-images")
     return shlex.join([*words, *more])
+
+
+def _executor_words(options: Mapping[str, Any]) -> list[str]:
+    flags = {option.name for executor in EXECUTORS.values() for option in executor.options}
+    words = []
+    for name, value in options.items():
+        flag = [f"--{name.replace('_', '-')}", str(value)]
+        words += flag if name in flags else ["--executor-option", f"{name}={value}"]
+    return words
 
 
 def _spelled(name: str, value: Any) -> str:

@@ -118,7 +118,7 @@ def estimate(
     )
     worker_bytes = PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0)
     workers = max(1, min(machine.workers, len(runs)))
-    if fit_memory and machine.device == "cpu":  # elsewhere it is the device's memory that counts
+    if fit_memory and machine.device == "cpu" and not machine.grows:  # else other memory counts
         workers = max(1, min(workers, int(MEMORY_SHARE * allowed_memory() / worker_bytes)))
     largest_bytes = max((step.weight_bytes for step in steps.values()), default=0)
     disk += workers * KEPT * STATE_SHARE * largest_bytes

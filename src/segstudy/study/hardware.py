@@ -82,7 +82,9 @@ def hardware_of(plan: Plan, folder: StudyFolder, machine: Machine) -> HardwareWa
     records = list(folder.run_records(finished))
     there = [each for record in records for each in record.environments]
     earlier = watch.see(there)
-    here = executor_named(machine.executor).trained_in(machine.device, machine.threads)
+    here = executor_named(machine.executor).trained_in(
+        machine.device, machine.threads, machine.executor_options
+    )
     news = watch.see(here)
     if news and there:
         watch.mixed = (

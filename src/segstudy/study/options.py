@@ -27,7 +27,9 @@ MAX_IDS_BYTES = 16 * MB  # a quarter of a million ids of 60 characters
 STUDY_FIELDS = (*ONE_VALUE, "exclude")
 FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
 # Where and how to train: nothing of it changes a run's key.
-MACHINE_OPTIONS = ("device", "threads", "workers", "executor", "checkpoint_every", "same_hardware")
+MACHINE_OPTIONS = (
+    *("device", "threads", "workers", "executor", "checkpoint_every", "same_hardware", "executor_options"),
+)
 
 _RULE = re.compile(r"auto|official|all|[\d.]+/[\d.]+/[\d.]+")
 

@@ -322,7 +322,8 @@ def carry_out(
         UserError: data that cannot be prepared, or a folder that cannot be written.
     """
     jobs = jobs_of(plan, runs, folder, machine, stage)
-    yield from executor_named(machine.executor).train(jobs, machine.workers, watch or Watch())
+    executor = executor_named(machine.executor)
+    yield from executor.train(jobs, machine.max_workers, watch or Watch(), machine.executor_options)
 
 
 def jobs_of(

@@ -142,7 +142,12 @@ def _workers(ahead: Estimate, machine: Machine) -> int:
     """Return the runs in parallel; the estimate has fewer where fewer runs are left."""
     if ahead.num_runs > ahead.workers:
         return ahead.workers
-    whole = choose_machine(device=machine.device, threads=machine.threads, executor=machine.executor)
+    whole = choose_machine(
+        device=machine.device,
+        threads=machine.threads,
+        executor=machine.executor,
+        executor_options=machine.executor_options,
+    )
     return max(ahead.workers, whole.workers)
 
 

@@ -273,7 +273,8 @@ def _train(
             )
             by_key = {job.run.key: job for job in jobs}
             watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)
-            for outcome in executor_named(machine.executor).train(jobs, machine.workers, watch):
+            executor, options = executor_named(machine.executor), machine.executor_options
+            for outcome in executor.train(jobs, machine.max_workers, watch, options):
                 job = by_key[outcome.key]
                 done += outcome.status in ("finished", "failed")
                 trackers.run_ends(job, outcome)
@@ -312,7 +313,9 @@ def _prepared(
 
     jobs = jobs_of(chosen.plan, missing, chosen.folder, machine, unless_stopped)
     unless_stopped("starting the training", 0, 0)
-    return [job.model_copy(update={"extra": EXTRA}) for job in jobs]
+    # On a GPU, the estimate is mostly the GPU's memory.
+    memory = chosen.ahead.worker_bytes if machine.device == "cpu" else 0
+    return [job.model_copy(update={"extra": EXTRA, "memory_bytes": memory}) for job in jobs]
 
 
 def _call(name: str, folder: StudyFolder) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from segstudy.config.runs import Run
 from segstudy.core.schema import Frozen
 from segstudy.data.split import Split
+from segstudy.store.checkpoints import Progress
 
 
 class Job(Frozen):
@@ -24,6 +25,7 @@ class Job(Frozen):
         threads: CPU threads of this training.
         checkpoint_every: epochs from one saved state to the next: at most as many are lost; 0: see
             ``training.resume.is_due``.
+        memory_bytes: what this training takes at its peak, as estimated; 0: unknown.
         extra: where a function stands, as ``package.module:name``, that gives further files of a finished
             run: ``Trained`` to ``Extra``. Training does not know what they are for.
         hardware: the environment of the study's runs, where runs in another one are refused; None: trained
@@ -38,6 +40,7 @@ class Job(Frozen):
     device: str
     threads: int
     checkpoint_every: int = 0
+    memory_bytes: int = 0
     extra: str | None = None
     hardware: dict[str, Any] | None = None
 
@@ -63,8 +66,11 @@ class Listener:
         epoch: called with every epoch's row; ``session_s`` is how long this session has trained the run.
         say: called with a line on anything unusual.
         stop: when set, the training ends after the epoch, saved.
+        saved: called when a state is written, before the next one is made; it may take its time to hand
+            the state over. If ``checkpoint_every`` is set, the training waits for it. None: it stays there.
     """
 
     epoch: Callable[[dict[str, float]], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
+    saved: Callable[[Progress], None] | None = None

@@ -10,6 +10,7 @@ from segstudy.core.atomic_files import DiskError
 from segstudy.core.environment import differing
 from segstudy.store.checkpoints import Checkpoints, Progress
 from segstudy.store.weights import read_state, state_bytes
+from segstudy.training.job import Listener
 from segstudy.training.loop import Training, restore, snapshot
 
 Session = dict[str, Any]
@@ -41,6 +42,7 @@ class Saving:
         environment: Mapping[str, Any],
         resumed: list[Session],
         say: Callable[[str], None],
+        saved: Callable[[Progress], None] | None = None,
     ):
         """Keep what is stored with every state.
 
@@ -49,9 +51,10 @@ class Saving:
             environment: of this session.
             resumed: each earlier session: ``after_epoch``, where it ended, and its ``environment``.
             say: called with a line on anything unusual.
+            saved: see ``Listener``.
         """
         self.checkpoints, self.resumed = checkpoints, resumed
-        self._environment, self._say = environment, say
+        self._environment, self._say, self._saved = environment, say, saved
         self._thread = ThreadPoolExecutor(1, "saving")
         self._under_way: tuple[int, Future[float]] | None = None
         self._saved_at = time.monotonic()
@@ -98,6 +101,8 @@ class Saving:
         began = time.monotonic()
         self.checkpoints.write(progress.epoch, content)
         self.checkpoints.note(progress)
+        if self._saved is not None:
+            self._saved(progress)
         return copied_s + time.monotonic() - began
 
     def wait(self) -> None:
@@ -116,7 +121,7 @@ def resumed(
     begin: Callable[[], Training],
     checkpoints: Checkpoints,
     environment: Mapping[str, Any],
-    say: Callable[[str], None],
+    listener: Listener,
 ) -> tuple[Training, Saving]:
     """Return a training at its last saved epoch, or at its start; a state that cannot be used is set aside.
 
@@ -124,8 +129,9 @@ def resumed(
         begin: makes the training before its first epoch.
         checkpoints: the run's saved states.
         environment: of this session, to be saved and compared with that of the session before.
-        say: called with what was found.
+        listener: is told what was found, and of every state.
     """
+    say = listener.say
     unusable = 0
     for file, content in checkpoints.contents():
         training = begin()
@@ -144,10 +150,10 @@ def resumed(
         epoch = len(training.rows)
         say(f"continues after epoch {epoch} of {training.num_epochs}{_elsewhere(before, environment)}")
         session = {"after_epoch": epoch, "environment": before}
-        return training, Saving(checkpoints, environment, [*earlier, session], say)
+        return training, Saving(checkpoints, environment, [*earlier, session], say, listener.saved)
     if unusable:
         say("no saved state can be used: the run starts again")
-    return begin(), Saving(checkpoints, environment, [], say)
+    return begin(), Saving(checkpoints, environment, [], say, listener.saved)
 
 
 def _elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -75,7 +75,7 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
         lambda: begin(job.run, prepared, job.split, torch.device(job.device)),
         StudyFolder(job.study).checkpoints(job.run.key),
         here,
-        listener.say,
+        listener,
     )
     _refuse_other_hardware(job, here, saving.resumed)
     _refuse_full_disk(job, training)
@@ -88,6 +88,8 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
             if stopping or last or saving.is_due(len(training.rows), job.checkpoint_every):
                 with timed(training.seconds, "checkpoints"):
                     saving.save(training)
+                    if job.checkpoint_every and listener.saved:
+                        saving.wait()
             if stopping and not last:
                 return False
         result = finish(training)

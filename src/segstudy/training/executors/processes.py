@@ -1,24 +1,16 @@
 """Runs in parallel, in worker processes."""
 
-import json
-import os
 import queue
-import subprocess
-import sys
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from segstudy.core.device import gpu_for, visible_gpus
 from segstudy.store.folder import StudyFolder
 from segstudy.training.executors.base import Watch
+from segstudy.training.executors.child import Child
 from segstudy.training.executors.worker_process import STOP
 from segstudy.training.job import Job, Outcome
 from segstudy.training.worker import failure
-
-LOG_LINES = 50
-
 
 LOOK_S = 0.2  # between two looks at whether the study is to stop
 
@@ -74,8 +66,7 @@ class _Worker:
         place: int,
     ):
         self._waiting, self._ended, self._watch, self._place = waiting, ended, watch, place
-        self._process: subprocess.Popen[str] | None = None
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._process: Child | None = None
         self._sending = threading.Lock()
         self._told = False  # to finish the epoch
         self._stopped = False
@@ -86,7 +77,7 @@ class _Worker:
         """Ask the process, once, to end its run after the epoch, saved."""
         with self._sending:
             if not self._told and self._process is not None:
-                self._send(STOP)
+                self._process.send(STOP)
             self._told = True
 
     def stop(self) -> None:
@@ -105,7 +96,8 @@ class _Worker:
                 if self._stopped:
                     continue
                 if outcome is None:
-                    outcome = _left_by_a_dead_worker(job, *self._last_words())
+                    assert self._process is not None
+                    outcome = _left_by_a_dead_worker(job, *self._process.last_words())
                 if outcome.status == "stopped" and not self._watch.stop.is_set():
                     self._close()  # this process alone was asked to end: another continues its run
                     self._waiting.put(job)
@@ -124,19 +116,15 @@ class _Worker:
         with self._sending:  # so that nothing is started after the request to stop
             if self._stopped:
                 return None
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None or not self._process.is_alive():
                 self._close()
-                self._start(job)
-            assert self._process is not None
-            assert self._process.stdout is not None
+                self._process = self._started(job)
+            process = self._process
             self._watch.begin(job)
-            self._send(job.model_dump_json())
+            process.send(job.model_dump_json())
             if self._told:
-                self._send(STOP)
-        for line in self._process.stdout:
-            if not line.endswith("\n"):  # the process died while it wrote this line
-                return None
-            event = json.loads(line)
+                process.send(STOP)
+        for event in process.events():
             if "outcome" in event:
                 return Outcome.model_validate(event["outcome"])
             if "say" in event:
@@ -145,47 +133,15 @@ class _Worker:
                 self._watch.epoch(job, event["epoch"])
         return None
 
-    def _send(self, line: str) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with suppress(OSError, ValueError):  # the process may end before it has read this
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-
-    def _start(self, job: Job) -> None:
+    def _started(self, job: Job) -> Child:
         settings = {"OMP_NUM_THREADS": str(job.threads)}
         if job.device == "cuda":
             settings["CUDA_VISIBLE_DEVICES"] = gpu_for(self._place, visible_gpus())
-        process = subprocess.Popen(
-            # -P: a queue.py or random.py that lies in the current folder, among data, is not imported.
-            [sys.executable, "-P", "-m", "segstudy.training.executors.worker_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, **settings},
-        )
-        self._process = process
-        self._log = deque(maxlen=LOG_LINES)
-        self.listener_of = threading.Thread(target=self._log.extend, args=(process.stderr,), daemon=True)
-        self.listener_of.start()
-
-    def _last_words(self) -> tuple[str, str]:
-        assert self._process is not None
-        code = self._process.wait()
-        self.listener_of.join()
-        ended_with = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"the worker process ended with {ended_with}", "".join(self._log)
+        return Child(settings)
 
     def _close(self) -> None:
-        """Close the standard input of the process, at which it ends."""
-        if self._process is None:
-            return
-        with suppress(BrokenPipeError), self._process:
-            self._process.stdin.close()  # type: ignore[union-attr]
-            self.listener_of.join()
+        if self._process is not None:
+            self._process.close()
 
 
 def _left_by_a_dead_worker(job: Job, ended_with: str, log: str) -> Outcome:

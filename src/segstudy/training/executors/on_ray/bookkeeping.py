@@ -1,0 +1,87 @@
+"""Which run is trained next, and what becomes of a run whose machine is lost. Nothing here knows Ray."""
+
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from segstudy.training.job import Job
+
+MAX_LOSSES = 3  # machines that a run may lose without a new saved state in between
+
+
+class Waiting:
+    """The jobs that no machine has; used by several threads."""
+
+    def __init__(self, jobs: Sequence[Job]):
+        self._jobs = list(jobs)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._jobs)
+
+    def take(self, there: Collection[str]) -> Job | None:
+        """Return the next job for a machine and remove it; None if none is left.
+
+        Args:
+            there: names of the prepared data that the machine has. The first job that needs no others is
+                taken; if there is none, the first of all.
+        """
+        with self._lock:
+            if not self._jobs:
+                return None
+            places = (i for i, job in enumerate(self._jobs) if job.prepared.name in there)
+            return self._jobs.pop(next(places, 0))
+
+    def put_back(self, job: Job) -> None:
+        """Return a job that was begun; it is the next one."""
+        with self._lock:
+            self._jobs.insert(0, job)
+
+
+@dataclass
+class _Lost:
+    after_epoch: int
+    times: int
+
+
+class Losses:
+    """How often each run lost its machine; used by several threads, each with other runs.
+
+    A run that itself ends the machines, because it needs more memory than they have, must not do so for
+    ever. A run that makes progress in between has only met bad luck.
+    """
+
+    def __init__(self, most: int = MAX_LOSSES):
+        self.most = most
+        self._lost: dict[str, _Lost] = {}
+
+    def is_too_many(self, key: str, epoch: int) -> bool:
+        """Count the loss of a run's machine; whether the run should not be tried again.
+
+        Args:
+            key: of the run.
+            epoch: of its last saved state; 0 without one.
+        """
+        before = self._lost.get(key)
+        if before is None or before.after_epoch < epoch:
+            self._lost[key] = _Lost(epoch, 1)
+        else:
+            before.times += 1
+        return self._lost[key].times >= self.most
+
+
+def num_new(num_waiting: int, num_at_work: int, num_pending: int, most: int, most_pending: int) -> int:
+    """Return how many more workers to ask the cluster for.
+
+    Args:
+        num_waiting: jobs that no worker has.
+        num_at_work: workers that have their place in the cluster.
+        num_pending: workers that wait for a place; each will take a job that is waiting.
+        most: runs in parallel; 0: as many as there is room for.
+        most_pending: workers that wait for a place at a time: a cluster that can grow sees by them how much.
+    """
+    wanted = min(num_waiting, most_pending) - num_pending
+    if most:
+        wanted = min(wanted, most - num_at_work - num_pending)
+    return max(0, wanted)

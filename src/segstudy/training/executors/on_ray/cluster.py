@@ -1,0 +1,169 @@
+"""The connection to a Ray cluster: the one that was named, the one that runs here, or one started here."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from segstudy.core.device import visible_gpus
+from segstudy.core.errors import UserError, one_line
+from segstudy.core.libraries import ray as import_ray
+from segstudy.core.resources import allowed_cores
+
+INSTALL = "pip install 'segstudy[ray]'"
+ANSWER_S = 5.0  # within which a cluster's address must answer
+QUIET = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+LINE = 300  # characters of Ray's messages that are shown
+
+
+def room(device: str, threads: int, *, ray_address: str = "", gpus_per_run: float = 0.0) -> int:
+    """Return the number of runs that the cluster has room for now; also checks the options.
+
+    The connection to a cluster that runs stays open, for the training that follows.
+
+    Raises:
+        UserError: Ray is not installed, no cluster answers, or a run has no place on any of its machines.
+    """
+    gpus = gpus_of_run(device, gpus_per_run)
+    found = (
+        [node["Resources"] for node in library().nodes() if node["Alive"]]
+        if connect(ray_address)
+        else [here()]
+    )
+    return num_places(found, threads, gpus)
+
+
+def num_places(resources: Iterable[Mapping[str, float]], threads: int, gpus: float) -> int:
+    """Return the number of runs that machines with these resources have room for, at least 1.
+
+    >>> num_places([{"CPU": 8, "GPU": 1}, {"CPU": 2}], threads=2, gpus=0.25)
+    4
+    """
+    places = 0
+    for each in resources:
+        by_cpu = int(each.get("CPU", 0) / threads)
+        places += min(by_cpu, int(each.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpu
+    return max(1, places)
+
+
+def here() -> dict[str, float]:
+    """Return the resources of a cluster that is started on this machine."""
+    gpus = len(visible_gpus()) if torch.cuda.is_available() else 0
+    return {"CPU": allowed_cores(), "GPU": gpus}
+
+
+def gpus_of_run(device: str, gpus_per_run: float) -> float:
+    """Return the GPUs that a run asks for.
+
+    Raises:
+        UserError: a negative number, a fraction above 1, or GPUs for runs on a CPU.
+    """
+    if gpus_per_run < 0 or (gpus_per_run > 1 and gpus_per_run % 1):
+        raise UserError(f"--gpus-per-run must be from 0 to 1 or a whole number, got {gpus_per_run:g}")
+    if gpus_per_run and device != "cuda":
+        raise UserError(f"--gpus-per-run {gpus_per_run:g} needs --device cuda, got {device}")
+    return gpus_per_run or float(device == "cuda")
+
+
+def library() -> Any:
+    """Import Ray.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return import_ray()
+    except ImportError as error:
+        raise UserError(f"--executor ray needs Ray ({one_line(error, LINE)}): {INSTALL}") from None
+
+
+@contextmanager
+def cluster(ray_address: str, cpus: int) -> Iterator[Any]:
+    """Yield Ray, connected to a cluster; at the end the connection is closed, or the started cluster ended.
+
+    A connection that the user's own program has opened is used and stays open.
+
+    Args:
+        ray_address: of the cluster; empty: the one that runs here, else one that is started here.
+        cpus: of a cluster that is started.
+
+    Raises:
+        UserError: Ray is not installed, or no cluster answers at the address.
+    """
+    ray = library()
+    if not connect(ray_address):
+        with _own_signals():
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
+        _opened.add(os.getpid())
+    try:
+        yield ray
+    finally:
+        if os.getpid() in _opened:
+            _opened.discard(os.getpid())
+            ray.shutdown()
+
+
+_opened: set[int] = set()  # this process, if the connection is ours
+
+
+def connect(ray_address: str) -> bool:
+    """Connect to the cluster that is named or runs here; False if none runs."""
+    ray = library()
+    if ray.is_initialized():
+        return True
+    named = ray_address or os.environ.get("RAY_ADDRESS", "")
+    if named and named not in ("auto", "local"):
+        _refuse_silent(named)
+    if named == "local":
+        return False
+    try:
+        with _own_signals():
+            ray.init(address=named or "auto", **QUIET)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if not named and isinstance(error, ConnectionError):
+            return False
+        raise UserError(
+            f"the Ray cluster{' at ' + named if named else ''} cannot be used: {one_line(error, LINE)}; this "
+            "machine must be part of it (ray start --address=HOST:PORT), with the same versions of Python "
+            "and Ray"
+        ) from None
+    _opened.add(os.getpid())
+    return True
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse an address at which nothing answers: Ray itself would wait for minutes.
+
+    Raises:
+        UserError: another form than HOST:PORT, or no answer.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise UserError(f"--ray-address must be HOST:PORT as printed by `ray start --head`, got {address}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"no Ray cluster answers at {address} ({one_line(error)}); start one with `ray start --head`, or "
+            "omit --ray-address (and RAY_ADDRESS) to use this machine alone"
+        ) from None
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep our handlers of signals while inside: Ray puts its own in the place of that for SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

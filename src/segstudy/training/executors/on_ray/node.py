@@ -1,0 +1,160 @@
+"""What runs on the machines of the cluster: a place for one run at a time, and a reader of prepared data.
+
+Ray starts these classes as processes of their own ("actors"). They import little: each place trains in a
+``worker_process``, the same as without Ray, so Ray is not in the process that computes.
+"""
+
+import hashlib
+import json
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from segstudy.core.atomic_files import own_folder
+from segstudy.core.cache import is_cached, writable_folder
+from segstudy.core.libraries import ray as import_ray
+from segstudy.core.version import __version__
+from segstudy.training.executors.child import Child
+from segstudy.training.executors.on_ray.own_code import Files, placed
+from segstudy.training.executors.on_ray.prepared_data import Listing, fetch, listing, piece, place_of
+from segstudy.training.executors.worker_process import HAND_OVER, KEPT, STOP
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run to train on another machine.
+
+    Attributes:
+        job: as ``Job`` writes itself; ``study`` and ``prepared`` are those of the machine that gives it.
+        prepared: the name of the prepared data.
+        code: files of the user's own network and loss, see ``own_code``.
+        states: the files of saved states to continue from, by their paths from the study's folder.
+    """
+
+    job: dict[str, Any]
+    prepared: str
+    code: Mapping[str, tuple[str, Files]] = field(default_factory=dict)
+    states: Files = field(default_factory=dict)
+
+
+@cache
+def code_version() -> str:
+    """Return the version of segstudy with a hash of its source files."""
+    package, content = Path(__file__).parents[3], hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        content.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return f"{__version__} ({content.hexdigest()[:8]})"
+
+
+class Place:
+    """A place for one run at a time. ``train`` is called by one thread, the rest by another."""
+
+    def __init__(self, threads: int):
+        """Make it.
+
+        Args:
+            threads: CPU threads of a training.
+        """
+        self._threads = threads
+        self._folder = own_folder(writable_folder("ray"))
+        self._child: Child | None = None
+        self._is_asked_to_stop = False
+
+    def about(self) -> dict[str, str]:
+        """Return the machine's name and the version of segstudy there."""
+        return {"machine": socket.gethostname(), "code": code_version()}
+
+    def has(self, prepared: str) -> bool:
+        """Whether this machine has these prepared data."""
+        return is_cached(place_of(prepared))
+
+    def fetch(self, prepared: str, reader: Any) -> None:
+        """Bring prepared data to this machine, from the ``Reader`` where they are."""
+        get = import_ray().get
+        fetch(prepared, get(reader.listing.remote()), reader.piece.remote, get)
+
+    def discard(self, prepared: str) -> None:
+        """Remove prepared data that are not as they were written."""
+        shutil.rmtree(place_of(prepared), ignore_errors=True)
+
+    def train(self, order: Order) -> Iterator[dict[str, Any]]:
+        """Train a run and yield what happens.
+
+        Yields:
+            ``epoch`` and ``say`` as ``worker_process`` reports them; ``saved`` with the ``content`` of the
+            state's file, after which ``kept`` must be called; last an ``outcome`` with the content of all
+            ``files`` that belong to it, or how the worker process ``died``.
+        """
+        job = self._here(order)
+        child = self._ready()
+        child.send(json.dumps(job))
+        if self._is_asked_to_stop:
+            child.send(STOP)
+        for event in child.events():
+            if "saved" in event:
+                yield {"saved": event["saved"], "content": Path(event["file"]).read_bytes()}
+            elif "outcome" in event:
+                files = [Path(file) for file in event["files"]]
+                yield {**event, "files": {file.name: file.read_bytes() for file in files}}
+                return
+            else:
+                yield event
+        yield {"died": child.last_words()}
+
+    def kept(self) -> None:
+        """Say that the last saved state is stored."""
+        if self._child is not None:
+            self._child.send(KEPT)
+
+    def stop(self) -> None:
+        """Save and end the run after its epoch."""
+        self._is_asked_to_stop = True
+        if self._child is not None:
+            self._child.send(STOP)
+
+    def close(self) -> None:
+        """End the worker process and remove what it wrote here, other than prepared data."""
+        if self._child is not None:
+            self._child.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _here(self, order: Order) -> dict[str, Any]:
+        """Return the job with paths of this machine, after writing what it starts from."""
+        study = self._folder / "study"
+        shutil.rmtree(study, ignore_errors=True)
+        for name, content in order.states.items():
+            (study / name).parent.mkdir(parents=True, exist_ok=True)
+            (study / name).write_bytes(content)
+        study.mkdir(exist_ok=True)
+        run = order.job["run"]
+        configuration = run["configuration"] | placed(order.code, self._folder / "code")
+        return {
+            **order.job,
+            "run": {**run, "configuration": configuration},
+            "study": str(study),
+            "prepared": str(place_of(order.prepared)),
+        }
+
+    def _ready(self) -> Child:
+        if self._child is None or not self._child.is_alive():
+            if self._child is not None:
+                self._child.close()
+            self._child = Child({"OMP_NUM_THREADS": str(self._threads)}, HAND_OVER)
+        return self._child
+
+
+class Reader:
+    """Reads one folder of prepared data on the machine that has it."""
+
+    def __init__(self, folder: str):
+        self._folder = Path(folder)
+
+    def listing(self) -> Listing:
+        return listing(self._folder)
+
+    def piece(self, name: str, start: int) -> bytes:
+        return piece(self._folder, name, start)

@@ -1,0 +1,65 @@
+"""What is sent with a run to another machine, and how what comes back is stored: as if trained here."""
+
+import json
+from typing import Any
+
+from segstudy.core.atomic_files import DiskError
+from segstudy.store.checkpoints import Progress
+from segstudy.store.folder import StudyFolder
+from segstudy.store.trained_elsewhere import write_trained_elsewhere
+from segstudy.training.executors.base import Watch
+from segstudy.training.executors.on_ray.node import Order
+from segstudy.training.executors.on_ray.own_code import own_code
+from segstudy.training.job import Job, Outcome
+
+
+def order_of(job: Job, watch: Watch) -> Order:
+    """Return what another machine needs to train a run, from its last saved state if there is one."""
+    folder = StudyFolder(job.study)
+    checkpoints = folder.checkpoints(job.run.key)
+    states = {}
+    for file, content in checkpoints.contents():
+        if content is None:
+            checkpoints.set_aside(file)
+            watch.say(job, f"{file.name} cannot be used (incomplete or altered) and was moved aside")
+        else:
+            states[file.relative_to(folder.path).as_posix()] = file.read_bytes()
+    return Order(
+        job=job.model_dump(mode="json"),
+        prepared=job.prepared.name,
+        code=own_code(job.run.configuration),
+        states=states,
+    )
+
+
+def last_epoch(job: Job) -> int:
+    """Return the epoch of the newest saved state of a run; 0 without one."""
+    epochs = (int(file.stem) for file, _ in StudyFolder(job.study).checkpoints(job.run.key).contents())
+    return max(epochs, default=0)
+
+
+def store_state(job: Job, saved: dict[str, Any], content: bytes, watch: Watch) -> None:
+    """Store a state that came back; a failure to store it does not end the training."""
+    progress = Progress.model_validate(saved)
+    checkpoints = StudyFolder(job.study).checkpoints(job.run.key)
+    try:
+        checkpoints.write_copy(progress.epoch, content)
+        checkpoints.note(progress)
+    except (DiskError, ValueError) as error:
+        watch.say(job, f"its state after epoch {progress.epoch} could not be saved: {error}")
+
+
+def store_outcome(job: Job, outcome: Outcome, files: dict[str, bytes]) -> None:
+    """Store the files of a finished run, or the record of its failure.
+
+    Raises:
+        UserError: they were altered on the way, or cannot be stored.
+    """
+    folder, key = StudyFolder(job.study), job.run.key
+    if outcome.status == "finished":
+        write_trained_elsewhere(folder, key, files)
+    elif outcome.status == "failed" and files:
+        (record,) = files.values()
+        folder.write_failure(key, json.loads(record))
+    if outcome.status == "finished" or outcome.reason == "diverged":  # it would diverge again from its states
+        folder.checkpoints(key).clear()
