@@ -134,7 +134,7 @@ def test_help_and_choices_name_them_beside_ours(site, data):
     for option, choices in {
         "--architecture": "dilated_unet, tiny_net, or name your own",
         "--loss": "combo, tiny_loss, or name your own",
-        "--executor": "use one of serial, processes, tiny_executor",
+        "--executor": "use one of serial, processes, ray, tiny_executor",
         "--tracker": "use one of terminal, tiny_tracker",
     }.items():
         assert choices in called("run", data, option, "nope", sites=(site,), code=2)

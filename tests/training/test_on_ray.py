@@ -1,6 +1,7 @@
 """The executor on Ray, without a cluster: bookkeeping, own code, prepared data and states on their way."""
 
 import builtins
+import os
 import socket
 import subprocess
 import sys
@@ -326,3 +327,12 @@ def test_a_run_that_is_altered_on_its_way_is_not_stored(tmp_path):
     assert not here.runs.exists()
     write_trained_elsewhere(here, "key", files)
     assert contents(here.runs) == contents(there.runs)
+
+
+def test_ray_prints_nothing_about_machines_among_our_lines():
+    libraries.ray()
+    from ray._private.ray_logging import stdout_deduplicator
+
+    batch = {"lines": ["The node was marked dead", ""], "pid": "raylet", "is_err": False}
+    assert not any(each["lines"] for each in stdout_deduplicator.deduplicate(batch))
+    assert libraries.SKIP_LINES not in os.environ

@@ -11,6 +11,7 @@ from typing import Any
 from segstudy.core.cache import writable_folder
 
 TELEMETRY = "openvino_telemetry"
+SKIP_LINES = "RAY_DEDUP_LOGS_SKIP_REGEX"
 
 # ONNX Runtime reads it when it is loaded, also by PyTorch's exporter. Without it the builds of 1.32 resolve
 # a host name, and keep an id of the device in the home folder.
@@ -83,6 +84,14 @@ def ray() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # GPUs that a process was given stay as they are if it asks for none; without this, Ray warns.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray as library
+    if "ray" in sys.modules or SKIP_LINES in os.environ:
+        import ray as library
 
-    return library
+        return library
+    os.environ[SKIP_LINES] = "^"  # matches all that Ray prints to standard output about its machines
+    try:
+        import ray as library
+
+        return library
+    finally:
+        del os.environ[SKIP_LINES]  # of programs that this one starts, nothing is hidden
