@@ -30,12 +30,11 @@ def test_mean_ranks_and_critical_difference_agree_with_autorank(shape: tuple[int
     assert ours.p == pytest.approx(theirs.pvalue)
 
 
-def test_pairs_agree_with_nemenyi_of_scikit_posthocs_and_with_the_bars() -> None:
+def test_the_bars_agree_with_the_pairs_of_nemenyis_test_in_scikit_posthocs() -> None:
     """A pair is within a bar if and only if its p value is above 5 %."""
     matrix = means(8, 9, step=0.008)
     ours = ranking(matrix)
     theirs = np.asarray(scikit_posthocs.posthoc_nemenyi_friedman(matrix))
-    assert ours.p_values == pytest.approx(theirs)
     for a in range(9):
         for b in range(a):
             together = any(a in bar and b in bar for bar in ours.bars)

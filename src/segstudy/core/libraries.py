@@ -8,8 +8,6 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from segstudy.core.cache import writable_folder
-
 TELEMETRY = "openvino_telemetry"
 SKIP_LINES = "RAY_DEDUP_LOGS_SKIP_REGEX"
 
@@ -58,21 +56,6 @@ def onnxruntime() -> Any:
 
     library.disable_telemetry_events()
     return library
-
-
-def scikit_posthocs() -> Any:
-    """Import the rank tests; Matplotlib, which they import, keeps its font list in our cache, not at home."""
-    if os.environ.get("MPLCONFIGDIR") or "matplotlib" in sys.modules:
-        import scikit_posthocs as library
-
-        return library
-    os.environ["MPLCONFIGDIR"] = str(writable_folder("matplotlib"))
-    try:
-        import scikit_posthocs as library
-
-        return library
-    finally:
-        del os.environ["MPLCONFIGDIR"]  # later imports by other code are not affected
 
 
 def ray() -> Any:

@@ -8,15 +8,15 @@ below 0 is not the best; the others are a confidence set of the best. Nothing ha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from segstudy.stats.comparisons import range_p
 from segstudy.stats.intervals import LEVEL, AnyScores, Moments, moments_of, two_sided_p
+from segstudy.stats.studentized_range import quantile, upper_tail
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -63,7 +63,7 @@ class AgainstBest:
         if self.num_configurations == 2:
             return two_sided_p(self.mean, self.standard_error, self.df)
         statistic = -self.mean * np.sqrt(2) / self.standard_error
-        return range_p(float(statistic), self.num_configurations, self.df)
+        return upper_tail(float(statistic), self.num_configurations, self.df)
 
     @property
     def excluded(self) -> bool:
@@ -165,7 +165,7 @@ def range_quantiles(count: int, df: Matrix, level: float = LEVEL) -> Matrix:
     if count == 2:
         return np.asarray(np.sqrt(2) * stdtrit(df, (1 + level) / 2))
     if count > MOST_TABULATED:
-        return np.full_like(df, _exact_quantile(count, float(np.floor(df.min())), level))
+        return np.full_like(df, quantile(level, count, max(1.0, float(np.floor(df.min())))))
     values, place = np.unique(df, return_inverse=True)
     found = np.array([_tabulated_quantile(count, float(value), level) for value in values])
     return np.asarray(found[place].reshape(df.shape))
@@ -177,8 +177,3 @@ def _tabulated_quantile(count: int, df: float, level: float) -> float:
     from statsmodels.stats.libqsturng import qsturng  # with pandas: 0.3 s of the start of each command
 
     return float(qsturng(level, count, df))
-
-
-@cache
-def _exact_quantile(count: int, df: float, level: float) -> float:
-    return float(scipy.stats.studentized_range.ppf(level, count, max(1.0, df)))

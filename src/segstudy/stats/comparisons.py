@@ -16,11 +16,9 @@ there are none.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
-import scipy  # scipy.stats is imported at its first use: it takes half a second
 from scipy.special import stdtrit  # Student's t, its distribution and quantiles: 100 times as quick
 
 from segstudy.stats.intervals import (
@@ -35,6 +33,7 @@ from segstudy.stats.intervals import (
     two_sided_p,
     variance_of,
 )
+from segstudy.stats.studentized_range import upper_tail
 
 MARGIN = 0.01  # of IoU, where a study names no other: smaller differences have no practical use
 BOOTSTRAPS = 2000
@@ -176,10 +175,4 @@ def _studentized(d: Difference, num_configurations: int) -> float:
     q = np.sqrt(2) * abs(d.mean) / d.standard_error
     if num_configurations == 2:
         return d.p
-    return range_p(float(q), num_configurations, min(d.df, d.most_df))
-
-
-@cache  # a report needs it twice, for its table and for its verdict, and each takes an integration
-def range_p(q: float, num_configurations: int, df: float) -> float:
-    """Return the p value of a studentized range."""
-    return float(scipy.stats.studentized_range.sf(q, num_configurations, df))
+    return upper_tail(float(q), num_configurations, min(d.df, d.most_df))

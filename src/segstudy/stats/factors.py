@@ -7,14 +7,14 @@ images. Variances are not taken to be equal: Tversky's runs scatter several time
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
-from segstudy.stats.comparisons import Difference, conclusion_of, range_p
+from segstudy.stats.comparisons import Difference, conclusion_of
 from segstudy.stats.intervals import LEVEL, seed_variance
+from segstudy.stats.studentized_range import quantile, upper_tail
 
 Levels = Mapping[str, Sequence[str]]
 
@@ -207,7 +207,7 @@ def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_r
     """Return the partial eta squared under which this F is at that quantile (Steiger 2004)."""
 
     def excess(noncentrality: float) -> float:
-        return float(scipy.stats.ncf.cdf(f, df, df_residual, noncentrality)) - quantile
+        return _noncentral_f(f, df, df_residual, noncentrality) - quantile
 
     if float(scipy.stats.f.cdf(f, df, df_residual)) <= quantile:
         return 0.0
@@ -216,6 +216,19 @@ def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_r
         upper *= 2
     noncentrality = float(scipy.optimize.brentq(excess, 0.0, upper))
     return noncentrality / (noncentrality + num_runs)
+
+
+def _noncentral_f(f: float, df: float, df_residual: float, noncentrality: float) -> float:
+    """Return the noncentral F distribution at `f`, also where scipy has no number: effects of many levels."""
+    found = float(scipy.stats.ncf.cdf(f, df, df_residual, noncentrality))
+    if not np.isnan(found):
+        return found
+    mean = noncentrality / 2  # a mixture of beta distributions, weighted by those of Poisson
+    width = 12 * np.sqrt(mean) + 40
+    terms = np.arange(max(0.0, np.floor(mean - width)), np.ceil(mean + width) + 1)
+    weights = scipy.stats.poisson.pmf(terms, mean)
+    share = df * f / (df * f + df_residual)
+    return float(weights @ scipy.special.betainc(df / 2 + terms, df_residual / 2, share))
 
 
 def _marginal(combinations: Combinations, factor: int, level: str) -> tuple[float, float, float]:
@@ -265,7 +278,7 @@ def _level_difference(
     df = (var_a + var_b) ** 2 / (var_a**2 / df_a + var_b**2 / df_b)
     half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, df)) * error
     q = np.sqrt(2) * abs(mean) / error
-    p = float(scipy.stats.studentized_range.sf(q, num_levels, df))
+    p = upper_tail(float(q), num_levels, df)
     return LevelDifference(a, b, mean, mean - half, mean + half, min(1.0, p))
 
 
@@ -283,9 +296,9 @@ def for_all_pairs(d: Difference, num_levels: int) -> Difference:
     if num_levels < 3 or d.most_df is None or d.standard_error == 0:
         return d
     df = _rounded_df(min(d.df, d.most_df))
-    half = _range_quantile(num_levels, df) / float(np.sqrt(2)) * d.standard_error
+    half = quantile(LEVEL, num_levels, df) / float(np.sqrt(2)) * d.standard_error
     q = float(np.sqrt(2)) * abs(d.mean) / d.standard_error
-    p = min(1.0, range_p(q, num_levels, df))
+    p = min(1.0, upper_tail(q, num_levels, df))
     conclusion = conclusion_of(d.mean, half, p, d.margin)
     return replace(d, low=d.mean - half, high=d.mean + half, p=p, conclusion=conclusion)
 
@@ -295,8 +308,3 @@ DF_STEPS = (*range(1, 31), 40, 60, 120)  # as in printed tables: each quantile t
 
 def _rounded_df(df: float) -> int:
     return max((step for step in DF_STEPS if step <= df), default=1)
-
-
-@cache
-def _range_quantile(num_levels: int, df: int) -> float:
-    return float(scipy.stats.studentized_range.ppf(LEVEL, num_levels, df))

@@ -11,9 +11,9 @@ import numpy as np
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
-from segstudy.core import libraries
 from segstudy.stats.comparisons import BOOTSTRAPS
 from segstudy.stats.intervals import LEVEL, Scores
+from segstudy.stats.studentized_range import quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,6 @@ class Ranking:
         mean_ranks: of each configuration; 1 is best.
         p: of Friedman's test, that all are equal.
         critical_difference: mean ranks farther apart than this differ at 5 %.
-        p_values: of each pair, ``(configurations, configurations)``.
         bars: groups of configurations, by position, that do not differ within the group; the bars of a
             critical-difference diagram, best first.
         num_blocks: replicates.
@@ -33,7 +32,6 @@ class Ranking:
     mean_ranks: NDArray[np.float64]
     p: float
     critical_difference: float
-    p_values: NDArray[np.float64]
     bars: tuple[tuple[int, ...], ...]
     num_blocks: int
 
@@ -63,14 +61,12 @@ def ranking(means: NDArray[np.float64]) -> Ranking:
     assert blocks >= 2
     assert count >= 3
     ranks = scipy.stats.rankdata(-means, axis=1).mean(0)
-    p_values = np.asarray(libraries.scikit_posthocs().posthoc_nemenyi_friedman(means), np.float64)
-    quantile = scipy.stats.studentized_range.ppf(LEVEL, count, np.inf) / np.sqrt(2)
-    critical = float(quantile * np.sqrt(count * (count + 1) / (6 * blocks)))
+    largest = quantile(LEVEL, count, np.inf) / np.sqrt(2)
+    critical = float(largest * np.sqrt(count * (count + 1) / (6 * blocks)))
     return Ranking(
         mean_ranks=ranks,
         p=_friedman(means),
         critical_difference=critical,
-        p_values=p_values,
         bars=_bars(ranks, critical),
         num_blocks=blocks,
     )

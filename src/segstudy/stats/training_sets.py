@@ -28,8 +28,9 @@ import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from segstudy.stats.comparisons import MARGIN, Conclusion, conclusion_of, range_p
+from segstudy.stats.comparisons import MARGIN, Conclusion, conclusion_of
 from segstudy.stats.intervals import LEVEL, ScoresByFold, run_means, seeds_are_alike, two_sided_p
+from segstudy.stats.studentized_range import upper_tail
 
 Cells = NDArray[np.float64]
 
@@ -119,7 +120,7 @@ def adjusted(found: AcrossTrainingSets, num_configurations: int) -> float:
     if num_configurations == 2 or found.standard_error == 0:
         return found.p
     statistic = math.sqrt(2) * abs(found.mean) / found.standard_error
-    return range_p(statistic, num_configurations, found.df)
+    return upper_tail(statistic, num_configurations, found.df)
 
 
 def training_set_effect(a: ScoresByFold, b: ScoresByFold | None = None) -> TrainingSetEffect | None:
