@@ -17,11 +17,12 @@ from segstudy.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from segstudy.api.data import check, synth
-    from segstudy.api.folders import remove, status, verify
+    from segstudy.api.folders import remove, verify
     from segstudy.api.models import card, predict, serve
     from segstudy.api.power import power
     from segstudy.api.results import audit, compare, compare_sets, evaluate, export, report, score, table
     from segstudy.api.sharing import merge
+    from segstudy.api.status import status
     from segstudy.api.studies import init, plan, run
     from segstudy.api.study import Study
     from segstudy.core.errors import UserError
@@ -69,7 +70,7 @@ ELSEWHERE = {
     "remove": "api.folders",
     "run": "api.studies",
     "serve": "api.models",
-    "status": "api.folders",
+    "status": "api.status",
     "synth": "api.data",
     "verify": "api.folders",
 }

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -101,22 +101,13 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
     records = folder.run_records(sorted(folder.finished()))
     records.sort(key=lambda record: record.started, reverse=True)
     failures = folder.failed()
-    planned = planned_of(folder, study, [*records, *failures.values()])
     finished = {record.key: record for record in records}
-    names = configuration_names([each.configuration for each in planned])
     seed_plan = seed_plan_of(folder)
-    planned = [
-        _with_runs(each, seed_plan.needed(name, each.runs, finished.keys()))
-        for each, name in zip(planned, names, strict=True)
-    ]
-    titles = {f: distinct_titles(each.configuration.level(f) for each in planned) for f in COMPONENTS}
+    named = named_configurations(folder, [*records, *failures.values()], finished.keys())
     rows = [
         Row(
             name=name,
-            configuration={
-                **{f: titles[f][each.configuration.level(f)] for f in COMPONENTS},
-                "protocol": each.configuration.protocol.model_dump(mode="json"),
-            },
+            configuration=described,
             records=_in_order(finished[key] for key in each.keys if key in finished),
             failures=tuple(failure for key, failure in failures.items() if key in each.keys),
             num_planned=len(each.runs),
@@ -126,13 +117,41 @@ def rows_of(folder: StudyFolder, show_all: bool = False) -> list[Row]:
             repeats={run.key: run.repeat for run in each.runs} if study.repeats > 1 else {},
             stopped=seed_plan.stopped.get(name),
         )
-        for name, each in zip(names, planned, strict=True)
+        for name, described, each in named
     ]
     if not show_all:
         return rows
-    named = {key for row in rows for key in row.keys}
-    others = [each for each in records if each.key not in named]
-    return [*rows, *_unnamed_rows(rows, planned, others, _split_seeds(folder))]
+    taken = {key for row in rows for key in row.keys}
+    others = [each for each in records if each.key not in taken]
+    return [*rows, *_unnamed_rows(rows, [each for *_, each in named], others, _split_seeds(folder))]
+
+
+def named_configurations(
+    folder: StudyFolder, records: Sequence[RunRecord | FailureRecord], finished: Collection[str]
+) -> list[tuple[str, dict[str, Any], Planned]]:
+    """Return name, description and planned runs of each of the study's configurations, in its order.
+
+    Args:
+        folder: the study's.
+        records: of its finished and failed runs, from which the versions of components follow that
+            ``numerics.json`` does not know.
+        finished: keys of its finished runs, by which a sequential study plans.
+    """
+    planned, seed_plan = planned_of(folder, folder.study(), records), seed_plan_of(folder)
+    names = configuration_names([each.configuration for each in planned])
+    planned = [
+        _with_runs(each, seed_plan.needed(name, each.runs, finished))
+        for each, name in zip(planned, names, strict=True)
+    ]
+    titles = {f: distinct_titles(each.configuration.level(f) for each in planned) for f in COMPONENTS}
+    described = [
+        {
+            **{f: titles[f][each.configuration.level(f)] for f in COMPONENTS},
+            "protocol": each.configuration.protocol.model_dump(mode="json"),
+        }
+        for each in planned
+    ]
+    return list(zip(names, described, planned, strict=True))
 
 
 def _with_runs(planned: Planned, runs: tuple[Run, ...]) -> Planned:

@@ -1,11 +1,14 @@
 """Numbers and comparisons as text."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from segstudy.core.quantities import counted
-from segstudy.metrics import Score
-from segstudy.stats.comparisons import Difference
-from segstudy.stats.intervals import Interval
+
+if TYPE_CHECKING:  # `segstudy status` does without what imports scipy
+    from segstudy.metrics import Score
+    from segstudy.stats.comparisons import Difference
+    from segstudy.stats.intervals import Interval
 
 MOST_NAMED = 5
 DASH = "–"  # in a table, for a value that there is not
@@ -31,7 +34,7 @@ def interval(low: float | None, high: float | None, lowest: float = -1.0) -> str
     return f"[{score(max(low, lowest))}, {score(min(high, 1.0))}]"
 
 
-def mean(each: Interval) -> str:
+def mean(each: "Interval") -> str:
     """Return a mean and its interval as ``0.859 [0.826, 0.892]``."""
     return f"{each.mean:.3f} {interval(each.low, each.high, 0.0)}".rstrip()
 
@@ -53,7 +56,7 @@ def listed(names: Sequence[str], most: int = MOST_NAMED, joined: str = "and") ->
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {joined} {shown[-1]}"
 
 
-def comparison_text(a: str, b: str, d: Difference) -> str:
+def comparison_text(a: str, b: str, d: "Difference") -> str:
     """Return one sentence on `a` less `b` in test IoU."""
     seen = f"{signed(d.mean)} IoU {interval(d.low, d.high)}"
     match d.conclusion:
@@ -77,7 +80,7 @@ def _is(name: str) -> str:
     return "are" if name.endswith("losses") else "is"
 
 
-def score_text(score: Score | None, form: str) -> str:
+def score_text(score: "Score | None", form: str) -> str:
     """Return a mean and its interval; a dash if not measured."""
     if score is None:
         return DASH

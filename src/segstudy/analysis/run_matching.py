@@ -86,6 +86,15 @@ def planned_of(folder: StudyFolder, study: Study, records: Sequence[Record]) -> 
     return list(once.values())
 
 
+def is_told_by_files(folder: StudyFolder) -> bool:
+    """Whether ``numerics.json`` knows all components: then no stored run decides on the planned keys."""
+    stored = folder.numerics()
+    return all(
+        set(FIRST_VERSIONS) <= set(_stored_numerics(folder, stored, each))
+        for each in folder.study().configurations()
+    )
+
+
 def _stored_numerics(
     folder: StudyFolder, stored: NumericsRecord | None, configuration: Configuration
 ) -> dict[str, int | str]:

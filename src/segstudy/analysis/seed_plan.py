@@ -5,15 +5,18 @@ Both kinds answer the same questions here, so that other modules ask and need no
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from segstudy.analysis.formatting import listed
 from segstudy.config.runs import Run
 from segstudy.core.quantities import counted
-from segstudy.stats.best import AgainstBest
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import Looks, looks_of
+
+if TYPE_CHECKING:
+    from segstudy.stats.best import AgainstBest
 
 NOT_HELPED = "more seeds would not help"
 WHY_ENDED = {
@@ -103,7 +106,7 @@ class SeedPlan:
             found = max(found, _up_to(runs, seeds), key=len)
         return found
 
-    def against_best(self) -> dict[str, tuple[str, AgainstBest]] | None:
+    def against_best(self) -> "dict[str, tuple[str, AgainstBest]] | None":
         """Return the rival and the numbers of each configuration at the last look that compared it.
 
         None if the seeds are fixed: then the runs themselves are compared. Nothing between two looks.
@@ -180,7 +183,9 @@ def _up_to(runs: Sequence[Run], num_seeds: int) -> tuple[Run, ...]:
     return tuple(run for run in runs if run.seed < num_seeds)
 
 
-def _at_looks(looks: Looks) -> dict[str, tuple[str, AgainstBest]]:
+def _at_looks(looks: Looks) -> "dict[str, tuple[str, AgainstBest]]":
+    from segstudy.stats.best import AgainstBest  # with scipy, which `segstudy status` does without
+
     found = {}
     for each in looks.taken:
         for result in each.results:

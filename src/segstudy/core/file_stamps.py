@@ -3,6 +3,8 @@
 import os
 from typing import NamedTuple
 
+UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
+
 
 class FileStamp(NamedTuple):
     """Size and times of a file.

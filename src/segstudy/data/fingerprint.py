@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
-from segstudy.core.file_stamps import FileStamp, stamp_of
+from segstudy.core.file_stamps import UNSETTLED_NS, FileStamp, stamp_of
 from segstudy.core.resources import allowed_cores
 from segstudy.core.version import __version__
 from segstudy.data.images import opened
 from segstudy.data.samples import Sample
 from segstudy.data.sources import Described, Frame, ImageSource, MaskSource, Merged, files_of, first_file
-
-UNSETTLED_NS = 2_000_000_000  # a file changed so lately may change again within the same tick of its clock
 
 
 def fingerprint(samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None) -> str:

@@ -31,7 +31,7 @@ OWN_NAMES = {
     ),
     *("study.lock", "report.lock", "external.lock"),
     *("numerics.json", "forecast.json", "thumbnails.parquet", "baselines.parquet", "lost+found"),
-    "second_rater.json",
+    *("run_index.json", "second_rater.json"),
 }
 ANOTHER = "choose another folder with --out"
 

@@ -1,11 +1,11 @@
 """The time that a study still takes, from its folder alone, by runs of the same kind of network."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from segstudy.analysis.configurations import Row
+from segstudy.analysis.progress import PlannedRuns, Progress
 from segstudy.store.folder import StudyFolder
 from segstudy.study.duration import AT_WORK, FINISHED, STEPS, Forecast, Measured, read_forecast, remaining
 
@@ -29,38 +29,40 @@ class TimeLeft:
     basis: str
 
 
-def time_left(folder: StudyFolder, rows: Sequence[Row]) -> TimeLeft:
+def time_left(folder: StudyFolder, progress: Progress) -> TimeLeft:
     """Return the time left for the runs that the next ``run`` trains; diverged ones are not among them.
 
     Args:
         folder: the study's folder.
-        rows: its configurations.
+        progress: of the study.
     """
-    waiting = [row for row in rows if row.masks is None and _num_left(row)]
-    num_left = sum(map(_num_left, waiting))
+    diverged = {key for key, failure in progress.failed.items() if failure.reason == "diverged"}
+    done = progress.finished.keys() | diverged
+    waiting = [each for each in progress.planned if not done.issuperset(each.keys)]
+    num_left = sum(key not in done for each in waiting for key in each.keys)
     if not num_left:
         return TimeLeft(0.0, "")
     forecast = read_forecast(folder.path)
     if forecast is not None:
-        found = _by_forecast(folder, forecast, num_left)
+        found = _by_forecast(folder, forecast, progress, done, num_left)
         if found is not None:
             return found
-    return _by_finished(folder, rows, waiting)
+    return _by_finished(folder, progress, waiting, done)
 
 
-def _num_left(row: Row) -> int:
-    diverged = sum(failure.reason == "diverged" for failure in row.failures)
-    return int(row.num_planned - len(row.records) - diverged)
-
-
-def _by_forecast(folder: StudyFolder, forecast: Forecast, num_left: int) -> TimeLeft | None:
+def _by_forecast(
+    folder: StudyFolder, forecast: Forecast, progress: Progress, done: Set[str], num_left: int
+) -> TimeLeft | None:
     """Return the time left by the forecast; None if it is for other runs than those that are left."""
-    finished = folder.finished()
-    diverged = {key for key, failure in folder.failed().items() if failure.reason == "diverged"}
-    left = [key for key in forecast.runs if key not in finished | diverged]
+    left = [key for key in forecast.runs if key not in done]
     if len(left) != num_left:
         return None
-    found = remaining(forecast, _measured(folder, forecast, left), left)
+    measured = {
+        key: Measured(facts.seconds, 1.0, 1.0)
+        for key, facts in progress.finished.items()
+        if key in forecast.runs
+    }
+    found = remaining(forecast, measured | _begun(folder, left), left)
     basis = ", ".join(f"{count} {WORDS[what]}" for what, count in found.basis.items())
     return TimeLeft(found.seconds, f"{_side_by_side(forecast.workers)}; {basis}")
 
@@ -76,6 +78,12 @@ def _measured(folder: StudyFolder, forecast: Forecast, left: Iterable[str]) -> d
     finished = folder.finished()
     records = folder.run_records(key for key in forecast.runs if key in finished)
     measured = {record.key: Measured(record.seconds.total, 1.0, 1.0) for record in records}
+    return measured | _begun(folder, left)
+
+
+def _begun(folder: StudyFolder, left: Iterable[str]) -> dict[str, Measured]:
+    """Return the measured times of the runs that are left and begun."""
+    measured = {}
     for key in left:
         progress = folder.checkpoints(key).progress()
         if progress is not None and progress.num_epochs:
@@ -88,21 +96,23 @@ def _side_by_side(workers: int) -> str:
     return "one run after the other" if workers == 1 else f"{workers} runs in parallel"
 
 
-def _by_finished(folder: StudyFolder, rows: Iterable[Row], waiting: Iterable[Row]) -> TimeLeft:
+def _by_finished(
+    folder: StudyFolder, progress: Progress, waiting: Iterable[PlannedRuns], done: Set[str]
+) -> TimeLeft:
     """Return the time left without a forecast, one run after the other, by finished runs of the same kind."""
     seconds: dict[tuple[Any, ...], list[float]] = defaultdict(list)
-    for row in rows:
-        for record in row.records:
-            work = _work(record.protocol)
-            seconds[_kind(record.architecture, record.protocol)].append(record.seconds.total / work)
+    for key in [key for each in progress.planned for key in each.keys if key in progress.finished]:
+        facts = progress.finished[key]
+        seconds[_kind(facts.architecture, facts.protocol)].append(facts.seconds / _work(facts.protocol))
     known, unknown, total = 0, 0, 0.0
-    for row in waiting:
-        found = seconds.get(_kind(row.configuration["architecture"], row.configuration["protocol"]))
+    for each in waiting:
+        found = seconds.get(_kind(each.architecture, each.protocol))
+        num_left = sum(key not in done for key in each.keys)
         if found is None:
-            unknown += _num_left(row)
+            unknown += num_left
             continue
-        known += _num_left(row)
-        total += _num_left(row) * _work(row.configuration["protocol"]) * sum(found) / len(found)
+        known += num_left
+        total += num_left * _work(each.protocol) * sum(found) / len(found)
     if unknown:
         kinds = (
             f"not known for {unknown} of {known + unknown} runs left, because none of their kind has finished"

@@ -1,0 +1,162 @@
+"""The index of a study's finished runs: in one file, what ``status`` needs of each ``run.json``.
+
+To read ten thousand small files takes seconds. The index is derived and may be deleted at any time. It is
+never trusted over the runs: every ``run.json`` whose stamp is not the stored one is read again, and an index
+that is missing, damaged or of another version is made again. It is written in one step, so that of two
+processes the last one wins; where the folder cannot be written there is none.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import time_ns
+from typing import Any
+
+from segstudy.core.atomic_files import DiskError, write_text
+from segstudy.core.errors import UserError
+from segstudy.core.file_stamps import UNSETTLED_NS, FileStamp, stamp_of
+from segstudy.core.input_files import read_bytes
+from segstudy.core.json_files import MAX_RECORD_BYTES
+from segstudy.store.folder import StudyFolder
+from segstudy.store.records import RunRecord
+from segstudy.store.run_records import read_run_record
+
+INDEX = "run_index.json"
+VERSION = 1  # of the index: raise it with each change of its content, also of what is derived in it
+FEWEST = 200  # finished runs for which an index is kept; fewer are read as quickly without
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What ``status`` needs of a finished run; equal values of several runs are one object.
+
+    Attributes:
+        architecture: as printed.
+        protocol: all its fields.
+        seconds: of its training.
+        environments: of all its sessions.
+    """
+
+    architecture: str
+    protocol: Mapping[str, Any]
+    seconds: float
+    environments: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunIndex:
+    """The finished runs of a study as they are now.
+
+    Attributes:
+        runs: by key.
+        derived: what ``write_run_index`` was given; who uses it checks whether it still holds.
+        stamps: of each ``run.json``.
+        is_stored: whether the file holds all of this.
+    """
+
+    runs: Mapping[str, RunFacts]
+    derived: Mapping[str, Any]
+    stamps: Mapping[str, FileStamp] = field(default_factory=dict)
+    is_stored: bool = True
+
+
+def read_run_index(folder: StudyFolder) -> RunIndex:
+    """Return the facts of all finished runs; only runs that the index does not know as they are are read.
+
+    Raises:
+        UserError: a run is damaged, or of a newer version.
+    """
+    finished = sorted(folder.finished())
+    stored = _stored(folder) if len(finished) >= FEWEST else RunIndex({}, {})
+    stamps = dict(_stamps(folder, finished))
+    runs = {
+        key: stored.runs[key]
+        if key in stamps and stamps[key] == stored.stamps.get(key)
+        else _facts(read_run_record(folder.runs / key))
+        for key in finished
+    }
+    same = len(finished) < FEWEST or stamps == stored.stamps
+    return RunIndex(runs, stored.derived, stamps, same)
+
+
+def write_run_index(folder: StudyFolder, index: RunIndex, derived: Mapping[str, Any]) -> None:
+    """Store the index if that saves time: of many runs, where the folder can be written.
+
+    Runs that were stored in the last moments are left out: their files may change again within the same tick
+    of the clock.
+    """
+    if len(index.runs) < FEWEST or (index.is_stored and derived == index.derived):
+        return
+    past = time_ns() - UNSETTLED_NS
+    networks, environments = _Numbered(), _Numbered()
+    runs = {
+        key: [
+            *index.stamps[key],
+            networks.number([facts.architecture, facts.protocol]),
+            facts.seconds,
+            [environments.number(each) for each in facts.environments],
+        ]
+        for key, facts in index.runs.items()
+        if key in index.stamps and index.stamps[key].latest_ns < past
+    }
+    content = {
+        "networks": networks.values,
+        "environments": environments.values,
+        "runs": runs,
+        "derived": derived,
+    }
+    text = json.dumps(content, separators=(",", ":"))
+    with suppress(DiskError):  # it only saves time
+        write_text(folder.path / INDEX, f"{_seal(text.encode())}\n{text}\n")
+
+
+class _Numbered:
+    """Values that many runs share, each stored once."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, value: Any) -> int:
+        text = json.dumps(value, sort_keys=True)
+        if text not in self._numbers:
+            self._numbers[text] = len(self.values)
+            self.values.append(value)
+        return self._numbers[text]
+
+
+def _stamps(folder: StudyFolder, keys: list[str]) -> Iterator[tuple[str, FileStamp]]:
+    runs = os.fspath(folder.runs)  # paths of pathlib would take most of the time
+    for key in keys:
+        with suppress(OSError):  # the reading says what is wrong
+            yield key, stamp_of(os.stat(f"{runs}/{key}/run.json"))  # noqa: PTH116
+
+
+def _facts(record: RunRecord) -> RunFacts:
+    return RunFacts(record.architecture, record.protocol, record.seconds.total, tuple(record.environments))
+
+
+def _seal(text: bytes) -> str:
+    return f"{VERSION} {hashlib.sha256(text).hexdigest()}"
+
+
+def _stored(folder: StudyFolder) -> RunIndex:
+    """Return the index as it is stored; an empty one if it is not as this version wrote it."""
+    with suppress(OSError, UserError, ValueError, KeyError, TypeError, IndexError):
+        seal, text = read_bytes(folder.path / INDEX, MAX_RECORD_BYTES).rstrip(b"\n").split(b"\n")
+        if seal.decode() == _seal(text):
+            content = json.loads(text)
+            rows = content["runs"]
+            stamps = {key: FileStamp(*row[:4]) for key, row in rows.items()}
+            return RunIndex(
+                {key: _as_stored(row, content) for key, row in rows.items()}, content["derived"], stamps
+            )
+    return RunIndex({}, {}, is_stored=False)
+
+
+def _as_stored(row: Sequence[Any], content: Mapping[str, Any]) -> RunFacts:
+    architecture, protocol = content["networks"][row[4]]
+    return RunFacts(architecture, protocol, row[5], tuple(content["environments"][n] for n in row[6]))
