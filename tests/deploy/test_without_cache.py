@@ -1,6 +1,7 @@
 """A cache that cannot be written or read never stops a prediction, and one line says what to do."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,11 @@ def test_the_temporary_folder_is_gone_with_its_process():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip()
     assert not Path(done.stdout.strip()).exists()
+
+
+def test_a_library_writes_where_it_can(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(no_folder(tmp_path)))
+    folder = cache.writable_folder("matplotlib")
+    assert os.access(folder, os.W_OK)
+    monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "new"))
+    assert cache.writable_folder("matplotlib") == tmp_path / "new" / "matplotlib"

@@ -5,7 +5,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +38,22 @@ def temporary_folder() -> Path:
 @cache
 def _temporary() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="segstudy-", ignore_cleanup_errors=True)
+
+
+def writable_folder(name: str) -> Path:
+    """A folder of the cache, made; where that is not possible a temporary one.
+
+    Raises:
+        OSError: neither is possible.
+    """
+    folder = cache_folder() / name
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = temporary_folder() / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def is_cached(folder: Path) -> bool:
