@@ -7,7 +7,8 @@ import pytest
 from fake_study import finish, make_study
 
 import segstudy
-from segstudy.analysis.against_baselines import baseline_note
+from segstudy.analysis.against_baselines import baseline_note, networks_note
+from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.reporting.page import read_report_data
 from segstudy.store.folder import StudyFolder
@@ -55,3 +56,16 @@ def test_several_splits_have_baselines_of_their_own_and_nothing_is_said(folder: 
     other = table.with_columns(split_seed=pl.lit(1, pl.Int64))
     folder.write_table("baselines.parquet", pl.concat([table, other]))
     assert baseline_note(folder, leaderboard(folder)) == ""
+
+
+def test_an_audit_with_networks_no_better_than_a_baseline_says_that_it_means_little(folder: StudyFolder):
+    with_baselines(folder, mean_mask=0.85)
+    rows = rows_of(folder)
+    note = networks_note(folder, {row.name: row.keys for row in rows})
+    assert note.startswith("These networks are no better on test than a mask that looks at no image: IoU ")
+    assert "mean mask 0.85" in note
+    assert "says little about a mask" in note
+    with_baselines(folder, mean_mask=0.1)
+    assert networks_note(folder, {row.name: row.keys for row in rows}) == ""
+    (folder.path / "baselines.parquet").unlink()
+    assert networks_note(folder, {row.name: row.keys for row in rows}) == ""

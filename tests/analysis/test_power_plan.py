@@ -2,12 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from places import ROOT
 from planned_power import FOUR, SPLIT, TWICE, hours, planned
 
-from segstudy.analysis.power_plan import PH2, SEEDS, Sizer, pilot_of, refuse_values
+from segstudy.analysis.power_plan import ACROSS, PH2, SEEDS, Sizer, pilot_of, refuse_values
 from segstudy.analysis.results import gather
 from segstudy.core.errors import UserError
 from segstudy.stats.power_pilot import pilot
@@ -51,6 +52,15 @@ def test_more_images_are_only_proposed_if_those_of_the_study_are_too_few() -> No
     assert sizer.cheapest([SPLIT, TWICE], 0.03).across is None
 
 
+def test_where_hours_are_unknown_the_fewest_runs_are_the_cheapest() -> None:
+    known = {TWICE: 3.0}
+    sizer = Sizer(pilot_of(PH2), 2, lambda layout, _: known.get(layout))
+    same = replace(TWICE, times_images=1)
+    assert sizer.cheapest([same, SPLIT], 0.03).size.layout == same  # fewer seeds
+    sizer = Sizer(pilot_of(PH2), 2, lambda layout, _: 3.0 if layout == SPLIT else None)
+    assert sizer.cheapest([same, SPLIT], 0.03).size.layout == SPLIT  # unknown hours are not no hours
+
+
 def test_the_number_of_configurations_decides_what_is_compared() -> None:
     one, all_pairs = planned(2), planned(5)
     assert one.multiplicity == "one pair of configurations, chosen beforehand"
@@ -64,7 +74,9 @@ def test_json_holds_every_size_and_no_infinite_number() -> None:
     sizer = Sizer(large, 30, hours)
     size = sizer.size(SPLIT, 2)
     assert size.smallest == math.inf
-    assert size.as_dict()["smallest_difference"] is None
+    assert size.as_dict()["smallest_difference"] is None  # above 1
+    assert ACROSS not in size.as_dict()  # without folds nothing is known of other training sets
+    assert sizer.size(FOUR, 2).as_dict()[ACROSS] is None
     found = planned(3, 0.02).as_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert len(found["sizes"]) == 3 * len(SEEDS)

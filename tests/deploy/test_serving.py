@@ -324,8 +324,14 @@ def test_images_wait_for_room_and_not_for_ever(exported):
 
 
 def test_limits_make_sense():
-    for wrong in ({"queue": 0}, {"bytes": float("nan")}, {"receive_s": -1}, {"answer_s": float("inf")}):
-        with pytest.raises(UserError, match="above 0"):
+    for wrong, said in (
+        ({"queue": 0}, "--queue must be above 0 and finite, got 0"),
+        ({"bytes": float("nan")}, "--max-mb must be above 0 and finite, got nan"),
+        ({"pixels": -2e6}, "--max-megapixels must be above 0 and finite, got -2"),
+        ({"receive_s": -1}, "--receive-s must be above 0 and finite, got -1"),
+        ({"answer_s": float("inf")}, "--answer-s must be above 0 and finite, got inf"),
+    ):
+        with pytest.raises(UserError, match=said):
             Limits(**wrong)
     with pytest.raises(UserError, match="at most 100"):
         Limits(pixels=2e8)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 from fake_data import disc, photo, save
 from offline_browser import offline_page
 
+import segstudy
 from segstudy.config.protocol import Protocol
 from segstudy.core.errors import UserError
 from segstudy.data.samples import Sample
 from segstudy.mask_errors.audit import Audit, AuditedMask
 from segstudy.mask_errors.predictions import Networks
 from segstudy.reporting.audit_page import GENERATOR, write_audit_page
+from segstudy.reporting.audit_table import facts
 
 SIDE = (60, 80)
 IDS = ("<b>worst", "#second", "third", "fourth")
@@ -52,6 +55,28 @@ def file(audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_of(file: Path) -> dict[str, Any]:
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', file.read_text("utf-8"))
     return json.loads(text)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "page", "html"])
+def test_a_page_must_be_named_as_one(audit: Audit, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=rf"--html must be a file that ends with \.html, got .*{name}"):
+        write_audit_page(audit, tmp_path / name)
+    calls = [
+        lambda: segstudy.audit("nowhere", html=tmp_path / name),
+        lambda: segstudy.check("synthetic:n=6", html=tmp_path / name),
+    ]
+    for call in calls:
+        with pytest.raises(UserError, match=r"--html must be a file that ends with \.html"):
+            call()
+    with pytest.raises(UserError, match=r"--out must be a file that ends with \.html"):
+        segstudy.compare_sets("a", "b", out=tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_that_the_networks_are_too_weak_comes_first(audit: Audit, tmp_path: Path) -> None:
+    weak = replace(audit, warning="These networks are no better than a mask that looks at no image.")
+    assert facts(weak, 4)[0] == weak.warning
+    assert facts(audit, 4) == facts(weak, 4)[1:]
 
 
 def test_the_page_needs_no_network_and_says_what_was_left_out(file: Path) -> None:

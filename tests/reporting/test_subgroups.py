@@ -45,6 +45,18 @@ def test_a_small_subgroup_has_points_only_and_a_larger_one_an_interval(folder, m
     )
 
 
+def test_a_subgroup_of_one_image_has_no_difference_and_is_counted(folder):
+    rare = {**CATEGORIES, TEST[0]: "naevus of Spitz"}
+    section = found(folder, rare)
+    assert "naevus of Spitz" in {group.name for group in section.groups}
+    assert not [one for each in section.differences for one in each.subgroups if "Spitz" in one.name]
+    assert section.left_out == (
+        "1 subgroup left out of the differences, with one image or the images of one group only: "
+        "category naevus of Spitz."
+    )
+    assert found(folder).left_out == ""
+
+
 def test_sizes_are_thirds_of_the_test_images_by_the_mask(folder):
     radii = np.linspace(3, 11, len(TEST))
     rows = [

@@ -388,9 +388,9 @@ def test_looks_that_do_not_follow_from_the_runs_are_refused(copied, no_report, m
 REFUSED = {
     "max_hours needs it": ({"max_hours": 1.0}, "--max-hours needs --until-settled"),
     "max_seeds needs it": ({"max_seeds": 5}, "--max-seeds needs --until-settled"),
-    "two seeds": ({**SEQUENTIAL, "seeds": 2}, "seeds must be 3 or more with --until-settled, got 2"),
-    "no look after the first": ({**SEQUENTIAL, "seeds": 8}, "max_seeds must be above the 8 seeds"),
-    "no hours": ({**SEQUENTIAL, "max_hours": 0.0}, "max_hours must be above 0, got 0"),
+    "two seeds": ({**SEQUENTIAL, "seeds": 2}, "--seeds must be 3 or more with --until-settled, got 2"),
+    "no look after the first": ({**SEQUENTIAL, "seeds": 8}, "--max-seeds must be above the 8 seeds"),
+    "no hours": ({**SEQUENTIAL, "max_hours": 0.0}, "--max-hours must be above 0, got 0"),
     "one configuration": (
         {**SEQUENTIAL, "architecture": "unet"},
         "--until-settled needs two configurations or more",
@@ -412,8 +412,8 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(data, tmp_pat
 
 CHANGED = {
     "fixed": ({}, "is a sequential study"),
-    "first look": ({**SEQUENTIAL, "seeds": 4}, "seeds must be 3, got 4"),
-    "last look": ({**SEQUENTIAL, "max_seeds": 9}, "max_seeds must be 8, got 9"),
+    "first look": ({**SEQUENTIAL, "seeds": 4}, "--seeds must be 3, got 4"),
+    "last look": ({**SEQUENTIAL, "max_seeds": 9}, "--max-seeds must be 8, got 9"),
     "protocol": ({**SEQUENTIAL, "epochs": 3}, "its looks were planned for the study as it was"),
     "a loss": ({**SEQUENTIAL, "loss": "dice"}, "its looks were planned for the study as it was"),
     "margin": ({**SEQUENTIAL, "margin": 0.02}, "its looks were planned for the study as it was"),

@@ -1,5 +1,6 @@
 """The power of a study before it is trained: the smallest differences that studies of some sizes can show."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from segstudy.stats.power_training_sets import smallest_difference_across
 SEEDS = (2, 3, 5, 10, 20)
 MOST_SEEDS = 50  # that are tried for a wanted difference
 MOST_DIFFERENCE = 1.0  # of IoU
+ACROSS = "smallest_difference_across_training_sets"
 
 # PH2 at 64 px, U-Net and SegNet with two losses, 4 folds repeated 5 times, 2 seeds: docs/results. Of training
 # sets: what single configurations show there; the differences show less.
@@ -65,7 +67,11 @@ class PlannedSize:
     across: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON; a difference is None if it is above 1, or not known without folds."""
+        """Return everything for JSON; a difference is None if it is above 1.
+
+        Without folds nothing is known of other training sets: then their key is missing.
+        """
+        across = {} if self.across is None else {ACROSS: _finite(self.across)}
         return {
             "seeds": self.seeds,
             "folds": self.layout.folds,
@@ -77,7 +83,7 @@ class PlannedSize:
             "smallest_difference": _finite(self.smallest),
             "low": _finite(self.low),
             "high": _finite(self.high),
-            "smallest_difference_across_training_sets": _finite(self.across),
+            **across,
         }
 
 
@@ -164,8 +170,13 @@ class PowerPlan:
         }
 
 
-def _finite(value: float | None) -> float | None:
-    return None if value is None or value > MOST_DIFFERENCE else value
+def _finite(value: float) -> float | None:
+    return None if value > MOST_DIFFERENCE else value
+
+
+def _known(hours: float | None) -> float:
+    """Return hours to compare; sizes whose hours are unknown come after all others, by their runs."""
+    return math.inf if hours is None else hours
 
 
 def refuse_values(sds: Mapping[str, float], difference: float | None) -> None:
@@ -222,7 +233,7 @@ class Sizer:
             there = [each for each in layouts if each.times_images == times]
             enough = [size for each in there for size in self._enough(each, difference, across)]
             if enough:
-                return min(enough, key=lambda each: (each.hours or 0.0, each.num_runs))
+                return min(enough, key=lambda each: (_known(each.hours), each.num_runs))
         return None
 
     def _enough(self, layout: Layout, difference: float, across: bool) -> Iterator[PlannedSize]:

@@ -8,7 +8,7 @@ import numpy as np
 from segstudy.analysis.formatting import counted_images, interval, mean, signed
 from segstudy.analysis.results import Results
 from segstudy.stats.comparisons import Difference, difference
-from segstudy.stats.intervals import Interval, by_group, score_interval
+from segstudy.stats.intervals import Interval, Scores, by_group, score_interval
 from segstudy.store.second_rater import SecondRaterRecord
 
 
@@ -46,7 +46,7 @@ def human_ceiling(
         return None
     groups = [results.groups.get(ids[i], ids[i]) for i in rated]
     second = np.array([[record.ious[ids[i]] for i in rated]])
-    found = score_interval(by_group(second, groups))
+    found = agreement(second, groups)
     apart = None
     if len(set(groups)) > 1:
         apart = difference(scores[:, rated], second, groups, results.margin, (False, True))
@@ -59,6 +59,16 @@ def human_ceiling(
         apart,
         _sentence(results, record, found, (len(set(groups)), len(rated), len(ids)), names[0], apart),
     )
+
+
+def agreement(ious: Scores, groups: Sequence[str]) -> Interval:
+    """Return a mean IoU with its 95 % interval, over images and replicates, the images of a group as one.
+
+    Args:
+        ious: ``(replicates, images)``; two raters are one replicate.
+        groups: of each image.
+    """
+    return score_interval(by_group(ious, groups))
 
 
 def _sentence(

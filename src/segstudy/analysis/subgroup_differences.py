@@ -74,9 +74,10 @@ def subgroup_differences(
         names: configurations on the same test images.
         members: the images of each subgroup, by kind and name.
     """
+    alone = _of_one_group(results, members)
     kinds: dict[str, dict[str, Sequence[str]]] = {}
     for (kind, name), mine in members.items():
-        if len({results.groups.get(each, each) for each in mine}) > 1:
+        if (kind, name) not in alone:
             kinds.setdefault(kind, {})[name] = mine
     found = [
         _compared(results, kind, names[0], other, subgroups)
@@ -85,6 +86,23 @@ def subgroup_differences(
         for other in names[1:]
     ]
     return _adjusted(found)
+
+
+def _of_one_group(results: Results, members: Members) -> list[tuple[str, str]]:
+    return [
+        where for where, mine in members.items() if len({results.groups.get(each, each) for each in mine}) < 2
+    ]
+
+
+def left_out_text(results: Results, members: Members) -> str:
+    """Return a sentence on the subgroups without differences, which have one image or group; else nothing."""
+    alone = [f"{kind} {name}" for kind, name in _of_one_group(results, members)]
+    if not alone:
+        return ""
+    return (
+        f"{counted(len(alone), 'subgroup')} left out of the differences, with one image or the images of one "
+        f"{results.group_noun} only: {listed(alone)}."
+    )
 
 
 def _compared(

@@ -106,7 +106,7 @@ def compare_sets(
         from segstudy.reporting.own_pages import refuse_place
         from segstudy.reporting.sets_page import GENERATOR, write_sets_page
 
-        refuse_place(Path(out), GENERATOR)
+        refuse_place(Path(out), GENERATOR, "--out")
     found = compare_data_sets([Path(expanded(str(each))) for each in folders], accept_differences)
     if out is not None:
         write_sets_page(found, Path(out))

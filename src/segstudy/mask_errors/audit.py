@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from segstudy.analysis.against_baselines import networks_note
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage
 from segstudy.data.prepared import Prepared, open_prepared, prepare
@@ -65,6 +66,7 @@ class Audit:
         probs: mean probability ``(height, width)`` at network size, in 256 steps, of the masks that were
             examined for a kind of error; the others have no kind.
         second: what a second rater's masks say; None without them.
+        warning: that the networks are too weak for this, in a sentence; empty if they are not.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Audit:
     samples: Mapping[str, Sample]
     probs: Mapping[str, NDArray[np.uint8]]
     second: SecondRater | None = None
+    warning: str = ""
 
     @property
     def num_untested(self) -> int:
@@ -119,7 +122,8 @@ def audit_study(folder: StudyFolder, data: str | Path | None, masks2: Path | Non
         second = second_rater(place, folder, samples, ids, networks.names, meaning)
         masks = [replace(mask, second_iou=second.ious.get(mask.id)) for mask in masks]
     probs = {each.id: np.rint(each.mean_prob * 255).astype(np.uint8) for each in examined.values()}
-    return Audit(data_of(folder).name, networks, tuple(masks), samples, probs, second)
+    warning = networks_note(folder, networks.keys_by_name)
+    return Audit(data_of(folder).name, networks, tuple(masks), samples, probs, second, warning)
 
 
 def _samples(folder: StudyFolder, data: str | Path | None) -> dict[str, Sample]:

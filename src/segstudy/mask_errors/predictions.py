@@ -3,7 +3,7 @@
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -33,12 +33,14 @@ class Networks:
         records: of all their runs.
         protocol: of the best one; the others see the images at the same size and the same foreground.
         left_out: the number of other configurations by reason.
+        keys_by_name: the keys of the runs of each of the configurations.
     """
 
     names: tuple[str, ...]
     records: tuple[RunRecord, ...]
     protocol: Protocol
     left_out: Mapping[str, int]
+    keys_by_name: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def networks_of(folder: StudyFolder, most: int = MOST_CONFIGURATIONS) -> Network
         }
     )
     records = tuple(record for row in used for record in row.records)
-    return Networks(tuple(row.name for row in used), records, first, +left_out)
+    keys = {row.name: row.keys for row in used}
+    return Networks(tuple(keys), records, first, +left_out, keys)
 
 
 def _protocol(row: Row) -> Protocol:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from segstudy.analysis.results import gather
+from segstudy.analysis.second_rater import agreement
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.data.samples import Sample
 from segstudy.evaluation.second_rater import raters_ious
-from segstudy.stats.intervals import Interval, by_group, score_interval
+from segstudy.stats.intervals import Interval
 from segstudy.store.folder import StudyFolder
 
 
@@ -59,7 +60,7 @@ def second_rater(
     return SecondRater(
         folder=masks.name,
         ious=ious,
-        interval=_interval(np.array([list(ious.values())]), [samples[i].group for i in rated]),
+        interval=agreement(np.array([list(ious.values())]), [samples[i].group for i in rated]),
         models=_of_models(folder, names, samples, rated),
         num_missing=len(ids) - len(rated),
     )
@@ -75,9 +76,5 @@ def _of_models(
         place = {sample_id: i for i, sample_id in enumerate(results.ids(name))} if scores is not None else {}
         if scores is not None and place.keys() >= set(rated):
             some = scores[:, [place[sample_id] for sample_id in rated]]
-            found[name] = _interval(some, [samples[i].group for i in rated])
+            found[name] = agreement(some, [samples[i].group for i in rated])
     return found
-
-
-def _interval(scores: np.ndarray, groups: Sequence[str]) -> Interval:
-    return score_interval(by_group(scores, groups))

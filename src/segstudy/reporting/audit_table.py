@@ -91,6 +91,7 @@ def facts(audit: Audit, num_shown: int) -> list[str]:
     """Return sentences on what was compared, and on what was left out."""
     num_masks, networks = len(audit.masks), audit.networks
     said = [
+        *([audit.warning] if audit.warning else []),
         f"The {num_shown} most suspicious of {counted(num_masks, 'mask')}."
         if num_shown < num_masks
         else f"All {counted(num_masks, 'mask')}, the most suspicious first.",

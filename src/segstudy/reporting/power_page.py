@@ -23,8 +23,6 @@ def refuse_page(file: Path) -> None:
     Raises:
         UserError: no HTML file, a folder that is not there, or files that are not from an earlier page.
     """
-    if file.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--html must be a file that ends with .html, got {file}")
     refuse_place(file, GENERATOR)
     for kind in (".svg", ".png"):
         if file.with_suffix(kind).exists() and not file.exists():

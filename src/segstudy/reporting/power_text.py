@@ -79,7 +79,7 @@ def table(found: PowerPlan, cell: Cell) -> TextTable:
         for layout in found.layouts
     ]
     rows = [row for row in rows if set(row[1:]) != {DASH}]
-    return TextTable(["seeds", *map(str, seeds)], rows, (), 0)
+    return TextTable(["images, by seeds", *map(str, seeds)], rows, (), 0)
 
 
 def cheapest_text(found: PowerPlan) -> list[str]:

@@ -28,7 +28,7 @@ def write_sets_page(found: SetsComparison, file: Path) -> None:
     Raises:
         UserError: another file, or one that cannot be written.
     """
-    refuse_place(file, GENERATOR)
+    refuse_place(file, GENERATOR, "--out")
     first, *others = answers(found)
     text = ENVIRONMENT.get_template("sets.html.j2").render(
         generator=GENERATOR,

@@ -49,7 +49,7 @@ def requested(
     stored = looks_of(folder, rebuild=True) if folder.exists() else None
     is_asked, max_hours, most = (options.get(name) for name in ("until_settled", "max_hours", "max_seeds"))
     if max_hours is not None and not max_hours > 0:
-        raise UserError(f"max_hours must be above 0, got {max_hours:g}")
+        raise UserError(f"--max-hours must be above 0, got {max_hours:g}")
     if stored is not None:
         is_called = source is not None and Path(source).resolve() == folder.path.resolve()
         seeds = _continued(stored, asked, folder.path, is_called, options)
@@ -85,14 +85,14 @@ def _begun(asked: Study, folder: StudyFolder, options: Mapping[str, Any]) -> tup
     first = named if named is not None else max(asked.seeds, FEWEST_SEEDS)
     if first < FEWEST_SEEDS:
         raise UserError(
-            f"seeds must be {FEWEST_SEEDS} or more with --until-settled, got {first}: fewer runs cannot tell "
-            "how much training varies"
+            f"--seeds must be {FEWEST_SEEDS} or more with --until-settled, got {first}: fewer runs cannot "
+            "tell how much training varies"
         )
     given = options.get("max_seeds")
     most = max(MOST_SEEDS, 2 * first) if given is None else int(given)
     if not first < most <= MOST_PLANNED:
         raise UserError(
-            f"max_seeds must be above the {first} seeds of the first look and at most {MOST_PLANNED}, "
+            f"--max-seeds must be above the {first} seeds of the first look and at most {MOST_PLANNED}, "
             f"got {most}"
         )
     return planned_seeds(first, most)
@@ -113,7 +113,7 @@ def _continued(
     )
     named, most = _named_seeds(asked, options), options.get("max_seeds")
     if named is not None and named != seeds[0]:
-        raise UserError(f"seeds must be {seeds[0]}, got {named}: the looks of {path} were {planned}")
+        raise UserError(f"--seeds must be {seeds[0]}, got {named}: the looks of {path} were {planned}")
     if most is not None and int(most) != seeds[-1]:
-        raise UserError(f"max_seeds must be {seeds[-1]}, got {most}: the looks of {path} were {planned}")
+        raise UserError(f"--max-seeds must be {seeds[-1]}, got {most}: the looks of {path} were {planned}")
     return tuple(seeds)

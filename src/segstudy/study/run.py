@@ -36,6 +36,7 @@ from segstudy.study.options import MACHINE_OPTIONS
 from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, preregister, write_plan
 from segstudy.study.remaining_time import seconds_of
 from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
+from segstudy.study.trackers.silent_runs import SilentRuns
 from segstudy.study.trackers.terminal import Display
 from segstudy.study.until_settled import Trainer, until_settled
 from segstudy.study.up_to_date import records, write_records
@@ -224,7 +225,9 @@ def _train_until_settled(
 
 def _trackers(call: Call, display: Display) -> Trackers:
     """Return the trackers of the training: the display if it was chosen, and the others."""
-    return Trackers({each.name: display if each.is_display else each.made() for each in call.trackers})
+    trackers = {each.name: display if each.is_display else each.made() for each in call.trackers}
+    chosen = Trackers(trackers)
+    return Trackers({**trackers, "silent runs": SilentRuns(chosen.run_notes)})
 
 
 def _train(
@@ -260,17 +263,7 @@ def _train(
             display.stage.end()
             if missing:
                 preregister(plan, folder, chosen.looks)
-            runs = tuple(run.key for run in missing)
-            trackers.study_begins(
-                StudyStart(
-                    folder.path,
-                    plan.overview(),
-                    runs,
-                    chosen.ahead.forecast,
-                    _best(plan, folder),
-                    chosen.until,
-                )
-            )
+            trackers.study_begins(_start(chosen, missing))
             by_key = {job.run.key: job for job in jobs}
             watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)
             executor, options = executor_named(machine.executor), machine.executor_options
@@ -286,6 +279,12 @@ def _train(
         trackers.study_ends()
     hardware.raise_refused()
     _raise_stopped(stop, plan, folder, num_left=len(missing) - done)
+
+
+def _start(chosen: Choice, missing: Sequence[Run]) -> StudyStart:
+    plan, folder = chosen.plan, chosen.folder
+    runs, forecast = tuple(run.key for run in missing), chosen.ahead.forecast
+    return StudyStart(folder.path, plan.overview(), runs, forecast, _best(plan, folder), chosen.until)
 
 
 def _raise_stopped(stop: Stop, plan: Plan, folder: StudyFolder, num_left: int) -> None:

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from segstudy.core.errors import UserError
 from segstudy.data.images import MAX_PIXELS
 
+OPTIONS = {
+    "bytes": "max-mb",
+    "pixels": "max-megapixels",
+    "receive_s": "receive-s",
+    "answer_s": "answer-s",
+    "queue": "queue",
+}
+UNITS = {"bytes": 1e6, "pixels": 1e6}  # of the options
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -40,9 +49,11 @@ class Limits:
         return 8 * self.bytes
 
     def __post_init__(self) -> None:
-        wrong = [name for name, value in vars(self).items() if not 0 < value < float("inf")]
-        if wrong:
-            raise UserError(f"the limit {wrong[0]!r} must be above 0 and finite")
+        for name, value in vars(self).items():
+            if not 0 < value < float("inf"):
+                raise UserError(
+                    f"--{OPTIONS[name]} must be above 0 and finite, got {value / UNITS.get(name, 1):g}"
+                )
         if self.pixels > MAX_PIXELS:
             raise UserError(f"--max-megapixels: at most {MAX_PIXELS // 10**6}, as everywhere in segstudy")
 

@@ -15,6 +15,7 @@ from segstudy.analysis.subgroup_differences import (
     FEWEST_TESTED,
     SubgroupDifferences,
     dependence_sentences,
+    left_out_text,
     subgroup_differences,
 )
 from segstudy.analysis.subgroups import FEWEST, Ids, members_of
@@ -59,6 +60,7 @@ class Subgroups:
         differences: the first configuration less each of the others, by subgroup; none for a single one.
         differences_chart: of them, as SVG.
         sentences: whether the differences depend on the subgroup.
+        left_out: the subgroups without differences, in a sentence; empty if there are none.
     """
 
     configurations: tuple[str, ...]
@@ -67,6 +69,7 @@ class Subgroups:
     differences: tuple[SubgroupDifferences, ...] = ()
     differences_chart: Markup | None = None
     sentences: tuple[str, ...] = ()
+    left_out: str = ""
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
@@ -121,6 +124,7 @@ def subgroups(
         if found
         else Markup(""),
         tuple(dependence_sentences(found)),
+        left_out_text(results, shown) if len(names) > 1 else "",
     )
 
 
