@@ -18,7 +18,11 @@ from segstudy.models import MODELS
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = [name for name in app if not name.startswith("-")]
 OF_ALL = {"--help", "--version", "--debug", "--install-completion"}
-FOREIGN = {"--data-binary", "--iou", "--minutes"}  # of curl and of two benchmarks
+FOREIGN = {
+    *("--data-binary", "--iou", "--minutes"),  # of curl and of two benchmarks
+    *("--address", "--disable-usage-stats", "--head"),  # of `ray start`
+    *("--constraint", "--wait"),  # of sbatch
+}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
