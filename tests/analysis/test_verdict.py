@@ -20,6 +20,7 @@ from segstudy.analysis.verdict import Answers, answer
 from segstudy.cli.formatting import render_comparison
 from segstudy.core import plugins, registry
 from segstudy.core.errors import UserError
+from segstudy.core.quantities import percent
 from segstudy.losses import Loss, bce
 from segstudy.models import Model
 from segstudy.models.unet import UNet
@@ -334,7 +335,7 @@ def test_the_terminal_has_the_share_first_and_the_ranks_of_those_that_may_be_bes
     below = text.partition("Of those that may be best")[2].partition(".\n")[0]
     standings = {each.name: each.stability for each in said(folder).standings}
     for name, each in standings.items():
-        assert (f"{name} {each.best:.0%} (rank" in below) == (name != "segnet-bce-b8")
+        assert (f"{name} {percent(each.best)} (rank" in below) == (name != "segnet-bce-b8")
     assert "ties count for each" not in below
     ties = segstudy.table(filled(tmp_path / "ties", dict.fromkeys(FAR, 1.0), noise=0.0).path)
     assert "; ties count for each." in " ".join(ties.split())

@@ -1,8 +1,11 @@
 """Numbers as a person reads them."""
 
-import pytest
+import ast
 
-from segstudy.core.quantities import counted_kind, counted_kinds
+import pytest
+from import_graph import MODULES, parsed
+
+from segstudy.core.quantities import counted_kind, counted_kinds, percent
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,20 @@ def test_findings_are_counted_by_what_they_are_about(number: int, kind: str, tex
 
 def test_kinds_are_listed_with_their_numbers_the_most_frequent_first() -> None:
     assert counted_kinds(["empty mask", "full mask", "full mask"]) == ("2 full masks", "1 empty mask")
+
+
+@pytest.mark.parametrize(
+    ("frac", "digits", "text"),
+    [(0.12, 0, "12 %"), (0.145, 1, "14.5 %"), (1.0, 0, "100 %"), (0.0, 2, "0.00 %")],
+)
+def test_percent(frac, digits, text):
+    assert percent(frac, digits) == text
+
+
+def test_no_sentence_writes_percent_in_another_way():
+    """``f"{share:.0%}"`` gives ``12%``; ``percent`` gives ``12 %``, as everywhere else."""
+    for module in MODULES:
+        for node in ast.walk(parsed(module)):
+            if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
+                form = ast.unparse(node.format_spec).strip("f'\"")
+                assert not form.endswith("%"), f"{module}:{node.lineno}: use core.quantities.percent"

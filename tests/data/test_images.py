@@ -212,7 +212,7 @@ def test_more_than_five_percent_of_grey_is_refused(tmp_path: Path, rows_of_grey:
     if not refused:
         assert (read_mask(path) == (values >= 128)).all()
         return
-    with pytest.raises(ImageError, match="6% of the pixels are grey"):
+    with pytest.raises(ImageError, match="6 % of the pixels are grey"):
         read_mask(path)
 
 

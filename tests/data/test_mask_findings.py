@@ -73,8 +73,8 @@ def test_empty_masks_do_not_hide_that_the_others_are_inverted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("lacking", "kind", "share"),
     [
-        ("empty", "most masks empty", "18 of 24 masks (75%) have no foreground"),
-        ("full", "most masks full", "18 of 24 masks (75%) have no background"),
+        ("empty", "most masks empty", "18 of 24 masks (75 %) have no foreground"),
+        ("full", "most masks full", "18 of 24 masks (75 %) have no background"),
     ],
 )
 def test_most_masks_empty_or_full_are_a_warning_that_says_their_share(

@@ -10,6 +10,7 @@ from fake_study import finish, make_study
 from segstudy.reporting import page, sections
 from segstudy.reporting.page import write_report
 from segstudy.reporting.sections import SECTIONS
+from segstudy.reporting.sections.protocol import shared_protocol
 
 FOLDER = Path(sections.__file__).parent
 SHARED = {"__init__", "base"}
@@ -57,3 +58,13 @@ def test_a_record_alone_decides_on_heading_order_and_presence(tmp_path, monkeypa
     found = headings(write_report(folder).read_text(encoding="utf-8"))
     assert found[-1] == ("images-and-masks", "Images &amp; masks")
     assert not {"data", "again"} & {id_ for id_, _ in found}
+
+
+def test_shared_settings_are_written_as_their_kind_has_them(tmp_path):
+    """Classes that count together are no size: ``1+2``, not ``1 × 2``."""
+    study = make_study(tmp_path / "study", ("unet",), ("bce",)).study()
+    protocol = study.protocol.model_copy(update={"foreground": (1, 2), "image_size": (32, 48)})
+    shown = shared_protocol(study.model_copy(update={"protocol": protocol}))
+    assert shown["foreground"] == "1+2"
+    assert shown["image size"] == "32 × 48"
+    assert shown["record test"] in ("yes", "no")

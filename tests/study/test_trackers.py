@@ -130,7 +130,7 @@ def test_more_runs_than_lines_are_counted():
     [
         ((6.5, 2), [1.0], "machine is busy: load 6.5 on 2 cores, so this may take longer"),
         ((1.5, 1), [], "machine is busy: load 1.5 on 1 core, so this may take longer"),
-        (None, [1.0, 0.4], "machine is busy: a timed step had 40% of its core, so this may take longer"),
+        (None, [1.0, 0.4], "machine is busy: a timed step had 40 % of its core, so this may take longer"),
         (None, [1.0, None], ""),
         (None, [], ""),
     ],

@@ -6,6 +6,7 @@ import polars as pl
 
 from segstudy.analysis.formatting import listed
 from segstudy.analysis.results import Results, comparable
+from segstudy.core.quantities import percent
 from segstudy.core.seeding import seed_for
 from segstudy.stats.ranks import Stability, stability
 
@@ -30,7 +31,7 @@ def chances_sentence(results: Results, frame: pl.DataFrame) -> str:
         return ""
     found = {name: each for name, each in stabilities(results, names).items() if name in may_be}
     order = sorted(found, key=lambda name: -found[name].best)
-    said = listed([f"{name} {found[name].best:.0%} ({_ranks(found[name])})" for name in order])
+    said = listed([f"{name} {percent(found[name].best)} ({_ranks(found[name])})" for name in order])
     ties = "; ties count for each" if sum(each.best for each in found.values()) > 1 + 1e-9 else ""
     begin = "Of those that may be best, first on test in this share of resamples of images and runs"
     return f"{begin}: {said}{ties}."

@@ -181,7 +181,7 @@ def _configurations(
         return tuple(CommonConfiguration(each[0], each) for each in names)
     shown = [i for i, f in enumerate((*COMPONENTS, *factors)) if f in COMPONENTS or _varies(common, i)]
     titles = [
-        "-".join(_spelled((*COMPONENTS, *factors)[i], key[i]) for i in shown if key[i] is not None)
+        "-".join(_part_of_name((*COMPONENTS, *factors)[i], key[i]) for i in shown if key[i] is not None)
         for key in common
     ]
     return tuple(
@@ -193,7 +193,7 @@ def _varies(keys: Sequence[Key], place: int) -> bool:
     return len({key[place] for key in keys}) > 1
 
 
-def _spelled(factor: str, level: str | None) -> str:
+def _part_of_name(factor: str, level: str | None) -> str:
     if factor in COMPONENTS:
         return str(level)
     return f"b{level}" if factor == "batch_size" else f"{factor}={level}"

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from segstudy.core.quantities import percent
 from segstudy.store.folder import StudyFolder
 from segstudy.store.tables import read_table
 
@@ -56,7 +57,7 @@ def _decoded(mask: bytes) -> np.ndarray:
 
 
 def _extent(shares: np.ndarray) -> str:
-    return f"{shares.min():.0%} to {shares.max():.0%} of the image" if len(shares) else ""
+    return f"{percent(shares.min())} to {percent(shares.max())} of the image" if len(shares) else ""
 
 
 def _reaches_frame(mask: np.ndarray) -> bool:

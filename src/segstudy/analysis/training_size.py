@@ -7,7 +7,7 @@ from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import Design, design_of
 from segstudy.analysis.formatting import listed
 from segstudy.analysis.results import Results
-from segstudy.core.quantities import counted
+from segstudy.core.quantities import counted, percent
 from segstudy.stats.intervals import LEVEL, Interval, score_interval
 from segstudy.stats.training_size import FEWEST_SIZES, MOST_TIMES, MoreImages, State, more_images
 
@@ -30,9 +30,9 @@ IN_FOLDS = (
 EXTRAPOLATION = (
     "What more images would bring is an extrapolation. Its model is a power law, 1 - IoU = c + a n^-b, for "
     f"the means of a configuration, up to {MOST_TIMES:g} times its largest training set. The interval is "
-    f"over test images, seeds and every c that fits (tested at {1 - LEVEL:.0%}). It assumes that new images "
-    f"are like these. Nothing is said if no c fits, or with fewer than {FEWEST_SIZES} sizes; more sizes give "
-    "a shorter interval."
+    f"over test images, seeds and every c that fits (tested at {percent(1 - LEVEL)}). It assumes that new "
+    f"images are like these. Nothing is said if no c fits, or with fewer than {FEWEST_SIZES} sizes; more "
+    "sizes give a shorter interval."
 )
 SAME_EPOCHS = (
     "All runs had the same number of epochs, so those with fewer images also made fewer training steps; with "

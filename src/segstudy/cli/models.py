@@ -1,9 +1,10 @@
 """The commands that use a trained model. They stand alone: the light distribution has these only."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from cyclopts import App, Group, Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -112,24 +113,8 @@ def predict(  # noqa: PLR0913 (an option each)
     match
         Use only files of a folder whose path matches, such as ``*_Dermoscopic_Image/*.bmp``.
     """
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=problems,
-        transient=True,
-    )
-    done_before: list[int] = []
-
-    def progress(done: int, total: int) -> None:
-        if not done_before:  # the first call has the number of existing results
-            done_before.append(done)
-        bar.update(task, description="segmenting", completed=done, total=total)
-
     left_out: list[str] = []
-    with bar:
-        task = bar.add_task("loading the model", total=None)
+    with _Bar() as bar:
         rows = segstudy.predict(
             model,
             images,
@@ -145,13 +130,47 @@ def predict(  # noqa: PLR0913 (an option each)
             fill_holes=fill_holes,
             match=match,
             **asdict(how),
-            progress=progress,
+            progress=bar.update,
             notice=left_out.append,
         )
+    return _say_predicted(rows, out, bar.num_before, left_out)
+
+
+class _Bar:
+    """The progress of a prediction, and how many results were there before."""
+
+    def __init__(self) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self._progress = Progress(*columns, console=problems, transient=True)
+        self._task = self._progress.add_task("loading the model", total=None)
+        self._before: int | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @property
+    def num_before(self) -> int:
+        return self._before or 0
+
+    def update(self, done: int, total: int) -> None:
+        """Show the progress; the first call has the number of existing results."""
+        if self._before is None:
+            self._before = done
+        self._progress.update(self._task, description="segmenting", completed=done, total=total)
+
+
+def _say_predicted(
+    rows: Sequence[Mapping[str, str]], out: Path, num_before: int, left_out: Sequence[str]
+) -> int:
+    """Print what was predicted and what was not; return the exit code."""
     from segstudy.deploy.predict.table import names_in  # what `--help` does without
 
     failed = [row for row in rows if row["error"]]
-    num_new = len(rows) - len(failed) - sum(done_before)
+    num_new = len(rows) - len(failed) - num_before
     num_empty = sum(row["area_px"] == "0" for row in rows)
     say(
         f"with {', '.join(names_in(out))}: {counted(len(rows) - len(failed), 'mask')} in {out / 'masks'} "

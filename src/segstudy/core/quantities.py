@@ -12,6 +12,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def percent(frac: float, digits: int = 0) -> str:
+    """Return a share as ``12 %``, or ``12.3 %`` with one digit."""
+    return f"{100 * frac:.{digits}f} %"
+
+
 def size(num_bytes: float) -> str:
     """Return a size as ``12 MB`` or ``3.4 GB``."""
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"

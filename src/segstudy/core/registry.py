@@ -50,7 +50,7 @@ class Component:
         return f"{place}:{self.name}" if place else self.name
 
     def __str__(self) -> str:
-        return ":".join([self.title, *(f"{name}={_spelled(value)}" for name, value in self.options)])
+        return ":".join([self.title, *(f"{name}={_as_json(value)}" for name, value in self.options)])
 
     @property
     def spelling(self) -> str:
@@ -77,7 +77,7 @@ class Extension:
     num_called_with: int = 0
 
 
-def _spelled(value: Value) -> str:
+def _as_json(value: Value) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -267,7 +267,7 @@ def _checked_options(
 
 
 def _written(value: Value) -> str:
-    return _spelled(value) if isinstance(value, tuple) else repr(value)
+    return _as_json(value) if isinstance(value, tuple) else repr(value)
 
 
 def _options_of(

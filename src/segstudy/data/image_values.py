@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.intensity import Scale
+from segstudy.core.quantities import percent
 from segstudy.data.image_errors import ImageError
 from segstudy.data.tiff_planes import planes_of
 from segstudy.data.tiff_tags import BANDS, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT
@@ -142,7 +143,9 @@ def _is_unsigned(image: Image.Image) -> bool:
 def _finite(values: NDArray[Any], path: Path, is_inverted: bool) -> NDArray[Any]:
     if not np.isfinite(values).all():
         frac = 1 - float(np.isfinite(values).mean())
-        detail = f"{frac:.2%} of its values are NaN or infinite, pixels without data; write a number there"
+        detail = (
+            f"{percent(frac, 2)} of its values are NaN or infinite, pixels without data; write a number there"
+        )
         raise ImageError(path, "no-data", detail)
     if is_inverted:
         detail = "32-bit values of which zero is white (TIFF photometric); save it with zero as black"

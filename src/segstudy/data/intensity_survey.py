@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, FULL, Scale, between
-from segstudy.core.quantities import counted
+from segstudy.core.quantities import counted, percent
 from segstudy.data.image_values import Levels
 from segstudy.data.images import DARK
 from segstudy.data.samples import Problem, Severity
@@ -147,9 +147,9 @@ def _transparent(images: Mapping[str, Levels], scale: Scale) -> list[Problem]:
         if (frac := levels.darkened_frac) > 0:
             severity: Severity = "warning" if frac >= DARKENED_FRAC else "note"
             detail = (
-                f"{frac:.2%} of its pixels are transparent and become black or darker; save it without alpha"
+                f"{percent(frac, 2)} of its pixels are transparent and become black or darker; save it "
+                "without alpha, or choose --intensity 0..255, which takes the colours as they are"
             )
-            detail += ", or choose --intensity 0..255, which takes the colours as they are"
             problems.append(Problem(severity, "transparent image", where, detail))
     return problems
 

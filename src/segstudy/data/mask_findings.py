@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.mask_rules import USUAL, MaskMeaning
+from segstudy.core.quantities import percent
 from segstudy.data.mask_survey import Inference, MaskLook
 from segstudy.data.masks import foreground_of, grey_frac_of
 from segstudy.data.samples import Dataset, Problem
@@ -39,7 +40,7 @@ def mask_problems(where: str, look: MaskLook, meaning: MaskMeaning) -> tuple[lis
         problems.append(Problem("warning", "white is zero", where, detail))
     if meaning == USUAL and len(look.table.values) > 2:
         grey = grey_frac_of(look.table)
-        detail = f"more than two values ({grey:.1%} of it grey): foreground from 128 up"
+        detail = f"more than two values ({percent(grey, 1)} of it grey): foreground from 128 up"
         problems.append(Problem("note", "mask with grey values", where, detail))
     return [*problems, *_odd_foreground(where, look, chosen, frac)], frac
 
@@ -137,9 +138,9 @@ def all_around(
     if number < NEARLY_ALL_FRAC * len(mixed) or mean_border < max(0.6, mean + 0.1):
         return []
     detail = (
-        f"in {number} of {len(mixed)} masks the border has more foreground than the rest ({mean_border:.0%} "
-        "of it on average): choose --masks inverted if black is the object, or --masks "
-        f"{masks.meaning.rule} if the masks are right as they are"
+        f"in {number} of {len(mixed)} masks the border has more foreground than the rest "
+        f"({percent(mean_border)} of it on average): choose --masks inverted if black is the object, or "
+        f"--masks {masks.meaning.rule} if the masks are right as they are"
     )
     return [Problem("warning", "masks perhaps inverted", dataset.name, detail)]
 
@@ -153,7 +154,7 @@ def _one_sided(dataset: Dataset, fracs: Mapping[str, float]) -> list[Problem]:
     ):
         number = sum(frac == value for frac in fracs.values())
         if FEW_MASKS <= number < len(fracs) + value and number > MOST_FRAC * len(fracs):
-            share = f"{number} of {len(fracs)} masks ({number / len(fracs):.0%}) have no {lacking}"
+            share = f"{number} of {len(fracs)} masks ({percent(number / len(fracs))}) have no {lacking}"
             problems.append(Problem("warning", kind, dataset.name, f"{share}; {cause}"))
     return problems
 

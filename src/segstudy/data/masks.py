@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.mask_rules import USUAL, MaskMeaning
+from segstudy.core.quantities import percent
 from segstudy.data.images import ImageError
 from segstudy.data.mask_pixels import Kind, MaskPixels, decode_mask
 from segstudy.data.sources import MaskSource, first_file
@@ -153,7 +154,7 @@ def _larger(table: MaskTable) -> NDArray[np.bool_]:
     if looks_like_classes(values) or (grey_frac > MAX_GREY_FRAC and len(values) <= FEW):
         raise several_classes(table, values)
     if grey_frac > MAX_GREY_FRAC:
-        detail = f"{grey_frac:.0%} of the pixels are grey, neither background nor foreground"
+        detail = f"{percent(grey_frac)} of the pixels are grey, neither background nor foreground"
         raise ImageError(table.path, "grey", f"{detail}; save it in black and white, or {_cut(values)}")
     return grey >= THRESHOLD
 

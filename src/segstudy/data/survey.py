@@ -10,7 +10,7 @@ from segstudy.core.intensity import AUTO as ANY_SCALE
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.progress import Stage, silent
-from segstudy.core.quantities import counted
+from segstudy.core.quantities import counted, percent
 from segstudy.data.check import SEVERITIES, examine
 from segstudy.data.datasets import read
 from segstudy.data.intensity_survey import Intensities
@@ -160,4 +160,4 @@ def _sizes(sizes: Sequence[tuple[int, int]]) -> str:
 
 def _fracs(fracs: Sequence[float]) -> str:
     low, middle, high = np.quantile(fracs, [0, 0.5, 1])
-    return f"{low:.1%} to {high:.1%} of an image, median {middle:.1%}".replace("%", " %")
+    return f"{percent(low, 1)} to {percent(high, 1)} of an image, median {percent(middle, 1)}"

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -125,25 +126,7 @@ def as_dict(found: SetsComparison) -> dict[str, Any]:
         ],
         "margin": found.margin,
         "configurations": frame(found).to_dicts(),
-        "pairs": [
-            {
-                "a": pair.a,
-                "b": pair.b,
-                **asdict(pair.over),
-                "alone": {"low": pair.alone.low, "high": pair.alone.high, "p": pair.alone.p},
-                "per_set": [
-                    {
-                        "set": name,
-                        "mean": d.mean,
-                        "low": d.low,
-                        "high": d.high,
-                        "standard_error": d.standard_error,
-                    }
-                    for name, d in zip(found.set_names, pair.per_set, strict=True)
-                ],
-            }
-            for pair in found.pairs
-        ],
+        "pairs": [_pair_as_dict(pair, found.set_names) for pair in found.pairs],
         "friedman": {
             "p": ranks.p,
             "is_exact": ranks.is_exact,
@@ -159,6 +142,19 @@ def as_dict(found: SetsComparison) -> dict[str, Any]:
         "notes": list(found.matched.notes),
         "warnings": list(warnings(found)),
         "answers": list(answers(found)),
+    }
+
+
+def _pair_as_dict(pair: SetPair, sets: Sequence[str]) -> dict[str, Any]:
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        **asdict(pair.over),
+        "alone": {"low": pair.alone.low, "high": pair.alone.high, "p": pair.alone.p},
+        "per_set": [
+            {"set": name, "mean": d.mean, "low": d.low, "high": d.high, "standard_error": d.standard_error}
+            for name, d in zip(sets, pair.per_set, strict=True)
+        ],
     }
 
 

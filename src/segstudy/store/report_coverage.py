@@ -13,6 +13,7 @@ from segstudy.core.checksums import sha256_of
 from segstudy.core.quantities import counted
 from segstudy.core.schema import Frozen
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import FILE as LOOKS
 
 PLAN_FILES = ("study.toml", "split.json", "data.json", "numerics.json")
 TAG = re.compile(r'<meta name="covers" content="([^"]*)">')
@@ -50,7 +51,7 @@ def coverage_now(folder: StudyFolder, images: bool) -> Coverage:
         name: folder.read_external_file(name, "record.json", _hash) for name in folder.external_records()
     }
     failures = {key: folder.failures / f"{key}.json" for key in folder.failed()}
-    files = (*PLAN_FILES, "looks.json")
+    files = (*PLAN_FILES, LOOKS)
     plan = {name: folder.path / name for name in files if (folder.path / name).is_file()}
     return Coverage(
         runs=tuple(sorted(folder.finished())),

@@ -16,6 +16,7 @@ from segstudy.core.resources import allowed_cores
 from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
 from segstudy.store.faults import Fault, State, inside, reason
 from segstudy.store.folder import StudyFolder, read_external
+from segstudy.store.looks import FILE as LOOKS
 from segstudy.store.looks import looks_of
 from segstudy.store.merged import merged_record
 from segstudy.store.preregistration import preregistration
@@ -29,7 +30,7 @@ from segstudy.store.verify_runs import run_faults
 KEY = re.compile(r"[0-9a-f]{16}")
 LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
 # Without study.toml there is no study, and nothing makes a preregistration again: left to their owner.
-KEPT_IN_PLACE = {Path("study.toml"), Path("preregistration.json"), Path("looks.json"), Path("merged.json")}
+KEPT_IN_PLACE = {Path("study.toml"), Path("preregistration.json"), Path(LOOKS), Path("merged.json")}
 
 
 @dataclass(frozen=True)
@@ -166,14 +167,14 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
         "numerics.json": folder.numerics,
         "reports.json": folder.reports,
         "preregistration.json": lambda: preregistration(folder),
-        "looks.json": lambda: looks_of(folder),
+        LOOKS: lambda: looks_of(folder),
         "merged.json": lambda: merged_record(folder),
         "second_rater.json": lambda: second_rater_of(folder),
         "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
     }
     for name, look in looks.items():
-        if (folder.path / name).exists() or name in ("data.json", "split.json", "looks.json"):
+        if (folder.path / name).exists() or name in ("data.json", "split.json", LOOKS):
             yield from _tried(folder, folder.path / name, look)
     for name in ("data.json", "split.json"):
         if not (folder.path / name).exists() and folder.finished():

@@ -8,7 +8,7 @@ from typing import Any
 
 from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import Protocol
-from segstudy.config.runs import Run
+from segstudy.config.runs import Run, spelled
 from segstudy.config.study import Study
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage
@@ -151,9 +151,9 @@ def command(source: str | Path | None, options: Mapping[str, Any], *more: str) -
             words += _executor_words(value)
         elif name in FLAGS and value != UNSAID.get(name):
             words.append(f"--{name.replace('_', '-')}")
-            words += [] if value is True else [_spelled(name, value)]
+            words += [] if value is True else [_as_word(name, value)]
         elif name in Protocol.model_fields or name in ("reader", "name", "split_file"):
-            words += ["--set", f"{name}={_spelled(name, value)}"]
+            words += ["--set", f"{name}={_as_word(name, value)}"]
     if options.get("images") is False:
         words.append("--no-images")
     return shlex.join([*words, *more])
@@ -168,16 +168,14 @@ def _executor_words(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _spelled(name: str, value: Any) -> str:
+def _as_word(name: str, value: Any) -> str:
     """Return a value, or the levels of a factor, as a word of the command line."""
     if name == "foreground" and isinstance(value, list | tuple) and all(isinstance(v, int) for v in value):
-        return "+".join(map(str, value))
-    if name == "foreground" and isinstance(value, list | tuple):
-        return ",".join(_spelled(name, each) for each in value)
+        return spelled(name, list(value))
     if name == "image_size" and isinstance(value, tuple) and len(value) == 2:
-        return "x".join(map(str, value))
+        return spelled(name, value)
     if isinstance(value, list | tuple):
-        return ",".join(_spelled(name, each) for each in value)
+        return ",".join(_as_word(name, each) for each in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -12,6 +12,7 @@ from segstudy.config.runs import Configuration, Run
 from segstudy.core.device import autocast, reproducible
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage, silent
+from segstudy.core.quantities import percent
 from segstudy.core.registry import title
 from segstudy.core.resources import allowed_memory, machine_load
 from segstudy.data.batches import num_batches
@@ -184,7 +185,7 @@ def busy_words(load: tuple[float, int] | None, shares: Sequence[float | None] = 
         return f"machine is busy: load {load[0]:.1f} on {cores}, so this may take longer"
     least = min((share for share in shares if share is not None), default=1.0)
     if least < LEAST_CORE_SHARE:
-        return f"machine is busy: a timed step had {least:.0%} of its core, so this may take longer"
+        return f"machine is busy: a timed step had {percent(least)} of its core, so this may take longer"
     return ""
 
 

@@ -13,6 +13,7 @@ from segstudy.data.fingerprint import contents, fingerprint
 from segstudy.data.sample_ids import match_ids
 from segstudy.data.samples import Sample
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import FILE as LOOKS
 from segstudy.store.records import DataRecord
 from segstudy.study.plan import Plan
 
@@ -23,7 +24,7 @@ OWN_NAMES = {
         "data.json",
         "split.json",
         "preregistration.json",
-        "looks.json",
+        LOOKS,
         "merged.json",
         "reports.json",
         "report.html",

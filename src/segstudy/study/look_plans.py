@@ -7,7 +7,7 @@ from segstudy.config.runs import Run, configuration_names
 from segstudy.core.errors import UserError
 from segstudy.stats.planned_looks import error_shares
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import LookPlan, Looks, looks_of
+from segstudy.store.looks import FILE, LookPlan, Looks, looks_of
 from segstudy.store.preregistration import content_hash, content_of, preregistration
 from segstudy.study.look_requests import ANOTHER, Request
 from segstudy.study.plan import Plan
@@ -43,7 +43,7 @@ def looks_for(plan: Plan, folder: StudyFolder, request: Request) -> Looks:
     registered = preregistration(folder)
     if registered is not None and registered.looks != stored.plan.model_dump(mode="json"):
         raise UserError(
-            f"{folder.path}: looks.json and preregistration.json have different plans of looks; restore them "
+            f"{folder.path}: {FILE} and preregistration.json have different plans of looks; restore them "
             "from a copy"
         )
     return stored

@@ -10,7 +10,7 @@ from segstudy.analysis.design import Names, levels, matched
 from segstudy.analysis.formatting import signed
 from segstudy.analysis.questions.answer import Answer, Table, contrast_table, contrast_text
 from segstudy.analysis.results import Results
-from segstudy.core.quantities import counted
+from segstudy.core.quantities import counted, percent
 
 
 def batch_sizes(results: Results, curves: pl.DataFrame) -> Answer:
@@ -89,9 +89,9 @@ def _equal_steps(curves: pl.DataFrame, names: Names) -> str:
     mean_gain = float(np.mean(gains))
     wins = sum(1 for gain in gains if gain > 0)
     return (
-        f"At equal steps, batch size {small} cut after {share:.0%} of its epochs: {signed(mean_gain)} best "
-        f"validation IoU against batch size {large}, ahead in {wins} of {counted(len(gains), 'setting')} "
-        "(description only)."
+        f"At equal steps, batch size {small} cut after {percent(share)} of its epochs: {signed(mean_gain)} "
+        f"best validation IoU against batch size {large}, ahead in {wins} of "
+        f"{counted(len(gains), 'setting')} (description only)."
     )
 
 

@@ -9,7 +9,7 @@ from segstudy.analysis.contrasts import spread
 from segstudy.analysis.design import design_of
 from segstudy.analysis.questions.answer import Answer
 from segstudy.analysis.results import Results
-from segstudy.core.quantities import counted
+from segstudy.core.quantities import counted, percent
 
 
 def next_steps(results: Results, curves: pl.DataFrame, ranked: Sequence[str]) -> Answer:
@@ -66,8 +66,8 @@ def _frozen_step(mine: pl.DataFrame) -> str | None:
         return None
     lowest = float(mine["lr"].min())  # type: ignore[arg-type]
     return (
-        f"Another schedule: for {share:.0%} of the epochs the learning rate was below a hundredth of its "
-        f"start (lowest {lowest:.1e}); --set scheduler=cosine costs no time."
+        f"Another schedule: for {percent(share)} of the epochs the learning rate was below a hundredth of "
+        f"its start (lowest {lowest:.1e}); --set scheduler=cosine costs no time."
     )
 
 

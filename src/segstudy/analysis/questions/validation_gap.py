@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segstudy.analysis.formatting import interval, signed
 from segstudy.analysis.questions.answer import Answer, Table, pooled_units
 from segstudy.analysis.results import Results
-from segstudy.core.quantities import counted
+from segstudy.core.quantities import counted, percent
 from segstudy.stats.comparisons import gap
 from segstudy.stats.intervals import Interval, mean_interval
 
@@ -86,11 +86,13 @@ def _moving_apart(curves: pl.DataFrame) -> list[str]:
     rising = each.filter((pl.col("rise") > ALIKE) & pl.col("still"))
     said = (
         f"In {rising.height} of {counted(each.height, 'configuration')} the {part} loss ends more than "
-        f"{ALIKE:.0%} above its lowest while the training loss falls"
+        f"{percent(ALIKE)} above its lowest while the training loss falls"
     )
     most = rising.sort("rise", descending=True)
     return [
-        f"{said}, most in {most['configuration'][0]} (+{most['rise'][0]:.0%})." if most.height else f"{said}."
+        f"{said}, most in {most['configuration'][0]} (+{percent(most['rise'][0])})."
+        if most.height
+        else f"{said}."
     ]
 
 

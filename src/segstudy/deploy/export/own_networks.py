@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from segstudy.core import libraries
 from segstudy.core.errors import typed_line
+from segstudy.core.quantities import percent
 from segstudy.core.registry import parse
 from segstudy.deploy.engines import ENGINES
 from segstudy.deploy.engines.exported import open_made_here
@@ -152,8 +153,10 @@ def _make(place: Path, network: str) -> dict[str, Any]:
         "num_images": len(images),
     }
     if not said["stored"]:
-        limit = f"at most {onnx.MAX_FLIPPED:.2%} of the pixels may"
-        said["reason"] = f"{frac:.4%} of the pixels differ from PyTorch's on validation images, and {limit}"
+        limit = f"at most {percent(onnx.MAX_FLIPPED, 2)} of the pixels may"
+        said["reason"] = (
+            f"{percent(frac, 4)} of the pixels differ from PyTorch's on validation images, and {limit}"
+        )
     return said
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.atomic_files import file_name, make_folder, write_text
 from segstudy.core.errors import UserError
+from segstudy.core.quantities import percent
 from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
@@ -168,9 +169,9 @@ def calibration_images(prepared: Prepared, train: Sequence[int] | Positions) -> 
 def in_words(parity: Parity) -> str:
     """Return one comparison as a line."""
     return (
-        f"{parity.engine}: {parity.flipped_frac:.4%} of the pixels differ from {parity.reference} (worst "
-        f"image {parity.worst_flipped_frac:.3%}), IoU {parity.iou:.4f} ({parity.iou_change:+.4f}) on "
-        f"{parity.num_images} {parity.images}; limit: {parity.limit}"
+        f"{parity.engine}: {percent(parity.flipped_frac, 4)} of the pixels differ from {parity.reference} "
+        f"(worst image {percent(parity.worst_flipped_frac, 3)}), IoU {parity.iou:.4f} "
+        f"({parity.iou_change:+.4f}) on {parity.num_images} {parity.images}; limit: {parity.limit}"
     )
 
 
@@ -213,7 +214,7 @@ def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared
         passed=False,
     )
     if network.engine.endswith("float32"):
-        limit = f"at most {MAX_FLIPPED:.2%} of the pixels"
+        limit = f"at most {percent(MAX_FLIPPED, 2)} of the pixels"
         return replace(result, limit=limit, passed=result.flipped_frac <= MAX_FLIPPED)
     limit = f"IoU down by at most {MAX_IOU_DROP}"
     return replace(result, limit=limit, passed=result.iou_change >= -MAX_IOU_DROP)

@@ -54,15 +54,7 @@ def serve(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: an address for others without a token, a short token, or an address that cannot be had.
     """
-    if host not in LOCAL and token is None:
-        raise UserError(
-            f"--host {host}: other machines could reach it, so it needs a token: set SEGSTUDY_TOKEN to "
-            f"{MIN_TOKEN} characters or more"
-        )
-    if token is not None and not (len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
-        raise UserError(f"the token needs {MIN_TOKEN} or more characters, plain letters, digits and signs")
-    if not 0 <= port < 2**16:
-        raise UserError(f"--port must be 0 to 65535 (0: choose a free port), got {port}")
+    _refuse(host, port, token)
     log_as_json()
     _allow_files(2 * limits.connections + OTHER_FILES)
     app = create_app(predictor, threads, limits, token, site)
@@ -95,6 +87,23 @@ def serve(  # noqa: PLR0913 (an option each)
     if server.asked_to_stop and not _came_back(app.state.busy):
         _leave("threads did not come back from an image")
     server.stopped()
+
+
+def _refuse(host: str, port: int, token: str | None) -> None:
+    """Refuse an address for others without a token, a short token, or a number that is no port.
+
+    Raises:
+        UserError: with what to set.
+    """
+    if host not in LOCAL and token is None:
+        raise UserError(
+            f"--host {host}: other machines could reach it, so it needs a token: set SEGSTUDY_TOKEN to "
+            f"{MIN_TOKEN} characters or more"
+        )
+    if token is not None and not (len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
+        raise UserError(f"the token needs {MIN_TOKEN} or more characters, plain letters, digits and signs")
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port must be 0 to 65535 (0: choose a free port), got {port}")
 
 
 def _allow_files(count: int) -> None:

@@ -23,22 +23,7 @@ def differences(pairs: Sequence[SetPair], sets: Sequence[str]) -> Spec:
         sets: names of the data sets.
     """
     shown = list(pairs)[:MOST]
-    rows = [
-        {
-            "configuration": pair.b,
-            "mean": -pair.over.mean,
-            "low": -pair.over.high,
-            "high": -pair.over.low,
-            "new_low": None if pair.over.new_high is None else -pair.over.new_high,
-            "new_high": None if pair.over.new_low is None else -pair.over.new_low,
-        }
-        for pair in shown
-    ]
-    rows += [
-        {"configuration": pair.b, "set": name, "difference": -each.mean}
-        for pair in shown
-        for name, each in zip(sets, pair.per_set, strict=True)
-    ]
+    rows = _difference_rows(shown, sets)
     y = alt.Y("configuration:N", sort=[pair.b for pair in shown], title=None, axis=alt.Axis(labelLimit=260))
     title = "test IoU less that of the highest, over data sets"
     x = alt.X("mean:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=8))
@@ -63,6 +48,26 @@ def differences(pairs: Sequence[SetPair], sets: Sequence[str]) -> Spec:
     frame = pl.DataFrame(rows, schema={"configuration": pl.String, "set": pl.String, **numbers})
     spec = finished(layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX)), symbols="fill")
     return with_rows(spec, frame)
+
+
+def _difference_rows(pairs: Sequence[SetPair], sets: Sequence[str]) -> list[dict[str, str | float | None]]:
+    """Return a row for the mean over sets of each pair, and one for each set."""
+    rows: list[dict[str, str | float | None]] = [
+        {
+            "configuration": pair.b,
+            "mean": -pair.over.mean,
+            "low": -pair.over.high,
+            "high": -pair.over.low,
+            "new_low": None if pair.over.new_high is None else -pair.over.new_high,
+            "new_high": None if pair.over.new_low is None else -pair.over.new_low,
+        }
+        for pair in pairs
+    ]
+    return rows + [
+        {"configuration": pair.b, "set": name, "difference": -each.mean}
+        for pair in pairs
+        for name, each in zip(sets, pair.per_set, strict=True)
+    ]
 
 
 def _cycled(values: Sequence[str], count: int) -> list[str]:

@@ -1,5 +1,7 @@
 """The chart of the power: the smallest difference that is shown, by the number of seeds."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -18,29 +20,7 @@ def power_chart(found: PowerPlan) -> Spec:
         for answer, value in zip(ANSWERS, (each.smallest, each.across), strict=True)
         if value is not None and value <= MOST_DIFFERENCE
     ]
-    seeds = sorted({each.seeds for each in found.sizes})
-    layouts = [found.layout_text(each) for each in found.layouts]
-    base = alt.Chart().encode(
-        x=alt.X(
-            "seeds:Q",
-            title="seeds",
-            scale=alt.Scale(type="log", nice=False, padding=16),
-            axis=alt.Axis(values=seeds, grid=False),
-        ),
-        y=alt.Y(
-            "difference:Q",
-            title="smallest difference in test IoU that is shown",
-            scale=alt.Scale(type="log", nice=False, padding=16),
-            axis=alt.Axis(format="~g", tickCount=6),
-        ),
-        color=alt.Color(
-            "layout:N",
-            title=None,
-            sort=layouts,
-            scale=alt.Scale(range=PALETTE),
-            legend=alt.Legend(columns=2, labelLimit=420, columnPadding=48),
-        ),
-    )
+    base = alt.Chart().encode(**_channels(found))
     dash = alt.StrokeDash(
         "answer:N",
         title=None,
@@ -55,3 +35,30 @@ def power_chart(found: PowerPlan) -> Spec:
     chart = alt.layer(*layers, data=alt.NamedData(ROWS)).properties(width=WIDTH_PX, height=HEIGHT_PX)
     spec = finished(chart)
     return with_rows(spec, pl.DataFrame(rows, schema=types))
+
+
+def _channels(found: PowerPlan) -> dict[str, Any]:
+    """Return the axes and the colours of the layouts."""
+    seeds = sorted({each.seeds for each in found.sizes})
+    layouts = [found.layout_text(each) for each in found.layouts]
+    return {
+        "x": alt.X(
+            "seeds:Q",
+            title="seeds",
+            scale=alt.Scale(type="log", nice=False, padding=16),
+            axis=alt.Axis(values=seeds, grid=False),
+        ),
+        "y": alt.Y(
+            "difference:Q",
+            title="smallest difference in test IoU that is shown",
+            scale=alt.Scale(type="log", nice=False, padding=16),
+            axis=alt.Axis(format="~g", tickCount=6),
+        ),
+        "color": alt.Color(
+            "layout:N",
+            title=None,
+            sort=layouts,
+            scale=alt.Scale(range=PALETTE),
+            legend=alt.Legend(columns=2, labelLimit=420, columnPadding=48),
+        ),
+    }

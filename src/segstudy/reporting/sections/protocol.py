@@ -8,6 +8,7 @@ from typing import Any
 from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.hardware import hardware
+from segstudy.config.runs import spelled
 from segstudy.config.study import Study
 from segstudy.core.environment import differing
 from segstudy.metrics import shown_in
@@ -56,13 +57,15 @@ def shared_protocol(study: Study) -> dict[str, str]:
     if study.folds or study.split_file:
         repeated = f", repeated {study.repeats} times" if study.repeats > 1 else ""
         shared["split"] = f"{study.folds} folds{repeated}" if study.folds else "from a file"
-    return {name.replace("_", " "): _spelled(value) for name, value in shared.items()}
+    return {name.replace("_", " "): _written(name, value) for name, value in shared.items()}
 
 
-def _spelled(value: Any) -> str:
+def _written(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return " × ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if name == "image_size" and isinstance(value, list | tuple):
+        return " × ".join(map(str, value))
+    return spelled(name, list(value) if isinstance(value, tuple) else value)
 
 
 def environments(rows: Sequence[Row]) -> list[dict[str, Any]]:
