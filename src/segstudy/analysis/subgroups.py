@@ -36,20 +36,24 @@ def _by_mask(folder: StudyFolder, ids: Ids) -> dict[tuple[str, str], list[str]]:
     if not file.is_file():
         return {}
     rows = read_table(file, ["id", "mask"], pl.col("id").is_in(list(ids)))
-    masks = {each: _decoded(mask) for each, mask in rows.iter_rows()}
-    if len(masks) < len(ids):
+    about = {each: _about(_decoded(mask)) for each, mask in rows.iter_rows()}
+    if len(about) < len(ids):
         return {}
-    shares = np.array([masks[each].mean() for each in ids])
+    shares = np.array([about[each][0] for each in ids])
     bounds = np.quantile(shares, [1 / 3, 2 / 3])
     thirds = np.searchsorted(bounds, shares, side="left")
     found: dict[tuple[str, str], list[str]] = {}
     for third, size in enumerate(SIZES):
         mine = [each for each, t in zip(ids, thirds, strict=True) if t == third]
         found["lesion size", f"{size}, {_extent(shares[thirds == third])}"] = mine
-    touching = [each for each in ids if _reaches_frame(masks[each])]
-    found["frame", "lesion reaches it"] = touching
-    found["frame", "lesion lies inside"] = [each for each in ids if each not in set(touching)]
+    found["frame", "lesion reaches it"] = [each for each in ids if about[each][1]]
+    found["frame", "lesion lies inside"] = [each for each in ids if not about[each][1]]
     return found
+
+
+def _about(mask: np.ndarray) -> tuple[float, bool]:
+    """Its share of foreground, and whether that reaches the frame."""
+    return float(mask.mean()), _reaches_frame(mask)
 
 
 def _decoded(mask: bytes) -> np.ndarray:

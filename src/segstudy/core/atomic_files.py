@@ -65,6 +65,22 @@ def write_bytes(file: Path, *data: bytes | memoryview) -> None:
         _sync_folder(file.parent)
 
 
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Yield a path to write a file to, which then takes the old one's place.
+
+    Raises:
+        DiskError: when it cannot be written; the old content is unchanged.
+    """
+    aside = _aside(file, NEW)
+    with _or_disk_error(file, aside):
+        yield aside
+        with aside.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        aside.replace(file)
+        _sync_folder(file.parent)
+
+
 def write_text(file: Path, text: str) -> None:
     """Write text in UTF-8, as ``write_bytes`` does; a file with this content already is left alone.
 

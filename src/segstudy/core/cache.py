@@ -86,16 +86,22 @@ def built(folder: Path) -> Iterator[Path]:
         raise _refused(folder.parent, error) from None
     try:
         yield building
-        _rename(building, folder)
+        rename_built(building, folder)
     except OSError as error:
-        raise UserError(
-            f"{folder.parent}: no space or no permission ({error.strerror}); free some space, or {ELSEWHERE}"
-        ) from None
+        raise no_space(folder, error) from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _rename(building: Path, folder: Path) -> None:
+def no_space(folder: Path, error: OSError) -> UserError:
+    """Return the error of a full disk, or of one without permission."""
+    return UserError(
+        f"{folder.parent}: no space or no permission ({error.strerror}); free some space, or {ELSEWHERE}"
+    )
+
+
+def rename_built(building: Path, folder: Path) -> None:
+    """Give a folder its name, unless another process was first."""
     try:
         building.rename(folder)
     except OSError:

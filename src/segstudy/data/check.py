@@ -3,12 +3,9 @@
 An error means that training would be wrong, a warning that it may be, a note is good to know.
 """
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,39 +14,24 @@ from segstudy.core.errors import UserError, printable
 from segstudy.core.intensity import AUTO as ANY_SCALE
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
+from segstudy.core.parallel import in_order
 from segstudy.core.quantities import and_more
-from segstudy.core.resources import allowed_cores
+from segstudy.core.scratch import scratch_array
 from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
 from segstudy.data.image_values import Levels
-from segstudy.data.images import DecodedImage, ImageError, decode_image
+from segstudy.data.images import decode_image
 from segstudy.data.intensity_survey import Intensities, find_scale
 from segstudy.data.leakage import EXACT, NEAR, is_duplicate
 from segstudy.data.mask_findings import across_masks, all_around, border_frac, mask_problems
-from segstudy.data.mask_pixels import decode_mask
-from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
-from segstudy.data.masks import table_of
-from segstudy.data.overlapping_masks import overlap_problems
+from segstudy.data.mask_survey import Inference, infer
+from segstudy.data.sample_looks import Look, decoding_threads, digest_of, looks_at, mask_place, unusable
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.data.sources import Described, Frame, Merged, first_file, name_within
+from segstudy.data.sources import name_within
 from segstudy.data.swapped_folders import explained_by_exchange
 
 VERSION = 6  # raised when findings change: stored ones are then made again
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
-BLOCK = 256  # samples at a time; what is kept of them afterwards is small
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What one sample's files show; digest and thumbnail of its image where that can be read."""
-
-    problems: list[Problem]
-    digest: bytes | None = None
-    thumbnail: NDArray[np.uint8] | None = None
-    size: tuple[int, int] | None = None
-    mask: MaskLook | None = None
-    levels: Levels | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +80,9 @@ def examine(
 ) -> Examined:
     """As ``check``, with what else the files show."""
     samples = dataset.samples
-    thumbnails = np.zeros((len(samples), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)  # black without an image
-    looks: list[_Look] = []
-    for i, look in enumerate(_look_at_all(dataset, scale)):
+    thumbnails = _no_thumbnails(len(samples))
+    looks: list[Look] = []
+    for i, look in enumerate(looks_at(dataset, scale)):
         if look.thumbnail is not None:
             thumbnails[i] = look.thumbnail
         looks.append(replace(look, thumbnail=None))
@@ -133,34 +115,26 @@ def examine(
     return Examined(found, sizes, fracs, masks, of_samples, intensities)
 
 
-def _look_again(dataset: Dataset, looks: list[_Look], thumbnails: NDArray[np.uint8], scale: Scale) -> None:
+def _no_thumbnails(number: int) -> NDArray[np.uint8]:
+    """So many black ones, as of images that cannot be read."""
+    return scratch_array((number, THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
+
+
+def _look_again(dataset: Dataset, looks: list[Look], thumbnails: NDArray[np.uint8], scale: Scale) -> None:
     """Take digests and thumbnails from the pixels at the scale that was found."""
-    for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
-        if look.levels is not None:
-            pixels = decode_image(sample.image, scale).pixels
-            thumbnails[i] = thumbnail(pixels)
-            looks[i] = replace(look, digest=_digest(sample, pixels))
 
+    def at_scale(i: int) -> tuple[int, NDArray[np.uint8], bytes | None]:
+        pixels = decode_image(dataset.samples[i].image, scale).pixels
+        return i, thumbnail(pixels), digest_of(dataset.samples[i], pixels)
 
-def _digest(sample: Sample, pixels: NDArray[np.uint8]) -> bytes | None:
-    """A hash of an image; none of an empty slice of a volume, as every volume has some."""
-    if isinstance(sample.image, Frame) and pixels.min() == pixels.max():
-        return None
-    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
-    digest.update(str(pixels.shape).encode())
-    return digest.digest()
-
-
-def _levels(image: DecodedImage, small: NDArray[np.uint8]) -> Levels:
-    """Of an image, and whether it has one value only: its thumbnail then has one too."""
-    pixels = image.pixels
-    if image.levels.is_wide or small.min() != small.max() or pixels.min() != pixels.max():
-        return image.levels
-    return replace(image.levels, low=float(pixels.min()), high=float(pixels.max()))
+    read = [i for i, look in enumerate(looks) if look.levels is not None]
+    for i, small, digest in in_order(at_scale, read, decoding_threads()):
+        thumbnails[i] = small
+        looks[i] = replace(looks[i], digest=digest)
 
 
 def _of_masks(
-    dataset: Dataset, looks: Sequence[_Look], asked: MaskMeaning
+    dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning
 ) -> tuple[dict[str, list[Problem]], dict[str, float], dict[str, float], Inference]:
     """The problems of every sample's files, with those of its mask, which all masks together decide.
 
@@ -173,10 +147,10 @@ def _of_masks(
     for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
         problems[sample.id] = list(look.problems)
         if i in unfit:
-            unusable = _unusable(dataset.root, sample, unfit[i], "mask")
-            problems[sample.id].append(replace(unusable, detail=unusable.detail + names))
+            problem = unusable(dataset.root, sample, unfit[i], "mask")
+            problems[sample.id].append(replace(problem, detail=problem.detail + names))
         elif look.mask:
-            where = _mask_place(dataset.root, sample)
+            where = mask_place(dataset.root, sample)
             found, fracs[sample.id] = mask_problems(where, look.mask, masks.meaning)
             problems[sample.id] += found
             borders[sample.id] = border_frac(look.mask, masks.meaning)
@@ -207,75 +181,6 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
     return lines
 
 
-def _look_at_all(dataset: Dataset, scale: Scale) -> Iterator[_Look]:
-    samples = dataset.samples
-    with ThreadPoolExecutor(min(MAX_THREADS, allowed_cores(hyperthreads=True))) as pool:
-        for at in range(0, len(samples), BLOCK):
-            block = samples[at : at + BLOCK]
-            yield from pool.map(lambda sample: _look(dataset.root, sample, scale), block)
-
-
-def _look(root: Path, sample: Sample, scale: Scale) -> _Look:
-    problems: list[Problem] = []
-    image: DecodedImage | None = None
-    mask: MaskLook | None = None
-    try:
-        image = decode_image(sample.image, scale)
-    except ImageError as error:
-        problems.append(_unusable(root, sample, error, "image"))
-    try:
-        pixels = decode_mask(sample.mask)
-        mask = look_at_mask(pixels, table_of(pixels, first_file(sample.mask)))
-    except ImageError as error:
-        problems.append(_unusable(root, sample, error, "mask"))
-    if image and mask:
-        problems += _pair_problems(root, sample, image, mask)
-    if mask and isinstance(sample.mask, Merged):
-        problems += overlap_problems(_mask_place(root, sample), sample.mask)
-    if not image:
-        return _Look(problems, mask=mask)
-    height, width = image.pixels.shape[:2]
-    small = thumbnail(image.pixels)
-    return _Look(problems, _digest(sample, image.pixels), small, (height, width), mask, _levels(image, small))
-
-
-def _unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
-    detail = f"{error.detail}, or exclude {sample.id}"
-    return Problem("error", f"{error.kind} {what}", name_within(root, error.path), detail)
-
-
-def _mask_place(root: Path, sample: Sample) -> str:
-    """The file of a mask; of masks that are described in one file together also the sample."""
-    place = name_within(root, sample.mask)
-    return f"{sample.id} ({place})" if isinstance(sample.mask, Described | Frame) else place
-
-
-def _pair_problems(root: Path, sample: Sample, image: DecodedImage, mask: MaskLook) -> list[Problem]:
-    """Sizes that differ, and pixels that were turned by their EXIF orientation."""
-    where = name_within(root, sample.image)
-    height, width = image.pixels.shape[:2]
-    mask_height, mask_width = mask.shape
-    if (height, width) != (mask_height, mask_width):
-        detail = f"{width} x {height}, but its mask is {mask_width} x {mask_height} (width x height)"
-        if image.turned != mask.turned and (height, width) == (mask_width, mask_height):
-            turned = "image" if image.turned else "mask"
-            detail += f"; only the {turned} is turned by its EXIF orientation, so remove that tag"
-        else:
-            detail += "; export the mask at the image's size"
-        return [Problem("error", "size mismatch", where, f"{detail}, or exclude {sample.id}")]
-    if image.turned != mask.turned:
-        turned = "image" if image.turned else "mask"
-        detail = (
-            f"only the {turned} has an EXIF orientation, and was turned by it: see whether they still match"
-        )
-        return [Problem("warning", "EXIF rotation", where, detail)]
-    if image.turned:
-        return [
-            Problem("note", "EXIF rotation", where, "image and mask were turned by their EXIF orientation")
-        ]
-    return []
-
-
 def _duplicates(
     samples: Sequence[Sample], digests: Sequence[bytes | None], thumbnails: NDArray[np.uint8]
 ) -> list[Problem]:
@@ -287,11 +192,20 @@ def _duplicates(
     problems = [_exact(same) for same in equal if _divisible(same)]
     # Of equal images the first stands for all; black ones, of images that were not read, match nothing.
     firsts = [same[0] for same in by_digest.values()]
-    for i, j in near_duplicates(thumbnails[firsts]):
+    for i, j in near_duplicates(_some(thumbnails, firsts)):
         pair = samples[firsts[i]], samples[firsts[j]]
         if _divisible([*equal[i], *equal[j]]):
             problems.append(_near(pair))
     return problems
+
+
+def _some(thumbnails: NDArray[np.uint8], places: Sequence[int]) -> NDArray[np.uint8]:
+    if len(places) == len(thumbnails):
+        return thumbnails
+    chosen = _no_thumbnails(len(places))
+    for i, place in enumerate(places):
+        chosen[i] = thumbnails[place]
+    return chosen
 
 
 def _divisible(same: Sequence[Sample]) -> bool:

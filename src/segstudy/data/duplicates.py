@@ -4,13 +4,15 @@ A near-duplicate is the same photograph again: mirrored, turned by right angles,
 recoloured, or cropped to nine tenths of its height and width. Photographs of one kind (a dark lesion in the
 middle of light skin) resemble one another at a glance, so the fine detail decides, in three steps:
 
-1. Magnitudes of the Fourier transform, which a shift does not change, are compared for all pairs.
+1. Magnitudes of the Fourier transform, which a shift does not change, are compared: for all pairs of up to
+   ``MOST_EACH_WITH_EACH`` images, of more for those that an index finds (``duplicate_index``).
 2. Where they agree, so must the phases, at some shift.
 3. Where these do, the part that both images show is cut out of both, and detail and whole are correlated.
 
 ``benchmarks/duplicates.py`` measures the thresholds; ``docs/data.md`` has the rates of error.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,6 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.core.scratch import scratch_array
+from segstudy.data.clusters import Clusters
+from segstudy.data.duplicate_index import SIGNS, likely_pairs
+
 THUMBNAIL_PX = 64
 SHARES = (1.0, 0.95, 0.9)  # of an image's height and width that its copy may show
 MIN_MAGNITUDES, MIN_PHASES, MIN_SIMILARITY = 0.76, 0.7, 0.92
@@ -29,6 +35,7 @@ SLOWEST, FASTEST, FASTEST_OF_ALL = 4, 16, 24
 SLACK = 2 / 64  # of the height or width: so far a copy may stick out of the image it was cut from
 NOISE = 0.02  # amplitude of a wave, in grey levels, that rounding alone may make
 BLOCK = 256  # images or pairs at a time: some ten megabytes
+MOST_EACH_WITH_EACH = 8192  # images; from there on an index is quicker
 
 Floats = NDArray[np.floating[Any]]
 Transform = NDArray[np.complex64]
@@ -83,27 +90,64 @@ def near_duplicates(thumbnails: NDArray[np.uint8], num_known: int = 0) -> list[t
         thumbnails: grey, of any images.
         num_known: so many at the beginning are compared with the others only; 0 compares all with all.
     """
-    found: set[tuple[int, int]] = set()
-    cluster = np.arange(len(thumbnails))
-    for alike in _alike(thumbnails, num_known):
+    clusters = Clusters(len(thumbnails))
+    for alike in _alike(thumbnails, num_known, clusters):
         for at in range(0, len(alike), BLOCK):
             pairs = alike.where(slice(at, at + BLOCK))
-            pairs = pairs.where(cluster[pairs.wide] != cluster[pairs.close])
+            pairs = pairs.where(clusters.apart(pairs.wide, pairs.close))
             same = pairs.where(_similarity(thumbnails, pairs) >= MIN_SIMILARITY)
             for i, j in zip(same.wide.tolist(), same.close.tolist(), strict=True):
-                if cluster[i] != cluster[j]:
-                    cluster[cluster == cluster[j]] = cluster[i]
-                    found.add((min(i, j), max(i, j)))
-    return sorted(found)
+                clusters.join(i, j)
+    return sorted(clusters.joined)
 
 
-# Step 1: magnitudes, for all pairs
+# Step 1: magnitudes
 
 
-def _alike(thumbnails: NDArray[np.uint8], num_known: int) -> Iterator[_Pairs]:
-    """Pairs whose magnitudes correlate, block of images by block; turns are of ``_TURNS``."""
-    blocks = range(0, len(thumbnails), BLOCK)
+def _alike(
+    thumbnails: NDArray[np.uint8], num_known: int, clusters: Clusters | None = None
+) -> Iterator[_Pairs]:
+    """Pairs whose magnitudes correlate; turns are of ``_TURNS``."""
     magnitudes = {share: _in_blocks(thumbnails, share) for share in SHARES}
+    if len(thumbnails) > MOST_EACH_WITH_EACH:
+        yield from _alike_by_index(magnitudes, num_known, clusters or Clusters(len(thumbnails)))
+    else:
+        yield from _alike_of_all(magnitudes, num_known)
+
+
+def _alike_by_index(magnitudes: dict[float, Floats], num_known: int, clusters: Clusters) -> Iterator[_Pairs]:
+    """Those among the likely pairs, each once; of images that are known to show the same none."""
+    seen: dict[int, set[int]] = defaultdict(set)
+    for first, second in likely_pairs(magnitudes, _SECTIONS):
+        keep = clusters.apart(first, second)
+        if num_known:
+            keep &= (first < num_known) & (second >= num_known)
+        fresh = []
+        for i, j in zip(first[keep].tolist(), second[keep].tolist(), strict=True):
+            if j not in seen[i]:
+                seen[i].add(j)
+                fresh.append((i, j))
+        for at in range(0, len(fresh), BLOCK):
+            yield _in_every_way(magnitudes, *np.array(fresh[at : at + BLOCK], np.int64).T)
+
+
+def _in_every_way(magnitudes: dict[float, Floats], first: Ints, second: Ints) -> _Pairs:
+    """Of these pairs every turn and share in which magnitudes correlate; all of one pair side by side."""
+    found = []
+    for share in SHARES:
+        for wide, close in ((first, second),) if share == 1 else ((first, second), (second, first)):
+            products = magnitudes[share][wide] * magnitudes[1.0][close]
+            turned = np.add.reduceat(products, _SECTIONS[:-1], axis=1) @ np.array(SIGNS, np.float32).T
+            row, turn = np.nonzero(turned >= MIN_MAGNITUDES)
+            found.append((wide[row], close[row], np.array(_TURNS)[turn], np.full(len(row), share)))
+    wide, close, turn, shares = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    pairs = _Pairs(wide, close, turn, shares.astype(np.float32))
+    return pairs.where(np.lexsort(pairs.ends().T[::-1]))
+
+
+def _alike_of_all(magnitudes: dict[float, Floats], num_known: int) -> Iterator[_Pairs]:
+    """Those among all pairs, block of images by block."""
+    blocks = range(0, len(magnitudes[1.0]), BLOCK)
     for here, there in combinations_with_replacement(blocks, 2):
         found = list(_between(magnitudes, here, there))
         wide, close, turn, share = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -142,8 +186,10 @@ def _correlations(first: Floats, second: Floats) -> tuple[Floats, ...]:
 
 
 def _in_blocks(thumbnails: NDArray[np.uint8], share: float) -> Floats:
-    rows = [_magnitudes(thumbnails[at : at + BLOCK], share) for at in range(0, len(thumbnails), BLOCK)]
-    return np.concatenate(rows) if rows else np.zeros((0, len(_RINGS)), np.float32)
+    rows = scratch_array((len(thumbnails), _SECTIONS[-1]), np.float32)
+    for at in range(0, len(thumbnails), BLOCK):
+        rows[at : at + BLOCK] = _magnitudes(thumbnails[at : at + BLOCK], share)
+    return rows
 
 
 def _magnitudes(thumbnails: NDArray[np.uint8], share: float) -> Floats:

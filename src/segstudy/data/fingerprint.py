@@ -5,7 +5,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -19,11 +18,14 @@ from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
 from segstudy.core.file_stamps import UNSETTLED_NS, FileStamp, stamp_of
+from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
 from segstudy.core.version import __version__
 from segstudy.data.images import opened
 from segstudy.data.samples import Sample
 from segstudy.data.sources import Described, Frame, ImageSource, MaskSource, Merged, files_of, first_file
+
+KEEP_EVERY_S = 60.0  # an interrupted call loses no more than that
 
 
 def fingerprint(samples: Sequence[Sample], progress: Callable[[int], None] = lambda _: None) -> str:
@@ -87,18 +89,27 @@ def _hashes(sources: Sequence[ImageSource], progress: Callable[[int], None]) -> 
     past = time.time_ns() - UNSETTLED_NS
     stamps = {name: _stamp(first_file(source)) for name, source in source_of.items()}
     known = {name: h for name, (stamp, h) in _remembered(memory).items() if stamps.get(name) == stamp}
+    lasting = {name: stamp for name, stamp in stamps.items() if stamp.latest_ns < past}
     fresh = [name for name in names if name not in known]
-    new = [source_of[name] for name in fresh]
-    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        for name, hashed in zip(fresh, pool.map(_hash, new), strict=True):
-            known[name] = hashed
-            progress(len(known))
+    hashes = in_order(_hash, (source_of[name] for name in fresh), allowed_cores(hyperthreads=True))
+    kept_s = time.monotonic()
+    for name, hashed in zip(fresh, hashes, strict=True):
+        known[name] = hashed
+        progress(len(known))
+        if time.monotonic() - kept_s > KEEP_EVERY_S:
+            _remember(memory, lasting, known)
+            kept_s = time.monotonic()
     if fresh:
-        lasting = {name: (stamp, known[name]) for name, stamp in stamps.items() if stamp.latest_ns < past}
-        with suppress(DiskError):  # it only saves time
-            make_folder(memory.parent)
-            write_text(memory, json.dumps({"sha256": text_checksum(json.dumps(lasting)), "files": lasting}))
+        _remember(memory, lasting, known)
     return [known[name] for name in names]
+
+
+def _remember(memory: Path, stamps: Mapping[str, FileStamp], known: Mapping[str, str]) -> None:
+    """Keep the hashes of these files, as far as they are known."""
+    files = {name: (stamp, known[name]) for name, stamp in stamps.items() if name in known}
+    with suppress(DiskError):  # it only saves time
+        make_folder(memory.parent)
+        write_text(memory, json.dumps({"sha256": text_checksum(json.dumps(files)), "files": files}))
 
 
 def _remembered(memory: Path) -> dict[str, tuple[FileStamp, str]]:

@@ -82,15 +82,40 @@ class HashedWriter:
             self._end_block()
         return self._hashes
 
+    def mark(self) -> tuple[int, str]:
+        """The number of bytes so far, all of them in the file, and a hash of the hashes of their blocks."""
+        self._stream.flush()
+        blocks = [*self._hashes, self._hash.hexdigest()]
+        num_bytes = len(self._hashes) * BLOCK_BYTES + BLOCK_BYTES - self._room
+        return num_bytes, hashlib.sha256("".join(blocks).encode()).hexdigest()
+
+    def go_on(self, mark: tuple[int, str]) -> None:
+        """Hash again what an interrupted writer left in this stream, up to its mark, and go on there.
+
+        Raises:
+            ValueError: it is not what was written.
+        """
+        left = mark[0]
+        while left and (piece := self._stream.read(min(left, self._room))):
+            self._hash.update(piece)
+            self._room -= len(piece)
+            left -= len(piece)
+            if not self._room:
+                self._end_block()
+        if self.mark() != tuple(mark):
+            raise ValueError("was altered, or cut short")
+        self._stream.truncate(mark[0])
+        self._stream.seek(mark[0])
+
 
 def _new_hash() -> "hashlib.blake2b":
     return hashlib.blake2b(digest_size=HASH_BYTES)
 
 
 @contextmanager
-def written(file: Path) -> Iterator[BinaryIO]:
-    """A new file, on the disk when the block ends."""
-    with file.open("wb") as stream:
+def written(file: Path, *, go_on: bool = False) -> Iterator[BinaryIO]:
+    """A new file, or one to go on with, on the disk when the block ends."""
+    with file.open("r+b" if go_on else "wb") as stream:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())

@@ -5,8 +5,6 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,13 @@ from numpy.typing import NDArray
 from segstudy.core.cache import ELSEWHERE, built, cache_folder, is_cached
 from segstudy.core.errors import UserError, printable
 from segstudy.core.intensity import FULL, Scale
+from segstudy.core.interrupted_building import built_on
 from segstudy.core.mask_rules import USUAL, MaskMeaning
+from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
 from segstudy.data.fingerprint import text_checksum
 from segstudy.data.hashed_arrays import (
     BLOCK_BYTES,
-    HashedWriter,
     PreparedDataGoneError,
     StoredArray,
     StoredFile,
@@ -31,6 +30,7 @@ from segstudy.data.hashed_arrays import (
     written,
 )
 from segstudy.data.masks import read_mask
+from segstudy.data.prepared_writer import FEWEST, IMAGES, MASKS, NATIVE, Loaded, PreparedWriter
 from segstudy.data.preprocess import (
     Resize,
     Size,
@@ -41,7 +41,6 @@ from segstudy.data.preprocess import (
 )
 from segstudy.data.samples import Sample
 
-IMAGES, MASKS, NATIVE = "images.npy", "masks.npy", "native.bits"
 log = logging.getLogger(__name__)
 
 
@@ -102,6 +101,8 @@ def prepare(  # noqa: PLR0913 (a setting each)
         scale: of the images' values.
         progress: called with the number of samples done.
 
+    Many samples that a stopped or killed process has prepared are kept, and the next call goes on from there.
+
     Raises:
         UserError: an unreadable image or mask, or a cache that cannot be written.
     """
@@ -117,7 +118,7 @@ def prepare(  # noqa: PLR0913 (a setting each)
         log.warning(printable(f"{fault}; the data are prepared again"))
         _remove(folder)
     ordered = sorted(samples, key=lambda sample: sample.id)
-    with built(folder) as building:
+    with (built if len(ordered) < FEWEST else built_on)(folder) as building:
         index = _build(building, ordered, (size, resize, meaning, scale), progress)
         _write_index(building / "index.json", index | {"settings": settings})
     return folder
@@ -157,7 +158,7 @@ def _build(
 ) -> dict[str, Any]:
     size, resize, meaning, scale = settings
 
-    def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Size, NDArray[np.uint8]]:
+    def load(sample: Sample) -> Loaded:
         native, image = read_for_network(sample.image, size, resize, scale)
         mask = read_mask(sample.mask, meaning)
         if native != mask.shape:
@@ -165,26 +166,13 @@ def _build(
         small = image_to_network(image, size, resize, native), mask_to_network(mask, size, resize)
         return *small, native, np.packbits(mask)
 
-    shape = (len(samples), *size)
-    sizes: list[Size] = []
-    starts = [0]
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(allowed_cores(hyperthreads=True)))
-        # Written, not mapped: a full disk then is an error and not the end of the process (SIGBUS).
-        images, masks, native = (
-            HashedWriter(stack.enter_context(written(folder / name))) for name in (IMAGES, MASKS, NATIVE)
-        )
-        images.write_header(np.dtype(np.uint8), (*shape, 3))
-        masks.write_header(np.dtype(np.bool_), shape)
-        for i, (image, mask, native_size, bits) in enumerate(pool.map(load, samples)):
-            images.write(np.ascontiguousarray(image).data.cast("B"))
-            masks.write(np.ascontiguousarray(mask).view(np.uint8).data.cast("B"))
-            sizes.append(native_size)
-            starts.append(starts[-1] + native.write(bits.data))
-            progress(i + 1)
-    hashes = {IMAGES: images.hashes(), MASKS: masks.hashes(), NATIVE: native.hashes()}
-    ids = [sample.id for sample in samples]
-    return {"ids": ids, "native_sizes": sizes, "starts": starts, "resize": resize, "hashes": hashes}
+    with PreparedWriter(folder, (len(samples), *size)) as writer:
+        left = samples[writer.num_done :]
+        for loaded in in_order(load, left, allowed_cores(hyperthreads=True)):
+            writer.add(loaded)
+            progress(writer.num_done)
+        found = writer.finished()
+    return {"ids": [sample.id for sample in samples], "resize": resize, **found}
 
 
 def _write_index(file: Path, index: dict[str, Any]) -> None:

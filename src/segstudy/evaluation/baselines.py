@@ -1,7 +1,6 @@
 """Baselines: masks predicted without looking at the image, which every network has to beat."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,16 +9,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segstudy.config.protocol import Protocol
+from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part, Sample
 from segstudy.data.split import Split
+from segstudy.evaluation.per_image import in_blocks
 from segstudy.metrics import mask_scores
 from segstudy.store.folder import StudyFolder
 
 ALL_FOREGROUND, MEAN_MASK, ALL_BACKGROUND = "all foreground", "mean mask", "all background"
 SCORED: tuple[Part, ...] = ("validation", "test")
+MASKS_AT_ONCE = 1024
 
 Splits = Mapping[tuple[str, int, int | None], Split]
 
@@ -66,17 +68,18 @@ def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFram
         ``fold``, ``id``, ``part`` and the metrics at native size, ``native_iou`` and so on, without surface
         distances.
     """
-    with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        rows = [
-            {"baseline": baseline, "data": data, "split": split, "split_seed": seed, "fold": fold, **row}
-            for (split, seed, fold), parts in splits.items()
-            for baseline, prob in _probabilities(prepared, parts).items()
-            for part in SCORED
-            for row in pool.map(
-                partial(_row, prepared, part=part, prob=prob), _positions(prepared, parts, part)
-            )
-        ]
-    return pl.DataFrame(rows, schema_overrides={"fold": pl.Int64}, infer_schema_length=None)
+    return in_blocks(_rows(prepared, data, splits), overrides={"fold": pl.Int64()})
+
+
+def _rows(prepared: Prepared, data: str, splits: Splits) -> Iterator[dict[str, Any]]:
+    threads = allowed_cores(hyperthreads=True)
+    for (split, seed, fold), parts in splits.items():
+        for baseline, prob in _probabilities(prepared, parts).items():
+            about = {"baseline": baseline, "data": data, "split": split, "split_seed": seed, "fold": fold}
+            for part in SCORED:
+                row_of = partial(_row, prepared, part=part, prob=prob)
+                for row in in_order(row_of, _positions(prepared, parts, part), threads):
+                    yield about | row
 
 
 def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits) -> bool:
@@ -94,12 +97,20 @@ def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits) -> bool:
 
 def _probabilities(prepared: Prepared, parts: Split) -> dict[str, NDArray[np.float32]]:
     """Return the prediction of each baseline for any image, ``(height, width)`` at network size."""
-    mean = prepared.masks[prepared.positions(parts.train)].mean(axis=0, dtype=np.float32)
+    mean = _mean_mask(prepared, prepared.positions(parts.train))
     found = {ALL_FOREGROUND: np.ones_like(mean), MEAN_MASK: mean}
     scored = [position for part in SCORED for position in _positions(prepared, parts, part)]
     if not all(prepared.native_mask(position).any() for position in scored):
         found[ALL_BACKGROUND] = np.zeros_like(mean)
     return found
+
+
+def _mean_mask(prepared: Prepared, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The mean of masks, some of which are read at a time: counts are exact, so it is the mean of all."""
+    counts = np.zeros(prepared.masks.shape[1:], np.int64)
+    for at in range(0, len(positions), MASKS_AT_ONCE):
+        counts += prepared.masks[positions[at : at + MASKS_AT_ONCE]].sum(axis=0)
+    return (counts / len(positions)).astype(np.float32)
 
 
 def _positions(prepared: Prepared, parts: Split, part: Part) -> list[int]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from segstudy.core.device import autocast
 from segstudy.core.network_outputs import OutputError, wrong_with
+from segstudy.core.scratch import scratch_array
 from segstudy.data.batches import Pixels, Positions
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou
@@ -88,11 +89,13 @@ def probabilities(
 ) -> NDArray[np.float32]:
     """Return the foreground probability of every pixel at network size, ``(len(positions), height, width)``.
 
+    Those of many images lie in a file, see ``scratch_array``.
+
     Raises:
         OutputError: some are not finite, and would count as background.
     """
     model.eval()
-    out = np.empty((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)
+    out = scratch_array((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)
     done = 0
     for image, _ in pixels.batches(positions, EVALUATION_BATCH):
         with autocast(pixels.device, precision):

@@ -11,6 +11,7 @@ from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
+from segstudy.evaluation.per_image import in_blocks
 from segstudy.metrics.counts import Mask
 
 NUM_BINS = len(THRESHOLDS) + 1
@@ -33,15 +34,15 @@ def probability_rows(
     in ascending order: ``foreground_px`` and ``background_px``, pixels of the true mask and others, and
     ``prob_sum``, the sum of the probabilities of both.
     """
-    rows = [
+    rows = (
         {"id": prepared.ids[position], "part": part}
         | counts_by_probability(
             prob_to_native(p, prepared.native_sizes[position], prepared.resize),
             prepared.native_mask(int(position)),
         )
         for p, position in zip(prob, positions, strict=True)
-    ]
-    return pl.DataFrame(rows, SCHEMA)
+    )
+    return in_blocks(rows, SCHEMA)
 
 
 def counts_by_probability(prob: NDArray[np.float32], target: Mask) -> dict[str, list[float]]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from segstudy.config.grid_text import how_to_leave_out, in_words
 from segstudy.config.protocol import unique
 from segstudy.config.runs import Configuration, Run, configuration_names
@@ -21,10 +19,9 @@ from segstudy.data.check import refuse_errors
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
 from segstudy.data.leakage import leaks
-from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.prepared import prepare
 from segstudy.data.samples import PARTS, Dataset
 from segstudy.data.split import Split, about_folds
-from segstudy.data.thumbnails import small_image, small_mask
 from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
 from segstudy.evaluation.second_rater import write_second_rater
@@ -38,6 +35,7 @@ from segstudy.study.findings import Findings, check_command, decided, find
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
 from segstudy.study.splits import SplitKey, key_of_split, splits_of, whole_splits
+from segstudy.study.thumbnails import write_thumbnails
 from segstudy.training import loop
 from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
@@ -348,6 +346,9 @@ def jobs_of(
     def resized(done: int) -> None:
         stage("resizing the images", done, total)
 
+    def shrunk(done: int, total: int) -> None:
+        stage("making small images for the report", done, total)
+
     for protocol in unique(run.configuration.protocol for run in runs):
         settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
         if settings not in prepared:
@@ -359,7 +360,7 @@ def jobs_of(
     write_second_rater(folder, plan.study.data, plan.dataset.samples, plan.data, meanings)
     if prepared:
         stage("making small images for the report", 0, 0)
-        _write_thumbnails(folder, open_prepared(next(iter(prepared.values())), check=False))  # checked above
+        write_thumbnails(folder, next(iter(prepared.values())), shrunk)
     return [
         Job(
             run=run,
@@ -374,19 +375,3 @@ def jobs_of(
         for run in runs
         for p in [run.configuration.protocol]
     ]
-
-
-def _write_thumbnails(folder: StudyFolder, prepared: Prepared) -> None:
-    rows = []
-    for i, sample_id in enumerate(prepared.ids):
-        height, width = prepared.native_sizes[i]
-        rows.append(
-            {
-                "id": sample_id,
-                "height": height,
-                "width": width,
-                "image": small_image(prepared, i),
-                "mask": small_mask(prepared, i),
-            }
-        )
-    folder.write_table("thumbnails.parquet", pl.DataFrame(rows))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from segstudy.data.prepared import Prepared
 from segstudy.data.samples import Part
 from segstudy.data.split import Split
 from segstudy.evaluation.forward import PartScore, Tally, probabilities, score_part
-from segstudy.evaluation.per_image import best_threshold, image_rows
+from segstudy.evaluation.per_image import best_threshold, image_rows, in_blocks
 from segstudy.evaluation.probability_counts import probability_rows
 from segstudy.losses import build_loss
 from segstudy.models import build
@@ -206,9 +206,7 @@ def finish(training: Training) -> Result:
     return Result(
         epochs=pl.DataFrame(training.rows),
         images=images,
-        predictions=images.select("id", "part").with_columns(
-            prob=pl.Series([_png(p) for part in SCORED for p in prob[part]], dtype=pl.Binary)
-        ),
+        predictions=images.select("id", "part").with_columns(_pngs(p for part in SCORED for p in prob[part])),
         probabilities=counts,
         weights=training.weights,
         selected_epoch=training.selected_epoch,
@@ -325,6 +323,10 @@ def _random_stream(seed: int, epoch: int, device: torch.device) -> Iterator[None
 
 def _columns(part: str, score: PartScore) -> dict[str, float]:
     return {f"{part}_loss": score.loss, f"{part}_iou": score.iou}
+
+
+def _pngs(prob: Iterable[np.ndarray]) -> pl.Series:
+    return in_blocks({"prob": _png(p)} for p in prob)["prob"]
 
 
 def _png(prob: np.ndarray) -> bytes:
