@@ -4,11 +4,14 @@
 
 Images: read, check, hash, prepare and train an epoch on 200 to 10,000 made-up images. Runs: plan, carry out,
 plan again and rank 10 to 10,000 runs whose training is a stub that stores a small result. Workers: 8 small
-real runs on 1, 2 and 4 workers. Each size is measured in a process of its own.
+real runs on 1, 2 and 4 workers. Plans: plan 1,000 to 100,000 runs, of which none is carried out. Reports:
+status, table and report of 1,000 to 10,000 made-up runs of 500 images (20 seeds of 50 to 500 configurations).
+Each size is measured in a process of its own.
 
-The exponent is the slope of log time over log size between the largest size and the one two steps below;
-memory is the peak of what belongs to the process, without the pages of mapped files, which the system takes
-back when it needs them. No two of the made-up images are alike; pairs that are cost `check` more.
+The exponent is the slope of log time over log size between the largest size and the one two steps below, once
+for seconds of the clock and once for those of all processors, which other programs move less. Memory is the
+peak of what belongs to the process, without the pages of mapped files, which the system takes back when it
+needs them. No two of the made-up images are alike; pairs that are cost `check` more.
 """
 
 import argparse
@@ -31,7 +34,16 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-SIZES = {"images": (200, 1000, 3000, 10_000), "runs": (10, 100, 1000, 10_000), "workers": (1, 2, 4)}
+SIZES = {
+    "images": (200, 1000, 3000, 10_000),
+    "runs": (10, 100, 1000, 10_000),
+    "workers": (1, 2, 4),
+    "plans": (1000, 10_000, 100_000),
+    "reports": (1000, 3000, 10_000),
+}
+KINDS = ("seconds", "cpu_seconds")
+SEEDS = 20  # of each configuration, in plans and reports
+TESTS = Path(__file__).parents[1] / "tests"
 TESTED = 50  # images of the stub's runs
 
 
@@ -52,12 +64,12 @@ class Clock:
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         yield
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
         over.set()
         thread.join()
-        self.steps[name] = {"seconds": seconds, "peak_mb": peak}
+        self.steps[name] = {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak}
 
 
 def _memory() -> float:
@@ -209,10 +221,62 @@ def in_workers(n: int, folder: Path) -> dict[str, Any]:
     return clock.steps
 
 
+def in_plans(n: int, folder: Path) -> dict[str, Any]:
+    """One number of planned runs, with 20 seeds of each configuration."""
+    import segstudy
+    from segstudy.config.study import override, preset_study
+    from segstudy.store.folder import StudyFolder
+    from segstudy.study.machine import choose_machine
+    from segstudy.study.plan import make_plan, missing_runs, write_plan
+
+    made_up_images(folder / "data", 4 * TESTED)
+    fields = {"architecture": ["unet", "segnet"], "loss": ["bce", "focal", "dice", "tversky", "combo"]}
+    sizes = [n + 1 for n in range(n // SEEDS // 10)]
+    study = override(
+        preset_study("classic", "growth", str(folder / "data")),
+        {**fields, "batch_size": sizes, "image_size": [32], "seeds": [SEEDS]},
+    )
+    machine, store, clock = choose_machine("cpu", 1, 1, "serial"), StudyFolder(folder / "study"), Clock()
+    write_plan(make_plan(study, machine), store)  # data are hashed and checked once
+    with clock.step("plan"):
+        plan = make_plan(study, machine, store.data())
+        write_plan(plan, store)
+        missing = missing_runs(plan, store)
+    assert len(missing) == n
+    with clock.step("status"):
+        assert segstudy.status(store.path).num_left == n
+    return clock.steps
+
+
+def in_reports(n: int, folder: Path) -> dict[str, Any]:
+    """One number of finished runs, with 20 seeds of each configuration."""
+    import segstudy
+
+    sys.path.insert(0, str(TESTS))
+    from big_store import make_big_store  # beside the tests, which use it too
+
+    study, sizes = folder / "study", n // SEEDS // 10
+    make_big_store(study, seeds=SEEDS, batch_sizes=sizes, architectures=("segnet", "unet"))
+    time.sleep(2.5)  # the index leaves out runs of the last two seconds
+    clock = Clock()
+    with clock.step("status"):
+        assert segstudy.status(study).num_finished == n
+    with clock.step("status again"):
+        assert segstudy.status(study).num_finished == n
+    with clock.step("table"):
+        segstudy.table(study)
+    with clock.step("report"):
+        segstudy.report(study)
+    clock.steps["report"]["page_mb"] = (study / "report.html").stat().st_size / 1e6
+    return clock.steps
+
+
 MEASURES: dict[str, Callable[[int, Path], dict[str, Any]]] = {
     "images": in_images,
     "runs": in_runs,
     "workers": in_workers,
+    "plans": in_plans,
+    "reports": in_reports,
 }
 
 
@@ -247,12 +311,17 @@ def main() -> None:
 def show(what: str, found: dict[int, Any]) -> None:
     """Seconds and peak memory by size, and the exponents."""
     sizes = tuple(found)
-    table = Table(what, *(f"{n}: s (MB)" for n in sizes), "exponent")
+    table = Table(what, *(f"{n}: s, processors (MB)" for n in sizes), "exponents")
     for step in found[sizes[0]]:
-        cells = [f"{found[n][step]['seconds']:.2f} ({found[n][step]['peak_mb']:.0f})" for n in sizes]
-        table.add_row(step, *cells, f"{exponent(sizes, [found[n][step]['seconds'] for n in sizes]):.2f}")
-    whole = [sum(step["seconds"] for step in found[n].values()) for n in sizes]
-    table.add_row("all", *(f"{s:.2f}" for s in whole), f"{exponent(sizes, whole):.2f}")
+        steps = [found[n][step] for n in sizes]
+        cells = [f"{s['seconds']:.2f}, {s['cpu_seconds']:.2f} ({s['peak_mb']:.0f})" for s in steps]
+        powers = [exponent(sizes, [s[kind] for s in steps]) for kind in KINDS]
+        table.add_row(step, *cells, ", ".join(f"{power:.2f}" for power in powers))
+        if "page_mb" in steps[0]:
+            table.add_row("its page", *(f"{s['page_mb']:.1f} MB" for s in steps))
+    whole = [[sum(step[kind] for step in found[n].values()) for n in sizes] for kind in KINDS]
+    cells = [", ".join(f"{each[i]:.2f}" for each in whole) for i in range(len(sizes))]
+    table.add_row("all", *cells, ", ".join(f"{exponent(sizes, each):.2f}" for each in whole))
     Console(width=120).print(table)
 
 

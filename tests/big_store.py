@@ -20,7 +20,14 @@ SCORED = ("validation", "test")
 NATIVE_ONLY = ("hd95_px", "asd_px", "hd95_frac", "asd_frac", "nsd", "ece", "brier")
 
 
-def make_big_store(path: Path, *, seeds: int = 10, batch_sizes: int = 5, images: int = 250) -> StudyFolder:
+def make_big_store(
+    path: Path,
+    *,
+    seeds: int = 10,
+    batch_sizes: int = 5,
+    images: int = 250,
+    architectures: tuple[str, ...] = ARCHITECTURES,
+) -> StudyFolder:
     """A study of 20 configurations per batch size, all finished; ``images`` in each of its three parts.
 
     Files are written as they are, without the checksums and flushes by which a real run is safe: for a
@@ -28,7 +35,7 @@ def make_big_store(path: Path, *, seeds: int = 10, batch_sizes: int = 5, images:
     """
     folder = fake_study.make_study(
         path,
-        ARCHITECTURES,
+        architectures,
         LOSSES,
         seeds=seeds,
         epochs=60,

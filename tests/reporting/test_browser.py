@@ -9,6 +9,7 @@ import pytest
 from fake_study import finish, make_study
 
 from segstudy.reporting.page import write_report
+from segstudy.store.folder import StudyFolder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 CHROMIUM = os.environ.get("SEGSTUDY_CHROMIUM") or shutil.which("chromium")
@@ -104,6 +105,56 @@ def test_a_click_on_a_heading_sorts_and_a_second_turns_the_order(opened: Opened)
     assert names(opened) == by_validation
     opened.page.locator("#leaderboard-table th.name button").click()
     assert names(opened) == sorted(NAMES)
+
+
+@pytest.fixture
+def paged(
+    browser: "sync_api.Browser", report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Opened]:
+    """The same report with three rows of the leaderboard in a page."""
+    monkeypatch.setattr("segstudy.reporting.sections.leaderboard.MOST_ROWS", 3)
+    monkeypatch.setattr("segstudy.reporting.sections.leaderboard.ROWS_OF_PAGE", 3)
+    opened = Opened(browser, write_report(StudyFolder(shutil.copytree(report.parent, tmp_path / "study"))))
+    yield opened
+    opened.context.close()
+    assert opened.errors == []
+
+
+def shown(opened: Opened) -> list[str]:
+    rows = opened.page.locator("#leaderboard-table tbody tr:visible > :nth-child(2)")
+    return [text.rstrip(" ●") for text in rows.all_inner_texts()]
+
+
+def test_pages_of_a_long_leaderboard_are_of_all_rows_as_sorted_and_filtered(paged: Opened):
+    by_validation, page = list(reversed(NAMES)), paged.page
+    said = page.locator("#leaderboard-pages [role=status]")
+    assert shown(paged) == by_validation[:3]
+    assert said.inner_text() == "1 to 3 of 4 rows"
+    assert page.locator("#leaderboard-first:visible").count() == 0
+    page.locator("#leaderboard-pages button").nth(1).click()
+    assert shown(paged) == by_validation[3:]
+    assert said.inner_text() == "4 to 4 of 4 rows"
+    page.locator("#leaderboard-table th.name button").click()  # the first page again, of all rows sorted
+    assert shown(paged) == sorted(NAMES)[:3]
+    page.locator("#leaderboard-pages input").first.fill("DICE unet")
+    assert shown(paged) == ["unet-dice-b8"]
+    assert said.inner_text() == "1 to 1 of 1 that match, of 4 rows"
+    page.locator("#leaderboard-pages input").first.fill("")
+    page.locator("#leaderboard-pages [type=checkbox]").check()
+    assert shown(paged) == sorted(NAMES)
+    page.locator("#leaderboard-pages input").first.fill("nothing")
+    assert said.inner_text() == "no row matches"
+
+
+def test_without_scripts_the_first_rows_are_there_and_the_rest_is_counted(
+    browser: "sync_api.Browser", paged: Opened
+):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(paged.page.url)
+    assert page.locator("#leaderboard-table tbody tr:visible").count() == 3
+    assert "The first 3 of 4 rows" in page.locator("#leaderboard-first:visible").inner_text()
+    assert page.locator("#leaderboard-pages:visible").count() == 0
+    page.context.close()
 
 
 def names(opened: Opened) -> list[str]:

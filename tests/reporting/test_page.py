@@ -327,7 +327,8 @@ def test_score_tables_stand_in_the_originals_order_and_mark_missing_runs():
         row("mine", "bce", None, None),
         row("unet", "bce", 0.6, 3, batch_size=12),
     ]
-    tables = score_tables(rows)
+    tables, over = score_tables(rows)
+    assert over == ""
     assert [table.caption for table in tables] == [
         "validation, batch size 8",
         "test, batch size 8",
@@ -342,6 +343,21 @@ def test_score_tables_stand_in_the_originals_order_and_mark_missing_runs():
     }
     assert tables[1].squares["unet", "dice"].spread is None
     assert [square["spread"] for square in squares_of(tables)] == ["± 0.004"] * 2 + [""] * 2 + ["± 0.004", ""]
+
+
+def test_of_many_batch_sizes_those_of_the_best_configurations_have_tables():
+    sizes = [12, *range(20, 120, 10), 1]
+    tables, over = score_tables(
+        [
+            {"architecture": "unet", "loss": "bce", "batch_size": size, "rank": n + 1}
+            | {"validation_iou": 0.9 - n / 100, "test_iou": 0.8}
+            for n, size in enumerate(sizes)
+        ]
+    )
+    assert over == "Of 12 batch sizes the 8 with the best configurations on validation."
+    assert [table.caption for table in tables[::2]] == [
+        f"validation, batch size {size}" for size in (12, 20, 30, 40, 50, 60, 70, 80)
+    ]
 
 
 def curves_of(folder: StudyFolder, ranked: list[str]) -> Curves:
@@ -373,6 +389,32 @@ def test_curves_of_very_many_runs_are_thinned_but_keep_their_ends_and_the_kept_e
     assert "every 3rd epoch" in Reader(report(folder)).text
 
 
+def test_of_very_many_runs_the_curves_of_the_best_configurations_can_be_picked(folder, monkeypatch):
+    monkeypatch.setattr("segstudy.reporting.sections.learning_curves.MOST_RUNS", 3)
+    folder = make_study(folder.path.parent / "many", ("unet",), ("bce", "dice"), seeds=2)
+    for name, mean in (("unet-bce-b8", 0.7), ("unet-dice-b8", 0.8)):
+        for seed in range(2):
+            finish(folder, name, mean, 0.7, seed=seed)
+    found = curves_of(folder, ["unet-dice-b8", "unet-bce-b8"])
+    assert (found.configurations, found.num_all) == (["unet-dice-b8"], 2)
+    assert [run["name"] for run in found.runs] == ["unet-dice-b8, seed 0", "unet-dice-b8, seed 1"]
+    text = Reader(report(folder)).text
+    assert "The best 1 of 2 configurations on validation are listed; the curves of the others are in" in text
+    assert "The first 1 of 2 configurations by validation." in text
+
+
+def test_a_long_leaderboard_has_pages_and_says_where_all_rows_are(folder, monkeypatch):
+    monkeypatch.setattr("segstudy.reporting.sections.leaderboard.MOST_ROWS", 3)
+    monkeypatch.setattr("segstudy.reporting.sections.leaderboard.ROWS_OF_PAGE", 2)
+    folder = make_study(folder.path.parent / "many", ("segnet", "unet"), ("bce", "dice"))
+    page = report(folder)
+    table, rest = page.split('<table id="leaderboard-table">')[1].split('<template id="leaderboard-rest">')
+    assert table.split("</tbody>")[0].count('<th scope="row"') == 2
+    assert rest.split("</template>")[0].count('<th scope="row"') == 2
+    assert "The first 2 of 4 rows; the file leaderboard.csv beside this page has all." in page
+    assert (folder.path / "leaderboard.csv").read_text().count("\n") == 5
+
+
 def test_a_loss_that_is_not_a_number_is_a_gap(folder):
     run = one_run(curves(0.8, 0.7, 3, record_test=False).with_columns(train_loss=pl.Series([1.0, None, 0.5])))
     rows = long_rows([run], ["unet-bce"])
@@ -383,7 +425,7 @@ def test_a_loss_that_is_not_a_number_is_a_gap(folder):
 def test_small_multiples_show_the_first_forty_configurations_and_at_most_200_runs():
     epochs = curves(0.8, 0.7, 3, record_test=True)
     runs = [{**one_run(epochs), "of": n // 9, "name": str(n)} for n in range(60 * 9)]
-    shown = panels(Curves([f"net{i}" for i in range(60)], runs, 1))
+    shown = panels(Curves([f"net{i}" for i in range(60)], runs, 1, 60))
     assert shown.titles == [f"net{i}" for i in range(40)]
     assert shown.rows["title"].n_unique() == 40
     assert shown.rows.group_by("title").agg(pl.col("run").n_unique())["run"].to_list() == [5] * 40
@@ -393,7 +435,7 @@ def test_small_multiples_show_the_first_forty_configurations_and_at_most_200_run
 def test_small_multiples_of_very_many_points_draw_every_second_epoch(monkeypatch):
     monkeypatch.setattr("segstudy.reporting.sections.learning_curves.MOST_POINTS", 20)
     run = one_run(curves(0.8, 0.7, 12, record_test=True))
-    shown = panels(Curves(["unet-bce"], [run], 1))
+    shown = panels(Curves(["unet-bce"], [run], 1, 1))
     assert shown.every == 2
     assert shown.rows.filter(part="test")["epoch"].to_list() == [1, 3, 5, 7, 9, 11]
 

@@ -4,13 +4,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_study import finish, make_study
 
 from segstudy.reporting import page, sections
+from segstudy.reporting.charts.ranks import bars_of
 from segstudy.reporting.page import write_report
 from segstudy.reporting.sections import SECTIONS
 from segstudy.reporting.sections.protocol import shared_protocol
+from segstudy.stats.ranks import ranking
 
 FOLDER = Path(sections.__file__).parent
 SHARED = {"__init__", "base"}
@@ -68,3 +71,13 @@ def test_shared_settings_are_written_as_their_kind_has_them(tmp_path):
     assert shown["foreground"] == "1+2"
     assert shown["image size"] == "32 × 48"
     assert shown["record test"] in ("yes", "no")
+
+
+def test_bars_of_a_chart_that_leaves_out_configurations_are_not_drawn_within_each_other():
+    found = ranking(np.random.default_rng(0).normal(0.8, 0.01, (6, 60)) + 0.001 * np.arange(60))
+    names = [f"net{i}" for i in range(60)]
+    assert len(bars_of(found, names)) == len(found.bars) > 3
+    first = set(np.argsort(found.mean_ranks, kind="stable")[:10])
+    few = bars_of(found, [name if i in first else None for i, name in enumerate(names)])
+    order = [names[i] for i in np.argsort(found.mean_ranks, kind="stable")[:10]]
+    assert few == [(order[0], order[-1])]  # all ten are within the critical difference

@@ -13,7 +13,7 @@ from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
 from segstudy.stats.comparisons import Difference, difference
-from segstudy.stats.factors import _noncentral_f, factorial, for_all_pairs
+from segstudy.stats.factors import factorial, for_all_pairs, noncentral_f
 
 RNG = np.random.default_rng(0)
 
@@ -133,14 +133,14 @@ def test_an_effect_of_many_levels_has_an_interval() -> None:
     assert 0.98 < effect.low < effect.high < 1
 
 
-def test_the_noncentral_f_distribution_agrees_with_scipys_where_that_has_a_value(
+def test_thenoncentral_f_distribution_agrees_with_scipys_where_that_has_a_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(0)
     points = [tuple(np.exp(rng.uniform((-2, 0, 1, -2), (6, 6, 9, 9)))) for _ in range(300)]
     theirs = [float(scipy.stats.ncf.cdf(*point)) for point in points]
     monkeypatch.setattr(scipy.stats.ncf, "cdf", lambda *_: np.nan)
-    ours = [_noncentral_f(*point) for point in points]
+    ours = [noncentral_f(*point) for point in points]
     known = ~np.isnan(theirs)
     assert known.mean() > 0.9
     assert np.array(ours)[known] == pytest.approx(np.array(theirs)[known], abs=1e-9)

@@ -40,6 +40,7 @@ def table(
     format: TableFormat = "text",  # noqa: A002
     show_all: bool = False,
     width: int | None = None,
+    number: int | None = None,
 ) -> str:
     """Return the leaderboard as text (below it warnings and factors), Markdown, CSV, JSON or LaTeX.
 
@@ -48,13 +49,17 @@ def table(
         format: ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
         show_all: also runs that study.toml no longer names.
         width: characters in a line of text: columns that do not fit are left out, and named; None for all.
+        number: rows in a text, the others are counted; None for all.
     """
+    if number is not None and number < 1:
+        raise ArgumentError(f"table(): number must be at least 1 or None, got {number}")
     if width is not None and width < 1:
         raise ArgumentError(f"table(): width must be at least 1 or None, got {width}")
     opened = Study(folder)
     results = gather(opened.folder, show_all)
     frame = leaderboard(opened.folder, results=results)
-    text = render(frame, format, width, Path(folder), [each for row in results.rows for each in row.records])
+    records = [each for row in results.rows for each in row.records]
+    text = render(frame, format, width, Path(folder), records, number)
     shown = _notes(opened.folder, results, frame, not show_all) if format == "text" else []
     lines = [line for note in shown for line in textwrap.wrap(note, width or len(note))]
     return "\n".join([text.rstrip(), *lines, ""]) if lines else text

@@ -4,15 +4,16 @@ import json
 import shlex
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 import segstudy
 from segstudy.cli.models import TRAIN, app
-from segstudy.cli.terminal import console, problems, say
+from segstudy.cli.terminal import MOST_FAILURES, console, problems, say
 from segstudy.core.errors import Stopped
 
 if TYPE_CHECKING:
@@ -56,10 +57,16 @@ def status(folder: Path, /) -> int:
         say(f"remaining time: {now.time_basis}")
     elif now.seconds_to_go:
         say(f"remaining time: about {duration(now.seconds_to_go)} ({now.time_basis})")
-    for failure in now.failures:
+    _say_failures(now.failures, folder)
+    return 1 if now.num_failed else 0
+
+
+def _say_failures(failures: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    for failure in failures[:MOST_FAILURES]:
         say(f"failed: {failure['name']}: {failure['reason']}: {failure['detail']}")
         say(f"        {failure['remedy']}")
-    return 1 if now.num_failed else 0
+    if len(failures) > MOST_FAILURES:
+        say(f"failed: {len(failures) - MOST_FAILURES} more runs, see {folder / 'failures'}")
 
 
 @app.command(group=TRAIN)

@@ -12,6 +12,8 @@ import segstudy
 from segstudy.cli.models import ANSWER, app
 from segstudy.cli.terminal import problems, say, width
 
+ROWS = 50  # of a leaderboard in a terminal
+
 
 @app.command(group=ANSWER)
 def table(
@@ -20,6 +22,7 @@ def table(
     *,
     format: Literal["text", "markdown", "csv", "json", "latex"] = "text",  # noqa: A002
     all: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002
+    number: Annotated[int | None, Parameter(name=["--number", "-n"])] = None,
 ) -> int:
     """Print the leaderboard.
 
@@ -33,8 +36,12 @@ def table(
         The format of the table.
     all
         Also show runs that study.toml no longer names.
+    number
+        Rows in a text; the others are counted. By default, 50 in a terminal and all in a file or pipe.
     """
-    sys.stdout.write(segstudy.table(folder, format, all, width()).rstrip("\n") + "\n")
+    if number is None and width() is not None:
+        number = ROWS
+    sys.stdout.write(segstudy.table(folder, format, all, width(), number).rstrip("\n") + "\n")
     return 0
 
 

@@ -16,7 +16,7 @@ import segstudy.cli.sharing
 from segstudy.cli.models import PREPARE, TRAIN, USE, app
 from segstudy.cli.power import PowerFlags, print_power
 from segstudy.cli.study_flags import ExecutorFlags, MachineFlags, StudyFlags, options_of
-from segstudy.cli.terminal import choices_text, console, guarded, problems, say, width
+from segstudy.cli.terminal import MOST_FAILURES, choices_text, console, guarded, problems, say, width
 from segstudy.core.progress import Stages
 from segstudy.deploy.export import FORMATS, FormatName
 from segstudy.study.trackers import TRACKERS
@@ -97,8 +97,10 @@ def run(  # noqa: PLR0913 (an option each)
     now = segstudy.status(finished.path)
     if now.differing:
         say(f"the runs have different environments, so their last bits may differ: {now.differing}", problems)
-    for failure in now.failures:
+    for failure in now.failures[:MOST_FAILURES]:
         say(f"failed: {failure['name']}: {failure['reason']}; {failure['remedy']}", problems)
+    if now.num_failed > MOST_FAILURES:
+        say(f"failed: {now.num_failed - MOST_FAILURES} more runs, see `segstudy status`", problems)
     return 1 if now.failures else 0
 
 

@@ -17,6 +17,7 @@ from segstudy.core.paths import expanded_word
 
 console = Console(soft_wrap=True, emoji=False)
 problems = Console(stderr=True, soft_wrap=True, emoji=False)
+MOST_FAILURES = 20  # failed runs that are listed; the others are counted
 
 
 def say(text: object, where: Console | None = None) -> None:

@@ -1,6 +1,7 @@
 """The leaderboard as text, Markdown, CSV, JSON and LaTeX."""
 
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def render(
     width: int | None = None,
     folder: Path | None = None,
     records: Sequence[RunRecord] = (),
+    number: int | None = None,
 ) -> str:
     """Return the leaderboard as ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
 
@@ -54,6 +56,7 @@ def render(
         width: characters in a line of text; None for as many as it takes.
         folder: of the study, named where columns are left out.
         records: of the runs in the leaderboard; those that lack a metric are counted.
+        number: rows in a text, the others are counted; None for all.
 
     Raises:
         UserError: another format.
@@ -64,7 +67,7 @@ def render(
         case "json":
             return frame.write_json()
         case "text":
-            return _text(frame, width, folder, records)
+            return _text(frame, width, folder, records, number)
         case "markdown":
             return _markdown(frame, records)
         case "latex":
@@ -176,7 +179,13 @@ LEAVE_OUT = (
 )
 
 
-def _text(frame: pl.DataFrame, width: int | None, folder: Path | None, records: Sequence[RunRecord]) -> str:
+def _text(
+    frame: pl.DataFrame,
+    width: int | None,
+    folder: Path | None,
+    records: Sequence[RunRecord],
+    number: int | None,
+) -> str:
     whole = (frame["num_finished"] == frame["num_planned"]) & (frame["failures"] == "")
     if STOPPED in frame.columns:
         whole &= frame[STOPPED].is_null()
@@ -185,7 +194,7 @@ def _text(frame: pl.DataFrame, width: int | None, folder: Path | None, records: 
         leave_out.sort(key=lambda name: name != "may be best")
     table = TextTable(
         headings=HEADINGS,
-        rows=[_cells(row) for row in frame.iter_rows(named=True)],
+        rows=[_cells(row) for row in frame.head(number or frame.height).iter_rows(named=True)],
         leave_out=[HEADINGS.index(name) for name in leave_out],
         name=HEADINGS.index("configuration"),
     )
@@ -193,7 +202,12 @@ def _text(frame: pl.DataFrame, width: int | None, folder: Path | None, records: 
     see_all = f"segstudy table {where} --format csv"
     if width is not None and len(see_all) + 4 > width:
         see_all = "segstudy table DIR --format csv"
-    return as_text(table, caption(frame, records), width, see_all)
+    text = as_text(table, caption(frame, records), width, see_all)
+    if number is not None and number < frame.height:
+        hidden = f"{frame.height - number} of {frame.height} rows"
+        said = f"Not shown: {hidden}; --number {frame.height} shows all."
+        text += "\n".join([*textwrap.wrap(said, width or 100), ""])
+    return text
 
 
 def _warranted(frame: pl.DataFrame) -> list[bool]:

@@ -207,7 +207,7 @@ def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_r
     """Return the partial eta squared under which this F is at that quantile (Steiger 2004)."""
 
     def excess(noncentrality: float) -> float:
-        return _noncentral_f(f, df, df_residual, noncentrality) - quantile
+        return noncentral_f(f, df, df_residual, noncentrality) - quantile
 
     if float(scipy.stats.f.cdf(f, df, df_residual)) <= quantile:
         return 0.0
@@ -218,7 +218,7 @@ def _eta_squared(f: float, df: float, df_residual: float, quantile: float, num_r
     return noncentrality / (noncentrality + num_runs)
 
 
-def _noncentral_f(f: float, df: float, df_residual: float, noncentrality: float) -> float:
+def noncentral_f(f: float, df: float, df_residual: float, noncentrality: float) -> float:
     """Return the noncentral F distribution at `f`, also where scipy has no number: effects of many levels."""
     found = float(scipy.stats.ncf.cdf(f, df, df_residual, noncentrality))
     if not np.isnan(found):

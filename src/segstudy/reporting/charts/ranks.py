@@ -118,18 +118,16 @@ def critical_difference(ranking: Ranking, names: Sequence[str], blocks: str = "s
     rows: list[dict[str, str | float]] = [
         {"configuration": names[i], "rank": float(ranking.mean_ranks[i])} for i in order
     ]
-    for number, bar in enumerate(ranking.bars):
-        inside = [names[i] for i in bar if names[i] in shown]
-        if len(inside) > 1:
-            place = last + (number + 1) * offset
-            ends = (inside[0], inside[-1])
-            rows += [{"configuration": name, "bar": place, "group": number} for name in ends]
+    bars = bars_of(ranking, [names[i] if names[i] in shown else None for i in range(len(names))])
+    for number, ends in enumerate(bars):
+        place = last + (number + 1) * offset
+        rows += [{"configuration": name, "bar": place, "group": number} for name in ends]
     y = alt.Y("configuration:N", sort=shown, title=None, axis=NAMES)
     title = (
         f"mean rank over {ranking.num_blocks} {blocks}, 1 is best; "
         f"critical difference {ranking.critical_difference:.1f}"
     )
-    domain = [1, last + (len(ranking.bars) + 1) * offset]
+    domain = [1, last + (len(bars) + 1) * offset]
     scale = alt.Scale(domain=domain, nice=False)
     x = alt.X("rank:Q", title=title, scale=scale)
     base = alt.Chart()
@@ -144,3 +142,18 @@ def critical_difference(ranking: Ranking, names: Sequence[str], blocks: str = "s
     )
     types = {"configuration": pl.String, "rank": pl.Float64, "bar": pl.Float64, "group": pl.Int64}
     return with_rows(_chart(layers), pl.DataFrame(rows, schema=types))
+
+
+def bars_of(ranking: Ranking, shown: Sequence[str | None]) -> list[tuple[str, str]]:
+    """Return both ends of each bar; one that lies within another, of those that are shown, is left out.
+
+    Args:
+        ranking: of the configurations.
+        shown: their names in the ranking's order; None for those that the chart leaves out.
+    """
+    ends: list[tuple[str, str]] = []
+    for bar in ranking.bars:
+        inside = [name for i in bar if (name := shown[i]) is not None]
+        if len(inside) > 1 and not (ends and ends[-1][1] == inside[-1]):
+            ends.append((inside[0], inside[-1]))
+    return ends

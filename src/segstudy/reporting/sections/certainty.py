@@ -62,6 +62,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
         "certainty": charts,
         "chances": chances(report.answers),
         "num_shown": SHOWN,
+        "num_in_charts": ranks.MOST,
         "draws": BOOTSTRAPS,
         "interval": interval,
         "p_value": p_value,

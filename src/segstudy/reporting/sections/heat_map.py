@@ -16,6 +16,7 @@ from segstudy.reporting.sections.base import ReportData
 
 MAIN = ("architecture", "loss")
 PARTS = ("validation", "test")
+MOST_SIZES = 8  # batch sizes with tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
     pair = shown_factors(design, report.answers.factors.factors)
     if pair == MAIN:
         comparable = [row for row in report.trained if row["configuration"] in design.points]
-        tables, over = score_tables(comparable), ""
+        tables, over = score_tables(comparable)
     else:
         tables, over = factor_tables(design, report.trained, pair)
     if not tables:
@@ -159,8 +160,8 @@ def _cell(rows: Sequence[Mapping[str, Any]]) -> _Cell:
     )
 
 
-def score_tables(rows: Sequence[Mapping[str, Any]]) -> list[HeatTable]:
-    """Return architecture x loss, a table for each batch size and part.
+def score_tables(rows: Sequence[Mapping[str, Any]]) -> tuple[list[HeatTable], str]:
+    """Return architecture x loss, a table for each batch size and part; of many sizes, what is left out.
 
     Args:
         rows: of the leaderboard, the best first; of several with the same three, the first stands.
@@ -169,14 +170,17 @@ def score_tables(rows: Sequence[Mapping[str, Any]]) -> list[HeatTable]:
     for row in rows:
         if row["validation_iou"] is not None:
             best.setdefault((row["batch_size"], row["architecture"], row["loss"]), row)
+    sizes = list(dict.fromkeys(size for size, _, _ in best))  # that of the best configuration first
+    left_out = len(sizes) - MOST_SIZES
+    over = f"Of {len(sizes)} batch sizes the {MOST_SIZES} with the best configurations on validation."
     tables = []
-    for size in sorted({size for size, _, _ in best}):
+    for size in sorted(sizes[:MOST_SIZES]):
         cells = {(a, loss): _cell([row]) for (each, a, loss), row in best.items() if each == size}
         architectures, losses = (_in_order(key[i] for key in cells) for i in (0, 1))
         tables += [
             _table(f"{part}, batch size {size}", architectures, losses, part, cells, MAIN) for part in PARTS
         ]
-    return tables
+    return tables, over if left_out > 0 else ""
 
 
 def _table(

@@ -17,6 +17,7 @@ from segstudy.store.records import RunRecord
 from segstudy.store.second_rater import second_rater_of
 
 MIB = 2**20
+MOST_ROWS, ROWS_OF_PAGE = 100, 50  # a longer table is shown in pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class LeaderboardTable:
 
 def values(report: ReportData) -> dict[str, Any]:
     """Return the values of ``leaderboard.html.j2``."""
-    record = second_rater_of(report.folder)
+    record, num_rows = second_rater_of(report.folder), report.leaderboard.height
     second = human_ceiling(report.results, record, [n for n in report.ranked if report.results.has(n)])
     return {
         "table": leaderboard_table(
@@ -126,6 +127,7 @@ def values(report: ReportData) -> dict[str, Any]:
         "notes": [n for n in (second.sentence if second else "", problem_of(record, report.results)) if n],
         "leader": leading(report.leaderboard),
         "trained": report.trained,
+        "num_shown": ROWS_OF_PAGE if num_rows > MOST_ROWS else num_rows,
     }
 
 

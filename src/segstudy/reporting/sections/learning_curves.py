@@ -1,5 +1,6 @@
 """Learning curves, reduced so that those of a thousand runs fit in one page."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ SCORE = METRICS[HEADLINE]
 MEASURES = [f"{part}_{measure}" for part in SUBSETS for measure in ("loss", HEADLINE)]
 DIGITS = 4  # kept of each value
 MOST_VALUES = 600_000  # on a page, about 4 MB
+MOST_RUNS = 2000  # to pick from
 MOST_PANELS = 40  # of the small multiples
 MOST_POINTS = 30_000  # of the small multiples; a second of drawing
 MOST_LINES = 200  # runs in all the small multiples together: further seeds are not shown
@@ -34,11 +36,13 @@ class Curves:
             ``kept`` (the epoch whose weights were), and equally long lists ``epoch``, ``train_loss`` and so
             on; a subset that was not recorded has none.
         every: n: only each n-th epoch is included, besides the first, the last and the kept.
+        num_all: configurations with finished runs; more than ``configurations`` if there are many runs.
     """
 
     configurations: list[str]
     runs: list[dict[str, Any]]
     every: int
+    num_all: int
 
 
 def values(report: ReportData) -> dict[str, Any] | None:
@@ -58,7 +62,9 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 
 def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]) -> Curves:
-    """Return the curves of all finished runs, to four digits; with fewer epochs if there are many.
+    """Return the curves of finished runs, to four digits; with fewer epochs if there are many.
+
+    Of more than ``MOST_RUNS`` runs, only those of the first configurations are included.
 
     Args:
         epochs: of all finished runs, see ``StudyFolder.epochs``.
@@ -66,7 +72,8 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
         ranked: their names in the leaderboard's order.
     """
     place = {name: i for i, name in enumerate(ranked)}
-    found = sorted((row for row in rows if row.records), key=lambda row: place[row.name])
+    trained = sorted((row for row in rows if row.records), key=lambda row: place[row.name])
+    found = trained[: _most_of(trained)]
     heads: dict[str, dict[str, Any]] = {
         record.key: {
             "of": i,
@@ -78,8 +85,10 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
         for record in sorted(row.records, key=lambda each: (each.seed, _repeat(row, each), each.fold or 0))
     }
     if not heads:
-        return Curves([], [], 1)
+        return Curves([], [], 1, 0)
     measures = [name for name in MEASURES if name in epochs.columns]
+    if len(found) < len(trained):
+        epochs = epochs.filter(pl.col("key").is_in(list(heads)))
     every = -(-epochs.height * len(measures) // MOST_VALUES) or 1
     tables = epochs.select("key", "epoch", pl.col(measures).fill_nan(None).round(DIGITS)).partition_by(
         "key", as_dict=True, include_key=False
@@ -87,7 +96,13 @@ def read_curves(epochs: pl.DataFrame, rows: Sequence[Row], ranked: Sequence[str]
     runs = [
         {**head, **_columns(_thinned(tables[(key,)], every, head["kept"]))} for key, head in heads.items()
     ]
-    return Curves([row.name for row in found], runs, every)
+    return Curves([row.name for row in found], runs, every, len(trained))
+
+
+def _most_of(rows: Sequence[Row]) -> int:
+    """Return how many configurations can be shown with all their runs, at least one."""
+    ends = itertools.accumulate(len(row.records) for row in rows)
+    return max(1, sum(end <= MOST_RUNS for end in ends))
 
 
 def _called(row: Row, record: RunRecord) -> str:
