@@ -1,6 +1,7 @@
 """A process that is killed at the n-th thing asked of the disk under one folder.
 
     python tests/killing_disk.py STEP OUT merge A B
+    python tests/killing_disk.py STEP OUT.zip pack A
 
 kills the command at every STEP-th write below OUT, each time into a folder that is not there, lets the same
 command complete it, and prints one JSON line: how many times, and what was wrong.
@@ -16,10 +17,11 @@ from pathlib import Path
 
 import pytest
 from failing_disk import FailingDisk
-from trees import merged_tree
+from trees import merged_tree, tree
 
 import segstudy
 import segstudy.study.merge  # before the children, which would each import it
+import segstudy.study.pack
 
 
 class KillingDisk(FailingDisk):
@@ -98,14 +100,22 @@ def is_only_locked(found: object, wanted: object) -> bool:
 
 def main(step: str, out: str, command: str, *sources: str) -> None:
     place = Path(out)
-    assert command == "merge"
-    found = killed_everywhere(
-        lambda: segstudy.merge(*sources, out=place),
-        place,
-        int(step),
-        lambda: merged_tree(place),
-        (place / "study.toml").exists,
-    )
+    if command == "merge":
+        found = killed_everywhere(
+            lambda: segstudy.merge(*sources, out=place),
+            place,
+            int(step),
+            lambda: merged_tree(place),
+            (place / "study.toml").exists,
+        )
+    else:
+        found = killed_everywhere(
+            lambda: segstudy.pack(*sources, out=place),
+            place,
+            int(step),
+            lambda: tree(place.parent),
+            place.exists,
+        )
     print(json.dumps(found))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segstudy.api.models import card, predict, serve
     from segstudy.api.power import power
     from segstudy.api.results import audit, compare, compare_sets, evaluate, export, report, score, table
-    from segstudy.api.sharing import merge
+    from segstudy.api.sharing import merge, pack
     from segstudy.api.status import status
     from segstudy.api.studies import init, plan, run
     from segstudy.api.study import Study
@@ -41,6 +41,7 @@ __all__ = [
     "export",
     "init",
     "merge",
+    "pack",
     "plan",
     "power",
     "predict",
@@ -64,6 +65,7 @@ ELSEWHERE = {
     "check": "api.data",
     "init": "api.studies",
     "merge": "api.sharing",
+    "pack": "api.sharing",
     "plan": "api.studies",
     "power": "api.power",
     "predict": "api.models",

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segstudy.core.arguments import checked_call
+from segstudy.core.errors import UserError
 from segstudy.store.folder import StudyFolder
 from segstudy.store.verify import Verification, quarantined, verify_folder
+from segstudy.store.verify_pack import is_pack, verify_pack
 
 if TYPE_CHECKING:
     from segstudy.study.removal import Removal
@@ -17,15 +19,25 @@ def verify(folder: str | Path, repair: bool = False) -> Verification:
     """Check every file of a study against its checksums and keys.
 
     Args:
-        folder: the study's folder.
+        folder: the study's folder, or a pack: every byte of it is checked, then the study in it.
         repair: move what is wrong to ``quarantine/<n>/``; nothing is ever deleted, and the next ``run``
             trains again what is missing then.
 
     Raises:
         UserError: no study there, a run of a newer version, or, for a repair, somebody at work on it.
     """
+    if Path(folder).is_file():
+        return _verified_pack(Path(folder), repair)
     found = verify_folder(StudyFolder(Path(folder)))
     return quarantined(StudyFolder(Path(folder)), found) if repair and found.faults else found
+
+
+def _verified_pack(file: Path, repair: bool) -> Verification:
+    if repair:
+        raise UserError(f"{file}: a pack is not repaired; get it again, or unzip it and repair the folder")
+    if file.suffix != ".zip" and not is_pack(file):
+        raise UserError(f"{file}: is neither a study's folder nor a zip file that `segstudy pack` wrote")
+    return verify_pack(file)
 
 
 @checked_call

@@ -84,7 +84,7 @@ def verify(
     Parameters
     ----------
     folder
-        The study's folder.
+        The study's folder, or a zip file that `pack` wrote.
     repair
         Move wrong files to quarantine/. Nothing is deleted. The next `run` trains what is missing.
     json_

@@ -112,18 +112,30 @@ def verification_text(found: Verification, folder: Path) -> str:
             f"note: the report does not show {names} yet; `segstudy report {folder}` writes it again"
         )
     if found.differing:
+        which = "" if found.is_pack else f"; `segstudy status {folder}` says which"
         lines.append(
-            f"note: the runs have different environments, so their last bits may differ: {found.differing}; "
-            f"`segstudy status {folder}` says which"
+            "note: the runs have different environments, so their last bits may differ: "
+            f"{found.differing}{which}"
         )
+    if found.left_out:
+        lines.append(f"not in it: {left_out_text(found.left_out)}")
+    if found.sha256:
+        lines.append(f"SHA-256 of the file: {found.sha256}")
     lines.append(f"{runs}{_outcome(found, folder)}")
     return "\n".join(lines)
+
+
+def left_out_text(left_out: Mapping[str, int]) -> str:
+    """Return the files that a pack left out: ``4 x predictions.parquet, 1 x thumbnails.parquet``."""
+    return ", ".join(f"{number} x {kind}" for kind, number in left_out.items())
 
 
 def _outcome(found: Verification, folder: Path) -> str:
     """Return the number of faults, and the commands that help."""
     if not found.faults:
         return ": nothing wrong"
+    if found.is_pack:
+        return f", {counted(len(found.faults), 'fault')}; get the file again, or pack the study again"
     num_stale = sum(fault.state == "stale" for fault in found.faults)
     remedies = []
     if found.moved:

@@ -10,7 +10,7 @@ import segstudy
 from segstudy.cli.models import TRAIN, app
 from segstudy.cli.terminal import problems, say
 from segstudy.core.progress import Stages
-from segstudy.core.quantities import counted
+from segstudy.core.quantities import counted, size
 
 if TYPE_CHECKING:
     from segstudy.study.merge import Merged
@@ -38,6 +38,39 @@ def merge(
         found = segstudy.merge(*folders, out=out, accept_differences=accept_differences, stage=stage)
     for line in _merged_lines(found):
         say(line)
+    return 0
+
+
+@app.command(group=TRAIN)
+def pack(folder: Path, /, *, out: Path | None = None, weights: bool = True, images: bool = False) -> int:
+    """Write a study as one zip file, to share, publish or move it. `verify` checks the file without the data.
+
+    Example: `segstudy pack my-images-classic --out paper.zip --no-weights`
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    out
+        The zip file. By default, it has the name of the folder and is in the current folder.
+    weights
+        Include the weights of the networks, and the saved states of unfinished runs.
+    images
+        Include small pictures of the data, and predicted masks.
+    """
+    from segstudy.cli.formatting import left_out_text  # what `--help` does without
+
+    with Stages(problems) as stage:
+        found = segstudy.pack(folder, out=out, weights=weights, images=images, stage=stage)
+    numbers = f"{counted(found.num_runs, 'run')}, {counted(found.num_files, 'file')}"
+    say(f"{found.file}: {numbers}, {size(found.num_bytes)}")
+    if found.left_out:
+        say(f"not in it: {left_out_text(found.left_out)}")
+    if not found.images:
+        say(
+            "ids, groups and categories of samples are in it; pictures and predicted masks are not (--images)"
+        )
+    say(f"SHA-256 of the file: {found.sha256}")
     return 0
 
 

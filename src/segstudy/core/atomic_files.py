@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -60,7 +60,7 @@ def write_bytes(file: Path, *data: bytes | memoryview) -> None:
     """
     aside = _aside(file, NEW)
     with _or_disk_error(file, aside):
-        _write(aside, *data)
+        _write(aside, data)
         aside.replace(file)
         _sync_folder(file.parent)
 
@@ -79,6 +79,22 @@ def replacing(file: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         aside.replace(file)
         _sync_folder(file.parent)
+
+
+def write_pieces(file: Path, pieces: Iterable[bytes]) -> None:
+    """Write a whole file in place of the old one, piece by piece: it may be larger than memory.
+
+    Raises:
+        DiskError: when it cannot be written; the old content is unchanged.
+    """
+    aside = _aside(file, NEW)
+    try:
+        with _or_disk_error(file, aside):
+            _write(aside, pieces)
+            aside.replace(file)
+            _sync_folder(file.parent)
+    finally:
+        _remove(aside)  # if reading the pieces failed
 
 
 def write_text(file: Path, text: str) -> None:
@@ -108,7 +124,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         for name, data in contents.items():
-            _write(building / name, data)
+            _write(building / name, [data])
         _sync_folder(building)
         if not folder.exists():
             building.rename(folder)
@@ -285,9 +301,9 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _write(file: Path, *data: bytes | memoryview) -> None:
+def _write(file: Path, pieces: Iterable[bytes | memoryview]) -> None:
     with file.open("wb") as stream:
-        for piece in data:
+        for piece in pieces:
             stream.write(piece)
         stream.flush()
         os.fsync(stream.fileno())

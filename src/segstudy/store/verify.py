@@ -1,10 +1,10 @@
 """The check of a study's folder against its checksums and keys."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from segstudy.store.folder import StudyFolder, read_external
 from segstudy.store.looks import FILE as LOOKS
 from segstudy.store.looks import looks_of
 from segstudy.store.merged import merged_record
+from segstudy.store.pack_record import FILE as PACKED
+from segstudy.store.pack_record import pack_record
 from segstudy.store.preregistration import preregistration
 from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
@@ -30,7 +32,7 @@ from segstudy.store.verify_runs import run_faults
 KEY = re.compile(r"[0-9a-f]{16}")
 LEFT_IN_PLACE = {"unreadable", "stale"}  # no repair moves them
 # Without study.toml there is no study, and nothing makes a preregistration again: left to their owner.
-KEPT_IN_PLACE = {Path("study.toml"), Path("preregistration.json"), Path(LOOKS), Path("merged.json")}
+KEPT_IN_PLACE = {Path(name) for name in ("study.toml", "preregistration.json", LOOKS, "merged.json", PACKED)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Verification:
         moved: old and new path of what a repair moved, both relative to the study's folder.
         unseen: names of the scores in ``external/`` that the report does not show yet, which is no fault.
         differing: differences between good runs that may change their last bits, in words, which is no fault.
+        left_out: numbers of files that a pack left out, by name or kind, which is no fault.
+        sha256: of a pack without faults; empty for a folder.
+        is_pack: whether this is the check of a pack, not of a folder.
     """
 
     num_runs: int
@@ -52,6 +57,9 @@ class Verification:
     moved: tuple[tuple[Path, Path], ...] = ()
     unseen: tuple[str, ...] = ()
     differing: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    sha256: str = ""
+    is_pack: bool = False
 
 
 def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
@@ -69,7 +77,7 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
     keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))
     inputs = _inputs(folder)
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
-        found = list(pool.map(partial(run_faults, folder), keys))
+        found = list(pool.map(partial(run_faults, folder), keys, _absent(folder, keys)))
     faults = [fault for each in found for fault in each]
     faults += [
         *_unknown_entries(folder),
@@ -117,6 +125,14 @@ def quarantined(folder: StudyFolder, found: Verification) -> Verification:
             (folder.path / path).rename(target)
             moved.append((path, target.relative_to(folder.path)))
     return replace(found, moved=tuple(moved))
+
+
+def _absent(folder: StudyFolder, keys: Sequence[str]) -> list[frozenset[str]]:
+    """Return the files that each of these runs may lack, because the study was packed without them."""
+    packed = None
+    with suppress(UserError):  # found by _beside
+        packed = pack_record(folder)
+    return [packed.absent(key) if packed else frozenset() for key in keys]
 
 
 def _free_place(quarantine: Path) -> Path:
@@ -169,6 +185,7 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
         "preregistration.json": lambda: preregistration(folder),
         LOOKS: lambda: looks_of(folder),
         "merged.json": lambda: merged_record(folder),
+        PACKED: lambda: pack_record(folder),
         "second_rater.json": lambda: second_rater_of(folder),
         "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),

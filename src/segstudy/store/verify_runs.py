@@ -1,6 +1,7 @@
 """The check of a finished run against its checksums and its key."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,13 @@ from segstudy.store.run_records import FORMAT, RECORD_SEAL, seal
 FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
 
 
-def run_faults(folder: StudyFolder, key: str) -> list[Fault]:
+def run_faults(folder: StudyFolder, key: str, absent: Collection[str] = ()) -> list[Fault]:
     """Return the faults of a finished run: unknown files, and the first thing that is wrong with the run.
+
+    Args:
+        folder: the study.
+        key: of the run.
+        absent: names of files that may be missing, because a pack left them out.
 
     Raises:
         UserError: it was written by a newer version.
@@ -36,9 +42,9 @@ def run_faults(folder: StudyFolder, key: str) -> list[Fault]:
         return [Fault("altered", inside(folder, path), reason(error, path))]
     unknown = _strange_files(folder, path, record)
     try:
-        if detail := _missing(path, record):
+        if detail := _missing(path, record, absent):
             return [*unknown, Fault("incomplete", inside(folder, path), detail)]
-        detail = _altered(path, record) or _contradiction(path, record)
+        detail = _altered(path, record, absent) or _contradiction(path, record)
     except OSError as error:
         return [
             *unknown,
@@ -78,18 +84,19 @@ class NewerError(UserError):
     """Something that only a newer version can check."""
 
 
-def _missing(path: Path, record: dict[str, Any]) -> str:
+def _missing(path: Path, record: dict[str, Any], absent: Collection[str]) -> str:
     wanted = FILES | set(_checksums(record))
-    gone = sorted(wanted - {file.name for file in path.iterdir()})
+    gone = sorted(wanted - {file.name for file in path.iterdir()} - set(absent))
     return f"{', '.join(gone)} missing" if gone else ""
 
 
-def _altered(path: Path, record: dict[str, Any]) -> str:
+def _altered(path: Path, record: dict[str, Any], absent: Collection[str]) -> str:
     """Return which files do not match their checksum, in words; empty if all do."""
     checksums = _checksums(record)
     if not checksums.keys() >= FILES:
         return "run.json lacks the checksums"
-    changed = [name for name, checksum in checksums.items() if _checksum(path / name) != checksum]
+    there = {name: value for name, value in checksums.items() if name not in absent or (path / name).exists()}
+    changed = [name for name, checksum in there.items() if _checksum(path / name) != checksum]
     if RECORD_SEAL in record and record[RECORD_SEAL] != seal(record):
         changed.append("run.json")
     return f"{', '.join(sorted(changed))} changed (checksum)" if changed else ""

@@ -16,6 +16,7 @@ from segstudy.core.registry import parse, title
 from segstudy.core.synthetic import is_synthetic
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import looks_of
+from segstudy.store.pack_record import pack_record
 from segstudy.store.records import DataRecord, NumericsRecord, Parts
 
 COMPONENTS = ("architecture", "loss")
@@ -93,6 +94,12 @@ def source_of(path: Path) -> Source:
             f"{path}: is a sequential study: its looks were planned for its own runs, and with more runs or "
             "configurations their error of 5 % would not hold; `segstudy compare` compares "
             "configurations of two studies without merging them"
+        )
+    packed = pack_record(folder)
+    if packed is not None and not packed.is_whole:
+        raise UserError(
+            f"{path}: was packed without weights or pictures, and a merged study must have them; merge the "
+            "study that was packed, or a pack made with --weights --images"
         )
     data, splits = folder.data(), folder.splits()
     if data is None or not splits:

@@ -1,0 +1,92 @@
+"""pack.json: what was left out of a study that was packed into one file. Other studies have none."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from segstudy.core.errors import UserError
+from segstudy.core.version import __version__
+from segstudy.store.folder import StudyFolder
+from segstudy.store.records import STORED_ONNX, WEIGHTS, Described, read_record
+from segstudy.store.run_records import seal
+
+FILE, MANIFEST, README = "pack.json", "manifest-sha256.txt", "README.md"
+FORMAT = 1
+PREDICTIONS, THUMBNAILS = "predictions.parquet", "thumbnails.parquet"
+PICTURES = frozenset({PREDICTIONS, THUMBNAILS})  # files with pictures of the data, or of masks
+WEIGHT_FILES = frozenset({WEIGHTS, STORED_ONNX})
+REMEDY = "unzip the pack again"
+
+
+class PackRecord(Described):
+    """The content of the file.
+
+    Attributes:
+        format: of the pack.
+        segstudy: the version that wrote it.
+        name: of the study's folder.
+        weights: whether weights of the networks are in it.
+        images: whether pictures of the data and predicted masks are in it.
+        runs: keys of the runs in it.
+        left_out: numbers of files that were left out, by name or kind.
+        seal: checksum of all of this.
+    """
+
+    format: int
+    segstudy: str
+    name: str
+    weights: bool
+    images: bool
+    runs: list[str]
+    left_out: dict[str, int] = Field({})
+    seal: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its runs have all their files."""
+        return self.weights and self.images
+
+    def absent(self, key: str) -> frozenset[str]:
+        """Return the names of files that a run lacks because they were not packed."""
+        if key not in self._keys:
+            return frozenset()
+        return (frozenset() if self.images else PICTURES) | (frozenset() if self.weights else WEIGHT_FILES)
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(self.runs)
+
+
+def pack_json(name: str, weights: bool, images: bool, runs: list[str], left_out: Mapping[str, int]) -> str:
+    """Return the content of the file."""
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "segstudy": __version__,
+        "name": name,
+        "weights": weights,
+        "images": images,
+        "runs": runs,
+        "left_out": dict(left_out),
+    }
+    return json.dumps({**record, "seal": seal(record)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def pack_record(folder: StudyFolder) -> PackRecord | None:
+    """Read the file; None if the study was never packed.
+
+    Raises:
+        UserError: it is damaged, altered, or of a later version.
+    """
+    file = folder.path / FILE
+    if not file.is_file():
+        return None
+    found = read_record(file, PackRecord, REMEDY)
+    if found.format != FORMAT:
+        raise UserError(f"{file}: format {found.format} is not known to this version; update segstudy")
+    content = found.model_dump(mode="json", exclude_unset=True)  # as it was written
+    if found.seal != seal({name: value for name, value in content.items() if name != "seal"}):
+        raise UserError(f"{file}: altered (it is not as it was written); {REMEDY}")
+    return found

@@ -1,0 +1,177 @@
+"""What of a study goes into a pack, and what is left out."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tomlkit
+
+from segstudy.config.study_file import read_toml
+from segstudy.core.atomic_files import complete_folders, file_name
+from segstudy.core.errors import UserError
+from segstudy.core.json_files import read_json
+from segstudy.core.synthetic import is_synthetic
+from segstudy.reporting.publishable import publishable_texts
+from segstudy.store import merged, preregistration, second_rater
+from segstudy.store.checkpoints import STATE, is_whole
+from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import FILE as LOOKS
+from segstudy.store.pack_record import PREDICTIONS, THUMBNAILS, WEIGHT_FILES, pack_record
+from segstudy.store.report_coverage import staleness, stored_coverage
+from segstudy.store.verify_runs import run_faults
+
+BESIDE = (  # files of a study that have no picture and no path
+    *("split.json", "data.json", "numerics.json", "reports.json", "baselines.parquet"),
+    *(preregistration.FILE, LOOKS, merged.FILE, second_rater.FILE),
+)
+REPORT = "report.html"
+STATES, OTHERS = "saved states of unfinished runs", "reports with pictures, or without all runs"
+
+
+@dataclass
+class Contents:
+    """The files of a pack.
+
+    Attributes:
+        name: of the study's folder, as that of a file on any system.
+        weights: whether weights are in it.
+        images: whether pictures of the data and predicted masks are in it.
+        files: where each file is, or its content, by its path in the study's folder.
+        runs: keys of the finished runs.
+        left_out: numbers of files that were left out, by name or kind.
+    """
+
+    name: str
+    weights: bool
+    images: bool
+    files: dict[str, Path | bytes] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def contents_of(folder: StudyFolder, weights: bool, images: bool) -> Contents:
+    """Return what of a study goes into a pack.
+
+    Raises:
+        UserError: no study, a damaged file, or one that names a folder of this machine.
+    """
+    before = pack_record(folder)
+    found = Contents(
+        file_name(folder.path.resolve().name),
+        weights and (before is None or before.weights),
+        images and (before is None or before.images),
+    )
+    if before is not None:
+        found.left_out.update(before.left_out)
+    folder.study()  # raises if there is none
+    found.files["study.toml"] = _study_text(folder)
+    for name in BESIDE:
+        if (folder.path / name).is_file():
+            found.files[name] = folder.path / name
+    _add(found, folder.path / THUMBNAILS, THUMBNAILS, found.images)
+    for key in sorted(folder.finished()):
+        _add_run(found, folder, key, before.absent(key) if before else frozenset())
+    for name, path in complete_folders(folder.external).items():
+        for file in sorted(path.iterdir()):
+            _add(found, file, f"external/{name}/{file.name}", True)
+    for key in sorted(folder.begun() - folder.finished()):
+        for file in sorted(folder.checkpoints(key).folder.glob(f"*{STATE}")):
+            if is_whole(file):
+                _add(found, file, f"checkpoints/{key}/{file.name}", found.weights, STATES)
+    is_cleaned = _add_failures(found, folder)
+    _add_report(found, folder, is_cleaned)
+    return found
+
+
+def _add(found: Contents, file: Path, place: str, is_wanted: bool, kind: str = "") -> None:
+    if not file.is_file():
+        return
+    if is_wanted:
+        found.files[place] = file
+    else:
+        found.left_out[kind or file.name] += 1
+
+
+def _add_run(found: Contents, folder: StudyFolder, key: str, absent: frozenset[str]) -> None:
+    """Add the files of a run that its record has.
+
+    Raises:
+        UserError: one is damaged or missing.
+    """
+    wrong = [fault for fault in run_faults(folder, key, absent) if fault.state != "orphaned"]
+    if wrong:
+        raise UserError(
+            f"{folder.path / wrong[0].path}: {wrong[0].state} ({wrong[0].detail}); `segstudy verify "
+            f"{folder.path} --repair` moves it aside"
+        )
+    run = folder.runs / key
+    found.runs.append(key)
+    for name in sorted({"run.json", *read_json(run / "run.json")["sha256"]}):
+        is_wanted = {PREDICTIONS: found.images, **dict.fromkeys(WEIGHT_FILES, found.weights)}.get(name, True)
+        _add(found, run / name, f"runs/{key}/{name}", is_wanted)
+
+
+def _add_failures(found: Contents, folder: StudyFolder) -> bool:
+    """Add the records of failed runs, without paths of this machine; True if one had such a path."""
+    is_cleaned = False
+    for key in folder.failed():
+        file = folder.failures / f"{key}.json"
+        record = read_json(file)
+        cleaned = publishable_texts(record)
+        if cleaned == record:
+            found.files[f"failures/{key}.json"] = file
+        else:
+            text = json.dumps(cleaned, indent=1, ensure_ascii=False) + "\n"
+            found.files[f"failures/{key}.json"] = text.encode()
+            is_cleaned = True
+    return is_cleaned
+
+
+def _add_report(found: Contents, folder: StudyFolder, is_cleaned: bool) -> None:
+    """Add the report if it is of exactly this study, and shows no picture that is left out."""
+    page, stored = folder.path / REPORT, stored_coverage(folder)
+    if not page.is_file():
+        return
+    if stored is None or (stored.images and not found.images) or is_cleaned or staleness(folder, stored):
+        found.left_out[OTHERS] += 1
+        return
+    for name in (REPORT, *sorted(stored.files)):
+        _add(found, folder.path / name, name, True)
+
+
+def _study_text(folder: StudyFolder) -> bytes:
+    """Return study.toml with the names of data and split file in place of their paths."""
+    raw = read_toml(folder.path / "study.toml")
+    if not is_synthetic(raw["data"]):
+        raw["data"] = Path(raw["data"]).name
+    if "split_file" in raw:
+        raw["split_file"] = "split.json" if len(folder.splits()) == 1 else Path(raw["split_file"]).name
+    return tomlkit.dumps(raw).encode()
+
+
+# Beginnings of paths that name a user, on any system.
+PERSONAL = re.compile(rb"(?:/home/|/Users/|/root/|[A-Za-z]:\\{1,2}Users\\{1,2})[^\s\"'<>|]*")
+PICTURE = re.compile(rb"base64,[A-Za-z0-9+/=]+")  # within a page; its letters may spell anything
+TEXTS = (".json", ".toml", ".html", ".csv", ".svg", ".md")
+
+
+def personal_paths(files: dict[str, bytes | Path], machine: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each text file that contains a path with a user's name, or one of these paths, and that path.
+
+    Args:
+        files: of the pack.
+        machine: paths of this machine.
+    """
+    own = [path.encode() for path in machine if len(Path(path).parts) > 1]
+    for name, source in files.items():
+        if not name.endswith(TEXTS):
+            continue
+        content = PICTURE.sub(b"", source if isinstance(source, bytes) else source.read_bytes())
+        named = PERSONAL.search(content)
+        if named:
+            yield name, named[0].decode(errors="replace")
+        else:
+            yield from ((name, path.decode()) for path in own if path in content)
