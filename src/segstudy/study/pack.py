@@ -30,7 +30,7 @@ class Packed:
         num_files: in it.
         num_runs: finished runs in it.
         num_bytes: of the zip file.
-        sha256: of the zip file; publish it beside the file, as whoever changes the file cannot change that.
+        sha256: of the zip file; publish it elsewhere: who changes the file cannot change it there.
         weights: whether weights are in it.
         images: whether pictures of the data and predicted masks are in it.
         left_out: numbers of files that were left out, by name or kind.
