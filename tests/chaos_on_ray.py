@@ -4,8 +4,8 @@
 
 The cluster has four machines of one core: Ray's own processes for each, on this machine, each with a cache of
 its own. While the study is trained, machines are killed (SIGKILL of the raylet and all its workers at once),
-one joins, and the process that gives the runs, ``segstudy run``, is killed once and started again. A loss of
-the user's own, which travels with the runs, counts how often it is computed: so all epochs that were trained
+one joins, and the process that gives the runs, ``segstudy run``, is killed once and started again. Losses of
+the user's own, which travel with the runs, count how often they are computed: so all epochs that were trained
 are counted, also those that were lost.
 """
 
@@ -33,19 +33,26 @@ from segstudy.core.libraries import ray as import_ray
 
 MACHINES = 4
 SEEDS = 4
-RUNS = 2 * 3 * SEEDS
+RUNS = 2 * 3 * SEEDS  # two architectures, three losses
 LOSS = """
 import os
 
-from segstudy.losses import bce
+from segstudy import losses
 
 
-def counted(logits, target):
-    log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(log, b".")
-    os.close(log)
-    return bce(logits, target)
+def counted(loss):
+    def own(logits, target):
+        log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(log, b".")
+        os.close(log)
+        return loss(logits, target)
+
+    return own
+
+
+bce, dice, focal = counted(losses.bce), counted(losses.dice), counted(losses.focal)
 """
+LOSSES = ("bce", "dice", "focal")
 
 
 class Machines:
@@ -55,7 +62,7 @@ class Machines:
         import_ray()
         from ray.cluster_utils import Cluster
 
-        self._folder, self._cpus, self._joined = folder, cpus, 0
+        self.folder, self._cpus, self._joined = folder, cpus, 0
         self.cluster = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "include_dashboard": False, "env_vars": self._env("head")},
@@ -69,7 +76,7 @@ class Machines:
         return str(self.cluster.address)
 
     def _env(self, name: str) -> dict[str, str]:
-        return {"SEGSTUDY_CACHE": str(self._folder / f"cache-{name}"), "RAY_USAGE_STATS_ENABLED": "0"}
+        return {"SEGSTUDY_CACHE": str(self.folder / f"cache-{name}"), "RAY_USAGE_STATS_ENABLED": "0"}
 
     def join(self) -> None:
         """A further machine, which has none of the data."""
@@ -186,7 +193,7 @@ def different(a: dict[str, bytes], b: dict[str, bytes]) -> list[str]:
 def command(data: Path, own: Path, epochs: int) -> list[str]:
     options = {
         "--architecture": "unet,segnet",
-        "--loss": f"bce,dice,{own}:counted",
+        "--loss": ",".join(f"{own}:{loss}" for loss in LOSSES),
         "--seeds": str(SEEDS),
         "--epochs": str(epochs),
         "--image-size": "48",

@@ -1,6 +1,7 @@
 """The executor on Ray, without a cluster: bookkeeping, own code, prepared data and states on their way."""
 
 import builtins
+import json
 import os
 import socket
 import subprocess
@@ -336,3 +337,10 @@ def test_ray_prints_nothing_about_machines_among_our_lines():
     batch = {"lines": ["The node was marked dead", ""], "pid": "raylet", "is_err": False}
     assert not any(each["lines"] for each in stdout_deduplicator.deduplicate(batch))
     assert libraries.SKIP_LINES not in os.environ
+
+
+def test_a_failure_is_written_down_in_a_folder_that_has_nothing_yet(tmp_path):
+    folder = StudyFolder(tmp_path / "scratch")
+    folder.write_failure("key", {"reason": "crashed"})
+    (file,) = stored_files(folder, "key")
+    assert json.loads(file.read_text()) == {"reason": "crashed"}

@@ -190,6 +190,7 @@ class StudyFolder:
         }
 
     def write_failure(self, key: str, failure: dict[str, Any]) -> None:
+        make_folder(self.failures)
         write_text(self.failures / f"{key}.json", _json(failure))
 
     def clear_failure(self, key: str) -> None:

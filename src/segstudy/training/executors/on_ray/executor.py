@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_cores
 from segstudy.training.executors.base import Watch
 from segstudy.training.executors.on_ray.bookkeeping import Losses, Waiting, num_new
@@ -50,17 +51,18 @@ def on_ray(
     cpus = first.threads * (workers or max(1, allowed_cores() // first.threads))
     with cluster(ray_address, cpus) as ray:
         place = ray.remote(Place)
-        shared = Shared(ray, place, needs, Waiting(jobs), Losses(), queue.SimpleQueue(), watch, [])
+        ended: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
+        shared = Shared(ray, place, needs, Waiting(jobs), Losses(), ended, watch, [], {}, first)
         pool: list[Remote] = []
         try:
-            yield from _outcomes(shared, pool, workers, first)
+            yield from _outcomes(shared, pool, workers)
         finally:
             for remote in pool:
                 remote.stop()
 
 
-def _outcomes(shared: Shared, pool: list[Remote], workers: int, first: Job) -> Iterator[Outcome]:
-    lack = _Lack(shared, first)
+def _outcomes(shared: Shared, pool: list[Remote], workers: int) -> Iterator[Outcome]:
+    lack = _Lack(shared)
     while True:
         _adjust(shared, pool, workers)
         lack.look(pool)
@@ -79,8 +81,8 @@ def _outcomes(shared: Shared, pool: list[Remote], workers: int, first: Job) -> I
 
 def _adjust(shared: Shared, pool: list[Remote], workers: int) -> None:
     """Ask the cluster for more places while runs wait, and take back what is no longer needed."""
-    pool[:] = [each for each in pool if each.is_at_work or each.is_pending]
-    pending = [each for each in pool if each.is_pending]
+    pool[:] = [each for each in pool if not each.is_over]
+    pending = [each for each in pool if not each.is_placed]
     if shared.watch.stop.is_set() or not len(shared.waiting):
         for each in pending:
             each.cancel()
@@ -94,21 +96,32 @@ def _adjust(shared: Shared, pool: list[Remote], workers: int) -> None:
 
 
 class _Lack:
-    """Tells the user, once, that no machine of the cluster has what a run needs."""
+    """Looks whether any machine of the cluster can train, and says once what no machine has."""
 
-    def __init__(self, shared: Shared, first: Job):
-        self._shared, self._first = shared, first
+    def __init__(self, shared: Shared):
+        self._shared = shared
         self._since, self._is_told = time.monotonic(), False
 
     def look(self, pool: Sequence[Remote]) -> None:
-        if any(each.is_at_work for each in pool):
+        """Look, if no place has been given for some seconds.
+
+        Raises:
+            UserError: no machine can be used that has what a run needs, and others cannot be used.
+        """
+        if any(each.is_placed for each in pool):
             self._since = time.monotonic()
         if self._is_told or time.monotonic() - self._since < LACK_S:
             return
-        self._is_told = True
-        found = [node["Resources"] for node in self._shared.ray.nodes() if node["Alive"]]
-        if text := lacking(found, self._shared.needs):
-            self._shared.watch.say(self._first, text)
+        shared = self._shared
+        alive = [
+            node for node in shared.ray.nodes() if node["Alive"] and node["NodeID"] not in shared.unusable
+        ]
+        text = lacking([node["Resources"] for node in alive], shared.needs)
+        if text and shared.unusable:
+            raise UserError(f"no machine of the cluster can train: {'; '.join(shared.unusable.values())}")
+        if text:
+            self._is_told = True
+            shared.watch.say(shared.first, text)
 
 
 def lacking(machines: Sequence[Mapping[str, float]], needs: Mapping[str, Any]) -> str:

@@ -65,8 +65,9 @@ class Place:
         self._is_asked_to_stop = False
 
     def about(self) -> dict[str, str]:
-        """Return the machine's name and the version of segstudy there."""
-        return {"machine": socket.gethostname(), "code": code_version()}
+        """Return the machine's name, its number for Ray, and the version of segstudy there."""
+        node = import_ray().get_runtime_context().get_node_id()
+        return {"machine": socket.gethostname(), "node": node, "code": code_version()}
 
     def has(self, prepared: str) -> bool:
         """Whether this machine has these prepared data."""

@@ -35,6 +35,8 @@ class Shared:
         ended: gets outcomes, an error that ends the study, and None from each place that ends.
         watch: its callbacks are called for every job.
         failed_starts: gets an entry for each place that could not be started; emptied when one is.
+        unusable: machines on which nothing is trained, by their number for Ray, each with the reason.
+        first: a job, for what is said before any begins.
     """
 
     ray: Any
@@ -45,6 +47,8 @@ class Shared:
     ended: "queue.SimpleQueue[Outcome | Exception | None]"
     watch: Watch
     failed_starts: list[str]
+    unusable: dict[str, str]
+    first: Job
 
 
 class LostError(Exception):
@@ -56,7 +60,14 @@ class Remote:
 
     def __init__(self, shared: Shared):
         self._shared, self._ray = shared, shared.ray
-        place = shared.place.options(**shared.needs, max_restarts=0, max_task_retries=0, max_concurrency=4)
+        not_on = {"ray.io/node-id": f"!in({','.join(shared.unusable)})"} if shared.unusable else {}
+        place = shared.place.options(
+            **shared.needs,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=4,
+            label_selector=not_on,
+        )
         self._place = place.remote(int(shared.needs["num_cpus"]))
         self._there: set[str] = set()  # names of prepared data
         self._changing = threading.Lock()
@@ -65,14 +76,14 @@ class Remote:
         self._thread.start()
 
     @property
-    def is_at_work(self) -> bool:
-        """Whether it has its place in the cluster and has not ended."""
-        return self._is_placed and self._thread.is_alive()
+    def is_placed(self) -> bool:
+        """Whether it has, or had, its place in the cluster."""
+        return self._is_placed
 
     @property
-    def is_pending(self) -> bool:
-        """Whether it waits for a place in the cluster."""
-        return not self._is_placed and self._thread.is_alive()
+    def is_over(self) -> bool:
+        """Whether it has ended; all that it reports was reported before."""
+        return not self._thread.is_alive()
 
     def cancel(self) -> None:
         """End it if it still waits for a place."""
@@ -124,7 +135,7 @@ class Remote:
         """Wait for a place in the cluster; False if there will be none.
 
         Raises:
-            UserError: the machine has another version of segstudy, or no machine starts a place.
+            UserError: no machine starts a place.
         """
         shared = self._shared
         try:
@@ -140,13 +151,12 @@ class Remote:
                 ) from None
             shared.watch.stop.wait(1.0)
             return False
-        if about["code"] != code_version():
-            raise UserError(
-                f"segstudy on {about['machine']} is {about['code']} and here {code_version()}: install the "
-                "same on all machines of the cluster"
-            )
-        self.machine = about["machine"]
         shared.failed_starts.clear()
+        self.machine, self._node = about["machine"], about["node"]
+        if about["code"] != code_version():
+            self._refuse_machine(f"its segstudy is {about['code']} and here it is {code_version()}")
+        if self._node in shared.unusable:
+            return False
         with self._changing:
             self._is_placed = not self._is_stopped
         return self._is_placed
@@ -160,6 +170,8 @@ class Remote:
         shared = self._shared
         try:
             outcome = self._outcome(job)
+        except self._ray.exceptions.RayTaskError as error:  # raised by our code over there
+            outcome = failure(job, "crashed", one_line(error.cause, LINE), str(error))
         except self._ray.exceptions.RayError as error:
             if not self._is_stopped:
                 self._lost(job, one_line(error, LINE))
@@ -216,6 +228,8 @@ class Remote:
                 return failure(job, "worker died", *event["died"])
             else:
                 outcome = Outcome.model_validate(event["outcome"])
+                if outcome.status == "failed" and not event["files"]:  # no space over there for its record
+                    outcome = failure(job, str(outcome.reason), str(outcome.detail))
                 store_outcome(job, outcome, event["files"])
                 return outcome
         raise UserError(f"run {job.run.key} ended without an outcome; run again")
@@ -230,5 +244,16 @@ class Remote:
             pinned = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
             options = {"num_cpus": 0, "scheduling_strategy": pinned, "max_concurrency": 4}
             reader = self._ray.remote(Reader).options(**options).remote(str(job.prepared))
-            self._ray.get(self._place.fetch.remote(name, reader))
+            try:
+                self._ray.get(self._place.fetch.remote(name, reader))
+            except self._ray.exceptions.RayTaskError as error:
+                self._refuse_machine(f"the data cannot be stored there ({one_line(error.cause, LINE)})")
+                self._shared.waiting.put_back(job)
+                raise LostError from None
         self._there.add(name)
+
+    def _refuse_machine(self, reason: str) -> None:
+        """Train nothing on this machine any more, and say so once."""
+        if self._node not in self._shared.unusable:
+            self._shared.unusable[self._node] = f"{self.machine}: {reason}"
+            self._shared.watch.say(self._shared.first, f"{self.machine} is not used: {reason}")

@@ -50,7 +50,7 @@ def store_state(job: Job, saved: dict[str, Any], content: bytes, watch: Watch) -
 
 
 def store_outcome(job: Job, outcome: Outcome, files: dict[str, bytes]) -> None:
-    """Store the files of a finished run, or the record of its failure.
+    """Store the files of a finished run, or the record of its failure as it was made there.
 
     Raises:
         UserError: they were altered on the way, or cannot be stored.
