@@ -5,6 +5,7 @@ import signal
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -41,7 +42,9 @@ class MadeUp:
         monkeypatch.setattr("segstudy.study.run.executor_named", lambda _name: record)
         return self
 
-    def train(self, jobs: Sequence[Job], _workers: int, watch: Watch) -> Iterator[Outcome]:
+    def train(
+        self, jobs: Sequence[Job], _workers: int, watch: Watch, _options: Mapping[str, Any]
+    ) -> Iterator[Outcome]:
         for job in jobs:
             if watch.stop.is_set():
                 return
