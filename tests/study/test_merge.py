@@ -16,6 +16,7 @@ from small import TINY, write_dataset
 from trees import merged_tree, tree
 
 import segstudy
+from segstudy.analysis.changes_after_registration import registered
 from segstudy.cli.studies import main
 from segstudy.config.study import validated
 from segstudy.config.study_file import dump
@@ -138,9 +139,8 @@ def test_one_key_with_different_numbers_is_refused_or_counted(place):
     assert (found.num_runs, found.num_shared, found.num_replaced) == (10, 0, 1)
     assert tree(place / "c" / "runs" / key) == tree(place / "a" / "runs" / key)
     assert json.loads((place / "c" / "merged.json").read_text())["replaced"] == [key]
-    segstudy.report(place / "c", images=False)
-    page = (place / "c" / "report.html").read_text()
-    assert "1 run had different numbers in several of them: those of the first were taken." in page
+    text = registered(StudyFolder(place / "c")).text
+    assert "1 run had different numbers in several of them: those of the first were taken." in text
 
 
 def test_a_damaged_run_is_not_copied(place):
@@ -336,6 +336,7 @@ def test_the_report_says_what_was_merged_and_what_was_registered(place):
     segstudy.report(place / "c", images=False)
     page = (place / "c" / "report.html").read_text()
     assert "1 configuration added (segnet-bce-b8)" in page
+    assert registered(StudyFolder(place / "c")).sentence in page
     assert "from a (6 runs, registered on 2026-03-02" in page
     assert "and b (5 runs, registered on 2026-03-01" in page
     (place / "a" / "preregistration.json").unlink()
@@ -354,11 +355,17 @@ def edit_written(folder: Path, when: str) -> None:
 
 
 def test_reports_of_all_studies_count_as_looks_at_test(place):
-    for name in "ab":
-        segstudy.report(place / name, images=False)
+    both = {"segnet-bce-b8": 3, "unet-bce-b8": 3}
+    for name, reports in (
+        ("a", [("2026-03-01", {"unet-bce-b8": 3}), ("2026-03-05", both)]),
+        ("b", [("2026-03-03", {"unet-bce-b8": 2, "unet-dice-b8": 3}), ("2026-03-05", both)]),
+    ):
+        record = [{"when": when, "scored": scored} for when, scored in reports]
+        (place / name / "reports.json").write_text(json.dumps(record))
     segstudy.merge(place / "a", place / "b", out=place / "c")
-    scored = [set(each.scored) for each in StudyFolder(place / "c").reports()]
-    assert scored == [{"segnet-bce-b8", "unet-bce-b8"}, {"unet-bce-b8", "unet-dice-b8"}]
+    reports = StudyFolder(place / "c").reports()
+    assert [each.when[-2:] for each in reports] == ["01", "03", "05"]
+    assert reports[-1].scored == both
     assert not (place / "c" / "report.html").exists()
 
 
@@ -408,6 +415,43 @@ def test_a_file_of_ones_own_is_one_component_wherever_it_lies(tmp_path):
     study = StudyFolder(tmp_path / "c").study()
     assert [each.architecture for each in study.configurations()] == [f"{tmp_path}/b/my.py:Net"]
     assert found.num_left == 1
+
+
+def test_data_of_the_first_study_that_has_them_are_used(place):
+    of_study(place / "a", data=str(place / "moved away"), exclude=("image99",))
+    segstudy.merge(place / "a", place / "b", out=place / "c")
+    study = StudyFolder(place / "c").study()
+    assert (study.data, study.exclude) == (str(place / "pictures"), ())
+    shutil.rmtree(place / "pictures")
+    segstudy.merge(place / "a", place / "b", out=place / "d")
+    assert StudyFolder(place / "d").study().exclude == ("image99",)
+
+
+def test_equal_subsets_by_another_rule_are_the_same_split(place):
+    """As of a study that took the other one's split.json."""
+    split = json.loads((place / "b" / "split.json").read_text())
+    split["splits"][0]["split"] = "50/25/25"
+    (place / "b" / "split.json").write_text(json.dumps(split))
+    shutil.copy(place / "a" / "split.json", place / "fixed.json")
+    of_study(place / "b", protocol={"split": "50/25/25"}, split_file=str(place / "fixed.json"))
+    found = segstudy.merge(place / "b", place / "a", out=place / "c")
+    assert (found.num_runs, found.differing) == (10, ())
+    assert StudyFolder(place / "c").study().split_file == str(place / "fixed.json")
+    assert segstudy.status(place / "c").num_unnamed == 0
+    assert {each.split for each in StudyFolder(place / "c").splits()} == {"50/25/25"}
+
+
+def test_other_hardware_is_said(place):
+    b = StudyFolder(place / "b")
+    for key in b.finished():
+        record = json.loads((b.runs / key / "run.json").read_text())
+        record["environment"]["threads"] = 2
+        from segstudy.store.run_records import seal
+
+        (b.runs / key / "run.json").write_text(json.dumps(record | {"seal": seal(record)}))
+    found = segstudy.merge(place / "a", place / "b", out=place / "c")
+    assert found.environments == "threads (1, 2)"
+    assert segstudy.verify(place / "c").differing == "threads (1, 2)"
 
 
 def test_the_command_says_what_it_did(place, capsys, monkeypatch):

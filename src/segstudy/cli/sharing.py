@@ -89,6 +89,10 @@ def _merged_lines(found: "Merged") -> list[str]:
         )
     if found.differing:
         lines.append(f"different configurations, because the studies differ in {', '.join(found.differing)}")
+    if found.environments:
+        lines.append(
+            f"the runs have different environments, so their last bits may differ: {found.environments}"
+        )
     if found.num_failed or found.num_begun:
         lines.append(f"{found.num_failed} failed, {found.num_begun} started and saved")
     if found.num_left:

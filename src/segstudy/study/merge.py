@@ -15,6 +15,7 @@ from segstudy.config.study import Study
 from segstudy.config.study_file import dump, relative
 from segstudy.config.union import differing_fields, levels_text, union
 from segstudy.core.atomic_files import NEW, write_text
+from segstudy.core.environment import differing_text
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import read_json
 from segstudy.core.locks import hold, is_held
@@ -58,6 +59,7 @@ class Merged:
         num_left: planned runs that are not finished.
         num_new: of those left, runs that none of the studies had planned.
         differing: fields of the protocol in which the studies differ, so that configurations differ in them.
+        environments: differences between finished runs that may change their last bits, in words.
         was_there: whether an earlier call had merged the same runs into this folder, so that nothing changed.
     """
 
@@ -71,6 +73,7 @@ class Merged:
     num_left: int
     num_new: int
     differing: tuple[str, ...]
+    environments: str = ""
     was_there: bool = False
 
 
@@ -89,7 +92,7 @@ def merge_studies(
     records = [source_record(source.folder) for source in sources]
     folder, study = StudyFolder(out), _union(sources, out)
     _refuse_occupied(folder, records, chosen)
-    planned = [_planned(source.folder, source.folder.study()) for source in sources]
+    planned = [_planned(source.folder, source.folder.study(), _finished(source.folder)) for source in sources]
     if was_there := folder.exists():
         _unlock(folder)
     else:
@@ -277,10 +280,14 @@ def _data(sources: Sequence[Source]) -> dict[str, Any]:
     return content
 
 
-def _planned(folder: StudyFolder, study: Study) -> set[str]:
-    finished = folder.run_records(sorted(folder.finished()))
+def _planned(folder: StudyFolder, study: Study, finished: Sequence[RunRecord]) -> set[str]:
+    """Return the keys of all runs that a study in this folder plans."""
     records: list[RunRecord | FailureRecord] = [*finished, *folder.failed().values()]
     return {key for each in planned_of(folder, study, records) for key in each.keys}
+
+
+def _finished(folder: StudyFolder) -> list[RunRecord]:
+    return folder.run_records(sorted(folder.finished()))
 
 
 def _refuse_lost(
@@ -291,7 +298,7 @@ def _refuse_lost(
     Raises:
         UserError: naming the study and the number of these runs.
     """
-    planned = _planned(folder, study)
+    planned = _planned(folder, study, _finished(folder))
     for source, named in zip(sources, before, strict=True):
         if lost := sorted(named & source.finished - planned):
             raise UserError(
@@ -303,8 +310,9 @@ def _refuse_lost(
 def _result(
     folder: StudyFolder, sources: Sequence[Source], chosen: Chosen, before: set[str], was_there: bool
 ) -> Merged:
-    planned = _planned(folder, folder.study())
-    finished = folder.finished()
+    finished = _finished(folder)
+    keys = {record.key for record in finished}
+    planned = _planned(folder, folder.study(), finished)
     studies = [source.study for source in sources]
     differing = differing_fields(studies)
     return Merged(
@@ -314,11 +322,12 @@ def _result(
         num_shared=chosen.num_shared,
         num_replaced=len(chosen.replaced),
         num_failed=len(folder.failed()),
-        num_begun=len(folder.begun() - finished),
-        num_left=len(planned - finished),
-        num_new=len(planned - before - finished),
+        num_begun=len(folder.begun() - keys),
+        num_left=len(planned - keys),
+        num_new=len(planned - before - keys),
         differing=tuple(
             f"{name} ({'; '.join(unique(levels_text(each, name) for each in studies))})" for name in differing
         ),
+        environments=differing_text(each for record in finished for each in record.environments),
         was_there=was_there,
     )
