@@ -2,16 +2,17 @@
 
     python benchmarks/growth.py docs/results/speed/growth.json
 
-Images: read, check, hash, prepare and train an epoch on 200 to 10,000 made-up images. Runs: plan, carry out,
-plan again and rank 10 to 10,000 runs whose training is a stub that stores a small result. Workers: 8 small
-real runs on 1, 2 and 4 workers. Plans: plan 1,000 to 100,000 runs, of which none is carried out. Reports:
-status, table and report of 1,000 to 10,000 made-up runs of 500 images (20 seeds of 50 to 500 configurations).
-Each size is measured in a process of its own.
+Images: every step of a study with one run of one epoch, on 1,000 to 100,000 made-up images of 64 px, one in a
+hundred of which is a changed copy of another; GROWTH_IMAGES may name a folder with such images. Runs: plan,
+carry out, plan again and rank 10 to 10,000 runs whose training is a stub that stores a small result. Workers:
+8 small real runs on 1, 2 and 4 workers. Plans: plan 1,000 to 100,000 runs, of which none is carried out.
+Reports: status, table and report of 1,000 to 10,000 made-up runs of 500 images (20 seeds of 50 to 500
+configurations). Each size is measured in a process of its own.
 
 The exponent is the slope of log time over log size between the largest size and the one two steps below, once
 for seconds of the clock and once for those of all processors, which other programs move less. Memory is the
 peak of what belongs to the process, without the pages of mapped files, which the system takes back when it
-needs them. No two of the made-up images are alike; pairs that are cost `check` more.
+needs them. Of the images' growth, exponents are fitted to all sizes, and to those of the last decade.
 """
 
 import argparse
@@ -21,21 +22,22 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import growth_clock
 import numpy as np
+from growth_clock import Clock
+from growth_images import in_images
 from machine import described, write_result
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 SIZES = {
-    "images": (200, 1000, 3000, 10_000),
+    "images": (1000, 10_000, 30_000, 100_000),
     "runs": (10, 100, 1000, 10_000),
     "workers": (1, 2, 4),
     "plans": (1000, 10_000, 100_000),
@@ -45,37 +47,6 @@ KINDS = ("seconds", "cpu_seconds")
 SEEDS = 20  # of each configuration, in plans and reports
 TESTS = Path(__file__).parents[1] / "tests"
 TESTED = 50  # images of the stub's runs
-
-
-class Clock:
-    """Seconds and peak memory of named steps."""
-
-    def __init__(self) -> None:
-        self.steps: dict[str, dict[str, float]] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        peak, over = _memory(), threading.Event()
-
-        def watch() -> None:
-            nonlocal peak
-            while not over.wait(0.01):
-                peak = max(peak, _memory())
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        start, start_cpu = time.perf_counter(), time.process_time()
-        yield
-        seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-        over.set()
-        thread.join()
-        self.steps[name] = {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak}
-
-
-def _memory() -> float:
-    """Of this process alone, in MB; without mapped files."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
 
 def made_up_images(folder: Path, n: int) -> None:
@@ -91,47 +62,6 @@ def made_up_images(folder: Path, n: int) -> None:
         image = np.where(mask[..., None], np.asarray(noise) // 2, noise).astype(np.uint8)
         Image.fromarray(image).save(folder / "images" / f"{i:06}.png", compress_level=1)
         Image.fromarray(mask).save(folder / "masks" / f"{i:06}.png")
-
-
-def in_images(n: int, folder: Path) -> dict[str, Any]:
-    """One size of the images' growth."""
-    made_up_images(folder / "data", n)
-    import torch
-
-    from segstudy.config.protocol import Protocol
-    from segstudy.config.runs import Configuration, Run
-    from segstudy.core.device import reproducible
-    from segstudy.data.check import check
-    from segstudy.data.datasets import read
-    from segstudy.data.fingerprint import fingerprint
-    from segstudy.data.prepared import open_prepared, prepare
-    from segstudy.data.split import make_split
-    from segstudy.training.loop import begin, epochs
-
-    clock = Clock()
-    with clock.step("read"):
-        samples = read(folder / "data")
-    with clock.step("check"):
-        check(samples)
-    with clock.step("hash"):
-        data = fingerprint(samples.samples)
-    with clock.step("hash again"):
-        fingerprint(samples.samples)
-    with clock.step("prepare"):
-        prepared = open_prepared(prepare(samples.samples, data, (64, 64), "squash"))
-    split = make_split(samples.samples, "auto", 0)
-    protocol = Protocol(image_size=64, width=4, epochs=1, record_test=False)
-    run = Run(
-        configuration=Configuration(architecture="unet", loss="bce", protocol=protocol),
-        seed=0,
-        fold=None,
-        data=data,
-        split=split.fingerprint,
-        numerics={},
-    )
-    with clock.step("an epoch"), reproducible(1):
-        list(epochs(begin(run, prepared, split, torch.device("cpu"))))
-    return clock.steps
 
 
 def in_runs(n: int, folder: Path) -> dict[str, Any]:
@@ -303,7 +233,7 @@ def main() -> None:
         for n in SIZES[what]:
             command = [sys.executable, __file__, "--one", what, str(n)]
             result[what][n] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        show(what, result[what])
+        (growth_clock.show if what == "images" else show)(what, result[what])
     if asked.out:
         write_result(asked.out, result)
 

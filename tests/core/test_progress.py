@@ -1,6 +1,7 @@
 """What is being done is said at once, and with what is done of it; never a control code in a pipe."""
 
 import io
+import re
 import subprocess
 import sys
 import time
@@ -40,6 +41,31 @@ def test_progress_comes_as_plain_lines(plain, monkeypatch):
         for done in range(3):
             stage("checking", done, 2)
     assert lines(plain) == ["checking: 1 of 2", "checking: 2 of 2"]
+
+
+def test_a_long_stage_says_how_long_is_left(plain, monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_S", 0.0)
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Stages(plain) as stage:
+        for now[0], done in ((0.0, 1000), (60.0, 4000), (120.0, 7000), (180.0, 10_000)):
+            stage("checking", done, 10_000)
+    assert lines(plain) == [
+        "checking: 4000 of 10000, about 2 min to go",
+        "checking: 7000 of 10000, about 60 s to go",
+        "checking: 10000 of 10000",
+    ]
+
+
+def test_a_terminal_sees_how_long_is_left(monkeypatch):
+    monkeypatch.setattr(progress, "TO_GO_AFTER_S", 0.0)
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    with Stages(console) as stage:
+        stage("checking", 0, 10)
+        time.sleep(0.2)
+        stage("checking", 5, 10)
+        time.sleep(0.2)
+    assert re.search(r"about \d s to go", console.file.getvalue())
 
 
 def test_a_name_cannot_steer_the_terminal(plain, monkeypatch):

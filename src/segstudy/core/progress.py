@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from segstudy.core.errors import printable
+from segstudy.core.quantities import duration
 
 # The stage, how much of it is done, and how much there is in all; 0 of 0 if unknown.
 Stage = Callable[[str, int, int], None]
@@ -17,6 +18,7 @@ Stage = Callable[[str, int, int], None]
 # Without a terminal, a stage that ends sooner gets no line.
 FIRST_PATIENCE_S, PATIENCE_S = 0.3, 1.5
 PLAIN_S = 10.0  # between plain lines about one stage
+TO_GO_AFTER_S = 5.0  # before, the pace is not known
 
 
 def silent(_what: str, _done: int = 0, _total: int = 0) -> None:
@@ -37,7 +39,8 @@ class Stages:
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._waiting: threading.Timer | None = None
-        self._said_at = 0.0
+        self._said_at = self._began_at = 0.0
+        self._began_with = 0
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +57,7 @@ class Stages:
         elif what != self._what:
             self.end()
             self._what, self._said_at = what, time.monotonic()
+            self._began_at, self._began_with = self._said_at, done
             patience = FIRST_PATIENCE_S if self._is_first else PATIENCE_S
             self._is_first = False
             self._waiting = threading.Timer(patience, self._say_once, (what,))
@@ -61,7 +65,9 @@ class Stages:
             self._waiting.start()
         elif done and time.monotonic() - self._said_at >= PLAIN_S:
             self._said_at = time.monotonic()
-            self._print(f"{what}: {done} of {total}" if total else f"{what}: {done}")
+            self._print(
+                f"{what}: {done} of {total}{self._to_go(done, total)}" if total else f"{what}: {done}"
+            )
 
     def end(self) -> None:
         """End the last stage."""
@@ -72,6 +78,13 @@ class Stages:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+    def _to_go(self, done: int, total: int) -> str:
+        """How long the rest of the stage takes at the pace so far."""
+        passed_s, more = time.monotonic() - self._began_at, done - self._began_with
+        if passed_s < TO_GO_AFTER_S or more <= 0 or done >= total:
+            return ""
+        return f", about {duration((total - done) * passed_s / more)} to go"
 
     def _say_once(self, what: str) -> None:
         with self._lock:
@@ -84,6 +97,8 @@ class Stages:
     def _show(self, what: str, done: int, total: int) -> None:
         fresh = what != self._what
         self._what = what
+        if fresh:
+            self._began_at, self._began_with = time.monotonic(), done
         if self._progress is None:
             self._progress = Progress(
                 SpinnerColumn(),
@@ -91,14 +106,20 @@ class Stages:
                 BarColumn(bar_width=20),
                 TextColumn("{task.fields[count]}", markup=False),
                 TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}", markup=False),
                 console=self._console,
                 transient=True,
             )
-            self._task = self._progress.add_task(printable(what), total=None, count="")
+            self._task = self._progress.add_task(printable(what), total=None, count="", left="")
             self._progress.start()
         elif fresh:
-            self._progress.reset(self._task, description=printable(what), total=None, count="")
+            self._progress.reset(self._task, description=printable(what), total=None, count="", left="")
         count = f"{done} of {total}" if total else ""
         self._progress.update(
-            self._task, completed=done, total=total or None, count=count, refresh=fresh or done == total
+            self._task,
+            completed=done,
+            total=total or None,
+            count=count,
+            left=self._to_go(done, total).removeprefix(", "),
+            refresh=fresh or done == total,
         )

@@ -77,8 +77,12 @@ def examine(
     meaning: MaskMeaning = AUTO,
     progress: Callable[[int], None] = lambda _: None,
     scale: Scale = ANY_SCALE,
+    comparing: Callable[[int, int], None] = lambda _, __: None,
 ) -> Examined:
-    """As ``check``, with what else the files show."""
+    """As ``check``, with what else the files show.
+
+    ``comparing`` is called while many images are compared with each other, with what is done and the whole.
+    """
     samples = dataset.samples
     thumbnails = _no_thumbnails(len(samples))
     looks: list[Look] = []
@@ -107,7 +111,7 @@ def examine(
         *dataset.problems,
         *_unspeakable(samples),
         *explained_by_exchange(dataset, problems, masks.meaning),
-        *_duplicates(samples, [look.digest for look in looks], thumbnails),
+        *_duplicates(samples, [look.digest for look in looks], thumbnails, comparing),
         *_groups(samples),
         *intensities.problems,
     ]
@@ -182,7 +186,10 @@ def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
 
 
 def _duplicates(
-    samples: Sequence[Sample], digests: Sequence[bytes | None], thumbnails: NDArray[np.uint8]
+    samples: Sequence[Sample],
+    digests: Sequence[bytes | None],
+    thumbnails: NDArray[np.uint8],
+    comparing: Callable[[int, int], None],
 ) -> list[Problem]:
     by_digest: dict[bytes, list[int]] = defaultdict(list)
     for i, digest in enumerate(digests):
@@ -192,7 +199,7 @@ def _duplicates(
     problems = [_exact(same) for same in equal if _divisible(same)]
     # Of equal images the first stands for all; black ones, of images that were not read, match nothing.
     firsts = [same[0] for same in by_digest.values()]
-    for i, j in near_duplicates(_some(thumbnails, firsts)):
+    for i, j in near_duplicates(_some(thumbnails, firsts), progress=comparing):
         pair = samples[firsts[i]], samples[firsts[j]]
         if _divisible([*equal[i], *equal[j]]):
             problems.append(_near(pair))

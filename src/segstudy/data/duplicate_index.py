@@ -11,7 +11,7 @@ with .85, .9 or .95 (simulated as in ``tests/data/test_duplicate_index.py``). Th
 sets, so equal data have equal pairs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -68,19 +68,25 @@ class _Signs:
     num_bits: int
 
 
-def likely_pairs(vectors: Mapping[float, Floats], sections: Sequence[int]) -> Iterator[tuple[Ints, Ints]]:
+def likely_pairs(
+    vectors: Mapping[float, Floats],
+    sections: Sequence[int],
+    progress: Callable[[int, int], None] = lambda _, __: None,
+) -> Iterator[tuple[Ints, Ints]]:
     """Yield pairs ``i < j`` of which one correlates with the other, in some turn; many more than once.
 
     Args:
         vectors: by share, ``(N, D)`` of length 1 or 0; those of share 1 are also taken in all turns.
         sections: where the four sections begin whose signs turns change, and the end.
+        progress: called with the number of tables done, and of all.
     """
     rng = np.random.default_rng(0)
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         signs = _all_signs(vectors, sections, rng, pool)
-        for _ in range(0, TABLES, TABLES_AT_ONCE):
-            for table in _tables(vectors, sections, rng, pool):
+        for first in range(0, TABLES, TABLES_AT_ONCE):
+            for done, table in enumerate(_tables(vectors, sections, rng, pool), first + 1):
                 yield from _pairs_of(table, signs, pool)
+                progress(done, TABLES)
 
 
 def _rotation(size: int, columns: int, rng: np.random.Generator) -> Floats:

@@ -13,7 +13,7 @@ middle of light skin) resemble one another at a glance, so the fine detail decid
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations_with_replacement, pairwise
@@ -40,6 +40,7 @@ MOST_EACH_WITH_EACH = 8192  # images; from there on an index is quicker
 Floats = NDArray[np.floating[Any]]
 Transform = NDArray[np.complex64]
 Ints = NDArray[np.int64]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ def turned(images: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
     return np.rot90(images[..., ::-1] if turn >= 4 else images, turn % 4, axes=(-2, -1))
 
 
-def near_duplicates(thumbnails: NDArray[np.uint8], num_known: int = 0) -> list[tuple[int, int]]:
+def near_duplicates(
+    thumbnails: NDArray[np.uint8], num_known: int = 0, progress: Progress = lambda _, __: None
+) -> list[tuple[int, int]]:
     """Which of these thumbnails ``(N, 64, 64)`` show the same photograph, as ascending pairs ``i < j``.
 
     Images without any structure match nothing. Of many that show the same there are so many pairs as connect
@@ -89,9 +92,10 @@ def near_duplicates(thumbnails: NDArray[np.uint8], num_known: int = 0) -> list[t
     Args:
         thumbnails: grey, of any images.
         num_known: so many at the beginning are compared with the others only; 0 compares all with all.
+        progress: of many images, called with how much is done and how much there is.
     """
     clusters = Clusters(len(thumbnails))
-    for alike in _alike(thumbnails, num_known, clusters):
+    for alike in _alike(thumbnails, num_known, clusters, progress):
         for at in range(0, len(alike), BLOCK):
             pairs = alike.where(slice(at, at + BLOCK))
             pairs = pairs.where(clusters.apart(pairs.wide, pairs.close))
@@ -105,20 +109,26 @@ def near_duplicates(thumbnails: NDArray[np.uint8], num_known: int = 0) -> list[t
 
 
 def _alike(
-    thumbnails: NDArray[np.uint8], num_known: int, clusters: Clusters | None = None
+    thumbnails: NDArray[np.uint8],
+    num_known: int,
+    clusters: Clusters | None = None,
+    progress: Progress = lambda _, __: None,
 ) -> Iterator[_Pairs]:
     """Pairs whose magnitudes correlate; turns are of ``_TURNS``."""
     magnitudes = {share: _in_blocks(thumbnails, share) for share in SHARES}
     if len(thumbnails) > MOST_EACH_WITH_EACH:
-        yield from _alike_by_index(magnitudes, num_known, clusters or Clusters(len(thumbnails)))
+        clusters = clusters or Clusters(len(thumbnails))
+        yield from _alike_by_index(magnitudes, num_known, clusters, progress)
     else:
         yield from _alike_of_all(magnitudes, num_known)
 
 
-def _alike_by_index(magnitudes: dict[float, Floats], num_known: int, clusters: Clusters) -> Iterator[_Pairs]:
+def _alike_by_index(
+    magnitudes: dict[float, Floats], num_known: int, clusters: Clusters, progress: Progress
+) -> Iterator[_Pairs]:
     """Those among the likely pairs, each once; of images that are known to show the same none."""
     seen: dict[int, set[int]] = defaultdict(set)
-    for first, second in likely_pairs(magnitudes, _SECTIONS):
+    for first, second in likely_pairs(magnitudes, _SECTIONS, progress):
         keep = clusters.apart(first, second)
         if num_known:
             keep &= (first < num_known) & (second >= num_known)

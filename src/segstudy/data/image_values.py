@@ -30,7 +30,7 @@ cv2.utils.logging.setLogLevel(
 )  # its warnings of odd tags are none of a user's
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Levels:
     """What the values of an image are, as it is stored.
 

@@ -43,7 +43,7 @@ FULL_SCALE = (1, 255, 65_535)  # what people write for "true"
 MAX_CLASS = 8192  # grey levels of 16 bits reach further
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MaskLook:
     """What one mask shows.
 

@@ -24,7 +24,7 @@ MAX_GREY_FRAC = 0.05
 FEW = 16  # more values than that are a blur, or numbers of objects
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MaskTable:
     """How often each value of a mask occurs.
 

@@ -39,7 +39,7 @@ MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the 
 BLOCK = 512  # samples that are kept together
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What one sample's files show; digest and thumbnail of its image where that can be read."""
 

@@ -83,7 +83,10 @@ def survey(  # noqa: PLR0913 (an option each)
     def looked_at(done: int) -> None:
         stage("checking the data", done, total)
 
-    found = examine(dataset, meaning, looked_at, scale)
+    def compared(done: int, of: int) -> None:
+        stage("comparing the images with each other", done, of)
+
+    found = examine(dataset, meaning, looked_at, scale, compared)
     problems = sorted(
         found.problems,
         key=lambda problem: (SEVERITIES.index(problem.severity), problem.kind, problem.where),

@@ -100,6 +100,7 @@ def find(
     study: Study,
     stored: DataRecord | None,
     progress: Callable[[int], None],
+    comparing: Callable[[int, int], None] = lambda _, __: None,
 ) -> Findings:
     """Examine a study's data, unless its folder holds the findings about equal data.
 
@@ -109,6 +110,7 @@ def find(
         study: says the meaning of the masks.
         stored: ``data.json`` of the study's folder, if there is one.
         progress: called with the number of samples looked at.
+        comparing: called while many images are compared with each other, see ``examine``.
 
     Raises:
         UserError: the foregrounds of the study need different rules.
@@ -116,7 +118,7 @@ def find(
     known = _stored(dataset, data, study, stored) if stored else None
     if known:
         return known
-    looks = [examine(dataset, meaning, progress, scale) for meaning, scale in study.readings()]
+    looks = [examine(dataset, meaning, progress, scale, comparing) for meaning, scale in study.readings()]
     problems = unique(problem for look in looks for problem in look.problems)
     masks = [Decision(str(m.meaning.rule), m.why, m.is_given) for look in looks for m in [look.masks]]
     scales = [Decision(str(i.scale), i.why, i.is_given) for look in looks for i in [look.intensities]]

@@ -139,7 +139,14 @@ def make_plan(
     dataset = read(study.data, study.reader, study.exclude)
     total = len(dataset.samples)
     data = fingerprint(dataset.samples, lambda done: stage("reading images and masks", done, total))
-    findings = find(dataset, data, study, stored, lambda done: stage("checking the data", done, total))
+    findings = find(
+        dataset,
+        data,
+        study,
+        stored,
+        lambda done: stage("checking the data", done, total),
+        lambda done, of: stage("comparing the images with each other", done, of),
+    )
     refuse_errors(findings.problems)
     return plan_on(study, dataset, data, findings, stage)
 
