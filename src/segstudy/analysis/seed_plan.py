@@ -26,6 +26,8 @@ WHY_ENDED = {
     "last look": "all planned looks were taken",
 }
 
+AT_MOST = " The runs and hours given here are the most that it takes."
+
 # From tests/stats/test_sequential.py: 2,000 or 500 studies in each of 32 settings.
 UNADJUSTED = (
     "Other intervals and p values are not: in simulations, the winner's test mean was too high by up to .002 "
@@ -124,6 +126,27 @@ class SeedPlan:
     def only(self) -> str:
         """The words after a single configuration."""
         return "with all its runs" if self.looks is None else "that is left"
+
+    @property
+    def at_most(self) -> str:
+        """The words before a number of runs that may be fewer."""
+        return "" if self.looks is None else "at most "
+
+    @property
+    def until(self) -> str:
+        """The end of one training in words; empty if it is the end of the study."""
+        return "" if self.looks is None else "until the next look"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of a call of ``segstudy run`` that plans the same looks."""
+        return () if self.looks is None else ("--until-settled",)
+
+    def outlook(self, has_runs_left: bool) -> tuple[str, ...]:
+        """Return a sentence on the looks before a training; none if the seeds are fixed."""
+        if self.looks is None:
+            return ()
+        return (progress(self.looks) + (AT_MOST if has_runs_left else ""),)
 
     def state(self) -> tuple[str, ...]:
         """Return sentences on how far the looks came; none if the seeds are fixed."""

@@ -276,14 +276,13 @@ def plan(  # noqa: PLR0913 (an option each)
     """
     options = dict(locals())
     from segstudy.study.estimate import estimate
-    from segstudy.study.look_plans import looks_for, needed
+    from segstudy.study.look_plans import needed, seed_plan_for
     from segstudy.study.run import planned
 
     asked, folder = described(study, options)
     asked, sequential = requested(asked, folder, study, options)
     made, machine, missing = planned(asked, folder, options, stage=stage)
-    if sequential is not None:
-        made, missing = needed(made, missing, looks_for(made, folder, sequential))
+    made, missing = needed(made, missing, seed_plan_for(made, folder, sequential))
     ahead = estimate(made, missing, machine, fit_memory=not workers, stage=stage)
     return made, missing, ahead, replace(machine, workers=ahead.workers)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import Protocol
 from segstudy.config.runs import Run, spelled
@@ -15,7 +16,6 @@ from segstudy.core.progress import Stage
 from segstudy.core.quantities import counted, duration
 from segstudy.losses import LOSSES
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import Looks
 from segstudy.study.estimate import Estimate, Steps, estimate
 from segstudy.study.machine import Machine
 from segstudy.study.options import MACHINE_OPTIONS, described
@@ -48,7 +48,7 @@ class Choice:
         plan: its runs.
         missing: those that are not stored yet.
         ahead: their estimated cost.
-        looks: of a sequential study; None if the seeds are fixed.
+        seed_plan: how its seeds are planned: fixed, or by looks.
     """
 
     title: str
@@ -58,20 +58,15 @@ class Choice:
     plan: Plan = field(repr=False)
     missing: tuple[Run, ...] = field(repr=False)
     ahead: Estimate
-    looks: Looks | None = field(default=None, repr=False)
-
-    @property
-    def until(self) -> str:
-        """The end of one training in words; empty if it is the end of the study."""
-        return "until the next look" if self.looks else ""
+    seed_plan: SeedPlan = field(default=SeedPlan(), repr=False)
 
     @property
     def cost(self) -> str:
         """``4 runs, about 6 min``"""
         if not self.missing:
             return f"{counted(len(self.plan.runs), 'run')}, all finished"
-        most = "at most " if self.looks else ""
-        return f"{most}{counted(len(self.missing), 'run')}, about {duration(self.ahead.hours * 3600)}"
+        runs = f"{self.seed_plan.at_most}{counted(len(self.missing), 'run')}"
+        return f"{runs}, about {duration(self.ahead.hours * 3600)}"
 
 
 def quicker(
@@ -192,7 +187,7 @@ def as_asked(asked: Choice, source: str | Path | None, options: Mapping[str, Any
     is_preset = not (source is not None and (Path(source).suffix == ".toml" or asked.folder.exists()))
     title = f"all of it, protocol {asked.study.preset}" if is_preset else "all of it"
     more = ["--retry"] if options.get("retry") else []
-    more += ["--until-settled"] if asked.looks else []
+    more += asked.seed_plan.words
     for name in ("max_hours", "max_seeds"):
         if options.get(name) is not None:
             more += [f"--{name.replace('_', '-')}", f"{options[name]:g}"]

@@ -1,13 +1,14 @@
 """The plan of a sequential study's looks, which is fixed before the first run."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
+from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.config.runs import Run, configuration_names
 from segstudy.core.errors import UserError
 from segstudy.stats.planned_looks import error_shares
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import FILE, LookPlan, Looks, looks_of
+from segstudy.store.looks import FILE, LookPlan, Looks, begin_looks, looks_of
 from segstudy.store.preregistration import content_hash, content_of, preregistration
 from segstudy.study.look_requests import ANOTHER, Request
 from segstudy.study.plan import Plan
@@ -61,17 +62,37 @@ def _refuse_incomparable(plan: Plan) -> None:
             )
 
 
-def needed(plan: Plan, missing: Iterable[Run], looks: Looks) -> tuple[Plan, list[Run]]:
+def seed_plan_for(plan: Plan, folder: StudyFolder, request: Request | None) -> SeedPlan:
+    """Return how the seeds of a study are planned; ``looks_for`` for a sequential one.
+
+    Args:
+        plan: with all runs.
+        folder: of the study.
+        request: what is asked of a sequential study; None if the seeds are fixed.
+    """
+    return SeedPlan(None if request is None else looks_for(plan, folder, request))
+
+
+def begin(seed_plan: SeedPlan, folder: StudyFolder) -> None:
+    """Write the planned looks of a sequential study, unless some are stored."""
+    if seed_plan.looks is not None and looks_of(folder, rebuild=True) is None:
+        begin_looks(folder, seed_plan.looks)
+
+
+def needed(plan: Plan, missing: Sequence[Run], seed_plan: SeedPlan) -> tuple[Plan, list[Run]]:
     """Return a plan without the runs that no look needs: of stopped configurations, or after the end.
 
     Args:
         plan: with all runs until the last look.
         missing: runs of it that are not stored.
-        looks: of the study.
+        seed_plan: of the study; if its seeds are fixed, all runs are needed.
 
     Returns:
         The plan, and those of the missing runs that are in it.
     """
+    looks = seed_plan.looks
+    if looks is None:
+        return plan, list(missing)
     names = plan.names()
     most = looks.plan.seeds[-1]
 

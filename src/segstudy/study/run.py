@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from segstudy.analysis.seed_plan import progress
 from segstudy.config.runs import Run
 from segstudy.config.study import Study
 from segstudy.core.errors import Stopped, UserError
@@ -19,7 +18,7 @@ from segstudy.core.signals import Stop, asked_to_stop, noting, stopped_at
 from segstudy.data.leakage import refuse_leaks
 from segstudy.reporting.page import write_report
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import Looks, begin_looks, looks_of
+from segstudy.store.looks import Looks, looks_of
 from segstudy.store.report_coverage import is_current
 from segstudy.store.tidying import tidy
 from segstudy.study.choices import Choice, as_asked, quicker, refusal
@@ -29,7 +28,7 @@ from segstudy.study.estimate import Estimate, estimate
 from segstudy.study.findings import refuse_empty
 from segstudy.study.folder_check import refuse_occupied
 from segstudy.study.hardware import HardwareWatch, hardware_of
-from segstudy.study.look_plans import looks_for, needed
+from segstudy.study.look_plans import begin, needed, seed_plan_for
 from segstudy.study.look_requests import Request
 from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.options import MACHINE_OPTIONS
@@ -45,7 +44,6 @@ from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job
 
 ASK_ABOVE_HOURS = 2.0
-AT_MOST = " The runs and hours given here are the most that it takes."
 # What else is stored with a finished run: see ``training.job.Job``.
 EXTRA = "segstudy.deploy.export.own_networks:own_onnx"
 
@@ -120,19 +118,19 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
         asked, folder, options, call.retry, refuse_held=True, stage=display.stage
     )
     folder.refuse_unwritable()
-    looks = looks_for(plan, folder, call.sequential) if call.sequential else None
-    if looks is not None:
-        plan, missing = needed(plan, missing, looks)
+    seed_plan = seed_plan_for(plan, folder, call.sequential)
+    plan, missing = needed(plan, missing, seed_plan)
     display.plan(plan.overview(), len(missing))
-    if looks is not None:
-        display.say(progress(looks) + (AT_MOST if missing else ""))
-    dropped = "" if looks else describe_dropped(folder, plan.runs)  # a sequential study keeps all
+    for sentence in seed_plan.outlook(bool(missing)):
+        display.say(sentence)
+    # A sequential study keeps all its configurations.
+    dropped = "" if seed_plan.is_sequential else describe_dropped(folder, plan.runs)
     num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
     display.unnamed(num_unnamed, folder.path, dropped)
     ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
         display.estimate(ahead, replace(machine, workers=ahead.workers))
-    return machine, Choice("all of it", "", asked, folder, plan, tuple(missing), ahead, looks)
+    return machine, Choice("all of it", "", asked, folder, plan, tuple(missing), ahead, seed_plan)
 
 
 def _refuse_unnamed_margin(call: Call) -> None:
@@ -179,24 +177,22 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
         finished = folder.finished()  # perhaps by the process that held the lock before
         tidy(folder)
         refuse_occupied(plan, folder, call.source)  # another study may be there by now
-        if chosen.looks is not None and looks_of(folder, rebuild=True) is None:
-            begin_looks(
-                folder, chosen.looks
-            )  # before study.toml: else the study could go on with fixed seeds
+        begin(chosen.seed_plan, folder)  # before study.toml: else the study could go on with fixed seeds
         write_plan(plan, folder)
         keys = [run.key for run in plan.runs]
         made = records(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         missing = [run for run in chosen.missing if run.key not in finished]
-        if chosen.looks is None:
+        looks = chosen.seed_plan.looks
+        if looks is None:
             _train(chosen, missing, machine, display, _trackers(call, display))
         else:
-            display.say(_train_until_settled(chosen, chosen.looks, missing, machine, call, display))
+            display.say(_train_until_settled(chosen, looks, missing, machine, call, display))
         tidy(folder)
         if chosen.missing or not is_current(folder, call.images):
             display.stage("writing the report", 0, 0)
             with noting(f"all trained runs are stored; the report is written by {_call('report', folder)}"):
                 write_report(folder, call.images)
-        if chosen.looks is None and folder.finished().issuperset(keys):
+        if looks is None and folder.finished().issuperset(keys):
             write_records(made)
 
 
@@ -262,7 +258,7 @@ def _train(
             jobs = [job.model_copy(update={"hardware": hardware.required}) for job in jobs]
             display.stage.end()
             if missing:
-                preregister(plan, folder, chosen.looks)
+                preregister(plan, folder, chosen.seed_plan.looks)
             trackers.study_begins(_start(chosen, missing))
             by_key = {job.run.key: job for job in jobs}
             watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)
@@ -284,7 +280,9 @@ def _train(
 def _start(chosen: Choice, missing: Sequence[Run]) -> StudyStart:
     plan, folder = chosen.plan, chosen.folder
     runs, forecast = tuple(run.key for run in missing), chosen.ahead.forecast
-    return StudyStart(folder.path, plan.overview(), runs, forecast, _best(plan, folder), chosen.until)
+    return StudyStart(
+        folder.path, plan.overview(), runs, forecast, _best(plan, folder), chosen.seed_plan.until
+    )
 
 
 def _raise_stopped(stop: Stop, plan: Plan, folder: StudyFolder, num_left: int) -> None:
