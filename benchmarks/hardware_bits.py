@@ -55,7 +55,7 @@ SETTINGS: Mapping[str, tuple[int, Mapping[str, str], tuple[str, ...]]] = {
         (),
     ),
 }
-FOR_SCORES = (FIRST, "2 threads", "PyTorch without AVX", "oneDNN with AVX2", "all of them with AVX2")
+FOR_SCORES = (FIRST, "oneDNN with AVX2", "PyTorch without AVX", "MKL for any processor", "2 threads")
 SMALL = ("--architecture", "unet,segnet", "--loss", "dice", "--set", "precision=float32,bfloat16")
 SHORT = ("--image-size", "64", "--width", "8", "--epochs", "3", "--batch-size", "4", "--seeds", "1")
 LONGER = ("--architecture", "unet", "--loss", "dice", "--image-size", "64", "--width", "8", "--epochs", "25")

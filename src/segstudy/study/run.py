@@ -41,7 +41,9 @@ from segstudy.study.until_settled import Trainer, until_settled
 from segstudy.study.up_to_date import records, write_records
 from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
-from segstudy.training.job import Job
+from segstudy.training.failures import REMEDIES
+from segstudy.training.job import Job, Outcome
+from segstudy.training.worker import failure
 
 ASK_ABOVE_HOURS = 2.0
 # What else is stored with a finished run: see ``training.job.Job``.
@@ -266,6 +268,7 @@ def _train(
             for outcome in executor.train(jobs, machine.max_workers, watch, options):
                 job = by_key[outcome.key]
                 done += outcome.status in ("finished", "failed")
+                _record_failure(job, outcome)
                 trackers.run_ends(job, outcome)
                 if line := hardware.run_ended(job, outcome):
                     trackers.run_notes(job, line)
@@ -275,6 +278,13 @@ def _train(
         trackers.study_ends()
     hardware.raise_refused()
     _raise_stopped(stop, plan, folder, num_left=len(missing) - done)
+
+
+def _record_failure(job: Job, outcome: Outcome) -> None:
+    """Record a failure that has no record: a disk elsewhere may be full, a plug-in may write none."""
+    if outcome.status == "failed" and not (StudyFolder(job.study).failures / f"{outcome.key}.json").exists():
+        reason = outcome.reason if outcome.reason in REMEDIES else "crashed"
+        failure(job, reason, outcome.detail or "the executor gave no reason")
 
 
 def _start(chosen: Choice, missing: Sequence[Run]) -> StudyStart:
