@@ -1,6 +1,7 @@
 """Time and memory as a study grows: in images, in runs, in workers; exponents of the growth.
 
-    python benchmarks/growth.py docs/results/speed/growth.json
+    python benchmarks/growth.py docs/results/speed/growth.json --only images runs workers
+    python benchmarks/growth.py docs/results/speed/growth-of-runs.json --only plans reports
 
 Images: every step of a study with one run of one epoch, on 1,000 to 100,000 made-up images of 64 px, one in a
 hundred of which is a changed copy of another; GROWTH_IMAGES may name a folder with such images. Runs: plan,
@@ -163,7 +164,7 @@ def in_plans(n: int, folder: Path) -> dict[str, Any]:
     fields = {"architecture": ["unet", "segnet"], "loss": ["bce", "focal", "dice", "tversky", "combo"]}
     sizes = [n + 1 for n in range(n // SEEDS // 10)]
     study = override(
-        preset_study("classic", "growth", str(folder / "data")),
+        preset_study("quick", "growth", str(folder / "data")),
         {**fields, "batch_size": sizes, "image_size": [32], "seeds": [SEEDS]},
     )
     machine, store, clock = choose_machine("cpu", 1, 1, "serial"), StudyFolder(folder / "study"), Clock()
@@ -219,7 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", nargs="?", type=Path)
     parser.add_argument("--one", nargs=2)
-    parser.add_argument("--only", choices=MEASURES)
+    parser.add_argument("--only", choices=MEASURES, nargs="+", default=list(MEASURES))
     asked = parser.parse_args()
     if asked.one:
         what, n = asked.one[0], int(asked.one[1])
@@ -228,7 +229,7 @@ def main() -> None:
             print(json.dumps(MEASURES[what](n, Path(folder))))
         return
     result: dict[str, Any] = {"machine": described()}
-    for what in [asked.only] if asked.only else MEASURES:
+    for what in asked.only:
         result[what] = {}
         for n in SIZES[what]:
             command = [sys.executable, __file__, "--one", what, str(n)]

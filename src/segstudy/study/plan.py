@@ -162,7 +162,7 @@ def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings, stage
     study = decided(study, findings)
     splits = splits_of(study, dataset.samples)
     preprocessing = preprocess.numerics(sample.image for sample in dataset.samples)
-    numerics = {each: _numerics(preprocessing, each) for each in study.configurations()}
+    numerics = _all_numerics(preprocessing, study.configurations())
     runs = planned_runs(
         study,
         data,
@@ -215,6 +215,20 @@ def resolve(study: Study, machine: Machine) -> Study:
 def _once(levels: Iterable[Any]) -> tuple[Any, ...]:
     """Return levels in their order, equal ones once; some are lists."""
     return tuple({json.dumps(level): level for level in levels}.values())
+
+
+def _all_numerics(
+    preprocessing: int, configurations: Sequence[Configuration]
+) -> dict[Configuration, dict[str, int | str]]:
+    """Return the versions of each configuration's code; each component is looked up once."""
+    found: dict[tuple[str, str, str], dict[str, int | str]] = {}
+    for each in configurations:
+        kind = each.architecture, each.loss, each.protocol.augmentation
+        if kind not in found:
+            found[kind] = _numerics(preprocessing, each)
+    return {
+        each: dict(found[each.architecture, each.loss, each.protocol.augmentation]) for each in configurations
+    }
 
 
 def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int | str]:
