@@ -140,7 +140,7 @@ def test_runs_of_the_last_moments_are_not_stored(study, monkeypatch):
 
 
 def test_of_few_runs_there_is_none(study, monkeypatch):
-    monkeypatch.setattr(run_index, "FEWEST", 4)
+    monkeypatch.setattr(run_index, "FEWEST", 9)
     segstudy.status(study.path)
     assert not (study.path / INDEX).exists()
 

@@ -90,11 +90,13 @@ def progress_of(folder: StudyFolder) -> Progress:
         told = is_told_by_files(folder) and not seed_plan_of(folder).is_sequential
         plan = {"sources": sources if told else None, "runs": _planned_runs(folder, told)}
     hardware = _hardware(folder, index, sources)
-    write_run_index(folder, index, {"plan": plan, "hardware": hardware} if plan["sources"] else {})
     planned = tuple(
         PlannedRuns(architecture, protocol, tuple(keys)) for architecture, protocol, keys in plan["runs"]
     )
-    return Progress(planned, index.runs, folder.failed(), tuple(hardware["sentences"]))
+    progress = Progress(planned, index.runs, folder.failed(), tuple(hardware["sentences"]))
+    derived = {"plan": plan, "hardware": hardware} if plan["sources"] else {}
+    write_run_index(folder, index, derived, progress.num_planned)
+    return progress
 
 
 def _planned_runs(folder: StudyFolder, told: bool) -> list[list[Any]]:

@@ -26,7 +26,7 @@ from segstudy.store.run_records import read_run_record
 
 INDEX = "run_index.json"
 VERSION = 1  # of the index: raise it with each change of its content, also of what is derived in it
-FEWEST = 200  # finished runs for which an index is kept; fewer are read as quickly without
+FEWEST = 200  # planned runs for which an index is kept; fewer are read as quickly without
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def read_run_index(folder: StudyFolder) -> RunIndex:
         UserError: a run is damaged, or of a newer version.
     """
     finished = sorted(folder.finished())
-    stored = _stored(folder) if len(finished) >= FEWEST else RunIndex({}, {})
+    stored = _stored(folder)
     stamps = dict(_stamps(folder, finished))
     runs = {
         key: stored.runs[key]
@@ -78,17 +78,18 @@ def read_run_index(folder: StudyFolder) -> RunIndex:
         else _facts(read_run_record(folder.runs / key))
         for key in finished
     }
-    same = len(finished) < FEWEST or stamps == stored.stamps
-    return RunIndex(runs, stored.derived, stamps, same)
+    return RunIndex(runs, stored.derived, stamps, is_stored=stored.is_stored and stamps == stored.stamps)
 
 
-def write_run_index(folder: StudyFolder, index: RunIndex, derived: Mapping[str, Any]) -> None:
+def write_run_index(
+    folder: StudyFolder, index: RunIndex, derived: Mapping[str, Any], num_planned: int
+) -> None:
     """Store the index if that saves time: of many runs, where the folder can be written.
 
     Runs that were stored in the last moments are left out: their files may change again within the same tick
     of the clock.
     """
-    if len(index.runs) < FEWEST or (index.is_stored and derived == index.derived):
+    if num_planned < FEWEST or (index.is_stored and derived == index.derived):
         return
     past = time_ns() - UNSETTLED_NS
     networks, environments = _Numbered(), _Numbered()
