@@ -189,6 +189,12 @@ def test_files_that_a_pack_left_out_are_no_fault_but_others_are(study, made, tmp
     assert {str(fault.path) for fault in segstudy.verify(folder).faults} > {"pack.json"}
 
 
+@pytest.mark.parametrize("command", ["table", "status", "report", "pack"])
+def test_other_commands_say_that_a_pack_must_be_unzipped(made, command):
+    with pytest.raises(UserError, match=r"study\.zip: is a file, .*; unzip a pack, then give the folder"):
+        getattr(segstudy, command)(made / "study.zip")
+
+
 def test_a_pack_without_pictures_is_not_merged(study, made, tmp_path):
     folder = unzipped(made / "study.zip", tmp_path / "x")
     with pytest.raises(UserError, match="was packed without weights or pictures"):

@@ -133,6 +133,10 @@ class StudyFolder:
         Raises:
             UserError: when this is no study folder.
         """
+        if self.path.is_file():
+            raise UserError(
+                f"{self.path}: is a file, not the folder of a study; unzip a pack, then give the folder in it"
+            )
         if not self.exists():
             raise UserError(
                 f"{self.path}: is not a study (study.toml is missing); `segstudy run` creates one"
