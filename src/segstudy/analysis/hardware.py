@@ -21,6 +21,7 @@ from segstudy.store.records import RunRecord
 
 MOST_SHOWN = 10  # kinds of hardware, and runs in parts, that a text lists; the others are counted
 UNKNOWN = "not recorded"
+Signature = tuple[str | None, ...]  # of an environment: its values of BITS as text
 Part = tuple[int, str]  # the first epoch that was trained on a kind of hardware, and the kind's letter
 
 
@@ -107,12 +108,11 @@ def hardware(rows: Sequence[Row]) -> Hardware:
     )
 
 
-def _signature(environment: Mapping[str, Any]) -> str:
-    known = {name: environment[name] for name in BITS if environment.get(name) is not None}
-    return json.dumps(known, sort_keys=True)
+def _signature(environment: Mapping[str, Any]) -> Signature:
+    return tuple(None if (value := environment.get(name)) is None else str(value) for name in BITS)
 
 
-def _letters(runs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+def _letters(runs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[Signature, str]:
     """Return the letter of each distinct environment; those of one kind have the same.
 
     A field that an older record lacks does not differ. So an environment is of the first kind that it does
@@ -122,7 +122,7 @@ def _letters(runs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, str]:
     kinds: list[dict[str, Any]] = []
     letters = {}
     for signature in found:
-        values = json.loads(signature)
+        values = {name: each for name, each in zip(BITS, signature, strict=True) if each is not None}
         place = next((n for n, kind in enumerate(kinds) if not differing([kind, values])), len(kinds))
         if place == len(kinds):
             kinds.append({})
@@ -135,7 +135,7 @@ def _letter(place: int) -> str:
     return string.ascii_uppercase[place] if place < len(string.ascii_uppercase) else f"no. {place + 1}"
 
 
-def _parts(record: RunRecord, letters: Mapping[str, str]) -> list[Part]:
+def _parts(record: RunRecord, letters: Mapping[Signature, str]) -> list[Part]:
     """Return the parts of a run, one where all its sessions are of one kind."""
     starts = [1, *(session.after_epoch + 1 for session in record.resumed)]
     sessions = [letters[_signature(each)] for each in record.environments]
@@ -161,7 +161,7 @@ def _run_name(row: Row, record: RunRecord) -> str:
 
 def _kinds(
     records: Sequence[RunRecord],
-    letters: Mapping[str, str],
+    letters: Mapping[Signature, str],
     parts: Mapping[str, Sequence[Part]],
     fields: Iterable[str],
 ) -> Iterator[Kind]:
