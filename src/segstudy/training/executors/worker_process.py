@@ -54,17 +54,12 @@ def main() -> None:
         answer(saved=progress.model_dump(), file=str(newest))
         kept.wait()
 
-    is_handed_over = HAND_OVER in sys.argv
-    listener = Listener(
-        lambda row: answer(epoch=row),
-        lambda text: answer(say=text),
-        stop,
-        hand_over if is_handed_over else None,
-    )
+    saved = hand_over if HAND_OVER in sys.argv else None
+    listener = Listener(lambda row: answer(epoch=row), lambda text: answer(say=text), stop, saved)
     while True:
         job = Job.model_validate_json(jobs.get())
         outcome = execute(job, listener)
-        stored = stored_files(StudyFolder(job.study), job.run.key) if is_handed_over else []
+        stored = stored_files(StudyFolder(job.study), job.run.key) if saved else []
         answer(outcome=outcome.model_dump(), files=[str(file) for file in stored])
 
 
