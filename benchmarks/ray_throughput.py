@@ -73,7 +73,7 @@ class Session:
     Attributes:
         start_s: from the call until the first run begins.
         wall_s: from then until the last run is stored.
-        processor_s: of everything.
+        processor_s: of everything, from then on.
         run_s: mean seconds of a run, as it records itself.
         load: of the machine at the end.
     """
@@ -89,19 +89,20 @@ def session(plan: Plan, executor: str, workers: int, folder: StudyFolder) -> Ses
     """Train all runs of a plan."""
     write_plan(plan, folder)
     machine = choose_machine("cpu", threads=1, workers=workers, executor=executor)
-    begun: list[float] = []
+    begun: list[tuple[float, float]] = []
     called: list[float] = []
 
     def stage(_what: str, _done: int, _total: int) -> None:
         called[:] = [time.perf_counter()]  # the last stage before the training
 
     with ProcessorTime() as used:
-        watch = Watch(begin=lambda _: begun.append(time.perf_counter()))
+        watch = Watch(begin=lambda _: begun.append((time.perf_counter(), used.total())))
         outcomes = list(carry_out(plan, plan.runs, folder, machine, watch, stage))
         ended = time.perf_counter()
     assert all(outcome.status == "finished" for outcome in outcomes), outcomes
     run_s = mean(record.seconds.total for record in folder.run_records(folder.finished()))
-    return Session(begun[0] - called[-1], ended - begun[0], used.total(), run_s, os.getloadavg()[0])
+    began, before_s = begun[0]
+    return Session(began - called[-1], ended - began, used.total() - before_s, run_s, os.getloadavg()[0])
 
 
 def main() -> None:

@@ -146,7 +146,11 @@ class Chaos:
     def saved_frac(self) -> float:
         """Which part of all epochs no kill can take away any more."""
         finished = {run.name for run in self.folder.glob("runs/*") if "." not in run.name}
-        newest = {s.parent.name: int(s.stem) for s in sorted(self.folder.glob("checkpoints/*/*.state"))}
+        try:
+            states = sorted(self.folder.glob("checkpoints/*/*.state"))
+        except FileNotFoundError:  # a run ended just then
+            return self.saved_frac()
+        newest = {state.parent.name: int(state.stem) for state in states}
         partly = sum(epoch for key, epoch in newest.items() if key not in finished)
         return (len(finished) * self.epochs + partly) / (RUNS * self.epochs)
 

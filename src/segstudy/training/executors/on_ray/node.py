@@ -16,6 +16,7 @@ from typing import Any
 
 from segstudy.core.atomic_files import own_folder
 from segstudy.core.cache import is_cached, writable_folder
+from segstudy.core.errors import UserError, one_line
 from segstudy.core.libraries import ray as import_ray
 from segstudy.core.version import __version__
 from segstudy.training.executors.child import Child
@@ -73,10 +74,18 @@ class Place:
         """Whether this machine has these prepared data."""
         return is_cached(place_of(prepared))
 
-    def fetch(self, prepared: str, reader: Any) -> None:
-        """Bring prepared data to this machine, from the ``Reader`` where they are."""
+    def fetch(self, prepared: str, reader: Any) -> str:
+        """Bring prepared data to this machine, from the ``Reader`` where they are.
+
+        Returns:
+            Why they cannot be stored here; empty if they are.
+        """
         get = import_ray().get
-        fetch(prepared, get(reader.listing.remote()), reader.piece.remote, get)
+        try:
+            fetch(prepared, get(reader.listing.remote()), reader.piece.remote, get)
+        except (UserError, OSError) as error:  # as text: not all of ours can be sent
+            return one_line(error)
+        return ""
 
     def discard(self, prepared: str) -> None:
         """Remove prepared data that are not as they were written."""
@@ -88,10 +97,14 @@ class Place:
         Yields:
             ``epoch`` and ``say`` as ``worker_process`` reports them; ``saved`` with the ``content`` of the
             state's file, after which ``kept`` must be called; last an ``outcome`` with the content of all
-            ``files`` that belong to it, or how the worker process ``died``.
+            ``files`` that belong to it, or how the worker process ``died``, or why this machine is
+            ``unusable``.
         """
-        job = self._here(order)
-        child = self._ready()
+        try:
+            job, child = self._here(order), self._ready()
+        except OSError as error:
+            yield {"unusable": one_line(error)}
+            return
         child.send(json.dumps(job))
         if self._is_asked_to_stop:
             child.send(STOP)

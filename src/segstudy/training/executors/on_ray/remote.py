@@ -146,8 +146,8 @@ class Remote:
             shared.failed_starts.append(one_line(error, LINE))
             if len(shared.failed_starts) >= MAX_FAILED_STARTS:
                 raise UserError(
-                    "no machine of the Ray cluster starts a worker; the same segstudy must be installed on "
-                    f"all; Ray says: {shared.failed_starts[-1]}"
+                    "no machine of the Ray cluster starts a worker; the cluster must run, with the same "
+                    f"segstudy on all machines; Ray says: {shared.failed_starts[-1]}"
                 ) from None
             shared.watch.stop.wait(1.0)
             return False
@@ -224,6 +224,10 @@ class Remote:
             elif "saved" in event:
                 store_state(job, event["saved"], event["content"], watch)
                 self._place.kept.remote()
+            elif "unusable" in event:
+                self._refuse_machine(event["unusable"])
+                self._shared.waiting.put_back(job)
+                raise LostError
             elif "died" in event:
                 return failure(job, "worker died", *event["died"])
             else:
@@ -244,12 +248,10 @@ class Remote:
             pinned = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
             options = {"num_cpus": 0, "scheduling_strategy": pinned, "max_concurrency": 4}
             reader = self._ray.remote(Reader).options(**options).remote(str(job.prepared))
-            try:
-                self._ray.get(self._place.fetch.remote(name, reader))
-            except self._ray.exceptions.RayTaskError as error:
-                self._refuse_machine(f"the data cannot be stored there ({one_line(error.cause, LINE)})")
+            if error := self._ray.get(self._place.fetch.remote(name, reader)):
+                self._refuse_machine(f"the data cannot be stored there ({error})")
                 self._shared.waiting.put_back(job)
-                raise LostError from None
+                raise LostError
         self._there.add(name)
 
     def _refuse_machine(self, reason: str) -> None:
