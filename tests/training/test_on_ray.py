@@ -22,7 +22,7 @@ from segstudy.study.choices import command
 from segstudy.study.machine import choose_machine
 from segstudy.training.executors import EXECUTORS, Executor, Option
 from segstudy.training.executors.on_ray import cluster, prepared_data
-from segstudy.training.executors.on_ray.bookkeeping import Losses, Waiting, num_new
+from segstudy.training.executors.on_ray.bookkeeping import FailedStarts, Losses, Waiting, num_new
 from segstudy.training.executors.on_ray.executor import lacking
 from segstudy.training.executors.on_ray.own_code import own_code, placed
 
@@ -57,6 +57,17 @@ def test_a_run_is_given_up_only_if_it_loses_its_machine_again_and_again_without_
     losses = Losses(most=3)
     assert [losses.is_too_many("run", epoch) for epoch in (0, 0, 1, 2, 2, 3)] == [False] * 6
     assert [losses.is_too_many("other", 2) for _ in range(3)] == [False, False, True]
+
+
+def test_places_that_cannot_be_started_end_the_study_at_once_only_if_the_reason_is_ours():
+    """A machine that died takes many places with it within seconds."""
+    starts = FailedStarts(most=5, patience_s=120)
+    assert not any(starts.is_too_many(False, now) for now in (*range(20), 119))
+    assert starts.is_too_many(False, 120)
+    starts.reset()
+    assert not starts.is_too_many(False, 300)
+    starts = FailedStarts(most=5, patience_s=120)
+    assert [starts.is_too_many(True, 0) for _ in range(5)] == [False] * 4 + [True]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from segstudy.training.job import Job
 
+MAX_FAILED_STARTS = 5
+PATIENCE_S = 120.0  # with places that cannot be started
 MAX_LOSSES = 3  # machines that a run may lose without a new saved state in between
 
 
@@ -69,6 +71,36 @@ class Losses:
         else:
             before.times += 1
         return self._lost[key].times >= self.most
+
+
+class FailedStarts:
+    """Places that were given and could not be started, in a row; used by several threads.
+
+    A machine that has just died may take several with it before its death is noticed. What segstudy itself
+    raises at a start will be raised at the next one too.
+    """
+
+    def __init__(self, most: int = MAX_FAILED_STARTS, patience_s: float = PATIENCE_S):
+        self._most, self._patience_s = most, patience_s
+        self._lock = threading.Lock()
+        self._since_s: list[float] = []
+
+    def is_too_many(self, is_raised: bool, now_s: float) -> bool:
+        """Count one; whether no more should be tried.
+
+        Args:
+            is_raised: whether code of ours was reached and raised an error.
+            now_s: seconds of any clock.
+        """
+        with self._lock:
+            self._since_s.append(now_s)
+            in_a_row = len(self._since_s) >= self._most
+            return in_a_row and (is_raised or now_s - self._since_s[0] >= self._patience_s)
+
+    def reset(self) -> None:
+        """Called when a place was started."""
+        with self._lock:
+            self._since_s.clear()
 
 
 def num_new(num_waiting: int, num_at_work: int, num_pending: int, most: int, most_pending: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from segstudy.core.errors import UserError
 from segstudy.core.resources import allowed_cores
 from segstudy.training.executors.base import Watch
-from segstudy.training.executors.on_ray.bookkeeping import Losses, Waiting, num_new
+from segstudy.training.executors.on_ray.bookkeeping import FailedStarts, Losses, Waiting, num_new
 from segstudy.training.executors.on_ray.cluster import cluster, gpus_of_run
 from segstudy.training.executors.on_ray.node import Place
 from segstudy.training.executors.on_ray.remote import Remote, Shared
@@ -52,7 +52,7 @@ def on_ray(
     with cluster(ray_address, cpus) as ray:
         place = ray.remote(Place)
         ended: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
-        shared = Shared(ray, place, needs, Waiting(jobs), Losses(), ended, watch, [], {}, first)
+        shared = Shared(ray, place, needs, Waiting(jobs), Losses(), ended, watch, FailedStarts(), {}, first)
         pool: list[Remote] = []
         try:
             yield from _outcomes(shared, pool, workers)

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from segstudy.core.errors import UserError, one_line
 from segstudy.core.locks import hold
 from segstudy.store.folder import StudyFolder
 from segstudy.training.executors.base import Watch
-from segstudy.training.executors.on_ray.bookkeeping import Losses, Waiting
+from segstudy.training.executors.on_ray.bookkeeping import FailedStarts, Losses, Waiting
 from segstudy.training.executors.on_ray.cluster import LINE
 from segstudy.training.executors.on_ray.node import Reader, code_version
 from segstudy.training.executors.on_ray.storing import last_epoch, order_of, store_outcome, store_state
@@ -19,7 +20,6 @@ from segstudy.training.job import Job, Outcome
 from segstudy.training.worker import LOCK_WAIT_S, failure
 
 CLOSING_S = 10.0
-MAX_FAILED_STARTS = 5  # in a row, of places on machines that do not start them
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Shared:
         losses: how often each run lost its machine.
         ended: gets outcomes, an error that ends the study, and None from each place that ends.
         watch: its callbacks are called for every job.
-        failed_starts: gets an entry for each place that could not be started; emptied when one is.
+        failed_starts: places that could not be started.
         unusable: machines on which nothing is trained, by their number for Ray, each with the reason.
         first: a job, for what is said before any begins.
     """
@@ -46,7 +46,7 @@ class Shared:
     losses: Losses
     ended: "queue.SimpleQueue[Outcome | Exception | None]"
     watch: Watch
-    failed_starts: list[str]
+    failed_starts: FailedStarts
     unusable: dict[str, str]
     first: Job
 
@@ -143,15 +143,15 @@ class Remote:
         except self._ray.exceptions.RayError as error:
             if self._is_stopped:
                 return False
-            shared.failed_starts.append(one_line(error, LINE))
-            if len(shared.failed_starts) >= MAX_FAILED_STARTS:
+            is_raised = bool(getattr(error, "actor_init_failed", False))
+            if shared.failed_starts.is_too_many(is_raised, time.monotonic()):
                 raise UserError(
                     "no machine of the Ray cluster starts a worker; the cluster must run, with the same "
-                    f"segstudy on all machines; Ray says: {shared.failed_starts[-1]}"
+                    f"segstudy on all machines; Ray says: {one_line(error, LINE)}"
                 ) from None
             shared.watch.stop.wait(1.0)
             return False
-        shared.failed_starts.clear()
+        shared.failed_starts.reset()
         self.machine, self._node = about["machine"], about["node"]
         if about["code"] != code_version():
             self._refuse_machine(f"its segstudy is {about['code']} and here it is {code_version()}")
