@@ -59,6 +59,7 @@ def place(studies, tmp_path) -> Path:
 
 
 def test_seeds_and_configurations_of_both_are_one_study(place):
+    (place / "a" / "study.lock").write_text("{}")  # of a process that ended
     before = tree(place)
     found = segstudy.merge(place / "a", place / "b", out=place / "c")
     assert (found.num_runs, found.num_shared, found.num_replaced) == (10, 1, 0)
