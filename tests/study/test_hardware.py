@@ -140,6 +140,19 @@ def test_machines_that_differ_are_named_before_the_first_run(begun, tmp_path, ca
     assert "note: the machines that train differ: threads (1, 2)" in capsys.readouterr().err
 
 
+def no_machine(_device: str, _threads: int) -> list[dict]:
+    return []
+
+
+def test_without_any_known_hardware_nothing_can_be_kept_the_same(begun, tmp_path, capsys, monkeypatch):
+    elsewhere_executor(monkeypatch, threads=[1], environments="test_hardware:no_machine")
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    asked = ("run", begun.parent / "data", *GRID, "--executor", "elsewhere", "--out", tmp_path / "new")
+    assert call(*asked, "--same-hardware") == 2
+    assert "no machine that would train has said what its hardware is" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_state_of_other_hardware_is_refused_and_kept(begun, tmp_path, capsys, monkeypatch):
     """The state of a run that was stopped on the other machine stays where it is."""
 

@@ -75,7 +75,8 @@ def hardware_of(plan: Plan, folder: StudyFolder, machine: Machine) -> HardwareWa
     """Compare the machines that train now with those of the finished runs of a plan.
 
     Raises:
-        UserError: with ``machine.same_hardware``: the finished runs differ already, or these machines do.
+        UserError: with ``machine.same_hardware``: the finished runs differ already, these machines do, or
+            no hardware is known.
     """
     watch = HardwareWatch(folder)
     finished = sorted(folder.finished() & {run.key for run in plan.runs})
@@ -95,7 +96,7 @@ def hardware_of(plan: Plan, folder: StudyFolder, machine: Machine) -> HardwareWa
     if machine.same_hardware:
         if earlier:
             raise UserError(_already_mixed(folder, earlier))
-        if news:
+        if news or not (here or there):
             raise UserError(_refusal(there, here, len(records)))
         watch.required = _merged([*here, *there])
     return watch
@@ -115,6 +116,11 @@ def _already_mixed(folder: StudyFolder, earlier: str) -> str:
 
 def _refusal(there: Sequence[Environment], here: Sequence[Environment], num_runs: int) -> str:
     """Return how the machines that train now differ from those of the finished runs, or among themselves."""
+    if not here:
+        return (
+            "--same-hardware: no machine that would train has said what its hardware is; start the machines "
+            "first, or leave --same-hardware out"
+        )
     if among := differing_text(here):
         return (
             f"--same-hardware: the machines that would train differ: {among}; nothing was trained: use equal "
