@@ -42,7 +42,8 @@ def write_thumbnails(
         return
     parts = _parts(opened, cache_folder() / "thumbnails" / prepared.name, progress)
     with replacing(folder.path / NAME) as aside:
-        pl.scan_parquet(parts, glob=False).sink_parquet(aside)
+        # Groups of a whole part each: by default a group holds 262,144 rows, and so all in memory.
+        pl.scan_parquet(parts, glob=False).sink_parquet(aside, row_group_size=BLOCK)
 
 
 def _rows(prepared: Prepared, positions: Sequence[int]) -> pl.DataFrame:
