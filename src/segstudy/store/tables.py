@@ -35,6 +35,18 @@ def read_table(
         raise UserError(f"{file}: damaged ({one_line(error, 200)}); {REPAIR}") from None
 
 
+def refuse_damaged(file: Path) -> None:
+    """Decode all of a large table of text, bytes and numbers, some rows at a time.
+
+    Raises:
+        UserError: damaged.
+    """
+    try:
+        pl.scan_parquet(file, glob=False).select(pl.all().hash().sum()).collect(engine="streaming")
+    except DAMAGED_TABLE as error:
+        raise UserError(f"{file}: damaged ({one_line(error, 200)}); {REPAIR}") from None
+
+
 def first_damaged(files: Iterable[str]) -> str:
     """Return the first file that cannot be read by itself, as a path from its folder on."""
     for file in files:

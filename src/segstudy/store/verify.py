@@ -25,7 +25,7 @@ from segstudy.store.preregistration import preregistration
 from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
 from segstudy.store.second_rater import second_rater_of
-from segstudy.store.tables import read_table
+from segstudy.store.tables import read_table, refuse_damaged
 from segstudy.store.tidying import half_written, put_back_externals
 from segstudy.store.verify_runs import run_faults
 
@@ -187,7 +187,7 @@ def _beside(folder: StudyFolder) -> Iterator[Fault]:
         "merged.json": lambda: merged_record(folder),
         PACKED: lambda: pack_record(folder),
         "second_rater.json": lambda: second_rater_of(folder),
-        "thumbnails.parquet": lambda: _check_table(folder.path / "thumbnails.parquet"),
+        "thumbnails.parquet": lambda: refuse_damaged(folder.path / "thumbnails.parquet"),
         "baselines.parquet": lambda: _check_table(folder.path / "baselines.parquet"),
     }
     for name, look in looks.items():
