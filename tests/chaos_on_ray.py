@@ -36,12 +36,15 @@ SEEDS = 4
 RUNS = 2 * 3 * SEEDS  # two architectures, three losses
 LOSS = """
 import os
+import sys
 
 from segstudy import losses
 
 
 def counted(loss):
     def own(logits, target):
+        if not any("worker_process" in word for word in sys.orig_argv):
+            return loss(logits, target)  # a trial step of the estimate
         log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(log, b".")
         os.close(log)
@@ -221,8 +224,7 @@ def chaos(folder: Path, kills: int, seed: int = 0, epochs: int = 12) -> dict[str
         out = ["--out", str(folder / executor), "--executor", executor]
         subprocess.run([*words, *out], check=True, capture_output=True)
         found[executor] = f"{time.monotonic() - began:.0f}"
-        if executor == "serial":
-            needed = log.stat().st_size
+    needed = log.stat().st_size  # of `processes`: only worker processes count
     log.unlink()
     machines = Machines(folder, MACHINES)
     try:
