@@ -67,7 +67,6 @@ def ray() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # GPUs that a process was given stay as they are if it asks for none; without this, Ray warns.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own attempts to restore what is lost
     if "ray" in sys.modules or SKIP_LINES in os.environ:
         import ray as library
 
