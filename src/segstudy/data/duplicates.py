@@ -386,8 +386,7 @@ def _coordinates() -> tuple[Floats, list[int]]:
     for signs in ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1)):
         sums = sum(sign * unit[order] for sign, order in zip(signs, orders, strict=True))
         length = np.linalg.norm(sums, axis=0)
-        first_of_orbit = np.min(orders, axis=0) == np.arange(len(unit))
-        there = first_of_orbit & (length > 0)
+        there = (np.min(orders, axis=0) == np.arange(len(unit))) & (length > 0)  # the first of each orbit
         sections.append(sums[:, there] / length[there])
     starts = np.cumsum([0, *(section.shape[1] for section in sections)])
     return np.concatenate(sections, axis=1).astype(np.float32), starts.tolist()
