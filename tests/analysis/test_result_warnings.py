@@ -39,6 +39,7 @@ def results(means, num_images=40, groups=None, others=None):
         groups_of=lambda _: groups or [str(i) for i in range(num_images)],
         group_noun="patient",
         margin=0.01,
+        trained=(),
     )
 
 

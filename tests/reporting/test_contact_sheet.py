@@ -179,7 +179,7 @@ def test_another_file_is_not_replaced_and_its_own_page_is(tmp_path: Path) -> Non
 def test_a_wrong_place_is_refused_before_the_data_are_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no folder"):
         segstudy.check(tmp_path / "no data either", html=tmp_path / "nowhere" / "check.html")
-    with pytest.raises(UserError, match="not written by check"):
+    with pytest.raises(UserError, match=r"must be a file that ends with \.html"):
         segstudy.check(tmp_path / "no data either", html=tmp_path)
 
 

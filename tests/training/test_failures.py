@@ -22,7 +22,7 @@ from segstudy.core.cache import cache_folder
 from segstudy.core.errors import UserError
 from segstudy.core.locks import HeldError, hold
 from segstudy.data.prepared import PreparedDataGoneError
-from segstudy.reporting.sections.protocol import environments, mixed
+from segstudy.reporting.sections.protocol import environments
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import RunRecord, SessionRecord
 from segstudy.store.weights import read_state, state_bytes
@@ -405,7 +405,6 @@ def test_a_report_says_which_environments_a_resumed_run_has_seen():
     ]
     row = Row("a", {}, tuple(records), (), 2, 2)
     assert environments([row]) == [{"threads": 1}, {"threads": 2}]
-    assert mixed([row]) == 1
 
 
 @pytest.mark.parametrize(
