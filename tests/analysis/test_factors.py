@@ -72,6 +72,7 @@ def test_an_interaction_is_found_and_each_side_is_answered_alone(tmp_path):
     assert "need not hold" in found.interactions[3]
 
 
+@pytest.mark.slow
 def test_a_nested_factor_is_compared_where_it_is_used_and_averaged_over_elsewhere(tmp_path):
     """Momentum is used by sgd alone: it can be neither compared nor matched with adam's idle value."""
     means = {("adam", 0.9): 0.8, ("sgd", 0.5): 0.6, ("sgd", 0.9): 0.7}
@@ -138,6 +139,7 @@ def test_levels_are_compared_only_where_everything_else_is_equal(tmp_path):
         assert other.test.mean - best.test.mean == pytest.approx(other.contrast.difference.mean)
 
 
+@pytest.mark.slow
 def test_levels_that_share_no_setting_are_not_compared(tmp_path):
     """Each optimizer with learning rates of its own: their effects cannot be separated."""
     one = {"architecture": ["unet"], "loss": ["dice"]}

@@ -231,6 +231,7 @@ def test_a_split_may_be_a_file(tmp_path):
     assert described("synthetic", {"split_file": str(file)})[0].split_file == str(file)
 
 
+@pytest.mark.slow
 def test_plan_plans_what_it_is_told(tmp_path):
     data = write_dataset(tmp_path / "discs", n=12)
     quick = {"protocol": "quick", "image_size": 32, "width": 2, "epochs": 1}

@@ -611,6 +611,7 @@ def studies(draw: st.DrawFn) -> Study:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(studies(), st.booleans())
 def test_a_study_written_and_read_is_the_same_study(tmp_path_factory, study: Study, comments: bool) -> None:

@@ -89,7 +89,8 @@ def prepared_by(place, shared):
     return prepare
 
 
-@pytest.mark.parametrize("source", ["folder", pytest.param("synthetic:n=4", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["folder", "synthetic:n=4"])
 def test_with_rights_for_the_group_both_read_and_write(prepared_by, shared, source):
     data = {} if source == "folder" else {"source": source}
     for user, size_px in ((ADA, 32), (BOB, 32), (BOB, 40), (ADA, 40)):
@@ -116,6 +117,7 @@ def test_of_a_cache_that_may_not_even_be_read_one_is_told_what_to_do(prepared_by
     assert "set SEGSTUDY_CACHE to another folder" in said
 
 
+@pytest.mark.slow
 def test_altered_data_of_another_user_are_refused_and_not_used(prepared_by, shared):
     assert prepared_by(ADA, "022") == "images 4"
     (file,) = shared.glob("prepared/*/images.npy")

@@ -57,21 +57,23 @@ def plain() -> dict:
     return json.loads(elsewhere())
 
 
+@pytest.mark.slow
 def test_equal_processes_say_the_same(plain):
     assert json.loads(elsewhere.__wrapped__()) == plain  # not the one remembered
     assert plain["switches"] == "none"
 
 
+@pytest.mark.slow
 @avx512_only
 @pytest.mark.parametrize(
     "switch",
     [
         "ONEDNN_MAX_CPU_ISA=AVX2",
-        pytest.param("ONEDNN_MAX_CPU_ISA=AVX512_CORE", marks=pytest.mark.slow),
-        pytest.param("DNNL_MAX_CPU_ISA=AVX2", marks=pytest.mark.slow),
-        pytest.param("ATEN_CPU_CAPABILITY=default", marks=pytest.mark.slow),
-        pytest.param("MKL_CBWR=COMPATIBLE", marks=pytest.mark.slow),
-        pytest.param("ONEDNN_DEFAULT_FPMATH_MODE=BF16", marks=pytest.mark.slow),
+        "ONEDNN_MAX_CPU_ISA=AVX512_CORE",
+        "DNNL_MAX_CPU_ISA=AVX2",
+        "ATEN_CPU_CAPABILITY=default",
+        "MKL_CBWR=COMPATIBLE",
+        "ONEDNN_DEFAULT_FPMATH_MODE=BF16",
     ],
 )
 def test_every_choice_of_other_kernels_shows_in_the_arithmetic_and_by_name(plain, switch):
@@ -215,6 +217,7 @@ def mixed_study(tmp_path) -> Path:
     return folder.path
 
 
+@pytest.mark.slow
 def test_a_study_whose_runs_differ_says_so_in_status_report_and_at_the_end_of_run(mixed_study, capsys):
     assert segstudy.status(mixed_study).differing == "threads (1, 2)"
     page = " ".join(segstudy.report(mixed_study).read_text(encoding="utf-8").split())

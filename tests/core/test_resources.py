@@ -75,6 +75,7 @@ def test_one_allowed_core_plans_one_worker_with_one_thread(machine, monkeypatch)
     assert choose_machine("cpu").workers == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no binding to processors on this system")
 def test_a_process_bound_to_one_processor_plans_one_worker():
     script = (

@@ -309,6 +309,7 @@ def test_the_summary_counts_by_kind_errors_first_and_gives_examples() -> None:
 # Real data
 
 
+@pytest.mark.slow
 def test_ph2_has_one_colour_mask_one_pair_of_one_lesion_and_nothing_else(ph2_folder: Path) -> None:
     assert findings(ph2_folder) == [
         ("note", "mask in colour", "PH2 Dataset images/IMD002/IMD002_lesion/IMD002_lesion.bmp"),

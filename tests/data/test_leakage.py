@@ -108,6 +108,7 @@ def test_samples_of_one_group_are_no_leak(mirrored: Path, tmp_path: Path) -> Non
     assert plan.leaks(plan.runs) == []
 
 
+@pytest.mark.slow
 def test_a_random_split_is_looked_at_as_it_is_cut(mirrored: Path) -> None:
     by_seed = [planned(mirrored, split_seed=seed) for seed in range(8)]
     for plan in by_seed:
@@ -157,6 +158,7 @@ def test_a_chain_over_an_unused_sample_is_still_one_photograph() -> None:
 # Accepting it
 
 
+@pytest.mark.slow
 def test_accepted_duplicates_are_kept_in_the_study_and_change_no_key(mirrored: Path, tmp_path: Path) -> None:
     options = {"split": split_file(tmp_path, ["p10", "p09"]), **TINY, **GRID}
     study = segstudy.run(mirrored, out=tmp_path / "s", accept_duplicates=True, **options)

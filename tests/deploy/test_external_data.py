@@ -118,6 +118,7 @@ def test_a_runs_folder_is_one_training(study, unseen):
     assert "training noise not measured" in evaluation_text(record)
 
 
+@pytest.mark.slow
 def test_the_models_of_all_folds_are_tested_and_averaged(dataset, unseen, tmp_path):
     study = segstudy.run(dataset, out=tmp_path / "f", folds=3, **TINY, **GRID).path
     record = segstudy.evaluate(study, unseen)

@@ -165,6 +165,7 @@ def test_an_output_of_another_kind_never_becomes_a_mask(good, tmp_path, kind, sh
 # Once
 
 
+@pytest.mark.slow
 def test_a_file_is_tried_once_for_each_engine_and_again_when_it_differs(good, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
     calls = []

@@ -350,6 +350,7 @@ FILE = 'Content-Disposition: form-data; name="{}"; filename="{}"\r\nContent-Type
 FIELD = 'Content-Disposition: form-data; name="{}"'
 
 
+@pytest.mark.slow
 @given(
     content=st.binary(max_size=500)
     | st.lists(st.sampled_from([b"\r", b"\n", b"-", b"--x", b"x"])).map(b"".join),
@@ -550,6 +551,7 @@ def test_memory_is_bounded_by_the_size_of_the_file(way, times):
 # The command
 
 
+@pytest.mark.slow
 def test_the_command_has_the_options(exported_model):
     command = [sys.executable, "-m", "segstudy", "serve", str(exported_model), "--port", "0"]
     for options, said in (

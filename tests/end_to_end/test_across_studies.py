@@ -158,7 +158,8 @@ segstudy.score(sys.argv[1], sys.argv[2], sys.argv[3], "tool")
 """
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2])
 def test_a_score_killed_between_its_renames_loses_nothing(place, number):
     study, discs = segstudy.Study(place / "study"), place / "discs"
     segstudy.score(discs, discs / "masks", study.path, "tool")
@@ -196,8 +197,8 @@ def test_a_score_renamed_right_after_it_was_found_is_listed(tmp_path, monkeypatc
     assert found
 
 
-@pytest.mark.parametrize("num_writes", [60, pytest.param(150, marks=pytest.mark.slow)])
-def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path, num_writes):
+@pytest.mark.slow
+def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path):
     folder = StudyFolder(fake_study.make_study(tmp_path / "study").path)
     record = {"kind": "masks", "seeds": [0]}
     script = (
@@ -208,7 +209,7 @@ def test_a_reader_sees_the_old_or_the_new_while_scores_are_replaced(tmp_path, nu
         "pl.DataFrame({'n': [n]}))\n"
     )
     folder.write_external("x", record, pl.DataFrame({"n": [0]}))
-    with subprocess.Popen([sys.executable, "-c", script, str(folder.path), str(num_writes)]) as writer:
+    with subprocess.Popen([sys.executable, "-c", script, str(folder.path), "150"]) as writer:
         looks = 0
         while writer.poll() is None:
             assert [each.name for each in folder.externals()] == ["x"]

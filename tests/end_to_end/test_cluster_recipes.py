@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,11 @@ def test_manifests_parse_and_name_the_commands_that_there_are(manifest):
 
 
 def test_the_cluster_of_the_cloud_is_as_ray_wants_it():
-    yaml, jsonschema, ray = map(pytest.importorskip, ("yaml", "jsonschema", "ray"))
-    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
+    yaml, jsonschema = map(pytest.importorskip, ("yaml", "jsonschema"))
+    ray = find_spec("ray")  # looked up, not imported: other tests import it in their own way
+    if ray is None:
+        pytest.skip("ray is not installed")
+    schema = json.loads((Path(ray.origin).parent / "autoscaler" / "ray-schema.json").read_text())
     jsonschema.validate(yaml.safe_load((RECIPES / "ray-up-aws.yaml").read_text(encoding="utf-8")), schema)
 
 

@@ -80,6 +80,7 @@ def test_a_list_of_one_tensor_is_that_tensor_and_several_are_refused():
         build(f"{NETWORK}:deep_supervision=true", 2, seed=0)(image)
 
 
+@pytest.mark.slow
 def test_several_outputs_are_refused_before_anything_is_trained(tmp_path, capsys):
     words = ["synthetic:n=24", "--architecture", f"{NETWORK}:deep_supervision=true", "--loss", "dice", *SMALL]
     assert called("run", *words, "--out", tmp_path / "study") == 2
@@ -87,6 +88,7 @@ def test_several_outputs_are_refused_before_anything_is_trained(tmp_path, capsys
     assert not list((tmp_path / "study").glob("runs/*"))
 
 
+@pytest.mark.slow
 def test_what_is_no_network_is_refused(tmp_path, capsys):
     assert called("plan", "synthetic:n=24", "--architecture", "numpy:hanning:M=3", *SMALL) == 2
     assert "numpy:hanning must give a network (a torch.nn.Module), got ndarray" in capsys.readouterr().err

@@ -244,12 +244,13 @@ def test_without_the_extra_a_run_is_finished_and_says_why(monkeypatch):
     assert "--network my.py:Net" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
         ("import os; os._exit(3)", "ended with exit code 3"),
-        pytest.param("import time; time.sleep(60)", "took longer than", marks=pytest.mark.slow),
-        pytest.param("raise ValueError('no such thing')", "no such thing", marks=pytest.mark.slow),
+        ("import time; time.sleep(60)", "took longer than"),
+        ("raise ValueError('no such thing')", "no such thing"),
     ],
 )
 def test_an_exporter_that_crashes_or_never_ends_costs_the_file_alone(

@@ -325,6 +325,7 @@ def test_the_command_prints_a_row_per_model_and_fails_with_2(study, dataset, tmp
         app([*arguments[:-1], str(tmp_path)], exit_on_error=False, result_action="return_value")
 
 
+@pytest.mark.slow
 def test_the_true_masks_of_ph2_score_1_in_both_forms(ph2_folder, tmp_path):
     from fake_study import make_study
 

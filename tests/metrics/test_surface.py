@@ -47,6 +47,7 @@ def slow_distances(a: Mask, b: Mask) -> list[float]:
     return [min(math.dist(p, q) for q in boundary(b)) for p in boundary(a)]
 
 
+@pytest.mark.slow
 @given(pairs)
 def test_all_pairs_of_boundary_pixels_give_the_same(pair: tuple[Mask, Mask]) -> None:
     a, b = pair

@@ -143,6 +143,7 @@ def test_of_too_many_samples_the_flagged_ones_and_some_others_are_shown_and_the_
     assert "Shown are 5 of 9 samples: 3 with errors or warnings, and 2 others, evenly spaced." in text
 
 
+@pytest.mark.slow
 def test_pictures_shrink_before_any_is_left_out_and_their_bytes_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

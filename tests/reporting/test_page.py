@@ -293,6 +293,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
         write_report(StudyFolder(tmp_path))
 
 
+@pytest.mark.slow
 def test_an_incomplete_configuration_does_not_lead_a_complete_one(tmp_path):
     folder = make_study(tmp_path / "study", ("segnet", "unet"), ("bce",), seeds=2)
     finish(folder, "unet-bce-b8", 0.9, 0.9)
@@ -578,6 +579,7 @@ def paper(folder: StudyFolder) -> str:
     return Reader(report(folder)).text.partition("For a paper")[2].partition("Protocol")[0]
 
 
+@pytest.mark.slow
 def test_which_may_be_the_best_is_drawn_where_several_seeds_tell(tmp_path):
     names = ("segnet-bce-b8", "unet-bce-b8")
     several = finish_all(make_study(tmp_path / "two", ("segnet", "unet"), ("bce",), seeds=2), names, 2)
@@ -602,6 +604,7 @@ def test_one_seed_shows_differences_on_these_images_and_decides_nothing(tmp_path
     assert not any(colour in shown for colour in (ranks.APART, ranks.OPEN))
 
 
+@pytest.mark.slow
 def test_the_set_of_the_best_stands_with_the_share_first_and_the_range_of_ranks(tmp_path):
     names = ("segnet-bce-b8", "unet-bce-b8", "unet2-bce-b8")
     folder = make_study(tmp_path / "s", ("segnet", "unet", "unet2"), ("bce",), seeds=4)

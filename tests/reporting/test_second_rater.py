@@ -21,6 +21,7 @@ from segstudy.store.second_rater import FILE, SecondRaterRecord, second_rater_of
 TEST = sample_ids()["test"]
 
 
+@pytest.mark.slow
 def test_the_report_of_a_study_has_the_second_rater_of_its_data(tmp_path):
     data = write_dataset(tmp_path / "discs", n=16)
     (data / "masks2").mkdir()

@@ -118,6 +118,7 @@ def test_a_report_with_pictures_is_replaced_when_one_without_is_asked_for(study)
     assert "data:image/jpeg" in page(study)
 
 
+@pytest.mark.slow
 def test_runs_that_were_copied_there_are_covered_by_the_next_report(study, tmp_path):
     data = study.path.parent / "discs"
     other = segstudy.run(data, out=tmp_path / "other", loss="dice", **TINY, **GRID).path
@@ -178,6 +179,7 @@ def test_whatever_a_report_is_made_from_makes_it_stale(folder, what):
     assert is_current(folder, images=True)
 
 
+@pytest.mark.slow
 def test_figures_of_what_is_no_longer_there_go_with_the_next_report(tmp_path):
     folder = fake_study.make_study(tmp_path / "fake", seeds=2)
     names = ("segnet-bce-b8", "unet-bce-b8", "segnet-dice-b8")

@@ -169,6 +169,7 @@ def test_it_is_no_fault_and_no_foreign_file(study):
     assert not [fault for fault in segstudy.verify(study.path).faults if fault.path.name == INDEX]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_leave_a_whole_index(study):
     code = (
         "import sys, segstudy; from segstudy.store import run_index\n"

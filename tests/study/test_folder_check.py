@@ -146,9 +146,8 @@ def test_moved_data_go_on_by_out_without_samples_that_are_excluded_now_or_were_b
     assert segstudy.status(here / "s").num_unnamed == 1
 
 
-@pytest.mark.parametrize(
-    "other", ["synthetic:n=30", pytest.param("synthetic:n=24:seed=1", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("other", ["synthetic:n=30", "synthetic:n=24:seed=1"])
 def test_another_drawn_set_is_refused_and_the_same_by_another_name_goes_on(tmp_path, other):
     """Of 30 drawn images the first 24 are those of the set of 24: it has not grown, it is another set."""
     segstudy.run("synthetic:n=24", out=tmp_path / "s", **QUICK)
@@ -163,6 +162,7 @@ def test_another_drawn_set_is_refused_and_the_same_by_another_name_goes_on(tmp_p
     assert segstudy.status(tmp_path / "s").num_unnamed == 0
 
 
+@pytest.mark.slow
 def test_files_that_hold_a_drawn_set_do_not_grow_into_another_drawn_set(tmp_path):
     synthetic.write(tmp_path / "files", 24)
     segstudy.run(tmp_path / "files", out=tmp_path / "s", **QUICK)

@@ -72,6 +72,7 @@ def elsewhere_executor(monkeypatch, threads: Sequence[int], environments: str | 
     monkeypatch.setitem(EXECUTORS, "elsewhere", record)
 
 
+@pytest.mark.slow
 def test_a_run_on_other_hardware_is_said_once_and_trained(study, capsys):
     assert call("run", study, "--loss", "bce,dice", "--threads", 2, "--yes") == 0
     printed = capsys.readouterr().err
@@ -81,6 +82,7 @@ def test_a_run_on_other_hardware_is_said_once_and_trained(study, capsys):
     assert len(StudyFolder(study).finished()) == 2
 
 
+@pytest.mark.slow
 def test_on_the_same_hardware_nothing_is_said_and_nothing_refused(study, capsys):
     assert call("run", study, "--loss", "bce,dice", "--threads", 1, "--same-hardware") == 0
     assert "hardware" not in capsys.readouterr().err
@@ -105,6 +107,7 @@ def test_same_hardware_refuses_a_study_that_is_mixed_already(study, capsys):
     assert "differ already: threads (1, 2)" in printed
 
 
+@pytest.mark.slow
 def test_an_executor_that_trains_elsewhere_is_refused_where_the_machine_differs(study, capsys, monkeypatch):
     elsewhere_executor(monkeypatch, threads=[2])
     asked = ("run", study, "--loss", "bce,dice", "--threads", 1, "--executor", "elsewhere")

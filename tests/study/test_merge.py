@@ -320,6 +320,7 @@ def test_masks_of_other_tools_are_kept_and_of_one_name_they_must_be_equal(place)
     assert tree(place / "d" / "external" / "their-net") == tree(place / "a" / "external" / "their-net")
 
 
+@pytest.mark.slow
 def test_the_report_says_what_was_merged_and_what_was_registered(place):
     for name in "ab":
         folder = StudyFolder(place / name)
@@ -519,13 +520,6 @@ def small(tmp_path) -> Path:
     b.checkpoints(min(b.failed())).write(6, b"state")
     masks(a, "their-net", 0.6, {})
     return tmp_path
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX systems can fork")
-def test_a_kill_at_some_writes_leaves_nothing_that_looks_finished(small):
-    found = killed(small, step=17)
-    assert found["kills"] > 5
-    assert found["wrong"] == []
 
 
 @pytest.mark.slow

@@ -260,13 +260,14 @@ def test_prepared_data_cut_short_are_prepared_again(dataset, tmp_path, monkeypat
     assert (prepared / file).read_bytes() == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "executor"),
     [
         ("cut short", "serial"),
         ("altered", "serial"),
-        pytest.param("cut short", "processes", marks=pytest.mark.slow),
-        pytest.param("altered", "processes", marks=pytest.mark.slow),
+        ("cut short", "processes"),
+        ("altered", "processes"),
     ],
 )
 def test_prepared_data_damaged_in_the_middle_of_a_run_fail_it_with_the_reason(

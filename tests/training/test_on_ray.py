@@ -196,6 +196,7 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
         choose_machine(executor="ray")
 
 
+@pytest.mark.slow
 def test_an_address_at_which_nothing_answers_is_refused_at_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket() as free:
