@@ -412,6 +412,46 @@ def test_exit_codes(made, content, tmp_path, capsys):
     assert f"SHA-256 of the file: {hashlib.sha256((tmp_path / 'b.zip').read_bytes()).hexdigest()}" in out
 
 
+MANIFESTS = {
+    "a file within a file": {"runs": b"x"},
+    "itself": {MANIFEST: b"x"},
+    "a name that is too long": {"n" * 256: b"x"},
+    "names that some systems take as equal": {"STUDY.toml": b"x"},
+    "accents in two encodings": {"caf\u00e9": b"x", "cafe\u0301": b"x"},
+}
+
+
+@pytest.mark.parametrize("what", MANIFESTS)
+def test_a_manifest_that_no_system_can_unpack_is_a_fault(content, tmp_path, what):
+    found = segstudy.verify(forged(content, tmp_path / "a.zip", lambda files: files.update(MANIFESTS[what])))
+    assert MANIFEST in {str(fault.path) for fault in found.faults}
+
+
+def test_only_a_full_disk_asks_for_space(made, monkeypatch):
+    for number, is_named in ((errno.ENOSPC, True), (errno.EIO, False)):
+
+        def stop(*_, number=number):
+            raise OSError(number, "stopped")
+
+        monkeypatch.setattr("segstudy.store.verify_pack._write", stop)
+        with pytest.raises(UserError, match=r"cannot be checked \(stopped\)") as raised:
+            segstudy.verify(made / "study.zip")
+        assert ("TMPDIR" in str(raised.value)) == is_named
+
+
+def test_what_is_packed_is_verified(study, tmp_path):
+    for name in (".DS_Store", "a:b", "a\\b"):
+        (study / "external" / "their-net" / name).write_bytes(b"x")
+    shutil.copytree(study / "external" / "their-net", study / "external" / "net\u2028\u0085x")
+    found = segstudy.pack(study, out=tmp_path / "a.zip")
+    assert found.left_out["other files in external/"] == 6
+    assert segstudy.verify(found.file).faults == ()
+    (study / "external" / "their-net").rename(study / "external" / "their:net")
+    with pytest.raises(UserError, match=r"their:net/.*: is not the path of a file that any system can write"):
+        segstudy.pack(study, out=tmp_path / "b.zip")
+    assert not (tmp_path / "b.zip").exists()
+
+
 @pytest.mark.slow
 def test_an_unzipped_study_goes_on(tmp_path):
     data = write_dataset(tmp_path / "discs", n=12)

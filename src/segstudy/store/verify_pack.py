@@ -1,5 +1,6 @@
 """The check of a pack, a study in one zip file: every byte of it, then the study that is in it."""
 
+import errno
 import hashlib
 import re
 import stat
@@ -24,13 +25,13 @@ from segstudy.core.stored_zip import (
 )
 from segstudy.store.faults import Fault
 from segstudy.store.folder import StudyFolder
+from segstudy.store.pack_places import PLACE, place_fault, place_faults
 from segstudy.store.pack_record import MANIFEST, pack_record
 from segstudy.store.verify import Verification, verify_folder
 
 PIECE_BYTES = 1 << 20
-MAX_MANIFEST_BYTES = 1 << 30
-# A path within the study's folder that means the same on every system.
-PLACE = re.compile(r"(?!\.)[^/\\:\x00-\x1f]+(/(?!\.)[^/\\:\x00-\x1f]+)*")
+MAX_MANIFEST_BYTES = 1 << 28  # 100,000 runs have 75 MB
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 ELSEWHERE = Path("(zip)")  # the place of a fault in no file of the study
 UNREADABLE = (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, NotImplementedError, EOFError)
@@ -50,12 +51,12 @@ class _Reading:
 
     Attributes:
         stream: the archive.
+        target: where the files are written; None if they are only checked.
         manifest: SHA-256 of each file, by its path in the study's folder, in order.
         entries: headers so far.
         top: name of the folder in the archive.
         faults: found so far.
-        sha256: of all bytes read so far.
-        target: where the files are written; None if they are only checked.
+        digest: SHA-256 of all bytes read so far.
     """
 
     stream: BinaryIO
@@ -108,10 +109,10 @@ def verify_pack(file: Path) -> Verification:
                 found = replace(found, left_out=packed.left_out if packed else {})
             return found
     except OSError as error:
-        raise UserError(
-            f"{file}: cannot be checked ({error.strerror or error}); the temporary folder (TMPDIR) needs as "
-            "much space as the file"
-        ) from None
+        remedy = "check permissions and disk"
+        if error.errno in FULL:
+            remedy = "the temporary folder (TMPDIR) needs as much space as the file"
+        raise UserError(f"{file}: cannot be checked ({error.strerror or error}); {remedy}") from None
 
 
 def _faulty(faults: list[Fault]) -> Verification:
@@ -145,14 +146,26 @@ def _check(reading: _Reading) -> None:
 def _check_manifest(reading: _Reading) -> None:
     entry = _header(reading, MANIFEST)
     top, slash, name = entry.name.partition("/")
-    if not slash or name != MANIFEST or not PLACE.fullmatch(top) or entry.size > MAX_MANIFEST_BYTES:
+    if not slash or name != MANIFEST or place_fault(top):
         raise _WrongError(ELSEWHERE, f"its first file is not {MANIFEST}, so it was not written by pack")
+    if entry.size > MAX_MANIFEST_BYTES:
+        raise _WrongError(Path(MANIFEST), f"is too large ({entry.size} bytes, at most {MAX_MANIFEST_BYTES})")
     content = reading.read(entry.size)
     reading.top = top
     if len(content) < entry.size or zlib.crc32(content) != entry.crc:
         raise _WrongError(Path(MANIFEST), "changed (checksum)")
+    reading.manifest = _listed(content)
+    _write(reading, MANIFEST, [content])
+
+
+def _listed(manifest: bytes) -> dict[str, str]:
+    """Return the SHA-256 of each file that a manifest lists.
+
+    Raises:
+        _WrongError: it is not as pack writes it.
+    """
     try:
-        lines = [LINE.fullmatch(line) for line in content.decode().splitlines()]
+        lines = [LINE.fullmatch(line) for line in manifest.decode().removesuffix("\n").split("\n")]
     except UnicodeDecodeError:
         lines = [None]
     places = {line[2]: line[1] for line in lines if line}
@@ -162,8 +175,9 @@ def _check_manifest(reading: _Reading) -> None:
         )
     if list(places) != sorted(places):
         raise _WrongError(Path(MANIFEST), "its lines are not in order")
-    reading.manifest = places
-    _write(reading, MANIFEST, [content])
+    for place, fault in place_faults(places):
+        raise _WrongError(Path(MANIFEST), f"{place[:80]} {fault}")
+    return places
 
 
 def _header(reading: _Reading, place: str) -> Entry:

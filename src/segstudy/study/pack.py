@@ -14,6 +14,7 @@ from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted
 from segstudy.core.stored_zip import Entry, directory, local_header
 from segstudy.store.folder import StudyFolder
+from segstudy.store.pack_places import place_faults
 from segstudy.store.pack_record import FILE, MANIFEST, README, pack_json
 from segstudy.store.verify_pack import is_pack
 from segstudy.study.pack_contents import Contents, contents_of, personal_paths
@@ -77,6 +78,7 @@ def pack_study(
     contents = contents_of(folder, weights, images)
     target = out or Path(f"{contents.name}.zip")
     _refuse_place(target)
+    _refuse_names(folder, contents)
     _refuse_personal(folder, contents)
     contents.files[FILE] = pack_json(
         contents.name,
@@ -115,6 +117,12 @@ def _refuse_place(file: Path) -> None:
         raise UserError(f"{file}: there is no folder {file.parent}; make it, or give another name with --out")
     if file.exists() and not is_pack(file):
         raise UserError(f"{file}: is there already, and not written by pack; give another name with --out")
+
+
+def _refuse_names(folder: StudyFolder, contents: Contents) -> None:
+    """Refuse names that ``verify`` would refuse."""
+    for place, fault in place_faults([contents.name, *contents.files]):
+        raise UserError(f"{folder.path / place}: {fault}; rename it, then pack again")
 
 
 def _refuse_personal(folder: StudyFolder, contents: Contents) -> None:

@@ -28,6 +28,8 @@ BESIDE = (  # files of a study that have no picture and no path
     *(preregistration.FILE, LOOKS, merged.FILE, second_rater.FILE),
 )
 REPORT = "report.html"
+EXTERNAL_FILES = ("record.json", "images.parquet")
+OTHER_EXTERNAL = "other files in external/"
 STATES, OTHERS = "saved states of unfinished runs", "reports with pictures, or without all runs"
 
 
@@ -74,9 +76,7 @@ def contents_of(folder: StudyFolder, weights: bool, images: bool) -> Contents:
     _add(found, folder.path / THUMBNAILS, THUMBNAILS, found.images)
     for key in sorted(folder.finished()):
         _add_run(found, folder, key, before.absent(key) if before else frozenset())
-    for name, path in complete_folders(folder.external).items():
-        for file in sorted(path.iterdir()):
-            _add(found, file, f"external/{name}/{file.name}", True)
+    _add_externals(found, folder)
     for key in sorted(folder.begun() - folder.finished()):
         for file in sorted(folder.checkpoints(key).folder.glob(f"*{STATE}")):
             if is_whole(file):
@@ -112,6 +112,15 @@ def _add_run(found: Contents, folder: StudyFolder, key: str, absent: frozenset[s
     for name in sorted({"run.json", *read_json(run / "run.json")["sha256"]}):
         is_wanted = {PREDICTIONS: found.images, **dict.fromkeys(WEIGHT_FILES, found.weights)}.get(name, True)
         _add(found, run / name, f"runs/{key}/{name}", is_wanted)
+
+
+def _add_externals(found: Contents, folder: StudyFolder) -> None:
+    for name, path in complete_folders(folder.external).items():
+        for file in sorted(path.iterdir()):
+            if file.name in EXTERNAL_FILES:
+                _add(found, file, f"external/{name}/{file.name}", True)
+            else:
+                found.left_out[OTHER_EXTERNAL] += 1
 
 
 def _add_failures(found: Contents, folder: StudyFolder) -> bool:
