@@ -131,8 +131,8 @@ def test_a_cluster_of_three_nodes_on_this_machine(slurm, tmp_path):
 @pytest.mark.slow
 def test_slurm_with_ray_saves_before_its_time_limit_goes_back_into_the_queue_and_continues(slurm, tmp_path):
     pytest.importorskip("ray")
-    script = ["bash", RECIPES / "slurm-ray.sbatch", *STUDY, "--loss", "bce,dice", "--epochs", 8]
-    code, said = ended([*script, "--out", tmp_path / "s"], slurm, " epoch 1 of 8", signal.SIGUSR1)
+    script = ["bash", RECIPES / "slurm-ray.sbatch", *STUDY, "--loss", "bce,dice", "--epochs", 40]
+    code, said = ended([*script, "--out", tmp_path / "s"], slurm, " epoch 1 of 40", signal.SIGUSR1)
     assert code == 143, said
     assert (tmp_path / "requeued").read_text() == f"{slurm['SLURM_JOB_ID']}\n"
     assert StudyFolder(tmp_path / "s").begun()

@@ -213,3 +213,8 @@ def test_a_path_with_brackets_and_stars_is_no_pattern(tmp_path):
         write(folder, key)
     assert folder.images(["k1", "k2"])["key"].to_list() == ["k1", "k2"]
     assert folder.predictions("k1", ["id"]).height == 1
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path):
+    with pytest.raises(UserError, match="there is no such folder"):
+        StudyFolder(tmp_path / "nowhere").study()

@@ -137,7 +137,7 @@ def test_options_are_those_of_the_record_in_its_types():
         UserError, match="ray has no option nothing; its options are ray_address, gpus_per_run"
     ):
         ray.checked({"nothing": 1})
-    with pytest.raises(UserError, match="name it with --executor"):
+    with pytest.raises(UserError, match="--gpus-per-run needs --executor ray"):
         choose_machine(executor_options={"gpus_per_run": 1.0})
 
 

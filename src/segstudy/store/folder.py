@@ -127,6 +127,11 @@ class StudyFolder:
         """Return the entries of one of its folders."""
         return list((self.path / folder).glob(pattern))
 
+    @property
+    def missing(self) -> str:
+        """Say what is missing where there is no study."""
+        return "study.toml is missing" if self.path.exists() else "there is no such folder"
+
     def study(self) -> Study:
         """Read the study as it was last run.
 
@@ -138,9 +143,7 @@ class StudyFolder:
                 f"{self.path}: is a file, not the folder of a study; unzip a pack, then give the folder in it"
             )
         if not self.exists():
-            raise UserError(
-                f"{self.path}: is not a study (study.toml is missing); `segstudy run` creates one"
-            )
+            raise UserError(f"{self.path}: is not a study ({self.missing}); `segstudy run` creates one")
         return load(self.path / "study.toml")
 
     def data(self) -> DataRecord | None:

@@ -73,7 +73,7 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
         UserError: not a study, or one of its runs was written by a newer version.
     """
     if not folder.exists():
-        raise UserError(f"{folder.path}: is not a study (study.toml is missing); give the study's folder")
+        raise UserError(f"{folder.path}: is not a study ({folder.missing}); give a study's folder or a pack")
     keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))
     inputs = _inputs(folder)
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:

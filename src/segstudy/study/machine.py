@@ -65,7 +65,7 @@ def choose_machine(  # noqa: PLR0913 (an option each)
             raise UserError(f"--{name} must be 0 or more (0: choose automatically), got {number}")
     given = executor_options or {}
     if executor is None and given:
-        raise UserError(f"{', '.join(given)}: options of an executor; name it with --executor")
+        raise UserError(_without_executor(given))
     record = None if executor is None else executor_named(executor)
     options = {} if record is None else record.checked(given)
     device = choose_device(device)
@@ -81,3 +81,10 @@ def choose_machine(  # noqa: PLR0913 (an option each)
         record = next(each for each in EXECUTORS.values() if each.is_parallel == (workers > 1))
     workers = workers if record.is_parallel else 1
     return Machine(device, threads, workers, record.name, checkpoint_every, same_hardware, options, grows)
+
+
+def _without_executor(given: Mapping[str, Any]) -> str:
+    """Return the message on options of an executor that is not named."""
+    names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    owners = [each.name for each in EXECUTORS.values() if given.keys() & {o.name for o in each.options}]
+    return f"{names} needs --executor {' or '.join(owners) or 'NAME, the executor that has it'}"
