@@ -307,6 +307,27 @@ def test_of_saved_states_the_furthest_that_is_whole_is_kept(place):
     assert segstudy.verify(place / "c").faults == ()
 
 
+def test_a_state_that_somebody_copied_by_hand_is_skipped(place):
+    a, b = StudyFolder(place / "a"), StudyFolder(place / "b")
+    (key,) = b.failed()
+    a.checkpoints(key).write(4, b"state")
+    state = a.checkpoints(key).folder / "000004.state"
+    shutil.copy(state, state.with_name("000004 (1).state"))
+    segstudy.merge(place / "a", place / "b", out=place / "c")
+    assert set(tree(place / "c" / "checkpoints")) == {f"{key}/000004.state"}
+
+
+@pytest.mark.parametrize("name", ["record.json", "images.parquet"])
+def test_scores_of_other_tools_that_are_damaged_are_named(place, name):
+    for folder in "ab":
+        masks(StudyFolder(place / folder), "their-net", 0.6, {})
+    file = place / "b" / "external" / "their-net" / name
+    file.unlink() if name == "images.parquet" else file.write_text('{"name": 3}')
+    masks(StudyFolder(place / "a"), "their-net", 0.61, {})
+    with pytest.raises(UserError, match=f"b/external/their-net/{name}: "):
+        segstudy.merge(place / "a", place / "b", out=place / "c")
+
+
 def test_masks_of_other_tools_are_kept_and_of_one_name_they_must_be_equal(place):
     for name in "ab":
         masks(StudyFolder(place / name), "their-net", 0.6, {})

@@ -137,6 +137,21 @@ def test_nothing_of_this_machine_is_in_it(study, made, content, tmp_path):
     assert failure.detail == "in net.py, line 3"
 
 
+def test_no_machine_is_named_in_a_failure(study, tmp_path):
+    folder = StudyFolder(study)
+    fail(
+        folder,
+        "unet-bce-b8",
+        seed=1,
+        detail="its machine was lost 3 times, the last time gpu-of-ada",
+        log="ray::Place.train() (pid=7, ip=10.1.2.3)",
+    )
+    packed = segstudy.pack(study, out=tmp_path / "a.zip").file.read_bytes()
+    assert b"the last time (machine)" in packed
+    assert b"gpu-of-ada" not in packed
+    assert b"10.1.2.3" not in packed
+
+
 @pytest.mark.parametrize("path", ["/home/ada/net.py", "C:\\Users\\ada\\net.py", "/Users/ada/net.py"])
 def test_a_file_that_names_a_users_folder_is_refused(study, tmp_path, path):
     data = json.loads((study / "data.json").read_text())

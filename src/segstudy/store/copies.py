@@ -5,6 +5,7 @@ Nothing is linked: damage to one folder must not reach the other.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from segstudy.store.folder import StudyFolder
 from segstudy.store.verify_runs import run_faults
 
 RECORD = "run.json"
+NUMBER = re.compile(r"[0-9]+")
 
 
 def copy_run(source: StudyFolder, key: str, target: StudyFolder) -> None:
@@ -83,13 +85,13 @@ def copy_file(file: Path, target: Path) -> None:
 
 def newest_epoch(folder: StudyFolder, key: str) -> int:
     """Return the epoch of the newest saved state that is whole; 0 if there is none."""
-    return max((int(file.stem) for file in _whole_states(folder, key)), default=0)
+    return max((int(file.stem) for file in whole_states(folder, key)), default=0)
 
 
 def copy_states(source: StudyFolder, key: str, target: StudyFolder) -> None:
     """Copy the saved states of an unfinished run that are whole, the older one first."""
     place = target.checkpoints(key).folder
-    states = _whole_states(source, key)
+    states = whole_states(source, key)
     for file in states:
         copy_file(file, place / file.name)
     for file in place.glob(f"*{STATE}"):  # of a copy before the run went on
@@ -100,9 +102,10 @@ def copy_states(source: StudyFolder, key: str, target: StudyFolder) -> None:
         copy_file(progress, place / PROGRESS)
 
 
-def _whole_states(folder: StudyFolder, key: str) -> list[Path]:
+def whole_states(folder: StudyFolder, key: str) -> list[Path]:
+    """Return the saved states of a run that are whole, the older one first, without copies by hand."""
     files = sorted(folder.checkpoints(key).folder.glob(f"*{STATE}"))
-    return [file for file in files if is_whole(file)]
+    return [file for file in files if NUMBER.fullmatch(file.stem) and is_whole(file)]
 
 
 def external_files(folder: StudyFolder) -> dict[str, Path]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tomlkit
 
@@ -16,7 +17,7 @@ from segstudy.core.json_files import read_json
 from segstudy.core.synthetic import is_synthetic
 from segstudy.reporting.publishable import publishable_texts
 from segstudy.store import merged, preregistration, second_rater
-from segstudy.store.checkpoints import STATE, is_whole
+from segstudy.store.copies import whole_states
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import FILE as LOOKS
 from segstudy.store.pack_record import PREDICTIONS, THUMBNAILS, WEIGHT_FILES, pack_record
@@ -28,6 +29,8 @@ BESIDE = (  # files of a study that have no picture and no path
     *(preregistration.FILE, LOOKS, merged.FILE, second_rater.FILE),
 )
 REPORT = "report.html"
+# Names and addresses of machines in records of failures.
+MACHINE = re.compile(r"(?<=, the last time )\S+|\b(?:\d{1,3}\.){3}\d{1,3}\b")
 EXTERNAL_FILES = ("record.json", "images.parquet")
 OTHER_EXTERNAL = "other files in external/"
 STATES, OTHERS = "saved states of unfinished runs", "reports with pictures, or without all runs"
@@ -78,9 +81,8 @@ def contents_of(folder: StudyFolder, weights: bool, images: bool) -> Contents:
         _add_run(found, folder, key, before.absent(key) if before else frozenset())
     _add_externals(found, folder)
     for key in sorted(folder.begun() - folder.finished()):
-        for file in sorted(folder.checkpoints(key).folder.glob(f"*{STATE}")):
-            if is_whole(file):
-                _add(found, file, f"checkpoints/{key}/{file.name}", found.weights, STATES)
+        for file in whole_states(folder, key):
+            _add(found, file, f"checkpoints/{key}/{file.name}", found.weights, STATES)
     is_cleaned = _add_failures(found, folder)
     _add_report(found, folder, is_cleaned)
     return found
@@ -129,7 +131,7 @@ def _add_failures(found: Contents, folder: StudyFolder) -> bool:
     for key in folder.failed():
         file = folder.failures / f"{key}.json"
         record = read_json(file)
-        cleaned = publishable_texts(record)
+        cleaned = _without_machines(publishable_texts(record))
         if cleaned == record:
             found.files[f"failures/{key}.json"] = file
         else:
@@ -137,6 +139,13 @@ def _add_failures(found: Contents, folder: StudyFolder) -> bool:
             found.files[f"failures/{key}.json"] = text.encode()
             is_cleaned = True
     return is_cleaned
+
+
+def _without_machines(texts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: MACHINE.sub("(machine)", text) if isinstance(text, str) else text
+        for name, text in texts.items()
+    }
 
 
 def _add_report(found: Contents, folder: StudyFolder, is_cleaned: bool) -> None:

@@ -188,7 +188,8 @@ class Remote:
         shared, epoch = self._shared, last_epoch(job)
         if shared.losses.is_too_many(job.run.key, epoch):
             times = f"{shared.losses.most} times without a new saved state in between"
-            detail = f"its machine was lost {times}, the last time {self.machine}"
+            shared.watch.say(job, f"{self.machine} was lost; the run is not tried again")
+            detail = f"its machine was lost {times}"  # without its name: the record is published
             shared.ended.put(failure(job, "worker died", detail, error))
             return
         after = f"after epoch {epoch}" if epoch else "from the start"
