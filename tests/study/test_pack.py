@@ -15,6 +15,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 from failing_disk import FailingDisk
 from fake_study import fail, finish, make_study, masks
@@ -425,6 +426,19 @@ def test_exit_codes(made, content, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "not in it: 3 x model.safetensors, 1 x saved states of unfinished runs" in out
     assert f"SHA-256 of the file: {hashlib.sha256((tmp_path / 'b.zip').read_bytes()).hexdigest()}" in out
+
+
+@pytest.mark.parametrize("name", ["external/their-net/images.parquet", "baselines.parquet"])
+def test_a_table_with_far_too_many_rows_is_a_fault_before_it_is_read(content, tmp_path, name):
+    stream = io.BytesIO()
+    pl.select(pl.repeat(0, 10_000_001, dtype=pl.UInt8).alias("id")).write_parquet(stream)
+    assert len(stream.getvalue()) < 100_000
+
+    def change(files):
+        files[name] = stream.getvalue()
+
+    found = segstudy.verify(forged(content, tmp_path / "a.zip", change))
+    assert [fault.detail for fault in found.faults if "10,000,001 rows" in fault.detail]
 
 
 MANIFESTS = {

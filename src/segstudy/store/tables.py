@@ -10,6 +10,7 @@ from segstudy.core.errors import UserError, one_line
 from segstudy.core.json_files import REPAIR
 
 # What polars raises for an altered Parquet file; its panic is not an ``Exception``.
+MAX_ROWS = 10_000_000  # of a table that is checked before it is trusted
 DAMAGED_TABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
@@ -39,9 +40,12 @@ def refuse_damaged(file: Path) -> None:
     """Decode all of a large table of text, bytes and numbers, some rows at a time.
 
     Raises:
-        UserError: damaged.
+        UserError: damaged, or more rows than any study has (a small file may hold billions of equal ones).
     """
     try:
+        num_rows = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
+        if num_rows > MAX_ROWS:
+            raise UserError(f"{file}: has {num_rows:,} rows, at most {MAX_ROWS:,}; {REPAIR}")
         pl.scan_parquet(file, glob=False).select(pl.all().hash().sum()).collect(engine="streaming")
     except DAMAGED_TABLE as error:
         raise UserError(f"{file}: damaged ({one_line(error, 200)}); {REPAIR}") from None

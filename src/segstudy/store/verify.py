@@ -25,7 +25,7 @@ from segstudy.store.preregistration import preregistration
 from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
 from segstudy.store.second_rater import second_rater_of
-from segstudy.store.tables import read_table, refuse_damaged
+from segstudy.store.tables import refuse_damaged
 from segstudy.store.tidying import half_written, put_back_externals
 from segstudy.store.verify_runs import run_faults
 
@@ -251,7 +251,7 @@ def _check_split(folder: StudyFolder) -> None:
 def _check_table(file: Path) -> None:
     if not file.exists():
         raise UserError(f"{file.name} is missing")
-    read_table(file)
+    refuse_damaged(file)
 
 
 def _tried(folder: StudyFolder, path: Path, look: Callable[[], object]) -> Iterator[Fault]:
