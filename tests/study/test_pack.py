@@ -190,6 +190,19 @@ def test_packed_again_it_is_the_same_file(made, content, tmp_path):
     assert found.left_out["predictions.parquet"] == 3
 
 
+def test_packed_again_it_counts_nothing_that_is_in_it(study, tmp_path):
+    next((study / "failures").iterdir()).unlink()
+    segstudy.report(study)
+    found = segstudy.pack(study, out=tmp_path / "a.zip")
+    assert found.left_out["reports with pictures, or without all runs"] == 1
+    folder = unzipped(tmp_path / "a.zip", tmp_path / "x")
+    segstudy.report(folder, images=False)
+    again = segstudy.pack(folder, out=tmp_path / "b.zip")
+    assert "study/report.html" in names_in(again.file)
+    assert "reports with pictures, or without all runs" not in again.left_out
+    assert again.left_out["predictions.parquet"] == 3
+
+
 def test_files_that_a_pack_left_out_are_no_fault_but_others_are(study, made, tmp_path):
     folder = unzipped(made / "study.zip", tmp_path / "x")
     run = folder / "runs" / min(StudyFolder(folder).finished())

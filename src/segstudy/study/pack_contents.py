@@ -29,6 +29,7 @@ BESIDE = (  # files of a study that have no picture and no path
     *(preregistration.FILE, LOOKS, merged.FILE, second_rater.FILE),
 )
 REPORT = "report.html"
+OF_RUNS = {PREDICTIONS, *WEIGHT_FILES}  # what the runs of an unzipped pack may lack
 # Names and addresses of machines in records of failures.
 MACHINE = re.compile(r"(?<=, the last time )\S+|\b(?:\d{1,3}\.){3}\d{1,3}\b")
 EXTERNAL_FILES = ("record.json", "images.parquet")
@@ -70,13 +71,16 @@ def contents_of(folder: StudyFolder, weights: bool, images: bool) -> Contents:
         images and (before is None or before.images),
     )
     if before is not None:
-        found.left_out.update(before.left_out)
+        found.left_out.update({name: n for name, n in before.left_out.items() if name in OF_RUNS})
     folder.study()  # raises if there is none
     found.files["study.toml"] = _study_text(folder)
     for name in BESIDE:
         if (folder.path / name).is_file():
             found.files[name] = folder.path / name
     _add(found, folder.path / THUMBNAILS, THUMBNAILS, found.images)
+    if before is not None and not (folder.path / THUMBNAILS).is_file():
+        found.left_out[THUMBNAILS] += before.left_out.get(THUMBNAILS, 0)
+    found.left_out += Counter()  # without zeros
     for key in sorted(folder.finished()):
         _add_run(found, folder, key, before.absent(key) if before else frozenset())
     _add_externals(found, folder)
