@@ -153,7 +153,13 @@ def test_no_machine_is_named_in_a_failure(study, tmp_path):
     assert b"10.1.2.3" not in packed
 
 
-@pytest.mark.parametrize("path", ["/home/ada/net.py", "C:\\Users\\ada\\net.py", "/Users/ada/net.py"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/home/ada/net.py", "C:\\Users\\ada\\net.py", "/Users/ada/net.py", "file:///home/ada/net.py"),
+        *("../../srv/clinic/ada/net.py", "/mnt/ada/net.py", "a line\n/scratch/ada/net.py"),
+    ],
+)
 def test_a_file_that_names_a_users_folder_is_refused(study, tmp_path, path):
     data = json.loads((study / "data.json").read_text())
     data["terms"] = f"see {path}"
@@ -161,6 +167,13 @@ def test_a_file_that_names_a_users_folder_is_refused(study, tmp_path, path):
     with pytest.raises(UserError, match=r"data.json: contains .*ada.*net.py, a path of this machine"):
         segstudy.pack(study, out=tmp_path / "a.zip")
     assert not (tmp_path / "a.zip").exists()
+
+
+def test_ids_and_web_addresses_are_no_paths(study, tmp_path):
+    data = json.loads((study / "data.json").read_text())
+    data["terms"] = "rooms/home/0001, https://example.org/home/ada, x-y/mnt/1"
+    (study / "data.json").write_text(json.dumps(data))
+    assert segstudy.pack(study, out=tmp_path / "a.zip").num_runs == 3
 
 
 def test_unzipped_it_is_the_study_again(study, made, tmp_path):

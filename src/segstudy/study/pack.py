@@ -131,7 +131,7 @@ def _refuse_personal(folder: StudyFolder, contents: Contents) -> None:
     for name, path in personal_paths(contents.files, machine):
         raise UserError(
             f"{folder.path / name}: contains {path}, a path of this machine that a pack must not show; move "
-            "what it names beside the study's folder, or edit the file"
+            "what it names beside the study's folder, then run it again (`verify` rejects edited records)"
         )
 
 

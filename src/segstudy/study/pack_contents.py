@@ -174,8 +174,12 @@ def _study_text(folder: StudyFolder) -> bytes:
     return tomlkit.dumps(raw).encode()
 
 
-# Beginnings of paths that name a user, on any system.
-PERSONAL = re.compile(rb"(?:/home/|/Users/|/root/|[A-Za-z]:\\{1,2}Users\\{1,2})[^\s\"'<>|]*")
+# Paths that name a user or a place of this machine: where one begins, not within an id or a web address.
+PERSONAL = re.compile(
+    rb"(?:(?:(?<![\w.-])|(?<=\\[nrt]))/(?:home|Users|root|mnt|media|srv|scratch|Volumes)/"
+    rb"|(?:\.\./)+(?:home|Users|root|mnt|media|srv|scratch|Volumes)/"
+    rb"|[A-Za-z]:\\{1,2}Users\\{1,2})[^\s\"'<>|]*"
+)
 PICTURE = re.compile(rb"base64,[A-Za-z0-9+/=]+")  # within a page; its letters may spell anything
 TEXTS = (".json", ".toml", ".html", ".csv", ".svg", ".md")
 
