@@ -157,7 +157,12 @@ def test_no_machine_is_named_in_a_failure(study, tmp_path):
     "path",
     [
         *("/home/ada/net.py", "C:\\Users\\ada\\net.py", "/Users/ada/net.py", "file:///home/ada/net.py"),
-        *("../../srv/clinic/ada/net.py", "/mnt/ada/net.py", "a line\n/scratch/ada/net.py"),
+        *(
+            "../../srv/clinic/ada/net.py",
+            "/mnt/ada/net.py",
+            "a line\n/scratch/ada/net.py",
+            "cc -I/home/ada/net.py",
+        ),
     ],
 )
 def test_a_file_that_names_a_users_folder_is_refused(study, tmp_path, path):

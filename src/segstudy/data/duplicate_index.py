@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.resources import allowed_cores
+from segstudy.core.scratch import scratch_array
 
 TABLES, TABLES_AT_ONCE = 32, 8
 HASHES, AXES, NEAREST = 4, 32, 3  # of a table; of a hash; axes of a hash that may be looked up
@@ -87,6 +88,19 @@ def likely_pairs(
             for done, table in enumerate(_tables(vectors, sections, rng, pool), first + 1):
                 yield from _pairs_of(table, signs, pool)
                 progress(done, TABLES)
+
+
+def with_structure(vectors: Mapping[float, Floats]) -> tuple[Ints, dict[float, Floats]]:
+    """Return which images have a vector that is not 0, and the vectors of these.
+
+    Blank images correlate with none. They would all be in one bucket, so that each pair of them would meet.
+    """
+    places = np.flatnonzero(np.any([rows.any(axis=1) for rows in vectors.values()], axis=0))
+    some = {}
+    for share, rows in vectors.items():
+        some[share] = scratch_array((len(places), rows.shape[1]), np.float32)
+        np.take(rows, places, axis=0, out=some[share], mode="clip")
+    return places, some
 
 
 def _rotation(size: int, columns: int, rng: np.random.Generator) -> Floats:

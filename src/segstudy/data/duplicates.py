@@ -25,7 +25,7 @@ from PIL import Image
 
 from segstudy.core.scratch import scratch_array
 from segstudy.data.clusters import Clusters
-from segstudy.data.duplicate_index import SIGNS, likely_pairs
+from segstudy.data.duplicate_index import SIGNS, likely_pairs, with_structure
 
 THUMBNAIL_PX = 64
 SHARES = (1.0, 0.95, 0.9)  # of an image's height and width that its copy may show
@@ -36,7 +36,6 @@ SLACK = 2 / 64  # of the height or width: so far a copy may stick out of the ima
 NOISE = 0.02  # amplitude of a wave, in grey levels, that rounding alone may make
 BLOCK = 256  # images or pairs at a time: some ten megabytes
 MOST_EACH_WITH_EACH = 8192  # images; from there on an index is quicker
-
 Floats = NDArray[np.floating[Any]]
 Transform = NDArray[np.complex64]
 Ints = NDArray[np.int64]
@@ -128,15 +127,16 @@ def _alike_by_index(
 ) -> Iterator[_Pairs]:
     """Those among the likely pairs, each once; of images that are known to show the same none."""
     seen: dict[int, set[int]] = defaultdict(set)
-    for first, second in likely_pairs(magnitudes, _SECTIONS, progress):
+    places, some = with_structure(magnitudes)
+    for i, j in likely_pairs(some, _SECTIONS, progress):
+        first, second = places[i], places[j]
         keep = clusters.apart(first, second)
-        if num_known:
-            keep &= (first < num_known) & (second >= num_known)
+        keep &= (num_known == 0) | ((first < num_known) & (second >= num_known))
         fresh = []
-        for i, j in zip(first[keep].tolist(), second[keep].tolist(), strict=True):
-            if j not in seen[i]:
-                seen[i].add(j)
-                fresh.append((i, j))
+        for a, b in zip(first[keep].tolist(), second[keep].tolist(), strict=True):
+            if b not in seen[a]:
+                seen[a].add(b)
+                fresh.append((a, b))
         for at in range(0, len(fresh), BLOCK):
             yield _in_every_way(magnitudes, *np.array(fresh[at : at + BLOCK], np.int64).T)
 

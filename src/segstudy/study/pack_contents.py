@@ -175,10 +175,15 @@ def _study_text(folder: StudyFolder) -> bytes:
 
 
 # Paths that name a user or a place of this machine: where one begins, not within an id or a web address.
+BEGINS = rb"(?:(?<![\w.-])|(?<=\\[nrt])|(?<=\\u[0-9a-fA-F]{4})|(?<=[\s\"'=]-[A-Za-z]))"
+PERSONAL_PLACES = rb"/(?:home|Users|root|mnt|media|srv|scratch|Volumes)/"
 PERSONAL = re.compile(
-    rb"(?:(?:(?<![\w.-])|(?<=\\[nrt]))/(?:home|Users|root|mnt|media|srv|scratch|Volumes)/"
-    rb"|(?:\.\./)+(?:home|Users|root|mnt|media|srv|scratch|Volumes)/"
-    rb"|[A-Za-z]:\\{1,2}Users\\{1,2})[^\s\"'<>|]*"
+    rb"(?:"
+    + BEGINS
+    + PERSONAL_PLACES
+    + rb"|\.\."
+    + PERSONAL_PLACES
+    + rb"|[A-Za-z]:\\{1,2}Users\\{1,2})[^\s\"'<>|]*"
 )
 PICTURE = re.compile(rb"base64,[A-Za-z0-9+/=]+")  # within a page; its letters may spell anything
 TEXTS = (".json", ".toml", ".html", ".csv", ".svg", ".md")
