@@ -265,6 +265,16 @@ def test_near_duplicates_are_a_warning_that_names_both(tmp_path: Path) -> None:
     assert findings(tmp_path) == [("warning", "near-duplicate images", "a, c")]
 
 
+def test_that_an_index_looked_for_near_duplicates_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segstudy.data.check.MOST_EACH_WITH_EACH", 2)
+    for stem, seed in (("a", 0), ("b", 1), ("c", 2)):
+        save(tmp_path / "images" / f"{stem}.png", np.asarray(photo(seed)))
+        save(tmp_path / "masks" / f"{stem}.png", disc(0, (120, 160))[1])
+    assert findings(tmp_path) == [("note", "many images", "3 images")]
+
+
 def test_blank_images_match_nothing() -> None:
     assert near_duplicates(np.full((3, 64, 64), 7, np.uint8)) == []
 

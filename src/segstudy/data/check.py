@@ -17,7 +17,7 @@ from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.parallel import in_order
 from segstudy.core.quantities import and_more
 from segstudy.core.scratch import scratch_array
-from segstudy.data.duplicates import THUMBNAIL_PX, near_duplicates, thumbnail
+from segstudy.data.duplicates import MOST_EACH_WITH_EACH, THUMBNAIL_PX, near_duplicates, thumbnail
 from segstudy.data.image_values import Levels
 from segstudy.data.images import decode_image
 from segstudy.data.intensity_survey import Intensities, find_scale
@@ -203,6 +203,9 @@ def _duplicates(
         pair = samples[firsts[i]], samples[firsts[j]]
         if _divisible([*equal[i], *equal[j]]):
             problems.append(_near(pair))
+    if len(firsts) > MOST_EACH_WITH_EACH:
+        detail = "near-duplicates were looked for with an index, which may miss some (docs/data.md)"
+        problems.append(Problem("note", "many images", f"{len(firsts)} images", detail))
     return problems
 
 
