@@ -16,6 +16,10 @@ class Clusters:
         """Whether two images are not known to show the same, for every pair."""
         return np.asarray(self._of[first] != self._of[second])
 
+    def of(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The cluster of each of these images: the index of one image in it."""
+        return np.asarray(self._of[images])
+
     def join(self, i: int, j: int) -> None:
         """Note a pair, unless others connect it already."""
         larger, smaller = int(self._of[i]), int(self._of[j])

@@ -31,6 +31,7 @@ PROBES = tuple(ranks for ranks in product(range(NEAREST), repeat=HASHES) if sum(
 ROWS = 1024  # vectors hashed at once
 MOST_MEETINGS = 2**20  # looked at together: some 60 MB
 BUCKET_BITS = 22  # a few vectors of other hashes share a bucket
+CROWDED = 64  # vectors of a bucket, above which the first one is met before the others
 # Signs of a quarter turn and a mirror, for what keeps both, the turn alone, the mirror alone, none.
 SIGNS = ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1))
 # Of the bits that differ: .225 at a correlation of .76. Few are missed: 3.7 deviations above.
@@ -51,7 +52,24 @@ class _Table:
     """
 
     axes: Mapping[float, NDArray[np.uint8]]
-    buckets: NDArray[np.int32]
+    buckets: NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Vectors in turns (``vector * turns + turn``), by bucket and, within a bucket, by group.
+
+    Attributes:
+        places: those vectors.
+        starts: where each bucket begins in ``places``, and the end.
+        groups: of each vector.
+        keys: of each place, bucket and group as one number.
+    """
+
+    places: Ints
+    starts: NDArray[np.int32]
+    groups: Ints
+    keys: Ints
 
 
 @dataclass(frozen=True)
@@ -73,20 +91,26 @@ def likely_pairs(
     vectors: Mapping[float, Floats],
     sections: Sequence[int],
     progress: Callable[[int, int], None] = lambda _, __: None,
+    groups: Callable[[], Ints] | None = None,
 ) -> Iterator[tuple[Ints, Ints]]:
     """Yield pairs ``i < j`` of which one correlates with the other, in some turn; many more than once.
+
+    Many vectors that are almost equal share a bucket. In a bucket of more than ``CROWDED`` vectors, each
+    first meets one of them. Then the caller may have put many into one group; these do not meet each other.
 
     Args:
         vectors: by share, ``(N, D)`` of length 1 or 0; those of share 1 are also taken in all turns.
         sections: where the four sections begin whose signs turns change, and the end.
         progress: called with the number of tables done, and of all.
+        groups: returns the number of each vector's group, from 0 to ``N - 1``. Pairs within a group are not
+            needed: crowded buckets leave them out.
     """
     rng = np.random.default_rng(0)
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         signs = _all_signs(vectors, sections, rng, pool)
         for first in range(0, TABLES, TABLES_AT_ONCE):
             for done, table in enumerate(_tables(vectors, sections, rng, pool), first + 1):
-                yield from _pairs_of(table, signs, pool)
+                yield from _pairs_of(table, signs, pool, groups or partial(np.arange, len(vectors[1.0])))
                 progress(done, TABLES)
 
 
@@ -101,6 +125,20 @@ def with_structure(vectors: Mapping[float, Floats]) -> tuple[Ints, dict[float, F
         some[share] = scratch_array((len(places), rows.shape[1]), np.float32)
         np.take(rows, places, axis=0, out=some[share], mode="clip")
     return places, some
+
+
+def correlations(first: Floats, second: Floats, sections: Sequence[int]) -> tuple[Floats, ...]:
+    """The correlations of all pairs in each of the turns of ``SIGNS``, for little more than the price of one.
+
+    Coordinates are sorted by what a quarter turn and a mirror do to them: each keeps or changes its sign.
+    """
+    both, turn, mirror, neither = (
+        first[:, start:stop] @ second[:, start:stop].T for start, stop in pairwise(sections)
+    )
+    # ``turn`` is of what keeps its sign at a turn alone, ``mirror`` at a mirror alone
+    kept, changed = both + turn, mirror + neither
+    kept_less, changed_less = both - turn, mirror - neither
+    return kept + changed, kept - changed, kept_less + changed_less, kept_less - changed_less
 
 
 def _rotation(size: int, columns: int, rng: np.random.Generator) -> Floats:
@@ -213,35 +251,76 @@ def _bucket(axes: NDArray[np.uint32]) -> NDArray[np.uint32]:
 # Pairs that meet
 
 
-def _pairs_of(table: _Table, signs: _Signs, pool: Executor) -> Iterator[tuple[Ints, Ints]]:
+def _pairs_of(
+    table: _Table, signs: _Signs, pool: Executor, groups: Callable[[], Ints]
+) -> Iterator[tuple[Ints, Ints]]:
     """Pairs that meet in a table and have most signs alike."""
-    buckets = table.buckets.ravel()
-    order = np.argsort(buckets, kind="stable")
-    starts = np.zeros(2**BUCKET_BITS + 1, np.int32)
-    np.cumsum(np.bincount(buckets, minlength=2**BUCKET_BITS), out=starts[1:])
+    order = _ordered(table.buckets, groups())
+    if np.diff(order.starts).max() > CROWDED:
+        for share, axes in table.axes.items():
+            yield from _alike(_with_first(axes, order), signs, share, pool)
+        order = _ordered(table.buckets, groups())
     for share, axes in table.axes.items():
-        meetings = _meetings(axes, order, starts)
-        while several := list(islice(meetings, allowed_cores(hyperthreads=True))):
-            yield from pool.map(partial(_alike_in_signs, signs, share), several)
+        yield from _alike(_with_others(axes, order), signs, share, pool)
 
 
-def _meetings(axes: NDArray[np.uint8], order: Ints, starts: NDArray[np.int32]) -> Iterator[tuple[Ints, Ints]]:
-    """Indices of wide vectors and of turned close ones that meet, not too many at once."""
+def _alike(
+    meetings: Iterator[tuple[Ints, Ints]], signs: _Signs, share: float, pool: Executor
+) -> Iterator[tuple[Ints, Ints]]:
+    while several := list(islice(meetings, allowed_cores(hyperthreads=True))):
+        yield from pool.map(partial(_alike_in_signs, signs, share), several)
+
+
+def _ordered(buckets: NDArray[np.uint32], groups: Ints) -> _Order:
+    keys = (buckets.astype(np.int64) * len(groups) + groups[:, None]).ravel()
+    places = np.argsort(keys, kind="stable")
+    starts = np.zeros(2**BUCKET_BITS + 1, np.int32)
+    np.cumsum(np.bincount(buckets.ravel(), minlength=2**BUCKET_BITS), out=starts[1:])
+    return _Order(places, starts, groups, keys[places])
+
+
+def _looked_up(axes: NDArray[np.uint8]) -> Iterator[tuple[Ints, NDArray[np.uint32]]]:
+    """Vectors and the buckets that each looks up, block of vectors by block."""
     for row in range(0, len(axes), ROWS):
         near = axes[row : row + ROWS].astype(np.uint32)
         keys = np.stack([_bucket(near[:, range(HASHES), ranks]) for ranks in PROBES], axis=1).reshape(-1)
-        wide = np.repeat(np.arange(row, row + len(near)), len(PROBES))
-        counts = starts[keys + np.uint32(1)] - starts[keys]
+        yield np.repeat(np.arange(row, row + len(near)), len(PROBES)), keys
+
+
+def _with_first(axes: NDArray[np.uint8], order: _Order) -> Iterator[tuple[Ints, Ints]]:
+    """Indices of wide vectors and of the first turned close one of each crowded bucket that they look up."""
+    for wide, keys in _looked_up(axes):
+        starts = order.starts[keys]
+        crowded = order.starts[keys + np.uint32(1)] - starts > CROWDED
+        yield wide[crowded], order.places[starts[crowded]]
+
+
+def _with_others(axes: NDArray[np.uint8], order: _Order) -> Iterator[tuple[Ints, Ints]]:
+    """Indices of wide vectors and of turned close ones that meet, not too many at once."""
+    for wide, keys in _looked_up(axes):
+        starts, counts = (each.ravel() for each in _ranges(wide, keys, order))
         there = np.flatnonzero(counts)
         for part in _cut(there, counts[there]):
-            number = counts[part].astype(np.int64)
-            first = np.repeat(starts[keys[part]] - np.cumsum(number) + number, number)
-            yield np.repeat(wide[part], number), order[first + np.arange(len(first))]
+            number = counts[part]
+            first = np.repeat(starts[part] - np.cumsum(number) + number, number)
+            yield np.repeat(wide[part // 2], number), order.places[first + np.arange(len(first))]
 
 
-def _cut(places: Ints, counts: NDArray[np.int32]) -> Iterator[Ints]:
+def _ranges(wide: Ints, keys: NDArray[np.uint32], order: _Order) -> tuple[Ints, Ints]:
+    """Starts and counts ``(n, 2)`` of places to meet: of crowded buckets before and after the own group."""
+    starts = order.starts[keys].astype(np.int64)
+    stops = order.starts[keys + np.uint32(1)].astype(np.int64)
+    own_starts, own_stops = stops.copy(), stops.copy()
+    crowded = np.flatnonzero(stops - starts > CROWDED)
+    own = keys[crowded].astype(np.int64) * len(order.groups) + order.groups[wide[crowded]]
+    own_starts[crowded] = np.searchsorted(order.keys, own)
+    own_stops[crowded] = np.searchsorted(order.keys, own, side="right")
+    return np.stack([starts, own_stops], 1), np.stack([own_starts - starts, stops - own_stops], 1)
+
+
+def _cut(places: Ints, counts: Ints) -> Iterator[Ints]:
     """Places in groups whose counts are at most ``MOST_MEETINGS``, or in groups of one."""
-    group = (np.cumsum(counts, dtype=np.int64) - counts) // MOST_MEETINGS
+    group = (np.cumsum(counts) - counts) // MOST_MEETINGS
     yield from np.split(places, np.flatnonzero(np.diff(group)) + 1)
 
 

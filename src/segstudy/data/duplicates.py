@@ -5,7 +5,7 @@ recoloured, or cropped to nine tenths of its height and width. Photographs of on
 middle of light skin) resemble one another at a glance, so the fine detail decides, in three steps:
 
 1. Magnitudes of the Fourier transform, which a shift does not change, are compared: for all pairs of up to
-   ``MOST_EACH_WITH_EACH`` images, of more for those that an index finds (``duplicate_index``).
+   ``MOST_EACH_WITH_EACH`` images, or as many pairs of known with new ones; of more, an index finds some.
 2. Where they agree, so must the phases, at some shift.
 3. Where these do, the part that both images show is cut out of both, and detail and whole are correlated.
 
@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations_with_replacement, pairwise
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from PIL import Image
 
 from segstudy.core.scratch import scratch_array
 from segstudy.data.clusters import Clusters
-from segstudy.data.duplicate_index import SIGNS, likely_pairs, with_structure
+from segstudy.data.duplicate_index import SIGNS, correlations, likely_pairs, with_structure
 
 THUMBNAIL_PX = 64
 SHARES = (1.0, 0.95, 0.9)  # of an image's height and width that its copy may show
@@ -104,6 +104,13 @@ def near_duplicates(
     return sorted(clusters.joined)
 
 
+def is_by_index(num_images: int, num_known: int = 0) -> bool:
+    """Whether an index, which may miss some, looks for the pairs; else all are compared."""
+    if num_known:
+        return num_known * (num_images - num_known) > MOST_EACH_WITH_EACH**2
+    return num_images > MOST_EACH_WITH_EACH
+
+
 # Step 1: magnitudes
 
 
@@ -115,7 +122,7 @@ def _alike(
 ) -> Iterator[_Pairs]:
     """Pairs whose magnitudes correlate; turns are of ``_TURNS``."""
     magnitudes = {share: _in_blocks(thumbnails, share) for share in SHARES}
-    if len(thumbnails) > MOST_EACH_WITH_EACH:
+    if is_by_index(len(thumbnails), num_known):
         clusters = clusters or Clusters(len(thumbnails))
         yield from _alike_by_index(magnitudes, num_known, clusters, progress)
     else:
@@ -128,7 +135,12 @@ def _alike_by_index(
     """Those among the likely pairs, each once; of images that are known to show the same none."""
     seen: dict[int, set[int]] = defaultdict(set)
     places, some = with_structure(magnitudes)
-    for i, j in likely_pairs(some, _SECTIONS, progress):
+
+    def groups() -> Ints:
+        sides = places >= num_known  # neither the known images nor the new ones meet each other
+        return np.unique(sides if num_known else clusters.of(places), return_inverse=True)[1]
+
+    for i, j in likely_pairs(some, _SECTIONS, progress, groups):
         first, second = places[i], places[j]
         keep = clusters.apart(first, second)
         keep &= (num_known == 0) | ((first < num_known) & (second >= num_known))
@@ -159,6 +171,8 @@ def _alike_of_all(magnitudes: dict[float, Floats], num_known: int) -> Iterator[_
     """Those among all pairs, block of images by block."""
     blocks = range(0, len(magnitudes[1.0]), BLOCK)
     for here, there in combinations_with_replacement(blocks, 2):
+        if num_known and (there + BLOCK <= num_known or here >= num_known):
+            continue
         found = list(_between(magnitudes, here, there))
         wide, close, turn, share = (np.concatenate(parts) for parts in zip(*found, strict=True))
         keep = wide < close if here == there else wide != close
@@ -176,23 +190,9 @@ def _between(magnitudes: dict[float, Floats], here: int, there: int) -> Iterator
         ways = {(here, there)} if share == 1 else {(here, there), (there, here)}
         for wide, close in sorted(ways):
             shown, part = magnitudes[share][wide : wide + BLOCK], magnitudes[1.0][close : close + BLOCK]
-            for turn, correlation in zip(_TURNS, _correlations(shown, part), strict=True):
+            for turn, correlation in zip(_TURNS, correlations(shown, part, _SECTIONS), strict=True):
                 first, second = np.nonzero(correlation >= MIN_MAGNITUDES)
                 yield first + wide, second + close, np.full(len(first), turn), np.full(len(first), share)
-
-
-def _correlations(first: Floats, second: Floats) -> tuple[Floats, ...]:
-    """The correlations of all pairs in each of ``_TURNS``, for little more than the price of one.
-
-    Coordinates are sorted by what a quarter turn and a mirror do to them: each keeps or changes its sign.
-    """
-    both, turn, mirror, neither = (
-        first[:, start:stop] @ second[:, start:stop].T for start, stop in pairwise(_SECTIONS)
-    )
-    # ``turn`` is of what keeps its sign at a turn alone, ``mirror`` at a mirror alone
-    kept, changed = both + turn, mirror + neither
-    kept_less, changed_less = both - turn, mirror - neither
-    return kept + changed, kept - changed, kept_less + changed_less, kept_less - changed_less
 
 
 def _in_blocks(thumbnails: NDArray[np.uint8], share: float) -> Floats:
@@ -383,7 +383,7 @@ def _coordinates() -> tuple[Floats, list[int]]:
     plane = np.maximum(plane, plane[::-1, ::-1])  # of two opposite places only one is in the band
     orders = [turned(plane, turn)[FASTEST:][_BAND] for turn in _TURNS]
     unit, sections = np.eye(int(_BAND.sum())), []
-    for signs in ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1)):
+    for signs in SIGNS:
         sums = sum(sign * unit[order] for sign, order in zip(signs, orders, strict=True))
         length = np.linalg.norm(sums, axis=0)
         there = (np.min(orders, axis=0) == np.arange(len(unit))) & (length > 0)  # the first of each orbit

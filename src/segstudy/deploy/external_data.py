@@ -182,8 +182,9 @@ def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:
 def _refuse_seen(models: Models, prepared: Prepared) -> None:
     """Refuse images on which the models were trained or their epochs selected.
 
-    Images are compared by what they show, as ``check`` does: neither another name nor another size,
-    compression, crop or orientation hides a photograph that was seen.
+    Images are compared by what they show, as ``check`` does, so that a photograph is also found under another
+    name, or in another size, compression, crop or orientation. Each is compared with each that was seen, if
+    these are at most 8,192 x 8,192 pairs; of more, an index finds the pairs to compare, and may miss a few.
 
     Raises:
         UserError: naming such images.
