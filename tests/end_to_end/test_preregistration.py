@@ -116,7 +116,7 @@ def test_planning_writes_none(trained, tmp_path):
         (lambda record: record["study"].update(margin=0.05), "altered"),
         (lambda record: record.update(written="2020-01-01T00:00:00+00:00"), "altered"),
         (lambda record: record.pop("splits"), "damaged"),
-        (lambda record: record.update(format=2), "format 2 is not one that this version knows"),
+        (lambda record: record.update(format=0), "damaged (there is no format 0)"),
     ],
 )
 def test_verify_finds_that_it_was_altered_and_leaves_it(folder, change, fault):

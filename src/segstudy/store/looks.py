@@ -1,20 +1,17 @@
 """looks.json: the planned looks of a sequential study and those that were taken. Fixed studies have none."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 
 from pydantic import Field
 
-from segstudy.core.atomic_files import write_text
 from segstudy.core.errors import UserError
-from segstudy.core.json_files import read_json
 from segstudy.core.version import __version__
 from segstudy.store.folder import StudyFolder
 from segstudy.store.preregistration import FILE as REGISTERED
 from segstudy.store.preregistration import preregistration
 from segstudy.store.records import Described, checked
-from segstudy.store.run_records import seal
+from segstudy.store.sealed_records import read_sealed, write_sealed
 
 FILE = "looks.json"
 FORMAT = 1
@@ -172,16 +169,7 @@ def looks_of(folder: StudyFolder, rebuild: bool = False) -> Looks | None:
     Raises:
         UserError: the file is damaged, altered, of a later version, or missing from a sequential study.
     """
-    file = folder.path / FILE
-    if not file.is_file():
-        return _registered(folder, rebuild)
-    raw = read_json(file, REMEDY)
-    found = checked(raw, Looks, file, REMEDY)
-    if raw["format"] != FORMAT:
-        raise UserError(f"{file}: format {raw['format']} is not known to this version; update segstudy")
-    if raw["seal"] != seal({name: value for name, value in raw.items() if name != "seal"}):
-        raise UserError(f"{file}: altered (it is not as it was written); {REMEDY}")
-    return found
+    return read_sealed(folder.path / FILE, Looks, FORMAT, REMEDY) or _registered(folder, rebuild)
 
 
 def _registered(folder: StudyFolder, rebuild: bool) -> Looks | None:
@@ -217,7 +205,7 @@ def write_looks(folder: StudyFolder, looks: Looks) -> None:
         DiskError: when it cannot be written.
     """
     record = {"segstudy": __version__, **looks.model_dump(mode="json", exclude={"seal"})}
-    write_text(folder.path / FILE, json.dumps({**record, "seal": seal(record)}, indent=1) + "\n")
+    write_sealed(folder.path / FILE, record)
 
 
 def hash_of_keys(keys: Iterable[str]) -> str:

@@ -1,20 +1,17 @@
 """merged.json: which studies a folder was merged from. Other studies have none."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field
 
-from segstudy.core.atomic_files import write_text
-from segstudy.core.errors import UserError
 from segstudy.core.version import __version__
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import hash_of_keys
 from segstudy.store.preregistration import content_hash, content_of, preregistration
-from segstudy.store.records import Described, read_record
-from segstudy.store.run_records import seal
+from segstudy.store.records import Described
+from segstudy.store.sealed_records import read_sealed, write_sealed
 
 FILE = "merged.json"
 FORMAT = 1
@@ -102,8 +99,7 @@ def write_merged(folder: StudyFolder, sources: Sequence[MergedSource], replaced:
         "segstudy": __version__,
         **content_of_merged(sources, replaced),
     }
-    text = json.dumps({**record, "seal": seal(record)}, indent=1, ensure_ascii=False)
-    write_text(folder.path / FILE, text + "\n")
+    write_sealed(folder.path / FILE, record)
 
 
 def merged_record(folder: StudyFolder) -> MergedRecord | None:
@@ -112,13 +108,4 @@ def merged_record(folder: StudyFolder) -> MergedRecord | None:
     Raises:
         UserError: it is damaged, altered, or of a later version.
     """
-    file = folder.path / FILE
-    if not file.is_file():
-        return None
-    found = read_record(file, MergedRecord, REMEDY)
-    if found.format != FORMAT:
-        raise UserError(f"{file}: format {found.format} is not known to this version; update segstudy")
-    content = found.model_dump(mode="json", exclude_unset=True)  # as it was written
-    if found.seal != seal({name: value for name, value in content.items() if name != "seal"}):
-        raise UserError(f"{file}: altered (it is not as it was written); {REMEDY}")
-    return found
+    return read_sealed(folder.path / FILE, MergedRecord, FORMAT, REMEDY)

@@ -12,12 +12,11 @@ from pydantic import Field, ValidationError
 
 from segstudy.config.study import Study
 from segstudy.config.study_file import dump
-from segstudy.core.atomic_files import write_text
 from segstudy.core.errors import UserError
 from segstudy.core.version import __version__
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import Described, Parts, read_record
-from segstudy.store.run_records import seal
+from segstudy.store.records import Described, Parts
+from segstudy.store.sealed_records import read_sealed, write_sealed
 
 FILE = "preregistration.json"
 FORMAT = 1
@@ -104,8 +103,7 @@ def register(
         "splits": [_registered(each) for each in splits],
         **({"looks": looks} if looks is not None else {}),
     }
-    text = json.dumps({**record, "seal": seal(record)}, indent=1, ensure_ascii=False)
-    write_text(folder.path / FILE, text + "\n")
+    write_sealed(folder.path / FILE, record)
 
 
 def _registered(split: Parts) -> dict[str, Any]:
@@ -120,14 +118,9 @@ def preregistration(folder: StudyFolder) -> Preregistration | None:
         UserError: it is damaged, altered, or of a later version.
     """
     file = folder.path / FILE
-    if not file.is_file():
+    found = read_sealed(file, Preregistration, FORMAT, REMEDY)
+    if found is None:
         return None
-    found = read_record(file, Preregistration, REMEDY)
-    if found.format != FORMAT:
-        raise UserError(f"{file}: format {found.format} is not one that this version knows; update segstudy")
-    content = found.model_dump(mode="json", exclude_unset=True)  # as it was written
-    if found.seal != seal({name: value for name, value in content.items() if name != "seal"}):
-        raise UserError(f"{file}: altered (it is not as it was written); {REMEDY}")
     if found.study_sha256 != content_hash(found.study):
         raise UserError(f"{file}: altered (its study has another hash); {REMEDY}")
     try:

@@ -24,6 +24,7 @@ from segstudy.store.pack_record import pack_record
 from segstudy.store.preregistration import preregistration
 from segstudy.store.records import FailureRecord, read_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage, unseen_scores
+from segstudy.store.sealed_records import NewerError
 from segstudy.store.second_rater import second_rater_of
 from segstudy.store.tables import refuse_damaged
 from segstudy.store.tidying import half_written, put_back_externals
@@ -70,7 +71,7 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
         holding: whether the caller itself holds the study's lock, so that no other process does.
 
     Raises:
-        UserError: not a study, or one of its runs was written by a newer version.
+        UserError: not a study, or one of its files was written by a newer version.
     """
     if not folder.exists():
         raise UserError(f"{folder.path}: is not a study ({folder.missing}); give a study's folder or a pack")
@@ -257,6 +258,8 @@ def _check_table(file: Path) -> None:
 def _tried(folder: StudyFolder, path: Path, look: Callable[[], object]) -> Iterator[Fault]:
     try:
         look()
+    except NewerError:
+        raise
     except UserError as error:
         yield Fault("altered", inside(folder, path), reason(error, path))
 

@@ -8,9 +8,10 @@ import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ from segstudy.store.faults import Fault
 from segstudy.store.folder import StudyFolder
 from segstudy.store.pack_places import PLACE, place_fault, place_faults
 from segstudy.store.pack_record import MANIFEST, pack_record
+from segstudy.store.sealed_records import NewerError
 from segstudy.store.verify import Verification, verify_folder
 
 PIECE_BYTES = 1 << 20
@@ -51,7 +53,7 @@ class _Reading:
 
     Attributes:
         stream: the archive.
-        target: where the files are written; None if they are only checked.
+        write: called with the path of each file, which was checked, and the pieces of its content.
         manifest: SHA-256 of each file, by its path in the study's folder, in order.
         entries: headers so far.
         top: name of the folder in the archive.
@@ -60,7 +62,7 @@ class _Reading:
     """
 
     stream: BinaryIO
-    target: Path | None = None
+    write: Callable[[str, Iterable[bytes]], None]
     manifest: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     top: str = ""
@@ -91,19 +93,19 @@ def verify_pack(file: Path) -> Verification:
     nothing is decompressed.
 
     Raises:
-        UserError: the file cannot be read, or a study was written by a newer version.
+        UserError: the file cannot be read, or something in it was written by a newer version.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="segstudy-") as place:
             with open_regular(file) as stream:
-                reading = _Reading(stream, Path(place))
+                reading = _Reading(stream, partial(_write, Path(place)))
                 _check(reading)
             if reading.faults:
                 return _faulty([*reading.faults, *_diagnosis(file, reading)])
             folder = StudyFolder(Path(place) / reading.top)
             if not folder.exists():
                 return _faulty([Fault("incomplete", Path("study.toml"), "is missing")])
-            found = replace(verify_folder(folder), sha256=reading.digest.hexdigest(), is_pack=True)
+            found = replace(_verified(file, folder), sha256=reading.digest.hexdigest(), is_pack=True)
             with suppress(UserError):  # a fault that was found
                 packed = pack_record(folder)
                 found = replace(found, left_out=packed.left_out if packed else {})
@@ -113,6 +115,18 @@ def verify_pack(file: Path) -> Verification:
         if error.errno in FULL:
             remedy = "the temporary folder (TMPDIR) needs as much space as the file"
         raise UserError(f"{file}: cannot be checked ({error.strerror or error}); {remedy}") from None
+
+
+def _verified(file: Path, folder: StudyFolder) -> Verification:
+    """Check the study that was unpacked from a file.
+
+    Raises:
+        NewerError: something in it was written by a newer version; the message names the file.
+    """
+    try:
+        return verify_folder(folder)
+    except NewerError as error:
+        raise NewerError(f"{file}: {str(error).removeprefix(f'{folder.path}/')}") from None
 
 
 def _faulty(faults: list[Fault]) -> Verification:
@@ -155,7 +169,7 @@ def _check_manifest(reading: _Reading) -> None:
     if len(content) < entry.size or zlib.crc32(content) != entry.crc:
         raise _WrongError(Path(MANIFEST), "changed (checksum)")
     reading.manifest = _listed(content)
-    _write(reading, MANIFEST, [content])
+    reading.write(f"{top}/{MANIFEST}", [content])
 
 
 def _listed(manifest: bytes) -> dict[str, str]:
@@ -212,7 +226,7 @@ def _check_entry(reading: _Reading, place: str) -> str:
             state["left"] -= len(piece)
             yield piece
 
-    _write(reading, place, pieces())
+    reading.write(entry.name, pieces())
     if state["left"]:
         raise _WrongError(Path(place), f"cut off: {state['left']} bytes of it are missing")
     if state["crc"] != entry.crc:
@@ -220,13 +234,9 @@ def _check_entry(reading: _Reading, place: str) -> str:
     return digest.hexdigest()
 
 
-def _write(reading: _Reading, place: str, pieces: Iterator[bytes] | list[bytes]) -> None:
-    """Write a file below the temporary folder; its path was checked."""
-    if reading.target is None:
-        for _ in pieces:
-            pass
-        return
-    file = reading.target / reading.top / place
+def _write(folder: Path, place: str, pieces: Iterable[bytes]) -> None:
+    """Write a file below the temporary folder."""
+    file = folder / place
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("xb") as stream:
         for piece in pieces:

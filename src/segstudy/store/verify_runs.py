@@ -16,6 +16,7 @@ from segstudy.store.faults import Fault, inside, reason
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import CARD, WEIGHTS
 from segstudy.store.run_records import FORMAT, RECORD_SEAL, seal
+from segstudy.store.sealed_records import NewerError
 
 FILES = {"epochs.parquet", "images.parquet", "predictions.parquet", WEIGHTS, CARD}  # beside run.json
 
@@ -78,10 +79,6 @@ def _record(folder: StudyFolder, key: str) -> dict[str, Any]:
     folder.run_records([key])
     record: dict[str, Any] = content
     return record
-
-
-class NewerError(UserError):
-    """Something that only a newer version can check."""
 
 
 def _missing(path: Path, record: dict[str, Any], absent: Collection[str]) -> str:
