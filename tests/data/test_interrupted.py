@@ -15,6 +15,7 @@ from small import write_dataset
 from segstudy.core import scratch
 from segstudy.core.errors import UserError
 from segstudy.core.interrupted_building import built_on
+from segstudy.core.locks import hold
 from segstudy.core.parallel import in_order
 from segstudy.data import fingerprint as hashing
 from segstudy.data import prepared, prepared_writer, sample_looks, stored_looks
@@ -166,6 +167,28 @@ def test_of_two_that_build_at_once_the_second_builds_by_itself(cache: Path) -> N
     assert content(folder) == {"file": b"x"}
 
 
+def test_what_a_killed_process_was_building_is_removed(dataset: Dataset, cache: Path) -> None:
+    code = "prepare(dataset.samples, fingerprint(dataset.samples), (32, 40), 'squash', progress=killed)"
+    kill(f"prepared.FEWEST = 10**6\n{code}", dataset, 6)
+    (left,) = (cache / "prepared").iterdir()
+    folder = prepare_it(dataset)
+    assert left.name.startswith(f"{folder.name}.")
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_what_nobody_goes_on_with_is_removed_unless_it_is_being_built(dataset: Dataset, cache: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        prepare_it(dataset, stop_at(5))
+    (partial,) = (cache / "prepared").iterdir()
+    prepared.FEWEST = NUM + 1
+    folder = prepare_it(dataset)  # as another process that did not wait
+    with hold(partial.with_suffix(".lock"), "this part of the cache"):
+        prepare_it(dataset)
+        assert partial.is_dir()
+    prepare_it(dataset)
+    assert list(folder.parent.iterdir()) == [folder]
+
+
 def test_a_check_goes_on_where_it_was_stopped(dataset: Dataset, decoded: list[str]) -> None:
     sample_looks.FEWEST = NUM + 1
     whole = examine(dataset)
@@ -195,6 +218,24 @@ def test_a_file_that_changed_is_looked_at_again(dataset: Dataset, decoded: list[
         ("unreadable image", "images/disc05.png")
     ]
     assert len(decoded) == 4
+
+
+@pytest.mark.parametrize("what", ["a file", "a version"])
+def test_a_look_that_holds_no_longer_is_replaced(
+    dataset: Dataset, cache: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    examine(dataset)
+    files = sorted((cache / "checks").rglob("*.json"))
+    before = [file.read_bytes() for file in files]
+    if what == "a file":
+        dataset.samples[5].image.write_bytes(dataset.samples[6].image.read_bytes())
+    else:
+        monkeypatch.setattr(sample_looks, "NUMBER", sample_looks.NUMBER + 1)
+    decoded.clear()
+    examine(dataset)
+    assert len(decoded) == (4 if what == "a file" else NUM)
+    assert sorted((cache / "checks").rglob("*.json")) == files
+    assert sum(file.read_bytes() != old for file, old in zip(files, before, strict=True)) == len(decoded) // 4
 
 
 def test_a_stored_look_that_was_altered_is_not_believed(

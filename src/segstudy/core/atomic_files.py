@@ -213,15 +213,21 @@ def _aside(target: Path, ending: str) -> Path:
     Files that dead processes left are removed at the first writing into a folder.
     """
     _remove(target.with_name(target.name + ending))  # as older versions called it
-    if target.parent not in _swept:
-        _swept.add(target.parent)
-        with suppress(OSError):
-            left = [entry.name for entry in os.scandir(target.parent) if WRITER.search(entry.name)]
-            for path in (target.with_name(name) for name in left):
-                if writer_of(path) == "dead":
-                    _remove(path)
+    remove_dead(target.parent)
     writer = f"{_machine()}-{os.getpid()}-{_began(os.getpid())}-{secrets.token_hex(4)}"
     return target.with_name(f"{target.name}.{writer}{ending}")
+
+
+def remove_dead(folder: Path) -> None:
+    """Remove what dead processes of this machine were writing in a folder; this process looks only once."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with suppress(OSError):
+        left = [entry.name for entry in os.scandir(folder) if WRITER.search(entry.name)]
+        for path in (folder / name for name in left):
+            if writer_of(path) == "dead":
+                _remove(path)
 
 
 def own_folder(parent: Path) -> Path:
@@ -231,9 +237,14 @@ def own_folder(parent: Path) -> Path:
         DiskError: when it cannot be made.
     """
     make_folder(parent)
-    folder = _aside(parent / "process", NEW)
+    folder = beside(parent / "process")
     make_folder(folder)
     return folder
+
+
+def beside(folder: Path) -> Path:
+    """Return a name beside a folder, to build it there; what dead processes left beside it is removed."""
+    return _aside(folder, NEW)
 
 
 @cache

@@ -1,7 +1,6 @@
 """The cache: derived data that may be deleted at any time, and may be shared by several users."""
 
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from segstudy.core.atomic_files import beside
 from segstudy.core.errors import UserError
 from segstudy.core.paths import expanded
 
@@ -73,14 +73,14 @@ def built(folder: Path) -> Iterator[Path]:
     """Yield a new folder to fill, which is renamed to ``folder`` at the end: others see all of it or nothing.
 
     Its permissions are those of any new folder there, by umask and the parent's group, so that users can
-    share a cache. If another process was first, its folder stays.
+    share a cache. If another process was first, its folder stays. What dead processes left is removed.
 
     Raises:
         UserError: the cache cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        building = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
+        building = beside(folder)
         building.mkdir()
     except OSError as error:
         raise _refused(folder.parent, error) from None

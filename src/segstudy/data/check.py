@@ -17,7 +17,7 @@ from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.parallel import in_order
 from segstudy.core.quantities import and_more
 from segstudy.core.scratch import scratch_array
-from segstudy.data.duplicates import MOST_EACH_WITH_EACH, THUMBNAIL_PX, near_duplicates, thumbnail
+from segstudy.data.duplicates import THUMBNAIL_PX, is_by_index, near_duplicates, thumbnail
 from segstudy.data.image_values import Levels
 from segstudy.data.images import decode_image
 from segstudy.data.intensity_survey import Intensities, find_scale
@@ -29,7 +29,7 @@ from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.data.sources import name_within
 from segstudy.data.swapped_folders import explained_by_exchange
 
-VERSION = 6  # raised when findings change: stored ones are then made again
+VERSION = 7  # raised when findings change: stored ones are then made again
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -203,7 +203,7 @@ def _duplicates(
         pair = samples[firsts[i]], samples[firsts[j]]
         if _divisible([*equal[i], *equal[j]]):
             problems.append(_near(pair))
-    if len(firsts) > MOST_EACH_WITH_EACH:
+    if is_by_index(len(firsts)):
         detail = "near-duplicates were looked for with an index, which may miss some (docs/data.md)"
         problems.append(Problem("note", "many images", f"{len(firsts)} images", detail))
     return problems

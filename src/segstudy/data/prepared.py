@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from segstudy.core.cache import ELSEWHERE, built, cache_folder, is_cached
 from segstudy.core.errors import UserError, printable
 from segstudy.core.intensity import FULL, Scale
-from segstudy.core.interrupted_building import built_on
+from segstudy.core.interrupted_building import built_on, remove_unfinished
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
@@ -114,6 +114,7 @@ def prepare(  # noqa: PLR0913 (a setting each)
     if is_cached(folder):
         fault = _fault(folder)
         if fault is None:
+            remove_unfinished(folder)
             return folder
         log.warning(printable(f"{fault}; the data are prepared again"))
         _remove(folder)

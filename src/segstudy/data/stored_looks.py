@@ -1,7 +1,8 @@
 """What ``check`` saw of a large data set, kept in the cache block by block: an interrupted check goes on.
 
-A block is found by its samples, the size and times of all of their files, and the versions of what decodes
-them. It holds only what plain image files show; of other data nothing is kept.
+A block is found by the names of its samples' files. It holds for the size and times of all of them, and the
+versions of what decodes them; when one differs, the new block replaces the old one. It holds only what plain
+image files show; of other data nothing is kept.
 """
 
 import base64
@@ -48,7 +49,8 @@ class StoredBlock:
             scale: of the images' values.
             number: raised when what is seen changes.
         """
-        self._about = [number, *_decoders(), str(root), str(scale)]
+        self._place = [str(root), str(scale)]
+        self._versions = [number, *_decoders()]
         self._samples = samples
         self._stamps = _stamps(samples)
 
@@ -57,20 +59,25 @@ class StoredBlock:
         """Where it is kept; None for samples of which nothing is."""
         if self._stamps is None:
             return None
-        text = json.dumps([self._about, self._stamps], ensure_ascii=True)
-        name = hashlib.sha256(text.encode()).hexdigest()[:32]
+        name = _hash([self._place, [stamp[:2] for stamp in self._stamps]])[:32]
         return cache_folder() / "checks" / name[:2] / f"{name}.json"
 
+    @property
+    def _made_from(self) -> str:
+        return _hash([self._versions, self._stamps])
+
     def read(self) -> list[Written] | None:
-        """Return what was kept; None where nothing is as it was written."""
+        """Return what was kept; None where nothing is as it was written, or of other files or versions."""
         file = self.file
         if file is None:
             return None
-        with suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError, KeyError):
             content = file.read_bytes()
             if hashlib.sha256(content[SEAL_BYTES:]).hexdigest().encode() == content[:SEAL_BYTES]:
-                found: list[Written] = json.loads(content[SEAL_BYTES:])
-                return found
+                kept = json.loads(content[SEAL_BYTES:])
+                if kept["made_from"] == self._made_from:
+                    found: list[Written] = kept["looks"]
+                    return found
         return None
 
     def write(self, looks: Sequence[Written]) -> None:
@@ -81,10 +88,15 @@ class StoredBlock:
         latest = max(stamp[-1][i] for stamp in stamps for i in (1, 2))
         if latest >= time.time_ns() - UNSETTLED_NS:
             return
-        content = json.dumps(looks, default=_plain).encode()
+        kept = {"made_from": self._made_from, "looks": looks}
+        content = json.dumps(kept, default=_plain).encode()
         with suppress(DiskError):  # it only saves time
             make_folder(file.parent)
             write_bytes(file, hashlib.sha256(content).hexdigest().encode(), content)
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _stamps(samples: Sequence[Sample]) -> list[Any] | None:

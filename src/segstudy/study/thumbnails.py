@@ -13,7 +13,7 @@ import polars as pl
 from segstudy.core.atomic_files import replacing, write_bytes
 from segstudy.core.cache import ELSEWHERE, cache_folder, is_cached
 from segstudy.core.errors import UserError
-from segstudy.core.interrupted_building import built_on
+from segstudy.core.interrupted_building import built_on, remove_unfinished
 from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
 from segstudy.data.prepared import Prepared, open_prepared
@@ -77,6 +77,7 @@ def _parts(prepared: Prepared, folder: Path, progress: Callable[[int, int], None
                     seal = hashlib.sha256(content).hexdigest()[:SEAL]
                     write_bytes(building / f"{start:09}-{seal}.parquet", content)
                 progress(stop, total)
+    remove_unfinished(folder)
     found = [_part(folder, start) for start in starts]
     if None in found:
         raise UserError(f"{folder}: is damaged; have it removed by its owner, or {ELSEWHERE}")
