@@ -5,7 +5,7 @@ import ast
 import pytest
 from import_graph import MODULES, parsed
 
-from segstudy.core.quantities import counted_kind, counted_kinds, percent
+from segstudy.core.quantities import counted_kind, counted_kinds, percent, size
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,17 @@ def test_findings_are_counted_by_what_they_are_about(number: int, kind: str, tex
 
 def test_kinds_are_listed_with_their_numbers_the_most_frequent_first() -> None:
     assert counted_kinds(["empty mask", "full mask", "full mask"]) == ("2 full masks", "1 empty mask")
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [
+        *((0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (999.7, "1 KB"), (640_000, "640 KB")),
+        *((999_499, "999 KB"), (999_500, "1 MB"), (12_400_000, "12 MB"), (999_500_000, "1.0 GB")),
+    ],
+)
+def test_small_sizes_are_not_zero_and_large_ones_are_short(num_bytes: float, text: str) -> None:
+    assert size(num_bytes) == text
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from failing_disk import FailingDisk
 from fake_study import fail, finish, make_study, masks, rewrite
+from filelock import FileLock
 from places import TESTS
 from small import TINY, write_dataset
 from trees import merged_tree, tree
@@ -59,13 +60,13 @@ def place(studies, tmp_path) -> Path:
 
 
 def test_seeds_and_configurations_of_both_are_one_study(place):
-    (place / "a" / "study.lock").write_text("{}")  # of a process that ended
     before = tree(place)
+    (place / "a" / "study.lock").write_text("{}")  # of a process that ended; it goes
     found = segstudy.merge(place / "a", place / "b", out=place / "c")
     assert (found.num_runs, found.num_shared, found.num_replaced) == (10, 1, 0)
     assert (found.num_failed, found.num_left, found.num_new) == (1, 2, 1)
     now = tree(place)
-    assert {name: now[name] for name in before} == before  # no merged study is changed
+    assert {name: now[name] for name in now if name[0] in "ab"} == before  # no merged study is changed
     verified = segstudy.verify(place / "c")
     assert (verified.num_runs, verified.num_elsewhere, verified.faults) == (10, 0, ())
     status = segstudy.status(place / "c")
@@ -275,9 +276,45 @@ def test_places_that_cannot_be_are_refused(place):
 def test_a_study_that_is_trained_is_refused(place):
     with (
         hold(StudyFolder(place / "b").lock, "this study"),
-        pytest.raises(UserError, match=r"b: process .* is training it; wait until it is done"),
+        pytest.raises(UserError, match=r"b: process .* is working on this study; wait until it is done"),
     ):
         segstudy.merge(place / "a", place / "b", out=place / "c")
+    assert not (place / "c").exists()
+
+
+def test_no_run_begins_in_a_study_while_it_is_merged(place):
+    refused = []
+
+    def stage(name: str, *_: int) -> None:
+        for folder in (place / "a", place / "b"):
+            with pytest.raises(UserError, match=r"process .* is working on this study; wait until it is don"):
+                segstudy.run(folder, retry=True)
+            refused.append((name, folder.name))
+
+    found = segstudy.merge(place / "a", place / "b", out=place / "c", stage=stage)
+    assert found.num_runs == 10
+    assert {("copying the runs", "b"), ("copying what else there is", "a")} <= set(refused)
+
+
+def test_a_folder_that_is_no_study_is_not_made(place):
+    before = tree(place)
+    with pytest.raises(UserError, match="x: is not a study"):
+        segstudy.merge(place / "a", place / "x", out=place / "c")
+    assert tree(place) == before
+    assert not (place / "x").exists()
+
+
+def test_studies_in_a_folder_that_cannot_be_written_are_merged(place, monkeypatch):
+    """As those of another user; no lock is held there, and who trains now is noticed if that can be seen."""
+    open_lock = FileLock.acquire
+
+    def refused(lock, *args, **kwargs):
+        if Path(lock.lock_file).parent.name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_lock(lock, *args, **kwargs)
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    assert segstudy.merge(place / "a", place / "b", out=place / "c").num_runs == 10
 
 
 def test_a_run_that_one_finished_is_no_failure_of_the_other(place):
@@ -475,6 +512,19 @@ def test_other_hardware_is_said(place):
     found = segstudy.merge(place / "a", place / "b", out=place / "c")
     assert found.environments == "threads (1, 2)"
     assert segstudy.verify(place / "c").differing == "threads (1, 2)"
+
+
+def test_a_run_that_would_not_be_named_is_refused_before_anything_is_copied(tmp_path):
+    """Without numerics.json, as of version 0.1, the newest run tells which versions a study has."""
+    a, b = two_studies(tmp_path / "s")
+    finish(b, "unet-bce-b8", 0.8, 0.8, seed=3, version=2, started="2026-02-01T00:00:00+00:00")
+    for folder in (a, b):
+        (folder.path / "numerics.json").unlink()
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match=r"s/a: 3 runs of it \([0-9a-f]{16}\) would not be named by the mer"):
+        segstudy.merge(a.path, b.path, out=tmp_path / "c")
+    assert tree(tmp_path) == before
+    assert not (tmp_path / "c").exists()
 
 
 def test_the_command_says_what_it_did(place, capsys, monkeypatch):

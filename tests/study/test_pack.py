@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from collections import deque
 from pathlib import Path
 
 import polars as pl
@@ -30,6 +31,7 @@ from segstudy.core.locks import hold
 from segstudy.store.folder import StudyFolder
 from segstudy.store.pack_record import MANIFEST
 from segstudy.store.verify_pack import _check, _Reading
+from segstudy.study.pack_privacy import personal_paths
 
 
 def study_at(place: Path) -> Path:
@@ -117,14 +119,16 @@ def test_a_report_is_in_it_if_it_shows_no_pictures_and_all_runs(study, tmp_path)
     next((study / "failures").iterdir()).unlink()
     segstudy.report(study)
     found = segstudy.pack(study, out=tmp_path / "a.zip")
-    assert found.left_out["reports with pictures, or without all runs"] == 1
+    assert found.left_out["reports with pictures"] == 1
     assert "study/report.html" not in names_in(found.file)
     segstudy.report(study, images=False)
     found = segstudy.pack(study, out=tmp_path / "a.zip")
     assert {"study/report.html", "study/leaderboard.csv"} < names_in(found.file)
-    assert "reports with pictures, or without all runs" not in found.left_out
+    assert found.left_out.keys() == {"predictions.parquet", "thumbnails.parquet"}
     verified = segstudy.verify(found.file)
     assert (verified.faults, verified.unseen) == ((), ())
+    finish(StudyFolder(study), "unet-bce-b8", 0.8, 0.8, seed=1, noise=0.01)
+    assert segstudy.pack(study, out=tmp_path / "a.zip").left_out["outdated reports"] == 1
 
 
 def test_nothing_of_this_machine_is_in_it(study, made, content, tmp_path):
@@ -157,12 +161,10 @@ def test_no_machine_is_named_in_a_failure(study, tmp_path):
     "path",
     [
         *("/home/ada/net.py", "C:\\Users\\ada\\net.py", "/Users/ada/net.py", "file:///home/ada/net.py"),
-        *(
-            "../../srv/clinic/ada/net.py",
-            "/mnt/ada/net.py",
-            "a line\n/scratch/ada/net.py",
-            "cc -I/home/ada/net.py",
-        ),
+        *("../../srv/clinic/ada/net.py", "/mnt/ada/net.py", "a line\n/scratch/ada/net.py"),
+        *("cc -I/home/ada/net.py", "../../data/ada/net.py", "../ada/net.py", "..\\ada\\net.py"),
+        *("/nfs/ada/net.py", "/any/ada/net.py", "(/data/ada/net.py)", "D:\\data\\ada\\net.py"),
+        *("\\\\clinic\\ada\\net.py", "PATH=/usr/bin:/data/ada/net.py", "größe /ü/ada/net.py"),
     ],
 )
 def test_a_file_that_names_a_users_folder_is_refused(study, tmp_path, path):
@@ -176,9 +178,46 @@ def test_a_file_that_names_a_users_folder_is_refused(study, tmp_path, path):
 
 def test_ids_and_web_addresses_are_no_paths(study, tmp_path):
     data = json.loads((study / "data.json").read_text())
-    data["terms"] = "rooms/home/0001, https://example.org/home/ada, x-y/mnt/1"
+    data["terms"] = (
+        "rooms/home/0001, https://example.org/home/ada, x-y/mnt/1, doi 10.1109/EMBC.2013.6610779, n/a / 1/2, "
+        "../net.py:Net, ../../net.py, s/he, 3 /4/, CC BY-NC 4.0 (//x/y)"
+    )
     (study / "data.json").write_text(json.dumps(data))
     assert segstudy.pack(study, out=tmp_path / "a.zip").num_runs == 3
+
+
+@pytest.mark.parametrize("path", ["/nfs/ada/net.py", "../../data/ada/net.py", "-I/opt/ada/net.py"])
+def test_paths_in_failures_are_cut(study, tmp_path, path):
+    fail(StudyFolder(study), "unet-bce-b8", seed=1, detail=f"in {path}, line 3", log=f"cc {path}\n{path}")
+    found = segstudy.pack(study, out=tmp_path / "a.zip").file.read_bytes()
+    assert b"/ada" not in found
+    (failure,) = StudyFolder(unzipped(tmp_path / "a.zip", tmp_path / "x")).failed().values()
+    assert failure.detail.endswith("net.py, line 3")
+
+
+def test_a_page_is_searched_without_its_programs_and_pictures():
+    picture = "data:image/png;base64,/home/ada/x+/nfs/ada/y"
+    page = f"<p>a</p><img src='{picture}'><script>x = (y)/a/b; /z/g</script><style>/a/b</style>"
+    files = {"report.html": page.encode(), "a.parquet": b" /nfs/ada/x ", "figures/b.svg": b"<g></g>"}
+    assert not list(personal_paths(files, []))
+    for path in ("/home/ada/x", "/nfs/ada/x"):
+        files["report.html"] = page.replace("x =", f'"{path}"').encode()
+        assert list(personal_paths(files, [])) == [("report.html", path)]
+    files["report.html"] = page.replace(">a<", "> /opt/ada/x <").encode()
+    assert list(personal_paths(files, [])) == [("report.html", "/opt/ada/x")]
+
+
+def test_no_run_begins_while_a_study_is_packed(study, tmp_path):
+    stages = set()
+
+    def stage(name: str, *_: int) -> None:
+        stages.add(name)
+        with pytest.raises(UserError, match=r"process .* is working on this study; wait until it is done"):
+            segstudy.run(study, retry=True)
+
+    segstudy.pack(study, out=tmp_path / "a.zip", stage=stage)
+    assert {"checking the runs", "computing the checksums", "writing the pack"} <= stages
+    assert not (study / "study.lock").exists()
 
 
 def test_unzipped_it_is_the_study_again(study, made, tmp_path):
@@ -208,16 +247,33 @@ def test_packed_again_it_is_the_same_file(made, content, tmp_path):
     assert found.left_out["predictions.parquet"] == 3
 
 
+def test_packed_again_it_counts_the_saved_states_that_it_lacks(study, tmp_path):
+    first = segstudy.pack(study, out=tmp_path / "a.zip", weights=False)
+    assert first.left_out["saved states of unfinished runs"] == 1
+    folder = StudyFolder(unzipped(tmp_path / "a.zip", tmp_path / "x"))
+    again = segstudy.pack(folder.path, out=tmp_path / "b.zip", weights=False)
+    assert again.file.read_bytes() == first.file.read_bytes()
+    (key,) = folder.failed()
+    for epoch in (1, 2):
+        folder.checkpoints(key).write(epoch, b"a newer state")
+    again = segstudy.pack(folder.path, out=tmp_path / "b.zip")
+    assert again.left_out["saved states of unfinished runs"] == 2, "the first pack had no weights"
+    shutil.rmtree(folder.path / "checkpoints")
+    finish(folder, "unet-bce-b8", 0.8, 0.8, seed=1, noise=0.01)
+    again = segstudy.pack(folder.path, out=tmp_path / "b.zip")
+    assert "saved states of unfinished runs" not in again.left_out
+
+
 def test_packed_again_it_counts_nothing_that_is_in_it(study, tmp_path):
     next((study / "failures").iterdir()).unlink()
     segstudy.report(study)
     found = segstudy.pack(study, out=tmp_path / "a.zip")
-    assert found.left_out["reports with pictures, or without all runs"] == 1
+    assert found.left_out["reports with pictures"] == 1
     folder = unzipped(tmp_path / "a.zip", tmp_path / "x")
     segstudy.report(folder, images=False)
     again = segstudy.pack(folder, out=tmp_path / "b.zip")
     assert "study/report.html" in names_in(again.file)
-    assert "reports with pictures, or without all runs" not in again.left_out
+    assert "reports with pictures" not in again.left_out
     assert again.left_out["predictions.parquet"] == 3
 
 
@@ -261,7 +317,7 @@ def test_what_is_no_study_or_damaged_is_refused(study, tmp_path):
         segstudy.pack(study, out=tmp_path / "mine.zip")
     with (
         hold(StudyFolder(study).lock, "this study"),
-        pytest.raises(UserError, match=r"study: process .* is training it"),
+        pytest.raises(UserError, match=r"study: process .* is working on this study; wait"),
     ):
         segstudy.pack(study, out=tmp_path / "a.zip")
     file = study / "runs" / min(StudyFolder(study).finished()) / "images.parquet"
@@ -272,7 +328,8 @@ def test_what_is_no_study_or_damaged_is_refused(study, tmp_path):
 
 
 def found_in(altered: bytes) -> list:
-    reading = _Reading(io.BytesIO(altered))
+    """The faults of a pack, of which nothing is written."""
+    reading = _Reading(io.BytesIO(altered), lambda _, pieces: deque(pieces, maxlen=0))
     _check(reading)
     return reading.faults
 
@@ -419,6 +476,16 @@ def test_a_manifest_that_fits_does_not_hide_what_contradicts_the_study(content, 
     assert {fault.detail for fault in found.faults} == {"predictions.parquet missing"}
 
 
+def test_a_pack_of_a_newer_version_is_no_fault(content, tmp_path, capsys):
+    """Its exit code is 2, and the message names the file, not the temporary folder."""
+    file = forged(content, tmp_path / "a.zip", lambda files: files.update({"pack.json": b'{"format": 2}'}))
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(file)])
+    assert ended.value.code == 2
+    expected = f"{file}: pack.json: format 2 belongs to a newer version; update segstudy"
+    assert expected in capsys.readouterr().err.replace("\n", "")
+
+
 @pytest.mark.parametrize(
     "name", ["../evil", "/evil", "a\\..\\evil", "runs/../../evil", ".hidden", "a//b", ""]
 )
@@ -455,7 +522,9 @@ def test_exit_codes(made, content, tmp_path, capsys):
         code("pack", str(made / "study"), "--out", str(tmp_path / "b.zip"), "--no-weights", "--images") == 0
     )
     out = capsys.readouterr().out
-    assert "not in it: 3 x model.safetensors, 1 x saved states of unfinished runs" in out
+    assert "not in it: model.safetensors (3), saved states of unfinished runs (1)" in out
+    assert f"3 runs, {len(names_in(tmp_path / 'b.zip')):,} files, " in out
+    assert f"{round((tmp_path / 'b.zip').stat().st_size / 1000)} KB" in out
     assert f"SHA-256 of the file: {hashlib.sha256((tmp_path / 'b.zip').read_bytes()).hexdigest()}" in out
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from segstudy.config.protocol import Protocol
@@ -12,7 +13,7 @@ from segstudy.config.study_file import relative
 from segstudy.core.errors import UserError
 from segstudy.core.registry import parse, source_hash, title
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import FailureRecord, NumericsRecord, RunRecord
+from segstudy.store.records import FailureRecord, NumericsRecord, Parts, RunRecord
 
 COMPONENTS = ("architecture", "loss")
 FIRST_VERSIONS = {"architecture": 1, "loss": 1, "preprocessing": 1, "training": 1}  # all of version 0.1
@@ -39,8 +40,25 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class _Folder:
-    """The parts of a study's folder that keys are computed from."""
+class KeyParts:
+    """The files of a study's folder that keys are computed from.
+
+    Attributes:
+        path: of the folder, to which the stored spellings of components are relative.
+        data: fingerprint of the samples; empty if it is not known.
+        splits: every split and fold.
+        numerics: versions of the code; None of version 0.1.
+    """
+
+    path: Path
+    data: str
+    splits: Sequence[Parts]
+    numerics: NumericsRecord | None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A study with the data and splits that its keys are computed from."""
 
     study: Study
     data: str
@@ -65,18 +83,24 @@ def planned_of(folder: StudyFolder, study: Study, records: Sequence[Record]) -> 
         study: as it was last run.
         records: of its finished and failed runs.
     """
-    data, stored = folder.data(), folder.numerics()
+    data = folder.data()
+    parts = KeyParts(folder.path, data.fingerprint if data else "", folder.splits(), folder.numerics())
+    return planned_from(parts, study, records)
+
+
+def planned_from(parts: KeyParts, study: Study, records: Sequence[Record]) -> list[Planned]:
+    """As ``planned_of``, for a folder that may not be written yet."""
     splits = {
         (each.split_seed, each.fold, None if study.folds else each.split, each.train_frac): (
             each.ids.fingerprint
         )
-        for each in folder.splits()
+        for each in parts.splits
     }
-    place = _Folder(study, data.fingerprint if data else "", splits)
+    place = _Place(study, parts.data, splits)
     configurations = study.configurations()
     planned = []
     for configuration in configurations:
-        numerics: Numerics = _stored_numerics(folder, stored, configuration)
+        numerics: Numerics = _stored_numerics(parts.path, parts.numerics, configuration)
         if not set(FIRST_VERSIONS) <= set(numerics):
             numerics = _recovered(place, configuration, numerics, configurations, records)
         planned.append(place.planned(configuration, numerics))
@@ -90,13 +114,13 @@ def is_told_by_files(folder: StudyFolder) -> bool:
     """Whether ``numerics.json`` knows all components: then no stored run decides on the planned keys."""
     stored = folder.numerics()
     return all(
-        set(FIRST_VERSIONS) <= set(_stored_numerics(folder, stored, each))
+        set(FIRST_VERSIONS) <= set(_stored_numerics(folder.path, stored, each))
         for each in folder.study().configurations()
     )
 
 
 def _stored_numerics(
-    folder: StudyFolder, stored: NumericsRecord | None, configuration: Configuration
+    folder: Path, stored: NumericsRecord | None, configuration: Configuration
 ) -> dict[str, int | str]:
     """The versions of ``numerics.json`` that enter the keys of a configuration."""
     if stored is None:
@@ -105,14 +129,14 @@ def _stored_numerics(
     if configuration.protocol.augmentation != "none":
         found["augmentation"] = stored.augmentation
     for factor, versions in (("architecture", stored.architecture), ("loss", stored.loss)):
-        spelling = relative(configuration.level(factor), folder.path)
+        spelling = relative(configuration.level(factor), folder)
         if spelling in versions:
             found[factor] = versions[spelling]
     return found
 
 
 def _recovered(
-    place: _Folder,
+    place: _Place,
     configuration: Configuration,
     stored: Numerics,
     configurations: Iterable[Configuration],

@@ -126,8 +126,8 @@ def verification_text(found: Verification, folder: Path) -> str:
 
 
 def left_out_text(left_out: Mapping[str, int]) -> str:
-    """Return the files that a pack left out: ``4 x predictions.parquet, 1 x thumbnails.parquet``."""
-    return ", ".join(f"{number} x {kind}" for kind, number in left_out.items())
+    """Return the files that a pack left out: ``predictions.parquet (4), thumbnails.parquet (1)``."""
+    return ", ".join(f"{kind} ({number:,})" for kind, number in left_out.items())
 
 
 def _outcome(found: Verification, folder: Path) -> str:

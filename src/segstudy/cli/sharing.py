@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 @app.command(group=TRAIN)
 def merge(
-    *folders: Path, out: Path, accept_differences: Annotated[bool, Parameter(negative=())] = False
+    *folders: Annotated[Path, Parameter(required=True)],
+    out: Path,
+    accept_differences: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Merge studies of the same data and split into a new folder. The merged studies are not changed.
+
+    People who train at the same time divide architectures or losses, and each trains all seeds. For further
+    seeds, copy a study, train the copy with more `--seeds`, and merge it.
 
     Example: `segstudy merge study-of-ada study-of-bob --out both`
 

@@ -18,8 +18,14 @@ def percent(frac: float, digits: int = 0) -> str:
 
 
 def size(num_bytes: float) -> str:
-    """Return a size as ``12 MB`` or ``3.4 GB``."""
-    return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"
+    """Return a size as ``640 bytes``, ``85 KB``, ``12 MB`` or ``3.4 GB``."""
+    if num_bytes < 999.5:
+        return counted(round(num_bytes), "byte")
+    if num_bytes < 999_500:
+        return f"{num_bytes / 1e3:.0f} KB"
+    if num_bytes < 999_500_000:
+        return f"{num_bytes / 1e6:.0f} MB"
+    return f"{num_bytes / 1e9:.1f} GB"
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,17 +1,15 @@
 """pack.json: what was left out of a study that was packed into one file. Other studies have none."""
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from pydantic import Field
 
-from segstudy.core.errors import UserError
 from segstudy.core.version import __version__
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import STORED_ONNX, WEIGHTS, Described, read_record
-from segstudy.store.run_records import seal
+from segstudy.store.records import STORED_ONNX, WEIGHTS, Described
+from segstudy.store.sealed_records import read_sealed, sealed_text
 
 FILE, MANIFEST, README = "pack.json", "manifest-sha256.txt", "README.md"
 FORMAT = 1
@@ -32,6 +30,7 @@ class PackRecord(Described):
         images: whether pictures of the data and predicted masks are in it.
         runs: keys of the runs in it.
         left_out: numbers of files that were left out, by name or kind.
+        states_left_out: of them, numbers of saved states, by the key of the unfinished run.
         seal: checksum of all of this.
     """
 
@@ -42,6 +41,7 @@ class PackRecord(Described):
     images: bool
     runs: list[str]
     left_out: dict[str, int] = Field({})
+    states_left_out: dict[str, int] = Field({})
     seal: str
 
     @property
@@ -60,18 +60,9 @@ class PackRecord(Described):
         return frozenset(self.runs)
 
 
-def pack_json(name: str, weights: bool, images: bool, runs: list[str], left_out: Mapping[str, int]) -> str:
-    """Return the content of the file."""
-    record: dict[str, Any] = {
-        "format": FORMAT,
-        "segstudy": __version__,
-        "name": name,
-        "weights": weights,
-        "images": images,
-        "runs": runs,
-        "left_out": dict(left_out),
-    }
-    return json.dumps({**record, "seal": seal(record)}, indent=1, ensure_ascii=False) + "\n"
+def pack_json(about: Mapping[str, Any]) -> str:
+    """Return the content of the file, of its fields without format, version and seal."""
+    return sealed_text({"format": FORMAT, "segstudy": __version__, **about})
 
 
 def pack_record(folder: StudyFolder) -> PackRecord | None:
@@ -80,13 +71,4 @@ def pack_record(folder: StudyFolder) -> PackRecord | None:
     Raises:
         UserError: it is damaged, altered, or of a later version.
     """
-    file = folder.path / FILE
-    if not file.is_file():
-        return None
-    found = read_record(file, PackRecord, REMEDY)
-    if found.format != FORMAT:
-        raise UserError(f"{file}: format {found.format} is not known to this version; update segstudy")
-    content = found.model_dump(mode="json", exclude_unset=True)  # as it was written
-    if found.seal != seal({name: value for name, value in content.items() if name != "seal"}):
-        raise UserError(f"{file}: altered (it is not as it was written); {REMEDY}")
-    return found
+    return read_sealed(folder.path / FILE, PackRecord, FORMAT, REMEDY)

@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from segstudy.analysis.run_matching import planned_of
+from segstudy.analysis.run_matching import KeyParts, planned_from, planned_of
 from segstudy.config.protocol import unique
 from segstudy.config.study import Study
 from segstudy.config.study_file import dump, relative
@@ -34,7 +35,8 @@ from segstudy.store.merged import (
     source_record,
     write_merged,
 )
-from segstudy.store.records import FailureRecord, RunRecord
+from segstudy.store.records import FailureRecord, NumericsRecord, Parts, RunRecord
+from segstudy.store.study_lock import held_while_read
 from segstudy.store.tidying import tidy
 from segstudy.study.merge_choice import Chosen, choose
 from segstudy.study.merge_sources import Source, refuse_different, source_of, spelled_alike
@@ -86,23 +88,36 @@ def merge_studies(
         UserError: studies that cannot be one, damaged runs, or a folder that holds something else.
     """
     _refuse_places(paths, out)
-    sources = spelled_alike([source_of(path) for path in paths])
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(held_while_read(StudyFolder(path)))
+        return _merged([source_of(path) for path in paths], out, accept_differences, stage)
+
+
+def _merged(found: Sequence[Source], out: Path, accept_differences: bool, stage: Stage) -> Merged:
+    """Merge studies whose locks are held."""
+    sources = spelled_alike(found)
     refuse_different(sources)
     chosen = choose(sources, accept_differences)
     records = [source_record(source.folder) for source in sources]
     folder, study = StudyFolder(out), _union(sources, out)
     _refuse_occupied(folder, records, chosen)
-    planned = [_planned(source.folder, source.folder.study(), _finished(source.folder)) for source in sources]
+    finished = [_finished(source.folder) for source in sources]
+    planned = [
+        _planned(source.folder, source.folder.study(), runs)
+        for source, runs in zip(sources, finished, strict=True)
+    ]
     if was_there := folder.exists():
         _unlock(folder)
     else:
+        records_of_all = [finished[n][key] for key, n in chosen.runs.items()]
+        _refuse_lost(out, study, sources, [*records_of_all, *_failures(sources, chosen)], planned)
         with hold(folder.lock, "this study"):
             _refuse_occupied(folder, records, chosen)
             folder.create()
             write_merged(folder, records, chosen.replaced)
             _copy(folder, sources, chosen, stage)
             _write_beside(folder, sources)
-            _refuse_lost(folder, study, sources, planned)
             tidy(folder)
             write_text(folder.path / "study.toml", dump(study, out))
     return _result(folder, sources, chosen, set().union(*planned), was_there)
@@ -280,25 +295,45 @@ def _data(sources: Sequence[Source]) -> dict[str, Any]:
     return content
 
 
-def _planned(folder: StudyFolder, study: Study, finished: Sequence[RunRecord]) -> set[str]:
+def _planned(folder: StudyFolder, study: Study, finished: Mapping[str, RunRecord]) -> set[str]:
     """Return the keys of all runs that a study in this folder plans."""
-    records: list[RunRecord | FailureRecord] = [*finished, *folder.failed().values()]
+    records: list[RunRecord | FailureRecord] = [*finished.values(), *folder.failed().values()]
     return {key for each in planned_of(folder, study, records) for key in each.keys}
 
 
-def _finished(folder: StudyFolder) -> list[RunRecord]:
-    return folder.run_records(sorted(folder.finished()))
+def _finished(folder: StudyFolder) -> dict[str, RunRecord]:
+    keys = sorted(folder.finished())
+    return dict(zip(keys, folder.run_records(keys), strict=True))
+
+
+def _failures(sources: Sequence[Source], chosen: Chosen) -> list[FailureRecord]:
+    failed = {n: sources[n].folder.failed() for n in set(chosen.failures.values())}
+    return [failed[n][key] for key, n in chosen.failures.items()]
 
 
 def _refuse_lost(
-    folder: StudyFolder, study: Study, sources: Sequence[Source], before: Sequence[set[str]]
+    out: Path,
+    study: Study,
+    sources: Sequence[Source],
+    records: Sequence[RunRecord | FailureRecord],
+    before: Sequence[set[str]],
 ) -> None:
     """Refuse a study that would not name a run which its own study names.
+
+    Args:
+        out: the folder of the merged study.
+        study: the merged one.
+        sources: the merged studies.
+        records: of the runs and failures that it will have.
+        before: keys of the runs that each of the merged studies plans.
 
     Raises:
         UserError: naming the study and the number of these runs.
     """
-    planned = _planned(folder, study, _finished(folder))
+    splits, numerics = map(Parts.model_validate, _splits(sources)), _numerics(sources, out)
+    versions = NumericsRecord.model_validate(numerics) if numerics else None
+    parts = KeyParts(out, sources[0].data.fingerprint, list(splits), versions)
+    planned = {key for each in planned_from(parts, study, records) for key in each.keys}
     for source, named in zip(sources, before, strict=True):
         if lost := sorted(named & source.finished - planned):
             raise UserError(
@@ -311,7 +346,7 @@ def _result(
     folder: StudyFolder, sources: Sequence[Source], chosen: Chosen, before: set[str], was_there: bool
 ) -> Merged:
     finished = _finished(folder)
-    keys = {record.key for record in finished}
+    keys = finished.keys()
     planned = _planned(folder, folder.study(), finished)
     studies = [source.study for source in sources]
     differing = differing_fields(studies)
@@ -328,6 +363,6 @@ def _result(
         differing=tuple(
             f"{name} ({'; '.join(unique(levels_text(each, name) for each in studies))})" for name in differing
         ),
-        environments=differing_text(each for record in finished for each in record.environments),
+        environments=differing_text(each for record in finished.values() for each in record.environments),
         was_there=was_there,
     )

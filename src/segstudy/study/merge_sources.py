@@ -10,7 +10,6 @@ from segstudy.config.study import Study
 from segstudy.config.study_file import relative
 from segstudy.config.union import levels_text
 from segstudy.core.errors import UserError
-from segstudy.core.locks import holder, is_held
 from segstudy.core.quantities import counted
 from segstudy.core.registry import parse, title
 from segstudy.core.synthetic import is_synthetic
@@ -80,15 +79,13 @@ class Source:
 
 
 def source_of(path: Path) -> Source:
-    """Read a study for a merge.
+    """Read a study for a merge, while its lock is held.
 
     Raises:
-        UserError: no study, one that is being trained, a sequential one, or one that was never trained.
+        UserError: no study, a sequential one, or one that was never trained.
     """
     folder = StudyFolder(path)
     study = folder.study()
-    if is_held(folder.lock):
-        raise UserError(f"{path}: {holder(folder.lock)} is training it; wait until it is done, or stop it")
     if looks_of(folder) is not None:
         raise UserError(
             f"{path}: is a sequential study: its looks were planned for its own runs, and with more runs or "

@@ -5,19 +5,21 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segstudy.core.atomic_files import write_pieces
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import open_regular
-from segstudy.core.locks import holder, is_held
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted
 from segstudy.core.stored_zip import Entry, directory, local_header
 from segstudy.store.folder import StudyFolder
 from segstudy.store.pack_places import place_faults
 from segstudy.store.pack_record import FILE, MANIFEST, README, pack_json
+from segstudy.store.study_lock import held_while_read
 from segstudy.store.verify_pack import is_pack
-from segstudy.study.pack_contents import Contents, contents_of, personal_paths
+from segstudy.study.pack_contents import Contents, contents_of
+from segstudy.study.pack_privacy import personal_paths
 
 PIECE_BYTES = 1 << 20
 
@@ -72,22 +74,34 @@ def pack_study(
             machine, or a file of another kind at ``out``.
     """
     folder = StudyFolder(path)
-    if is_held(folder.lock):
-        raise UserError(f"{path}: {holder(folder.lock)} is training it; wait until it is done, or stop it")
-    stage("checking the runs", 0, 0)
-    contents = contents_of(folder, weights, images)
-    target = out or Path(f"{contents.name}.zip")
-    _refuse_place(target)
-    _refuse_names(folder, contents)
-    _refuse_personal(folder, contents)
-    contents.files[FILE] = pack_json(
-        contents.name,
-        contents.weights,
-        contents.images,
-        contents.runs,
-        dict(sorted(contents.left_out.items())),
-    ).encode()
-    contents.files[README] = readme(contents).encode()
+    with held_while_read(folder):
+        stage("checking the runs", 0, 0)
+        contents = contents_of(folder, weights, images)
+        target = out or Path(f"{contents.name}.zip")
+        _refuse_place(target)
+        _refuse_names(folder, contents)
+        _refuse_personal(folder, contents)
+        contents.files[FILE] = pack_json(_about(contents)).encode()
+        contents.files[README] = readme(contents).encode()
+        return _written(target, contents, stage)
+
+
+def _about(contents: Contents) -> dict[str, Any]:
+    """Return the fields of pack.json."""
+    about: dict[str, Any] = {
+        "name": contents.name,
+        "weights": contents.weights,
+        "images": contents.images,
+        "runs": contents.runs,
+        "left_out": dict(sorted(contents.left_out.items())),
+    }
+    if contents.states_left_out:
+        about["states_left_out"] = dict(sorted(contents.states_left_out.items()))
+    return about
+
+
+def _written(target: Path, contents: Contents, stage: Stage) -> Packed:
+    """Write the zip file."""
     parts = _parts(contents, stage)
     digest = hashlib.sha256()
     num_bytes = 0
@@ -190,7 +204,7 @@ def _archive(parts: Sequence[_Part], stage: Stage) -> Iterator[bytes]:
 def readme(contents: Contents) -> str:
     """Return the text for people who open the pack."""
     name = contents.name
-    left = [f"- {number} x {kind}" for kind, number in sorted(contents.left_out.items())]
+    left = [f"- {kind}: {number}" for kind, number in sorted(contents.left_out.items())]
     what = (
         f"{counted(len(contents.runs), 'run')}; weights: {_yes(contents.weights)}; pictures of the data and "
         f"predicted masks: {_yes(contents.images)}"

@@ -1,12 +1,9 @@
 """What of a study goes into a pack, and what is left out."""
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 
@@ -20,9 +17,10 @@ from segstudy.store import merged, preregistration, second_rater
 from segstudy.store.copies import whole_states
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import FILE as LOOKS
-from segstudy.store.pack_record import PREDICTIONS, THUMBNAILS, WEIGHT_FILES, pack_record
-from segstudy.store.report_coverage import staleness, stored_coverage
+from segstudy.store.pack_record import PREDICTIONS, THUMBNAILS, WEIGHT_FILES, PackRecord, pack_record
+from segstudy.store.report_coverage import Coverage, staleness, stored_coverage
 from segstudy.store.verify_runs import run_faults
+from segstudy.study.pack_privacy import without_machines
 
 BESIDE = (  # files of a study that have no picture and no path
     *("split.json", "data.json", "numerics.json", "reports.json", "baselines.parquet"),
@@ -30,11 +28,11 @@ BESIDE = (  # files of a study that have no picture and no path
 )
 REPORT = "report.html"
 OF_RUNS = {PREDICTIONS, *WEIGHT_FILES}  # what the runs of an unzipped pack may lack
-# Names and addresses of machines in records of failures.
-MACHINE = re.compile(r"(?<=, the last time )\S+|\b(?:\d{1,3}\.){3}\d{1,3}\b")
 EXTERNAL_FILES = ("record.json", "images.parquet")
 OTHER_EXTERNAL = "other files in external/"
-STATES, OTHERS = "saved states of unfinished runs", "reports with pictures, or without all runs"
+STATES = "saved states of unfinished runs"
+PICTURED, OUTDATED = "reports with pictures", "outdated reports"
+UNCLEAN = "reports of failures that name this machine"
 
 
 @dataclass
@@ -48,6 +46,7 @@ class Contents:
         files: where each file is, or its content, by its path in the study's folder.
         runs: keys of the finished runs.
         left_out: numbers of files that were left out, by name or kind.
+        states_left_out: of them, numbers of saved states, by the key of the unfinished run.
     """
 
     name: str
@@ -56,6 +55,7 @@ class Contents:
     files: dict[str, Path | bytes] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    states_left_out: dict[str, int] = field(default_factory=dict)
 
 
 def contents_of(folder: StudyFolder, weights: bool, images: bool) -> Contents:
@@ -84,21 +84,19 @@ def contents_of(folder: StudyFolder, weights: bool, images: bool) -> Contents:
     for key in sorted(folder.finished()):
         _add_run(found, folder, key, before.absent(key) if before else frozenset())
     _add_externals(found, folder)
-    for key in sorted(folder.begun() - folder.finished()):
-        for file in whole_states(folder, key):
-            _add(found, file, f"checkpoints/{key}/{file.name}", found.weights, STATES)
+    _add_states(found, folder, before)
     is_cleaned = _add_failures(found, folder)
     _add_report(found, folder, is_cleaned)
     return found
 
 
-def _add(found: Contents, file: Path, place: str, is_wanted: bool, kind: str = "") -> None:
+def _add(found: Contents, file: Path, place: str, is_wanted: bool) -> None:
     if not file.is_file():
         return
     if is_wanted:
         found.files[place] = file
     else:
-        found.left_out[kind or file.name] += 1
+        found.left_out[file.name] += 1
 
 
 def _add_run(found: Contents, folder: StudyFolder, key: str, absent: frozenset[str]) -> None:
@@ -120,6 +118,22 @@ def _add_run(found: Contents, folder: StudyFolder, key: str, absent: frozenset[s
         _add(found, run / name, f"runs/{key}/{name}", is_wanted)
 
 
+def _add_states(found: Contents, folder: StudyFolder, before: PackRecord | None) -> None:
+    """Add the saved states of unfinished runs; count those left out, also by the pack that was unzipped."""
+    finished = folder.finished()
+    states = {key: whole_states(folder, key) for key in sorted(folder.begun() - finished)}
+    if found.weights:
+        for key, files in states.items():
+            found.files.update({f"checkpoints/{key}/{file.name}": file for file in files})
+    else:
+        found.states_left_out.update({key: len(files) for key, files in states.items() if files})
+    for key, number in (before.states_left_out if before else {}).items():
+        if key not in finished and not states.get(key):
+            found.states_left_out[key] = number
+    if found.states_left_out:
+        found.left_out[STATES] = sum(found.states_left_out.values())
+
+
 def _add_externals(found: Contents, folder: StudyFolder) -> None:
     for name, path in complete_folders(folder.external).items():
         for file in sorted(path.iterdir()):
@@ -135,7 +149,7 @@ def _add_failures(found: Contents, folder: StudyFolder) -> bool:
     for key in folder.failed():
         file = folder.failures / f"{key}.json"
         record = read_json(file)
-        cleaned = _without_machines(publishable_texts(record))
+        cleaned = without_machines(publishable_texts(record))
         if cleaned == record:
             found.files[f"failures/{key}.json"] = file
         else:
@@ -145,21 +159,22 @@ def _add_failures(found: Contents, folder: StudyFolder) -> bool:
     return is_cleaned
 
 
-def _without_machines(texts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: MACHINE.sub("(machine)", text) if isinstance(text, str) else text
-        for name, text in texts.items()
-    }
-
-
 def _add_report(found: Contents, folder: StudyFolder, is_cleaned: bool) -> None:
     """Add the report if it is of exactly this study, and shows no picture that is left out."""
     page, stored = folder.path / REPORT, stored_coverage(folder)
     if not page.is_file():
         return
-    if stored is None or (stored.images and not found.images) or is_cleaned or staleness(folder, stored):
-        found.left_out[OTHERS] += 1
-        return
+    if stored is not None and stored.images and not found.images:
+        found.left_out[PICTURED] += 1
+    elif stored is None or staleness(folder, stored):
+        found.left_out[OUTDATED] += 1
+    elif is_cleaned:
+        found.left_out[UNCLEAN] += 1
+    else:
+        _add_page(found, folder, stored)
+
+
+def _add_page(found: Contents, folder: StudyFolder, stored: Coverage) -> None:
     for name in (REPORT, *sorted(stored.files)):
         _add(found, folder.path / name, name, True)
 
@@ -172,37 +187,3 @@ def _study_text(folder: StudyFolder) -> bytes:
     if "split_file" in raw:
         raw["split_file"] = "split.json" if len(folder.splits()) == 1 else Path(raw["split_file"]).name
     return tomlkit.dumps(raw).encode()
-
-
-# Paths that name a user or a place of this machine: where one begins, not within an id or a web address.
-BEGINS = rb"(?:(?<![\w.-])|(?<=\\[nrt])|(?<=\\u[0-9a-fA-F]{4})|(?<=[\s\"'=]-[A-Za-z]))"
-PERSONAL_PLACES = rb"/(?:home|Users|root|mnt|media|srv|scratch|Volumes)/"
-PERSONAL = re.compile(
-    rb"(?:"
-    + BEGINS
-    + PERSONAL_PLACES
-    + rb"|\.\."
-    + PERSONAL_PLACES
-    + rb"|[A-Za-z]:\\{1,2}Users\\{1,2})[^\s\"'<>|]*"
-)
-PICTURE = re.compile(rb"base64,[A-Za-z0-9+/=]+")  # within a page; its letters may spell anything
-TEXTS = (".json", ".toml", ".html", ".csv", ".svg", ".md")
-
-
-def personal_paths(files: dict[str, bytes | Path], machine: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each text file that contains a path with a user's name, or one of these paths, and that path.
-
-    Args:
-        files: of the pack.
-        machine: paths of this machine.
-    """
-    own = [path.encode() for path in machine if len(Path(path).parts) > 1]
-    for name, source in files.items():
-        if not name.endswith(TEXTS):
-            continue
-        content = PICTURE.sub(b"", source if isinstance(source, bytes) else source.read_bytes())
-        named = PERSONAL.search(content)
-        if named:
-            yield name, named[0].decode(errors="replace")
-        else:
-            yield from ((name, path.decode()) for path in own if path in content)
