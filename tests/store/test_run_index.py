@@ -121,6 +121,56 @@ def test_a_damaged_index_is_made_again_without_a_word(study, damage, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def crafted(file, edit):
+    """Change an index as somebody could who knows how it is sealed."""
+    content = json.loads(file.read_text().split("\n")[1])
+    edit(content)
+    text = json.dumps(content, separators=(",", ":"))
+    file.write_text(f"{run_index._seal(text.encode())}\n{text}\n")
+
+
+def first(content):
+    return next(iter(content["runs"].values()))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda content: content.update(derived=[]),
+        lambda content: content.update(derived={"plan": [], "hardware": 1}),
+        lambda content: content["derived"]["plan"].pop("runs"),
+        lambda content: content["derived"]["plan"].update(runs=[["unet", {}, ["a"]]]),
+        lambda content: content["derived"]["plan"].update(runs=[[]]),
+        lambda content: content["derived"]["hardware"].pop("sentences"),
+        lambda content: content.pop("networks"),
+        lambda content: content["networks"][0][1].pop("epochs"),
+        lambda content: content["networks"][0][1].update(epochs=0),
+        lambda content: content["networks"][0].pop(),
+        lambda content: content.update(environments=[1]),
+        lambda content: content.update(runs=[1]),
+        lambda content: first(content).__setitem__(4, 99),
+        lambda content: first(content).__setitem__(4, -1),
+        lambda content: first(content).__setitem__(5, "long"),
+        lambda content: first(content).__setitem__(6, [99]),
+        lambda content: first(content).pop(),
+    ],
+)
+def test_an_index_that_is_sealed_and_cannot_be_believed_is_made_again(study, edit):
+    expected, file = segstudy.status(study.path), study.path / INDEX
+    whole = file.read_bytes()
+    crafted(file, edit)
+    assert file.read_bytes() != whole
+    assert segstudy.status(study.path) == expected
+    assert file.read_bytes() == whole
+
+
+def test_a_sealed_index_of_many_levels_is_made_again(study):
+    expected, file = segstudy.status(study.path), study.path / INDEX
+    text = b'{"derived":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    file.write_bytes(run_index._seal(text).encode() + b"\n" + text + b"\n")
+    assert segstudy.status(study.path) == expected
+
+
 def test_where_nothing_can_be_written_the_answer_is_the_same(study, monkeypatch):
     expected = segstudy.status(study.path)
     (study.path / INDEX).unlink()

@@ -1,9 +1,10 @@
 """What `status` says of the time to go: by kind of network, with its basis, and never a guess."""
 
 import pytest
-from fake_study import fail, finish, make_study
+from fake_study import configuration_of, fail, finish, make_study, run_of, stored_parts
 
 import segstudy
+from segstudy.cli.folders import status
 from segstudy.store.checkpoints import Progress
 from segstudy.study.duration import Expected, Forecast, write_forecast
 
@@ -27,7 +28,9 @@ TINY, LARGE = NAMES[0], NAMES[1]
 
 def forecast(folder, finished: str) -> dict[str, str]:
     """What `run` keeps: a second for each tiny network, nine hours for each large one; keys by name."""
-    keys = {name: finished if name == TINY else f"{i:016x}" for i, name in enumerate(NAMES)}
+    parts = stored_parts(folder, None)
+    keys = {name: run_of(configuration_of(folder, name), 0, None, parts).key for name in NAMES}
+    assert keys[TINY] == finished
     runs = {
         key: Expected(
             kind=name.replace("bce", ""), seconds=1.0 if "=32" in name else 9 * 3600.0, num_epochs=80
@@ -84,13 +87,28 @@ def test_what_diverged_is_not_waited_for_and_a_done_study_has_nothing_to_go(tmp_
     assert segstudy.status(folder.path).seconds_to_go == 0
 
 
-def test_a_forecast_of_other_runs_is_passed_over(tmp_path):
+def test_a_forecast_of_other_runs_is_passed_over_also_if_there_are_as_many(tmp_path):
     folder = make_study(tmp_path / "s", losses=("bce", "dice"))
     finish(folder, "segnet-bce-b8", 0.5, 0.5)
     finish(folder, "unet-bce-b8", 0.5, 0.5)
-    other = {"f" * 16: Expected(kind="x", seconds=1e6, num_epochs=3)}
-    write_forecast(folder.path, Forecast(workers=1, runs=other))
-    assert segstudy.status(folder.path).seconds_to_go == pytest.approx(120)
+    for num in (1, 2, 3):
+        other = {f"{n:016x}": Expected(kind="x", seconds=1e6, num_epochs=3) for n in range(num)}
+        write_forecast(folder.path, Forecast(workers=1, runs=other))
+        assert segstudy.status(folder.path).seconds_to_go == pytest.approx(120)
+
+
+def test_failures_and_states_of_runs_that_the_study_does_not_name_are_counted_apart(tmp_path, capsys):
+    folder = make_study(tmp_path / "s", losses=("bce",))
+    fail(folder, "unet-bce-b8", reason="crashed")
+    fail(folder, "segnet-bce-b8", reason="crashed", version=2)  # of an older training loop
+    other = run_of(configuration_of(folder, "unet-bce-b8"), 7, None, stored_parts(folder, None))
+    folder.checkpoints(other.key).write(1, b"state")
+    now = segstudy.status(folder.path)
+    assert (now.num_failed, now.num_begun, len(now.failures)) == (1, 0, 1)
+    assert (now.num_unnamed_failed, now.num_unnamed_begun) == (1, 1)
+    assert status(folder.path) == 1
+    shown = capsys.readouterr().out
+    assert "also 1 failed, 1 started and saved, which study.toml does not name" in " ".join(shown.split())
 
 
 def test_a_damaged_note_of_a_run_at_work_stops_nothing(tmp_path):

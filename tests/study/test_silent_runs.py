@@ -55,6 +55,22 @@ def test_long_epochs_are_no_silence(silent, said):
     assert not said
 
 
+def test_a_run_that_waits_for_another_process_is_not_awaited_until_it_begins_again(silent, said):
+    trackers = Trackers(
+        {"silent": silent, "plain": SimpleNamespace(run_begins=lambda job: begun.append(job.name))}
+    )
+    begun: list[str] = []
+    silent.study_begins(start())
+    trackers.run_begins(job("a"))
+    trackers.run_waits(job("a"))  # its machine was lost, and no other is free
+    silent.look(time.monotonic() + 10 * LEAST_S)
+    assert not said
+    trackers.run_begins(job("a"))
+    silent.look(time.monotonic() + LEAST_S + 60)
+    assert len(said) == 1
+    assert begun == ["a"]  # other trackers are called once
+
+
 def test_the_thread_looks_and_ends_with_the_study(monkeypatch, said):
     monkeypatch.setattr(silent_runs, "CHECK_S", 0.01)
     monkeypatch.setattr(silent_runs, "LEAST_S", 0.0)

@@ -83,6 +83,39 @@ def test_while_the_report_is_written_it_says_how_to_write_it(here, capsys, monke
     assert len(list((here / "my study" / "runs").iterdir())) == 1
 
 
+AGAIN = "finished runs and saved states are kept; continue with: segstudy run 'my study'"
+STORED = "all trained runs are stored; the report is written by segstudy report 'my study'"
+
+
+@pytest.mark.parametrize(
+    ("step", "note", "num_trained"),
+    [
+        ("tidy", "nothing was trained; the study is as it was", 0),
+        (
+            "write_plan",
+            "nothing was trained; the plan may be stored; to continue, run the same command again",
+            0,
+        ),
+        ("write_forecast", AGAIN, 0),
+        ("_raise_stopped", AGAIN, 1),
+        ("write_records", STORED, 1),
+    ],
+)
+def test_between_the_stages_nothing_is_said_that_is_not_true(
+    here, capsys, monkeypatch, step, note, num_trained
+):
+    real = getattr(run, step)
+
+    def interrupted(*args: object, **more: object) -> None:
+        real(*args, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, step, interrupted)
+    assert stopped(capsys, "run", "discs", *QUICKLY) == f"stopped: {note}"
+    assert (here / "my study" / "study.toml").is_file() == (step != "tidy")
+    assert len(list((here / "my study").glob("runs/*"))) == num_trained
+
+
 def test_while_data_are_checked(here, capsys, monkeypatch):
     pressed_at(monkeypatch, "checking the data")
     before = set(here.rglob("*"))

@@ -59,15 +59,22 @@ def test_a_run_is_given_up_only_if_it_loses_its_machine_again_and_again_without_
     assert [losses.is_too_many("other", 2) for _ in range(3)] == [False, False, True]
 
 
-def test_places_that_cannot_be_started_end_the_study_at_once_only_if_the_reason_is_ours():
+def test_a_machine_that_starts_no_places_is_given_up_at_once_only_if_the_reason_is_ours():
     """A machine that died takes many places with it within seconds."""
     starts = FailedStarts(most=5, patience_s=120)
-    assert not any(starts.is_too_many(False, now) for now in (*range(20), 119))
-    assert starts.is_too_many(False, 120)
-    starts.reset()
-    assert not starts.is_too_many(False, 300)
+    assert not any(starts.is_too_many("a", False, now) for now in (*range(20), 119))
+    assert starts.is_too_many("a", False, 120)
+    starts.reset("a")
+    assert not starts.is_too_many("a", False, 300)
     starts = FailedStarts(most=5, patience_s=120)
-    assert [starts.is_too_many(True, 0) for _ in range(5)] == [False] * 4 + [True]
+    assert [starts.is_too_many("a", True, 0) for _ in range(5)] == [False] * 4 + [True]
+    assert not starts.is_too_many("b", True, 0)
+
+
+def test_of_a_machine_that_is_not_known_no_reason_ends_the_study_at_once():
+    starts = FailedStarts(most=5, patience_s=120)
+    assert not any(starts.is_too_many("", True, now) for now in range(20))
+    assert starts.is_too_many("", True, 120)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +133,14 @@ def test_options_are_those_of_the_record_in_its_types():
     ray = EXECUTORS["ray"]
     assert ray.checked({"gpus_per_run": "0.25"}) == {"gpus_per_run": 0.25}
     assert ray.checked({"gpus_per_run": 1}) == {"gpus_per_run": 1.0}
-    for wrong, message in {"gpus_per_run": "must be a number", "ray_address": "must be text"}.items():
+    for wrong, message in {"gpus_per_run": "must be a finite number", "ray_address": "must be text"}.items():
         with pytest.raises(UserError, match=message):
             ray.checked({wrong: [1]})
+    for wrong in ("nan", "inf", "-inf", float("nan"), float("inf")):
+        with pytest.raises(UserError, match="must be a finite number"):
+            ray.checked({"gpus_per_run": wrong})
+        with pytest.raises(UserError, match="must be a whole number"):
+            Option("nodes", 1, "Nodes.").checked(wrong)
     with pytest.raises(
         UserError, match="serial has no option gpus_per_run; it is an option of --executor ray"
     ):
@@ -264,8 +276,8 @@ def contents(folder):
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 
 
-def brought(prepared, lost=None):
-    """Bring prepared data here, and say which pieces were asked for."""
+def brought(prepared, lost=None, hole=b""):
+    """Bring prepared data here, one piece replaced by a hole, and say which pieces were asked for."""
     asked = []
 
     def ask(name, start):
@@ -273,7 +285,7 @@ def brought(prepared, lost=None):
         return name, start
 
     def get(place):
-        return prepared_data.piece(prepared, *place) if place != lost else b""
+        return prepared_data.piece(prepared, *place) if place != lost else hole
 
     is_new = prepared_data.fetch(prepared.name, prepared_data.listing(prepared), ask, get)
     return is_new, asked
@@ -294,7 +306,10 @@ def test_prepared_data_arrive_whole_in_pieces_and_once(prepared, tmp_path, monke
 def test_prepared_data_that_arrive_with_a_hole_are_noticed(prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path))
     monkeypatch.setattr(prepared_data, "PIECE_BYTES", 1000)
-    brought(prepared, lost=("images.npy", 2000))
+    with pytest.raises(UserError, match=r"11416 of 12416 bytes of images.npy were sent"):
+        brought(prepared, lost=("images.npy", 2000))
+    assert not prepared_data.place_of(prepared.name).exists()
+    brought(prepared, lost=("images.npy", 2000), hole=bytes(1000))
     with pytest.raises(PreparedDataGoneError):
         open_prepared(prepared_data.place_of(prepared.name))
 

@@ -238,3 +238,24 @@ def test_a_machine_without_space_for_the_data_is_not_used(dataset, tmp_path):
         assert len(list((tmp_path / "study").glob("runs/*"))) == 2
     finally:
         machines.shutdown()
+
+
+def test_a_machine_that_cannot_start_segstudy_is_named_and_left_out(dataset, tmp_path):
+    """Ray's own table must say on which machine a place failed: no code of ours ran there."""
+    broken = tmp_path / "broken" / "segstudy"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('segstudy is half installed')")
+    machines = Machines(tmp_path / "machines", 0)
+    try:
+        machines.cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(broken.parent)})
+        where = ["--executor", "ray", "--ray-address", machines.address, "--epochs", "1"]
+        words = [*where, "--loss", "bce,dice"]
+        said = run(dataset, tmp_path / "study", *words, code=2)
+        assert "no machine of the cluster can train" in said
+        assert "no worker starts there" in said
+        assert "segstudy is half installed" in said
+        machines.join()
+        said = run(dataset, tmp_path / "study", *words)
+        assert len(list((tmp_path / "study").glob("runs/*"))) == 2
+    finally:
+        machines.shutdown()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from segstudy.analysis.configurations import named_configurations, rows_of
 from segstudy.analysis.run_matching import is_told_by_files
 from segstudy.analysis.seed_plan import seed_plan_of
@@ -15,7 +17,14 @@ from segstudy.core.installed import package_files
 from segstudy.core.version import __version__
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import FailureRecord, RunRecord
-from segstudy.store.run_index import RunFacts, RunIndex, read_run_index, write_run_index
+from segstudy.store.run_index import (
+    RunFacts,
+    RunIndex,
+    TimedProtocol,
+    derived_from,
+    read_run_index,
+    write_run_index,
+)
 
 # All files that the keys of the planned runs follow from.
 PLAN_FILES = (
@@ -26,6 +35,20 @@ PLAN_FILES = (
     "looks.json",
     "preregistration.json",
 )
+
+
+class _Plan(BaseModel):
+    """The planned runs in an index: of each configuration the fields of ``PlannedRuns``."""
+
+    sources: str | None
+    runs: list[tuple[str, TimedProtocol, list[str]]]
+
+
+class _Hardware(BaseModel):
+    """The sentences on hardware in an index, with the state of the study that they describe."""
+
+    state: str
+    sentences: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +107,7 @@ def progress_of(folder: StudyFolder) -> Progress:
     """
     index = read_run_index(folder)
     sources = _sources(folder)
-    plan = index.derived.get("plan", {})
+    plan = derived_from(index, "plan", _Plan)
     if plan.get("sources") != sources:
         # Else keys follow from the stored runs too: of unknown components, of looks that were taken.
         told = is_told_by_files(folder) and not seed_plan_of(folder).is_sequential
@@ -117,7 +140,7 @@ def _hardware(folder: StudyFolder, index: RunIndex, sources: str) -> dict[str, A
         return {"state": "", "sentences": []}
     stamps = json.dumps(sorted(index.stamps.items()))
     state = hashlib.sha256(f"{sources} {stamps}".encode()).hexdigest()
-    known: dict[str, Any] = index.derived.get("hardware", {})
+    known = derived_from(index, "hardware", _Hardware)
     if known.get("state") == state:
         return known
     from segstudy.analysis.hardware import hardware  # with the statistics, which import scipy

@@ -25,12 +25,14 @@ class Status:
         num_begun: of those left, started and saved: the next ``run`` continues with them.
         num_unnamed: finished runs that study.toml does not name.
         holder: the process that trains this study now, in words; None if there is none.
-        failures: what happened, what helps.
+        failures: of the planned runs: what happened, what helps.
         differing: differences between finished runs that may change their last bits, in words.
         seconds_to_go: wall time of the runs that the next ``run`` trains; None where that is not known.
         time_basis: of this estimate, or what is unknown.
         looks: how far a sequential study came and what it stopped, in sentences.
         hardware: of the planned runs that are finished, if it differs, in sentences.
+        num_unnamed_failed: failed runs that study.toml does not name.
+        num_unnamed_begun: runs that study.toml does not name, started and saved.
     """
 
     num_planned: int
@@ -46,6 +48,8 @@ class Status:
     differing: str = ""
     looks: tuple[str, ...] = ()
     hardware: tuple[str, ...] = ()
+    num_unnamed_failed: int = 0
+    num_unnamed_begun: int = 0
 
 
 @checked_call
@@ -56,18 +60,23 @@ def status(folder: str | Path) -> Status:
     now = progress_of(opened)
     ahead = time_left(opened, now)
     finished = now.finished.keys()
+    planned = {key for each in now.planned for key in each.keys}
+    failed = {key: failure for key, failure in now.failed.items() if key in planned}
+    begun = opened.begun() - finished - now.failed.keys()
     return Status(
         num_planned=now.num_planned,
         num_finished=now.num_finished,
-        num_failed=len(now.failed),
+        num_failed=len(failed),
         num_left=now.num_planned - now.num_finished,
-        num_begun=len(opened.begun() - finished - now.failed.keys()),
+        num_begun=len(begun & planned),
         num_unnamed=len(finished) - now.num_finished,
         holder=holder(opened.lock) if is_held(opened.lock) else None,
-        failures=tuple(failure.model_dump(exclude={"key"}) for failure in now.failed.values()),
+        failures=tuple(failure.model_dump(exclude={"key"}) for failure in failed.values()),
         differing=differing_text(now.environments),
         seconds_to_go=ahead.seconds,
         time_basis=ahead.basis,
         looks=seed_plan_of(opened).state(),
         hardware=now.hardware,
+        num_unnamed_failed=len(now.failed) - len(failed),
+        num_unnamed_begun=len(begun - planned),
     )

@@ -49,6 +49,11 @@ def status(folder: Path, /) -> int:
             f"{counted(now.num_unnamed, 'more finished run')} that study.toml does not name; "
             f"segstudy table {shlex.quote(str(folder))} --all shows all"
         )
+    if now.num_unnamed_failed or now.num_unnamed_begun:
+        say(
+            f"also {now.num_unnamed_failed} failed, {now.num_unnamed_begun} started and saved, which "
+            "study.toml does not name"
+        )
     if now.differing:
         say(f"the runs have different environments, so their last bits may differ: {now.differing}")
     for sentence in now.hardware:

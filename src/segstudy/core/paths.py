@@ -2,7 +2,9 @@
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from segstudy.core.errors import UserError
 
 _HOME = re.compile(r"~(?=$|[/\\])")
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
@@ -53,3 +55,23 @@ def reason_missing(path: str | Path) -> str:
     changed = text.replace("\\", "/")
     hint = f"did you mean {changed}?" if os.path.lexists(changed) else "folders are separated by / here"
     return f"; a backslash is a letter like any other on this system: {hint}"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file below a folder, by a name that another machine sent.
+
+    Raises:
+        UserError: the name is absolute or leads elsewhere, also by a link.
+    """
+    parts = PurePosixPath(name).parts
+    is_plain = parts and ".." not in parts and not _CONTROL.search(name) and "\\" not in name
+    file = folder / name
+    if (
+        not is_plain
+        or PurePosixPath(name).is_absolute()
+        or PureWindowsPath(name).drive
+        or file.resolve() == folder.resolve()
+        or not file.resolve().is_relative_to(folder.resolve())
+    ):
+        raise UserError(f"{name!r} must be the name of a file in {folder}; another machine sent it")
+    return file

@@ -9,11 +9,13 @@ processes the last one wins; where the folder cannot be written there is none.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import time_ns
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segstudy.core.atomic_files import DiskError, write_text
 from segstudy.core.errors import UserError
@@ -27,6 +29,32 @@ from segstudy.store.run_records import read_run_record
 INDEX = "run_index.json"
 VERSION = 1  # of the index: raise it with each change of its content, also of what is derived in it
 FEWEST = 200  # planned runs for which an index is kept; fewer are read as quickly without
+
+
+class TimedProtocol(BaseModel):
+    """The fields of a protocol that the time of its runs follows from; it may have more."""
+
+    width: int
+    image_size: Any
+    precision: str
+    batch_size: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    budget: str = ""
+    steps: int = Field(1, gt=0)
+
+
+_Place = Annotated[int, Field(ge=0)]  # in a list
+
+
+class _Content(BaseModel):
+    """What the file holds: of each run its stamp, its network, its seconds and its environments."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    networks: list[tuple[str, dict[str, Any]]]
+    environments: list[dict[str, Any]]
+    runs: dict[str, tuple[int, int, int, int, _Place, float, list[_Place]]]
+    derived: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +174,26 @@ def _seal(text: bytes) -> str:
 
 def _stored(folder: StudyFolder) -> RunIndex:
     """Return the index as it is stored; an empty one if it is not as this version wrote it."""
-    with suppress(OSError, UserError, ValueError, KeyError, TypeError, IndexError):
+    with suppress(OSError, UserError, ValueError, IndexError, RecursionError):
         seal, text = read_bytes(folder.path / INDEX, MAX_RECORD_BYTES).rstrip(b"\n").split(b"\n")
         if seal.decode() == _seal(text):
-            content = json.loads(text)
-            rows = content["runs"]
-            stamps = {key: FileStamp(*row[:4]) for key, row in rows.items()}
-            return RunIndex(
-                {key: _as_stored(row, content) for key, row in rows.items()}, content["derived"], stamps
-            )
+            content = _Content.model_validate_json(text)
+            for _, protocol in content.networks:
+                TimedProtocol.model_validate(protocol)
+            stamps = {key: FileStamp(*row[:4]) for key, row in content.runs.items()}
+            runs = {
+                key: RunFacts(*content.networks[n], seconds, tuple(content.environments[e] for e in others))
+                for key, (*_, n, seconds, others) in content.runs.items()
+            }
+            return RunIndex(runs, content.derived, stamps)
     return RunIndex({}, {}, is_stored=False)
 
 
-def _as_stored(row: Sequence[Any], content: Mapping[str, Any]) -> RunFacts:
-    architecture, protocol = content["networks"][row[4]]
-    return RunFacts(architecture, protocol, row[5], tuple(content["environments"][n] for n in row[6]))
+def derived_from(index: RunIndex, name: str, kind: type[BaseModel]) -> dict[str, Any]:
+    """Return what an index holds under a name; empty if it has not the fields of its kind."""
+    value = index.derived.get(name)
+    try:
+        kind.model_validate(value)
+    except (ValidationError, RecursionError):
+        return {}
+    return dict(value or {})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segstudy.core.atomic_files import write_folder
 from segstudy.core.errors import UserError
+from segstudy.core.paths import inside
 from segstudy.store.folder import StudyFolder
 from segstudy.store.run_records import RECORD_SEAL, seal
 
@@ -23,9 +24,15 @@ def write_trained_elsewhere(folder: StudyFolder, key: str, files: Mapping[str, b
     """Store a finished run at once, from the files that were written on another machine.
 
     Raises:
-        UserError: they are not as they were written there.
+        UserError: they are not as they were written there, or a name is not that of a file of a run.
         DiskError: when they cannot be written; then nothing of it is stored.
     """
+    for name in files:
+        if "/" in name:
+            raise UserError(
+                f"{folder.runs / key}: a file that another machine sent must be named without /, got {name!r}"
+            )
+        inside(folder.runs / key, name)
     if not _is_whole(key, files):
         raise UserError(f"{folder.runs / key}: was altered on its way from another machine; run again")
     write_folder(folder.runs / key, files)

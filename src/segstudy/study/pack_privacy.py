@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from segstudy.core import machine_names
+
 # Where a path begins: not within an id, a web address or a tag; also behind an option such as -I.
 BEGINS = r"(?:(?<![\w.\-/<~])|(?<=[\s\"'=]-[A-Za-z])|(?<=file://))"
 NAME = r"(?!\.\.?[/\\])[^\s/\\\"'<>|:,;()]+"
@@ -29,14 +31,12 @@ PICTURE = re.compile(r"base64,[A-Za-z0-9+/=]+")  # its letters may spell anythin
 PROGRAM = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 PAGES = (".html", ".svg")
 TEXTS = (".json", ".toml", ".csv", ".md", *PAGES)
-# Names and addresses of machines in records of failures.
-MACHINE = re.compile(r"(?<=, the last time )\S+|\b(?:\d{1,3}\.){3}\d{1,3}\b")
 
 
 def without_machines(texts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the texts of a record without names of machines, and with paths cut to their last name."""
     return {
-        name: PATH.sub(_last_name, MACHINE.sub("(machine)", text)) if isinstance(text, str) else text
+        name: PATH.sub(_last_name, machine_names.without_machines(text)) if isinstance(text, str) else text
         for name, text in texts.items()
     }
 

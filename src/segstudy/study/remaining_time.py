@@ -39,23 +39,23 @@ def time_left(folder: StudyFolder, progress: Progress) -> TimeLeft:
     diverged = {key for key, failure in progress.failed.items() if failure.reason == "diverged"}
     done = progress.finished.keys() | diverged
     waiting = [each for each in progress.planned if not done.issuperset(each.keys)]
-    num_left = sum(key not in done for each in waiting for key in each.keys)
-    if not num_left:
+    left = {key for each in waiting for key in each.keys if key not in done}
+    if not left:
         return TimeLeft(0.0, "")
     forecast = read_forecast(folder.path)
     if forecast is not None:
-        found = _by_forecast(folder, forecast, progress, done, num_left)
+        found = _by_forecast(folder, forecast, progress, done, left)
         if found is not None:
             return found
     return _by_finished(folder, progress, waiting, done)
 
 
 def _by_forecast(
-    folder: StudyFolder, forecast: Forecast, progress: Progress, done: Set[str], num_left: int
+    folder: StudyFolder, forecast: Forecast, progress: Progress, done: Set[str], keys: Set[str]
 ) -> TimeLeft | None:
-    """Return the time left by the forecast; None if it is for other runs than those that are left."""
+    """Return the time left by the forecast; None if it is for other runs than these, which are left."""
     left = [key for key in forecast.runs if key not in done]
-    if len(left) != num_left:
+    if set(left) != keys:
         return None
     measured = {
         key: Measured(facts.seconds, 1.0, 1.0)

@@ -174,28 +174,29 @@ def _chosen(asked: Choice, call: Call, machine: Machine, choose: Choose | None, 
 def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, display: Display) -> None:
     """Train under the study's lock, and write the report."""
     plan, folder = chosen.plan, chosen.folder
-    unchanged = "nothing was trained; the study's folder was not changed"
-    with noting(unchanged), hold(folder.lock, "this study"):
+    with noting("nothing was trained; the study is as it was"), hold(folder.lock, "this study"):
         finished = folder.finished()  # perhaps by the process that held the lock before
         tidy(folder)
         refuse_occupied(plan, folder, call.source)  # another study may be there by now
-        begin(chosen.seed_plan, folder)  # before study.toml: else the study could go on with fixed seeds
-        write_plan(plan, folder)
-        keys = [run.key for run in plan.runs]
-        made = records(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
+        with noting("nothing was trained; the plan may be stored; to continue, run the same command again"):
+            begin(chosen.seed_plan, folder)  # before study.toml: else the study could go on with fixed seeds
+            write_plan(plan, folder)
+            keys = [run.key for run in plan.runs]
+            made = records(chosen.study, folder, plan.dataset.samples, keys, plan.overview(), began_ns)
         missing = [run for run in chosen.missing if run.key not in finished]
         looks = chosen.seed_plan.looks
-        if looks is None:
-            _train(chosen, missing, machine, display, _trackers(call, display))
-        else:
-            display.say(_train_until_settled(chosen, looks, missing, machine, call, display))
-        tidy(folder)
-        if chosen.missing or not is_current(folder, call.images):
-            display.stage("writing the report", 0, 0)
-            with noting(f"all trained runs are stored; the report is written by {_call('report', folder)}"):
+        with noting(f"finished runs and saved states are kept; continue with: {_call('run', folder)}"):
+            if looks is None:
+                _train(chosen, missing, machine, display, _trackers(call, display))
+            else:
+                display.say(_train_until_settled(chosen, looks, missing, machine, call, display))
+        with noting(f"all trained runs are stored; the report is written by {_call('report', folder)}"):
+            tidy(folder)
+            if chosen.missing or not is_current(folder, call.images):
+                display.stage("writing the report", 0, 0)
                 write_report(folder, call.images)
-        if looks is None and folder.finished().issuperset(keys):
-            write_records(made)
+            if looks is None and folder.finished().issuperset(keys):
+                write_records(made)
 
 
 def _train_until_settled(
@@ -263,7 +264,9 @@ def _train(
                 preregister(plan, folder, chosen.seed_plan.looks)
             trackers.study_begins(_start(chosen, missing))
             by_key = {job.run.key: job for job in jobs}
-            watch = Watch(trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins)
+            watch = Watch(
+                trackers.run_progresses, trackers.run_notes, stop, trackers.run_begins, trackers.run_waits
+            )
             executor, options = executor_named(machine.executor), machine.executor_options
             for outcome in executor.train(jobs, machine.max_workers, watch, options):
                 job = by_key[outcome.key]

@@ -21,6 +21,7 @@ from segstudy.core.device import peak_memory, reproducible, reset_peak_memory
 from segstudy.core.environment import differing_text, environment
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
+from segstudy.core.machine_names import without_machines
 from segstudy.core.registry import title
 from segstudy.data.prepared import open_prepared
 from segstudy.losses import resolve_loss
@@ -51,14 +52,11 @@ def execute(job: Job, listener: Listener) -> Outcome:
     except OtherHardwareError as error:
         return Outcome(key=key, status="refused", reason="other hardware", detail=str(error))
     except Exception as error:  # a run may fail in any way; the rest of the study continues
-        reason, detail, log = reason_of(error), str(error), ""
         if job.device == "cuda":
             torch.cuda.empty_cache()  # the next run can use the memory that this one held
-        if reason == "diverged":  # from its saved states it would diverge again
+        if reason_of(error) == "diverged":  # from its saved states it would diverge again
             folder.checkpoints(key).clear()
-        if not isinstance(error, UserError | DivergedError):
-            detail, log = f"{type(error).__name__}: {error}", traceback.format_exc()
-        return failure(job, reason, detail, log)
+        return failure_by(job, error)
     return Outcome(key=key, status="finished" if done else "stopped")
 
 
@@ -152,16 +150,26 @@ def _refuse_full_disk(job: Job, training: Training) -> None:
         raise DiskError(job.study, full)
 
 
+def failure_by(job: Job, error: Exception) -> Outcome:
+    """Record that the error being handled ended a job, and return the outcome."""
+    if isinstance(error, UserError | DivergedError):
+        return failure(job, reason_of(error), str(error))
+    return failure(job, reason_of(error), f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
 def failure(job: Job, reason: str, detail: str, log: str = "") -> Outcome:
-    """Record that a job failed and return the outcome; on a full disk the outcome alone must do."""
+    """Record that a job failed and return the outcome; on a full disk the outcome alone must do.
+
+    The record names no machine, because it may be published.
+    """
     record = {
         "name": job.name,
         **_identity(job.run),
         "description": job.run.description(),
         "reason": reason,
-        "detail": detail,
-        "remedy": remedy(reason, job.run, log),
-        "log": log,
+        "detail": without_machines(detail),
+        "remedy": without_machines(remedy(reason, job.run, log)),
+        "log": without_machines(log),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     try:

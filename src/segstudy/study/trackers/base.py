@@ -90,17 +90,31 @@ class Trackers:
     def __init__(self, trackers: Mapping[str, StudyTracker]):
         self._trackers = dict(trackers)
         self._begun: set[str] = set()
+        self._waiting: set[str] = set()  # begun, and not trained now
         self._lock = threading.RLock()
 
     def study_begins(self, start: StudyStart) -> None:
         self._tell("study_begins", start)
 
     def run_begins(self, job: "Job") -> None:
-        """Call the trackers once for a run, even if it begins again in another process."""
+        """Call the trackers once for a run, even if it begins again in another process.
+
+        Those that have ``run_waits`` are also called when it begins again after that.
+        """
+        key = job.run.key
         with self._lock:
-            if job.run.key not in self._begun:
-                self._begun.add(job.run.key)
+            if key not in self._begun:
+                self._begun.add(key)
                 self._tell("run_begins", job)
+            elif key in self._waiting:
+                self._tell("run_begins", job, only_with="run_waits")
+            self._waiting.discard(key)
+
+    def run_waits(self, job: "Job") -> None:
+        """Call the trackers that have this method: the run waits until another process trains it."""
+        with self._lock:
+            self._waiting.add(job.run.key)
+            self._tell("run_waits", job, only_with="run_waits")
 
     def run_progresses(self, job: "Job", row: dict[str, float]) -> None:
         self.run_begins(job)  # if an executor did not call it
@@ -115,9 +129,11 @@ class Trackers:
     def study_ends(self) -> None:
         self._tell("study_ends")
 
-    def _tell(self, event: str, *about: object) -> None:
+    def _tell(self, event: str, *about: object, only_with: str = "") -> None:
         with self._lock:
             for name, tracker in list(self._trackers.items()):
+                if only_with and not hasattr(tracker, only_with):
+                    continue
                 try:
                     getattr(tracker, event)(*about)
                 except Exception as error:  # any class: a tracker must not stop the training

@@ -60,6 +60,11 @@ class SilentRuns:
         with self._lock:
             self._active[job.run.key] = _Active(job, time.monotonic(), epoch_s)
 
+    def run_waits(self, job: "Job") -> None:
+        """A run is no longer awaited, until it begins again."""
+        with self._lock:
+            self._active.pop(job.run.key, None)
+
     def run_progresses(self, job: "Job", _row: dict[str, float]) -> None:
         """A run has reported an epoch."""
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """The table of executors, which train the runs."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -41,10 +42,12 @@ class Option:
             if kind is str and not isinstance(value, str):
                 raise ValueError
             converted = kind(value)
+            if isinstance(converted, float) and not math.isfinite(converted):
+                raise ValueError
             if converted != value and not isinstance(value, str):
                 raise ValueError
-        except ValueError:
-            noun = {str: "text", int: "a whole number", float: "a number"}[kind]
+        except (ValueError, OverflowError):
+            noun = {str: "text", int: "a whole number", float: "a finite number"}[kind]
             raise UserError(f"{self.name} must be {noun}, got {value!r}") from None
         return converted
 

@@ -100,6 +100,7 @@ class _Worker:
                     outcome = _left_by_a_dead_worker(job, *self._process.last_words())
                 if outcome.status == "stopped" and not self._watch.stop.is_set():
                     self._close()  # this process alone was asked to end: another continues its run
+                    self._watch.wait(job)
                     self._waiting.put(job)
                 else:
                     self._ended.put(outcome)

@@ -74,33 +74,36 @@ class Losses:
 
 
 class FailedStarts:
-    """Places that were given and could not be started, in a row; used by several threads.
+    """Places on each machine that were given and could not be started, in a row; used by several threads.
 
     A machine that has just died may take several with it before its death is noticed. What segstudy itself
-    raises at a start will be raised at the next one too.
+    raises at a start will be raised at the next one there too.
     """
 
     def __init__(self, most: int = MAX_FAILED_STARTS, patience_s: float = PATIENCE_S):
         self._most, self._patience_s = most, patience_s
         self._lock = threading.Lock()
-        self._since_s: list[float] = []
+        self._starts: dict[str, list[tuple[float, bool]]] = {}
 
-    def is_too_many(self, is_raised: bool, now_s: float) -> bool:
-        """Count one; whether no more should be tried.
+    def is_too_many(self, machine: str, is_raised: bool, now_s: float) -> bool:
+        """Count one; whether no more should be tried on this machine.
 
         Args:
+            machine: its number for Ray; empty if unknown.
             is_raised: whether code of ours was reached and raised an error.
             now_s: seconds of any clock.
         """
         with self._lock:
-            self._since_s.append(now_s)
-            in_a_row = len(self._since_s) >= self._most
-            return in_a_row and (is_raised or now_s - self._since_s[0] >= self._patience_s)
+            starts = self._starts.setdefault(machine, [])
+            starts.append((now_s, is_raised))
+            all_raised = machine != "" and all(each for _, each in starts)
+            return len(starts) >= self._most and (all_raised or now_s - starts[0][0] >= self._patience_s)
 
-    def reset(self) -> None:
-        """Called when a place was started."""
+    def reset(self, *machines: str) -> None:
+        """Called when a place was started on these machines."""
         with self._lock:
-            self._since_s.clear()
+            for each in machines:
+                self._starts.pop(each, None)
 
 
 def num_new(num_waiting: int, num_at_work: int, num_pending: int, most: int, most_pending: int) -> int:

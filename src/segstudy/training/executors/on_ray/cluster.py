@@ -1,6 +1,8 @@
 """The connection to a Ray cluster: the one that was named, the one that runs here, or one started here."""
 
+import ipaddress
 import logging
+import math
 import os
 import signal
 import socket
@@ -64,7 +66,7 @@ def gpus_of_run(device: str, gpus_per_run: float) -> float:
     Raises:
         UserError: a negative number, a fraction above 1, or GPUs for runs on a CPU.
     """
-    if gpus_per_run < 0 or (gpus_per_run > 1 and gpus_per_run % 1):
+    if not math.isfinite(gpus_per_run) or gpus_per_run < 0 or (gpus_per_run > 1 and gpus_per_run % 1):
         raise UserError(f"--gpus-per-run must be from 0 to 1 or a whole number, got {gpus_per_run:g}")
     if gpus_per_run and device != "cuda":
         raise UserError(f"--gpus-per-run {gpus_per_run:g} needs --device cuda, got {device}")
@@ -84,8 +86,10 @@ def library() -> Any:
 
 
 @contextmanager
-def cluster(ray_address: str, cpus: int) -> Iterator[Any]:
-    """Yield Ray, connected to a cluster; at the end the connection is closed, or the started cluster ended.
+def cluster(ray_address: str, cpus: int) -> Iterator[tuple[Any, bool]]:
+    """Yield Ray, connected to a cluster, and whether the cluster was started here.
+
+    At the end the connection is closed, or the started cluster ended.
 
     A connection that the user's own program has opened is used and stays open.
 
@@ -97,12 +101,13 @@ def cluster(ray_address: str, cpus: int) -> Iterator[Any]:
         UserError: Ray is not installed, or no cluster answers at the address.
     """
     ray = library()
-    if not connect(ray_address):
+    is_own = not connect(ray_address)
+    if is_own:
         with _own_signals():
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
         _opened.add(os.getpid())
     try:
-        yield ray
+        yield ray, is_own
     finally:
         if os.getpid() in _opened:
             _opened.discard(os.getpid())
@@ -113,10 +118,23 @@ _opened: set[int] = set()  # this process, if the connection is ours
 
 
 def connect(ray_address: str) -> bool:
-    """Connect to the cluster that is named or runs here; False if none runs."""
+    """Connect to the cluster that is named or runs here; False if one must be started.
+
+    Raises:
+        UserError: no cluster answers at the address, or the user's own program has connected to another.
+    """
     ray = library()
     if ray.is_initialized():
-        return True
+        if not ray_address or _is_connected_to(ray, ray_address):
+            return True
+        if os.getpid() not in _opened:
+            there = ray.get_runtime_context().gcs_address
+            raise UserError(
+                f"--ray-address is {ray_address}, but this program has connected to the Ray cluster at "
+                f"{there}; omit ray_address, or call ray.shutdown() before"
+            )
+        _opened.discard(os.getpid())  # of a call that ended before its training
+        ray.shutdown()
     named = ray_address or os.environ.get("RAY_ADDRESS", "")
     if named and named not in ("auto", "local"):
         _refuse_silent(named)
@@ -137,6 +155,26 @@ def connect(ray_address: str) -> bool:
     return True
 
 
+def _is_connected_to(ray: Any, address: str) -> bool:
+    """Whether the connection is to the cluster at this address, however its host is spelled."""
+    if address == "auto":
+        return True
+    host, _, port = address.rpartition(":")
+    there, _, its_port = str(ray.get_runtime_context().gcs_address).rpartition(":")
+    return bool(host) and port == its_port and bool(_numbers(ray, host) & _numbers(ray, there))
+
+
+def _numbers(ray: Any, host: str) -> set[str]:
+    """Return the addresses of a host; those of this machine for its own."""
+    host = host.strip("[]")
+    try:
+        found = {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
+    except OSError:
+        return {host}
+    is_here = any(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found)
+    return found | {ray.util.get_node_ip_address()} if is_here else found
+
+
 def _refuse_silent(address: str) -> None:
     """Refuse an address at which nothing answers: Ray itself would wait for minutes.
 
@@ -145,7 +183,10 @@ def _refuse_silent(address: str) -> None:
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
-        raise UserError(f"--ray-address must be HOST:PORT as printed by `ray start --head`, got {address}")
+        raise UserError(
+            "--ray-address must be HOST:PORT as printed by `ray start --head`, or local to start a cluster "
+            f"on this machine, got {address}"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
     except (OSError, OverflowError) as error:

@@ -31,7 +31,8 @@ def on_ray(
         jobs: what to train, in this order.
         workers: the most runs in parallel; 0: as many as the cluster has room for.
         watch: its callbacks are called for every job.
-        ray_address: of the cluster; empty: the one that runs here, else one that is started here.
+        ray_address: of the cluster; empty: the one that runs here, else one that is started here; ``local``:
+            one that is started here.
         gpus_per_run: a share or a number of GPUs; 0: one on ``cuda``, else none.
 
     Yields:
@@ -49,10 +50,20 @@ def on_ray(
         "memory": max(job.memory_bytes for job in jobs),
     }
     cpus = first.threads * (workers or max(1, allowed_cores() // first.threads))
-    with cluster(ray_address, cpus) as ray:
-        place = ray.remote(Place)
-        ended: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
-        shared = Shared(ray, place, needs, Waiting(jobs), Losses(), ended, watch, FailedStarts(), {}, first)
+    with cluster(ray_address, cpus) as (ray, is_own):
+        shared = Shared(
+            ray=ray,
+            place=ray.remote(Place),
+            needs=needs,
+            waiting=Waiting(jobs),
+            losses=Losses(),
+            ended=queue.SimpleQueue(),
+            watch=watch,
+            failed_starts=FailedStarts(),
+            unusable={},
+            first=first,
+            is_own=is_own,
+        )
         pool: list[Remote] = []
         try:
             yield from _outcomes(shared, pool, workers)
@@ -83,8 +94,9 @@ def _adjust(shared: Shared, pool: list[Remote], workers: int) -> None:
     """Ask the cluster for more places while runs wait, and take back what is no longer needed."""
     pool[:] = [each for each in pool if not each.is_over]
     pending = [each for each in pool if not each.is_placed]
-    if shared.watch.stop.is_set() or not len(shared.waiting):
-        for each in pending:
+    is_over = shared.watch.stop.is_set() or not len(shared.waiting)
+    for each in pending:
+        if is_over or each.is_outdated:
             each.cancel()
     if shared.watch.stop.is_set():
         for each in pool:
@@ -96,45 +108,66 @@ def _adjust(shared: Shared, pool: list[Remote], workers: int) -> None:
 
 
 class _Lack:
-    """Looks whether any machine of the cluster can train, and says once what no machine has."""
+    """Looks whether any machine of the cluster can train, and says what no machine has."""
 
     def __init__(self, shared: Shared):
         self._shared = shared
-        self._since, self._is_told = time.monotonic(), False
+        self._look_at, self._said = time.monotonic() + LACK_S, ""
 
     def look(self, pool: Sequence[Remote]) -> None:
         """Look, if no place has been given for some seconds.
 
         Raises:
-            UserError: no machine can be used that has what a run needs, and others cannot be used.
+            UserError: nothing is trained, and no machine can be used that has what a run needs.
         """
+        shared, now = self._shared, time.monotonic()
         if any(each.is_placed for each in pool):
-            self._since = time.monotonic()
-        if self._is_told or time.monotonic() - self._since < LACK_S:
+            self._look_at = now + LACK_S
+            shared.unusable.pop("", None)  # failed starts on a machine that Ray did not name
+            shared.failed_starts.reset("")
+        if now < self._look_at:
             return
-        shared = self._shared
+        self._look_at = now + LACK_S
         alive = [
-            node for node in shared.ray.nodes() if node["Alive"] and node["NodeID"] not in shared.unusable
+            node["Resources"]
+            for node in shared.ray.nodes()
+            if node["Alive"] and node["NodeID"] not in shared.unusable
         ]
-        text = lacking([node["Resources"] for node in alive], shared.needs)
-        if text and shared.unusable:
+        text = lacking(alive, shared.needs)
+        if shared.unusable and (text or "" in shared.unusable):
             raise UserError(f"no machine of the cluster can train: {'; '.join(shared.unusable.values())}")
-        if text:
-            self._is_told = True
-            shared.watch.say(shared.first, text)
+        if text and shared.is_own:
+            raise UserError(
+                f"{text}; the cluster that was started on this machine has {_amounts(_most(alive))}: end "
+                "other programs, or use fewer --threads, a smaller image size, width or batch size, or "
+                "--executor processes"
+            )
+        if text and text != self._said:
+            self._said = text
+            shared.watch.say(shared.first, f"{text}: waiting for one that joins")
+
+
+NAMES = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}  # of our words for resources, Ray's
 
 
 def lacking(machines: Sequence[Mapping[str, float]], needs: Mapping[str, Any]) -> str:
     """Return in words that no machine has what a run needs; empty if one has.
 
     >>> lacking([{"CPU": 4.0, "memory": 8e9}], {"num_cpus": 8, "num_gpus": 0, "memory": 1e9})
-    'no machine of the cluster has 8 CPUs and 1.0 GB of memory for a run: waiting for one that joins'
+    'no machine of the cluster has 8 CPUs and 1.0 GB of memory for a run'
     """
-    names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-    if any(all(each.get(names[name], 0) >= amount for name, amount in needs.items()) for each in machines):
+    if any(all(each.get(NAMES[name], 0) >= amount for name, amount in needs.items()) for each in machines):
         return ""
-    parts = [f"{needs['num_cpus']:g} CPUs"]
-    parts += [f"{needs['num_gpus']:g} GPUs"] if needs["num_gpus"] else []
-    parts += [f"{needs['memory'] / 1e9:.1f} GB of memory"] if needs["memory"] else []
-    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-    return f"no machine of the cluster has {listed} for a run: waiting for one that joins"
+    return f"no machine of the cluster has {_amounts(needs)} for a run"
+
+
+def _most(machines: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the most of each resource that a machine has."""
+    return {ours: max((each.get(rays, 0) for each in machines), default=0) for ours, rays in NAMES.items()}
+
+
+def _amounts(amounts: Mapping[str, Any]) -> str:
+    parts = [f"{amounts['num_cpus']:g} CPUs"]
+    parts += [f"{amounts['num_gpus']:g} GPUs"] if amounts["num_gpus"] else []
+    parts += [f"{amounts['memory'] / 1e9:.1f} GB of memory"] if amounts["memory"] else []
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -16,12 +16,20 @@ from typing import Any
 
 from segstudy.core.atomic_files import own_folder
 from segstudy.core.cache import is_cached, writable_folder
-from segstudy.core.errors import UserError, one_line
+from segstudy.core.errors import UserError, one_line, typed_line
 from segstudy.core.libraries import ray as import_ray
+from segstudy.core.paths import inside
 from segstudy.core.version import __version__
 from segstudy.training.executors.child import Child
 from segstudy.training.executors.on_ray.own_code import Files, placed
-from segstudy.training.executors.on_ray.prepared_data import Listing, fetch, listing, piece, place_of
+from segstudy.training.executors.on_ray.prepared_data import (
+    Listing,
+    NotSentError,
+    discard,
+    fetch,
+    piece,
+    place_of,
+)
 from segstudy.training.executors.worker_process import HAND_OVER, KEPT, STOP
 
 
@@ -61,35 +69,58 @@ class Place:
             threads: CPU threads of a training.
         """
         self._threads = threads
-        self._folder = own_folder(writable_folder("ray"))
+        self._folder: Path | None = None
+        self._error = ""
+        try:
+            self._folder = own_folder(writable_folder("ray"))
+        except (UserError, OSError) as error:  # `about` says it, with the machine
+            self._error = one_line(error)
         self._child: Child | None = None
         self._is_asked_to_stop = False
 
     def about(self) -> dict[str, str]:
-        """Return the machine's name, its number for Ray, and the version of segstudy there."""
+        """Return the machine's name, its number for Ray, the version of segstudy there, and any error."""
         node = import_ray().get_runtime_context().get_node_id()
-        return {"machine": socket.gethostname(), "node": node, "code": code_version()}
+        return {"machine": socket.gethostname(), "node": node, "code": code_version(), "error": self._error}
 
     def has(self, prepared: str) -> bool:
         """Whether this machine has these prepared data."""
-        return is_cached(place_of(prepared))
+        try:
+            return is_cached(place_of(prepared))
+        except UserError:  # `fetch` says why
+            return False
 
-    def fetch(self, prepared: str, reader: Any) -> str:
+    def fetch(self, prepared: str, files: Listing, reader: Any) -> dict[str, str]:
         """Bring prepared data to this machine, from the ``Reader`` where they are.
 
         Returns:
-            Why they cannot be stored here; empty if they are.
+            Empty if they are here; else ``not_sent``, why they do not come, or ``not_stored``, why they
+            cannot be stored on this machine. As text: not all of our errors can be sent.
         """
-        get = import_ray().get
-        try:
-            fetch(prepared, get(reader.listing.remote()), reader.piece.remote, get)
-        except (UserError, OSError) as error:  # as text: not all of ours can be sent
-            return one_line(error)
-        return ""
+        ray = import_ray()
 
-    def discard(self, prepared: str) -> None:
-        """Remove prepared data that are not as they were written."""
-        shutil.rmtree(place_of(prepared), ignore_errors=True)
+        def get(piece: Any) -> bytes:
+            try:
+                return bytes(ray.get(piece))
+            except ray.exceptions.RayTaskError as error:  # of the other machine, though also an OSError
+                raise NotSentError(typed_line(error.cause)) from None
+            except ray.exceptions.RayActorError as error:
+                raise NotSentError(one_line(error)) from None
+
+        try:
+            fetch(prepared, files, reader.piece.remote, get)
+        except NotSentError as error:
+            return {"not_sent": one_line(error)}
+        except (UserError, OSError, ray.exceptions.RayError) as error:
+            return {"not_stored": one_line(error)}
+        return {}
+
+    def discard(self, prepared: str, source: tuple[int, int]) -> bool:
+        """Remove prepared data that are not as they were written; see ``prepared_data.discard``."""
+        try:
+            return discard(prepared, source)
+        except (UserError, OSError):
+            return False
 
     def train(self, order: Order) -> Iterator[dict[str, Any]]:
         """Train a run and yield what happens.
@@ -105,19 +136,20 @@ class Place:
         except OSError as error:
             yield {"unusable": one_line(error)}
             return
-        child.send(json.dumps(job))
-        if self._is_asked_to_stop:
-            child.send(STOP)
-        for event in child.events():
-            if "saved" in event:
-                yield {"saved": event["saved"], "content": Path(event["file"]).read_bytes()}
-            elif "outcome" in event:
-                files = [Path(file) for file in event["files"]]
-                yield {**event, "files": {file.name: file.read_bytes() for file in files}}
-                return
-            else:
-                yield event
-        yield {"died": child.last_words()}
+        is_over = False
+        try:
+            child.send(json.dumps(job))
+            if self._is_asked_to_stop:
+                child.send(STOP)
+            for event in child.events():
+                is_over = "outcome" in event
+                yield _with_contents(event)
+            if not is_over:
+                is_over = True
+                yield {"died": child.last_words()}
+        finally:
+            if not is_over:  # else the next run would get the events of this one
+                child.kill()
 
     def kept(self) -> None:
         """Say that the last saved state is stored."""
@@ -134,15 +166,18 @@ class Place:
         """End the worker process and remove what it wrote here, other than prepared data."""
         if self._child is not None:
             self._child.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _here(self, order: Order) -> dict[str, Any]:
         """Return the job with paths of this machine, after writing what it starts from."""
+        assert self._folder is not None  # else `about` has said why, and no run comes here
         study = self._folder / "study"
         shutil.rmtree(study, ignore_errors=True)
         for name, content in order.states.items():
-            (study / name).parent.mkdir(parents=True, exist_ok=True)
-            (study / name).write_bytes(content)
+            file = inside(study, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
         study.mkdir(exist_ok=True)
         run = order.job["run"]
         configuration = run["configuration"] | placed(order.code, self._folder / "code")
@@ -161,14 +196,21 @@ class Place:
         return self._child
 
 
+def _with_contents(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event of a worker process with the contents of the files that it names."""
+    if "saved" in event:
+        return {"saved": event["saved"], "content": Path(event["file"]).read_bytes()}
+    if "outcome" in event:
+        files = [Path(file) for file in event["files"]]
+        return {**event, "files": {file.name: file.read_bytes() for file in files}}
+    return event
+
+
 class Reader:
     """Reads one folder of prepared data on the machine that has it."""
 
     def __init__(self, folder: str):
         self._folder = Path(folder)
-
-    def listing(self) -> Listing:
-        return listing(self._folder)
 
     def piece(self, name: str, start: int) -> bytes:
         return piece(self._folder, name, start)

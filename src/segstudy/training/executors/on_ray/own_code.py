@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segstudy.core.paths import inside
 from segstudy.core.registry import parse
 from segstudy.core.source_files import source_files
 
@@ -44,7 +45,8 @@ def placed(code: Mapping[str, tuple[str, Files]], folder: Path) -> dict[str, str
             content.update(f"{name} {len(data)} ".encode() + data)
         place = folder / content.hexdigest()[:16]
         for name, data in files.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes(data)
+            file = inside(place, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
         spelled[kind] = f"{place}/{title}"
     return spelled

@@ -5,14 +5,20 @@ machine gets them twice, and the memory for it does not grow with them. ``open_p
 the hashes in their index before a run uses them, as everywhere.
 """
 
+import secrets
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from segstudy.core.cache import built, cache_folder, is_cached
+from segstudy.core.cache import built, cache_folder, is_cached, no_space
+from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
+from segstudy.core.paths import inside
+from segstudy.data.hashed_arrays import PreparedDataGoneError
 
+INDEX = "index.json"  # without it, a folder holds no prepared data
 PIECE_BYTES = 32 * 2**20
 AHEAD = 2  # pieces that are fetched before they are needed
 WAIT_S = 3600.0  # for another worker of this machine that fetches the same data
@@ -20,10 +26,61 @@ WAIT_S = 3600.0  # for another worker of this machine that fetches the same data
 Listing = list[tuple[str, int]]
 
 
+class NotSentError(UserError):
+    """The machine that has the data did not send them, or not all of them."""
+
+
 def listing(folder: Path) -> Listing:
-    """Return the files of a folder, by their paths from it, with their sizes in bytes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in files]
+    """Return the files of prepared data, by their paths from their folder, with their sizes in bytes.
+
+    Raises:
+        PreparedDataGoneError: they are gone, or not complete.
+    """
+    if not (folder / INDEX).is_file():
+        raise PreparedDataGoneError(
+            f"{folder}: is gone" if not folder.is_dir() else f"{folder / INDEX}: is gone"
+        )
+    try:
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in files]
+    except FileNotFoundError as error:  # it is being emptied
+        raise PreparedDataGoneError(f"{error.filename}: is gone") from None
+
+
+def same_folder(folder: Path) -> tuple[int, int]:
+    """Return two numbers that a folder has wherever its disk is mounted, and no copy of it has.
+
+    Raises:
+        OSError: it is gone.
+    """
+    status = folder.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def discard(name: str, source: tuple[int, int]) -> bool:
+    """Remove prepared data of this machine that are not as they were written; True if that was done.
+
+    Args:
+        name: of the folder.
+        source: of ``same_folder``, of the folder from which they are sent. If that is the folder here, on a
+            disk that the machines share or on one machine, it stays: there is no other copy.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
+    folder = place_of(name)
+    with hold(folder.with_name(f"{name}.lock"), "these data", WAIT_S):
+        try:
+            if same_folder(folder) == source:
+                return False
+            aside = folder.with_name(f"{name}.{secrets.token_hex(4)}")
+            folder.rename(aside)  # at once: another worker may read it now
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise no_space(folder, error) from None
+        shutil.rmtree(aside, ignore_errors=True)
+    return True
 
 
 def piece(folder: Path, name: str, start: int) -> bytes:
@@ -41,8 +98,14 @@ def piece(folder: Path, name: str, start: int) -> bytes:
 
 
 def place_of(name: str) -> Path:
-    """Return the folder of prepared data on this machine."""
-    return cache_folder() / "prepared" / name
+    """Return the folder of prepared data on this machine.
+
+    Raises:
+        UserError: this cannot be the name of a folder there.
+    """
+    if "/" in name:
+        raise UserError(f"prepared data must be named without /, got {name!r}")
+    return inside(cache_folder() / "prepared", name)
 
 
 def fetch(name: str, files: Listing, ask: Callable[[str, int], Any], get: Callable[[Any], bytes]) -> bool:
@@ -55,19 +118,25 @@ def fetch(name: str, files: Listing, ask: Callable[[str, int], Any], get: Callab
         get: waits for a piece.
 
     Raises:
-        UserError: the cache cannot be written.
+        NotSentError: nothing was sent, or a file is shorter or longer than it should be.
+        UserError: the cache cannot be written, or a file has no name that a file there can have.
     """
     folder = place_of(name)
     with hold(folder.with_name(f"{name}.lock"), "these data", WAIT_S):
         if is_cached(folder):
             return False
+        if INDEX not in (file for file, _ in files):
+            raise NotSentError(f"{name}: {INDEX} is not among the {len(files)} files that are sent")
         with built(folder) as building:
             for file, _ in files:
-                (building / file).parent.mkdir(parents=True, exist_ok=True)
-                (building / file).write_bytes(b"")
+                inside(building, file).parent.mkdir(parents=True, exist_ok=True)
+                inside(building, file).write_bytes(b"")
             for file, data in _pieces(files, ask, get):
-                with (building / file).open("ab") as stream:
+                with inside(building, file).open("ab") as stream:
                     stream.write(data)
+            for file, size in files:
+                if (found := (building / file).stat().st_size) != size:
+                    raise NotSentError(f"{name}: {found} of {size} bytes of {file} were sent")
     return True
 
 
