@@ -56,3 +56,17 @@ def test_a_component_that_was_written_into_study_toml_has_its_runs_again(tmp_pat
     assert found(folder) == {"unet-bce-b8": (0, 0), "unet-dice-b8": (1, 0)}
     folder.write_json("numerics.json", {**versions, "training": 2})  # the rest of it holds
     assert found(folder) == {"unet-bce-b8": (0, 0), "unet-dice-b8": (0, 0)}
+
+
+def test_a_study_in_bfloat16_keeps_the_runs_of_the_arithmetic_it_was_planned_with(tmp_path):
+    """Its runs of before have no version of bfloat16; ``numerics.json`` says which keys count."""
+    folder = make_study(tmp_path / "s", ("unet",), ("bce",), factors={"precision": ["bfloat16", "float32"]})
+    finish(folder, "unet-bce-b8-precision=bfloat16", 0.7, 0.6)
+    finish(folder, "unet-bce-b8-precision=float32", 0.7, 0.6)
+    both = {"unet-bce-b8-precision=bfloat16": (1, 0), "unet-bce-b8-precision=float32": (1, 0)}
+    assert found(folder) == both
+    versions = json.loads((folder.path / "numerics.json").read_text())
+    folder.write_json("numerics.json", {**versions, "bfloat16": {"unet": 2}})  # planned again
+    assert found(folder) == {**both, "unet-bce-b8-precision=bfloat16": (0, 0)}
+    older = found(folder, show_all=True)
+    assert older["unet-bce-b8-precision=bfloat16 (older)"] == (1, 0)

@@ -12,6 +12,7 @@ from places import TESTS
 from segstudy.config.runs import configuration_names
 from segstudy.config.study import override, planned_runs, preset_study
 from segstudy.data import preprocess
+from segstudy.models import lower_precision_numerics
 from segstudy.study.machine import choose_machine
 from segstudy.study.plan import _numerics, resolve
 
@@ -67,6 +68,13 @@ def test_the_committed_keys_hold():
 def test_all_keys_are_different():
     found = [key for table in keys().values() for key in table.values()]
     assert len(set(found)) == len(found)
+
+
+def test_float32_and_segnet_have_no_version_of_bfloat16():
+    """Their arithmetic is that of before, and so are their keys."""
+    without = [("unet", "float32"), ("unet", "float16"), ("segnet", "bfloat16"), ("my.py:unet", "bfloat16")]
+    assert all(lower_precision_numerics(*each) == {} for each in without)
+    assert lower_precision_numerics("unet:skips=false", "bfloat16") == {"bfloat16": 2}
 
 
 if __name__ == "__main__":

@@ -190,6 +190,14 @@ def other_numerics(b: Path) -> None:
     (b / "numerics.json").write_text(json.dumps(numerics | {"training": 3}))
 
 
+def other_bfloat16(b: Path) -> None:
+    """Both studies train in bfloat16; the first was planned before its arithmetic had a version."""
+    for folder in (b.parent / "a", b):
+        of_study(folder, protocol={"precision": "bfloat16"})
+    numerics = json.loads((b / "numerics.json").read_text())
+    (b / "numerics.json").write_text(json.dumps(numerics | {"bfloat16": {"unet": 2}}))
+
+
 REFUSED = {
     "data": (
         other_images,
@@ -207,6 +215,7 @@ REFUSED = {
     "masks": (lambda b: of_study(b, protocol={"masks": "background=0"}), "masks: background=0, not auto"),
     "foreground": (lambda b: of_study(b, protocol={"foreground": [1, 2]}), r"foreground: 1\+2, not None"),
     "numerics": (other_numerics, "versions of the code: training 3, not 1, unet 2, not 1"),
+    "numerics of bfloat16": (other_bfloat16, "versions of the code: unet in bfloat16 2, not 1"),
     "no numerics": (lambda b: (b / "numerics.json").unlink(), "numerics.json is missing from .*b"),
     "no data": (
         lambda b: (b / "data.json").unlink(),

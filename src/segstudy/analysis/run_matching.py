@@ -132,6 +132,8 @@ def _stored_numerics(
         spelling = relative(configuration.level(factor), folder)
         if spelling in versions:
             found[factor] = versions[spelling]
+    if configuration.protocol.precision == "bfloat16" and configuration.architecture in stored.bfloat16:
+        found["bfloat16"] = stored.bfloat16[configuration.architecture]
     return found
 
 

@@ -27,6 +27,8 @@ class Model:
         title: its name in full.
         carried: what the encoder passes to the decoder besides the deepest maps.
         numerics: raised when its numbers change; enters the keys of the runs that use it.
+        numerics_bfloat16: raised when its numbers in bfloat16 alone change; enters the keys of those runs,
+            if it is not 1.
         citations: keys of ``references.bib``.
         skips_compared: the spellings whose contrasts show the effect of skip connections, the simplest first;
             empty if it takes no part in that comparison, None if nothing is said about it.
@@ -36,6 +38,7 @@ class Model:
     title: str = ""
     carried: str = ""
     numerics: int = 1
+    numerics_bfloat16: int = 1
     citations: tuple[str, ...] = ()
     skips_compared: tuple[str, ...] | None = None
 
@@ -48,12 +51,20 @@ MODELS: dict[str, Model] = {
         UNet,
         "U-Net",
         "feature maps",
+        numerics_bfloat16=2,
         citations=("unet",),
         skips_compared=("unet:skips=false", "unet"),
     ),
-    "unet2": Model(UNet2, "U-Net 2", "feature maps", citations=("unet",), skips_compared=()),
+    "unet2": Model(
+        UNet2, "U-Net 2", "feature maps", numerics_bfloat16=2, citations=("unet",), skips_compared=()
+    ),
     "dilated_unet": Model(
-        DilatedUNet, "dilated U-Net", "feature maps", citations=("unet", "dilated"), skips_compared=()
+        DilatedUNet,
+        "dilated U-Net",
+        "feature maps",
+        numerics_bfloat16=2,
+        citations=("unet", "dilated"),
+        skips_compared=(),
     ),
 }
 
@@ -70,6 +81,13 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
     """
     component, _, version = resolve(text, MODELS, EXTENSION)
     return component, version or MODELS[component.name].numerics
+
+
+def lower_precision_numerics(architecture: str, precision: str) -> dict[str, int]:
+    """Return what further enters the key of a run of this precision, see ``Model.numerics_bfloat16``."""
+    ours = MODELS.get(architecture.split(":", maxsplit=1)[0])
+    version = ours.numerics_bfloat16 if ours is not None and precision == "bfloat16" else 1
+    return {} if version == 1 else {"bfloat16": version}
 
 
 def known_model(text: str) -> Model | None:

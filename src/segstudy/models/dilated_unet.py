@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segstudy.models.blocks import concatenate, conv_block, head
+from segstudy.models.joined import after_dilated, is_joined
 
 
 class DilatedUNet(nn.Module):
@@ -36,8 +37,11 @@ class DilatedUNet(nn.Module):
             x = stage(dilated_down(x, down))
             features.append(x)
         for up, stage, skip in zip(self.up, self.decoder, reversed(features[:-1]), strict=True):
-            x = dilated_up(x, up, skip.shape[-2:])
-            x = stage(concatenate(skip, x))
+            if is_joined(x, skip):
+                x = after_dilated(stage, skip, x, up)
+            else:
+                x = dilated_up(x, up, skip.shape[-2:])
+                x = stage(concatenate(skip, x))
         logits: Tensor = self.head(x)
         return logits
 

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from segstudy.models.blocks import concatenate, conv_block, head, max_pool, upsampled_nearest
+from segstudy.models.joined import after_nearest, is_joined
 
 
 class UNet(nn.Module):
@@ -35,7 +36,10 @@ class UNet(nn.Module):
             x = stage(max_pool(x)[0])
             features.append(x)
         for stage, skip in zip(self.decoder, reversed(features[:-1]), strict=True):
-            x = upsampled_nearest(x, skip.shape[-2:])
-            x = stage(concatenate(skip, x) if self.skips else x)
+            if is_joined(x, skip):
+                x = after_nearest(stage, skip if self.skips else None, x)
+            else:
+                x = upsampled_nearest(x, skip.shape[-2:])
+                x = stage(concatenate(skip, x) if self.skips else x)
         logits: Tensor = self.head(x)
         return logits

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segstudy.models.blocks import concatenate, conv_block, head
+from segstudy.models.joined import after_transposed, is_joined
 
 
 class UNet2(nn.Module):
@@ -35,8 +36,11 @@ class UNet2(nn.Module):
             x = stage(down(x))
             features.append(x)
         for up, stage, skip in zip(self.up, self.decoder, reversed(features[:-1]), strict=True):
-            x = upsampled(x, up, skip.shape[-2:])
-            x = stage(concatenate(skip, x))
+            if is_joined(x, skip):
+                x = after_transposed(stage, skip, x, up)
+            else:
+                x = upsampled(x, up, skip.shape[-2:])
+                x = stage(concatenate(skip, x))
         logits: Tensor = self.head(x)
         return logits
 

@@ -278,6 +278,7 @@ class NumericsRecord(Described):
 
     Attributes:
         architecture, loss: by component, as study.toml spells it; of a user's own file its hash.
+        bfloat16: by architecture: what enters the keys of its runs in that precision besides; 1 does not.
     """
 
     architecture: dict[str, int | str]
@@ -285,6 +286,7 @@ class NumericsRecord(Described):
     preprocessing: int
     training: int
     augmentation: int
+    bfloat16: dict[str, int] = Field({})
 
 
 class ReportRecord(Described):

@@ -252,9 +252,11 @@ def _numerics(sources: Sequence[Source], out: Path) -> dict[str, Any]:
         return {}
     augmented = [source for source in stored if source.is_augmented] or stored
     versions: dict[str, dict[str, int | str]] = {"architecture": {}, "loss": {}}
+    in_bfloat16: dict[str, int] = {}
     for source in stored:
         for (factor, level), version in source.versions.items():
             versions[factor][relative(level, out)] = version
+        in_bfloat16 |= source.numerics.bfloat16 if source.numerics else {}
     of_all, of_augmentation = stored[0].numerics, augmented[0].numerics
     assert of_all is not None
     assert of_augmentation is not None
@@ -263,6 +265,7 @@ def _numerics(sources: Sequence[Source], out: Path) -> dict[str, Any]:
         "augmentation": of_augmentation.augmentation,
         "preprocessing": of_all.preprocessing,
         "training": of_all.training,
+        **({"bfloat16": in_bfloat16} if in_bfloat16 else {}),
     }
 
 

@@ -228,7 +228,11 @@ def _versions(source: Source) -> dict[str, int | str]:
     }
     if source.is_augmented:
         found["augmentation"] = source.numerics.augmentation
-    return found | {level: version for (_, level), version in source.versions.items()}
+    found |= {level: version for (_, level), version in source.versions.items()}
+    in_bfloat16 = {
+        each.architecture for each in source.study.configurations() if each.protocol.precision == "bfloat16"
+    }
+    return found | {f"{each} in bfloat16": source.numerics.bfloat16.get(each, 1) for each in in_bfloat16}
 
 
 def _short(version: int | str) -> str:

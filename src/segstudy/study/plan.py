@@ -26,7 +26,7 @@ from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
 from segstudy.evaluation.second_rater import write_second_rater
 from segstudy.losses import resolve_loss
-from segstudy.models import check_size, resolve_architecture
+from segstudy.models import check_size, lower_precision_numerics, resolve_architecture
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import Looks
 from segstudy.store.preregistration import register
@@ -221,14 +221,14 @@ def _all_numerics(
     preprocessing: int, configurations: Sequence[Configuration]
 ) -> dict[Configuration, dict[str, int | str]]:
     """Return the versions of each configuration's code; each component is looked up once."""
-    found: dict[tuple[str, str, str], dict[str, int | str]] = {}
+    found: dict[tuple[str, ...], dict[str, int | str]] = {}
+    numerics: dict[Configuration, dict[str, int | str]] = {}
     for each in configurations:
-        kind = each.architecture, each.loss, each.protocol.augmentation
+        kind = each.architecture, each.loss, each.protocol.augmentation, each.protocol.precision
         if kind not in found:
             found[kind] = _numerics(preprocessing, each)
-    return {
-        each: dict(found[each.architecture, each.loss, each.protocol.augmentation]) for each in configurations
-    }
+        numerics[each] = dict(found[kind])
+    return numerics
 
 
 def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int | str]:
@@ -240,7 +240,7 @@ def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int
     }
     if configuration.protocol.augmentation != "none":
         versions["augmentation"] = augment.NUMERICS
-    return versions
+    return versions | lower_precision_numerics(configuration.architecture, configuration.protocol.precision)
 
 
 def missing_runs(plan: Plan, folder: StudyFolder, retry: bool = False) -> list[Run]:
@@ -320,6 +320,8 @@ def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         for factor in ("architecture", "loss"):
             found[factor][relative(configuration.level(factor), folder.path)] = versions[factor]
         found |= {name: versions[name] for name in ("preprocessing", "training")}
+        if "bfloat16" in versions:
+            found.setdefault("bfloat16", {})[configuration.architecture] = versions["bfloat16"]
     return found
 
 
