@@ -145,7 +145,7 @@ EXECUTORS: dict[str, Executor] = {
                     "ray_address",
                     "",
                     "The address of the Ray cluster, as HOST:PORT. By default the cluster that runs here, "
-                    "else one is started on this machine.",
+                    "else one is started on this machine; local: always one of its own.",
                 ),
                 Option(
                     "gpus_per_run",

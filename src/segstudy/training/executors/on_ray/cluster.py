@@ -192,7 +192,7 @@ def _refuse_silent(address: str) -> None:
     except (OSError, OverflowError) as error:
         raise UserError(
             f"no Ray cluster answers at {address} ({one_line(error)}); start one with `ray start --head`, or "
-            "omit --ray-address (and RAY_ADDRESS) to use this machine alone"
+            "use --ray-address local for this machine alone"
         ) from None
 
 
