@@ -479,6 +479,20 @@ def test_a_connection_of_an_earlier_call_of_ours_makes_way(monkeypatch):
     assert ray.num_shutdowns == 1
 
 
+def test_a_cluster_that_cannot_be_started_is_an_error_with_what_helps(monkeypatch):
+    def init(**_):
+        raise Exception("The current node timed out during startup.")  # as Ray does
+
+    ray = Connected("")
+    ray.init = init
+    monkeypatch.setattr(cluster, "library", lambda: ray)
+    monkeypatch.setattr(cluster, "_opened", set())
+    with pytest.raises(UserError, match=r"cannot be started .*timed out.*end other programs and run again"):
+        next(iter(cluster.cluster("local", 1).gen))
+    assert ray.num_shutdowns == 1
+    assert not cluster._opened
+
+
 def test_local_starts_a_cluster_where_another_is_named_by_the_environment(monkeypatch):
     monkeypatch.setattr(cluster, "library", lambda: Connected(""))
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")

@@ -98,14 +98,12 @@ def cluster(ray_address: str, cpus: int) -> Iterator[tuple[Any, bool]]:
         cpus: of a cluster that is started.
 
     Raises:
-        UserError: Ray is not installed, or no cluster answers at the address.
+        UserError: Ray is not installed, no cluster answers at the address, or none can be started.
     """
     ray = library()
     is_own = not connect(ray_address)
     if is_own:
-        with _own_signals():
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
-        _opened.add(os.getpid())
+        _start(ray, cpus)
     try:
         yield ray, is_own
     finally:
@@ -115,6 +113,24 @@ def cluster(ray_address: str, cpus: int) -> Iterator[tuple[Any, bool]]:
 
 
 _opened: set[int] = set()  # this process, if the connection is ours
+
+
+def _start(ray: Any, cpus: int) -> None:
+    """Start a cluster on this machine.
+
+    Raises:
+        UserError: that is not possible, or takes longer than Ray waits (30 s in Ray 2.60).
+    """
+    try:
+        with _own_signals():
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
+    except Exception as error:  # Ray raises no class of its own
+        ray.shutdown()  # of what was started
+        raise UserError(
+            f"Ray cannot be started on this machine ({one_line(error, LINE)}); if it is busy, end other "
+            "programs and run again, or use --executor processes"
+        ) from None
+    _opened.add(os.getpid())
 
 
 def connect(ray_address: str) -> bool:
@@ -143,7 +159,7 @@ def connect(ray_address: str) -> bool:
     try:
         with _own_signals():
             ray.init(address=named or "auto", **QUIET)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises many classes, and none of its own
         if not named and isinstance(error, ConnectionError):
             return False
         raise UserError(
