@@ -3,6 +3,7 @@
 import numpy as np
 
 from segstudy.metrics import METRICS
+from segstudy.metrics.calibration import errors
 from segstudy.metrics.counts import Mask, confusion
 from segstudy.metrics.surface import distances
 
@@ -16,7 +17,7 @@ def surface_scores(prediction: Mask, target: Mask) -> dict[str, float]:
 
 
 def calibration_scores(prob: np.ndarray, target: Mask) -> dict[str, float]:
-    return _of("probabilities", prob, target)
+    return _of("errors", errors(prob, target))
 
 
 def _of(takes: str, *given) -> dict[str, float]:

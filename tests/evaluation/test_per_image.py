@@ -18,7 +18,7 @@ from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.evaluation.forward import ious_of, overlaps, probabilities, score_part
 from segstudy.evaluation.per_image import best_threshold, image_rows
-from segstudy.evaluation.probability_counts import NUM_BINS, probability_rows
+from segstudy.evaluation.probability_counts import EDGES, NUM_BINS, ProbabilityCounts, bins_of
 from segstudy.losses import bce
 from segstudy.metrics import METRICS
 
@@ -187,7 +187,9 @@ def test_counts_by_probability_give_the_iou_at_every_threshold(make_prepared, re
     rng = np.random.default_rng(0)
     prob = np.clip(prepared.masks[positions] * 0.6 + 0.4 * rng.random((4, 32, 40)), 0, 1).astype(np.float32)
     prob[0], prob[1, 0] = 0.5, 1.0  # on a threshold, and the last bin
-    found = probability_rows(prob, prepared, positions, "test").to_dicts()
+    counts = ProbabilityCounts(len(positions))
+    image_rows(prob, prepared, positions, "test", 0.5, counts=counts)
+    found = counts.table([prepared.ids[i] for i in positions], "test").to_dicts()
     for row, p, position in zip(found, prob, positions, strict=True):
         native = prob_to_native(p, prepared.native_sizes[position], resize)
         truth = prepared.native_mask(position).astype(bool)
@@ -201,6 +203,15 @@ def test_counts_by_probability_give_the_iou_at_every_threshold(make_prepared, re
             union = foreground.sum() + background[i:].sum()
             expected = overlap_scores(native >= threshold, truth)["iou"]
             assert (overlap / union if union else 1.0) == expected
+
+
+def test_a_bin_begins_at_its_threshold_and_ends_before_the_next() -> None:
+    """As NumPy's own search says, also beside a threshold and for more values than are compared at once."""
+    rng = np.random.default_rng(0)
+    beside = [np.nextafter(EDGES, np.float32(side)) for side in (0, 1)]
+    prob = np.concatenate([EDGES, *beside, [-1e-6, 0, 1e-30, 1, 1 + 1e-6], rng.random(150_000)])
+    prob = rng.permutation(prob.astype(np.float32))
+    assert (bins_of(prob) == np.searchsorted(EDGES, prob, side="right")).all()
 
 
 def test_native_rows_of_a_perfect_prediction_are_short_of_1_by_the_resolution_alone(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from segstudy.core.errors import UserError
+from segstudy.core.torch_compiler import set_deterministic
 
 
 def choose_device(device: str = "auto") -> str:
@@ -68,15 +69,15 @@ def reproducible(threads: int) -> Iterator[None]:
     1 and 2 threads give different weights after ten steps, so the number is part of what a run records.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses to be deterministic
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    set_deterministic(2)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+        set_deterministic(before[1])
 
 
 def visible_gpus() -> list[str]:

@@ -12,8 +12,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from kornia import enhance
-from kornia.geometry import transform as geometry
 from torch import Tensor
 
 from segstudy.core.seeding import seed_for
@@ -96,6 +94,8 @@ def _flip(x: Tensor, values: Mapping[str, Tensor]) -> Tensor:
 
 
 def _warp(x: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+    from kornia.geometry import transform as geometry  # a third of a second, and few studies augment
+
     height, width = x.shape[-2:]
     centre = torch.stack(  # filled on the device: a tensor made from numbers would be sent there
         [x.new_full((len(x),), (width - 1) / 2), x.new_full((len(x),), (height - 1) / 2)], dim=1
@@ -107,6 +107,8 @@ def _warp(x: Tensor, values: Mapping[str, Tensor]) -> Tensor:
 
 
 def _colour(image: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+    from kornia import enhance  # as above
+
     image = enhance.adjust_saturation(image, values["saturation"])
     image = enhance.adjust_hue(image, values["hue_rad"])
     mean = image.mean(dim=(1, 2, 3), keepdim=True)

@@ -87,8 +87,11 @@ def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> N
     top, left, height, width = placement(native, prob.shape, resize)
     inner = np.ascontiguousarray(prob[top : top + height, left : left + width], np.float32)
     resized = _resized(Image.fromarray(inner), (native[1], native[0]), Image.Resampling.BILINEAR)
+    rows = max(1, STRIP_PIXELS // native[1])
+    if rows >= native[0]:
+        return np.array(resized)
     out = np.empty(native, np.float32)
-    for top in range(0, native[0], rows := max(1, STRIP_PIXELS // native[1])):  # no third copy of a large one
+    for top in range(0, native[0], rows):  # no third copy of a large one
         bottom = min(native[0], top + rows)
         out[top:bottom] = np.asarray(resized.crop((0, top, native[1], bottom)))
     return out

@@ -13,9 +13,8 @@ from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
+from segstudy.evaluation.probability_counts import NUM_BINS, ProbabilityCounts, bins_of, pixels_in_bins
 from segstudy.metrics import prob_scores
-from segstudy.metrics.counts import confusion
-from segstudy.metrics.overlap import iou
 
 BLOCK = 4096  # rows
 
@@ -25,11 +24,14 @@ def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Pos
 
     Must be chosen on validation only.
     """
-    scores = np.empty((len(THRESHOLDS), len(positions)))
+    pixels = np.empty((len(positions), 2, NUM_BINS), np.int64)
     for i, (p, position) in enumerate(zip(prob, positions, strict=True)):
-        mask = prepared.masks[int(position)]
-        scores[:, i] = [iou(confusion(p >= threshold, mask)) for threshold in THRESHOLDS]
-    means = {threshold: float(np.mean(row)) for threshold, row in zip(THRESHOLDS, scores, strict=True)}
+        pixels[i] = pixels_in_bins(bins_of(p), prepared.masks[int(position)])
+    predicted = pixels[..., ::-1].cumsum(axis=2)[..., -2::-1]  # at or above each threshold
+    overlap = predicted[:, 0]
+    union = pixels[:, 0].sum(axis=1, keepdims=True) + predicted[:, 1]
+    ious = np.divide(overlap, union, out=np.ones(union.shape), where=union > 0)  # as ``overlap.iou``
+    means = {threshold: float(np.mean(ious[:, i].copy())) for i, threshold in enumerate(THRESHOLDS)}
     return max(THRESHOLDS, key=lambda threshold: (means[threshold], threshold == 0.5))
 
 
@@ -47,25 +49,39 @@ def in_blocks(
     return pl.concat(blocks, how="vertical_relaxed", rechunk=True)
 
 
-def image_rows(
+def image_rows(  # noqa: PLR0913 (what is scored, and how)
     prob: NDArray[np.float32],
     prepared: Prepared,
     positions: Sequence[int] | Positions,
     part: Part,
     tuned_threshold: float,
     nsd_tolerance: float = NSD_TOLERANCE,
+    *,
+    counts: ProbabilityCounts | None = None,
 ) -> pl.DataFrame:
     """Return one row per image: every metric at network and native size, and IoU at the tuned threshold.
 
     Columns: ``id``, ``part``, then those of ``METRICS``: ``network_iou``, ``network_dice`` and so on, after
     them ``native_iou`` and so on.
+
+    Args:
+        prob: at network size.
+        prepared: masks and native sizes.
+        positions: of the images in ``prepared``.
+        part: the subset.
+        tuned_threshold: of ``best_threshold``.
+        nsd_tolerance: of the normalised surface distance, a share of the diagonal.
+        counts: the images are added to it, as they are at native size here.
     """
-
-    def row_of(p: NDArray[np.float32], position: int) -> dict[str, str | float]:
+    columns: dict[str, NDArray[np.float64]] = {}
+    for i, (p, position) in enumerate(zip(prob, map(int, positions), strict=True)):
         native_prob = prob_to_native(p, prepared.native_sizes[position], prepared.resize)
-        mask, native_mask = np.asarray(prepared.masks[position]), prepared.native_mask(position)
-        row: dict[str, str | float] = {"id": prepared.ids[position], "part": part}
-        row |= prob_scores(p, mask, tuned_threshold, "network", nsd_tolerance)
-        return row | prob_scores(native_prob, native_mask, tuned_threshold, "native", nsd_tolerance)
-
-    return in_blocks(row_of(p, int(position)) for p, position in zip(prob, positions, strict=True))
+        native_mask = prepared.native_mask(position)
+        scores = prob_scores(p, prepared.masks[position], tuned_threshold, "network", nsd_tolerance)
+        scores |= prob_scores(native_prob, native_mask, tuned_threshold, "native", nsd_tolerance)
+        for name, score in scores.items():
+            columns.setdefault(name, np.empty(len(positions)))[i] = score
+        if counts is not None:
+            counts.add(native_prob, native_mask)
+    ids = [prepared.ids[position] for position in positions]
+    return pl.DataFrame({"id": ids, "part": [part] * len(ids), **columns})

@@ -151,7 +151,7 @@ METRICS: dict[str, Metric] = {
     ),
     "ece": Metric(
         function=calibration.ece,
-        takes="probabilities",
+        takes="errors",
         title="calibration error (ECE)",
         short="ECE",
         group=CALIBRATION,
@@ -163,7 +163,7 @@ METRICS: dict[str, Metric] = {
     ),
     "brier": Metric(
         function=calibration.brier,
-        takes="probabilities",
+        takes="errors",
         title="Brier score",
         short="Brier",
         group=CALIBRATION,
@@ -234,6 +234,7 @@ def prob_scores(
             "tuned_counts": lambda: (confusion(prob >= tuned_threshold, target),),
             "distances": lambda: (surface.distances(prob >= 0.5, target, nsd_tolerance),),
             "probabilities": lambda: (prob, target),
+            "errors": lambda: (calibration.errors(prob, target),),
         },
         size,
     )

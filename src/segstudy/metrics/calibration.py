@@ -1,5 +1,7 @@
 """Whether foreground probabilities mean what they say."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,19 +10,36 @@ from segstudy.metrics.counts import Mask
 CALIBRATION_BINS = 15
 
 
-def ece(prob: NDArray[np.float32], target: Mask) -> float:
-    """Expected calibration error of one image's foreground probabilities ``(H, W)``.
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How far one image's foreground probabilities are from the truth, pixel by pixel.
+
+    Attributes:
+        prob: the probabilities ``(H * W)``.
+        error: probability minus truth, which is 0 or 1.
+    """
+
+    prob: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+def errors(prob: NDArray[np.float32], target: Mask) -> Errors:
+    """Compare the probabilities of one image ``(H, W)`` with its true mask."""
+    p = prob.ravel().astype(np.float64)
+    return Errors(p, p - target.ravel())
+
+
+def ece(e: Errors) -> float:
+    """Expected calibration error of one image's foreground probabilities.
 
     Over 15 bins of equal width, each weighing its pixels: how far the mean probability of a bin is from its
     share of foreground (arXiv:1706.04599, for the foreground's probability).
     """
-    p, y = prob.ravel().astype(np.float64), target.ravel()
-    bins = np.minimum((p * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
-    excess = np.bincount(bins, p - y, CALIBRATION_BINS)
-    return float(np.abs(excess).sum() / p.size)
+    bins = np.minimum((e.prob * CALIBRATION_BINS).astype(np.uint8), CALIBRATION_BINS - 1)
+    excess = np.bincount(bins, e.error, CALIBRATION_BINS)
+    return float(np.abs(excess).sum() / e.prob.size)
 
 
-def brier(prob: NDArray[np.float32], target: Mask) -> float:
+def brier(e: Errors) -> float:
     """Brier score: the mean squared difference of probability and truth."""
-    p, y = prob.ravel().astype(np.float64), target.ravel()
-    return float(np.mean((p - y) ** 2))
+    return float(np.mean(e.error**2))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from segstudy.core.metric_names import Size
 
-Takes = Literal["counts", "tuned_counts", "distances", "probabilities"]
+Takes = Literal["counts", "tuned_counts", "distances", "probabilities", "errors"]
 
 Place = Literal["csv", "table", "report", "list", "card"]
 
@@ -23,7 +23,7 @@ class Metric:
         function: gives the score of one image.
         takes: what the function is given: ``counts``, the ``Confusion`` at threshold .5; ``tuned_counts``,
             the one at the threshold best on validation; ``distances``, the ``Distances`` of the boundaries;
-            or ``probabilities``, these and the true mask.
+            ``probabilities``, these and the true mask; or ``errors``, the ``Errors`` of the probabilities.
         title: what it is called where scores are listed one below the other.
         short: its name in a column's heading.
         name: in full, where a caption explains a short title; empty where the title says it.
@@ -77,7 +77,7 @@ class Metric:
     @property
     def needs_probabilities(self) -> bool:
         """Whether the metric needs probabilities: a mask alone is not enough."""
-        return self.takes in ("tuned_counts", "probabilities")
+        return self.takes in ("tuned_counts", "probabilities", "errors")
 
     def listed_title(self, protocol: Mapping[str, Any]) -> str:
         """Return the title with its unit, such as ``HD95 in px``, or with the tolerance of this protocol."""

@@ -44,7 +44,7 @@ def distances(prediction: Mask, target: Mask, nsd_tolerance: float = NSD_TOLERAN
     diagonal = float(np.hypot(*target.shape))
     ours, theirs = _boundary(prediction), _boundary(target)
     if len(ours) and len(theirs):
-        there, back = scipy.spatial.KDTree(theirs).query(ours)[0], scipy.spatial.KDTree(ours).query(theirs)[0]
+        there, back = _nearest(ours, theirs), _nearest(theirs, ours)
         hd95 = max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))
         both = np.concatenate([there, back])
         asd, nsd = float(np.mean(both)), float(np.mean(both <= nsd_tolerance * diagonal))
@@ -79,8 +79,23 @@ def nsd(d: Distances) -> float:
     return d.nsd
 
 
+def _nearest(pixels: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the distance of each pixel to the nearest of the others."""
+    # A tree that is not balanced is made in half the time; distances do not depend on its form.
+    tree = scipy.spatial.KDTree(others, leafsize=32, balanced_tree=False)
+    distance: NDArray[np.float64] = tree.query(pixels)[0]
+    return distance
+
+
 def _boundary(mask: Mask) -> NDArray[np.intp]:
     """Return row and column of every boundary pixel, ``(n, 2)``."""
-    padded = np.pad(mask, 1)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.empty((0, 2), np.intp)
+    top, left = rows[0], columns[0]
+    padded = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
     surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return np.argwhere(mask & ~surrounded)
+    found = padded[1:-1, 1:-1] & ~surrounded
+    # Through the places in memory, as ``np.argwhere`` takes ten times as long.
+    row, column = np.divmod(np.flatnonzero(found), found.shape[1])
+    return np.stack([row + top, column + left], axis=1)

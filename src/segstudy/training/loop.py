@@ -29,7 +29,7 @@ from segstudy.data.samples import Part
 from segstudy.data.split import Split
 from segstudy.evaluation.forward import PartScore, Tally, probabilities, score_part
 from segstudy.evaluation.per_image import best_threshold, image_rows, in_blocks
-from segstudy.evaluation.probability_counts import probability_rows
+from segstudy.evaluation.probability_counts import ProbabilityCounts
 from segstudy.losses import build_loss
 from segstudy.models import build
 from segstudy.store.weights import copy_weights
@@ -199,15 +199,18 @@ def finish(training: Training) -> Result:
         prob["test"] = probabilities(model, pixels, parts["test"], precision)
         inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
+        counts = {part: ProbabilityCounts(len(parts[part])) for part in SCORED}
         images = pl.concat(
-            image_rows(prob[part], prepared, parts[part], part, threshold, tolerance) for part in SCORED
+            image_rows(prob[part], prepared, parts[part], part, threshold, tolerance, counts=counts[part])
+            for part in SCORED
         )
-        counts = pl.concat(probability_rows(prob[part], prepared, parts[part], part) for part in SCORED)
     return Result(
         epochs=pl.DataFrame(training.rows),
         images=images,
         predictions=images.select("id", "part").with_columns(_pngs(p for part in SCORED for p in prob[part])),
-        probabilities=counts,
+        probabilities=pl.concat(
+            counts[part].table([prepared.ids[i] for i in parts[part]], part) for part in SCORED
+        ),
         weights=training.weights,
         selected_epoch=training.selected_epoch,
         tuned_threshold=threshold,

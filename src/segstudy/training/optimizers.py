@@ -2,27 +2,34 @@
 
 from typing import Any
 
-import torch
 from torch import nn
-from torch.optim import lr_scheduler
+from torch.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
 
 from segstudy.config.protocol import Protocol
+from segstudy.core import torch_compiler
 
 
-def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, protocol: Protocol) -> Optimizer:
     """Return the optimizer that the protocol names, over all parameters of the network."""
     settings: dict[str, Any] = {"lr": protocol.lr, "weight_decay": protocol.weight_decay, "fused": True}
     match protocol.optimizer:
         case "adam":
-            return torch.optim.Adam(model.parameters(), **settings)
+            return _without_compiler(Adam)(model.parameters(), **settings)
         case "adamw":
-            return torch.optim.AdamW(model.parameters(), **settings)
+            return _without_compiler(AdamW)(model.parameters(), **settings)
         case "sgd":
-            return torch.optim.SGD(model.parameters(), momentum=protocol.momentum, **settings)
+            return _without_compiler(SGD)(model.parameters(), momentum=protocol.momentum, **settings)
+
+
+def _without_compiler(optimizer: type[Optimizer]) -> type[Optimizer]:
+    """Return an optimizer that does the same, but whose methods do not import PyTorch's compiler."""
+    torch_compiler.leave_alone(vars(Optimizer).values())
+    step = torch_compiler.without_gradients(optimizer.step)
+    return type(optimizer.__name__, (optimizer,), {"step": step})
 
 
 def make_scheduler(
-    optimizer: torch.optim.Optimizer, protocol: Protocol, total_steps: int
+    optimizer: Optimizer, protocol: Protocol, total_steps: int
 ) -> lr_scheduler.LRScheduler | None:
     """Return the scheduler: ``plateau`` acts after epochs, ``cosine`` and ``onecycle`` after steps."""
     match protocol.scheduler:
