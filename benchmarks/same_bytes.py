@@ -25,7 +25,15 @@ STUDIES = {
     "in folds": ("--architecture", "unet2", "--loss", "dice", "--folds", "3"),
 }
 # Times, and what is derived from them or from the version's own source.
-OF_THEIR_TIME = ("run.json", "report.html", "report.json", "reports.json", "leaderboard.csv", "forecast.json")
+OF_THEIR_TIME = (
+    "run.json",
+    "report.html",
+    "report.json",
+    "reports.json",
+    "leaderboard.csv",
+    "forecast.json",
+    "preregistration.json",
+)
 
 
 def train(checkout: Path, options: tuple[str, ...], folder: Path) -> None:

@@ -122,7 +122,7 @@ def show(result: dict[str, Any]) -> None:
     """Print the tables of ``docs/speed.md``, in Markdown."""
     if "grid" in result:
         print(f"{result['machine']['processor']}, bfloat16: {result.get('bfloat16', 'unknown')}\n")
-        print("| | runs per hour | segstudy | runs per hour, U-Net alone | segstudy |")
+        print("| | runs per hour | ratio of segstudy | U-Net alone | ratio of segstudy |")
         print("|---|--:|--:|--:|--:|")
         for name in result["grid"]:
             cells = [cell for what in ("grid", "unet") for cell in _cells(result[what], name)]

@@ -1,7 +1,7 @@
 """The forward pass over prepared images: probabilities, mean loss and mean IoU."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from segstudy.core.device import autocast
 from segstudy.core.network_outputs import OutputError, wrong_with
 from segstudy.core.scratch import scratch_array
 from segstudy.data.batches import Pixels, Positions
+from segstudy.data.prepared import Prepared
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou
 
@@ -59,15 +60,29 @@ def score_part(
     pixels: Pixels,
     positions: Positions,
     precision: str,
+    kept: list[Tensor] | None = None,
 ) -> PartScore:
-    """Return loss and IoU of a subset with the network's present weights; batch norm in evaluation mode."""
-    model.eval()
+    """Return loss and IoU of a subset with the network's present weights; batch norm in evaluation mode.
+
+    The logits are added to ``kept``, batch by batch, for ``probabilities_of``.
+    """
     tally = Tally()
+    for logits, target in _passes(model, pixels, positions, precision):
+        tally.add(loss(logits.float(), target), logits, target)
+        if kept is not None:
+            kept.append(logits.clone())  # a network that is not ours may use its memory again
+    return tally.score()
+
+
+def _passes(
+    model: nn.Module, pixels: Pixels, positions: Positions, precision: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield logits and targets of each batch."""
+    model.eval()
     for image, target in pixels.batches(positions, EVALUATION_BATCH):
         with autocast(pixels.device, precision):
             logits = model(image)
-        tally.add(loss(logits.float(), target), logits, target)
-    return tally.score()
+        yield logits, target
 
 
 def overlaps(logits: Tensor, target: Tensor) -> Tensor:
@@ -94,19 +109,25 @@ def probabilities(
     Raises:
         OutputError: some are not finite, and would count as background.
     """
-    model.eval()
-    out = scratch_array((len(positions), *pixels.prepared.masks.shape[1:]), np.float32)
+    passes = _passes(model, pixels, positions, precision)
+    return probabilities_of((logits for logits, _ in passes), pixels.prepared, positions)
+
+
+@torch.inference_mode()
+def probabilities_of(
+    batches: Iterable[Tensor], prepared: Prepared, positions: Positions
+) -> NDArray[np.float32]:
+    """Return the same from the logits of the batches."""
+    out = scratch_array((len(positions), *prepared.masks.shape[1:]), np.float32)
     done = 0
-    for image, _ in pixels.batches(positions, EVALUATION_BATCH):
-        with autocast(pixels.device, precision):
-            logits = model(image)
+    for logits in batches:
         prob = logits.float().sigmoid().squeeze(1).cpu().numpy()
-        batch = positions[done : done + len(image)]
+        batch = positions[done : done + len(prob)]
         if problem := wrong_with(prob, (len(batch), *out.shape[1:])):
             odd = next(
                 (i for i, each in zip(batch, prob, strict=True) if not np.isfinite(each).all()), batch[0]
             )
-            raise OutputError(f"the network gives {problem} for {pixels.prepared.ids[odd]}")
+            raise OutputError(f"the network gives {problem} for {prepared.ids[odd]}")
         out[done : done + len(batch)] = prob
         done += len(batch)
     return out

@@ -27,7 +27,7 @@ from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pi
 from segstudy.data.prepared import Prepared
 from segstudy.data.samples import Part
 from segstudy.data.split import Split
-from segstudy.evaluation.forward import PartScore, Tally, probabilities, score_part
+from segstudy.evaluation.forward import PartScore, Tally, probabilities, probabilities_of, score_part
 from segstudy.evaluation.per_image import best_threshold, image_rows, in_blocks
 from segstudy.evaluation.probability_counts import ProbabilityCounts
 from segstudy.losses import build_loss
@@ -38,6 +38,7 @@ from segstudy.training.optimizers import make_optimizer, make_scheduler
 NUMERICS = 1  # raised when any number below changes; enters every run's key
 
 SCORED: tuple[Part, ...] = ("validation", "test")
+MOST_KEPT_LOGITS = 2**24  # of the validation images; 64 MB in float32
 SELECTION = ("rows", "best_iou", "selected_epoch", "seconds")  # plain values of a training
 
 
@@ -97,6 +98,7 @@ class Training:
     selected_epoch: int
     weights: dict[str, Tensor]
     seconds: dict[str, float]
+    validation_logits: list[Tensor] | None = None  # of the selected epoch, if this session has computed them
 
     @property
     def num_epochs(self) -> int:
@@ -164,7 +166,8 @@ def epochs(training: Training) -> Iterator[dict[str, float]]:
         with timed(training.seconds, "train"), _random_stream(run.seed, epoch, training.pixels.device):
             trained = _train_epoch(training, epoch)
         with timed(training.seconds, "validation"):
-            validation = score(positions=training.parts["validation"])
+            kept: list[Tensor] | None = [] if _may_keep_logits(training) else None
+            validation = score(positions=training.parts["validation"], kept=kept)
         row = {"epoch": epoch, "lr": lr, **_columns("train", trained), **_columns("validation", validation)}
         if protocol.record_test:  # for diagnosis: nothing depends on it
             with timed(training.seconds, "test_diagnosis"):
@@ -178,7 +181,7 @@ def epochs(training: Training) -> Iterator[dict[str, float]]:
             scheduler.step(validation.loss if protocol.plateau_on == "val_loss" else validation.iou)
         if validation.iou > training.best_iou or protocol.select == "last":
             training.best_iou, training.selected_epoch = validation.iou, epoch
-            training.weights = copy_weights(model)
+            training.weights, training.validation_logits = copy_weights(model), kept
         training.rows.append(row)
         yield row
 
@@ -194,8 +197,12 @@ def finish(training: Training) -> Result:
     precision, tolerance = protocol.precision, protocol.nsd_tolerance
     model.load_state_dict(training.weights)
     with timed(training.seconds, "final"), _no_numbers_are_divergence():
-        prob = {"validation": probabilities(model, pixels, parts["validation"], precision)}
-        start = time.perf_counter()  # the network is warm by now
+        if training.validation_logits is None:
+            validation = probabilities(model, pixels, parts["validation"], precision)
+        else:
+            validation = probabilities_of(training.validation_logits, prepared, parts["validation"])
+        prob = {"validation": validation}
+        start = time.perf_counter()  # the network is warm from its epochs
         prob["test"] = probabilities(model, pixels, parts["test"], precision)
         inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
@@ -217,6 +224,12 @@ def finish(training: Training) -> Result:
         seconds=training.seconds,
         inference_ms=inference_ms,
     )
+
+
+def _may_keep_logits(training: Training) -> bool:
+    """Whether the logits of the validation images are small beside the rest of a training."""
+    height, width = training.run.configuration.protocol.image_size
+    return len(training.parts["validation"]) * height * width <= MOST_KEPT_LOGITS
 
 
 @contextmanager
