@@ -41,4 +41,5 @@ def leave_alone(methods: Iterable[object]) -> None:
 
 def without_gradients(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return the ``step`` of one of PyTorch's optimizers without its wrappers, which import the compiler."""
-    return torch.no_grad()(inspect.unwrap(method))
+    step: Callable[..., Any] = torch.no_grad()(inspect.unwrap(method))
+    return step

@@ -1,12 +1,14 @@
 """Optimizers and learning-rate schedules."""
 
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
 
 from segstudy.config.protocol import Protocol
 from segstudy.core import torch_compiler
+
+Kind = TypeVar("Kind", bound=Optimizer)
 
 
 def make_optimizer(model: nn.Module, protocol: Protocol) -> Optimizer:
@@ -21,11 +23,11 @@ def make_optimizer(model: nn.Module, protocol: Protocol) -> Optimizer:
             return _without_compiler(SGD)(model.parameters(), momentum=protocol.momentum, **settings)
 
 
-def _without_compiler(optimizer: type[Optimizer]) -> type[Optimizer]:
+def _without_compiler(optimizer: type[Kind]) -> type[Kind]:
     """Return an optimizer that does the same, but whose methods do not import PyTorch's compiler."""
     torch_compiler.leave_alone(vars(Optimizer).values())
     step = torch_compiler.without_gradients(optimizer.step)
-    return type(optimizer.__name__, (optimizer,), {"step": step})
+    return cast("type[Kind]", type(optimizer.__name__, (optimizer,), {"step": step}))
 
 
 def make_scheduler(
