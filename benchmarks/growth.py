@@ -4,8 +4,9 @@
     python benchmarks/growth.py docs/results/speed/growth-of-runs.json --only plans reports
 
 Images: every step of a study with one run of one epoch, on 1,000 to 100,000 made-up images of 64 px, one in a
-hundred of which is a changed copy of another; GROWTH_IMAGES may name a folder with such images. Runs: plan,
-carry out, plan again and rank 10 to 10,000 runs whose training is a stub that stores a small result. Workers:
+hundred of which is a changed copy of another; GROWTH_IMAGES may name a folder with such images. Scenes: the
+search for near-duplicates, when half of the images are noisy frames of ten still scenes. Runs: plan, carry
+out, plan again and rank 10 to 10,000 runs whose training is a stub that stores a small result. Workers:
 8 small real runs on 1, 2 and 4 workers. Plans: plan 1,000 to 100,000 runs, of which none is carried out.
 Reports: status, table and report of 1,000 to 10,000 made-up runs of 500 images (20 seeds of 50 to 500
 configurations). Each size is measured in a process of its own.
@@ -31,7 +32,7 @@ from typing import Any
 import growth_clock
 import numpy as np
 from growth_clock import Clock
-from growth_images import in_images
+from growth_images import in_images, in_scenes
 from machine import described, write_result
 from PIL import Image
 from rich.console import Console
@@ -39,6 +40,7 @@ from rich.table import Table
 
 SIZES = {
     "images": (1000, 10_000, 30_000, 100_000),
+    "scenes": (10_000, 20_000, 40_000),
     "runs": (10, 100, 1000, 10_000),
     "workers": (1, 2, 4),
     "plans": (1000, 10_000, 100_000),
@@ -204,6 +206,7 @@ def in_reports(n: int, folder: Path) -> dict[str, Any]:
 
 MEASURES: dict[str, Callable[[int, Path], dict[str, Any]]] = {
     "images": in_images,
+    "scenes": in_scenes,
     "runs": in_runs,
     "workers": in_workers,
     "plans": in_plans,

@@ -11,6 +11,7 @@ from growth_clock import Clock, Steps
 from PIL import Image, ImageEnhance
 
 SIZE_PX = 64
+SCENES = 10
 COPY_EVERY = 100  # the last image of each hundred is a changed copy of the one before
 FIELDS = {"architecture": "unet", "loss": "bce", "image_size": SIZE_PX, "width": 4, "batch_size": 8}
 FIELDS |= {"epochs": 1, "seeds": 1, "record_test": False, "accept_duplicates": True}
@@ -126,6 +127,24 @@ def in_images(n: int, folder: Path) -> Steps:
         assert not verify_folder(store).faults
     clock.steps["near-duplicates"]["pairs_found"] = len(pairs)
     clock.steps["near-duplicates"]["pairs_planted"] = n // COPY_EVERY
+    return clock.steps
+
+
+def in_scenes(n: int, _folder: Path) -> Steps:
+    """The search for near-duplicates alone: every other image is a noisy frame of one of ten still scenes."""
+    from segstudy.data.duplicates import near_duplicates, thumbnail
+
+    rng, clock = np.random.default_rng(0), Clock()
+    images = np.empty((n, SIZE_PX, SIZE_PX), np.uint8)
+    for i in range(n):
+        scene = i // 2 % SCENES if i % 2 else i + SCENES
+        images[i] = thumbnail(np.asarray(made_up(scene)[0]))
+        if i % 2:
+            images[i] = (images[i] + rng.normal(0, 3, images[i].shape)).clip(0, 255)
+    with clock.step("near-duplicates"):
+        found = near_duplicates(images)
+    clock.steps["near-duplicates"]["pairs_found"] = len(found)
+    clock.steps["near-duplicates"]["pairs_planted"] = n // 2 - SCENES  # as many as connect the frames
     return clock.steps
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from fake_study import disc, encoded, finish, make_study, rewrite, sample_ids, s
 from PIL import Image
 
 from segstudy.analysis.configurations import Row, rows_of
+from segstudy.core.errors import UserError
 from segstudy.reporting.rendering import ENVIRONMENT
 from segstudy.reporting.sections import images as module
 from segstudy.reporting.sections.images import (
@@ -26,6 +28,7 @@ from segstudy.reporting.sections.images import (
     gallery,
     painted,
 )
+from segstudy.store.pack_record import pack_json
 
 TEST = sample_ids()["test"]
 NAMES = ["unet-bce-b8", "unet-dice-b8"]
@@ -170,6 +173,27 @@ def test_models_beyond_the_most_are_counted_and_not_read(tmp_path, monkeypatch):
     found = of(folder)
     assert (len(found.models), found.num_cut) == (1, 1)
     assert "The first 1 of 2 configurations can be picked" in page_of(folder, found)
+
+
+def test_predicted_masks_that_a_pack_left_out_are_counted_and_others_are_missed(tmp_path):
+    folder = study(tmp_path, seeds=2)
+    first, _, other = (
+        finish(folder, name, 0.8, 0.8, seed=seed)
+        for name, seed in ((NAMES[0], 0), (NAMES[0], 1), (NAMES[1], 0))
+    )
+    for key in (first, other):
+        (folder.runs / key / "predictions.parquet").unlink()
+    with pytest.raises(UserError, match=r"predictions\.parquet: damaged"):
+        of(folder)
+    about = {"name": "s", "weights": True, "images": False, "runs": [first, other]}
+    (folder.path / "pack.json").write_text(pack_json(about))
+    found = of(folder)
+    assert [(model.name, model.seed) for model in found.models] == [(NAMES[0], 1)]
+    assert (found.num_cut, found.num_without_masks) == (0, 1)
+    assert "masks of 1 further configuration were left out" in page_of(folder, found)
+    for key in folder.finished() - {first, other}:
+        shutil.rmtree(folder.runs / key)
+    assert of(folder) is None
 
 
 def test_there_is_no_gallery_without_runs_thumbnails_or_tested_images(tmp_path):

@@ -176,6 +176,12 @@ def test_a_file_that_names_a_users_folder_is_refused(study, tmp_path, path):
     assert not (tmp_path / "a.zip").exists()
 
 
+def test_of_a_file_that_is_never_replaced_another_remedy_is_named(study, tmp_path):
+    (study / "preregistration.json").write_text('{"loss": ["../../data/ada/net.py:Loss"]}')
+    with pytest.raises(UserError, match=r"beside the study's folder, then train in a new folder \(this file"):
+        segstudy.pack(study, out=tmp_path / "a.zip")
+
+
 def test_ids_and_web_addresses_are_no_paths(study, tmp_path):
     data = json.loads((study / "data.json").read_text())
     data["terms"] = (
@@ -512,7 +518,7 @@ def test_exit_codes(made, content, tmp_path, capsys):
     (tmp_path / "a.zip").write_bytes(content[:-1])
     assert code("verify", str(tmp_path / "a.zip")) == 1
     out = capsys.readouterr().out
-    assert "1 fault; get the file again, or pack the study again" in out
+    assert "the study in it was not opened, 1 fault; get the file again, or pack the study again" in out
     assert code("verify", str(tmp_path / "a.zip"), "--repair") == 2
     (tmp_path / "notes.txt").write_text("text")
     assert code("verify", str(tmp_path / "notes.txt")) == 2
@@ -589,10 +595,12 @@ def test_an_unzipped_study_goes_on(tmp_path):
     segstudy.pack(tmp_path / "a", out=tmp_path / "a.zip", weights=False)
     folder = unzipped(tmp_path / "a.zip", tmp_path / "x")
     before = tree(folder / "runs")
-    segstudy.run(folder, data=data, loss="dice", executor="serial", threads=1, images=False)
+    segstudy.run(folder, data=data, loss="dice", executor="serial", threads=1)
     after = tree(folder / "runs")
     assert {name: after[name] for name in before} == before
     assert len(StudyFolder(folder).finished()) == 2
+    page = (folder / "report.html").read_text()
+    assert "The predicted masks of 1 further configuration were left out when the study was packed" in page
     assert segstudy.verify(folder).faults == ()
 
 

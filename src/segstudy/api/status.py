@@ -24,7 +24,7 @@ class Status:
         num_left: of the planned runs, failed ones included.
         num_begun: of those left, started and saved: the next ``run`` continues with them.
         num_unnamed: finished runs that study.toml does not name.
-        holder: the process that trains this study now, in words; None if there is none.
+        holder: the process that trains, repairs or packs this study now, in words; None if there is none.
         failures: of the planned runs: what happened, what helps.
         differing: differences between finished runs that may change their last bits, in words.
         seconds_to_go: wall time of the runs that the next ``run`` trains; None where that is not known.

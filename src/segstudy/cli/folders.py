@@ -41,7 +41,7 @@ def status(folder: Path, /) -> int:
     for sentence in now.looks:
         say(sentence)
     if now.holder:
-        say(f"training now: {now.holder}")
+        say(f"at work on it now: {now.holder}")
     if now.num_begun:
         say(f"{now.num_begun} of these started and saved: `run` continues")
     if now.num_unnamed:

@@ -104,6 +104,8 @@ def verification_text(found: Verification, folder: Path) -> str:
     lines = [f"{fault.state}: {fault.path}: {fault.detail}" for fault in found.faults]
     lines += [f"moved: {old} to {new}" for old, new in found.moved]
     runs = f"{counted(found.num_runs, 'run')} checked"
+    if found.is_pack and not found.sha256:
+        runs = "the study in it was not opened"
     if found.num_elsewhere:
         runs += f", {found.num_elsewhere} of them with other data or another split than the study has now"
     if found.unseen:

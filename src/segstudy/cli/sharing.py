@@ -73,7 +73,8 @@ def pack(folder: Path, /, *, out: Path | None = None, weights: bool = True, imag
         say(f"not in it: {left_out_text(found.left_out)}")
     if not found.images:
         say(
-            "ids, groups and categories of samples are in it; pictures and predicted masks are not (--images)"
+            "ids, groups and categories of samples are in it; pictures and predicted masks are not (--images "
+            "adds them)"
         )
     say(f"SHA-256 of the file: {found.sha256}")
     return 0

@@ -13,6 +13,7 @@ from segstudy.core.input_files import open_regular
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted
 from segstudy.core.stored_zip import Entry, directory, local_header
+from segstudy.store import merged, preregistration
 from segstudy.store.folder import StudyFolder
 from segstudy.store.pack_places import place_faults
 from segstudy.store.pack_record import FILE, MANIFEST, README, pack_json
@@ -22,6 +23,7 @@ from segstudy.study.pack_contents import Contents, contents_of
 from segstudy.study.pack_privacy import personal_paths
 
 PIECE_BYTES = 1 << 20
+NEVER_REPLACED = (preregistration.FILE, merged.FILE)
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,12 @@ def _refuse_personal(folder: StudyFolder, contents: Contents) -> None:
     """Refuse a pack that would tell where on this machine the study lies, or whose it is."""
     machine = [str(folder.path.resolve()), f"{Path.home()}/", folder.study().data]
     for name, path in personal_paths(contents.files, machine):
+        where = "then run it again (`verify` rejects edited records)"
+        if name in NEVER_REPLACED:
+            where = "then train in a new folder (this file is never replaced)"
         raise UserError(
             f"{folder.path / name}: contains {path}, a path of this machine that a pack must not show; move "
-            "what it names beside the study's folder, then run it again (`verify` rejects edited records)"
+            f"what it names beside the study's folder, {where}"
         )
 
 

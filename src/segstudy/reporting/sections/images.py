@@ -17,6 +17,7 @@ from segstudy.data.mask_outline import outline
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
+from segstudy.store.pack_record import PREDICTIONS, pack_record
 from segstudy.store.records import RunRecord
 from segstudy.store.tables import read_table
 
@@ -84,6 +85,7 @@ class Gallery:
         seed: of the first model.
         num_tested: test images to choose from.
         num_cut: further models that are not shown.
+        num_without_masks: further models whose predicted masks a pack left out.
     """
 
     models: tuple[Model, ...]
@@ -91,6 +93,7 @@ class Gallery:
     seed: int
     num_tested: int
     num_cut: int
+    num_without_masks: int = 0
 
     @property
     def overlays(self) -> list[list[dict[str, Any] | None]]:
@@ -113,7 +116,8 @@ def values(report: ReportData) -> dict[str, Any] | None:
 def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> Gallery | None:
     """Return the leader's worst, median and best test images, with each of the best ``MOST_MODELS`` models.
 
-    Of every model only the first replicate is read. With folds an image is shown as the run predicted it
+    Of every model only the first replicate is read that has predicted masks; a pack may have left them out.
+    With folds an image is shown as the run predicted it
     whose fold tested it (the first such run where several did).
 
     Args:
@@ -122,14 +126,16 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
         ranked: names in the leaderboard's order.
 
     Returns:
-        None where no run is finished, nothing was tested, or the study holds no thumbnails.
+        None where no run is finished, nothing was tested, or the study holds no thumbnails or no masks.
     """
     file = folder.path / "thumbnails.parquet"
     known = {row.name: row for row in rows if row.masks is None and row.records}
     ordered = sorted((known[name] for name in ranked if name in known), key=lambda row: not row.complete)
+    with_masks = {row.name: _with_masks(folder, row.records) for row in ordered}
+    num_all, ordered = len(ordered), [row for row in ordered if with_masks[row.name]]
     if not ordered or not file.is_file():
         return None
-    replicates = [_first_replicate(row) for row in ordered[:MOST_MODELS]]
+    replicates = [_first_replicate(row, with_masks[row.name]) for row in ordered[:MOST_MODELS]]
     tested = _tested(folder, replicates[0], file)
     groups = {name: tested[place] for name, place in _places(len(tested)).items()}
     photos = _photos(file, [i for ids in groups.values() for i in ids])
@@ -144,14 +150,26 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
         (name, tuple(_picture(i, categories.get(i, ""), photos[i], predicted) for i in ids))
         for name, ids in groups.items()
     )
-    return Gallery(models, shown, models[0].seed, len(tested), len(ordered) - len(models))
+    num_cut, num_without = len(ordered) - len(models), num_all - len(ordered)
+    return Gallery(models, shown, models[0].seed, len(tested), num_cut, num_without)
 
 
-def _first_replicate(row: Row) -> list[RunRecord]:
-    """Return the records of a configuration's lowest seed and first set of folds, by fold."""
-    first = min((record.seed, row.repeats.get(record.key, 0)) for record in row.records)
-    records = (record for record in row.records if (record.seed, row.repeats.get(record.key, 0)) == first)
-    return sorted(records, key=lambda record: record.fold or 0)
+def _with_masks(folder: StudyFolder, records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs whose predicted masks are there, or should be: a pack did not leave them out."""
+    missing = {each.key for each in records if not (folder.runs / each.key / PREDICTIONS).is_file()}
+    packed = pack_record(folder) if missing else None
+    left_out = {key for key in missing if packed is not None and PREDICTIONS in packed.absent(key)}
+    return [each for each in records if each.key not in left_out]
+
+
+def _first_replicate(row: Row, records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return those of the lowest seed and first set of folds among records of a configuration, by fold."""
+
+    def place(record: RunRecord) -> tuple[int, int]:
+        return record.seed, row.repeats.get(record.key, 0)
+
+    first = min(map(place, records))
+    return sorted((each for each in records if place(each) == first), key=lambda each: each.fold or 0)
 
 
 def _tested(folder: StudyFolder, records: Sequence[RunRecord], thumbnails: Path) -> list[str]:
