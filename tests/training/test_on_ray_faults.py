@@ -163,6 +163,37 @@ def test_an_error_while_one_run_is_stored_is_the_failure_of_that_run(train, stud
     assert found["unet-dice-b8"].status == "finished"
 
 
+def test_a_place_that_is_stopped_leaves_no_failure(monkeypatch, jobs, study, watch):
+    """At a second Ctrl-C places are killed; what their threads meet then is no failure of a run."""
+    is_training, is_killed = threading.Event(), threading.Event()
+
+    def events(_):
+        is_training.set()
+        is_killed.wait(10)
+        return []
+
+    ray = FakeRay("one")
+    ray.train, ray.kill = events, lambda _: is_killed.set()
+
+    @contextmanager
+    def connected(*_):
+        yield ray, False
+
+    monkeypatch.setattr(executor, "cluster", connected)
+    monkeypatch.setattr(executor, "LOOK_S", 0.01)
+    real = executor._adjust
+
+    def interrupted(shared, pool, workers):
+        real(shared, pool, workers)
+        if is_training.is_set():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor, "_adjust", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(executor.on_ray(jobs, 1, watch))
+    assert not study.failed()
+
+
 def test_an_error_of_the_connection_ends_the_study(train, monkeypatch):
     class RpcError(Exception):
         __module__ = "ray._raylet"

@@ -211,6 +211,8 @@ class Remote:
                 self._lost(job, one_line(error, LINE))
             raise LostError from None
         except Exception as error:
+            if self._is_stopped:  # a consequence of that
+                raise LostError from None
             if type(error).__module__.partition(".")[0] == "ray":  # the connection is broken, for all runs
                 raise
             outcome = failure_by(job, error)
