@@ -248,6 +248,7 @@ def test_a_factorial_leaves_out_as_little_as_it_can(tmp_path):
     assert not crossed(design, ("architecture", "lr"), list(design.points)).is_full
 
 
+@pytest.mark.slow
 def test_the_report_answers_both_factors_in_table_heat_map_and_methods(tmp_path):
     folder = study(
         tmp_path / "s",

@@ -493,6 +493,7 @@ PLUGINS = {
 }
 
 
+@pytest.mark.slow
 def test_plug_ins_take_part_in_questions_1_and_3_as_their_records_declare(tmp_path, monkeypatch):
     installed = {
         kind: {name: [plugins.Plugin(kind, name, "tiny", name, "tiny 1.0")] for name in records}

@@ -41,6 +41,7 @@ def carry_out(folder, name: str, seed: int, fold: int | None, what: str, mean: f
         finish(folder, name, 0.99, 0.99, parts=parts_of(fold), data="fedcba9876543210", **run)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(
     seeds=st.integers(1, 2),

@@ -547,6 +547,7 @@ FILES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(FILES)
 def test_whatever_a_file_says_it_is_a_study_or_one_line_for_the_user(tmp_path_factory, content: dict) -> None:

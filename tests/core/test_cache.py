@@ -101,6 +101,7 @@ def test_with_rights_for_the_group_both_read_and_write(prepared_by, shared, sour
     assert {path.stat().st_uid for path in (shared / "prepared").iterdir()} == {ADA, BOB}
 
 
+@pytest.mark.slow
 def test_without_rights_for_the_group_one_reads_and_is_told_what_to_do_for_more(prepared_by):
     assert prepared_by(ADA, "022") == "images 4"
     assert prepared_by(BOB, "022") == "images 4"

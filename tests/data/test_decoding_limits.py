@@ -14,8 +14,16 @@ from PIL import Image
 from segstudy.data.images import ImageError, decode_bytes, image_size, read_image
 from segstudy.data.masks import read_mask
 
+SLOW_TO_MAKE = "TIFF of one tile of 1 GB"
 
-@pytest.mark.parametrize("make", bombs.BOMBS.values(), ids=bombs.BOMBS)
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, id=name, marks=pytest.mark.slow if name == SLOW_TO_MAKE else ())
+        for name, make in bombs.BOMBS.items()
+    ],
+)
 def test_a_bomb_is_refused_at_once(tmp_path: Path, make: Callable[[], bytes]) -> None:
     content = make()
     file = tmp_path / "x.png"

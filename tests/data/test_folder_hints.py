@@ -82,6 +82,7 @@ def test_a_folder_two_levels_too_deep_leads_to_all_parts(tmp_path):
     assert refusal(tmp_path / "set" / "train" / "images").endswith(f"give the folder {tmp_path / 'set'}")
 
 
+@pytest.mark.slow
 def test_a_folder_above_a_data_set_and_above_several(tmp_path):
     write_dataset(tmp_path / "top" / "mine", n=4)
     assert f"above a data set; give the folder {tmp_path / 'top' / 'mine'}" in refusal(tmp_path / "top")

@@ -124,6 +124,7 @@ def test_with_folds_every_pair_that_is_divided_once_is_a_leak(mirrored: Path) ->
     assert bool(plan.leaks(plan.runs)) == (where[0] != where[1])
 
 
+@pytest.mark.slow
 def test_official_parts_with_a_copy_stop_run_and_other_shares_do_not_if_they_keep_it_together(
     tmp_path: Path,
 ) -> None:

@@ -51,6 +51,7 @@ def num_components(mask: NDArray[np.bool_]) -> int:
 # A drawing
 
 
+@pytest.mark.slow
 def test_a_drawing_depends_on_seed_and_index_alone() -> None:
     np.random.seed(1)  # global state must not matter
     draw(5, 1)

@@ -36,6 +36,7 @@ def png(height: int, width: int) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width"), [*LONG, *(pytest.param(*shape, marks=pytest.mark.slow) for shape in MORE)]
 )
@@ -63,6 +64,7 @@ def test_an_image_of_any_shape_is_a_mask_or_a_row_with_its_error(exported_model,
     assert time.process_time() - began < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width"),
     [

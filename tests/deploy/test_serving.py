@@ -502,6 +502,7 @@ def test_a_bomb_is_refused_at_once_and_takes_no_thread(exported, name):
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.slow
 def test_asked_to_stop_it_answers_what_it_accepted(server):
     process, port, log = server
     content = picture(1500, 1500, "JPEG")

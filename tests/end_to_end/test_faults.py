@@ -122,6 +122,7 @@ def test_each_write_of_store_and_checkpoints_may_fail_in_turn(
     assert reasons == {None, "the call", "disk full" if error == errno.ENOSPC else "disk error"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [

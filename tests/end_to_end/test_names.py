@@ -163,6 +163,7 @@ def test_levels_that_change_no_number_are_one_configuration(here):
     assert segstudy.status(study.path).num_left == 0
 
 
+@pytest.mark.slow
 def test_two_losses_of_one_name_keep_their_runs_apart(here):
     losses = ["dirA/losses.py:mine", "dirB/losses.py:mine", "dirA/losses.py:other"]
     study = train(loss=losses, seeds=2)

@@ -94,6 +94,7 @@ def run(study) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_help_names_one_of_every_kind(tmp_path):
     """Without pip and without training; `make test-slow` has both."""
     site = unpacked(tmp_path)

@@ -174,6 +174,7 @@ def do_damage(file, what, number, content):
     return True
 
 
+@pytest.mark.slow
 @settings(REPEATED, max_examples=40)
 @given(damages())
 def test_any_damage_to_a_run_is_found_and_readers_say_a_line_at_most(whole, tmp_path, damage):

@@ -353,6 +353,7 @@ def test_the_true_masks_of_ph2_score_1_in_both_forms(ph2_folder, tmp_path):
     assert set(grey["native_hd95_px"]) == {0.0}
 
 
+@pytest.mark.slow
 def test_masks_of_a_deterministic_tool_are_compared_though_there_is_one_set_of_them(dataset, tmp_path):
     study = segstudy.run(dataset, out=tmp_path / "s", seeds=3, **TINY, **GRID)
     masks = write_masks(tmp_path / "otsu", dataset, scored(study.path), shift_px=0)

@@ -60,6 +60,7 @@ def test_all_pairs_of_boundary_pixels_give_the_same(pair: tuple[Mask, Mask]) -> 
     assert found["nsd"] == pytest.approx(np.mean(np.array(there + back) <= NSD_TOLERANCE * DIAGONAL))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
 @given(pairs)
 def test_monai_gives_the_same_where_both_masks_have_foreground(pair: tuple[Mask, Mask]) -> None:

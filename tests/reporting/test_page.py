@@ -390,6 +390,7 @@ def test_curves_of_very_many_runs_are_thinned_but_keep_their_ends_and_the_kept_e
     assert "every 3rd epoch" in Reader(report(folder)).text
 
 
+@pytest.mark.slow
 def test_of_very_many_runs_the_curves_of_the_best_configurations_can_be_picked(folder, monkeypatch):
     monkeypatch.setattr("segstudy.reporting.sections.learning_curves.MOST_RUNS", 3)
     folder = make_study(folder.path.parent / "many", ("unet",), ("bce", "dice"), seeds=2)

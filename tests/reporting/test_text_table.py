@@ -68,6 +68,7 @@ def test_names_longer_than_the_line_take_several(study):
     assert "configuration" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["terminal", "COLUMNS", "pipe"])
 def test_the_command_knows_how_wide_its_output_is(study, how):
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}

@@ -123,6 +123,7 @@ def test_the_level_holds_also_when_one_loss_scatters_five_times_as_much(
     assert ((np.array(p_values) < 0.05).mean(0) <= 0.07).all()
 
 
+@pytest.mark.slow
 def test_an_effect_of_many_levels_has_an_interval() -> None:
     """scipy's noncentral F distribution has no value there: the report of such a study once failed."""
     levels = runs(5, architecture=ARCHITECTURES[:2], loss=LOSSES, batch_size=[str(n) for n in range(20)])

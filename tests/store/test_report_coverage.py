@@ -96,6 +96,7 @@ def test_a_run_killed_while_it_writes_the_report_writes_it_the_next_time(study, 
     assert (study.path / "report.html").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_report_is_written_the_next_time(study, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -52,6 +52,7 @@ def refused(capsys, *words: str) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_without_a_terminal_the_commands_are_there_to_paste_each_with_its_time(here, capsys):
     before = set(here.rglob("*"))
     said = refused(capsys, "run", "my discs", "--workers", "1")

@@ -67,6 +67,7 @@ def test_a_study_s_folder_with_other_data_is_refused(here, capsys):
     assert written(here / "s") == before
 
 
+@pytest.mark.slow
 def test_the_synthetic_set_does_not_take_the_place_of_data(here):
     with pytest.raises(segstudy.UserError, match="contains a study of"):
         segstudy.run("synthetic:n=24", out=here / "s", **QUICK)

@@ -99,6 +99,7 @@ def test_same_hardware_refuses_before_anything_is_written_and_names_both(study, 
     assert contents(study) == before
 
 
+@pytest.mark.slow
 def test_same_hardware_refuses_a_study_that_is_mixed_already(study, capsys):
     assert call("run", study, "--loss", "bce,dice", "--threads", 2, "--yes") == 0
     capsys.readouterr()

@@ -564,6 +564,7 @@ def test_files_that_a_merge_writes_are_known():
     assert "key" in FailureRecord.model_fields
 
 
+@pytest.mark.slow
 def test_a_merged_study_goes_on_and_trains_only_what_was_nowhere(tmp_path):
     data = write_dataset(tmp_path / "discs", n=12)
     options = {**TINY, "batch_size": 4, "executor": "serial", "threads": 1, "images": False, "epochs": 1}

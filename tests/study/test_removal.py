@@ -170,6 +170,7 @@ def test_the_study_that_is_left_is_valid(study):
     assert len(left.configurations()) == 3
 
 
+@pytest.mark.slow
 def test_a_trained_study_stays_whole_and_is_not_trained_again(tmp_path):
     data = write_dataset(tmp_path / "discs", n=12)
     options = {"architecture": "unet", "loss": ["bce", "dice"], "executor": "serial", "images": False}

@@ -220,6 +220,7 @@ def test_ctrl_c_and_hours_stop_it_and_it_goes_on(ended, data, tmp_path, no_repor
     assert any(line.startswith("look 1 (3 seeds): segnet-bce-b8") for line in lines)
 
 
+@pytest.mark.slow
 def test_another_process_may_have_gone_on_meanwhile(ended, data, tmp_path, no_report, monkeypatch):
     """The looks of the process that held the lock before are read again, not replaced."""
     from segstudy.study import run as engine

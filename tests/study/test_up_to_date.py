@@ -169,6 +169,7 @@ def test_an_unfinished_study_gets_no_record(study):
     assert record_files() == before
 
 
+@pytest.mark.slow
 def test_a_study_file_edited_while_it_is_trained_is_trained_next_time(study):
     def add_a_loss() -> None:
         file = study / "study.toml"

@@ -213,7 +213,12 @@ def through_a_file(data, run, folder):
         checkpoints.write(len(training.rows), state_bytes(snapshot(training)))
 
 
-@pytest.mark.parametrize("way", WAYS)
+QUICK = ("plateau", "bfloat16, augmented")
+
+
+@pytest.mark.parametrize(
+    "way", [way if way in QUICK else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+)
 def test_a_training_resumed_after_every_epoch_ends_as_if_never_stopped(data, tmp_path, way):
     run = planned(**WAYS[way])
     resumed, sessions = through_a_file(data, run, tmp_path)
