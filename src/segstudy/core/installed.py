@@ -14,6 +14,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -163,17 +164,22 @@ def installed_distributions(path: list[str] | None = None) -> "list[Distribution
 
 def search_path() -> list[str]:
     """Return Python's search path without the current folder, unless packages are installed there."""
-    from importlib.metadata import distributions
-
     here = Path.cwd()
     others = [entry for entry in sys.path if entry and Path(entry).resolve() != here]
     if len(others) == len(sys.path):
         return others
     installed_to = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
-    sources = (_source_folder(each) for each in distributions(path=others))
-    if here in installed_to or any(source and here.is_relative_to(source) for source in sources):
+    if here in installed_to or any(here.is_relative_to(each) for each in _source_folders(tuple(others))):
         return [entry for entry in sys.path if entry]
     return others
+
+
+@cache
+def _source_folders(path: tuple[str, ...]) -> list[Path]:
+    """Return the source folders of all editable installations; read once, as they are many small files."""
+    from importlib.metadata import distributions
+
+    return [folder for each in distributions(path=list(path)) if (folder := _source_folder(each))]
 
 
 @contextmanager
