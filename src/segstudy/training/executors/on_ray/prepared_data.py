@@ -14,6 +14,7 @@ from typing import Any
 
 from segstudy.core.cache import built, cache_folder, is_cached, no_space
 from segstudy.core.errors import UserError
+from segstudy.core.file_stamps import stamp_of
 from segstudy.core.locks import hold
 from segstudy.core.paths import inside
 from segstudy.data.hashed_arrays import PreparedDataGoneError
@@ -53,8 +54,8 @@ def same_folder(folder: Path) -> tuple[int, int]:
     Raises:
         OSError: it is gone.
     """
-    status = folder.stat()
-    return status.st_ino, status.st_mtime_ns
+    stamp = stamp_of(folder.stat())
+    return stamp.inode, stamp.content_ns
 
 
 def discard(name: str, source: tuple[int, int]) -> bool:
