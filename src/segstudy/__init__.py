@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from segstudy.api.folders import remove, verify
     from segstudy.api.models import card, predict, serve
     from segstudy.api.power import power
-    from segstudy.api.results import audit, compare, compare_sets, evaluate, export, report, score, table
+    from segstudy.api.results import audit, compare, compare_sets, evaluate, export, report, score
     from segstudy.api.sharing import merge, pack
     from segstudy.api.status import status
     from segstudy.api.studies import init, plan, run
     from segstudy.api.study import Study
+    from segstudy.api.table import table
     from segstudy.core.errors import UserError
     from segstudy.deploy.predict.predictor import Predictor
 
@@ -74,6 +75,7 @@ ELSEWHERE = {
     "serve": "api.models",
     "status": "api.status",
     "synth": "api.data",
+    "table": "api.table",
     "verify": "api.folders",
 }
 

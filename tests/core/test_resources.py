@@ -28,7 +28,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "SYS", tmp_path / "sys")
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: ALL, raising=False)
-    monkeypatch.setattr(resources.psutil, "cpu_count", lambda logical=True: 8 if logical else 4)
+    monkeypatch.setattr("psutil.cpu_count", lambda logical=True: 8 if logical else 4)
     siblings = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     write({siblings.format(i): f"{i % 4},{i % 4 + 4}\n" for i in range(8)})
     return write
@@ -88,7 +88,7 @@ def test_a_process_bound_to_one_processor_plans_one_worker():
 
 
 def test_memory_that_a_container_may_take(machine, monkeypatch):
-    monkeypatch.setattr(resources.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
     assert allowed_memory() == 1000
     machine({"proc/self/cgroup": "2:memory:/box\n0::/box\n"})
     machine({"sys/fs/cgroup/memory.max": "max\n", "sys/fs/cgroup/memory.current": "70\n"})

@@ -241,9 +241,12 @@ def test_two_processes_at_once_leave_a_whole_index(study):
     assert segstudy.status(study.path) == expected
 
 
-def test_it_imports_no_statistics():
+def test_it_imports_no_statistics_and_no_tables(study):
     code = (
-        "import sys, segstudy; segstudy.status; print(*{'scipy', 'torch', 'statsmodels'} & set(sys.modules))"
+        "import sys, segstudy; segstudy.status(sys.argv[1])\n"
+        "print(*{'scipy', 'torch', 'statsmodels', 'polars', 'numpy'} & set(sys.modules))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    change(study, max(study.finished()), lambda record: record["environment"].update(threads=1))
+    command = [sys.executable, "-c", code, study.path]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not found.stdout.strip()

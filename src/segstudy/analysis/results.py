@@ -11,8 +11,9 @@ from segstudy.analysis.seed_plan import SeedPlan, seed_plan_of
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import MARGIN
 from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_group
-from segstudy.store.folder import TOGETHER, StudyFolder
+from segstudy.store.folder import StudyFolder
 from segstudy.store.records import DataRecord, RunRecord
+from segstudy.store.tables import TOGETHER
 
 HEADLINE = "native_iou"
 # Whether a mask is empty follows from them, of one run; from means over repeats it does not.

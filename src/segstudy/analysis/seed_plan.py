@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from segstudy.analysis.formatting import listed
 from segstudy.config.runs import Run
 from segstudy.core.quantities import counted
@@ -16,6 +14,8 @@ from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import Looks, looks_of
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from segstudy.stats.best import AgainstBest
 
 NOT_HELPED = "more seeds would not help"
@@ -152,7 +152,7 @@ class SeedPlan:
         """Return sentences on how far the looks came; none if the seeds are fixed."""
         return () if self.looks is None else (progress(self.looks), *stops(self.looks))
 
-    def limits(self, frame: pl.DataFrame, winner: str) -> tuple[str, ...]:
+    def limits(self, frame: "pl.DataFrame", winner: str) -> tuple[str, ...]:
         """Return what the looks decided and leave unadjusted; nothing if the seeds are fixed.
 
         Args:
@@ -248,7 +248,7 @@ def progress(looks: Looks) -> str:
     return f"{after} {kept}; the next look has {seeds[number]} seeds."
 
 
-def _about_looks(looks: Looks, frame: pl.DataFrame, winner: str) -> Iterator[str]:
+def _about_looks(looks: Looks, frame: "pl.DataFrame", winner: str) -> Iterator[str]:
     """Say how far a sequential study came, what its looks decided, and what they leave unadjusted.
 
     Args:

@@ -17,8 +17,10 @@ from segstudy.deploy.engines import SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Precision
 from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.predict.folder import KINDS, find_images, predict_files
-from segstudy.deploy.predict.load import models_of
+from segstudy.deploy.predict.load import models_of, open_networks
+from segstudy.deploy.predict.options import PredictOptions
 from segstudy.deploy.predict.predictor import Predictor, Settings
+from segstudy.deploy.predict.table import engine_in
 from segstudy.deploy.predict.volumes import Item
 from segstudy.deploy.serving.limits import DEFAULT, Limits
 from segstudy.store.card import read_card
@@ -62,7 +64,8 @@ def predict(  # noqa: PLR0913 (an option each)
         match: a pattern for the paths of files in folders.
         progress: called with the number of images done and of all images.
         notice: called with a line on the files of folders that are not images and were left out.
-        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
+        engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``. With ``auto``, results
+            that are there are continued by their engine, and a few images are predicted without a conversion.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         device: for PyTorch: ``cpu``, ``cuda`` or ``mps``.
         threads: images at a time; 0: as many as the machine has cores.
@@ -81,16 +84,10 @@ def predict(  # noqa: PLR0913 (an option each)
     given = [images] if isinstance(images, str | Path) else list(images)
     items = images_of([Path(each) for each in given], match, notice)
     threads = cores(threads)
-    predictor = Predictor(
-        model,
-        Settings(threshold, tta, largest_component, fill_holes),
-        engine=engine,
-        precision=precision,
-        threads=threads,
-        device=device,
-        ensemble=ensemble,
-        network=network,
-    )
+    continued = engine_in(Path(out)).partition(",")[0]
+    how = PredictOptions(engine, precision, threads, device, network, len(items), continued)
+    networks = open_networks(Path(model), how, ensemble)
+    predictor = Predictor(networks, Settings(threshold, tta, largest_component, fill_holes))
     return predict_files(predictor, items, Path(out), kinds, threads, progress)
 
 

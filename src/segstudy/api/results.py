@@ -3,79 +3,24 @@
 PyTorch and the chart libraries are imported by the functions that need them, as it takes seconds.
 """
 
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from segstudy.analysis.against_baselines import baseline_note
-from segstudy.analysis.leaderboard import leaderboard
-from segstudy.analysis.result_warnings import warnings_of_ranked
-from segstudy.analysis.results import Results, gather
 from segstudy.api.data import Foreground
 from segstudy.api.study import Study
-from segstudy.core.arguments import ArgumentError, checked_call
+from segstudy.core.arguments import checked_call
 from segstudy.core.paths import expanded
 from segstudy.core.progress import Stage, silent
 from segstudy.data.datasets import read
 from segstudy.deploy.export import FormatName
-from segstudy.reporting.tables import render
-from segstudy.store.folder import StudyFolder
 from segstudy.study.options import excluded, meaning_of
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from segstudy.analysis.compare import Comparison
     from segstudy.analysis.compare_sets import SetsComparison
     from segstudy.deploy.export.parity import Exported
     from segstudy.mask_errors.audit import Audit
-
-TableFormat = Literal["text", "markdown", "csv", "json", "latex"]
-
-
-@checked_call
-def table(
-    folder: str | Path,
-    format: TableFormat = "text",  # noqa: A002
-    show_all: bool = False,
-    width: int | None = None,
-    number: int | None = None,
-) -> str:
-    """Return the leaderboard as text (below it warnings and factors), Markdown, CSV, JSON or LaTeX.
-
-    Args:
-        folder: the study's folder.
-        format: ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
-        show_all: also runs that study.toml no longer names.
-        width: characters in a line of text: columns that do not fit are left out, and named; None for all.
-        number: rows in a text, the others are counted; None for all.
-    """
-    if number is not None and number < 1:
-        raise ArgumentError(f"table(): number must be at least 1 or None, got {number}")
-    if width is not None and width < 1:
-        raise ArgumentError(f"table(): width must be at least 1 or None, got {width}")
-    opened = Study(folder)
-    results = gather(opened.folder, show_all)
-    frame = leaderboard(opened.folder, results=results)
-    records = [each for row in results.rows for each in row.records]
-    text = render(frame, format, width, Path(folder), records, number)
-    shown = _notes(opened.folder, results, frame, not show_all) if format == "text" else []
-    lines = [line for note in shown for line in textwrap.wrap(note, width or len(note))]
-    return "\n".join([text.rstrip(), *lines, ""]) if lines else text
-
-
-def _notes(folder: StudyFolder, results: Results, frame: "pl.DataFrame", factors: bool) -> list[str]:
-    """Return the sentences below a leaderboard in a terminal: warnings, and the effects of factors."""
-    from segstudy.analysis.chances import chances_sentence  # the libraries take a moment
-    from segstudy.analysis.factor_answers import factor_sentences
-
-    notes = (
-        baseline_note(folder, frame),
-        chances_sentence(results, frame),
-        *warnings_of_ranked(results, frame),
-    )
-    return [note for note in (*notes, *(factor_sentences(results) if factors else ())) if note]
 
 
 @checked_call
@@ -164,9 +109,13 @@ def report(folder: str | Path, images: bool = True) -> Path:
         folder: the study's folder.
         images: whether pictures of the data may be in it.
     """
+    from segstudy.deploy.predict.best_run import convert_best
     from segstudy.reporting.page import write_report
 
-    return write_report(Study(folder).folder, images)
+    opened = Study(folder).folder
+    page = write_report(opened, images)
+    convert_best(opened)
+    return page
 
 
 @checked_call

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
-
-from segstudy.analysis.configurations import names_of_runs
-from segstudy.analysis.leaderboard import leaderboard
 from segstudy.config import study as config
 from segstudy.core.arguments import checked_methods
 from segstudy.store.folder import StudyFolder
+
+if TYPE_CHECKING:  # `run` of a finished study does without
+    import polars as pl
 
 
 @checked_methods
@@ -35,16 +35,22 @@ class Study:
         """Return the study as it was last run."""
         return self.folder.study()
 
-    def leaderboard(self, show_all: bool = False) -> pl.DataFrame:
+    def leaderboard(self, show_all: bool = False) -> "pl.DataFrame":
         """Return one row per configuration, the best validation IoU first.
 
         Args:
             show_all: also runs that the study no longer names.
         """
+        from segstudy.analysis.leaderboard import leaderboard  # with the statistics
+
         return leaderboard(self.folder, show_all)
 
-    def runs(self) -> pl.DataFrame:
+    def runs(self) -> "pl.DataFrame":
         """Return one row per finished run: key, present configuration name, seed, fold, mean scores."""
+        import polars as pl  # `run` of a finished study does without
+
+        from segstudy.analysis.configurations import names_of_runs  # as above
+
         names = names_of_runs(self.folder)
         return pl.DataFrame(
             [
@@ -63,10 +69,10 @@ class Study:
             ]
         )
 
-    def epochs(self) -> pl.DataFrame:
+    def epochs(self) -> "pl.DataFrame":
         """Return one row per run and epoch: learning curves."""
         return self.folder.epochs(sorted(self.folder.finished()))
 
-    def images(self) -> pl.DataFrame:
+    def images(self) -> "pl.DataFrame":
         """Return one row per run, subset and image: every metric at network and native size."""
         return self.folder.images(sorted(self.folder.finished()))

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -160,6 +160,14 @@ def installed_distributions(path: list[str] | None = None) -> "list[Distribution
         if name := each.metadata["Name"]:  # a damaged installation has none
             first.setdefault(_plain(name), each)
     return list(first.values())
+
+
+def declare_entry_points(path: list[str], groups: Collection[str]) -> bool:
+    """Whether anything that is installed may declare an entry point of these groups: a quick look."""
+    from importlib.metadata import distributions
+
+    texts = (each.read_text("entry_points.txt") for each in distributions(path=path))
+    return any(group in text for text in texts if text for group in groups)
 
 
 def search_path() -> list[str]:

@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import BaseFileLock, FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from segstudy.core.atomic_files import DiskError, make_folder
 from segstudy.core.errors import UserError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _CATCHING = threading.Lock()  # filters of warnings belong to all threads
 GRACE_S = 1.0  # a process that only checks whether a lock is held may hold it for this long
@@ -43,6 +45,8 @@ def hold(file: Path, what: str, wait_s: float = GRACE_S) -> Iterator[None]:
         HeldError: naming the process and host that hold it.
         DiskError: when the file cannot be written.
     """
+    from filelock import FileLock, Timeout  # `segstudy status` seldom needs them
+
     make_folder(file.parent)
     lock = FileLock(file, timeout=wait_s, thread_local=False)
     try:
@@ -79,6 +83,8 @@ def is_held(file: Path) -> bool:
     """Whether a living process holds a lock."""
     if not file.is_file():
         return False
+    from filelock import FileLock, Timeout  # as above
+
     lock = FileLock(file, timeout=0, thread_local=False)
     try:
         _acquire(lock)
@@ -90,7 +96,7 @@ def is_held(file: Path) -> bool:
     return False
 
 
-def _acquire(lock: BaseFileLock) -> None:
+def _acquire(lock: "BaseFileLock") -> None:
     with _CATCHING, warnings.catch_warnings():  # of the missing flock, which the user cannot change
         warnings.simplefilter("ignore")
         lock.acquire()

@@ -4,13 +4,15 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from segstudy.core.errors import printable
 from segstudy.core.quantities import duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 # The stage, how much of it is done, and how much there is in all; 0 of 0 if unknown.
 Stage = Callable[[str, int, int], None]
@@ -37,7 +39,7 @@ class Stages:
         self._what = ""
         self._is_first = True
         self._progress: Progress | None = None
-        self._task = TaskID(0)
+        self._task: TaskID
         self._waiting: threading.Timer | None = None
         self._said_at = self._began_at = 0.0
         self._began_with = 0
@@ -100,16 +102,7 @@ class Stages:
         if fresh:
             self._began_at, self._began_with = time.monotonic(), done
         if self._progress is None:
-            self._progress = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[count]}", markup=False),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[left]}", markup=False),
-                console=self._console,
-                transient=True,
-            )
+            self._progress = _bar(self._console)
             self._task = self._progress.add_task(printable(what), total=None, count="", left="")
             self._progress.start()
         elif fresh:
@@ -123,3 +116,25 @@ class Stages:
             left=self._to_go(done, total).removeprefix(", "),
             refresh=fresh or done == total,
         )
+
+
+def _bar(console: Console) -> "Progress":
+    """Return the line that shows a stage on a terminal."""
+    from rich.progress import (  # commands without a stage do without
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[count]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
+        console=console,
+        transient=True,
+    )

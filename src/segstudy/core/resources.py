@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-import psutil
-
 PROC, SYS = Path("/proc"), Path("/sys")
 NO_LIMIT_BYTES = 1 << 60  # version 1 writes a number near 2^63 where there is no limit
 
@@ -25,8 +23,14 @@ def allowed_cores(hyperthreads: bool = False) -> int:
     processors = _bound_to()
     count = len(processors) if processors else os.cpu_count() or 1
     if not hyperthreads:
-        count = min(count, _num_physical(processors) or psutil.cpu_count(logical=False) or count)
+        count = min(count, _num_physical(processors) or _physical_cores() or count)
     return max(1, int(min(count, _quota())))
+
+
+def _physical_cores() -> int | None:
+    import psutil
+
+    return psutil.cpu_count(logical=False)
 
 
 def _bound_to() -> frozenset[int]:
@@ -70,6 +74,8 @@ def _share(quota: str, period: str) -> float:
 
 def allowed_memory() -> int:
     """Return the bytes that this process may still allocate, by free memory and its control groups."""
+    import psutil
+
     free = int(psutil.virtual_memory().available)
     for folder in _groups("memory"):
         for limit, used in (

@@ -6,9 +6,11 @@ A plain file is its ``Path``. Everything that decodes, hashes or names an image 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # `segstudy status` does without
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Described(ABC):
@@ -23,7 +25,7 @@ class Described(ABC):
         """The file that describes it."""
 
     @abstractmethod
-    def draw(self) -> NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]:
+    def draw(self) -> "NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]":
         """Draw it: class numbers ``(H, W)``, 0 for background; or fractions of one class.
 
         Raises:

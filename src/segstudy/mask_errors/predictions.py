@@ -16,9 +16,10 @@ from segstudy.config.protocol import Protocol
 from segstudy.core.errors import UserError
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import placement
-from segstudy.store.folder import TOGETHER, StudyFolder
+from segstudy.store.folder import StudyFolder
 from segstudy.store.records import RunRecord
 from segstudy.store.run_records import refuse_altered
+from segstudy.store.tables import TOGETHER
 
 MOST_CONFIGURATIONS = 4  # the best ones: worse networks add noise, and each costs time
 SAME_FIELDS = ("image_size", "resize", "masks", "foreground")  # of the protocol: predictions can be averaged

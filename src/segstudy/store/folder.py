@@ -3,14 +3,11 @@
 import hashlib
 import json
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from segstudy.config.study import Study
 from segstudy.config.study_file import load
@@ -23,9 +20,7 @@ from segstudy.core.atomic_files import (
     write_folder,
     write_text,
 )
-from segstudy.core.checksums import is_altered
-from segstudy.core.errors import UserError, one_line
-from segstudy.core.json_files import REPAIR, read_json
+from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
 from segstudy.store.checkpoints import Checkpoints
 from segstudy.store.records import (
@@ -44,10 +39,11 @@ from segstudy.store.records import (
     read_record,
 )
 from segstudy.store.run_records import FORMAT, RECORD_SEAL, read_run_record, seal
-from segstudy.store.tables import DAMAGED_TABLE, as_parquet, first_damaged, read_table
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Content = TypeVar("Content")
-TOGETHER = 500  # files read at once: quick, and the memory they take meanwhile stays small
 
 EXTERNAL_KINDS: dict[str, type[ExternalRecord]] = {"masks": MasksRecord, "evaluation": EvaluationRecord}
 REMAKE = "delete it and run the study again"
@@ -211,63 +207,33 @@ class StudyFolder:
         """
         return [read_run_record(self.runs / key) for key in keys]
 
-    def epochs(self, keys: Sequence[str]) -> pl.DataFrame:
+    def epochs(self, keys: Sequence[str]) -> "pl.DataFrame":
         """Read the rows of every epoch of these runs, with a column ``key``."""
         return self._table(keys, "epochs.parquet")
 
-    def images(self, keys: Sequence[str]) -> pl.DataFrame:
+    def images(self, keys: Sequence[str]) -> "pl.DataFrame":
         """Read one row per run, subset and image, with a column ``key``."""
         return self._table(keys, "images.parquet")
 
-    def probabilities(self, keys: Sequence[str]) -> pl.DataFrame:
+    def probabilities(self, keys: Sequence[str]) -> "pl.DataFrame":
         """Read the pixels by probability of those of these runs that have them: older versions had none."""
         name = "probabilities.parquet"
         return self._table([key for key in keys if (self.runs / key / name).is_file()], name)
 
     def predictions(
-        self, key: str, columns: Sequence[str] | None = None, where: pl.Expr | bool = True
-    ) -> pl.DataFrame:
+        self, key: str, columns: Sequence[str] | None = None, where: "pl.Expr | bool" = True
+    ) -> "pl.DataFrame":
         """Read ``id``, ``part`` and ``prob`` (8-bit PNG at network size) of one run, or some rows of it."""
+        from segstudy.store.tables import read_table, refuse_altered_table  # polars: not for `status`
+
         found = read_table(self.runs / key / "predictions.parquet", columns, where)
-        self._refuse_altered(key, "predictions.parquet")
+        refuse_altered_table(self.runs, key, "predictions.parquet")
         return found
 
-    def _table(self, keys: Sequence[str], name: str) -> pl.DataFrame:
-        key_of = {str(self.runs / key / name): key for key in keys}
-        by_schema: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        try:
-            for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
-                by_schema[tuple(pl.scan_parquet(file, glob=False).collect_schema())].append(file)
-            tables = [
-                pl.read_parquet(files[at : at + TOGETHER], include_file_paths="key", glob=False)
-                .with_columns(
-                    pl.col("key").replace_strict({file: key_of[file] for file in files[at : at + TOGETHER]})
-                )
-                .rechunk()
-                for files in by_schema.values()
-                for at in range(0, len(files), TOGETHER)
-            ]
-        except DAMAGED_TABLE as error:
-            raise UserError(
-                f"{self.runs}: {first_damaged(key_of)}: damaged ({one_line(error, 200)}); {REPAIR}"
-            ) from None
-        if not tables:
-            return pl.DataFrame({"key": []})
-        for key in keys:
-            self._refuse_altered(key, name)
-        return pl.concat(tables, how="diagonal").select("key", pl.exclude("key"))
+    def _table(self, keys: Sequence[str], name: str) -> "pl.DataFrame":
+        from segstudy.store.tables import read_tables_of_runs  # as above
 
-    def _refuse_altered(self, key: str, name: str) -> None:
-        """Refuse a run's table that is not as it was written: nothing else would reveal a changed number.
-
-        Raises:
-            UserError: it was altered.
-        """
-        run = self.runs / key
-        if is_altered(run / name, read_json(run / "run.json")):
-            raise UserError(
-                f"{self.runs}: {key}/{name}: damaged (its checksum differs from that in run.json); {REPAIR}"
-            )
+        return read_tables_of_runs(self.runs, keys, name)
 
     def externals(self) -> list[ExternalRecord]:
         """Read ``record.json`` of all scores that this study did not make itself, by name."""
@@ -299,20 +265,24 @@ class StudyFolder:
                 return file
         return None
 
-    def external_images(self, name: str) -> pl.DataFrame:
+    def external_images(self, name: str) -> "pl.DataFrame":
         """Read the rows of one of ``externals``: as those of a run, with ``seed`` and ``fold``."""
         return self.external_images_in(folder_name(name))
 
-    def external_images_in(self, folder: str) -> pl.DataFrame:
+    def external_images_in(self, folder: str) -> "pl.DataFrame":
         """Read the same by the name of the folder in ``external/``."""
+        from segstudy.store.tables import read_table  # as above
+
         return self.read_external_file(folder, "images.parquet", read_table)
 
-    def write_external(self, name: str, record: dict[str, Any], images: pl.DataFrame) -> Path:
+    def write_external(self, name: str, record: dict[str, Any], images: "pl.DataFrame") -> Path:
         """Store ``external/<name>/`` at once; an older folder of this name is replaced.
 
         Raises:
             UserError: when it cannot be written.
         """
+        from segstudy.store.tables import as_parquet  # as above
+
         final = self.external / folder_name(name)
         contents = {
             "images.parquet": as_parquet(images),
@@ -322,20 +292,24 @@ class StudyFolder:
             replace_folder(final, contents)
         return final
 
-    def baselines(self) -> pl.DataFrame | None:
+    def baselines(self) -> "pl.DataFrame | None":
         """Read the table of ``baselines.baseline_table``, if it was made."""
+        from segstudy.store.tables import read_table  # as above
+
         file = self.path / "baselines.parquet"
         return read_table(file) if file.is_file() else None
 
-    def write_table(self, name: str, table: pl.DataFrame) -> None:
+    def write_table(self, name: str, table: "pl.DataFrame") -> None:
         """Write a table of the study, such as ``baselines.parquet``."""
+        from segstudy.store.tables import as_parquet  # as above
+
         write_bytes(self.path / name, as_parquet(table))
 
     def write_run(
         self,
         key: str,
         record: dict[str, Any],
-        tables: dict[str, pl.DataFrame],
+        tables: dict[str, "pl.DataFrame"],
         model: Mapping[str, bytes],
     ) -> None:
         """Store a finished run at once, with checksums; if it is stored already, that one stays.
@@ -349,6 +323,8 @@ class StudyFolder:
         Raises:
             DiskError: when it cannot be written; then nothing of it is stored.
         """
+        from segstudy.store.tables import as_parquet  # as above
+
         contents = {f"{name}.parquet": as_parquet(table) for name, table in tables.items()}
         contents |= model
         checksums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}

@@ -6,7 +6,6 @@ that is missing, damaged or of another version is made again. It is written in o
 processes the last one wins; where the folder cannot be written there is none.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.file_stamps import UNSETTLED_NS, FileStamp, stamp_of
 from segstudy.core.input_files import read_bytes
 from segstudy.core.json_files import MAX_RECORD_BYTES
+from segstudy.core.sealed_json import sealed, unsealed
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import RunRecord
 from segstudy.store.run_records import read_run_record
@@ -137,9 +137,8 @@ def write_run_index(
         "runs": runs,
         "derived": derived,
     }
-    text = json.dumps(content, separators=(",", ":"))
     with suppress(DiskError):  # it only saves time
-        write_text(folder.path / INDEX, f"{_seal(text.encode())}\n{text}\n")
+        write_text(folder.path / INDEX, sealed(VERSION, content))
 
 
 class _Numbered:
@@ -168,15 +167,11 @@ def _facts(record: RunRecord) -> RunFacts:
     return RunFacts(record.architecture, record.protocol, record.seconds.total, tuple(record.environments))
 
 
-def _seal(text: bytes) -> str:
-    return f"{VERSION} {hashlib.sha256(text).hexdigest()}"
-
-
 def _stored(folder: StudyFolder) -> RunIndex:
     """Return the index as it is stored; an empty one if it is not as this version wrote it."""
     with suppress(OSError, UserError, ValueError, IndexError, RecursionError):
-        seal, text = read_bytes(folder.path / INDEX, MAX_RECORD_BYTES).rstrip(b"\n").split(b"\n")
-        if seal.decode() == _seal(text):
+        text = unsealed(VERSION, read_bytes(folder.path / INDEX, MAX_RECORD_BYTES))
+        if text is not None:
             content = _Content.model_validate_json(text)
             for _, protocol in content.networks:
                 TimedProtocol.model_validate(protocol)
