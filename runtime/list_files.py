@@ -26,6 +26,7 @@ ENTRIES = {
     "segstudy.api.models",
     "segstudy.cli.command_errors",
     "segstudy.cli.models",
+    "segstudy.cli.prediction_bar",
     "segstudy.core.checksums",
     "segstudy.deploy.engines.sandbox_process",
     "segstudy.deploy.predict.table",

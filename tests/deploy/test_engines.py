@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 
+import numpy as np
 import pytest
 
 from segstudy.core import libraries
@@ -98,6 +99,23 @@ def graph_of_net(content: bytes, metadata: str) -> Graph:
     if not content.startswith(b"graph"):
         raise MalformedError("no graph")
     return Graph(text=f"{metadata} of graph")
+
+
+# OpenVINO
+
+
+def test_fixed_sizes_give_the_bits_of_free_ones_in_float32(exported_openvino):
+    openvino = pytest.importorskip("openvino")
+    core, one_thread = openvino.Core(), {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+    free = core.compile_model(
+        core.read_model(exported_openvino), "CPU", {**one_thread, "INFERENCE_PRECISION_HINT": "f32"}
+    )
+    network = open_untried(exported_openvino, "openvino", 1, "float32")
+    for shape in ((3, 32, 32, 3), (1, 32, 48, 3)):
+        images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        expected = [free.create_infer_request().infer([image[None]])[0][0].copy() for image in images]
+        np.testing.assert_array_equal(network.forward(images), expected)
+        np.testing.assert_array_equal(network.forward(images), expected)  # with a request used before
 
 
 # The engine of a run's folder

@@ -1,5 +1,6 @@
 """Measurements and clean-up of masks, against scikit-image-like slow references and drawn shapes."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,6 +37,34 @@ def test_numbers_agree_with_scipy(mask):
     inner = np.pad(mask[1:-1, 1:-1], 1) if min(mask.shape) > 2 else np.zeros_like(mask)
     assert found.touches_border == bool((mask & ~inner).any() and (mask.sum() != inner.sum()))
     assert found.confidence == pytest.approx(0.9)
+
+
+def of_the_whole_image(mask, prob):
+    """The same numbers without a look at the bounding box alone: every bit is the same."""
+    pixels = mask.view(np.uint8)
+    contours, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    moments = cv2.moments(pixels, binaryImage=True)
+    return {
+        "centroid_x_px": round(moments["m10"] / moments["m00"], 2),
+        "centroid_y_px": round(moments["m01"] / moments["m00"], 2),
+        "perimeter_px": round(sum(cv2.arcLength(each, closed=True) for each in contours), 1),
+        "num_parts": int(cv2.connectedComponents(pixels, connectivity=8)[0]) - 1,
+        "confidence": round(float(prob[mask].mean()), 4),
+    }
+
+
+@given(
+    arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20))),
+    st.tuples(*[st.integers(0, 400)] * 4),
+    st.integers(0, 99),
+)
+def test_the_bounding_box_has_all_numbers(inner, margins, seed):
+    mask = np.pad(inner, (margins[:2], margins[2:]))
+    prob = np.random.default_rng(seed).random(mask.shape, np.float32)
+    found = measured(mask, prob)
+    if inner.any():
+        expected = of_the_whole_image(mask, prob)
+        assert {name: getattr(found, name) for name in expected} == expected
 
 
 @settings(deadline=None)

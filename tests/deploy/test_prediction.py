@@ -393,7 +393,8 @@ def test_the_command_line(study, exported, tmp_path, capsys):
     (name,) = json.loads((tmp_path / "out" / "predictions.json").read_text())["names"]
     num_empty = sum(row["area_px"] == "0" for row in rows(tmp_path / "out"))
     said = (
-        f"with {name}: 24 masks in {tmp_path / 'out' / 'masks'} (%d new, {num_empty} empty), measurements in"
+        f"with {name} (ONNX Runtime, float32): 24 masks in {tmp_path / 'out' / 'masks'} "
+        f"(%d new, {num_empty} empty), measurements in"
     )
     assert said % 24 in capsys.readouterr().out
     with pytest.raises(SystemExit):

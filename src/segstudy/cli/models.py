@@ -4,10 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from cyclopts import App, Group, Parameter
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import segstudy
 from segstudy.cli.terminal import guarded, problems, say
@@ -113,8 +112,12 @@ def predict(  # noqa: PLR0913 (an option each)
     match
         Use only files of a folder whose path matches, such as ``*_Dermoscopic_Image/*.bmp``.
     """
+    from segstudy.cli.prediction_bar import PredictionBar  # what `--help` does without
+    from segstudy.core.allocator import keep_memory
+
+    keep_memory()  # every image takes and frees some megabytes
     left_out: list[str] = []
-    with _Bar() as bar:
+    with PredictionBar() as bar:
         rows = segstudy.predict(
             model,
             images,
@@ -136,45 +139,18 @@ def predict(  # noqa: PLR0913 (an option each)
     return _say_predicted(rows, out, bar.num_before, left_out)
 
 
-class _Bar:
-    """The progress of a prediction, and how many results were there before."""
-
-    def __init__(self) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self._progress = Progress(*columns, console=problems, transient=True)
-        self._task = self._progress.add_task("loading the model", total=None)
-        self._before: int | None = None
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    @property
-    def num_before(self) -> int:
-        return self._before or 0
-
-    def update(self, done: int, total: int) -> None:
-        """Show the progress; the first call has the number of existing results."""
-        if self._before is None:
-            self._before = done
-        self._progress.update(self._task, description="segmenting", completed=done, total=total)
-
-
 def _say_predicted(
     rows: Sequence[Mapping[str, str]], out: Path, num_before: int, left_out: Sequence[str]
 ) -> int:
     """Print what was predicted and what was not; return the exit code."""
-    from segstudy.deploy.predict.table import names_in  # what `--help` does without
+    from segstudy.deploy.predict.table import engine_in, names_in  # what `--help` does without
 
     failed = [row for row in rows if row["error"]]
     num_new = len(rows) - len(failed) - num_before
     num_empty = sum(row["area_px"] == "0" for row in rows)
     say(
-        f"with {', '.join(names_in(out))}: {counted(len(rows) - len(failed), 'mask')} in {out / 'masks'} "
-        f"({num_new} new, {num_empty} empty), measurements in {out / 'predictions.csv'}"
+        f"with {', '.join(names_in(out))} ({engine_in(out)}): {counted(len(rows) - len(failed), 'mask')} in "
+        f"{out / 'masks'} ({num_new} new, {num_empty} empty), measurements in {out / 'predictions.csv'}"
     )
     for line in left_out:
         say(f"left out: {line}", problems)

@@ -328,12 +328,12 @@ def _converted(image: Image.Image, opaque: bool = False) -> NDArray[np.uint8]:
     pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows := max(1, STRIP_PIXELS // width)):
         bottom = min(height, top + rows)
-        strip = image.crop((0, top, width, bottom))
+        strip = image if rows >= height else image.crop((0, top, width, bottom))  # a copy
         if strip.mode in SIXTEEN_BIT:
             strip = Image.fromarray((np.asarray(strip) // 257).astype(np.uint8))
         if transparent:
             strip = Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip.convert("RGBA"))
-        pixels[top:bottom] = np.asarray(strip.convert("RGB"))
+        pixels[top:bottom] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
     return pixels
 
 

@@ -16,6 +16,7 @@ from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted
 from segstudy.core.signals import Stop, asked_to_stop, noting, stopped_at
 from segstudy.data.leakage import refuse_leaks
+from segstudy.deploy.predict.best_run import convert_best
 from segstudy.reporting.page import write_report
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import Looks, looks_of
@@ -197,6 +198,9 @@ def _carry_through(chosen: Choice, machine: Machine, call: Call, began_ns: int, 
                 write_report(folder, call.images)
             if looks is None and folder.finished().issuperset(keys):
                 write_records(made)
+    if chosen.missing:
+        with noting("all trained runs and the report are stored"):
+            convert_best(folder, display.stage)
 
 
 def _train_until_settled(

@@ -1,7 +1,7 @@
 """OpenVINO."""
 
-from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segstudy.core import libraries
 from segstudy.core.errors import UserError
-from segstudy.deploy.engines.base import METADATA, Forward, Network, Precision, damaged, missing
+from segstudy.deploy.engines.base import METADATA, Network, Precision, damaged, missing
 from segstudy.store.card import parse_package
 
 
@@ -22,8 +22,9 @@ def open_file(file: Path, threads: int, precision: Precision) -> Network:
     try:
         core = openvino.Core()
         model = core.read_model(file)
-        text = _metadata(model)
-        package = parse_package(text, file)
+        package = parse_package(_metadata(model), file)
+        if package.precision == "int8" and precision != "auto":
+            raise UserError(f"{file}: computes in INT8; omit --precision")
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "NUM_STREAMS": threads,
@@ -31,45 +32,62 @@ def open_file(file: Path, threads: int, precision: Precision) -> Network:
         }
         if precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[precision]
-        compiled = core.compile_model(model, "CPU", settings)
+        sizes = _Sizes(core, model, settings)
+        compiled = sizes.of(*package.card.image_size).compiled
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     except UserError:
         raise
     except Exception as error:  # the library raises many kinds
         raise damaged(file, error) from None
-
-    def infer(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        request = compiled.create_infer_request()
-        return np.array(request.infer([image], share_inputs=True)[0])
-
-    forward: Forward = infer
     arithmetic = {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}.get(used, used)
     if package.precision == "int8":
-        if precision != "auto":
-            raise UserError(f"{file}: computes in INT8; omit --precision")
-        forward, arithmetic = _one_at_a_time(core, model, settings), "int8"
-    return Network(package.card, package.name, f"OpenVINO, {arithmetic}", forward, package)
+        arithmetic = "int8"
+    return Network(package.card, package.name, f"OpenVINO, {arithmetic}", sizes.forward, package)
 
 
-def _one_at_a_time(core: Any, model: Any, settings: dict[str, Any]) -> Forward:
-    """Run a model in INT8, which OpenVINO computes rightly for fixed shapes only.
+class _OneSize:
+    """A model compiled for one image of a fixed size.
 
-    With a free batch or size it is far off for networks that carry sizes along: with 2026.4.1 a fifth of the
-    pixels differed for SegNet and DilatedUNet, and one in a hundred with fixed shapes (docs/LOG.md).
+    Fixed sizes take a tenth less time than free ones, and INT8 is right with them alone: with a free batch or
+    size, networks that carry sizes along are far off (2026.4.1: a fifth of the pixels differed for SegNet and
+    DilatedUNet, and one in a hundred with fixed sizes; docs/LOG.md).
     """
 
-    @cache
-    def compiled(height: int, width: int) -> Any:
-        fixed = model.clone()
-        fixed.reshape([1, height, width, 3])
-        return core.compile_model(fixed, "CPU", settings)
+    def __init__(self, compiled: Any):
+        self.compiled = compiled
+        self._free: list[Any] = []  # requests that nobody uses: making one takes as long as a small network
 
-    def forward(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        request = compiled(image.shape[1], image.shape[2]).create_infer_request()
-        found = [np.array(request.infer([each[None]], share_inputs=True)[0][0]) for each in image]
-        return np.stack(found)
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map an image ``(1, H, W, 3)`` to probabilities ``(H, W)``; for several threads at once."""
+        try:
+            request = self._free.pop()
+        except IndexError:
+            request = self.compiled.create_infer_request()
+        found = np.array(request.infer([image], share_inputs=True)[0][0])
+        self._free.append(request)
+        return found
 
-    return forward
+
+class _Sizes:
+    """A model compiled for each size of image that comes: flips and turns may have another one."""
+
+    def __init__(self, core: Any, model: Any, settings: dict[str, Any]):
+        self._core, self._model, self._settings = core, model, settings
+        self._lock = Lock()
+        self._known: dict[tuple[int, int], _OneSize] = {}
+
+    def of(self, height: int, width: int) -> _OneSize:
+        with self._lock:
+            if (height, width) not in self._known:
+                fixed = self._model.clone()
+                fixed.reshape([1, height, width, 3])
+                self._known[height, width] = _OneSize(self._core.compile_model(fixed, "CPU", self._settings))
+            return self._known[height, width]
+
+    def forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map images ``(N, H, W, 3)`` to probabilities, one after the other: batches are no quicker."""
+        of_size = self.of(images.shape[1], images.shape[2])
+        return np.stack([of_size(image[None]) for image in images])
 
 
 def _metadata(model: Any) -> str:

@@ -39,21 +39,29 @@ def open_model(  # noqa: PLR0913 (an option each)
     Raises:
         UserError: no model there, an altered one, one with invalid output, or one that cannot run here.
     """
-    how = PredictOptions(engine, precision, threads, device, network)
+    return open_networks(path, PredictOptions(engine, precision, threads, device, network), ensemble)
+
+
+def open_networks(path: Path, how: PredictOptions, ensemble: bool = False) -> tuple[Network, ...]:
+    """Load a model, or all models of an ensemble, as ``open_model``.
+
+    Raises:
+        UserError: as there.
+    """
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         if ensemble:
             raise UserError(f"{path}: one exported model is not an ensemble; give a study's folder")
-        if network is not None:
+        if how.network is not None:
             raise UserError(f"{path}: an exported model needs no code; omit --network")
         if not how.on_cpu:
             raise UserError(f"{path}: exported models run on the CPU; omit --device or give the run")
-        return (open_exported(path, engine, threads, precision),)
+        return (open_exported(path, how.engine, how.threads, how.precision),)
     models = models_of(path)
     if not ensemble and len(models.keys) > 1:
         models = models.best()
     from segstudy.deploy.predict.trained import open_trained  # not in the light distribution
 
-    return tuple(open_trained(models, record, how) for record in models.records())
+    return open_trained(models, how)
 
 
 def models_of(path: Path) -> "Models":

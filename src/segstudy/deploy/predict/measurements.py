@@ -62,23 +62,26 @@ def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
     if not area:
         sure = round(1 - float(prob.max()), 4)
         return Measures(0, 0.0, None, None, None, None, None, None, 0.0, 0, False, sure)
-    contours, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    left, top, width, height = cv2.boundingRect(pixels)
-    moments = cv2.moments(pixels, binaryImage=True)
-    border = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+    left, top, width, height = map(int, cv2.boundingRect(pixels))
+    box = slice(top, top + height), slice(left, left + width)  # nothing is outside
+    inner = np.ascontiguousarray(pixels[box])
+    contours, tree = cv2.findContours(inner, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    moments = cv2.moments(inner, binaryImage=True)
+    border = top == 0 or left == 0 or top + height == mask.shape[0] or left + width == mask.shape[1]
     return Measures(
         area_px=area,
         area_frac=round(area / mask.size, 6),
-        left_px=int(left),
-        top_px=int(top),
-        width_px=int(width),
-        height_px=int(height),
-        centroid_x_px=round(moments["m10"] / moments["m00"], 2),
-        centroid_y_px=round(moments["m01"] / moments["m00"], 2),
+        left_px=left,
+        top_px=top,
+        width_px=width,
+        height_px=height,
+        # Of whole numbers, so that they are those of the whole image in every bit.
+        centroid_x_px=round((moments["m10"] + left * area) / area, 2),
+        centroid_y_px=round((moments["m01"] + top * area) / area, 2),
         perimeter_px=round(sum(cv2.arcLength(each, closed=True) for each in contours), 1),
-        num_parts=int(cv2.connectedComponents(pixels, connectivity=8)[0]) - 1,
-        touches_border=bool(border),
-        confidence=round(float(prob[mask].mean()), 4),
+        num_parts=sum(int(parent) < 0 for parent in tree[0][:, 3]),
+        touches_border=border,
+        confidence=round(float(prob[box][mask[box]].mean()), 4),
     )
 
 

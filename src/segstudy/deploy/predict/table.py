@@ -170,6 +170,15 @@ def names_in(folder: Path) -> list[str]:
     return list(json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get(NAMES, []))
 
 
+def engine_in(folder: Path) -> str:
+    """Return the engine that made a folder of results, as it calls itself; empty if there is none."""
+    try:
+        made_by = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # what is wrong is said when the folder is opened
+        return ""
+    return str(made_by.get("engine", "")) if isinstance(made_by, dict) else ""
+
+
 @contextmanager
 def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
     """Lock a folder of results and yield its rows; the table is complete at the end.

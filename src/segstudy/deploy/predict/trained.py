@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -28,26 +29,55 @@ from segstudy.store.trained_models import Models, run_name
 
 GRAPH_NUMERICS = 2  # of converted networks; raised when the graph changes, so that they are made again
 CONVERT_WAIT_S = 300.0  # for another process that converts the same network
+FEW_IMAGES = 50  # so many take less time with an engine that needs no conversion than the conversion does
+
+Trained = tuple[TrainedRecord, Card]  # a run, and the card of its model
 
 
-def open_trained(models: Models, record: TrainedRecord, how: PredictOptions) -> Network:
-    """Open a run's network: ours by the named or preferred engine, a user's own as ``_open_own`` does.
+def open_trained(models: Models, how: PredictOptions) -> tuple[Network, ...]:
+    """Open the networks of runs: ours by the named or preferred engine, a user's own as ``_open_own`` does.
 
     Raises:
         UserError: an altered model, or one that cannot run here.
     """
-    folder = models.folder(record)
-    card = read_card(folder / CARD)
-    if is_own(card, folder / CARD):
-        return _open_own(models, record, card, how)
-    own_network(card, folder / CARD, how.network)  # refuses any
-    if how.engine != "auto":
-        return _open_with(ENGINES[how.engine], models, record, card, how)
-    *preferred, last = engines_for_runs(converting=how.on_cpu and not has_gpu())
+    runs = [(record, read_card(models.folder(record) / CARD)) for record in models.records()]
+    own = [is_own(card, models.folder(record) / CARD) for record, card in runs]
+    if any(own):  # all, as they are of one configuration
+        return tuple(_open_own(models, record, card, how) for record, card in runs)
+    for record, card in runs:
+        own_network(card, models.folder(record) / CARD, how.network)  # refuses any
+    *preferred, last = _engines_to_try(models, runs, how)
     for engine in preferred:
         with suppress(OSError, DiskError):  # no room anywhere to convert: the next one may need none
-            return _open_with(engine, models, record, card, how)
-    return _open_with(last, models, record, card, how)
+            return tuple(_open_with(engine, models, record, card, how) for record, card in runs)
+    return tuple(_open_with(last, models, record, card, how) for record, card in runs)
+
+
+def _engines_to_try(models: Models, runs: Sequence[Trained], how: PredictOptions) -> list[Engine]:
+    """Return the engines to try in this order, the same for all runs.
+
+    Results that are there are continued by their engine. A few images are predicted without a conversion,
+    which would take longer than they do.
+    """
+    if how.engine != "auto":
+        return [ENGINES[how.engine]]
+    found = engines_for_runs(converting=how.on_cpu and not has_gpu())
+    if continued := [engine for engine in found if engine.title == how.continued]:
+        return [*continued, *(engine for engine in found if engine not in continued)]
+    if how.num_images is None or how.num_images > FEW_IMAGES:
+        return found
+    ready = [engine for engine in found if all(is_ready(engine, models, *run) for run in runs)]
+    return ready or found
+
+
+def is_ready(engine: Engine, models: Models, record: TrainedRecord, card: Card) -> bool:
+    """Whether an engine needs no conversion of a run now; of models without a checksum, if it never does."""
+    if not engine.converted_to:
+        return True
+    with suppress(OSError):
+        weights = card.weights_sha256
+        return weights is not None and _converted_file(engine, models, record, card, weights).is_file()
+    return False
 
 
 def engines_for_runs(converting: bool = True) -> list[Engine]:
@@ -116,20 +146,24 @@ def _open_converted(models: Models, record: TrainedRecord, card: Card, how: Pred
     """
     folder = models.folder(record)
     weights = check_weights(folder / WEIGHTS, folder / CARD, card.weights_sha256)
-    described = [run_name(record), models.home is None]  # stand in the file too
-    made_from = [card.model_dump_json(), weights, described, GRAPH_NUMERICS, __version__]
-    content = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-    format_ = FORMATS[ENGINES[how.engine].converted_to]
-    name = Path("networks", content[:16], f"model{format_.suffix}")
+    file = _converted_file(ENGINES[how.engine], models, record, card, weights)
     try:
-        return _converted_in(cache_folder() / name, models, record, how)
+        return _converted_in(file, models, record, how)
     except (OSError, DiskError) as error:
         reason = error.strerror if isinstance(error, OSError) else getattr(error.__cause__, "strerror", "")
         _say_once(
             f"{cache_folder()}: the cache cannot be used ({reason}); the network is converted for this "
             f"command only; {ELSEWHERE}"
         )
-    return _converted_in(temporary_folder() / name, models, record, how)
+    return _converted_in(temporary_folder() / file.relative_to(cache_folder()), models, record, how)
+
+
+def _converted_file(engine: Engine, models: Models, record: TrainedRecord, card: Card, weights: str) -> Path:
+    """Return the path in the cache of a run's network, with these weights, in the format of an engine."""
+    described = [run_name(record), models.home is None]  # stand in the file too
+    made_from = [card.model_dump_json(), weights, described, GRAPH_NUMERICS, __version__]
+    content = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+    return cache_folder() / "networks" / content[:16] / f"model{FORMATS[engine.converted_to].suffix}"
 
 
 @cache
@@ -160,6 +194,18 @@ def _converted_in(file: Path, models: Models, record: TrainedRecord, how: Predic
             log.warning("%s: was altered in the cache; it is converted again", file)
     _convert(models, record, file, format_)
     return ready()
+
+
+def converted(engine: Engine, models: Models, record: TrainedRecord, card: Card, weights: str) -> Path:
+    """Convert a run with these weights for an engine, and return the file in the cache.
+
+    Raises:
+        UserError: a package is missing, or weights that do not fit.
+        DiskError: the cache cannot be written.
+    """
+    file = _converted_file(engine, models, record, card, weights)
+    _convert(models, record, file, FORMATS[engine.converted_to])
+    return file
 
 
 def _convert(models: Models, record: TrainedRecord, file: Path, format_: Format) -> None:

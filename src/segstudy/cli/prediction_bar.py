@@ -1,0 +1,34 @@
+"""The progress of a prediction on the terminal."""
+
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from segstudy.cli.terminal import problems
+
+
+class PredictionBar:
+    """The progress of a prediction, and how many results were there before."""
+
+    def __init__(self) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self._progress = Progress(*columns, console=problems, transient=True)
+        self._task = self._progress.add_task("loading the model", total=None)
+        self._before: int | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @property
+    def num_before(self) -> int:
+        return self._before or 0
+
+    def update(self, done: int, total: int) -> None:
+        """Show the progress; the first call has the number of existing results."""
+        if self._before is None:
+            self._before = done
+        self._progress.update(self._task, description="segmenting", completed=done, total=total)
