@@ -11,6 +11,7 @@ import fake_study
 import pytest
 
 import segstudy
+from segstudy.core import sealed_json
 from segstudy.core.atomic_files import DiskError
 from segstudy.store import run_index
 from segstudy.store.folder import StudyFolder
@@ -126,7 +127,7 @@ def crafted(file, edit):
     content = json.loads(file.read_text().split("\n")[1])
     edit(content)
     text = json.dumps(content, separators=(",", ":"))
-    file.write_text(f"{run_index._seal(text.encode())}\n{text}\n")
+    file.write_text(f"{sealed_json.seal_of(run_index.VERSION, text.encode())}\n{text}\n")
 
 
 def first(content):
@@ -167,7 +168,7 @@ def test_an_index_that_is_sealed_and_cannot_be_believed_is_made_again(study, edi
 def test_a_sealed_index_of_many_levels_is_made_again(study):
     expected, file = segstudy.status(study.path), study.path / INDEX
     text = b'{"derived":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    file.write_bytes(run_index._seal(text).encode() + b"\n" + text + b"\n")
+    file.write_bytes(sealed_json.seal_of(run_index.VERSION, text).encode() + b"\n" + text + b"\n")
     assert segstudy.status(study.path) == expected
 
 
