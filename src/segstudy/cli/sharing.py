@@ -102,7 +102,8 @@ def _merged_lines(found: "Merged") -> list[str]:
     if found.num_failed or found.num_begun:
         lines.append(f"{found.num_failed} failed, {found.num_begun} started and saved")
     if found.num_left:
-        new = f", {found.num_new} of them planned by none of the studies" if found.num_new else ""
+        some = f"{found.num_new} of them " if found.num_new < found.num_left else ""
+        new = f", {some}planned by none of the studies" if found.num_new else ""
         lines.append(f"{counted(found.num_left, 'run')} left{new}: segstudy run {path} trains them")
     lines.append(f"segstudy report {path} writes the report")
     return lines
