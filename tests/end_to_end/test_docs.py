@@ -19,7 +19,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = [name for name in app if not name.startswith("-")]
 OF_ALL = {"--help", "--version", "--debug", "--install-completion"}
 FOREIGN = {
-    *("--data-binary", "--iou", "--minutes", "--only"),  # of curl and of three benchmarks
+    "--data-binary",  # of curl
+    *("--iou", "--minutes", "--one", "--only", "--pairs", "--without-amx"),  # of benchmarks
     *("--address", "--disable-usage-stats", "--head"),  # of `ray start`
     *("--constraint", "--wait"),  # of sbatch
 }
