@@ -87,14 +87,14 @@ def rate(answer: dict[str, Any]) -> float:
     return 3600 * len(answer["trainings"]) / float(answer["seconds"])
 
 
-def grid(data: str, rounds: int, size: Sequence[str]) -> dict[str, Any]:
+def grid(data: str, names: Sequence[str], rounds: int, size: Sequence[str]) -> dict[str, Any]:
     """The grid of four architectures, and U-Net alone."""
     found: dict[str, Any] = {"grid": defaultdict(list), "unet": defaultdict(list)}
     for _ in track(range(rounds), "throughput"):
-        for name, contender in CONTENDERS.items():
+        for name in names:
             answer = contend(name, data, size)
             found["grid"][name].append(rate(answer))
-            if contender.packed:  # trainings overlap, so U-Net's are timed by themselves
+            if CONTENDERS[name].packed:  # trainings overlap, so U-Net's are timed by themselves
                 found["unet"][name].append(
                     rate(contend(name, data, [*size, "--architectures", "unet", "--seeds", "4"]))
                 )
@@ -148,6 +148,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     for name, default in (("epochs", 6), ("image-size", 128), ("width", 16)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument(
+        "--leave-out", nargs="+", default=[], choices=[name for name in CONTENDERS if name != "segstudy"]
+    )
     parser.add_argument("--without-amx", action="store_true")
     parser.add_argument("--iou", action="store_true")
     parser.add_argument("--show", type=Path)
@@ -169,7 +172,8 @@ def measure(asked: argparse.Namespace) -> None:
         "rounds": asked.rounds,
     }
     options = [word for name, value in sizes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    result |= {"iou": learned(asked.data)} if asked.iou else grid(asked.data, asked.rounds, options)
+    names = [name for name in CONTENDERS if name not in asked.leave_out]
+    result |= {"iou": learned(asked.data)} if asked.iou else grid(asked.data, names, asked.rounds, options)
     show(result)
     if asked.out:
         write_result(asked.out, result)

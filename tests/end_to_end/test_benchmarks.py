@@ -10,6 +10,41 @@ BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture
+def throughput(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import throughput as module
+
+    yield module
+    for name in ("throughput", "machine"):
+        sys.modules.pop(name)
+
+
+def shown(throughput, capsys, found):
+    throughput.show({"machine": {"processor": "P"}, "bfloat16": "AMX", **found})
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    return {row[0]: row[1:] for row in (line.strip("| ").split(" | ") for line in lines[1:])}
+
+
+def test_every_contender_is_compared_with_segstudy(throughput, monkeypatch, capsys):
+    def contend(name, _data, _options):
+        seconds = 4 if name == "segstudy" else 10
+        return {"seconds": seconds, "trainings": [{"architecture": "unet", "seconds": seconds / 4}] * 4}
+
+    monkeypatch.setattr(throughput, "contend", contend)
+    rows = shown(throughput, capsys, throughput.grid("data", list(throughput.CONTENDERS), 2, []))
+    assert list(rows) == list(throughput.CONTENDERS)
+    ours = rows.pop("segstudy")
+    assert ours == ["3600", "1.00 x", "3600", "1.00 x"]
+    assert all(row == ["1440", "2.50 x", "1440", "2.50 x"] for row in rows.values())
+
+
+def test_ratios_are_of_one_round(throughput, capsys):
+    rates = {"notebook": [100, 50], "segstudy": [200, 200]}
+    rows = shown(throughput, capsys, {"grid": rates, "unet": rates})
+    assert rows["notebook"] == ["75", "3.00 x", "75", "3.00 x"]
+
+
+@pytest.fixture
 def textbook(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS / "throughput"))
     import textbook as module
