@@ -15,7 +15,8 @@ as there are cores (their mean). A share counts the forward passes of validation
 One case alone, also compiled ones, which a study never uses:
 
     python benchmarks/training_step.py --measure steps --case \
-        '{"architecture": "unet", "form": "ours", "precision": "bfloat16", "threads": 1, "compiled": true}'
+        '{"architecture": "unet", "form": "ours", "precision": "bfloat16", "threads": 1, "compiled": true,
+          "fused": true}'
 """
 
 import argparse
@@ -45,7 +46,7 @@ from textbook import textbook
 from segstudy.core.allocator import keep_memory
 from segstudy.core.device import reproducible
 from segstudy.core.resources import allowed_cores
-from segstudy.models import build
+from segstudy.models import build, dilated_unet, joined, unet, unet2
 
 ARCHITECTURES = ("segnet", "unet", "unet2", "dilated_unet")
 CORES = allowed_cores()
@@ -59,6 +60,8 @@ class Case:
 
     Attributes:
         form: ``textbook`` (every layer as it stands) or ``ours``.
+        joined: whether ours has decoder stages without concatenations, see ``models/joined.py``.
+        fused: whether one kernel updates all weights.
         workers: trainings side by side.
         kept: whether freed memory is kept.
     """
@@ -68,6 +71,8 @@ class Case:
     precision: str = "float32"
     channels_last: bool = False
     kept: bool = False
+    joined: bool = True
+    fused: bool = False
     threads: int = CORES
     workers: int = 1
     compiled: bool = False
@@ -81,21 +86,23 @@ def ladder(architecture: str) -> dict[str, Case]:
     notebook = Case(architecture)
     packed = replace(notebook, channels_last=True)
     lower = replace(packed, precision="bfloat16")
-    ours = replace(lower, form="ours")
+    ours = replace(lower, form="ours", fused=True, joined=False)
     kept = replace(ours, kept=True)
+    newest = replace(kept, joined=True)
     return {
         "float32, as in a notebook": notebook,
         "+ channels last": packed,
         "+ bfloat16": lower,
         "+ rewritten layers, fused Adam": ours,
         "+ kept memory": kept,
-        "+ a run per core": replace(kept, threads=1, workers=CORES),
+        "+ joined decoder stages": newest,
+        "+ a run per core": replace(newest, threads=1, workers=CORES),
     }
 
 
 def other_cases() -> dict[str, Case]:
     """U-Net at other sizes, precisions and compiled, all with everything else switched on."""
-    ours = Case("unet", "ours", "bfloat16", channels_last=True, kept=True)
+    ours = Case("unet", "ours", "bfloat16", channels_last=True, kept=True, fused=True)
     return {
         "width 8, 64 px": replace(ours, width=8, image_size=64),
         "width 8, 64 px, a run per core": replace(ours, width=8, image_size=64, threads=1, workers=CORES),
@@ -122,18 +129,19 @@ class Step:
             keep_memory()
         make = textbook if case.form == "textbook" else build
         self.model = make(case.architecture, case.width, 0).train()
+        self.joined = case.joined
         self.image = torch.rand(case.batch_size, 3, case.image_size, case.image_size)
         if case.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
             self.image = self.image.contiguous(memory_format=torch.channels_last)
         self.mask = (self.image[:, :1] > 0.5).float()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=case.form == "ours" or None)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=case.fused or None)
         self.called: nn.Module = torch.compile(self.model) if case.compiled else self.model  # type: ignore[assignment]
         self.lower = case.precision == "bfloat16"
 
     def __call__(self) -> None:
         self.optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.lower):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.lower), joined_stages(self.joined):
             logits = self.called(self.image)
         F.binary_cross_entropy_with_logits(logits.float(), self.mask).backward()
         self.optimizer.step()
@@ -144,6 +152,19 @@ def images_per_second(case: Case) -> float:
     step = Step(case)
     with reproducible(case.threads) if case.form == "ours" else nothing():
         return case.batch_size / median_seconds(step)
+
+
+@contextmanager
+def joined_stages(wanted: bool) -> Iterator[None]:
+    """Compute decoder stages without concatenations while inside, or with them."""
+    before = unet.is_joined
+    for module in (unet, unet2, dilated_unet):
+        module.is_joined = joined.is_joined if wanted else lambda *_: False
+    try:
+        yield
+    finally:
+        for module in (unet, unet2, dilated_unet):
+            module.is_joined = before
 
 
 @contextmanager
@@ -293,7 +314,7 @@ def main() -> None:
         result["ladder"][architecture] = rounds_of(
             {name: ("steps", rungs[name]) for name in rungs}, asked.rounds
         )
-        alone = replace(rungs["+ kept memory"], threads=1)
+        alone = replace(rungs["+ joined decoder stages"], threads=1)
         result["one thread"][architecture] = rounds_of(
             {
                 "step": ("steps", alone),

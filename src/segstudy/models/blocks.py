@@ -152,8 +152,9 @@ class _PutBack(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (index,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        taken = gradients[0].flatten(2).gather(2, index.flatten(2)).view(index.shape)
-        return taken.contiguous(memory_format=torch.channels_last), None, None
+        values, places = (each.permute(0, 2, 3, 1) for each in (gradients[0], index))  # no copies
+        taken = values.flatten(1, 2).gather(1, places.flatten(1, 2)).view(places.shape)
+        return taken.permute(0, 3, 1, 2), None, None
 
 
 class _MaxPool(torch.autograd.Function):
