@@ -128,7 +128,7 @@ def measured(seconds: float) -> dict[str, Any]:
 def show(found: dict[str, Any]) -> None:
     """As two tables."""
     console = Console()
-    table = Table("one step", *FORMS, "now / before", "now / hand-tuned")
+    table = Table("one step", *FORMS, "as fast as before", "as hand-tuned")
     ratios = []
     for architecture, times in found["steps"].items():
         of_turns = [
