@@ -21,6 +21,7 @@ class Overview(Frozen):
         grids: what is combined with what, in words.
         leave_out: how to leave out configurations that the protocol adds.
         folds: what becomes of official subsets in folds.
+        num_earlier: runs that an earlier version of segstudy has finished, with another arithmetic.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Overview(Frozen):
     grids: str = ""
     leave_out: str = ""
     folds: str = ""
+    num_earlier: int = 0

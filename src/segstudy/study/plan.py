@@ -1,6 +1,7 @@
 """The plan of a study and its execution: read data, plan runs, train and store the missing ones."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class Plan:
         runs: all of them, equal ones once.
         numerics: the versions of the code that enter each configuration's keys.
         best_iou: what each image size allows on the test images.
+        num_earlier: runs that an earlier version of segstudy has finished, with another arithmetic.
     """
 
     study: Study
@@ -65,29 +67,28 @@ class Plan:
     runs: tuple[Run, ...]
     numerics: Mapping[Configuration, Mapping[str, int | str]]
     best_iou: tuple[BestIou, ...] = ()
+    num_earlier: int = 0
 
     def overview(self) -> Overview:
         """Return the summary for the user."""
-        counts = [
-            sum(p.severity == severity for p in self.findings.problems) for severity in ("warning", "note")
-        ]
-        used = unique(self.split_of(run) for run in self.runs)
-        parts = {(len(s.train), len(s.validation), len(s.test)) for s in used}
+        counts = Counter(each.severity for each in self.findings.problems)
+        splits = unique(self.split_of(run) for run in self.runs)
         return Overview(
             name=self.study.name,
             num_runs=len(self.runs),
             num_configurations=len(self.configurations()),
             data=self.dataset.name,
             num_samples=len(self.dataset.samples),
-            parts=tuple(sorted(parts)),
-            num_warnings=counts[0],
-            num_notes=counts[1],
+            parts=tuple(sorted({(len(s.train), len(s.validation), len(s.test)) for s in splits})),
+            num_warnings=counts["warning"],
+            num_notes=counts["note"],
             warnings=self.findings.warnings,
             check=check_command(self.study),
             best_iou=tuple((best_iou_text(each), is_low(each)) for each in self.best_iou),
             grids=in_words(self.study),
             leave_out=how_to_leave_out(self.study),
             folds=self._about_folds(),
+            num_earlier=self.num_earlier,
         )
 
     def _about_folds(self) -> str:
@@ -105,8 +106,7 @@ class Plan:
         return self.findings.empty_subsets(used)
 
     def split_of(self, run: Run) -> Split:
-        protocol = run.configuration.protocol
-        return self.splits[key_of_split(protocol, run.replicate)]
+        return self.splits[key_of_split(run.configuration.protocol, run.replicate)]
 
     def configurations(self) -> list[Configuration]:
         """Return the planned configurations, in the study's order: of several with equal keys the first."""

@@ -25,6 +25,7 @@ from segstudy.store.tidying import tidy
 from segstudy.study.choices import Choice, as_asked, quicker, refusal
 from segstudy.study.dropped_configurations import describe_dropped
 from segstudy.study.duration import write_forecast
+from segstudy.study.earlier_versions import num_of_earlier_versions
 from segstudy.study.estimate import Estimate, estimate
 from segstudy.study.findings import refuse_empty
 from segstudy.study.folder_check import refuse_occupied
@@ -128,7 +129,7 @@ def _prospect(call: Call, display: Display) -> tuple[Machine, Choice]:
         display.say(sentence)
     # A sequential study keeps all its configurations.
     dropped = "" if seed_plan.is_sequential else describe_dropped(folder, plan.runs)
-    num_unnamed = len(folder.finished() - {run.key for run in plan.runs})
+    num_unnamed = len(folder.finished() - {run.key for run in plan.runs}) - plan.num_earlier
     display.unnamed(num_unnamed, folder.path, dropped)
     ahead = estimate(plan, missing, machine, not options.get("workers"), display.stage)
     if missing:
@@ -376,4 +377,5 @@ def planned(
     if not made.study.accept_duplicates:
         refuse_leaks(made.leaks(missing))
     refuse_empty(made.empty_subsets(missing))
-    return made, machine, missing
+    earlier = num_of_earlier_versions(missing, folder.finished())
+    return replace(made, num_earlier=earlier), machine, missing

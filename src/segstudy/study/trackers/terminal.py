@@ -81,6 +81,8 @@ class Display:
             f"{counted(plan.num_runs, 'run')} ({counted(plan.num_configurations, 'configuration')}), "
             f"{plan.num_runs - num_missing:,} finished, {num_missing:,} to train"
         )
+        if plan.num_earlier:
+            self._say(f"[yellow]{_earlier(plan.num_earlier)}[/]", highlight=False)
         samples = counted(plan.num_samples, "sample")
         self._say(f"data: {_plain(plan.data)}, {samples}: {'; '.join(sorted(sizes))}")
         if plan.folds:
@@ -244,3 +246,12 @@ class Display:
 
 def _plain(name: str) -> str:
     return escape(printable(name))
+
+
+def _earlier(num_runs: int) -> str:
+    are = "is" if num_runs == 1 else "are"
+    return (
+        f"note: {num_runs:,} of these {are} finished by an earlier version of segstudy, which computes in "
+        "another way. Those results stay stored, but the study cannot mix them with new ones. To keep it as "
+        "it is, do not run it with this version; segstudy report trains nothing"
+    )
