@@ -214,28 +214,6 @@ def test_a_bin_begins_at_its_threshold_and_ends_before_the_next() -> None:
     assert (bins_of(prob) == np.searchsorted(EDGES, prob, side="right")).all()
 
 
-HALFWAY = np.ones((10, 100), np.float32)  # their sum lies between two numbers of float32
-HALFWAY[3, 4] = 1 - 2**-15
-
-
-@pytest.mark.parametrize("kind", ["smooth", "noise", "halfway", "negative"])
-def test_sums_of_a_bin_are_added_pixel_after_pixel(kind: str) -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        small = rng.random((6, 7)).astype(np.float32) ** rng.uniform(0.2, 20)
-        prob = {
-            "smooth": prob_to_native(small.astype(np.float32), (90, 110), "squash"),
-            "noise": rng.random((60, 70)).astype(np.float32) ** 8,
-            "halfway": HALFWAY,
-            "negative": (rng.random((60, 70)) ** 9 - 1e-6).astype(np.float32),
-        }[kind]
-        counts = ProbabilityCounts(1)
-        counts.add(prob, prob > 0.3)
-        sums = counts.table(["a"], "test")["prob_sum"][0]
-        expected = np.bincount(np.searchsorted(EDGES, prob.ravel(), "right"), prob.ravel(), NUM_BINS)
-        assert sums.to_list() == expected.astype(np.float32).tolist()
-
-
 def test_native_rows_of_a_perfect_prediction_are_short_of_1_by_the_resolution_alone(
     prepared: Prepared,
 ) -> None:

@@ -27,7 +27,7 @@ class ProbabilityCounts:
         """Add the next image: probabilities and true mask ``(H, W)``."""
         bins = bins_of(prob)
         self._pixels[:, self._num_added] = pixels_in_bins(bins, target)
-        self._sums[self._num_added] = _sums_in_bins(bins, prob.ravel())
+        self._sums[self._num_added] = np.bincount(bins, prob.ravel(), NUM_BINS)
         self._num_added += 1
 
     def table(self, ids: Sequence[str], part: Part) -> pl.DataFrame:
@@ -58,30 +58,12 @@ def bins_of(prob: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def pixels_in_bins(bins: NDArray[np.uint8], target: Mask) -> NDArray[np.int64]:
-    """Return the pixels of the true mask in each bin, and the others: ``(2, NUM_BINS)``."""
+    """Return the pixels of the true mask in each bin, and the others: ``(2, NUM_BINS)``.
+
+    Neighbours are mostly in one bin, so the lengths of their rows are counted, not the pixels.
+    """
     side_by_side = bins + np.uint8(NUM_BINS) * ~target.ravel()
-    starts = _starts(side_by_side)
+    starts = np.concatenate([[0], np.flatnonzero(side_by_side[1:] != side_by_side[:-1]) + 1])
     lengths = np.diff(starts, append=side_by_side.size)
     counts = np.bincount(side_by_side[starts], lengths, 2 * NUM_BINS)
     return counts.astype(np.int64).reshape(2, NUM_BINS)
-
-
-def _starts(values: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Return where a value differs from the one before: neighbouring pixels are mostly in one bin."""
-    return np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
-
-
-def _sums_in_bins(bins: NDArray[np.uint8], prob: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sum of the probabilities in each bin, pixel after pixel in float64.
-
-    Sums of equal neighbours are three times as quick. They are added in another order, which may change the
-    last bits of float64, and where these could decide how a sum is rounded, the order is kept.
-    """
-    starts = _starts(bins)
-    sums = np.bincount(bins[starts], np.add.reduceat(prob, starts, dtype=np.float64), NUM_BINS)
-    most_frac = 4 * prob.size * 2.0**-53  # by which two orders can differ, if no value is negative
-    rounded: NDArray[np.float32] = sums.astype(np.float32)
-    ends = [(sums * (1 + sign * most_frac)).astype(np.float32) for sign in (-1, 1)]
-    if prob.min() >= 0 and all((end == rounded).all() for end in ends):
-        return rounded
-    return np.bincount(bins, prob, NUM_BINS).astype(np.float32)

@@ -19,14 +19,14 @@ class Errors:
         error: probability minus truth, which is 0 or 1.
     """
 
-    prob: NDArray[np.float64]
+    prob: NDArray[np.float32]
     error: NDArray[np.float64]
 
 
 def errors(prob: NDArray[np.float32], target: Mask) -> Errors:
     """Compare the probabilities of one image ``(H, W)`` with its true mask."""
-    p = prob.ravel().astype(np.float64)
-    return Errors(p, p - target.ravel())
+    p = prob.ravel()
+    return Errors(p, np.subtract(p, target.ravel(), dtype=np.float64))
 
 
 def ece(e: Errors) -> float:
@@ -35,7 +35,8 @@ def ece(e: Errors) -> float:
     Over 15 bins of equal width, each weighing its pixels: how far the mean probability of a bin is from its
     share of foreground (arXiv:1706.04599, for the foreground's probability).
     """
-    bins = np.minimum((e.prob * CALIBRATION_BINS).astype(np.uint8), CALIBRATION_BINS - 1)
+    place = np.multiply(e.prob, CALIBRATION_BINS, dtype=np.float64)
+    bins = np.minimum(place.astype(np.uint8), CALIBRATION_BINS - 1)
     excess = np.bincount(bins, e.error, CALIBRATION_BINS)
     return float(np.abs(excess).sum() / e.prob.size)
 
