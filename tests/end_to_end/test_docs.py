@@ -20,7 +20,7 @@ COMMANDS = [name for name in app if not name.startswith("-")]
 OF_ALL = {"--help", "--version", "--debug", "--install-completion"}
 FOREIGN = {
     "--data-binary",  # of curl
-    *("--iou", "--minutes", "--one", "--only", "--pairs", "--without-amx"),  # of benchmarks
+    *("--iou", "--measure", "--minutes", "--one", "--only", "--pairs", "--without-amx"),  # of benchmarks
     *("--address", "--disable-usage-stats", "--head"),  # of `ray start`
     *("--constraint", "--wait"),  # of sbatch
 }
