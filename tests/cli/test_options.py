@@ -1,16 +1,19 @@
 """Options given twice, left empty, or in one of several spellings: never the last one in silence."""
 
+import inspect
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import TypeAdapter
 from small import write_dataset
 
 import segstudy
 from segstudy.cli.options import study_arguments
 from segstudy.cli.studies import main
+from segstudy.cli.study_flags import StudyFlags
 from segstudy.data.check import check
 from segstudy.data.datasets import read
 from segstudy.study.options import classes_of
@@ -55,6 +58,30 @@ def refused(call, *words) -> str:
     (line,) = [line for line in err.splitlines() if line.startswith("error:")]
     assert code == 2
     return line
+
+
+def test_every_text_option_arrives_in_a_type_that_run_and_plan_take():
+    """`--masks` and `--intensity` once became lists, which both refuse."""
+    options = [each.name for each in fields(StudyFlags) if "str" in str(each.type) and each.name != "set_"]
+    assert {"masks", "intensity", "protocol", "loss"} <= set(options)
+    arguments = study_arguments(dict.fromkeys(options, "1"))
+    for function in (segstudy.run, segstudy.plan):
+        parameters = inspect.signature(function).parameters
+        for name in options:
+            TypeAdapter(parameters[name].annotation).validate_python(arguments[name])
+
+
+def test_what_masks_and_intensities_mean_is_chosen_on_the_command_line(here, call):
+    write_dataset(here / "discs", n=12)
+    chosen = ("--masks", "larger", "--intensity", "0..255")
+    code, _, err = call("plan", "discs", *QUICKLY, *chosen)
+    assert code == 0, err
+    assert "masks must be one of the rules, got 'foo'" in refused(
+        call, "plan", "discs", *QUICKLY, "--masks", "foo"
+    )
+    code, _, err = call("run", "discs", *QUICKLY, *chosen, "--out", "s")
+    assert code == 0, err
+    assert 'intensity = "0..255"' in (here / "s" / "study.toml").read_text()
 
 
 def test_a_foreground_given_twice_names_both_meanings(here, call):

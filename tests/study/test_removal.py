@@ -59,7 +59,7 @@ def test_without_agreement_nothing_is_touched(study):
     before = {path: path.stat().st_mtime_ns for path in study.path.rglob("*") if path.is_file()}
     seen = []
     for options in ({}, {"confirm": seen.append}):
-        with pytest.raises(segstudy.UserError, match=r"would delete 2 runs of unet-bce-b8 in .* [kMB]+"):
+        with pytest.raises(segstudy.UserError, match=r"would delete 2 runs of unet-bce-b8 in .* KB;"):
             segstudy.remove(study.path, "unet-bce-b8", **options)
     assert seen[0].num_runs == 2
     assert {path: path.stat().st_mtime_ns for path in study.path.rglob("*") if path.is_file()} == before

@@ -10,6 +10,7 @@ from segstudy.core.suggestions import did_you_mean
 from segstudy.study.options import FIELDS, MACHINE_OPTIONS
 
 OUTSIDE_LISTS = re.compile(r",(?![^\[\]]*\])")  # commas, but those of features=[8,16]
+ONE_VALUE = {"protocol", "masks", "intensity"}  # never comma lists
 OWN_OPTIONS = {"protocol", "split", "exclude", "out", "tracker", "retry", "yes", "images", *MACHINE_OPTIONS}
 
 
@@ -37,12 +38,14 @@ def study_arguments(flags: Mapping[str, Any], settings: Sequence[str] = ()) -> d
             raise UserError(f"--{_hyphened(name)} and --set {setting} name the same field: leave one out")
         fields[name] = _levels(f"--set {setting}", value)
     arguments = {
-        name: _levels(f"--{_hyphened(name)} {value}", value) if isinstance(value, str) else value
+        name: _levels(f"--{_hyphened(name)} {value}", value) if _may_be_list(name, value) else value
         for name, value in given.items()
     }
-    if "protocol" in given:
-        arguments["protocol"] = given["protocol"]
     return {**arguments, "fields": fields}
+
+
+def _may_be_list(name: str, value: Any) -> bool:
+    return isinstance(value, str) and name not in ONE_VALUE
 
 
 def executor_options(flags: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any] | None:
