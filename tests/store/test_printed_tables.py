@@ -14,6 +14,7 @@ import segstudy
 from segstudy.api import table as api
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.cache import cache_folder
+from segstudy.core.plugins import GROUPS
 from segstudy.store import printed_tables
 
 OLDER = Path(__file__).parents[1] / "references" / "study-of-0.1"
@@ -32,6 +33,15 @@ def study(tmp_path, monkeypatch):
 
 def kept() -> list[Path]:
     return sorted(cache_folder().glob("printed-tables/*"))
+
+
+def install_plugin(site: Path, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that declares a plug-in; it cannot be imported, and nothing here needs it."""
+    about = site / "extra-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[{group}]\nextra = no_such_module:RECORD\n")
+    monkeypatch.syspath_prepend(site)
 
 
 def computing(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -110,6 +120,25 @@ def test_another_program_and_other_libraries_compute_again(study, monkeypatch):
     monkeypatch.setattr(printed_tables, "LIBRARIES", ("numpy", "polars"))
     segstudy.table(study.path)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("kind", ["architecture", "loss", "metric"])
+def test_with_a_plug_in_nothing_is_kept_or_used(study, tmp_path, monkeypatch, kind):
+    """Its record has titles, units and digits of a table, and its code may be anywhere."""
+    segstudy.table(study.path)
+    assert len(kept()) == 1
+    install_plugin(tmp_path / "site", GROUPS[kind], monkeypatch)
+    found = computing(monkeypatch)
+    segstudy.table(study.path)
+    segstudy.table(study.path, width=100)
+    assert len(found) == 2
+    assert len(kept()) == 1
+
+
+def test_a_plug_in_of_another_kind_changes_no_table(study, tmp_path, monkeypatch):
+    install_plugin(tmp_path / "site", GROUPS["tracker"], monkeypatch)
+    segstudy.table(study.path)
+    assert len(kept()) == 1
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,34 @@ def test_the_truth_of_the_test_part_changes_nothing_but_its_own_scores(data):
     assert not honest.epochs["test_iou"].equals(altered.epochs["test_iou"])
 
 
+DRIFTING = """
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 1, 1)
+        self.register_buffer("drift", torch.tensor(150.0), persistent=False)
+
+    def forward(self, image):
+        if self.training:
+            self.drift -= 100
+        return self.conv(image) + self.drift
+"""
+
+
+def test_a_network_with_state_beside_its_weights_is_scored_as_it_is_at_the_end(data, tmp_path):
+    """All is foreground after epoch 1, nothing after epoch 2; the weights of epoch 1 have no drift."""
+    (tmp_path / "net.py").write_text(DRIFTING)
+    result = trained(data, f"{tmp_path / 'net.py'}:Net", batch_size=64, augmentation="none")
+    validation = result.epochs["validation_iou"]
+    assert result.selected_epoch == 1
+    assert validation[0] > 0
+    assert validation[1] == 0
+    assert set(result.images["network_iou"]) == {0.0}  # of both subsets
+
+
 def test_the_epoch_with_the_best_validation_iou_is_kept(data):
     result = trained(data, epochs=6)
     best = result.epochs["validation_iou"].arg_max()

@@ -93,8 +93,7 @@ def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> N
     out = np.empty(native, np.float32)
     for top in range(0, native[0], rows):  # no third copy of a large one
         bottom = min(native[0], top + rows)
-        whole = rows >= native[0]
-        out[top:bottom] = np.asarray(resized if whole else resized.crop((0, top, native[1], bottom)))
+        out[top:bottom] = np.asarray(resized.crop((0, top, native[1], bottom)))
     return out
 
 

@@ -83,6 +83,11 @@ def resolve_architecture(text: str) -> tuple[Component, int | str]:
     return component, version or MODELS[component.name].numerics
 
 
+def is_ours(architecture: str) -> bool:
+    """Whether an architecture such as ``unet:skips=false`` is in ``MODELS``."""
+    return architecture.split(":", maxsplit=1)[0] in MODELS
+
+
 def lower_precision_numerics(architecture: str, precision: str) -> dict[str, int]:
     """Return what further enters the key of a run of this precision, see ``Model.numerics_bfloat16``."""
     ours = MODELS.get(architecture.split(":", maxsplit=1)[0])

@@ -1,8 +1,10 @@
 """Tables of a study as they were printed, kept in the cache, as it takes seconds to compute them.
 
 They are derived and may be deleted at any time. They are never trusted over the study: a table is printed
-again only if every file of the study that it may depend on, this program and its libraries are as they were,
-by size, times and inode. A file that is damaged or of another version is not used.
+again only if every file of the study that it may depend on, the files of this program and the versions of its
+libraries are as they were. Files are compared by size, times and inode; a library by those of its
+``__init__.py``, which every installation writes. A file that is damaged or of another version is not used.
+While a plug-in is installed that a table may depend on, no table is kept or printed again.
 """
 
 import hashlib
@@ -23,10 +25,12 @@ from segstudy.core.file_stamps import UNSETTLED_NS, FileStamp, stamp_of
 from segstudy.core.input_files import read_bytes
 from segstudy.core.installed import package_files
 from segstudy.core.json_files import MAX_RECORD_BYTES
+from segstudy.core.plugins import installed_plugins
 from segstudy.core.sealed_json import sealed, unsealed
 from segstudy.core.version import __version__
 
 VERSION = 1  # of these files
+PLUGINS = ("architecture", "loss", "metric")  # the kinds whose records a table may depend on
 LIBRARIES = ("numpy", "polars", "scipy")  # whose versions may change the last digits
 # In a study's folder: no table is computed from them, and they change without its results.
 NOT_READ = {
@@ -50,7 +54,12 @@ class State:
 
 
 def state_of(study: Path) -> State | None:
-    """Return the state of a study's folder and of this program; None if a file cannot be looked at."""
+    """Return the state of a study's folder and of this program.
+
+    None if a file cannot be looked at, or if a table may depend on plug-ins, whose code may be anywhere.
+    """
+    if any(installed_plugins(kind) for kind in PLUGINS):
+        return None
     found = hashlib.sha256(f"{VERSION} {__version__}".encode())
     latest = 0
     try:

@@ -31,7 +31,7 @@ from segstudy.evaluation.forward import PartScore, Tally, probabilities, probabi
 from segstudy.evaluation.per_image import best_threshold, image_rows, in_blocks
 from segstudy.evaluation.probability_counts import ProbabilityCounts
 from segstudy.losses import build_loss
-from segstudy.models import build
+from segstudy.models import build, is_ours
 from segstudy.store.weights import copy_weights
 from segstudy.training.optimizers import make_optimizer, make_scheduler
 
@@ -227,9 +227,14 @@ def finish(training: Training) -> Result:
 
 
 def _may_keep_logits(training: Training) -> bool:
-    """Whether the logits of the validation images are small beside the rest of a training."""
-    height, width = training.run.configuration.protocol.image_size
-    return len(training.parts["validation"]) * height * width <= MOST_KEPT_LOGITS
+    """Whether the logits of the validation images are small beside the rest of a training.
+
+    Of a network that is not ours they are not kept: it may have state that is not among its weights.
+    """
+    configuration = training.run.configuration
+    height, width = configuration.protocol.image_size
+    are_few = len(training.parts["validation"]) * height * width <= MOST_KEPT_LOGITS
+    return are_few and is_ours(configuration.architecture)
 
 
 @contextmanager
