@@ -30,6 +30,7 @@ from segstudy.store.looks import looks_of
 from segstudy.store.preregistration import preregistration
 from segstudy.store.verify import verify_folder
 from segstudy.study.trackers.terminal import Display
+from segstudy.training import loop
 
 CLEAR = {"segnet-bce-b8": 0.70, "unet-bce-b8": 0.85, "unet2-bce-b8": 0.849, "dilated_unet-bce-b8": 0.835}
 ARCHITECTURES = ["segnet", "unet", "unet2", "dilated_unet"]
@@ -384,6 +385,48 @@ def test_looks_that_do_not_follow_from_the_runs_are_refused(copied, no_report, m
     with pytest.raises(UserError, match="look 1 does not follow from the stored runs; restore it"):
         segstudy.run(copied.path, executor="serial")
     assert (copied.path / "looks.json").read_bytes() == before
+
+
+def all_files(folder):
+    return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+
+def test_looks_of_another_arithmetic_are_refused_before_anything_is_trained(
+    copied, tmp_path, no_report, monkeypatch
+):
+    """After an update that changes keys, the looks would not fit the runs that are trained again."""
+    made = MadeUp(CLEAR).patch(monkeypatch)
+    before, shown = all_files(copied), segstudy.table(copied.path)
+    monkeypatch.setattr(loop, "NUMERICS", loop.NUMERICS + 1)
+    for call in (lambda: segstudy.run(copied.path, executor="serial"), lambda: segstudy.plan(copied.path)):
+        with pytest.raises(UserError, match="look 1 compared other runs than those planned now") as refused:
+            call()
+    assert "\n" not in str(refused.value)
+    assert not made.trained
+    assert (all_files(copied), segstudy.table(copied.path)) == (before, shown)
+    anew = re.search(r"segstudy run (\S+/study.toml) (--until-settled .*) --out NEW", str(refused.value))
+    assert anew[2] == "--until-settled --seeds 3 --max-seeds 8"
+    segstudy.run(anew[1], out=tmp_path / "new", **SEQUENTIAL)
+    new = len(made.trained)
+    assert new == len(StudyFolder(tmp_path / "new").finished()) > 0
+    (copied.path / "looks.json").unlink()
+    segstudy.run(copied.path, executor="serial")
+    assert looks_of(copied).is_ended
+    assert len(copied.finished()) == sum(path.name == "run.json" for path in before) + len(made.trained) - new
+
+
+def test_looks_of_runs_that_were_trained_again_are_refused(copied, no_report, monkeypatch):
+    made = MadeUp(CLEAR).patch(monkeypatch)
+    file = copied.path / "looks.json"
+    old = file.read_bytes()
+    monkeypatch.setattr(loop, "NUMERICS", loop.NUMERICS + 1)
+    file.unlink()
+    segstudy.run(copied.path, executor="serial")
+    num_trained = len(made.trained)
+    file.write_bytes(old)
+    with pytest.raises(UserError, match="look 1 compared other runs than those planned now"):
+        segstudy.run(copied.path, executor="serial")
+    assert len(made.trained) == num_trained
 
 
 REFUSED = {

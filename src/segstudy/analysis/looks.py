@@ -1,7 +1,7 @@
 """A look of a sequential study: a pure function of the stored runs and of the plan of looks."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from segstudy.analysis.configurations import Row, rows_of
@@ -9,10 +9,11 @@ from segstudy.analysis.formatting import listed
 from segstudy.analysis.result_warnings import collapsed_runs
 from segstudy.analysis.results import Results, comparable, gather, results_of
 from segstudy.analysis.seed_plan import seed_plan_of
+from segstudy.config.runs import Run
 from segstudy.stats.intervals import AnyScores
 from segstudy.stats.sequential import look
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import LookPlan, LookResult, StoredLook, hash_of_keys
+from segstudy.store.looks import LookPlan, LookResult, Looks, StoredLook, hash_of_keys
 
 
 def taken(folder: StudyFolder, plan: LookPlan, begun: StoredLook, names: Sequence[str]) -> StoredLook:
@@ -50,6 +51,23 @@ def taken(folder: StudyFolder, plan: LookPlan, begun: StoredLook, names: Sequenc
     keys = [key for row in rows for key in row.keys]
     update = {"runs_sha256": hash_of_keys(keys), "results": found, "chance": decided.chance}
     return begun.model_copy(update={**update, "conclusion": decided.conclusion})
+
+
+def look_at_others(looks: Looks, runs: Iterable[Run], names: Mapping[str, str]) -> int | None:
+    """Return the first taken look, from 1, that compared other runs than these; None if there is none.
+
+    Args:
+        looks: of the study.
+        runs: that the study plans, at least those that the looks need.
+        names: of their configurations, by key.
+    """
+    planned = [(run.seed, run.key, names[run.key]) for run in runs]
+    for number, each in enumerate(looks.taken, 1):
+        compared = {result.name for result in each.results}
+        keys = [key for seed, key, name in planned if seed < each.seeds and name in compared]
+        if hash_of_keys(keys) != each.runs_sha256:
+            return number
+    return None
 
 
 def _up_to(row: Row, num_seeds: int) -> Row:

@@ -1,8 +1,10 @@
 """The plan of a sequential study's looks, which is fixed before the first run."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from segstudy.analysis.looks import look_at_others
 from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.config.runs import Run, configuration_names
 from segstudy.core.errors import UserError
@@ -20,8 +22,8 @@ def looks_for(plan: Plan, folder: StudyFolder, request: Request) -> Looks:
     """Return the stored looks of a study, or those of a new one before the first run.
 
     Raises:
-        UserError: the study is not the one that the looks were planned for, or its configurations cannot be
-            compared with each other.
+        UserError: the study is not the one that the looks were planned for, its configurations cannot be
+            compared with each other, or a look that was taken compared runs that are planned no more.
     """
     names = configuration_names(plan.configurations())
     made = LookPlan(
@@ -47,7 +49,25 @@ def looks_for(plan: Plan, folder: StudyFolder, request: Request) -> Looks:
             f"{folder.path}: {FILE} and preregistration.json have different plans of looks; restore them "
             "from a copy"
         )
+    _refuse_looks_at_others(plan, folder, stored)
     return stored
+
+
+def _refuse_looks_at_others(plan: Plan, folder: StudyFolder, looks: Looks) -> None:
+    """Refuse looks that will not follow from the planned runs, before these are trained.
+
+    A new version of segstudy with another arithmetic plans runs with other keys.
+    """
+    if number := look_at_others(looks, plan.runs, plan.names()):
+        path, seeds = shlex.quote(str(folder.path)), looks.plan.seeds
+        own = shlex.quote(str(folder.path / "study.toml"))
+        raise UserError(
+            f"{folder.path}: look {number} compared other runs than those planned now, because the "
+            "arithmetic of segstudy, code of your own or the data changed; keep the study as it is (segstudy "
+            f"report {path} trains nothing), train it anew elsewhere (segstudy run {own} --until-settled "
+            f"--seeds {seeds[0]} --max-seeds {seeds[-1]} --out NEW), or delete its {FILE}: then segstudy run "
+            f"{path} trains all its runs again and takes new looks"
+        )
 
 
 def _refuse_incomparable(plan: Plan) -> None:
