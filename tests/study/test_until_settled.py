@@ -404,9 +404,9 @@ def test_looks_of_another_arithmetic_are_refused_before_anything_is_trained(
     assert "\n" not in str(refused.value)
     assert not made.trained
     assert (all_files(copied), segstudy.table(copied.path)) == (before, shown)
-    anew = re.search(r"segstudy run (\S+/study.toml) (--until-settled .*) --out NEW", str(refused.value))
-    assert anew[2] == "--until-settled --seeds 3 --max-seeds 8"
-    segstudy.run(anew[1], out=tmp_path / "new", **SEQUENTIAL)
+    again = re.search(r"segstudy run (\S+/study.toml) (--until-settled .*) --out NEW", str(refused.value))
+    assert again[2] == "--until-settled --seeds 3 --max-seeds 8"
+    segstudy.run(again[1], out=tmp_path / "new", **SEQUENTIAL)
     new = len(made.trained)
     assert new == len(StudyFolder(tmp_path / "new").finished()) > 0
     (copied.path / "looks.json").unlink()

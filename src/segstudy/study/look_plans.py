@@ -64,7 +64,7 @@ def _refuse_looks_at_others(plan: Plan, folder: StudyFolder, looks: Looks) -> No
         raise UserError(
             f"{folder.path}: look {number} compared other runs than those planned now, because the "
             "arithmetic of segstudy, code of your own or the data changed; keep the study as it is (segstudy "
-            f"report {path} trains nothing), train it anew elsewhere (segstudy run {own} --until-settled "
+            f"report {path} trains nothing), train it again elsewhere (segstudy run {own} --until-settled "
             f"--seeds {seeds[0]} --max-seeds {seeds[-1]} --out NEW), or delete its {FILE}: then segstudy run "
             f"{path} trains all its runs again and takes new looks"
         )
