@@ -76,6 +76,29 @@ def test_results_are_continued_by_their_engine(trained_study, images, tmp_path, 
         segstudy.predict(trained_study, images, out, engine="openvino")
 
 
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_results_of_another_rounding_are_not_continued(trained_study, images, tmp_path, engine):
+    """An earlier version computed otherwise in bfloat16, under the same name of the engine."""
+    out = tmp_path / "out"
+    file = out / "predictions.json"
+    call = {"engine": engine, "precision": "bfloat16"}
+    segstudy.predict(trained_study, images / "0.png", out, **call)
+    segstudy.predict(trained_study, images / "1.png", out, **call)
+    settings = json.loads(file.read_text())
+    if not settings["engine"].endswith("bfloat16"):
+        pytest.skip("no bfloat16 here")
+    assert settings.pop("arithmetic") == 2
+    file.write_text(json.dumps(settings))  # as an earlier version wrote it
+    before = file.read_bytes()
+    with pytest.raises(UserError, match=r"were rounded in another way, .* choose another folder with --out"):
+        segstudy.predict(trained_study, images, out, **call)
+    assert file.read_bytes() == before
+    segstudy.predict(
+        trained_study, images / "0.png", tmp_path / "float32", engine=engine, precision="float32"
+    )
+    assert "arithmetic" not in json.loads((tmp_path / "float32" / "predictions.json").read_text())
+
+
 def test_an_ensemble_is_of_one_engine(trained_study, tmp_path, monkeypatch):
     """Also if only some of its runs are converted."""
     models = models_of(trained_study)

@@ -1,6 +1,7 @@
 """Runs that an earlier version of segstudy finished are counted before this one trains them again."""
 
 import io
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 import segstudy
 from segstudy.models import MODELS
+from segstudy.store.folder import StudyFolder
 from segstudy.study.trackers.terminal import Display
 from segstudy.training import loop
 
@@ -31,7 +33,30 @@ def test_runs_of_another_arithmetic_are_counted_and_said(tmp_path, monkeypatch):
     display = Display(Console(file=io.StringIO(), width=80, soft_wrap=True))
     segstudy.run(out, executor="serial", display=display)
     said = display.console.file.getvalue()
-    assert "note: 2 of these are finished by an earlier version" in said
+    assert "note: of these, 2 are finished by an earlier version" in said
     assert "also stored" not in said
     made, missing, *_ = segstudy.plan(out)
     assert (missing, made.num_earlier) == ([], 0)
+    display.console.file.seek(0)
+    segstudy.run(out, executor="serial", display=display)
+    again = display.console.file.getvalue()
+    assert (
+        "also stored: 2 finished runs with other options or earlier data, or of an earlier version" in again
+    )
+
+
+@pytest.mark.usefixtures("no_report")
+def test_begun_runs_of_another_arithmetic_are_counted_too(tmp_path, monkeypatch):
+    out = tmp_path / "study"
+    segstudy.run("synthetic:n=8", out=out, **CALL)
+    folder = StudyFolder(out)
+    begun, *_ = sorted(folder.finished())
+    shutil.rmtree(folder.runs / begun)
+    (out / "checkpoints" / begun).mkdir(parents=True)
+    (out / "checkpoints" / begun / "0001.state").touch()
+    monkeypatch.setattr(loop, "NUMERICS", 3)
+    made, missing, *_ = segstudy.plan(out)
+    assert (len(missing), made.num_earlier, made.num_earlier_begun) == (2, 1, 1)
+    display = Display(Console(file=io.StringIO(), width=80, soft_wrap=True))
+    display.plan(made.overview(), len(missing))
+    assert "of these, 1 is finished and 1 is begun by an earlier" in display.console.file.getvalue()

@@ -1,4 +1,4 @@
-"""Planned runs that an earlier version of segstudy has finished, and this one computes in another way."""
+"""Planned runs that an earlier version of segstudy finished or began, with another arithmetic."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product
@@ -8,9 +8,9 @@ from segstudy.config.runs import Run, key_of
 NOT_HASHED = {"bfloat16": 1}  # enters no key, see models.lower_precision_numerics
 
 
-def num_of_earlier_versions(missing: Sequence[Run], finished: Collection[str]) -> int:
-    """Return how many of these runs are finished under a key of an earlier version of our code."""
-    return sum(any(key in finished for key in _earlier_keys(run)) for run in missing) if finished else 0
+def num_of_earlier_versions(missing: Sequence[Run], stored: Collection[str]) -> int:
+    """Return how many of these runs are stored under a key of an earlier version of our code."""
+    return sum(any(key in stored for key in _earlier_keys(run)) for run in missing) if stored else 0
 
 
 def _earlier_keys(run: Run) -> Iterator[str]:

@@ -22,6 +22,7 @@ class Overview(Frozen):
         leave_out: how to leave out configurations that the protocol adds.
         folds: what becomes of official subsets in folds.
         num_earlier: runs that an earlier version of segstudy has finished, with another arithmetic.
+        num_earlier_begun: runs that it has begun, so that they have a saved state.
     """
 
     name: str
@@ -39,3 +40,4 @@ class Overview(Frozen):
     leave_out: str = ""
     folds: str = ""
     num_earlier: int = 0
+    num_earlier_begun: int = 0

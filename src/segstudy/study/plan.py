@@ -57,6 +57,7 @@ class Plan:
         numerics: the versions of the code that enter each configuration's keys.
         best_iou: what each image size allows on the test images.
         num_earlier: runs that an earlier version of segstudy has finished, with another arithmetic.
+        num_earlier_begun: runs that it has begun, so that they have a saved state.
     """
 
     study: Study
@@ -68,6 +69,7 @@ class Plan:
     numerics: Mapping[Configuration, Mapping[str, int | str]]
     best_iou: tuple[BestIou, ...] = ()
     num_earlier: int = 0
+    num_earlier_begun: int = 0
 
     def overview(self) -> Overview:
         """Return the summary for the user."""
@@ -89,6 +91,7 @@ class Plan:
             leave_out=how_to_leave_out(self.study),
             folds=self._about_folds(),
             num_earlier=self.num_earlier,
+            num_earlier_begun=self.num_earlier_begun,
         )
 
     def _about_folds(self) -> str:

@@ -377,5 +377,7 @@ def planned(
     if not made.study.accept_duplicates:
         refuse_leaks(made.leaks(missing))
     refuse_empty(made.empty_subsets(missing))
-    earlier = num_of_earlier_versions(missing, folder.finished())
-    return replace(made, num_earlier=earlier), machine, missing
+    finished = folder.finished()
+    earlier = num_of_earlier_versions(missing, finished)
+    begun = num_of_earlier_versions(missing, folder.begun() - finished)
+    return replace(made, num_earlier=earlier, num_earlier_begun=begun), machine, missing

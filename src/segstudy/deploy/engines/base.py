@@ -31,6 +31,7 @@ class Network:
         engine: that runs it, and its precision.
         forward: ``(N, H, W, 3)`` uint8 to ``(N, H, W)`` float32.
         package: of an exported file; None for a run's folder.
+        arithmetic: its version, raised when the numbers change although ``engine`` stays.
     """
 
     card: Card
@@ -38,6 +39,7 @@ class Network:
     engine: str
     forward: Forward
     package: Package | None = None
+    arithmetic: int = 1
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the output of ``forward`` after a check: a mask would not show an invalid output.

@@ -12,6 +12,9 @@ from segstudy.core.errors import UserError
 from segstudy.deploy.engines.base import METADATA, Network, Precision, damaged, missing
 from segstudy.store.card import parse_package
 
+# Versions of ``Network.arithmetic``: with fixed sizes, OpenVINO rounds .1 % of the pixels in another way.
+ARITHMETIC = {"bfloat16": 2}
+
 
 def open_file(file: Path, threads: int, precision: Precision) -> Network:
     """Open an .xml file with its weights beside it, or an .onnx file."""
@@ -42,7 +45,8 @@ def open_file(file: Path, threads: int, precision: Precision) -> Network:
     arithmetic = {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}.get(used, used)
     if package.precision == "int8":
         arithmetic = "int8"
-    return Network(package.card, package.name, f"OpenVINO, {arithmetic}", sizes.forward, package)
+    version = ARITHMETIC.get(arithmetic, 1)
+    return Network(package.card, package.name, f"OpenVINO, {arithmetic}", sizes.forward, package, version)
 
 
 class _OneSize:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segstudy.core.device import autocast, best_precision
 from segstudy.deploy.engines.base import Network, Precision
+from segstudy.models import lower_precision_numerics
 from segstudy.store.card import Card
 from segstudy.store.weights import load_model
 
@@ -55,6 +56,19 @@ def open_run(
         with torch.inference_mode(), autocast(place, chosen):
             return np.asarray(model(torch.from_numpy(image).to(place)).cpu().numpy())
 
-    opened = Network(Card.model_validate(card), name, f"PyTorch, {chosen}", forward)
+    described = Card.model_validate(card)
+    opened = Network(
+        described,
+        name,
+        f"PyTorch, {chosen}",
+        forward,
+        arithmetic=_arithmetic(described.architecture, chosen, place),
+    )
     opened.refuse_if_wrong()
     return opened
+
+
+def _arithmetic(architecture: str, precision: str, place: torch.device) -> int:
+    """Return the version of an architecture's arithmetic; on a GPU it did not change (``models.joined``)."""
+    versions = lower_precision_numerics(architecture, precision) if place.type == "cpu" else {}
+    return versions.get("bfloat16", 1)

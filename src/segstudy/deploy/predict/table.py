@@ -22,6 +22,7 @@ from segstudy.deploy.predict.predictor import Predictor
 
 TABLE, SETTINGS, LOCK = "predictions.csv", "predictions.json", ".predict.lock"
 NAMES = "names"  # of the models, for the reader
+ARITHMETIC = "arithmetic"  # ``Network.arithmetic``; left out if it is 1, as older versions did
 MEASURED = tuple(field.name for field in fields(Measures))
 
 Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseconds
@@ -161,6 +162,7 @@ def identity(predictor: Predictor) -> dict[str, Any]:
         **asdict(predictor.settings),
         "threshold": predictor.threshold,
         "engine": predictor.networks[0].engine,
+        **({} if (version := predictor.networks[0].arithmetic) == 1 else {ARITHMETIC: version}),
         NAMES: [network.name for network in predictor.networks],
     }
 
@@ -219,8 +221,15 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
         before, rows = None, []
     if not isinstance(before, dict):
         raise UserError(f"{settings} or {table}: cannot be read; choose another folder with --out")
-    if _decisive(before) != _decisive(made_by):
-        odd = next((name for name in _decisive(made_by) if before.get(name) != made_by[name]), "settings")
+    old, new = _decisive(before), _decisive(made_by)
+    if old != new:
+        odd = next((name for name in new if old.get(name) != new[name]), "settings")
+        if odd == ARITHMETIC:
+            raise UserError(
+                f"{folder}: its results of {new['engine']} were rounded in another way, by another version "
+                "of segstudy or on another device: about one pixel in a thousand may differ; complete it "
+                "with that version on that device, or choose another folder with --out"
+            )
         raise UserError(
             f"{folder}: holds results with other {odd} ({before.get(odd)}); choose another folder with --out"
         )
@@ -229,7 +238,8 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
 
 def _decisive(made_by: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings without the names, which decide nothing and are missing in older versions."""
-    return {name: value for name, value in made_by.items() if name != NAMES}
+    named = {name: value for name, value in made_by.items() if name != NAMES}
+    return named | {ARITHMETIC: made_by.get(ARITHMETIC, 1)}
 
 
 def _cells(row: Mapping[str, str]) -> dict[str, str]:

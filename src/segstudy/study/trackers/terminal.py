@@ -81,8 +81,9 @@ class Display:
             f"{counted(plan.num_runs, 'run')} ({counted(plan.num_configurations, 'configuration')}), "
             f"{plan.num_runs - num_missing:,} finished, {num_missing:,} to train"
         )
-        if plan.num_earlier:
-            self._say(f"[yellow]{_earlier(plan.num_earlier)}[/]", highlight=False)
+        if plan.num_earlier or plan.num_earlier_begun:
+            note = _earlier(plan.num_earlier, plan.num_earlier_begun)
+            self._say(f"[yellow]{note}[/]", highlight=False)
         samples = counted(plan.num_samples, "sample")
         self._say(f"data: {_plain(plan.data)}, {samples}: {'; '.join(sorted(sizes))}")
         if plan.folds:
@@ -106,7 +107,8 @@ class Display:
         where = shlex.quote(str(folder))
         if num_runs:
             self._print(
-                f"also stored: {counted(num_runs, 'finished run')} with other options or earlier data; "
+                f"also stored: {counted(num_runs, 'finished run')} with other options or earlier data, or of "
+                "an earlier version of segstudy; "
                 f"segstudy table {where} --all shows {'it' if num_runs == 1 else 'them'}"
             )
         if set_aside:
@@ -248,10 +250,15 @@ def _plain(name: str) -> str:
     return escape(printable(name))
 
 
-def _earlier(num_runs: int) -> str:
-    are = "is" if num_runs == 1 else "are"
+def _earlier(num_finished: int, num_begun: int) -> str:
+    """Say how many runs are stored under keys of an earlier version."""
+    numbers = {"finished": num_finished, "begun": num_begun}
+    found = " and ".join(
+        f"{num:,} {'is' if num == 1 else 'are'} {state}" for state, num in numbers.items() if num
+    )
     return (
-        f"note: {num_runs:,} of these {are} finished by an earlier version of segstudy, which computes in "
-        "another way. Those results stay stored, but the study cannot mix them with new ones. To keep it as "
-        "it is, do not run it with this version; segstudy report trains nothing"
+        f"note: of these, {found} by an earlier version of segstudy, with another arithmetic (what changed "
+        "for bfloat16 may concern CPUs only, but runs on a GPU are trained again too: a run's key does not "
+        "name the device). Those results stay stored, but the study cannot mix them with new ones. To keep "
+        "it as it is, do not run it with this version; segstudy report trains nothing"
     )
