@@ -123,8 +123,12 @@ def stop_all(started: subprocess.Popen) -> None:
 def test_a_cluster_of_three_nodes_on_this_machine(slurm, tmp_path):
     pytest.importorskip("ray")
     command = ["segstudy", "run", *STUDY, "--epochs", 2, "--loss", "bce", "--executor", "ray", "--yes"]
-    code, said = ended(["bash", RECIPES / "local-nodes.sh", 3, *command, "--out", tmp_path / "s"], slurm)
+    twice = 'env -u RAY_AUTH_MODE "$@" && exit 1; "$@"'  # the first time without the mode
+    nodes = ["bash", RECIPES / "local-nodes.sh", 3, "bash", "-c", twice, "bash"]
+    code, said = ended([*nodes, *command, "--out", tmp_path / "s"], slurm)
     assert code == 0, said
+    assert said.count("asks for a token: run `export RAY_AUTH_MODE=token`") == 1
+    assert "gcs_client.cc" not in said
     assert len(StudyFolder(tmp_path / "s").finished()) == 2
 
 

@@ -11,6 +11,7 @@ import pytest
 from fake_ray import FakeRay, failed, fails, jobs_of, key_of, raised_at_start, raised_there
 
 from segstudy.core.errors import UserError
+from segstudy.core.libraries import ray as import_ray
 from segstudy.store.checkpoints import Checkpoints
 from segstudy.training.executors.base import Watch
 from segstudy.training.executors.on_ray import cluster, executor, node, prepared_data, remote
@@ -469,6 +470,22 @@ def test_a_cluster_of_our_own_that_lacks_memory_is_refused_with_what_helps(monke
     assert not said
 
 
+def test_a_cluster_of_our_own_has_the_cpus_of_a_run_on_any_machine(jobs, watch, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def connected(*given):
+        asked.append(given)
+        raise UserError("seen enough")
+        yield
+
+    monkeypatch.setattr(executor, "cluster", connected)
+    jobs = [job.model_copy(update={"threads": 64}) for job in jobs]
+    with pytest.raises(UserError, match="seen enough"):
+        list(executor.on_ray(jobs, 1, watch))
+    assert asked == [("", 64)]
+
+
 # The address
 
 
@@ -528,6 +545,58 @@ def test_local_starts_a_cluster_where_another_is_named_by_the_environment(monkey
     monkeypatch.setattr(cluster, "library", lambda: Connected(""))
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")
     assert not cluster.connect("local")
+
+
+# A cluster that asks for a token
+
+
+def without_token(*_, **__):
+    """As Ray's own client fails, and ``ray.init`` by it, where the token is missing or wrong."""
+    os.write(2, b"gcs_client.cc:210: Unauthenticated: RPC error: InvalidAuthToken\n")
+    raise import_ray().exceptions.AuthenticationError("RPC error: InvalidAuthToken")
+
+
+@pytest.mark.parametrize(
+    ("mode", "cure"),
+    [("", "asks for a token: run `export RAY_AUTH_MODE=token`"), ("token", r"copy ~/\.ray/auth_token from")],
+)
+def test_a_cluster_that_asks_for_a_token_is_named_as_that_at_once(monkeypatch, capfd, mode, cure):
+    ray = import_ray()
+    monkeypatch.setattr(cluster, "library", lambda: ray)
+    monkeypatch.setattr(cluster, "_refuse_silent", lambda _: None)
+    monkeypatch.setattr(ray._raylet, "GcsClient", without_token)
+    monkeypatch.setattr(token_setup(), "ensure_token_if_auth_enabled", lambda **_: None)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("ray.init would ask 20 times"))
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(UserError, match=f"the Ray cluster at 10.0.0.7:6379 .*{cure}"):
+        cluster.connect("10.0.0.7:6379")
+    assert not capfd.readouterr().err
+    os.write(2, b"ours\n")
+    assert capfd.readouterr().err == "ours\n"
+
+
+def token_setup():
+    from ray._private.authentication import authentication_token_setup
+
+    return authentication_token_setup
+
+
+def test_a_cluster_here_with_another_token_is_no_reason_to_start_one_in_silence(monkeypatch):
+    def init(**_):
+        try:
+            raise RuntimeError("Last connection error: ray.exceptions.AuthenticationError: RPC error")
+        except RuntimeError as error:
+            raise ConnectionError("Failed to connect to Ray cluster") from error
+
+    ray = Connected("")
+    ray.init = init
+    monkeypatch.setattr(cluster, "library", lambda: ray)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(UserError, match=r"cluster on this machine asks for a token.*--ray-address local"):
+        cluster.connect("")
+    ray.init = lambda **_: (_ for _ in ()).throw(ConnectionError("Could not find any running Ray instance"))
+    assert not cluster.connect("")  # there is none: one is to be started
 
 
 # What other machines name

@@ -17,6 +17,7 @@ from segstudy.core.device import visible_gpus
 from segstudy.core.errors import UserError, one_line
 from segstudy.core.libraries import ray as import_ray
 from segstudy.core.resources import allowed_cores
+from segstudy.training.executors.on_ray.token import is_of_token, refuse_wrong_token, token_error
 
 INSTALL = "pip install 'segstudy[ray]'"
 ANSWER_S = 5.0  # within which a cluster's address must answer
@@ -137,7 +138,8 @@ def connect(ray_address: str) -> bool:
     """Connect to the cluster that is named or runs here; False if one must be started.
 
     Raises:
-        UserError: no cluster answers at the address, or the user's own program has connected to another.
+        UserError: no cluster answers at the address, it asks for another token, or the user's own program has
+            connected to another.
     """
     ray = library()
     if ray.is_initialized():
@@ -154,12 +156,15 @@ def connect(ray_address: str) -> bool:
     named = ray_address or os.environ.get("RAY_ADDRESS", "")
     if named and named not in ("auto", "local"):
         _refuse_silent(named)
+        refuse_wrong_token(ray, named)
     if named == "local":
         return False
     try:
         with _own_signals():
             ray.init(address=named or "auto", **QUIET)
     except Exception as error:  # Ray raises many classes, and none of its own
+        if is_of_token(error):
+            raise token_error(named) from None
         if not named and isinstance(error, ConnectionError):
             return False
         raise UserError(
