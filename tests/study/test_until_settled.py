@@ -21,7 +21,7 @@ from segstudy.analysis.configurations import rows_of
 from segstudy.analysis.design import design_of
 from segstudy.analysis.factor_answers import factor_answers
 from segstudy.analysis.factorials import factorials
-from segstudy.analysis.looks import doubt_of_end
+from segstudy.analysis.looks import doubt_of_end, wrong_look
 from segstudy.analysis.results import gather
 from segstudy.analysis.seed_plan import NOT_HELPED, SeedPlan
 from segstudy.core.errors import Stopped, UserError
@@ -377,11 +377,13 @@ def test_looks_that_do_not_follow_from_the_runs_are_refused(copied, no_report, m
     from segstudy.store.looks import write_looks
 
     MadeUp(CLEAR).patch(monkeypatch)
+    assert wrong_look(copied) is None
     looks = looks_of(copied)
     result = looks.looks[0].results[0]
     looks.looks[0].results[0] = result.model_copy(update={"stopped": not result.stopped})
     write_looks(copied, looks)
     before = (copied.path / "looks.json").read_bytes()
+    assert wrong_look(copied) == 1
     with pytest.raises(UserError, match="look 1 does not follow from the stored runs; restore it"):
         segstudy.run(copied.path, executor="serial")
     assert (copied.path / "looks.json").read_bytes() == before
@@ -427,6 +429,11 @@ def test_looks_of_runs_that_were_trained_again_are_refused(copied, no_report, mo
     with pytest.raises(UserError, match="look 1 compared other runs than those planned now"):
         segstudy.run(copied.path, executor="serial")
     assert len(made.trained) == num_trained
+    (fault,) = [each for each in segstudy.verify(copied.path).faults if each.path.name == "looks.json"]
+    assert fault.detail.startswith("look 1 does not follow from the runs; restore it from a copy")
+    again = segstudy.verify(copied.path, repair=True).faults
+    assert [each.path.name for each in again if each.path.name == "looks.json"] == ["looks.json"]
+    assert file.read_bytes() == old
 
 
 REFUSED = {
@@ -521,6 +528,7 @@ def test_a_trained_study_is_interrupted_and_comes_to_the_same_bytes(data, tmp_pa
     segstudy.run(cut.path, executor="serial", threads=1)
     assert decisions(cut) == decisions(whole)
     assert contents(cut) == contents(whole)
+    assert not segstudy.verify(cut.path).faults
 
 
 def test_the_choice_has_no_estimate_of_optimism(ended):

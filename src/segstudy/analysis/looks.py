@@ -1,10 +1,11 @@
 """A look of a sequential study: a pure function of the stored runs and of the plan of looks."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from segstudy.analysis.configurations import Row, rows_of
+from segstudy.analysis.configurations import Row, named_configurations, rows_of
 from segstudy.analysis.formatting import listed
 from segstudy.analysis.result_warnings import collapsed_runs
 from segstudy.analysis.results import Results, comparable, gather, results_of
@@ -13,7 +14,10 @@ from segstudy.config.runs import Run
 from segstudy.stats.intervals import AnyScores
 from segstudy.stats.sequential import look
 from segstudy.store.folder import StudyFolder
-from segstudy.store.looks import LookPlan, LookResult, Looks, StoredLook, hash_of_keys
+from segstudy.store.looks import LookPlan, LookResult, Looks, StoredLook, hash_of_keys, looks_of
+from segstudy.store.records import FailureRecord, RunRecord
+
+SAME_DIGITS = 1e-6  # other versions of libraries may change the last digits of an interval
 
 
 def taken(folder: StudyFolder, plan: LookPlan, begun: StoredLook, names: Sequence[str]) -> StoredLook:
@@ -66,6 +70,51 @@ def look_at_others(looks: Looks, runs: Iterable[Run], names: Mapping[str, str]) 
         compared = {result.name for result in each.results}
         keys = [key for seed, key, name in planned if seed < each.seeds and name in compared]
         if hash_of_keys(keys) != each.runs_sha256:
+            return number
+    return None
+
+
+def is_same(found: StoredLook, stored: StoredLook) -> bool:
+    """Whether two have the same runs and decisions, and the same numbers but for their last digits."""
+    a, b = (each.model_dump(exclude={"results", "chance"}) for each in (found, stored))
+    if a != b or len(found.results) != len(stored.results):
+        return False
+    pairs = [
+        (x, y)
+        for one, other in zip(found.results, stored.results, strict=True)
+        for x, y in zip(one.model_dump().values(), other.model_dump().values(), strict=True)
+    ]
+    return all(
+        math.isclose(x, y, rel_tol=SAME_DIGITS, abs_tol=SAME_DIGITS) if isinstance(x, float) else x == y
+        for x, y in pairs
+    )
+
+
+def wrong_look(folder: StudyFolder, with_scores: bool = True) -> int | None:
+    """Return the first taken look, from 1, that does not follow from the stored runs; None if all do.
+
+    Args:
+        folder: of the study.
+        with_scores: take each look again whose runs are all stored; else compare keys only.
+
+    Raises:
+        UserError: a file that is needed is damaged.
+    """
+    looks = looks_of(folder)
+    if looks is None:
+        return None
+    finished = folder.finished()
+    records: list[RunRecord | FailureRecord] = [*folder.run_records(sorted(finished))]
+    records += folder.failed().values()
+    named = named_configurations(folder, records, finished)
+    names = {run.key: name for name, _, each in named for run in each.runs}
+    runs = [run for *_, each in named for run in each.runs]
+    if number := look_at_others(looks, runs, names):
+        return number
+    for number, stored in enumerate(looks.taken if with_scores else [], 1):
+        compared = [result.name for result in stored.results]
+        needed = {run.key for run in runs if run.seed < stored.seeds and names[run.key] in compared}
+        if needed <= finished and not is_same(taken(folder, looks.plan, stored, compared), stored):
             return number
     return None
 

@@ -1,12 +1,17 @@
 """The functions on a study's folder: its checksums, deletion."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segstudy.core.arguments import checked_call
 from segstudy.core.errors import UserError
+from segstudy.store.faults import Fault
 from segstudy.store.folder import StudyFolder
+from segstudy.store.looks import FILE as LOOKS
+from segstudy.store.looks import REMEDY
 from segstudy.store.verify import Verification, quarantined, verify_folder
 from segstudy.store.verify_pack import is_pack, verify_pack
 
@@ -28,8 +33,26 @@ def verify(folder: str | Path, repair: bool = False) -> Verification:
     """
     if Path(folder).is_file():
         return _verified_pack(Path(folder), repair)
-    found = verify_folder(StudyFolder(Path(folder)))
-    return quarantined(StudyFolder(Path(folder)), found) if repair and found.faults else found
+    study = StudyFolder(Path(folder))
+    found = verify_folder(study)
+    if repair and found.faults:
+        found = quarantined(study, found)
+    return _with_wrong_look(study, found)
+
+
+def _with_wrong_look(folder: StudyFolder, found: Verification) -> Verification:
+    """Add a fault if looks.json does not follow from the runs; runs with faults are not read for this."""
+    if not (folder.path / LOOKS).is_file():
+        return found
+    from segstudy.analysis.looks import wrong_look
+
+    bad_runs = any(fault.path.parts[0] == "runs" for fault in found.faults)
+    with suppress(UserError, OSError):  # found by the check of the files
+        if number := wrong_look(folder, with_scores=not bad_runs):
+            fault = Fault("altered", Path(LOOKS), f"look {number} does not follow from the runs; {REMEDY}")
+            faults = sorted([*found.faults, fault], key=lambda each: str(each.path))
+            return replace(found, faults=tuple(faults))
+    return found
 
 
 def _verified_pack(file: Path, repair: bool) -> Verification:

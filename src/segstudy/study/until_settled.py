@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from segstudy.analysis.looks import doubt_of_end_in, taken
+from segstudy.analysis.looks import doubt_of_end_in, is_same, taken
 from segstudy.analysis.seed_plan import decided, progress
 from segstudy.config.runs import Run
 from segstudy.core.errors import UserError
@@ -14,8 +14,6 @@ from segstudy.core.quantities import duration
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import CONTINUE, FILE, REMEDY, Looks, StoredLook, write_looks
 from segstudy.study.plan import Plan
-
-SAME_DIGITS = 1e-6  # other versions of libraries may change the last digits of an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def _taken(
         )
     found = taken(folder, looks.plan, stored, compared)
     if before:
-        if not _same(found, stored):
+        if not is_same(found, stored):
             file = folder.path / FILE
             raise UserError(f"{file}: look {number + 1} does not follow from the stored runs; {REMEDY}")
         return looks
@@ -106,22 +104,6 @@ def _taken(
     looks = _with(looks, number, found.model_copy(update={"taken": _now(), "left_out": left_out}))
     write_looks(folder, looks)
     return looks
-
-
-def _same(found: StoredLook, stored: StoredLook) -> bool:
-    """Whether two have the same runs and decisions, and the same numbers but for their last digits."""
-    a, b = (each.model_dump(exclude={"results", "chance"}) for each in (found, stored))
-    if a != b or len(found.results) != len(stored.results):
-        return False
-    pairs = [
-        (x, y)
-        for one, other in zip(found.results, stored.results, strict=True)
-        for x, y in zip(one.model_dump().values(), other.model_dump().values(), strict=True)
-    ]
-    return all(
-        math.isclose(x, y, rel_tol=SAME_DIGITS, abs_tol=SAME_DIGITS) if isinstance(x, float) else x == y
-        for x, y in pairs
-    )
 
 
 def _with(looks: Looks, number: int, look: StoredLook) -> Looks:
