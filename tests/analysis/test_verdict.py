@@ -365,7 +365,10 @@ def test_compare_reaches_across_studies_with_equal_test_images(tmp_path):
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["{}", "unet-dice-b8", "unet-none-b8"], "no configuration 'unet-none-b8': use one of"),
+        (
+            ["{}", "unet-dice-b8", "unet-none-b8"],
+            "'unet-none-b8': did you mean unet-bce-b8. use one of",
+        ),
         (["{}"], "two configurations are missing"),
         (["nowhere:unet-dice-b8", "{}:unet-dice-b8"], "must be DIR:CONFIGURATION"),
         (["{}:unet-dice-b8", "{}:unet-bce-b8", "{}:x", "{}"], "compare takes DIR A B"),

@@ -8,6 +8,7 @@ import pytest
 from fake_data import disc, make_folder, make_isic, make_ph2, save
 
 from segstudy.api.models import images_of
+from segstudy.core.errors import UserError
 
 
 def found(*inputs: Path, match: str | None = None) -> tuple[list[str], list[str]]:
@@ -81,6 +82,12 @@ def test_what_a_pattern_leaves_out_is_no_loss(tmp_path: Path) -> None:
     save(tmp_path / "a.png", disc(0)[0])
     (tmp_path / "x.npy").write_bytes(b"\x93NUMPY")
     assert found(tmp_path, match="*.png") == (["a"], [])
+
+
+def test_a_pattern_that_nothing_matches_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "a.bmp", disc(0)[0])
+    with pytest.raises(UserError, match=r"no image has a path that matches --match '\*\.jpg'"):
+        found(tmp_path, match="*.jpg")
 
 
 @pytest.mark.parametrize("kind", ["masks", "overlay"])

@@ -36,6 +36,10 @@ CASES = [
     ("plan d e", ["plan takes STUDY, and e is left over"]),
     ("trian d", ["'trian' is not a command", "did you mean run?"]),
     ("train d", ["'train' is not a command", "did you mean run?"]),
+    ("runn d", ["'runn' is not a command; did you mean run? use one of "]),
+    ("remov s", ["did you mean remove?"]),
+    ("delet s", ["did you mean remove?"]),
+    ("delete s", ["did you mean remove?"]),
     ("leaderbord d", ["did you mean table?"]),
     ("xyzzy", ["'xyzzy' is not a command; use one of "]),
     ("run synthetic --width -3", ["error: width must be at least 1, got '-3'"]),
@@ -66,6 +70,14 @@ def test_a_wrong_command_line_gets_one_line_with_the_remedy(tmp_path, monkeypatc
     assert all(part in printed[0] for part in parts), printed[0]
     assert "Input should" not in printed[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("word", ["demo", "removal", "move", "dele", "rename", "renew"])
+def test_what_deletes_is_suggested_only_for_a_word_that_is_a_letter_off(tmp_path, monkeypatch, capsys, word):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main([word, "--help"])
+    assert "did you mean remove?" not in " ".join(capsys.readouterr().err.split())
 
 
 def test_data_in_the_place_of_a_command_are_recognised(tmp_path, monkeypatch, capsys):

@@ -350,7 +350,10 @@ def test_fields_of_the_study_are_replaced() -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"los": ["dice"]}, "unknown field 'los': use one of architecture, loss, image_size"),
+        (
+            {"los": ["dice"]},
+            "unknown field 'los': did you mean loss. use one of architecture, loss",
+        ),
         ({"seeds": [1, 2]}, "seeds takes one value, got 2"),
         ({"lr": []}, "lr has no value"),
         ({"margin": ["0.01", "0.02"]}, "margin takes one value, got 2"),
@@ -453,13 +456,19 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
         ("data = 3", "data must be text, got 3"),
         ('data = "d"\npreset = "slow"', "unknown preset 'slow': use one of quick, classic, thorough"),
         ('data = "d"\npreset = ["quick"]', "unknown preset .'quick'.: use one of"),
-        ('data = "d"\nsed = 3', "unknown field 'sed': use one of name, data, reader, preset, seeds"),
+        (
+            'data = "d"\nsed = 3',
+            "unknown field 'sed': did you mean seeds. use one of name, data, reader",
+        ),
         ('data = "d"\nseeds = 0', "seeds must be .*at least 1, got 0"),
         ('data = "d"\nseeds = true', "seeds must be a number, got True"),
         ('data = "d"\nfolds = 2', "folds must be 0, or 3 or more"),
         ('data = "d"\nexclude = "IMD001"', r'exclude must be a list, as exclude = \["IMD001"\], got'),
         ('data = "d"\nprotocol = 3', r"protocol must be a table, under \[protocol\], got 3"),
-        ('data = "d"\n[protocol]\nlrr = 3', "unknown field 'protocol.lrr': use one of image_size, "),
+        (
+            'data = "d"\n[protocol]\nlrr = 3',
+            "unknown field 'protocol.lrr': did you mean lr. use one of image_size",
+        ),
         ('data = "d"\n[protocol]\nlr = -1', "protocol.lr must be .*greater than 0, got -1"),
         ('data = "d"\n[protocol]\nlr = nan', "protocol.lr must be .*finite number, got nan"),
         ('data = "d"\n[protocol]\nlr = [1]', r"protocol.lr must be .*number, got \[1\]"),
@@ -482,7 +491,7 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
         ('data = "d"\n' + GRID + "lr = [2020-01-01]", "grid.0.lr.0 must be a number"),
         (
             'data = "d"\n' + GRID + "lrr = [1]",
-            "unknown factor 'lrr' in a grid: use one of architecture",
+            "unknown factor 'lrr' in a grid: did you mean lr. use one of architecture",
         ),
         ('data = "d"\n[[grid]]\nloss = ["bce"]', "every grid must name its architecture and loss"),
     ],

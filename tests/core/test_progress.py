@@ -59,7 +59,7 @@ def test_a_long_stage_says_how_long_is_left(plain, monkeypatch):
 
 def test_a_terminal_sees_how_long_is_left(monkeypatch):
     monkeypatch.setattr(progress, "TO_GO_AFTER_S", 0.0)
-    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, force_interactive=True)
     with Stages(console) as stage:
         stage("checking", 0, 10)
         time.sleep(0.2)
@@ -76,12 +76,22 @@ def test_a_name_cannot_steer_the_terminal(plain, monkeypatch):
 
 
 def test_a_terminal_sees_it_at_once_and_is_left_clean():
-    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, force_interactive=True)
     with Stages(console) as stage:
         stage("checking the data", 3, 24)
         assert "checking the data" in console.file.getvalue()
         assert "3 of 24" in console.file.getvalue()
     assert console.file.getvalue().endswith("\x1b[2K"), "the line is taken back"
+
+
+def test_a_terminal_without_control_codes_gets_plain_lines(monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_PATIENCE_S", 0.0)
+    monkeypatch.setenv("TERM", "dumb")
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with Stages(console) as stage:
+        stage("reading")
+        time.sleep(0.2)
+    assert console.file.getvalue() == "reading\n"
 
 
 # The command line until its first word: prints the word and the processor time it took, and ends.

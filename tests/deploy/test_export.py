@@ -127,6 +127,9 @@ def test_export_says_what_is_missing(study, tmp_path):
         segstudy.export(study, "onnx", out=tmp_path / "m.pt")
     with pytest.raises(UserError, match="--data"):
         segstudy.export(study, "onnx", data=tmp_path)
+    with pytest.raises(UserError, match=r"m\.onnx: there is no folder .*nosuch; make it"):
+        segstudy.export(study, "onnx", out=tmp_path / "nosuch" / "m.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_exported_model_is_refused(tmp_path):

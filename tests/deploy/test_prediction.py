@@ -14,6 +14,7 @@ from PIL import Image
 from small import write_dataset
 
 import segstudy
+from segstudy.cli.studies import main
 from segstudy.core.errors import UserError
 from segstudy.deploy.engines.base import Network
 from segstudy.deploy.predict.folder import find_images
@@ -310,6 +311,48 @@ def test_a_table_of_another_origin_is_left_alone(study, exported, tmp_path):
         (out / name).write_bytes(content.encode("latin-1"))
         with pytest.raises(UserError, match="cannot be read"):
             segstudy.predict(exported, images(study) / "disc00.png", out)
+
+
+def test_a_folder_of_something_else_is_refused(study, exported, tmp_path):
+    photos = tmp_path / "photos"
+    for place in (photos, photos / "deep", tmp_path / "masks"):
+        place.mkdir(exist_ok=True)
+        Image.open(images(study) / "disc00.png").save(place / "x.png")
+    for given, out, message in (
+        (photos, study, "is in the folder of a study"),
+        (photos, study / "runs" / "masks", "is in the folder of a study"),
+        (photos, photos, "contains the images"),
+        (photos, photos / "deep", "contains the images"),
+        (photos / "x.png", photos, "contains the images"),
+        (photos, tmp_path, "masks: exists already and was not written by segstudy"),
+    ):
+        with pytest.raises(UserError, match=f"{message}.*choose another folder with --out"):
+            segstudy.predict(exported, given, out)
+    assert sorted(each.name for each in photos.rglob("*")) == ["deep", "x.png", "x.png"]
+    assert not list(study.rglob("predictions.json"))
+
+
+def test_results_beside_the_images_that_an_earlier_version_began_are_continued(study, exported, tmp_path):
+    Image.open(images(study) / "disc00.png").save(tmp_path / "x.png")
+    segstudy.predict(exported, tmp_path / "x.png", tmp_path / "out")
+    for each in (tmp_path / "out").iterdir():
+        each.rename(tmp_path / each.name)
+    (row,) = segstudy.predict(exported, tmp_path, tmp_path)
+    assert row["error"] == ""
+
+
+def test_a_wrong_threshold_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(UserError, match=r"^--threshold must be between 0 and 1, got 1\.5$"):
+        segstudy.predict(tmp_path / "no model", tmp_path / "no image", tmp_path / "out", threshold=1.5)
+
+
+def test_without_a_terminal_nothing_but_lines_is_printed(study, exported, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", str(exported), str(images(study) / "disc00.png"), "--out", str(tmp_path / "out")])
+    assert ended.value.code == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("with ")
+    assert err == ""
 
 
 def test_one_process_at_a_time(study, exported, tmp_path):

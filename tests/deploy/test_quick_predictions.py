@@ -72,8 +72,9 @@ def test_results_are_continued_by_their_engine(trained_study, images, tmp_path, 
     found = segstudy.predict(trained_study, images, out)
     assert engine_of(out) == "PyTorch"
     assert [row["error"] for row in found] == ["", "", ""]
-    with pytest.raises(UserError, match="other engine"):
+    with pytest.raises(UserError, match=r"with another engine \(PyTorch, .*\); choose another folder"):
         segstudy.predict(trained_study, images, out, engine="openvino")
+    assert not converted()
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

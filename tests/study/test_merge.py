@@ -273,6 +273,8 @@ def test_places_that_cannot_be_are_refused(place):
     for paths, out, message in (
         (["a"], "c", "folders of two studies or more, got 1"),
         (["a", "b", "a"], "c", "a is given twice"),
+        (["a", "b"], "a", r"^--out .*a is one of the studies to merge; choose another folder"),
+        (["a", "b"], "b", r"^--out .*b is one of the studies to merge; choose another folder"),
         (["a", "b"], "a/c", "lie in one another"),
         (["a", "b"], ".", "lie in one another"),
         (["a", "b"], "pictures", "is not empty"),

@@ -84,7 +84,14 @@ def test_the_best_so_far_is_of_all_epochs_and_of_earlier_runs(plain):
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_the_live_display_fits_the_terminal(width):
-    console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True, color_system=None)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=24,
+        force_terminal=True,
+        force_interactive=True,
+        color_system=None,
+    )
     display = Display(console)
     display.study_begins(start("a", "b"))
     for key in "ab":
@@ -158,7 +165,14 @@ def test_the_estimate_says_that_it_may_be_too_low():
 
 
 def test_on_a_terminal_lines_end_between_words():
-    console = Console(file=io.StringIO(), width=40, force_terminal=True, soft_wrap=True, color_system=None)
+    console = Console(
+        file=io.StringIO(),
+        width=40,
+        force_terminal=True,
+        force_interactive=True,
+        soft_wrap=True,
+        color_system=None,
+    )
     display = Display(console)
     display.run_notes(job("a", "unet-bce-b8"), "goes on after epoch 3 of 24, and then something else happens")
     assert all(len(line) <= 40 for line in said(display).splitlines())

@@ -13,14 +13,14 @@ from segstudy.core.arguments import checked_call
 from segstudy.core.errors import UserError
 from segstudy.core.libraries import not_installed
 from segstudy.core.resources import allowed_cores
-from segstudy.deploy.engines import SUFFIXES, EngineName
+from segstudy.deploy.engines import ENGINES, SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Precision
 from segstudy.deploy.engines.exported import open_exported
-from segstudy.deploy.predict.folder import KINDS, find_images, predict_files
+from segstudy.deploy.predict.folder import find_images, predict_files
 from segstudy.deploy.predict.load import models_of, open_networks
 from segstudy.deploy.predict.options import PredictOptions
 from segstudy.deploy.predict.predictor import Predictor, Settings
-from segstudy.deploy.predict.table import engine_in
+from segstudy.deploy.predict.table import KINDS, engine_in, refuse_other_engine, refuse_place
 from segstudy.deploy.predict.volumes import Item
 from segstudy.deploy.serving.limits import DEFAULT, Limits
 from segstudy.store.card import read_card
@@ -81,14 +81,17 @@ def predict(  # noqa: PLR0913 (an option each)
     if isinstance(kinds, str) or (odd := sorted(set(kinds) - set(KINDS))):
         wrong = kinds if isinstance(kinds, str) else odd[0]
         raise UserError(f"kinds: {wrong!r} is no list of {', '.join(KINDS)}; write kinds=['overlay']")
-    given = [images] if isinstance(images, str | Path) else list(images)
-    items = images_of([Path(each) for each in given], match, notice)
+    settings = Settings(threshold, tta, largest_component, fill_holes)
+    given = [Path(each) for each in ([images] if isinstance(images, str | Path) else images)]
     threads = cores(threads)
+    items = images_of(given, match, notice)
+    refuse_place(Path(out), [*given, *(item.file.parent for item in items)])
     continued = engine_in(Path(out)).partition(",")[0]
+    if engine != "auto":
+        refuse_other_engine(Path(out), ENGINES[engine].title)
     how = PredictOptions(engine, precision, threads, device, network, len(items), continued)
     networks = open_networks(Path(model), how, ensemble)
-    predictor = Predictor(networks, Settings(threshold, tta, largest_component, fill_holes))
-    return predict_files(predictor, items, Path(out), kinds, threads, progress)
+    return predict_files(Predictor(networks, settings), items, Path(out), kinds, threads, progress)
 
 
 def images_of(

@@ -16,7 +16,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from segstudy.core.suggestions import nearest
+from segstudy.core.suggestions import is_a_letter_off, nearest
 
 # What other programs call the commands.
 COMMANDS = {
@@ -55,11 +55,15 @@ def _unknown_command(error: UnknownCommandError) -> str:
     known = [name for name in error.app or () if not name.startswith("-")]
     if Path(word).exists():
         return f"{word!r} is not a command; did you mean segstudy run {shlex.quote(word)}?"
-    meant = nearest(word, [*known, *COMMANDS])
+    others = [name for name in (*known, *COMMANDS) if is_a_letter_off(word, name) or not _deletes(name)]
+    meant = nearest(word, others)
     meant = COMMANDS.get(meant or "", meant)
-    return f"{word!r} is not a command; use one of {', '.join(known)}" + (
-        f"; did you mean {meant}?" if meant in known else ""
-    )
+    suggestion = f"did you mean {meant}? " if meant in known else ""
+    return f"{word!r} is not a command; {suggestion}use one of {', '.join(known)}"
+
+
+def _deletes(name: str) -> bool:
+    return COMMANDS.get(name, name) == "remove"
 
 
 def _unknown_option(error: UnknownOptionError) -> str:

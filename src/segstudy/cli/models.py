@@ -12,7 +12,7 @@ import segstudy
 from segstudy.cli.terminal import guarded, problems, say
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
-from segstudy.deploy.engines import EngineName
+from segstudy.deploy.engines import FEW_IMAGES, EngineName
 
 app = App(
     name="segstudy",
@@ -43,7 +43,8 @@ class EngineFlags:
         EngineName,
         Parameter(
             help="The library that computes. auto: for an exported file, the engine of its format; for a run "
-            "on a CPU, OpenVINO if it is installed; otherwise PyTorch."
+            "on a CPU, OpenVINO if it is installed; otherwise PyTorch. For OpenVINO, a run is converted "
+            f"once. Up to {FEW_IMAGES} images need no conversion: if there is none yet, predict uses PyTorch."
         ),
     ] = "auto"
     precision: Annotated[

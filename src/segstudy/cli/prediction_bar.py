@@ -12,7 +12,9 @@ class PredictionBar:
 
     def __init__(self) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self._progress = Progress(*columns, console=problems, transient=True)
+        # Elsewhere than on a terminal it would print an empty line at its end.
+        unseen = not problems.is_interactive
+        self._progress = Progress(*columns, console=problems, transient=True, disable=unseen)
         self._task = self._progress.add_task("loading the model", total=None)
         self._before: int | None = None
 

@@ -54,7 +54,7 @@ class Stages:
 
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
         """Print the present stage, and how much of it is done."""
-        if self._console.is_terminal:
+        if self._console.is_interactive:  # a terminal without control codes is none
             self._show(what, done, total)
         elif what != self._what:
             self.end()

@@ -128,10 +128,21 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
 
 
 def use_one_of(name: str, choices: Iterable[str]) -> str:
-    """Return the end of a message: all names, and which of them was probably meant."""
+    """Return the end of a message: which name was probably meant, and all names."""
     names = list(choices)
     meant = nearest(name, names)
-    return f"use one of {', '.join(names)}" + (f"; did you mean {meant}?" if meant else "")
+    return (f"did you mean {meant}? " if meant else "") + f"use one of {', '.join(names)}"
+
+
+def is_a_letter_off(word: str, name: str) -> bool:
+    """Whether two words are equal, or become so if one letter is added, left out or replaced.
+
+    >>> [is_a_letter_off(word, "remove") for word in ("remove", "remov", "remoxe", "demo")]
+    [True, True, True, False]
+    """
+    short, long = sorted((word, name), key=len)
+    same = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    return len(long) - len(short) <= 1 and long[same + 1 :] in (short[same:], short[same + 1 :])
 
 
 def _plain(name: str) -> str:

@@ -138,6 +138,8 @@ def _refuse_places(paths: Sequence[Path], out: Path) -> None:
     for place, path in zip(places, paths, strict=True):
         if places.count(place) > 1:
             raise UserError(f"{path} is given twice: leave it out once")
+        if out.resolve() == place:
+            raise UserError(f"--out {out} is one of the studies to merge; {ANOTHER}")
         if out.resolve().is_relative_to(place) or place.is_relative_to(out.resolve()):
             raise UserError(f"{out} and {path} lie in one another, and {path} must not change; {ANOTHER}")
 

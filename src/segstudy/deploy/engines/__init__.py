@@ -7,7 +7,9 @@ Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8, and gives
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-__all__ = ["ENGINES", "SUFFIXES", "Engine", "EngineName"]
+__all__ = ["ENGINES", "FEW_IMAGES", "SUFFIXES", "Engine", "EngineName"]
+
+FEW_IMAGES = 50  # so many take less time with an engine that needs no conversion than the conversion does
 
 
 @dataclass(frozen=True, slots=True)

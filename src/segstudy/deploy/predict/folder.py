@@ -31,6 +31,7 @@ from segstudy.data.sources import ImageSource
 from segstudy.deploy.predict.measurements import Measures, measured
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.predict.table import (
+    KINDS,
     SETTINGS,
     TABLE,
     Prediction,
@@ -49,7 +50,6 @@ from segstudy.deploy.predict.volumes import (
     volumes,
 )
 
-KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
 COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ has it
 TINT = 0.35
 # Of every value of each channel: what the tint makes of it.
@@ -96,8 +96,14 @@ def find_images(
         else:
             raise UserError(f"{each}: no such file or folder{reason_missing(each)}; check the path")
     if not found:
-        raise UserError(f"{', '.join(map(str, inputs))}: no image; {TITLES} files are read")
+        raise UserError(f"{', '.join(map(str, inputs))}: {_why_none(match)}")
     return divided(named_apart(found))
+
+
+def _why_none(match: str | None) -> str:
+    if match is None:
+        return f"no image; {TITLES} files are read"
+    return f"no image has a path that matches --match {match!r}; change the pattern, or leave it out"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

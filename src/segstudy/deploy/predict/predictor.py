@@ -46,7 +46,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 < self.threshold < 1:
-            raise UserError(f"--threshold {self.threshold}: is a probability between 0 and 1")
+            raise UserError(f"--threshold must be between 0 and 1, got {self.threshold:g}")
 
 
 NOTHING_MORE = Settings()

@@ -20,9 +20,16 @@ from segstudy.data.preprocess import Size
 from segstudy.deploy.predict.measurements import Measures
 from segstudy.deploy.predict.predictor import Predictor
 
+KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
 TABLE, SETTINGS, LOCK = "predictions.csv", "predictions.json", ".predict.lock"
 NAMES = "names"  # of the models, for the reader
 ARITHMETIC = "arithmetic"  # ``Network.arithmetic``; left out if it is 1, as older versions did
+ANOTHER = "choose another folder with --out"
+# Settings in messages; the others are options.
+OTHER = {
+    **{"models": "other models", "settings": "other settings"},
+    **{"engine": "another engine", "threshold": "another threshold"},
+}
 MEASURED = tuple(field.name for field in fields(Measures))
 
 Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseconds
@@ -145,7 +152,7 @@ class Results:
             if wanted.get(row["mask"], row["image"]) != row["image"]:
                 raise UserError(
                     f"{self.folder}: {row['mask']} is the mask of {row['image']}, and would be that of "
-                    f"{wanted[row['mask']]}; choose another folder with --out"
+                    f"{wanted[row['mask']]}; {ANOTHER}"
                 )
 
 
@@ -181,6 +188,46 @@ def engine_in(folder: Path) -> str:
     return str(made_by.get("engine", "")) if isinstance(made_by, dict) else ""
 
 
+def refuse_place(folder: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to begin results in a folder that holds something else; results that are there are continued.
+
+    Raises:
+        UserError: it is in a study's folder, is one of the inputs, or has a table or masks of another origin.
+    """
+    place = folder.resolve()
+    if (folder / SETTINGS).is_file():
+        return
+    for each in (place, *place.parents):
+        if (each / "study.toml").is_file() and (each / "runs").is_dir():
+            raise UserError(f"--out {folder}: is in the folder of a study, {each}; {ANOTHER}")
+    if any(each.resolve() == place for each in set(inputs)):
+        raise UserError(f"--out {folder}: contains the images, and results would lie among them; {ANOTHER}")
+    _refuse_foreign(folder)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    for name in (TABLE, *KINDS):
+        there = folder / name
+        if there.is_file() or (there.is_dir() and any(there.iterdir())):
+            raise UserError(f"{there}: exists already and was not written by segstudy; {ANOTHER}")
+
+
+def refuse_other_engine(folder: Path, title: str) -> None:
+    """Refuse results of another engine than the one of this title, before a network is converted for it.
+
+    Raises:
+        UserError: naming the engine that made them.
+    """
+    made_by = engine_in(folder)
+    if made_by and made_by.partition(",")[0] != title:
+        raise _other(folder, "engine", made_by)
+
+
+def _other(folder: Path, setting: str, before: object) -> UserError:
+    what = OTHER.get(setting) or f"another --{setting.replace('_', '-')}"
+    return UserError(f"{folder}: holds results with {what} ({before}); {ANOTHER}")
+
+
 @contextmanager
 def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
     """Lock a folder of results and yield its rows; the table is complete at the end.
@@ -205,10 +252,7 @@ def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
 def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     settings, table = folder / SETTINGS, folder / TABLE
     if not settings.is_file():
-        if table.exists():
-            raise UserError(
-                f"{table}: exists already and was not written by segstudy; choose another folder with --out"
-            )
+        _refuse_foreign(folder)
         return {}
     try:
         before = json.loads(settings.read_text(encoding="utf-8"))
@@ -228,11 +272,9 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
             raise UserError(
                 f"{folder}: its results of {new['engine']} were rounded in another way, by another version "
                 "of segstudy or on another device: about one pixel in a thousand may differ; complete it "
-                "with that version on that device, or choose another folder with --out"
+                f"with that version on that device, or {ANOTHER}"
             )
-        raise UserError(
-            f"{folder}: holds results with other {odd} ({before.get(odd)}); choose another folder with --out"
-        )
+        raise _other(folder, odd, before.get(odd))
     return {row["image"]: row for row in rows}
 
 

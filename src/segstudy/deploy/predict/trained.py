@@ -15,7 +15,7 @@ from segstudy.core.errors import UserError, printable
 from segstudy.core.libraries import not_installed
 from segstudy.core.locks import hold
 from segstudy.core.version import __version__
-from segstudy.deploy.engines import ENGINES, Engine
+from segstudy.deploy.engines import ENGINES, FEW_IMAGES, Engine
 from segstudy.deploy.engines.base import Network
 from segstudy.deploy.engines.exported import open_made_here
 from segstudy.deploy.engines.stored import stored_network
@@ -29,7 +29,6 @@ from segstudy.store.trained_models import Models, run_name
 
 GRAPH_NUMERICS = 2  # of converted networks; raised when the graph changes, so that they are made again
 CONVERT_WAIT_S = 300.0  # for another process that converts the same network
-FEW_IMAGES = 50  # so many take less time with an engine that needs no conversion than the conversion does
 
 Trained = tuple[TrainedRecord, Card]  # a run, and the card of its model
 

@@ -150,7 +150,7 @@ class Display:
         self._until = start.until or "left"
         self._num_done, self._num_runs = 0, len(start.runs)
         self._progress.reset(self._task, total=self._num_runs, left="")
-        if self.console.is_terminal:
+        if self.console.is_interactive:
             self._live = Live(
                 get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True
             )
