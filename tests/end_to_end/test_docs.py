@@ -21,7 +21,7 @@ OF_ALL = {"--help", "--version", "--debug", "--install-completion"}
 FOREIGN = {
     "--data-binary",  # of curl
     *("--iou", "--measure", "--minutes", "--one", "--only", "--pairs", "--without-amx"),  # of benchmarks
-    *("--address", "--disable-usage-stats", "--head"),  # of `ray start`
+    *("--address", "--disable-usage-stats", "--generate", "--head"),  # of `ray`
     *("--constraint", "--wait"),  # of sbatch
 }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -188,6 +189,11 @@ def test_a_study_without_runs_data_or_predictions_is_refused_in_a_line(planted_s
         segstudy.audit(copy)
     with pytest.raises(UserError, match="no such folder"):
         segstudy.audit(folder, data=tmp_path / "nowhere")
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    file = moved / "study.toml"
+    file.write_text(re.sub("(?m)^data = .*", 'data = "nowhere"', file.read_text()))
+    with pytest.raises(UserError, match="nowhere: the data set is not there; give its folder with --data"):
+        segstudy.audit(moved)
 
 
 def called(capsys, *words) -> tuple[int, str, str]:

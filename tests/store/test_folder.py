@@ -218,3 +218,10 @@ def test_a_path_with_brackets_and_stars_is_no_pattern(tmp_path):
 def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path):
     with pytest.raises(UserError, match="there is no such folder"):
         StudyFolder(tmp_path / "nowhere").study()
+    for name in ("demo-data", "demo-study"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "demo-study" / "study.toml").touch()
+    with pytest.raises(UserError, match=r"no such folder; did you mean .*/demo-study\?\); `segstudy run`"):
+        StudyFolder(tmp_path / "demo-studi").study()
+    with pytest.raises(UserError, match="there is no such folder\\)"):
+        StudyFolder(tmp_path / "demo-dato").study()

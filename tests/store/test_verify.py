@@ -348,6 +348,11 @@ def test_a_newer_versions_run_is_for_a_newer_version_to_judge(study):
 def test_no_study_there(tmp_path):
     with pytest.raises(UserError, match="is not a study"):
         segstudy.verify(tmp_path)
+    with pytest.raises(UserError, match=r"paper.zip: no such file or folder$"):
+        segstudy.verify(tmp_path / "paper.zip")
+    (tmp_path / "papers.zip").touch()
+    with pytest.raises(UserError, match=r"paper.zip: no such file or folder; did you mean .*/papers\.zip\?"):
+        segstudy.verify(tmp_path / "paper.zip")
 
 
 def test_a_run_that_may_not_be_read_is_named(study, monkeypatch):

@@ -29,7 +29,7 @@ from segstudy.cli.studies import main
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
 from segstudy.store.folder import StudyFolder
-from segstudy.store.pack_record import MANIFEST
+from segstudy.store.pack_record import MANIFEST, README
 from segstudy.store.verify_pack import _check, _Reading
 from segstudy.study.pack_privacy import personal_paths
 
@@ -298,6 +298,14 @@ def test_files_that_a_pack_left_out_are_no_fault_but_others_are(study, made, tmp
     assert {str(fault.path) for fault in segstudy.verify(folder).faults} > {"pack.json"}
 
 
+def test_an_unzipped_pack_says_that_the_data_are_not_in_it_and_which_files_stay_as_they_were(made, tmp_path):
+    folder = unzipped(made / "study.zip", tmp_path)
+    for call in (segstudy.run, segstudy.plan):
+        with pytest.raises(UserError, match="the data set is not there; give its folder with --data PATH"):
+            call(folder, seeds=9)
+    assert f"This file and {MANIFEST} describe the study as it was packed" in (folder / README).read_text()
+
+
 @pytest.mark.parametrize("command", ["table", "status", "report", "pack"])
 def test_other_commands_say_that_a_pack_must_be_unzipped(made, command):
     with pytest.raises(UserError, match=r"study\.zip: is a file, .*; unzip a pack, then give the folder"):
@@ -318,6 +326,9 @@ def test_what_is_no_study_or_damaged_is_refused(study, tmp_path):
         segstudy.pack(tmp_path, out=tmp_path / "a.zip")
     with pytest.raises(UserError, match="there is no folder"):
         segstudy.pack(study, out=tmp_path / "nowhere" / "a.zip")
+    for name, better in (("both.tar", "both.zip"), ("both", "both.zip")):
+        with pytest.raises(UserError, match=f"{name}: a pack is a zip file; .* such as {better}"):
+            segstudy.pack(study, out=tmp_path / name)
     (tmp_path / "mine.zip").write_bytes(b"PK, but mine")
     with pytest.raises(UserError, match="is there already, and not written by pack"):
         segstudy.pack(study, out=tmp_path / "mine.zip")
@@ -394,8 +405,12 @@ def test_the_altered_file_is_named(content, tmp_path):
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.7, 0.99, 0.9999])
 def test_a_pack_that_is_cut_off_is_found(content, tmp_path, share):
-    (tmp_path / "a.zip").write_bytes(content[: int(len(content) * share)])
-    assert segstudy.verify(tmp_path / "a.zip").faults
+    file = tmp_path / "a.zip"
+    file.write_bytes(content[: int(len(content) * share)])
+    details = [fault.detail for fault in segstudy.verify(file).faults]
+    assert details
+    assert details.count("is not a zip file, or cut off") == (share < 0.01), details
+    assert details.count("its end is missing: the file was cut off") == (0.01 < share < 0.9), details
 
 
 def with_added(content: bytes, tmp_path: Path, name: str, data: bytes = b"x", **about) -> Path:

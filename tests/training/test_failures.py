@@ -234,7 +234,7 @@ def test_images_that_vanish_while_runs_are_trained_are_missed_by_nobody(tmp_path
         shutil.rmtree(data, ignore_errors=True)
 
     assert carried_out(plan, folder, epoch=lose_the_data) == [None, None]
-    with pytest.raises(UserError, match="no such folder"):
+    with pytest.raises(UserError, match="set: the data set is not there; give its folder with --data PATH"):
         planned(data, folder, loss=["bce", "dice", "combo"])
 
 

@@ -76,7 +76,7 @@ def _say_failures(failures: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
 @app.command(group=TRAIN)
 def verify(
-    folder: Path,
+    path: Path,
     /,
     *,
     repair: Annotated[bool, Parameter(help="Move wrong files to quarantine/.", negative=())] = False,
@@ -88,7 +88,7 @@ def verify(
 
     Parameters
     ----------
-    folder
+    path
         The study's folder, or a zip file that `pack` wrote.
     repair
         Move wrong files to quarantine/. Nothing is deleted. The next `run` trains what is missing.
@@ -97,11 +97,11 @@ def verify(
     """
     from segstudy.cli.formatting import verification_text  # what `--help` does without
 
-    found = segstudy.verify(folder, repair)
+    found = segstudy.verify(path, repair)
     if json_:
         sys.stdout.write(json.dumps(asdict(found), indent=1, default=str) + "\n")
     else:
-        say(verification_text(found, folder))
+        say(verification_text(found, path))
     return 1 if found.faults else 0
 
 

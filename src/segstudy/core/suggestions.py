@@ -1,7 +1,8 @@
 """Suggestions for unknown names."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 # Synonyms of our names. The part after an equals sign is the value with that meaning; of several names the
 # first that the call has is taken.
@@ -143,6 +144,23 @@ def is_a_letter_off(word: str, name: str) -> bool:
     short, long = sorted((word, name), key=len)
     same = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
     return len(long) - len(short) <= 1 and long[same + 1 :] in (short[same:], short[same + 1 :])
+
+
+def nearest_beside(path: Path, fits: Callable[[Path], bool]) -> str:
+    """Return the end of a message for a path where nothing is: ``; did you mean x?``, or nothing.
+
+    Args:
+        path: as it was given.
+        fits: whether an entry of the same folder is of the kind that is wanted.
+    """
+    try:
+        entries = {each.name.lower(): each for each in path.parent.iterdir() if each.name.isprintable()}
+        for name in get_close_matches(path.name.lower(), entries, n=3, cutoff=0.75):
+            if fits(entries[name]):
+                return f"; did you mean {entries[name]}?"
+    except OSError:  # there is no such folder either, or it may not be read
+        pass
+    return ""
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segstudy.analysis.against_baselines import networks_note
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage
+from segstudy.data.datasets import refuse_gone
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.samples import Sample
 from segstudy.evaluation.external_masks import study_samples
@@ -132,8 +133,11 @@ def _samples(folder: StudyFolder, data: str | Path | None) -> dict[str, Sample]:
     Raises:
         UserError: they are not there, or no longer the same.
     """
+    place = folder.study().data
+    if not data:
+        refuse_gone(place)
     try:
-        return study_samples(folder, data or folder.study().data)
+        return study_samples(folder, data or place)
     except UserError as error:
         if data:
             raise

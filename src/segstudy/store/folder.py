@@ -22,6 +22,7 @@ from segstudy.core.atomic_files import (
 )
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
+from segstudy.core.suggestions import nearest_beside
 from segstudy.store.checkpoints import Checkpoints
 from segstudy.store.records import (
     DataRecord,
@@ -126,7 +127,9 @@ class StudyFolder:
     @property
     def missing(self) -> str:
         """Say what is missing where there is no study."""
-        return "study.toml is missing" if self.path.exists() else "there is no such folder"
+        if self.path.exists():
+            return "study.toml is missing"
+        return f"there is no such folder{nearest_beside(self.path, is_study)}"
 
     def study(self) -> Study:
         """Read the study as it was last run.
@@ -332,6 +335,11 @@ class StudyFolder:
         record[RECORD_SEAL] = seal(record)
         write_folder(self.runs / key, {**contents, "run.json": _json(record).encode()})
         self.clear_failure(key)
+
+
+def is_study(path: Path) -> bool:
+    """Return whether a folder has a study file, so that commands take it as a study."""
+    return StudyFolder(path).exists()
 
 
 def read_external(file: Path) -> ExternalRecord:

@@ -13,9 +13,10 @@ from segstudy.core.environment import differing_text
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold, is_held
 from segstudy.core.resources import allowed_cores
+from segstudy.core.suggestions import nearest_beside
 from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
 from segstudy.store.faults import Fault, State, inside, reason
-from segstudy.store.folder import StudyFolder, read_external
+from segstudy.store.folder import StudyFolder, is_study, read_external
 from segstudy.store.looks import FILE as LOOKS
 from segstudy.store.looks import looks_of
 from segstudy.store.merged import merged_record
@@ -73,6 +74,9 @@ def verify_folder(folder: StudyFolder, holding: bool = False) -> Verification:
     Raises:
         UserError: not a study, or one of its files was written by a newer version.
     """
+    if not folder.path.exists():
+        near = nearest_beside(folder.path, lambda path: is_study(path) or path.suffix == ".zip")
+        raise UserError(f"{folder.path}: no such file or folder{near}")
     if not folder.exists():
         raise UserError(f"{folder.path}: is not a study ({folder.missing}); give a study's folder or a pack")
     keys = sorted(key for key in folder.finished() if KEY.fullmatch(key))

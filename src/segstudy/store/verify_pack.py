@@ -252,7 +252,7 @@ def _diagnosis(file: Path, reading: _Reading) -> list[Fault]:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except UNREADABLE as error:
-        return [Fault("altered", ELSEWHERE, f"cannot be opened as a zip file ({error})")]
+        return [Fault("altered", ELSEWHERE, _unreadable(error, reading))]
     top = reading.top or infos[0].filename.partition("/")[0] if infos else reading.top
     times = Counter(info.filename for info in infos)
     faults = [Fault("orphaned", Path(name), f"is {n} times in it") for name, n in times.items() if n > 1]
@@ -262,6 +262,13 @@ def _diagnosis(file: Path, reading: _Reading) -> list[Fault]:
         gone = sorted(reading.manifest.keys() - names)
         faults += [Fault("incomplete", Path(place), "is missing") for place in gone]
     return faults
+
+
+def _unreadable(error: Exception, reading: _Reading) -> str:
+    """Say why a zip file has no directory that can be read."""
+    if "not a zip file" not in str(error):  # as zipfile says it where there is no end
+        return f"cannot be opened as a zip file ({error})"
+    return "its end is missing: the file was cut off" if reading.manifest else "is not a zip file, or cut off"
 
 
 def _strange(info: zipfile.ZipInfo, top: str, manifest: dict[str, str]) -> Fault | None:

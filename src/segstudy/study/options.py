@@ -16,7 +16,7 @@ from segstudy.core.intensity import Scale
 from segstudy.core.intensity import parse as parse_scale
 from segstudy.core.mask_rules import COLOUR, MaskMeaning, parse
 from segstudy.core.paths import expanded, reason_missing
-from segstudy.core.suggestions import did_you_mean
+from segstudy.core.suggestions import did_you_mean, nearest_beside
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.leakage import ids_in
 from segstudy.store.folder import StudyFolder
@@ -71,9 +71,9 @@ def _data_and_name(source: str | Path | None) -> tuple[str, str]:
         return text, text.replace(":", "-")
     path = Path(expanded(text)).resolve()
     if not path.exists():
+        near = reason_missing(text) or nearest_beside(path, lambda _: True)
         raise UserError(
-            f"{text}: no such folder or study file{reason_missing(text)}; `segstudy run` alone uses the "
-            "synthetic set"
+            f"{text}: no such folder or study file{near}; `segstudy run` alone uses the synthetic set"
         )
     return str(path), path.name
 

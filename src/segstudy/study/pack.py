@@ -129,6 +129,10 @@ def _written(target: Path, contents: Contents, stage: Stage) -> Packed:
 
 
 def _refuse_place(file: Path) -> None:
+    if file.suffix.lower() != ".zip":
+        raise UserError(
+            f"{file}: a pack is a zip file; give a name that ends with .zip, such as {file.stem}.zip"
+        )
     if not file.parent.is_dir():
         raise UserError(f"{file}: there is no folder {file.parent}; make it, or give another name with --out")
     if file.exists() and not is_pack(file):
@@ -226,6 +230,9 @@ The images of the data set are not in it. Ids, groups and categories of its samp
 - Check it with segstudy, without the data: `segstudy verify FILE.zip`; unzipped: `segstudy verify {name}`.
 - Read it: `segstudy table {name}`, `segstudy report {name}`, `segstudy compare {name} A B`.
 - Continue it, with the data: `segstudy run {name} --data PATH`.
+
+This file and {MANIFEST} describe the study as it was packed. They do not change if the unzipped study is
+trained further; `segstudy verify {name}` then checks it as it is.
 """
 
 

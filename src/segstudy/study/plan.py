@@ -17,7 +17,7 @@ from segstudy.core.device import best_precision
 from segstudy.core.progress import Stage, silent
 from segstudy.data import augment, preprocess
 from segstudy.data.check import refuse_errors
-from segstudy.data.datasets import read
+from segstudy.data.datasets import read, refuse_gone
 from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
 from segstudy.data.leakage import leaks
 from segstudy.data.prepared import prepare
@@ -139,6 +139,7 @@ def make_plan(
     """
     stage("finding the images and masks", 0, 0)
     study = resolve(study, machine)
+    refuse_gone(study.data)
     dataset = read(study.data, study.reader, study.exclude)
     total = len(dataset.samples)
     data = fingerprint(dataset.samples, lambda done: stage("reading images and masks", done, total))

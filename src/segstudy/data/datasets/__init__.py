@@ -1,6 +1,7 @@
 """Where data come from: the table of readers, and the one function that reads a folder."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.input_files import NOT_UTF8, collected_encodings
 from segstudy.core.paths import reason_missing
 from segstudy.core.plugins import find, record_named, usable
+from segstudy.core.suggestions import nearest_beside
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.datasets import (
     cityscapes,
@@ -176,6 +178,20 @@ def read(root: Path | str, reader: str | None = None, exclude: Sequence[str] = (
     return _without(dataset, exclude)
 
 
+def refuse_gone(data: str | Path) -> None:
+    """Refuse the data set of a study where nothing is at its place: it was moved, or is on another machine.
+
+    Raises:
+        UserError: with the option that names its place.
+    """
+    if is_synthetic(str(data)):
+        return
+    with suppress(OSError):  # what may not be looked at is said where it is read
+        if not Path(data).exists():
+            reason = reason_missing(data)
+            raise UserError(f"{data}: the data set is not there{reason}; give its folder with --data PATH")
+
+
 def every_image(root: Path) -> tuple[list[Path], list[str]]:
     """Return all images of a data set, also those without a mask, and lines on files that are not read.
 
@@ -219,7 +235,8 @@ def _without_samples(path: Path, chosen: Reader, dataset: Dataset) -> UserError:
 
 def _check_folder(path: Path) -> None:
     if not path.exists():
-        raise UserError(f"{path}: no such folder{reason_missing(path)}")
+        near = reason_missing(path) or nearest_beside(path, Path.is_dir)
+        raise UserError(f"{path}: no such folder{near}")
     if not path.is_dir():
         raise UserError(f"{path}: is a file; a data set must be a folder, so unpack it if it is an archive")
     if not any(path.iterdir()):

@@ -12,7 +12,7 @@ from segstudy.core.intensity import FULL, Scale
 from segstudy.core.intensity import parse as parse_scale
 from segstudy.core.mask_rules import MaskMeaning, parse
 from segstudy.data.batches import Positions
-from segstudy.data.datasets import read
+from segstudy.data.datasets import read, refuse_gone
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.deploy.export.model_card import images_of
@@ -70,6 +70,7 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
     study = models.study("its images are needed").study()
     if data is not None:
         study = study.model_copy(update={"data": str(data)})
+    refuse_gone(study.data)
     try:
         dataset = read(study.data, study.reader, study.exclude)
     except UserError as error:
