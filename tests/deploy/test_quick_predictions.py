@@ -100,6 +100,7 @@ def test_results_of_another_rounding_are_not_continued(trained_study, images, tm
     assert "arithmetic" not in json.loads((tmp_path / "float32" / "predictions.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_of_one_engine(trained_study, tmp_path, monkeypatch):
     """Also if only some of its runs are converted."""
     models = models_of(trained_study)
