@@ -195,7 +195,7 @@ def test_one_seed_makes_no_loss_the_steadiest(tmp_path):
     found = steadiness(filled(tmp_path / "s", {"unet-dice-b8": 0.9, "unet-bce-b8": 0.8}, seeds=1))
     assert "cannot be said: one seed does not show how runs scatter" in found
     assert "Steadiest" not in found
-    assert "Description only: the smallest gap" in found
+    assert "has the smallest gap between validation and test" in found
 
 
 @pytest.mark.parametrize(("spread", "differ"), [(0.01, False), (0.1, True)])

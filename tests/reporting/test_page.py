@@ -601,7 +601,7 @@ def test_one_seed_shows_differences_on_these_images_and_decides_nothing(tmp_path
     assert text.count("cannot tell: one run") == 2
     assert "may be the best" not in text.partition("How sure")[2].partition("Heat map")[0]
     shown = (single.path / "figures" / "on-these-images.svg").read_text(encoding="utf-8")
-    assert "test IoU less that of unet-bce-b8, on these images with these runs" in shown
+    assert "test IoU minus that of unet-bce-b8, on these images with these runs" in shown
     assert not any(colour in shown for colour in (ranks.APART, ranks.OPEN))
 
 
@@ -693,3 +693,16 @@ def test_without_groups_no_patient_is_said_to_be_kept_together(tmp_path, folds):
     assert "18 images of 17 groups (never divided between parts)" in text
     assert "no patient or lesion" in text
     assert "independent; patients" not in text
+
+
+def test_intervals_of_differences_are_written_within_what_is_possible(tmp_path):
+    folder = make_study(tmp_path / "study", ("unet", "segnet"), ("bce",), seeds=2)
+    for seed in range(2):
+        finish(folder, "unet-bce-b8", 0.9, 0.1 + 0.8 * seed, seed=seed)
+        finish(folder, "segnet-bce-b8", 0.8, 0.9 - 0.8 * seed, seed=seed)
+    row = leaderboard(folder).filter(pl.col("configuration") == "unet-bce-b8").row(0, named=True)
+    assert row["to_best_high"] > 1  # with two seeds that disagree, the model knows no bounds
+    page = write_report(folder).read_text(encoding="utf-8")
+    ends = re.findall(r"\[(-?\d\.\d{3}), (-?\d\.\d{3})\]", page)
+    assert ends
+    assert all(-1 <= float(end) <= 1 for pair in ends for end in pair)

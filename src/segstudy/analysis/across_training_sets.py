@@ -41,7 +41,7 @@ class TrainingSets:
 
     Attributes:
         winner: the configuration that the others are compared with.
-        versus: the winner less each of the others, by name.
+        versus: the winner minus each of the others, by name.
         effects: how much the training set moves each configuration; empty with one set of folds.
         num_folds, num_repeats: of the study.
     """
@@ -80,7 +80,7 @@ def training_sets(results: Results, names: Sequence[str]) -> TrainingSets | None
 
 
 def across_text(a: str, b: str, found: AcrossTrainingSets) -> str:
-    """Return one sentence on `a` less `b` for training sets like these."""
+    """Return one sentence on `a` minus `b` for training sets like these."""
     seen = f"{signed(found.mean)} IoU {interval(found.low, found.high)}"
     said = {
         "a": f"{a} is better than {b}",

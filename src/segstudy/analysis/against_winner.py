@@ -48,7 +48,7 @@ def against_winner(results: Results, winner: str, names: Sequence[str]) -> dict[
 
 
 def compared(ours: Results, a: str, theirs: Results, b: str) -> Difference:
-    """Return `a` less `b` in test IoU at native size; the two may be of different studies.
+    """Return `a` minus `b` in test IoU at native size; the two may be of different studies.
 
     If their margins differ, the smaller one decides: what it calls practically equal is so for both.
 

@@ -45,7 +45,7 @@ class Comparison:
         margins: of the two studies, where they differ; the smaller decides.
         across: the two for training sets like these; None unless both have the same folds.
         is_sequential: whether either was compared at looks, for which this comparison is not adjusted.
-        difference: `a` less `b`.
+        difference: `a` minus `b`.
         resolution: the data that would settle it; None if it is settled or training noise is not measured.
     """
 

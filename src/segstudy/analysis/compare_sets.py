@@ -32,7 +32,7 @@ from segstudy.stats.ranks import Ranking, ranking
 
 @dataclass(frozen=True, slots=True)
 class SetPair:
-    """Two configurations over all sets: `a` less `b`.
+    """Two configurations over all sets: `a` minus `b`.
 
     Attributes:
         a, b: their names.
@@ -111,7 +111,7 @@ class SetsComparison:
 
     @cached_property
     def against_top(self) -> dict[str, SetPair]:
-        """Return the top configuration less each of the others, by name."""
+        """Return the top configuration minus each of the others, by name."""
         top = self.top.name
         return {pair.b: pair for pair in self.pairs if pair.a == top}
 

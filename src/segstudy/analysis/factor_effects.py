@@ -19,7 +19,7 @@ class LevelScore:
     Attributes:
         level: as in the study.
         test: IoU, averaged over the settings that it shares with the best; of the best, with all others.
-        contrast: the level less the best one; None for the best itself.
+        contrast: the level minus the best one; None for the best itself.
     """
 
     level: str
@@ -118,7 +118,7 @@ def _effect(design: Design, factor: str, levels: Sequence[str]) -> FactorEffect 
 
 
 def _contrast(design: Design, factor: str, a: str, b: str, num_levels: int) -> Contrast | None:
-    """Return `a` less `b` for all pairs of as many levels at once."""
+    """Return `a` minus `b` for all pairs of as many levels at once."""
     found = contrast_of(design, factor, [a], [b], (label(factor, a), label(factor, b)))
     return found and replace(found, difference=for_all_pairs(found.difference, num_levels))
 

@@ -57,7 +57,7 @@ def listed(names: Sequence[str], most: int = MOST_NAMED, joined: str = "and") ->
 
 
 def comparison_text(a: str, b: str, d: "Difference") -> str:
-    """Return one sentence on `a` less `b` in test IoU."""
+    """Return one sentence on `a` minus `b` in test IoU."""
     seen = f"{signed(d.mean)} IoU {interval(d.low, d.high)}"
     match d.conclusion:
         case "a":

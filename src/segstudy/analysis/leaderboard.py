@@ -52,7 +52,7 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
         (``_low``, ``_high``; see ``stats.score_interval``) and the seeds' standard deviation (``_seed_sd``),
         the number of penalties in the mean of a distance (``_penalties``: one of two masks is empty),
         ``behind`` the winner on test with its interval and the adjusted p value ``p_behind``,
-        ``to_best``: its test mean less that of the best of the others, with the simultaneous interval
+        ``to_best``: its test mean minus that of the best of the others, with the simultaneous interval
         (``_low``, ``_high``), the p value ``p_excluded`` and, where that interval is below 0, the
         configuration that beats it (``beaten_by``); ``among_best`` (it may be the best; null where that
         cannot be said),

@@ -27,7 +27,8 @@ def optimism_text(results: Results, names: Sequence[str]) -> str:
         return ""
     validation, test = float(found["validation"].mean()), float(found["test"].mean())
     seen = (
-        f"{names[0]} has {validation:.3f} on validation and {test:.3f} on test ({signed(validation - test)})."
+        f"{names[0]} has {validation:.3f} on validation and {test:.3f} on test (validation minus test: "
+        f"{signed(validation - test)})."
     )
     others = _chosen_from(results, names)
     return " ".join([seen, *_expected(results, others), *_scored(results, others, test)])

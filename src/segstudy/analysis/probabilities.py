@@ -59,7 +59,7 @@ class Probabilities:
         return reliability(pixels, true, prob, self.groups, FEWEST_GROUPS)
 
     def overconfidence(self) -> Interval:
-        """Return the mean confidence in a pixel less the share of right ones, with its interval."""
+        """Return the mean confidence in a pixel minus the share of right ones, with its interval."""
         found = overconfidence(self.pixels, self.true, self.prob, HALF + 1)
         return mean_interval(by_group(found, self.groups))
 

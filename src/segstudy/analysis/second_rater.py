@@ -21,7 +21,7 @@ class HumanCeiling:
         num_images, num_tested: test images with a second mask, and all of them.
         interval: the mean IoU of both raters with its 95 % interval over images.
         name: the first configuration.
-        difference: its IoU less that of the second rater, on the same images; None for a single image.
+        difference: its IoU minus that of the second rater, on the same images; None for a single image.
         sentence: all of this in words.
     """
 

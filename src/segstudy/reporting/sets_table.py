@@ -21,7 +21,7 @@ HEADINGS = (
     "configuration",
     "mean IoU",
     "mean rank",
-    "less the highest",
+    "minus the highest",
     "95 % over sets",
     "p",
     "sd between sets",
@@ -101,7 +101,7 @@ def _record(found: SetsComparison, row: SetRow) -> dict[str, Any]:
 
 
 def _of_pair(pair: SetPair | None) -> dict[str, float | None]:
-    """Return the columns of a configuration less the highest; null for the highest itself."""
+    """Return the columns of a configuration minus the highest; null for the highest itself."""
     over = None if pair is None else pair.over
     return {
         "difference": None if over is None else -over.mean,

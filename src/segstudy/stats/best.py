@@ -1,7 +1,7 @@
 """Which of several configurations may be the best: each against the best of the others.
 
 All pairs are compared at once by the studentized range, with each pair's own variance (Games & Howell 1976).
-From these simultaneous intervals follow those of each configuration's mean less the best of the others (Hsu
+From these simultaneous intervals follow those of each configuration's mean minus the best of the others (Hsu
 1996): the lowest of its lower ends and the lowest of its upper ends. A configuration whose interval lies
 below 0 is not the best; the others are a confidence set of the best. Nothing has to be chosen beforehand.
 """
@@ -30,8 +30,8 @@ class AgainstBest:
 
     Attributes:
         rival: the position of the configuration that decides: the one that beats it most clearly.
-        mean: its mean less that of the rival.
-        low, high: simultaneous 95 % interval of its mean less that of the best of the others.
+        mean: its mean minus that of the rival.
+        low, high: simultaneous 95 % interval of its mean minus that of the best of the others.
         standard_error, df: of that difference, and its degrees of freedom.
         num_configurations: how many are compared.
         level: of the interval: 95 %, or more where it is one of several looks of a sequential study.

@@ -90,7 +90,7 @@ def overconfidence(pixels: Shares, true: Shares, prob: Shares, first_positive: i
         first_positive: the first bin that counts as foreground.
 
     Returns:
-        ``(runs, images)``: mean confidence less the share of right pixels.
+        ``(runs, images)``: mean confidence minus the share of right pixels.
     """
     at = first_positive
     sure = prob[..., at:].sum(-1) + (pixels - prob)[..., :at].sum(-1)

@@ -43,7 +43,7 @@ Conclusion = Literal["a", "b", "practically equal", "not resolved", "training no
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two configurations on the same images: `a` less `b`.
+    """Two configurations on the same images: `a` minus `b`.
 
     Attributes:
         mean: difference of the means.
@@ -121,7 +121,7 @@ def difference(
 
 
 def gap(a: Scores, b: Scores) -> Interval:
-    """Return the mean of `a` less the mean of `b` over different images, such as validation and test.
+    """Return the mean of `a` minus the mean of `b` over different images, such as validation and test.
 
     Args:
         a: ``(replicates, units)``.

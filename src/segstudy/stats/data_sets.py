@@ -232,7 +232,7 @@ class Losses:
     """How far a configuration is from the best of each set.
 
     Attributes:
-        per_set: its mean less that of the set's best, as a loss of 0 or more.
+        per_set: its mean minus that of the set's best, as a loss of 0 or more.
         worst: the largest of these.
         worst_set: its position.
     """

@@ -64,7 +64,7 @@ class LevelDifference:
 
     Attributes:
         a, b: the levels.
-        mean: `a` less `b`.
+        mean: `a` minus `b`.
         low, high: its 95 % interval, for this pair alone.
         p: adjusted for all pairs of the factor's levels (Games & Howell 1976).
     """

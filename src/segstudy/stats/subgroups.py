@@ -34,7 +34,7 @@ class Interaction:
 
 
 def interaction(a: Scores, b: Scores, subgroups: Sequence[int], groups: Sequence[str]) -> Interaction:
-    """Test whether `a` less `b` is the same in all subgroups.
+    """Test whether `a` minus `b` is the same in all subgroups.
 
     Args:
         a: ``(runs, images)`` of a configuration, at least two runs.

@@ -37,7 +37,7 @@ Cells = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class AcrossTrainingSets:
-    """Two configurations, `a` less `b`, for training sets like these.
+    """Two configurations, `a` minus `b`, for training sets like these.
 
     Attributes:
         mean: difference of the means.

@@ -49,7 +49,7 @@ class LookResult(Described):
         name: of the configuration.
         rival: the one that decides.
         difference: of the two means, on test.
-        low, high: interval of its mean less that of the best of the others.
+        low, high: interval of its mean minus that of the best of the others.
         standard_error, df: of that difference.
         stopped: whether the rival beats it, so that it gets no more seeds.
     """

@@ -41,7 +41,7 @@ def contrast_text(c: Contrast) -> str:
 def contrast_table(found: Sequence[Contrast]) -> Table:
     rows = [
         (
-            f"{c.left} less {c.right}",
+            f"{c.left} minus {c.right}",
             signed(c.difference.mean),
             interval(c.difference.low, c.difference.high),
             p_value(c.difference.p).removeprefix("p = ") if c.difference.has_training_noise else "–",

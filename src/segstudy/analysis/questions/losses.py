@@ -101,10 +101,11 @@ def _steadiness(results: Results, loss: str, names: Sequence[str]) -> _Steadines
 def _steadiest(results: Results, names: Names, each: Sequence[_Steadiness]) -> list[str]:
     """Return whether seeds scatter more with some losses, and what else moves their scores, untested."""
     by_gap = min(each, key=lambda s: s.gap)
-    described = [f"the smallest gap between validation and test has {by_gap.loss} ({by_gap.gap:.3f})"]
+    described = [f"{by_gap.loss} has the smallest gap between validation and test ({by_gap.gap:.3f})"]
     if all(s.sensitivity is not None for s in each):
         by_threshold = min(each, key=lambda s: s.sensitivity or 0.0)
-        described.append(f"the threshold moves {by_threshold.loss} least ({by_threshold.sensitivity:.3f})")
+        change = f"{by_threshold.sensitivity:.3f}"
+        described.append(f"scores with {by_threshold.loss} depend least on the threshold ({change})")
     return [_scatter(results, names, each), f"Description only: {', and '.join(described)}."]
 
 

@@ -78,7 +78,8 @@ def _augmentation_step(row: Row, mine: pl.DataFrame) -> str | None:
         return None
     return (
         f"Augmentation (--set augmentation=flips or full): in the last tenth of the epochs training IoU is "
-        f"{ahead:.3f} above validation, which it may narrow; it costs little time, but more epochs."
+        f"{ahead:.3f} above validation, and augmentation may reduce this gap. It takes little time, but more "
+        "epochs."
     )
 
 

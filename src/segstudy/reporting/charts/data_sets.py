@@ -14,18 +14,18 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 
 
 def differences(pairs: Sequence[SetPair], sets: Sequence[str]) -> Spec:
-    """Return the chart of each configuration less the highest: a point for each set, and the mean over sets.
+    """Return the chart of each configuration minus the highest: a point for each set, and the mean over sets.
 
     A thick line is the 95 % interval of the mean, a thin one that of a new set.
 
     Args:
-        pairs: the highest configuration less each of the others.
+        pairs: the highest configuration minus each of the others.
         sets: names of the data sets.
     """
     shown = list(pairs)[:MOST]
     rows = _difference_rows(shown, sets)
     y = alt.Y("configuration:N", sort=[pair.b for pair in shown], title=None, axis=alt.Axis(labelLimit=260))
-    title = "test IoU less that of the highest, over data sets"
+    title = "test IoU minus that of the highest, over data sets"
     x = alt.X("mean:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=8))
     order = list(sets)
     colour = alt.Color("set:N", title=None, scale=alt.Scale(domain=order, range=_cycled(PALETTE, len(order))))

@@ -19,7 +19,7 @@ STATES = ("may be the best", "out: another is better", "cannot tell: one run")
 
 
 def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = ()) -> Spec:
-    """Return the chart of each configuration's test mean less that of the best of the others; best on top.
+    """Return the chart of each configuration's test mean minus that of the best of the others; best on top.
 
     The intervals are those that decide: one that lies below 0 excludes its configuration.
 
@@ -43,7 +43,7 @@ def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = (
     y = alt.Y("configuration:N", sort=names, title=None, axis=NAMES)
     axis = alt.X(
         "low:Q",
-        title="test IoU less that of the best of the others",
+        title="test IoU minus that of the best of the others",
         scale=alt.Scale(zero=True),
         axis=alt.Axis(tickCount=8),
     )
@@ -70,7 +70,7 @@ def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = (
 
 
 def on_these_images(winner: str, versus: Mapping[str, Versus]) -> Spec:
-    """Return the chart of each configuration's test mean less the winner's, with intervals over images alone.
+    """Return the chart of each test mean minus the winner's, with intervals over images alone.
 
     For configurations with one run each: another run may differ by more, so nothing is coloured as decided.
     """
@@ -86,7 +86,7 @@ def on_these_images(winner: str, versus: Mapping[str, Versus]) -> Spec:
         for name in order
     ]
     y = alt.Y("configuration:N", sort=order, title=None, axis=NAMES)
-    title = f"test IoU less that of {winner}, on these images with these runs"
+    title = f"test IoU minus that of {winner}, on these images with these runs"
     base = alt.Chart().encode(y=y, color=alt.value(UNKNOWN))
     layers = alt.layer(
         alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x=alt.datum(0)),

@@ -14,7 +14,7 @@ MARGIN = {**specs.MARGIN, "left": 56}  # long names in a wider font
 
 
 def differences_chart(found: Sequence[SubgroupDifferences]) -> Spec:
-    """Return the chart of the first configuration less each of the others, a line for each subgroup."""
+    """Return the chart of the first configuration minus each of the others, a line for each subgroup."""
     rows = [
         {
             "subgroup": f"{each.kind}: {one.name} (n = {one.num_images})",
@@ -42,7 +42,7 @@ def differences_chart(found: Sequence[SubgroupDifferences]) -> Spec:
     )
     zero = alt.Chart().transform_filter("isValid(datum.zero)")
     zero = zero.mark_rule(color=NEUTRAL, strokeDash=[3, 2]).encode(x="zero:Q")
-    title = f"test IoU of {found[0].first} less that of the other"
+    title = f"test IoU of {found[0].first} minus that of the other"
     layers = alt.layer(
         zero,
         base.mark_rule(strokeWidth=2, opacity=0.6).encode(

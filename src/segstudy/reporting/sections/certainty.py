@@ -24,7 +24,7 @@ class Chance:
         name: of it.
         state: whether it may be the best, is out, or cannot be told.
         is_out: whether another is better.
-        to_best: its test mean less that of the best of the others, with its interval, as text.
+        to_best: its test mean minus that of the best of the others, with its interval, as text.
         standing: its ranks when images and runs are resampled; None for masks of other tools.
     """
 

@@ -52,7 +52,7 @@ def _pair(c: Contrast) -> tuple[str, str, str, str, str]:
     """Return a comparison as text: what is compared, difference, interval, p value, number of settings."""
     d = c.difference
     p = p_value(d.p).removeprefix("p = ").removeprefix("p ") if d.has_training_noise else DASH
-    return f"{c.left} less {c.right}", signed(d.mean), interval(d.low, d.high), p, str(c.num_matched)
+    return f"{c.left} minus {c.right}", signed(d.mean), interval(d.low, d.high), p, str(c.num_matched)
 
 
 def differing(found: Factorial, factor: str, level: str) -> list[str]:

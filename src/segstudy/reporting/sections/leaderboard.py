@@ -1,5 +1,6 @@
 """The leaderboard of the page: its columns, their groups, and the format of values."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -32,6 +33,7 @@ class Column:
         low_first: whether the lowest value is the best.
         help: the tooltip of the heading.
         metric: of scores, the key of ``METRICS``.
+        possible: the lowest and highest value there can be; ends of intervals are written within.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Column:
     low_first: bool = False
     help: str = ""
     metric: str = ""
+    possible: tuple[float, float] = (-math.inf, math.inf)
 
 
 def _fixed(digits: int, factor: float = 1.0) -> Callable[[float], str]:
@@ -72,7 +75,14 @@ NATIVE, COST, NETWORK = METRICS[HEADLINE].group, "cost", "IoU, network size"
 COLUMNS = (
     Column("validation_iou", "validation", NATIVE, _fixed(3), help="decides"),
     Column("test_iou", "test", NATIVE, _fixed(3), help="reports"),
-    Column("to_best", "to the best", NATIVE, _fixed(3), help="test IoU less that of the best of the others"),
+    Column(
+        "to_best",
+        "to the best",
+        NATIVE,
+        _fixed(3),
+        help="its test IoU minus that of the best of the others",
+        possible=(-1.0, 1.0),
+    ),
     *(_score(name, metric) for name, metric in shown_in("report").items() if name != HEADLINE),
     Column("num_parameters", "parameters", COST, _large, True),
     Column("num_macs", "MACs", COST, _large, True, "multiply-adds of one image"),
@@ -185,6 +195,11 @@ def _explained(column: Column, protocol: Mapping[str, Any]) -> Column:
     return column if metric is None else replace(column, help=metric.stated(column.help, protocol))
 
 
+def _written(column: Column, low: float, high: float) -> str:
+    lowest, highest = column.possible
+    return f"[{column.write(max(low, lowest))}, {column.write(min(high, highest))}]"
+
+
 def _cells(row: Mapping[str, Any], columns: Iterable[Column]) -> list[Cell]:
     return [_cell(row, column) for column in columns]
 
@@ -194,7 +209,7 @@ def _cell(row: Mapping[str, Any], column: Column) -> Cell:
     if value is None:
         return Cell(None, DASH)
     low, high = row.get(f"{column.name}_low"), row.get(f"{column.name}_high")
-    interval = "" if low is None or high is None else f"[{column.write(low)}, {column.write(high)}]"
+    interval = "" if low is None or high is None else _written(column, low, high)
     if number := row.get(f"{column.name}_penalties"):
         interval = f"{number:,} {'is a penalty' if number == 1 else 'are penalties'}"
     return Cell(value, column.write(value), interval)

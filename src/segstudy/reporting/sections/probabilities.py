@@ -26,9 +26,9 @@ class Line:
     Attributes:
         name: of it.
         chosen: the threshold best on validation, as text; a range where it differs between runs.
-        change: test IoU at that threshold less that at .5; None without these scores.
+        change: test IoU at that threshold minus that at .5; None without these scores.
         within: thresholds whose validation IoU is within the margin of the highest.
-        overconfidence: mean confidence in a test pixel less the share of right ones.
+        overconfidence: mean confidence in a test pixel minus the share of right ones.
     """
 
     name: str
@@ -117,8 +117,8 @@ def _confidence_text(line: Line) -> str:
         return f"{line.name} is too unsure of its test pixels: {mean} below the share that is right {seen}."
     seen = f"{signed(found.mean)} {interval(found.low, found.high)}"
     return (
-        f"{line.name} is not shown to be too sure or too unsure of its test pixels: mean confidence less the "
-        f"share that is right is {seen}."
+        f"{line.name} is not shown to be too sure or too unsure of its test pixels: mean confidence minus "
+        f"the share that is right is {seen}."
     )
 
 

@@ -57,7 +57,7 @@ class Subgroups:
         configurations: those that are shown, the best first.
         groups: subgroups with their scores.
         chart: of them, as SVG.
-        differences: the first configuration less each of the others, by subgroup; none for a single one.
+        differences: the first configuration minus each of the others, by subgroup; none for a single one.
         differences_chart: of them, as SVG.
         sentences: whether the differences depend on the subgroup.
         left_out: the subgroups without differences, in a sentence; empty if there are none.
