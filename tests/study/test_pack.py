@@ -303,6 +303,8 @@ def test_an_unzipped_pack_says_that_the_data_are_not_in_it_and_which_files_stay_
     for call in (segstudy.run, segstudy.plan):
         with pytest.raises(UserError, match="the data set is not there; give its folder with --data PATH"):
             call(folder, seeds=9)
+    with pytest.raises(UserError, match="study: is the folder of a study, not of images; give the folder of"):
+        segstudy.check(folder)
     assert f"This file and {MANIFEST} describe the study as it was packed" in (folder / README).read_text()
 
 

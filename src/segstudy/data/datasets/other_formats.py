@@ -79,6 +79,8 @@ DEPTH = 3
 
 def unread_format(root: Path) -> str | None:
     """What a folder holds that is known but not read, and what to do; None where there is nothing of that."""
+    if (root / "study.toml").is_file() and (root / "runs").is_dir():
+        return "is the folder of a study, not of images; give the folder of its data set"
     found: Counter[str] = Counter()
     for file in _files(root, DEPTH):
         name = file.name.lower()
