@@ -93,7 +93,8 @@ def write_printed(study: Path, call: list[Any], state: State | None, text: str) 
 
 
 def _place(study: Path, call: list[Any]) -> Path:
-    about = repr([os.fspath(study.resolve()), *call])
+    user = getattr(os, "geteuid", lambda: 0)()  # another one may not be allowed to read the study
+    about = repr([user, os.fspath(study.resolve()), *call])
     name = hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     return cache_folder() / "printed-tables" / f"{name}.json"
 
