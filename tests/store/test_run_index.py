@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fake_study
 import pytest
+from sealed_damage import DAMAGE
 
 import segstudy
 from segstudy.core import sealed_json
@@ -100,19 +101,7 @@ def test_another_plan_is_planned_again(study):
     assert segstudy.status(study.path).num_planned == 12
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda _: b"",
-        lambda content: content[: len(content) // 2],
-        lambda content: content.replace(b"unet", b"uuet", 1),
-        lambda content: b"0" + content[1:],
-        lambda _: b"1 \n{}",
-        lambda _: b"\xff" * 100,
-        lambda _: b"[" * 100_000,
-    ],
-    ids=["empty", "half", "altered", "another version", "another content", "no text", "deep"],
-)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_index_is_made_again_without_a_word(study, damage, capsys):
     expected, file = segstudy.status(study.path), study.path / INDEX
     whole = file.read_bytes()
