@@ -114,7 +114,7 @@ def export_model(  # noqa: PLR0913 (an option each)
     file = out or place / f"{name}{chosen.suffix}"
     if file.suffix != chosen.suffix:
         raise UserError(f"{file}: must end in {chosen.suffix}")
-    if out and not file.parent.is_dir():
+    if file.parent != place and not file.parent.is_dir():
         raise UserError(f"{file}: there is no folder {file.parent}; make it, or give another name with --out")
     reference, make_graph = reference_of(folder, models.name, network)
     progress("reading the images to compare masks on")
