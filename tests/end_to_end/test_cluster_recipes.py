@@ -149,8 +149,8 @@ def test_slurm_with_ray_saves_before_its_time_limit_goes_back_into_the_queue_and
 
 @pytest.mark.slow
 def test_a_job_of_an_array_trains_its_loss_and_continues(slurm, tmp_path):
-    script = ["bash", RECIPES / "slurm-array.sbatch", tmp_path / "parts", *STUDY, "--epochs", 8]
-    code, said = ended(script, slurm, " epoch 1 of 8", signal.SIGUSR1)
+    script = ["bash", RECIPES / "slurm-array.sbatch", tmp_path / "parts", *STUDY, "--epochs", 60]
+    code, said = ended(script, slurm, " epoch 1 of 60", signal.SIGUSR1)
     assert code == 143, said
     assert (tmp_path / "requeued").read_text() == "77_2\n"
     code, said = ended(script, slurm)
