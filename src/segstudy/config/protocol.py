@@ -1,19 +1,21 @@
 """The protocol of a study, its factors and the grids they span."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from segstudy.core import intensity, mask_rules
+from segstudy.core.classes import MaskClass, parse_classes, spelled_classes
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
+from segstudy.core.outputs import Outputs, outputs_of
 from segstudy.core.schema import Frozen, Positive, Size
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-def _classes(value: object) -> object:
+def _values(value: object) -> object:
     """Convert ``1``, ``"1"`` and ``"1+2"`` to tuples: the command line's comma already separates levels."""
     match value:
         case bool():
@@ -25,8 +27,9 @@ def _classes(value: object) -> object:
     return value
 
 
-Class = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
-Classes = Annotated[tuple[Class, ...], Field(min_length=1), BeforeValidator(_classes)]
+Value = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+Values = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_values)]
+Classes = Annotated[str, BeforeValidator(spelled_classes)]
 Masks = Annotated[str, AfterValidator(mask_rules.spelled)]
 Intensity = Annotated[str, AfterValidator(intensity.spelled)]
 
@@ -41,7 +44,11 @@ class Protocol(Frozen):
     resize: Literal["squash", "pad"] = Field(
         "squash", description="squash: change the proportions; pad: keep them and add borders"
     )
-    foreground: Classes | None = Field(None, description="the mask values that are foreground")
+    classes: Classes | None = Field(
+        None, description="the names of several classes with their mask values: background=0,disc=1,cup=2"
+    )
+    ignore: Values | None = Field(None, description="the mask values of pixels that count nowhere")
+    foreground: Values | None = Field(None, description="the mask values that are foreground")
     masks: Masks = Field("auto", description="the rule for mask values; auto: found from all masks")
     intensity: Intensity = Field(
         "auto", description="the image values that become 0 to 255; auto: found from all images"
@@ -92,9 +99,28 @@ class Protocol(Frozen):
         0.02, gt=0, lt=1, description="of the normalised surface distance: a share of the image's diagonal"
     )
 
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        """Refuse mask values with two meanings."""
+        if self.classes is not None and self.foreground is not None:
+            raise ValueError("classes and foreground exclude each other: leave one of them out")
+        named = [value for each in self.mask_classes() for value in each.values] + list(self.foreground or ())
+        if both := [value for value in self.ignore or () if value in named]:
+            raise ValueError(f"ignore and classes or foreground both name the mask value {both[0]}")
+        return self
+
+    def mask_classes(self) -> tuple[MaskClass, ...]:
+        return () if self.classes is None else parse_classes(self.classes)
+
+    def outputs(self) -> Outputs:
+        """What a network gives, and how masks are decided from it."""
+        return outputs_of(self.mask_classes(), self.ignore is not None)
+
     def mask_meaning(self) -> MaskMeaning:
         """The meaning of the masks' values."""
-        return MaskMeaning(mask_rules.parse(self.masks), self.foreground)
+        return MaskMeaning(
+            mask_rules.parse(self.masks), self.foreground, self.mask_classes(), self.ignore or ()
+        )
 
     def scale(self) -> Scale:
         """How the values of images become 8 bits."""
@@ -121,7 +147,7 @@ class Protocol(Frozen):
 
 
 # Without them, scores of two configurations would not be the same number: they are no factors.
-SAME_FOR_ALL = ("nsd_tolerance",)
+SAME_FOR_ALL = ("nsd_tolerance", "classes", "ignore")
 FACTORS = ("architecture", "loss", *Protocol.model_fields)
 
 

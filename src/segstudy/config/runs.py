@@ -106,6 +106,8 @@ ADDED_LATER: dict[str, Any] = {
     "intensity": "full",
     "nsd_tolerance": 0.02,
     "train_frac": 1.0,
+    "classes": None,
+    "ignore": None,
 }
 
 

@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from segstudy.core.classes import MaskClass
+from segstudy.core.outputs import Outputs, outputs_of
+
 Kind = Literal["auto", "larger", "inverted", "background", "cut", "nearest", "indices"]
 
 DESCRIPTIONS: dict[Kind, str] = {
@@ -69,10 +72,19 @@ class MaskMeaning:
     Attributes:
         rule: how values become foreground; ``auto`` counts as ``larger`` until the data were looked at.
         foreground: values that are foreground, numbers or colours as #00ff00; None for those of the rule.
+        classes: all classes, if there are several; ``foreground`` is None then.
+        ignore: values of pixels that count nowhere.
     """
 
     rule: MaskRule = MaskRule("larger")
     foreground: tuple[int | str, ...] | None = None
+    classes: tuple[MaskClass, ...] = ()
+    ignore: tuple[int | str, ...] = ()
+
+    @property
+    def outputs(self) -> Outputs:
+        """What masks of this meaning hold, and what networks trained on them give."""
+        return outputs_of(self.classes, bool(self.ignore))
 
     @property
     def key(self) -> tuple[str, tuple[int | str, ...] | None]:
