@@ -5,17 +5,26 @@ It is stored beside the weights as ``model.json`` and inside an exported file. N
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
+from segstudy.core.classes import parse_classes, spelled_classes
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import read_bytes
 from segstudy.core.intensity import Scale, parse
+from segstudy.core.outputs import Outputs, outputs_of
 from segstudy.core.schema import Frozen, Positive, Size
 
 CARD_FORMAT = 1
 MAX_CARD_BYTES = 1_000_000
+
+Classes = Annotated[str, BeforeValidator(spelled_classes)]
+ClassScores = dict[str, dict[str, dict[str, float]]]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Card(Frozen):
@@ -34,6 +43,11 @@ class Card(Frozen):
         tuned_threshold: the threshold that is best on validation.
         scores: mean of each metric, by subset and column of ``images.parquet``.
         weights_sha256: SHA-256 of ``model.safetensors``; None in cards of older versions.
+        classes: as ``--classes`` spells them; None, and not in the file, with one foreground.
+        ignore: values of the training masks' pixels that counted nowhere; None, and not in the file, if all
+            counted.
+        class_scores: mean of each metric over the images where the class is present, by subset and class;
+            None, and not in the file, with one foreground.
     """
 
     format: Literal[1]
@@ -48,6 +62,15 @@ class Card(Frozen):
     tuned_threshold: float = Field(ge=0, le=1)
     scores: dict[str, dict[str, float]]
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    classes: Classes | None = Field(None, exclude_if=_is_none)
+    ignore: tuple[int | str, ...] | None = Field(None, exclude_if=_is_none)
+    class_scores: ClassScores | None = Field(None, exclude_if=_is_none)
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the network gives, and how masks are decided from it."""
+        classes = () if self.classes is None else parse_classes(self.classes)
+        return outputs_of(classes, self.ignore is not None)
 
     @property
     def scale(self) -> Scale:
@@ -72,7 +95,7 @@ class Package(Frozen):
         preprocessing: version of ``preprocess``, which made the pixels in training and does so in prediction.
         input: of the graph, in words.
         output: of the graph, in words.
-        classes: of the mask's two values.
+        classes: of the mask: of its two values, of its numbers, or of its bits.
         metric: by which the model was selected and is scored.
         data: name, fingerprint, terms and citation of the data it was trained on.
         precision: ``float32`` or ``int8``: of the weights and the arithmetic the file asks for.
@@ -87,7 +110,7 @@ class Package(Frozen):
     preprocessing: Literal[1, 2]
     input: str
     output: str
-    classes: tuple[str, str]
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
     metric: str
     data: dict[str, Any]
     precision: Literal["float32", "int8"]
