@@ -53,7 +53,8 @@ def make_study(
     `factors` are further ones of the grid, ``grids`` further grids; other
     `fields` go to `Study` (``seeds``, ``folds``, ``data``) or, where they are its fields, to its protocol.
     """
-    protocol = {name: fields.pop(name) for name in ("record_test", "epochs") if name in fields}
+    own = ("record_test", "epochs", "classes", "ignore")
+    protocol = {name: fields.pop(name) for name in own if name in fields}
     grid = {
         "architecture": list(architectures),
         "loss": list(losses),

@@ -82,6 +82,11 @@ def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:
             f"{a} has foreground {left.foreground} and {b} {right.foreground}: they are held against other "
             "truths and cannot be compared"
         )
+    if None not in (left.classes, right.classes) and left.classes != right.classes:
+        raise UserError(
+            f"{a} has classes {left.classes} and {b} {right.classes}: their scores are means over other "
+            "classes and cannot be compared"
+        )
     if left.data != right.data and not (ours is theirs and left.has_truth_of(right)):
         sides = ((ours, a, left.data), (theirs, b, right.data))
         for results, name, data in sides:

@@ -65,10 +65,20 @@ class Row:
         protocol = self.configuration["protocol"]
         return protocol["foreground"] or [] if "foreground" in protocol else None
 
+    @property
+    def classes(self) -> str | None:
+        """Return the classes, and the values to ignore, as spelled; None of masks, where it is not stored."""
+        if self.masks is not None:
+            return None
+        protocol = self.configuration["protocol"]
+        ignored = "".join(f", {value} ignored" for value in protocol.get("ignore") or ())
+        return f"{protocol.get('classes') or 'one foreground'}{ignored}"
+
     def has_truth_of(self, other: "Row") -> bool:
         """Whether both are scored against the same masks of the same data, as far as is stored."""
-        datas, foregrounds = {self.data, other.data} - {""}, (self.foreground, other.foreground)
-        return len(datas) < 2 and (None in foregrounds or foregrounds[0] == foregrounds[1])
+        datas = {self.data, other.data} - {""}
+        truths = ((self.foreground, other.foreground), (self.classes, other.classes))
+        return len(datas) < 2 and all(None in both or both[0] == both[1] for both in truths)
 
     @property
     def complete(self) -> bool:

@@ -17,7 +17,7 @@ Point = Mapping[str, str]
 
 COMPONENTS = ("architecture", "loss")
 # Fields that decide on which images and against which masks a configuration is tested: no factors of quality.
-TRUTH = ("split", "split_seed", "masks", "foreground")
+TRUTH = ("split", "split_seed", "masks", "foreground", "classes", "ignore")
 RECORDING = ("record_test",)  # changes nothing in a network
 
 

@@ -10,16 +10,16 @@ from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import COMPONENTS, RECORDING, TRUTH, Design, design_of
 from segstudy.analysis.formatting import listed
 from segstudy.analysis.results import Results, gather
-from segstudy.config.protocol import FACTORS, SAME_FOR_ALL
+from segstudy.config.protocol import FACTORS
 from segstudy.config.runs import numbered
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
 from segstudy.store.folder import StudyFolder
 
 ACCEPT = "--accept-differences"
-OF_THE_DATA = (*TRUTH, "intensity")  # each data set has its own
-NOT_OF_IOU = (*RECORDING, *SAME_FOR_ALL)  # changes no IoU
-NOTED = ("image_size", "resize")  # may follow from the data: said, and not refused
+NOTED = ("image_size", "resize", "classes", "ignore")  # may follow from the data: said, and not refused
+OF_THE_DATA = (*(field for field in TRUTH if field not in NOTED), "intensity")  # each data set has its own
+NOT_OF_IOU = (*RECORDING, "nsd_tolerance")  # changes no IoU
 MOST_SHARED = 0.5  # of the images of the smaller set: two with more of them are one data set
 
 Key = tuple[str | None, ...]

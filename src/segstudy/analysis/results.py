@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from segstudy.analysis.class_scores import ClassResults, class_results
 from segstudy.analysis.configurations import Row, all_rows
 from segstudy.analysis.seed_plan import SeedPlan, seed_plan_of
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import MARGIN
 from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_group
@@ -49,6 +51,8 @@ class Results:
         seed_plan: how the seeds are planned: fixed, or by the looks of a sequential study.
         unjoined: with repeats, the scores that tell empty masks as each run gave them, sorted by seed, repeat
             and id.
+        outputs: the classes, and how masks are decided.
+        classes: the test scores by class of the configurations that have them; None in binary.
     """
 
     rows: tuple[Row, ...]
@@ -63,6 +67,8 @@ class Results:
     by_fold: Mapping[Side, ScoresByFold] = field(default_factory=dict)
     seed_plan: SeedPlan = field(default_factory=SeedPlan)
     unjoined: Mapping[Side, pl.DataFrame] = field(default_factory=dict)
+    outputs: Outputs = BINARY
+    classes: ClassResults | None = None
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -160,9 +166,26 @@ def results_of(folder: StudyFolder, rows: Sequence[Row]) -> Results:
             else:
                 tables |= _masks_of(row.name, _without_gaps(images))
     replicates = {side: _axes(table) for side, table in tables.items()}
-    found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun, folder.study().margin
-    return Results(
-        tuple(rows), tables, data.groups, replicates, *found, by_fold, seed_plan_of(folder), unjoined
+    study = folder.study()
+    found = data.fingerprint, data.contents, frozenset(outdated), data.group_noun, study.margin
+    outputs = study.protocol.outputs()
+    more = by_fold, seed_plan_of(folder), unjoined, outputs, _classes(folder, outputs, rows, replicates)
+    return Results(tuple(rows), tables, data.groups, replicates, *found, *more)
+
+
+def _classes(
+    folder: StudyFolder,
+    outputs: Outputs,
+    rows: Sequence[Row],
+    replicates: Mapping[Side, tuple[tuple[int, ...], tuple[str, ...]]],
+) -> ClassResults | None:
+    if outputs.task == "binary":
+        return None
+    return class_results(
+        folder,
+        outputs,
+        {row.name: replicate_runs(row) for row in rows if row.masks is None},
+        {name: ids for (name, part), (_, ids) in replicates.items() if part == "test"},
     )
 
 
@@ -265,6 +288,11 @@ def runs_of_replicates(row: Row) -> list[tuple[str, str, int, int, int | None]]:
         if repeat in used
         for record in runs[seed, repeat]
     ]
+
+
+def replicate_runs(row: Row) -> list[tuple[str, int, int]]:
+    """Return key, seed and repeat of the same runs."""
+    return [(key, seed, repeat) for key, _, seed, repeat, _ in runs_of_replicates(row)]
 
 
 def _repeats_of_all(replicates: Sequence[tuple[int, int]]) -> set[int]:

@@ -223,6 +223,16 @@ class StudyFolder:
         name = "probabilities.parquet"
         return self._table([key for key in keys if (self.runs / key / name).is_file()], name)
 
+    def classes(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> "pl.DataFrame":
+        """Read one row per run, subset, image and class of those of these runs that have several classes.
+
+        Args:
+            keys: of the runs.
+            columns: to read beside ``key``; None for all.
+        """
+        name = "classes.parquet"
+        return self._table([key for key in keys if (self.runs / key / name).is_file()], name, columns)
+
     def predictions(
         self, key: str, columns: Sequence[str] | None = None, where: "pl.Expr | bool" = True
     ) -> "pl.DataFrame":
@@ -233,10 +243,10 @@ class StudyFolder:
         refuse_altered_table(self.runs, key, "predictions.parquet")
         return found
 
-    def _table(self, keys: Sequence[str], name: str) -> "pl.DataFrame":
+    def _table(self, keys: Sequence[str], name: str, columns: Sequence[str] | None = None) -> "pl.DataFrame":
         from segstudy.store.tables import read_tables_of_runs  # as above
 
-        return read_tables_of_runs(self.runs, keys, name)
+        return read_tables_of_runs(self.runs, keys, name, columns)
 
     def externals(self) -> list[ExternalRecord]:
         """Read ``record.json`` of all scores that this study did not make itself, by name."""

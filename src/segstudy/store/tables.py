@@ -64,8 +64,10 @@ def first_damaged(files: Iterable[str]) -> str:
     return "one of its tables"
 
 
-def read_tables_of_runs(runs: Path, keys: Sequence[str], name: str) -> pl.DataFrame:
-    """Read a table of each of these runs, with a column ``key``.
+def read_tables_of_runs(
+    runs: Path, keys: Sequence[str], name: str, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Read a table of each of these runs, with a column ``key``; of its other columns those that are named.
 
     Raises:
         UserError: one is damaged, or is not as it was written.
@@ -76,12 +78,17 @@ def read_tables_of_runs(runs: Path, keys: Sequence[str], name: str) -> pl.DataFr
         for file in key_of:  # files of one schema are read together: a thousand one by one take seconds
             by_schema[tuple(pl.scan_parquet(file, glob=False).collect_schema())].append(file)
         tables = [
-            pl.read_parquet(files[at : at + TOGETHER], include_file_paths="key", glob=False)
+            pl.read_parquet(
+                files[at : at + TOGETHER],
+                columns=None if columns is None else ["key", *(each for each in columns if each in schema)],
+                include_file_paths="key",
+                glob=False,
+            )
             .with_columns(
                 pl.col("key").replace_strict({file: key_of[file] for file in files[at : at + TOGETHER]})
             )
             .rechunk()
-            for files in by_schema.values()
+            for schema, files in by_schema.items()
             for at in range(0, len(files), TOGETHER)
         ]
     except DAMAGED_TABLE as error:
