@@ -75,6 +75,38 @@ def test_tables_of_several_runs_come_back_as_one(folder):
     assert folder.predictions("k1").equals(TABLES["predictions"])
 
 
+CLASSES = pl.DataFrame(
+    {
+        "id": ["a", "a"],
+        "part": ["test", "test"],
+        "class": ["disc", "cup"],
+        "predicted_px": pl.Series([[3, 1], None], dtype=pl.List(pl.UInt32)),
+    }
+)
+
+
+def test_rows_of_classes_come_back_of_the_runs_that_have_them(folder):
+    write(folder, "k1")
+    files = model_files(WEIGHTS, {"key": "k2"})
+    folder.write_run("k2", {"name": "unet-bce-b8"}, {**TABLES, "classes": CLASSES}, files)
+    found = folder.classes(["k1", "k2"])
+    assert found.drop("key").equals(CLASSES)
+    assert found["key"].unique().to_list() == ["k2"]
+    file = folder.runs / "k2" / "classes.parquet"
+    CLASSES.with_columns(pl.lit("rim").alias("class")).write_parquet(file)
+    with pytest.raises(UserError, match=r"k2/classes.parquet: damaged \(its checksum differs"):
+        folder.classes(["k2"])
+
+
+def test_external_scores_may_have_rows_of_classes(folder):
+    folder.write_external("one", {"kind": "masks"}, TABLES["images"])
+    folder.write_external("several", {"kind": "masks"}, TABLES["images"], CLASSES)
+    assert folder.external_classes_in("one") is None
+    assert folder.external_classes_in("several").equals(CLASSES)
+    folder.write_external("several", {"kind": "masks"}, TABLES["images"])
+    assert folder.external_classes_in("several") is None
+
+
 def test_a_failure_is_gone_once_the_run_finished(folder):
     identity = {"architecture": "unet", "loss": "bce", "protocol": {}, "seed": 0, "fold": None}
     said = {"reason": "crashed", "detail": "no luck", "remedy": "try again"}

@@ -68,6 +68,7 @@ class Extension:
         target: the class or function of a record, whose parameters are the options.
         given: parameters that are not options because segstudy passes them itself.
         num_called_with: how many arguments a function is called with, before its options.
+        filled: options that segstudy fills in if they are not given, so that they need no default.
     """
 
     kind: str
@@ -75,6 +76,7 @@ class Extension:
     target: Callable[[Any], Callable[..., Any]]
     given: tuple[str, ...] = ()
     num_called_with: int = 0
+    filled: tuple[str, ...] = ()
 
 
 def _as_json(value: Value) -> str:
@@ -258,7 +260,8 @@ def _checked_options(
         if same_kind != (tuple(default) if isinstance(default, list) else default):
             kept.append((name, same_kind))
     needed = [name for name, each in parameters.items() if each.default is inspect.Parameter.empty]
-    if missing := [name for name in needed if name not in dict(component.options)]:
+    given = {*dict(component.options), *extension.filled}
+    if missing := [name for name in needed if name not in given]:
         raise UserError(
             f"{component.title} needs {' and '.join(missing)}, which have no default: give them as "
             f"{component.title}:{':'.join(f'{name}=VALUE' for name in missing)}"

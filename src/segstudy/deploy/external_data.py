@@ -142,6 +142,7 @@ def _predicted(
             prob = probabilities(model.to(device), pixels, everything, record.protocol["precision"])
     except OutputError as error:
         raise UserError(f"{folder}: {error}; this model cannot be scored: train it again") from None
+    assert card.tuned_threshold is not None
     rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold, _tolerance(record))
     return _of_run(rows, record)
 

@@ -1,6 +1,5 @@
 """The predictions of a study on the images that its networks were tested on and have not seen in training."""
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,15 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image
 
 from segstudy.analysis.configurations import Row, rows_of
 from segstudy.analysis.winner import ordered, validation_mean
 from segstudy.config.protocol import Protocol
 from segstudy.core.errors import UserError
+from segstudy.core.outputs import BINARY
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import placement
 from segstudy.store.folder import StudyFolder
+from segstudy.store.probability_maps import probability_map
 from segstudy.store.records import RunRecord
 from segstudy.store.run_records import refuse_altered
 from segstudy.store.tables import TOGETHER
@@ -157,10 +157,5 @@ def _tested(sample_id: str, encoded: Sequence[bytes], prepared: Prepared, positi
     mask = np.asarray(prepared.masks[position])
     top, left, height, width = placement(prepared.native_sizes[position], mask.shape, prepared.resize)
     inside = (slice(top, top + height), slice(left, left + width))
-    probs = np.stack([_decoded(each)[inside] for each in encoded])
+    probs = np.stack([probability_map(each, BINARY)[inside] for each in encoded])
     return ImagePredictions(sample_id, probs, np.ascontiguousarray(mask[inside]))
-
-
-def _decoded(png: bytes) -> NDArray[np.float32]:
-    pixels = np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)), np.float32)
-    return pixels / np.float32(255)

@@ -1,4 +1,7 @@
-"""The architectures: images ``(batch, 3, H, W)`` in [0, 1] to logits ``(batch, 1, H, W)``."""
+"""The architectures: images ``(batch, 3, H, W)`` in [0, 1] to logits ``(batch, channels, H, W)``.
+
+How many channels there are, and what they mean, say the outputs of the study's classes: ``core.outputs``.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -9,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from segstudy.core.errors import UserError
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.plugins import known_record
-from segstudy.core.registry import Component, Extension, resolve
+from segstudy.core.registry import Component, Extension, resolve, title
 from segstudy.core.seeding import seed_for
 from segstudy.models.dilated_unet import DilatedUNet
 from segstudy.models.segnet import SegNet
@@ -23,7 +27,7 @@ class Model:
     """A record of the table of architectures; tables of the report have its order.
 
     Attributes:
-        network: a class whose parameters with defaults, all but ``width``, are its options.
+        network: a class whose parameters with defaults are its options, but for ``width`` and ``num_logits``.
         title: its name in full.
         carried: what the encoder passes to the decoder besides the deepest maps.
         numerics: raised when its numbers change; enters the keys of the runs that use it.
@@ -68,7 +72,11 @@ MODELS: dict[str, Model] = {
     ),
 }
 
-EXTENSION = Extension("architecture", Model, lambda model: model.network, given=("width",))
+# How networks that are not ours name the number of their outputs: the first of these that one has.
+NUM_LOGITS = ("out_channels", "num_classes", "n_classes", "classes")
+EXTENSION = Extension(
+    "architecture", Model, lambda model: model.network, given=("width", "num_logits"), filled=NUM_LOGITS
+)
 
 MIN_SIDE_PX = 32
 
@@ -100,30 +108,71 @@ def known_model(text: str) -> Model | None:
     return known_record("architecture", text, MODELS, Model)
 
 
-def build(architecture: str, width: int, seed: int, named_as: str | None = None) -> nn.Module:
+def build(
+    architecture: str, width: int, seed: int, outputs: Outputs = BINARY, named_as: str | None = None
+) -> nn.Module:
     """Return a newly initialised network.
 
-    Its weights depend only on the architecture, its width and the seed; the global random state is neither
-    used nor changed.
+    Its weights depend only on the architecture, its width, the number of its logits and the seed; the global
+    random state is neither used nor changed.
 
     Args:
         architecture: a name in ``MODELS`` or a plug-in's, ``file.py:Name`` or ``package.module:Name``, with
             options.
         width: channels of the first stage; a network that is not ours gets it if it takes it.
         seed: the run's seed.
+        outputs: what it must give; a network that is not ours gets their number as one of ``NUM_LOGITS``, if
+            it takes one and no option says it.
         named_as: the name under which its weights were made, if its file has a new name now.
 
     Raises:
         UserError: an unknown architecture or option; or the result is not a network.
     """
     component, network, version = resolve(architecture, MODELS, EXTENSION)
-    options = dict(component.options)
-    if "width" in inspect.signature(network).parameters:
-        options["width"] = width
+    options = _filled(dict(component.options), network, width, outputs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for("init", seed=seed, architecture=named_as or str(component)))
         model = network(**options)
     return model if version is None else one_output(model, component.title)
+
+
+def _filled(
+    options: dict[str, Any], network: Callable[..., nn.Module], width: int, outputs: Outputs
+) -> dict[str, Any]:
+    """Return options with those that segstudy gives itself, as far as a network takes them."""
+    parameters = inspect.signature(network).parameters
+    given = {"width": width, "num_logits": outputs.num_channels}
+    found = options | {name: value for name, value in given.items() if name in parameters}
+    name = next((name for name in NUM_LOGITS if name in parameters), None)
+    if name is None or name in options:
+        return found
+    # Defaults stay in binary studies: their networks are those of the versions that filled nothing in.
+    has_default = parameters[name].default is not inspect.Parameter.empty
+    return found if outputs.task == "binary" and has_default else found | {name: outputs.num_channels}
+
+
+def refuse_other_logits(logits: Tensor, images: Tensor, outputs: Outputs, architecture: str) -> None:
+    """Refuse a network's output that is not the logits of every pixel.
+
+    Args:
+        logits: its output.
+        images: its input, ``(batch, 3, H, W)``.
+        outputs: what it must give.
+        architecture: for the message.
+
+    Raises:
+        UserError: of another shape than ``(batch, channels, H, W)``; the message says what is needed.
+    """
+    wanted = (images.shape[0], outputs.num_channels, *images.shape[2:])
+    if tuple(logits.shape) == wanted:
+        return
+    needed = "one logit per pixel"
+    if outputs.num_channels > 1:
+        needed = f"{outputs.num_channels} logits per pixel, one for each of {', '.join(outputs.names)}"
+    raise UserError(
+        f"{title(architecture)} maps images {tuple(images.shape)} to {tuple(logits.shape)}, not to {wanted}: "
+        f"it must give {needed}"
+    )
 
 
 def one_output(model: Any, title: str) -> nn.Module:

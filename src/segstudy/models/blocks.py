@@ -21,9 +21,9 @@ def conv_block(in_channels: int, channels: int, num_convs: int = 2) -> nn.Sequen
     return nn.Sequential(*layers)
 
 
-def head(channels: int) -> nn.Conv2d:
-    """Return the 1x1 convolution from the last feature maps to one logit per pixel."""
-    return nn.Conv2d(channels, 1, 1)
+def head(channels: int, num_logits: int) -> nn.Conv2d:
+    """Return the 1x1 convolution from the last feature maps to the logits of every pixel."""
+    return nn.Conv2d(channels, num_logits, 1)
 
 
 def concatenate(skip: Tensor, x: Tensor) -> Tensor:

@@ -16,10 +16,10 @@ class DilatedUNet(nn.Module):
     the other three quarters are its bias alone. A dilation with gcd(stride, dilation) = 1 would avoid
     that; this is the network of the study, and a test states the property.
 
-    Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
+    Maps images ``(batch, 3, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least 32.
     """
 
-    def __init__(self, width: int = 64):
+    def __init__(self, width: int = 64, num_logits: int = 1):
         super().__init__()
         channels = [width * 2**i for i in range(5)]
         self.encoder = nn.ModuleList(conv_block(a, b) for a, b in zip([3, *channels], channels, strict=False))
@@ -28,7 +28,7 @@ class DilatedUNet(nn.Module):
             nn.ConvTranspose2d(c, c, 3, stride=2, padding=2, dilation=2) for c in reversed(channels[1:])
         )
         self.decoder = nn.ModuleList(conv_block(3 * c, c) for c in reversed(channels[:-1]))
-        self.head = head(width)
+        self.head = head(width, num_logits)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.encoder[0](image)

@@ -13,10 +13,10 @@ class SegNet(nn.Module):
     pooling keeps the index of each maximum, which the mirrored unpooling uses; nothing else passes from
     encoder to decoder.
 
-    Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
+    Maps images ``(batch, 3, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least 32.
     """
 
-    def __init__(self, width: int = 64):
+    def __init__(self, width: int = 64, num_logits: int = 1):
         super().__init__()
         w = width
         self.encoder = nn.ModuleList(
@@ -38,7 +38,7 @@ class SegNet(nn.Module):
                 conv_block(w, w, 2),
             ]
         )
-        self.head = head(w)
+        self.head = head(w, num_logits)
 
     def forward(self, image: Tensor) -> Tensor:
         x = image

@@ -15,10 +15,10 @@ class UNet2(nn.Module):
     upsampling a 3x3 transposed convolution of stride 2. Both keep the number of channels and have
     no batch norm or activation, as the layers that they replace.
 
-    Maps images ``(batch, 3, H, W)`` to logits ``(batch, 1, H, W)``; H and W at least 32.
+    Maps images ``(batch, 3, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least 32.
     """
 
-    def __init__(self, width: int = 64):
+    def __init__(self, width: int = 64, num_logits: int = 1):
         super().__init__()
         channels = [width * 2**i for i in range(5)]
         self.encoder = nn.ModuleList(conv_block(a, b) for a, b in zip([3, *channels], channels, strict=False))
@@ -27,7 +27,7 @@ class UNet2(nn.Module):
             nn.ConvTranspose2d(c, c, 3, stride=2, padding=1) for c in reversed(channels[1:])
         )
         self.decoder = nn.ModuleList(conv_block(3 * c, c) for c in reversed(channels[:-1]))
-        self.head = head(width)
+        self.head = head(width, num_logits)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.encoder[0](image)

@@ -40,7 +40,7 @@ class Card(Frozen):
         threshold: threshold of the probability for a mask.
         training: description of the run.
         selected_epoch: the epoch whose weights are stored, counted from 1.
-        tuned_threshold: the threshold that is best on validation.
+        tuned_threshold: the threshold that is best on validation; None where no threshold decides.
         scores: mean of each metric, by subset and column of ``images.parquet``.
         weights_sha256: SHA-256 of ``model.safetensors``; None in cards of older versions.
         classes: as ``--classes`` spells them; None, and not in the file, with one foreground.
@@ -59,7 +59,7 @@ class Card(Frozen):
     threshold: float = Field(ge=0, le=1)
     training: dict[str, Any]
     selected_epoch: Positive
-    tuned_threshold: float = Field(ge=0, le=1)
+    tuned_threshold: Annotated[float, Field(ge=0, le=1)] | None
     scores: dict[str, dict[str, float]]
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     classes: Classes | None = Field(None, exclude_if=_is_none)

@@ -48,6 +48,7 @@ Content = TypeVar("Content")
 
 EXTERNAL_KINDS: dict[str, type[ExternalRecord]] = {"masks": MasksRecord, "evaluation": EvaluationRecord}
 REMAKE = "delete it and run the study again"
+CLASSES = "classes.parquet"  # of studies with several classes
 LOOKS = 20  # readings of a folder that another process may be replacing
 REPLACING_S = 60.0  # how long to wait for another process that replaces a folder of scores
 
@@ -230,8 +231,8 @@ class StudyFolder:
             keys: of the runs.
             columns: to read beside ``key``; None for all.
         """
-        name = "classes.parquet"
-        return self._table([key for key in keys if (self.runs / key / name).is_file()], name, columns)
+        there = [key for key in keys if (self.runs / key / CLASSES).is_file()]
+        return self._table(there, CLASSES, columns)
 
     def predictions(
         self, key: str, columns: Sequence[str] | None = None, where: "pl.Expr | bool" = True
@@ -288,8 +289,28 @@ class StudyFolder:
 
         return self.read_external_file(folder, "images.parquet", read_table)
 
-    def write_external(self, name: str, record: dict[str, Any], images: "pl.DataFrame") -> Path:
+    def external_classes_in(self, folder: str) -> "pl.DataFrame | None":
+        """Read the rows of each class of the same; None if there is one foreground."""
+        from segstudy.store.tables import read_table  # as above
+
+        if self._find_external(folder, CLASSES) is None:
+            return None
+        return self.read_external_file(folder, CLASSES, read_table)
+
+    def write_external(
+        self,
+        name: str,
+        record: dict[str, Any],
+        images: "pl.DataFrame",
+        classes: "pl.DataFrame | None" = None,
+    ) -> Path:
         """Store ``external/<name>/`` at once; an older folder of this name is replaced.
+
+        Args:
+            name: of the scores.
+            record: the content of ``record.json`` without format and name.
+            images: as those of a run, with ``seed`` and ``fold``.
+            classes: as those of a run; None if there is one foreground.
 
         Raises:
             UserError: when it cannot be written.
@@ -301,6 +322,8 @@ class StudyFolder:
             "images.parquet": as_parquet(images),
             "record.json": _json({"format": FORMAT, "name": name, **record}).encode(),
         }
+        if classes is not None:
+            contents[CLASSES] = as_parquet(classes)
         with hold(self.external_lock, "its scores", REPLACING_S):
             replace_folder(final, contents)
         return final

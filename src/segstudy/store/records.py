@@ -9,6 +9,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.core.metric_names import NSD_TOLERANCE, column
 from segstudy.data.split import Split
+from segstudy.store.card import ClassScores
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 STORED_ONNX = "model.onnx"  # of networks from a user's own file
@@ -51,9 +52,20 @@ class Identity(Described):
 
 
 class Summary(Described):
+    """The results of a run.
+
+    Attributes:
+        selected_epoch: counted from 1.
+        tuned_threshold: the best on validation; None where no threshold decides.
+        scores: mean of each metric, by subset and column of ``images.parquet``.
+        class_scores: the same by subset, class and column of ``classes.parquet``, over the images where the
+            class is present; None in binary studies.
+    """
+
     selected_epoch: int
-    tuned_threshold: float
+    tuned_threshold: float | None
     scores: dict[str, dict[str, float | None]]
+    class_scores: ClassScores | None = None
 
 
 class Seconds(Described):

@@ -125,6 +125,7 @@ def _from_card(card: Card) -> TrainedRecord:
             selected_epoch=card.selected_epoch,
             tuned_threshold=card.tuned_threshold,
             scores={part: dict(means) for part, means in card.scores.items()},
+            class_scores=card.class_scores,
         ),
         num_parameters=None,
         started=None,

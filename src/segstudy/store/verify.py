@@ -16,7 +16,7 @@ from segstudy.core.resources import allowed_cores
 from segstudy.core.suggestions import nearest_beside
 from segstudy.store.checkpoints import DAMAGED, STATE, is_whole
 from segstudy.store.faults import Fault, State, inside, reason
-from segstudy.store.folder import StudyFolder, is_study, read_external
+from segstudy.store.folder import CLASSES, StudyFolder, is_study, read_external
 from segstudy.store.looks import FILE as LOOKS
 from segstudy.store.looks import looks_of
 from segstudy.store.merged import merged_record
@@ -239,6 +239,8 @@ def _report(folder: StudyFolder, stored: Coverage, damaged: set[str]) -> Iterato
 def _check_external(folder: StudyFolder, name: str) -> None:
     folder.read_external_file(name, "record.json", read_external)
     folder.read_external_file(name, "images.parquet", _check_table)
+    if (complete_folders(folder.external).get(name, folder.external / name) / CLASSES).exists():
+        folder.read_external_file(name, CLASSES, _check_table)
 
 
 def _check_split(folder: StudyFolder) -> None:

@@ -97,16 +97,15 @@ def _refuse_other_version(card: Card, file: Path) -> None:
 def _build_empty(card: Card) -> nn.Module:
     """Return one of our networks without memory for its weights, as a card may ask for any size."""
     with torch.device("meta"):
-        return build(card.architecture, card.width, seed=0)
+        return build(card.architecture, card.width, 0, card.outputs)
 
 
 def _build_own(own: Component, card: Card) -> nn.Module:
     """Return a user's own network as its training began: values outside of its state may be random too."""
     seed = card.training.get("seed", 0)
     try:
-        return build(
-            own.spelling, card.width, seed if isinstance(seed, int) else 0, named_as=card.architecture
-        )
+        number = seed if isinstance(seed, int) else 0
+        return build(own.spelling, card.width, number, card.outputs, named_as=card.architecture)
     except UserError:
         raise
     except Exception as error:  # the user's own code may raise anything

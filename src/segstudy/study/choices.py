@@ -25,13 +25,13 @@ from segstudy.training.executors import EXECUTORS
 # Options of the data and their split, which a quick look keeps.
 ABOUT_THE_DATA = (
     *("data", "reader", "exclude", "split", "split_file", "split_seed", "train_frac", "foreground", "masks"),
-    *("intensity", "resize"),
+    *("classes", "ignore", "intensity", "resize"),
     *MACHINE_OPTIONS,
     "images",
 )
 FLAGS = (
     *("protocol", "architecture", "loss", "batch_size", "seeds", "folds", "epochs", "image_size", "width"),
-    *("data", "split", "exclude", "out", *MACHINE_OPTIONS),
+    *("data", "split", "exclude", "classes", "ignore", "out", *MACHINE_OPTIONS),
 )
 UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 0, "same_hardware": False}
 
@@ -165,7 +165,8 @@ def _executor_words(options: Mapping[str, Any]) -> list[str]:
 
 def _as_word(name: str, value: Any) -> str:
     """Return a value, or the levels of a factor, as a word of the command line."""
-    if name == "foreground" and isinstance(value, list | tuple) and all(isinstance(v, int) for v in value):
+    are_numbers = isinstance(value, list | tuple) and all(isinstance(v, int) for v in value)
+    if name in ("foreground", "ignore") and are_numbers:
         return spelled(name, list(value))
     if name == "image_size" and isinstance(value, tuple) and len(value) == 2:
         return spelled(name, value)

@@ -18,7 +18,7 @@ from segstudy.core.resources import allowed_memory, machine_load
 from segstudy.data.batches import num_batches
 from segstudy.data.split import Split
 from segstudy.losses import build_loss
-from segstudy.models import build
+from segstudy.models import build, refuse_other_logits
 from segstudy.store.checkpoints import KEPT
 from segstudy.study.duration import Expected, Forecast, num_epochs, wall_seconds
 from segstudy.study.machine import Machine
@@ -206,7 +206,8 @@ def images_of(protocol: Protocol, split: Split) -> float:
 def _prediction_bytes(protocol: Protocol, split: Split) -> int:
     height, width = protocol.image_size
     num_maps = len(split.validation) + len(split.test)
-    return int(num_maps * height * width * STORED_BITS_PER_PIXEL / 8)
+    num_channels = protocol.outputs().num_channels
+    return int(num_maps * height * width * num_channels * STORED_BITS_PER_PIXEL / 8)
 
 
 def _tried(configuration: Configuration, machine: Machine) -> Step:
@@ -233,7 +234,8 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
     backward pass take; kernels' scratch space comes on top and is not counted.
     """
     protocol, device = configuration.protocol, torch.device(machine.device)
-    model = build(configuration.architecture, protocol.width, seed=0).to(device)
+    outputs = protocol.outputs()
+    model = build(configuration.architecture, protocol.width, seed=0, outputs=outputs).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
     loss = build_loss(configuration.loss)
@@ -252,11 +254,7 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
         with autocast(device, protocol.precision):
             logits = model(image)
         optimizer.zero_grad()
-        if logits.shape != target.shape:
-            shapes = f"{tuple(image.shape)} to {tuple(logits.shape)}, not to {tuple(target.shape)}"
-            raise UserError(
-                f"{title(configuration.architecture)} maps images {shapes}: it must give one logit per pixel"
-            )
+        refuse_other_logits(logits, image, outputs, configuration.architecture)
         loss(logits.float(), target).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if device.type == "cuda":

@@ -8,7 +8,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.json_files import read_json
 from segstudy.core.quantities import and_more, counted
 from segstudy.store.copies import external_files, newest_epoch
-from segstudy.store.folder import read_external
+from segstudy.store.folder import CLASSES, read_external
 from segstudy.store.verify_runs import FILES
 from segstudy.study.merge_sources import Source
 
@@ -123,7 +123,12 @@ def _same_scores(a: Path, b: Path) -> bool:
     """Whether two folders hold scores of the same kind and of the same values."""
     kinds = [read_external(path / "record.json").kind for path in (a, b)]
     try:
-        tables = [(path / "images.parquet").read_bytes() for path in (a, b)]
+        tables = [_tables(path) for path in (a, b)]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); score it again") from None
     return kinds[0] == kinds[1] and tables[0] == tables[1]
+
+
+def _tables(scores: Path) -> list[bytes]:
+    files = [scores / "images.parquet", scores / CLASSES]
+    return [file.read_bytes() for file in files if file.name != CLASSES or file.exists()]

@@ -15,7 +15,7 @@ from segstudy.core.synthetic import is_synthetic
 from segstudy.reporting.publishable import publishable_texts
 from segstudy.store import merged, preregistration, second_rater
 from segstudy.store.copies import whole_states
-from segstudy.store.folder import StudyFolder
+from segstudy.store.folder import CLASSES, StudyFolder
 from segstudy.store.looks import FILE as LOOKS
 from segstudy.store.pack_record import PREDICTIONS, THUMBNAILS, WEIGHT_FILES, PackRecord, pack_record
 from segstudy.store.report_coverage import Coverage, staleness, stored_coverage
@@ -28,7 +28,7 @@ BESIDE = (  # files of a study that have no picture and no path
 )
 REPORT = "report.html"
 OF_RUNS = {PREDICTIONS, *WEIGHT_FILES}  # what the runs of an unzipped pack may lack
-EXTERNAL_FILES = ("record.json", "images.parquet")
+EXTERNAL_FILES = ("record.json", "images.parquet", CLASSES)
 OTHER_EXTERNAL = "other files in external/"
 STATES = "saved states of unfinished runs"
 PICTURED, OUTDATED = "reports with pictures", "outdated reports"

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
 from segstudy.config.runs import Run
 from segstudy.core.device import autocast, is_out_of_memory
-from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import one_line
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.seeding import seed_for
@@ -32,6 +30,7 @@ from segstudy.evaluation.per_image import best_threshold, image_rows, in_blocks
 from segstudy.evaluation.probability_counts import ProbabilityCounts
 from segstudy.losses import build_loss
 from segstudy.models import build, is_ours
+from segstudy.store.probability_maps import probability_png
 from segstudy.store.weights import copy_weights
 from segstudy.training.optimizers import make_optimizer, make_scheduler
 
@@ -55,11 +54,14 @@ class Result:
             measured while the weights changed), ``validation_loss``, ``validation_iou``, and if recorded
             ``test_loss``, ``test_iou``.
         images: one row per image of validation and test, see ``evaluation.image_rows``.
-        predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG.
-        probabilities: pixels by probability, see ``evaluation.probability_counts``.
+        classes: one row per image and class, see ``evaluation.class_rows``; None in binary studies.
+        predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG, see
+            ``store.probability_maps``.
+        probabilities: pixels by probability, see ``evaluation.probability_counts``; None if there are
+            probabilities of several classes.
         weights: the network's state at the selected epoch.
         selected_epoch: counted from 1.
-        tuned_threshold: the threshold best on validation.
+        tuned_threshold: the threshold best on validation; None where no threshold decides.
         seconds: wall time by phase, over all sessions: ``train``, ``validation``, ``test_diagnosis``,
             ``final``.
         inference_ms: wall time of one test image through the network, in batches of 16.
@@ -67,11 +69,12 @@ class Result:
 
     epochs: pl.DataFrame
     images: pl.DataFrame
+    classes: pl.DataFrame | None
     predictions: pl.DataFrame
-    probabilities: pl.DataFrame
+    probabilities: pl.DataFrame | None
     weights: dict[str, Tensor]
     selected_epoch: int
-    tuned_threshold: float
+    tuned_threshold: float | None
     seconds: dict[str, float]
     inference_ms: float
 
@@ -127,7 +130,7 @@ def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> T
     """Return a training before its first epoch; arguments as for ``train``."""
     protocol = run.configuration.protocol
     parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
-    model = build(run.configuration.architecture, protocol.width, run.seed)
+    model = build(run.configuration.architecture, protocol.width, run.seed, protocol.outputs())
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
     steps_per_epoch = num_batches(len(parts["train"]), protocol.batch_size)
@@ -214,6 +217,7 @@ def finish(training: Training) -> Result:
     return Result(
         epochs=pl.DataFrame(training.rows),
         images=images,
+        classes=None,
         predictions=images.select("id", "part").with_columns(_pngs(p for part in SCORED for p in prob[part])),
         probabilities=pl.concat(
             counts[part].table([prepared.ids[i] for i in parts[part]], part) for part in SCORED
@@ -233,7 +237,8 @@ def _may_keep_logits(training: Training) -> bool:
     """
     configuration = training.run.configuration
     height, width = configuration.protocol.image_size
-    are_few = len(training.parts["validation"]) * height * width <= MOST_KEPT_LOGITS
+    num_channels = configuration.protocol.outputs().num_channels
+    are_few = len(training.parts["validation"]) * height * width * num_channels <= MOST_KEPT_LOGITS
     return are_few and is_ours(configuration.architecture)
 
 
@@ -347,11 +352,7 @@ def _columns(part: str, score: PartScore) -> dict[str, float]:
 
 
 def _pngs(prob: Iterable[np.ndarray]) -> pl.Series:
-    return in_blocks({"prob": _png(p)} for p in prob)["prob"]
-
-
-def _png(prob: np.ndarray) -> bytes:
-    return image_bytes(Image.fromarray(np.round(prob * 255).astype(np.uint8)), "PNG")
+    return in_blocks({"prob": probability_png(p)} for p in prob)["prob"]
 
 
 @contextmanager

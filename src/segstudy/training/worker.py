@@ -209,18 +209,22 @@ def _store(
         say: called with a line on further files.
     """
     run = job.run
-    outcome = {
+    outcome: dict[str, Any] = {
         "selected_epoch": result.selected_epoch,
         "tuned_threshold": result.tuned_threshold,
         "scores": _means(result.images),
     }
+    if result.classes is not None:
+        outcome["class_scores"] = _class_means(result.classes)
     record = _record(job, training, result, outcome, about)
     tables = {
         "epochs": result.epochs,
         "images": result.images,
+        "classes": result.classes,
         "predictions": result.predictions,
         "probabilities": result.probabilities,
     }
+    there = {name: table for name, table in tables.items() if table is not None}
     files = model_files(result.weights, _card(run, outcome))
     if job.extra:
         more_files, more_fields, said = pkgutil.resolve_name(job.extra)(
@@ -229,7 +233,7 @@ def _store(
         files, record = files | more_files, record | more_fields
         if said:
             say(said)
-    StudyFolder(job.study).write_run(run.key, record, tables, files)
+    StudyFolder(job.study).write_run(run.key, record, there, files)
 
 
 def _means(images: pl.DataFrame) -> dict[Any, dict[str, float]]:
@@ -244,8 +248,24 @@ def _means(images: pl.DataFrame) -> dict[Any, dict[str, float]]:
     }
 
 
+def _class_means(classes: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the mean of every metric, by subset and class, over the images where the class is present.
+
+    It is present in an image where the true mask or the predicted one has it. A class that no image has is
+    left out.
+    """
+    present = classes.filter(pl.col("in_truth") | pl.col("in_prediction"))
+    metrics = [name for name in classes.columns if name.startswith(("network_", "native_"))]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    means = present.group_by("part", "class", maintain_order=True).agg(pl.col(metrics).mean())
+    for row in means.iter_rows(named=True):
+        found.setdefault(row["part"], {})[row["class"]] = {name: row[name] for name in metrics}
+    return found
+
+
 def _card(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
     protocol = run.configuration.protocol
+    named = {"classes": protocol.classes, "ignore": protocol.ignore}
     return {
         "key": run.key,
         "architecture": title(run.configuration.architecture),
@@ -254,6 +274,7 @@ def _card(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
         "resize": protocol.resize,
         "threshold": 0.5,
         "training": run.description(),
+        **{name: value for name, value in named.items() if value is not None},
         **outcome,
     }
 

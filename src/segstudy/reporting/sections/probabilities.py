@@ -66,7 +66,8 @@ def _of_part(report: ReportData, names: Sequence[str], part: str) -> dict[str, P
 
 
 def _thresholds(results: Results, name: str) -> list[float]:
-    return sorted({record.summary.tuned_threshold for record in results.row(name).records})
+    chosen = {record.summary.tuned_threshold for record in results.row(name).records}
+    return sorted(each for each in chosen if each is not None)
 
 
 def _line(results: Results, name: str, found: Mapping[str, Mapping[str, Probabilities]]) -> Line:
