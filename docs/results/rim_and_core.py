@@ -1,8 +1,8 @@
-"""A data set of three classes from one with lesion masks: skin (the background), a rim of each lesion, and its core.
+"""A data set of three classes from one with lesion masks: background, rim and core of each lesion.
 
     python docs/results/rim_and_core.py PH2Dataset ph2-rim-and-core
 
-The rim is what lies within 5 % of the image's diagonal of the lesion's edge, inside the lesion; the core is the rest.
+The rim is what lies inside the lesion within 5 % of the image's diagonal of its edge; the core is the rest.
 So the truth of all classes comes from the published masks, and a small or narrow lesion has no core. Writes
 ``images/`` (the files as they are) and ``masks/`` with the values 0 (background), 1 (rim) and 2 (core).
 """
