@@ -53,6 +53,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "nsd_tolerance": (0.005, {}),
     "classes": ("background=0,disc=1,cup=2", {}),
     "ignore": ((255,), {}),
+    "class_weights": ("balanced", {"classes": "background=0,disc=1,cup=2"}),
 }
 IN_THE_PARTS = {"split", "split_seed"}  # they decide ids, and the ids are hashed
 
@@ -589,7 +590,7 @@ PATHS = WORDS.filter(
 VALUES = {
     name: [value, getattr(Protocol(), name)]
     for name, (value, _) in OTHER.items()
-    if getattr(Protocol(), name) is not None
+    if getattr(Protocol(), name) is not None and name != "class_weights"  # which needs classes
 }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from segstudy.core import intensity, mask_rules
+from segstudy.core.class_weights import NONE, refuse_other_weights, spelled_weights
 from segstudy.core.classes import MaskClass, parse_classes, spelled_classes
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
@@ -30,6 +31,7 @@ def _values(value: object) -> object:
 Value = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Values = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_values)]
 Classes = Annotated[str, BeforeValidator(spelled_classes)]
+ClassWeights = Annotated[str, BeforeValidator(spelled_weights)]
 Masks = Annotated[str, AfterValidator(mask_rules.spelled)]
 Intensity = Annotated[str, AfterValidator(intensity.spelled)]
 
@@ -74,6 +76,9 @@ class Protocol(Frozen):
     budget: Literal["epochs", "steps"] = Field("epochs", description="the budget that is equal for all runs")
     epochs: Positive = Field(80, le=1_000_000, description="passes over the training images")
     steps: Positive = Field(1000, le=1_000_000_000, description="training steps, if the budget is steps")
+    class_weights: ClassWeights = Field(
+        NONE, description="the weights of several classes in the loss: none, balanced, or numbers as 1+2+5"
+    )
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0, le=100, description="learning rate (with onecycle: the highest)")
     momentum: float = Field(0.9, ge=0, lt=1, description="for sgd")
@@ -125,6 +130,13 @@ class Protocol(Frozen):
     def scale(self) -> Scale:
         """How the values of images become 8 bits."""
         return intensity.parse(self.intensity)
+
+    @model_validator(mode="after")
+    def _weights_of_classes(self) -> Self:
+        """Refuse weights of other classes."""
+        names = tuple(each.name for each in self.mask_classes())
+        refuse_other_weights(self.class_weights, names, self.outputs().scored)
+        return self
 
     def idle(self) -> set[str]:
         """Return the fields that this protocol does not use, as ``momentum`` of Adam."""

@@ -2,8 +2,10 @@
 
 from torch import Tensor
 
-from segstudy.losses.distribution import focal
-from segstudy.losses.region import dice
+from segstudy.core.outputs import Outputs
+from segstudy.losses.counted import Weights
+from segstudy.losses.distribution import focal, focal_multiclass, focal_multilabel
+from segstudy.losses.region import dice, dice_multiclass, dice_multilabel
 
 
 def combo(
@@ -19,3 +21,39 @@ def combo(
     Three different losses are called "combo" in the literature; this one is not Taghanaki's.
     """
     return focal_weight * focal(logits, target, gamma) + dice_weight * dice(logits, target, smooth)
+
+
+def combo_multilabel(  # noqa: PLR0913 (what is given, and the options)
+    logits: Tensor,
+    target: Tensor,
+    *,
+    class_weights: Weights | None = None,
+    focal_weight: float = 1.0,
+    dice_weight: float = 1.0,
+    gamma: float = 2.0,
+    smooth: float = 1.0,
+) -> Tensor:
+    """The same for classes that may overlap, and for pixels to ignore; ``class_weights`` are of both."""
+    focal_part = focal_multilabel(logits, target, class_weights=class_weights, gamma=gamma)
+    dice_part = dice_multilabel(logits, target, class_weights=class_weights, smooth=smooth)
+    return focal_weight * focal_part + dice_weight * dice_part
+
+
+def combo_multiclass(  # noqa: PLR0913 (what is given, and the options)
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outputs: Outputs,
+    class_weights: Weights | None = None,
+    focal_weight: float = 1.0,
+    dice_weight: float = 1.0,
+    gamma: float = 2.0,
+    smooth: float = 1.0,
+    background: bool = False,
+) -> Tensor:
+    """The same for classes that exclude each other; ``background`` is of Dice, focal has all classes."""
+    focal_part = focal_multiclass(logits, target, outputs=outputs, class_weights=class_weights, gamma=gamma)
+    dice_part = dice_multiclass(
+        logits, target, outputs=outputs, class_weights=class_weights, smooth=smooth, background=background
+    )
+    return focal_weight * focal_part + dice_weight * dice_part

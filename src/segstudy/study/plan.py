@@ -13,6 +13,7 @@ from segstudy.config.runs import Configuration, Run, configuration_names
 from segstudy.config.study import Study, planned_runs
 from segstudy.config.study_file import dump, relative
 from segstudy.core.atomic_files import write_text
+from segstudy.core.class_weights import NONE
 from segstudy.core.device import best_precision
 from segstudy.core.progress import Stage, silent
 from segstudy.data import augment, preprocess
@@ -205,7 +206,7 @@ def resolve(study: Study, machine: Machine) -> Study:
         if factor == "architecture":
             return resolve_architecture(value)[0].spelling
         if factor == "loss":
-            return resolve_loss(value)[0].spelling
+            return resolve_loss(value, study.protocol.outputs())[0].spelling
         return best_precision(machine.device) if (factor, value) == ("precision", "auto") else value
 
     grids = [{f: _once(level(f, v) for v in levels) for f, levels in grid.items()} for grid in study.grid]
@@ -228,7 +229,8 @@ def _all_numerics(
     found: dict[tuple[str, ...], dict[str, int | str]] = {}
     numerics: dict[Configuration, dict[str, int | str]] = {}
     for each in configurations:
-        kind = each.architecture, each.loss, each.protocol.augmentation, each.protocol.precision
+        protocol = each.protocol
+        kind = each.architecture, each.loss, protocol.augmentation, protocol.precision, protocol.class_weights
         if kind not in found:
             found[kind] = _numerics(preprocessing, each)
         numerics[each] = dict(found[kind])
@@ -236,15 +238,17 @@ def _all_numerics(
 
 
 def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int | str]:
+    protocol = configuration.protocol
+    is_weighted = protocol.class_weights != NONE
     versions: dict[str, int | str] = {
         "architecture": resolve_architecture(configuration.architecture)[1],
-        "loss": resolve_loss(configuration.loss)[1],
+        "loss": resolve_loss(configuration.loss, protocol.outputs(), is_weighted)[1],
         "preprocessing": preprocessing,
         "training": loop.NUMERICS,
     }
-    if configuration.protocol.augmentation != "none":
+    if protocol.augmentation != "none":
         versions["augmentation"] = augment.NUMERICS
-    return versions | lower_precision_numerics(configuration.architecture, configuration.protocol.precision)
+    return versions | lower_precision_numerics(configuration.architecture, protocol.precision)
 
 
 def missing_runs(plan: Plan, folder: StudyFolder, retry: bool = False) -> list[Run]:

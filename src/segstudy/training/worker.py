@@ -112,7 +112,7 @@ def _refuse_changed_source(run: Run) -> None:
     """
     found = {
         "architecture": resolve_architecture(run.configuration.architecture)[1],
-        "loss": resolve_loss(run.configuration.loss)[1],
+        "loss": resolve_loss(run.configuration.loss, run.configuration.protocol.outputs())[1],
     }
     for kind, numerics in found.items():
         if run.numerics.get(kind, numerics) != numerics:

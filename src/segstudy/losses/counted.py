@@ -1,0 +1,46 @@
+"""Means over the pixels that count, and over classes.
+
+In targets of overlapping classes an ignored pixel is -1, in those of exclusive ones it is -100: numbers below
+0 count nowhere.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Weights = Sequence[float]  # one for each class, in their order
+
+
+def mean_of_pixels(loss: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean over pixels ``(..., H, W)``; 0 with gradients 0 where all weights are 0."""
+    total = weight.sum((-2, -1))
+    return (loss * weight).sum((-2, -1)) / total.masked_fill(total == 0, 1)
+
+
+def mean_of_classes(loss: Tensor, class_weights: Weights | None) -> Tensor:
+    """Return the mean over classes, weighted if there are weights, then over images, of ``(batch, K)``."""
+    if class_weights is None:
+        return loss.mean()
+    weight = loss.new_tensor(class_weights)
+    return ((loss * weight).sum(1) / weight.sum()).mean()
+
+
+def pixel_weights(target: Tensor, class_weights: Weights | None) -> Tensor:
+    """Return the weight of each pixel's true class ``(batch, H, W)``, 0 where it is ignored."""
+    counts = target >= 0
+    if class_weights is None:
+        return counts.float()
+    return torch.tensor(class_weights, device=target.device)[target.clamp_min(0)] * counts
+
+
+def truth_and_counts(target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what is true of overlapping classes, and which pixels count, both as 0 and 1."""
+    target = target.float()
+    return target.clamp_min(0), (target >= 0).float()
+
+
+def one_plane_each(target: Tensor, num_classes: int) -> Tensor:
+    """Return where each exclusive class is true: booleans ``(batch, K, H, W)``; no class is if ignored."""
+    numbers = torch.arange(num_classes, device=target.device)
+    return target.unsqueeze(1) == numbers[:, None, None]
