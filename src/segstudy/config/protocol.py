@@ -1,7 +1,7 @@
 """The protocol of a study, its factors and the grids they span."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
@@ -10,8 +10,10 @@ from segstudy.core.class_weights import NONE, refuse_other_weights, spelled_weig
 from segstudy.core.classes import MaskClass, parse_classes, spelled_classes
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
-from segstudy.core.outputs import Outputs, outputs_of
 from segstudy.core.schema import Frozen, Positive, Size
+
+if TYPE_CHECKING:  # numpy: `segstudy status` does without
+    from segstudy.core.outputs import Outputs
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -117,8 +119,10 @@ class Protocol(Frozen):
     def mask_classes(self) -> tuple[MaskClass, ...]:
         return () if self.classes is None else parse_classes(self.classes)
 
-    def outputs(self) -> Outputs:
+    def outputs(self) -> "Outputs":
         """What a network gives, and how masks are decided from it."""
+        from segstudy.core.outputs import outputs_of  # as above
+
         return outputs_of(self.mask_classes(), self.ignore is not None)
 
     def mask_meaning(self) -> MaskMeaning:
@@ -134,8 +138,9 @@ class Protocol(Frozen):
     @model_validator(mode="after")
     def _weights_of_classes(self) -> Self:
         """Refuse weights of other classes."""
-        names = tuple(each.name for each in self.mask_classes())
-        refuse_other_weights(self.class_weights, names, self.outputs().scored)
+        if self.class_weights != NONE:  # else numpy would be loaded
+            names = tuple(each.name for each in self.mask_classes())
+            refuse_other_weights(self.class_weights, names, self.outputs().scored)
         return self
 
     def idle(self) -> set[str]:

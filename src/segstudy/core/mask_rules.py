@@ -5,10 +5,12 @@ A rule holds for all masks of a data set. It is spelled as in ``--masks backgrou
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from segstudy.core.classes import MaskClass
-from segstudy.core.outputs import Outputs, outputs_of
+
+if TYPE_CHECKING:  # numpy: `segstudy status` does without
+    from segstudy.core.outputs import Outputs
 
 Kind = Literal["auto", "larger", "inverted", "background", "cut", "nearest", "indices"]
 
@@ -82,8 +84,10 @@ class MaskMeaning:
     ignore: tuple[int | str, ...] = ()
 
     @property
-    def outputs(self) -> Outputs:
+    def outputs(self) -> "Outputs":
         """What masks of this meaning hold, and what networks trained on them give."""
+        from segstudy.core.outputs import outputs_of  # as above
+
         return outputs_of(self.classes, bool(self.ignore))
 
     @property

@@ -9,7 +9,6 @@ from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.core.metric_names import NSD_TOLERANCE, column
 from segstudy.data.split import Split
-from segstudy.store.card import ClassScores
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 STORED_ONNX = "model.onnx"  # of networks from a user's own file
@@ -65,7 +64,7 @@ class Summary(Described):
     selected_epoch: int
     tuned_threshold: float | None
     scores: dict[str, dict[str, float | None]]
-    class_scores: ClassScores | None = None
+    class_scores: dict[str, dict[str, dict[str, float]]] | None = None
 
 
 class Seconds(Described):
