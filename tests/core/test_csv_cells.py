@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from segstudy.core import csv_cells
 from segstudy.core.csv_cells import as_cell, of_cell
 from segstudy.deploy.predict.measurements import Measures
-from segstudy.deploy.predict.table import COLUMNS, Prediction, results_in
+from segstudy.deploy.predict.table import ClassResult, Prediction, columns, results_in
 from segstudy.reporting.tables import render
 
 BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -46,7 +46,7 @@ def test_predictions_are_read_back_as_they_were(tmp_path: Path):
     """A message may begin with anything; what stands in the file is neutral, what is resumed is the text."""
     measures = Measures(1, 0.5, 0, 0, 1, 1, -0.5, 0.0, 1.0, 1, False, 0.9)
     bad = Prediction(tmp_path / "a.png", error="=1+1|cmd")
-    fine = Prediction(tmp_path / "b.png", mask="@b.png", size=(2, 3), measures=measures)
+    fine = Prediction(tmp_path / "b.png", size=(2, 3), found=(ClassResult("@b.png", measures),))
     with results_in(tmp_path / "out", {"threshold": 0.5}) as results:
         for each in (bad, fine):
             results.add(each)
@@ -55,11 +55,11 @@ def test_predictions_are_read_back_as_they_were(tmp_path: Path):
         assert ",=1+1" not in text
     for _ in range(2):
         with results_in(tmp_path / "out", {"threshold": 0.5}) as results:
-            assert results.row(bad.image) == bad.row()
-            assert results.row(fine.image) == fine.row()
+            assert results.rows(bad.image) == bad.rows()
+            assert results.rows(fine.image) == fine.rows()
     with (tmp_path / "out" / "predictions.csv").open(newline="") as stream:
         first, second = csv.DictReader(stream)
-    assert tuple(first) == COLUMNS
+    assert tuple(first) == columns()
     assert (first["error"], second["mask"]) == ("'=1+1|cmd", "'@b.png")
     assert float(second["centroid_x_px"]) == -0.5
 

@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from segstudy.data.mask_outline import outline
-from segstudy.deploy.predict.measurements import fill_holes, largest_component, measured, polygons
+from segstudy.deploy.predict.clean_up import fill_holes, largest_component
+from segstudy.deploy.predict.measurements import measured, polygons
 
 EIGHT = np.ones((3, 3), int)
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))

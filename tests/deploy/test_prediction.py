@@ -16,6 +16,7 @@ from small import write_dataset
 import segstudy
 from segstudy.cli.studies import main
 from segstudy.core.errors import UserError
+from segstudy.core.outputs import BINARY
 from segstudy.deploy.engines.base import Network
 from segstudy.deploy.predict.folder import find_images
 from segstudy.deploy.predict.load import models_of, open_model
@@ -378,12 +379,12 @@ def test_a_name_that_is_no_text(study, exported, tmp_path):
 
 
 def test_an_overlay_tints_the_mask_alone():
-    from segstudy.deploy.predict.folder import COLOUR, TINT, encoded
+    from segstudy.deploy.predict.result_files import COLOUR, TINT, picture
 
     pixels = np.full((60, 60, 3), 100, np.uint8)
     mask = np.zeros((60, 60), np.bool_)
     mask[10:50, 10:50] = True
-    content = encoded("overlay", pixels, mask, mask.astype(np.float32))
+    content = picture("overlay", pixels, mask, BINARY)
     found = np.asarray(Image.open(io.BytesIO(content))).astype(int)
     assert found[30, 30] == pytest.approx([(1 - TINT) * 100 + TINT * c for c in COLOUR], abs=8)
     assert found[2, 2] == pytest.approx([100] * 3, abs=8)

@@ -20,7 +20,8 @@ from segstudy.deploy.predict.folder import find_images, predict_files
 from segstudy.deploy.predict.load import models_of, open_networks
 from segstudy.deploy.predict.options import PredictOptions
 from segstudy.deploy.predict.predictor import Predictor, Settings
-from segstudy.deploy.predict.table import KINDS, engine_in, refuse_other_engine, refuse_place
+from segstudy.deploy.predict.result_files import KINDS
+from segstudy.deploy.predict.table import engine_in, refuse_other_engine, refuse_place
 from segstudy.deploy.predict.volumes import Item
 from segstudy.deploy.serving.limits import DEFAULT, Limits
 from segstudy.store.card import read_card
@@ -56,11 +57,11 @@ def predict(  # noqa: PLR0913 (an option each)
         images: files and folders. Of each folder that is a data set all images are taken, also those without
             a mask, but not the masks.
         out: the folder of results; the same call again continues where it was stopped.
-        kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``.
-        threshold: of the probability; the card's, .5, if left out.
+        kinds: of results beside the masks: ``probability``, ``overlay``, ``outline``, ``objects``.
+        threshold: of the probability; the card's, .5, if left out. Exclusive classes have none.
         tta: average over the eight flips and rotations of each image.
-        largest_component: keep only the largest part of each mask.
-        fill_holes: fill holes of each mask.
+        largest_component: keep only the largest part of each mask, of each class if there are several.
+        fill_holes: fill holes of each mask, of each class if there are several.
         match: a pattern for the paths of files in folders.
         progress: called with the number of images done and of all images.
         notice: called with a line on the files of folders that are not images and were left out.
@@ -73,7 +74,8 @@ def predict(  # noqa: PLR0913 (an option each)
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Returns:
-        The rows of ``predictions.csv``; those of images that could not be used have an ``error``.
+        The rows of ``predictions.csv``, one for each image, of several classes one for each image and class;
+        those of images that could not be used have an ``error``.
 
     Raises:
         UserError: no model or images there, or a folder with other results.

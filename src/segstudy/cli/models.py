@@ -77,6 +77,7 @@ def predict(  # noqa: PLR0913 (an option each)
     probability: Flag = False,
     overlay: Flag = False,
     outline: Flag = False,
+    objects: Flag = False,
     threshold: float | None = None,
     tta: Flag = False,
     largest_component: Flag = False,
@@ -102,14 +103,16 @@ def predict(  # noqa: PLR0913 (an option each)
         Also write the images with the mask over them.
     outline
         Also write the images with the outline of the mask.
+    objects
+        Also measure every connected component, in objects.csv.
     threshold
-        The threshold of the probability; the default is 0.5.
+        The threshold of the probability; the default is 0.5. Classes that exclude each other have none.
     tta
         Average over the eight flips and rotations of each image. This takes eight times as long.
     largest_component
-        Keep only the largest connected component of each mask.
+        Keep only the largest connected component of each mask, of each class if there are several.
     fill_holes
-        Fill the holes in each mask.
+        Fill the holes in each mask, of each class if there are several.
     match
         Use only files of a folder whose path matches, such as ``*_Dermoscopic_Image/*.bmp``.
     """
@@ -125,7 +128,10 @@ def predict(  # noqa: PLR0913 (an option each)
             out,
             kinds=[
                 name
-                for name, wanted in (("probability", probability), ("overlay", overlay), ("outline", outline))
+                for name, wanted in (
+                    *(("probability", probability), ("overlay", overlay)),
+                    *(("outline", outline), ("objects", objects)),
+                )
                 if wanted
             ],
             threshold=threshold,
@@ -147,10 +153,12 @@ def _say_predicted(
     from segstudy.deploy.predict.table import engine_in, names_in  # what `--help` does without
 
     failed = [row for row in rows if row["error"]]
-    num_new = len(rows) - len(failed) - num_before
-    num_empty = sum(row["area_px"] == "0" for row in rows)
+    images = {row["image"] for row in rows}  # of several classes each has many rows
+    num_masks = len(images) - len(failed)
+    num_new = num_masks - num_before
+    num_empty = num_masks - len({row["image"] for row in rows if row["area_px"] not in ("", "0")})
     say(
-        f"with {', '.join(names_in(out))} ({engine_in(out)}): {counted(len(rows) - len(failed), 'mask')} in "
+        f"with {', '.join(names_in(out))} ({engine_in(out)}): {counted(num_masks, 'mask')} in "
         f"{out / 'masks'} ({num_new} new, {num_empty} empty), measurements in {out / 'predictions.csv'}"
     )
     for line in left_out:

@@ -12,7 +12,9 @@ Classes of a pixel are exclusive in binary and multiclass, and may overlap in mu
 ignored counts nowhere. All functions take arrays with further axes in front. Needs no PyTorch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -54,6 +56,16 @@ class Outputs:
         return tuple(i for i, name in enumerate(self.names) if not is_background(name))
 
     @property
+    def has_threshold(self) -> bool:
+        """Whether masks are decided by a threshold, and not by the most probable class."""
+        return self.task != "multiclass"
+
+    @property
+    def without_ignored(self) -> "Outputs":
+        """The same for predictions, which ignore no pixel."""
+        return replace(self, has_ignored=False)
+
+    @property
     def mask_dtype(self) -> type[np.generic]:
         """The type of masks."""
         if self.task == "multilabel":
@@ -65,15 +77,35 @@ class Outputs:
         return (height, width) if self.task == "binary" else (len(self.names), height, width)
 
     def decide(self, prob: NDArray[np.float32], threshold: float = THRESHOLD) -> Mask:
-        """Return the masks of probabilities; ``threshold`` is not used where classes are exclusive."""
+        """Return the masks of probabilities; ``threshold`` is not used where classes are exclusive.
+
+        Of classes that are equally probable the first is taken.
+        """
+        return self.decide_planes(lambda number: self.prob_of(prob, number), threshold)
+
+    def decide_planes(
+        self, prob_of: Callable[[int], NDArray[np.float32]], threshold: float = THRESHOLD
+    ) -> Mask:
+        """Return the same of a function that gives the probabilities of a class; it is called once for each.
+
+        So those of all classes need not be in memory at a time.
+        """
         match self.task:
             case "binary":
-                found: NDArray[Any] = prob >= threshold
+                found: NDArray[Any] = prob_of(1) >= threshold
                 return np.asarray(found.view(np.uint8) if self.has_ignored else found)
             case "multiclass":
-                return np.asarray(prob.argmax(axis=-3), np.uint8)
-        bits = np.uint16(1) << np.arange(len(self.names), dtype=np.uint16)[:, None, None]
-        return np.asarray(np.bitwise_or.reduce(np.where(prob >= threshold, bits, np.uint16(0)), axis=-3))
+                highest = prob_of(0).copy()
+                mask = np.zeros(highest.shape, np.uint8)
+                for number in range(1, len(self.names)):
+                    prob = prob_of(number)
+                    mask[prob > highest] = number
+                    np.maximum(highest, prob, out=highest)
+                return mask
+        planes = (
+            np.where(prob_of(i) >= threshold, np.uint16(1 << i), np.uint16(0)) for i in range(len(self.names))
+        )
+        return np.asarray(reduce(np.bitwise_or, planes))
 
     def plane(self, mask: NDArray[Any], number: int) -> NDArray[np.bool_]:
         """Return where a mask has the class of this number; an ignored pixel has none."""

@@ -1,7 +1,8 @@
 """The table of engines, which run networks.
 
-Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8, and gives foreground probabilities
-``(N, H, W)`` float32. It may be called from several threads at once. ``exported`` opens files with them.
+Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8, and gives float32 probabilities: of the
+foreground ``(N, H, W)``, of several classes ``(N, K, H, W)``. It may be called from several threads at once.
+``exported`` opens files with them.
 """
 
 from dataclasses import dataclass

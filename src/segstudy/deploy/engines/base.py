@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.errors import UserError, one_line, typed_line
 from segstudy.core.network_outputs import OutputError, wrong_with
+from segstudy.core.outputs import Outputs
 from segstudy.store.card import Card, Package
 
 METADATA = "segstudy"  # the key in a file's metadata
@@ -29,7 +30,7 @@ class Network:
         card: of its run.
         name: of the configuration and seed.
         engine: that runs it, and its precision.
-        forward: ``(N, H, W, 3)`` uint8 to ``(N, H, W)`` float32.
+        forward: ``(N, H, W, 3)`` uint8 to float32 probabilities ``(N, *outputs.prob_shape(H, W))``.
         package: of an exported file; None for a run's folder.
         arithmetic: its version, raised when the numbers change although ``engine`` stays.
     """
@@ -41,6 +42,11 @@ class Network:
     package: Package | None = None
     arithmetic: int = 1
 
+    @property
+    def outputs(self) -> Outputs:
+        """What it gives for an image, and how a mask is decided from that: no pixel is ignored."""
+        return self.card.outputs.without_ignored
+
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the output of ``forward`` after a check: a mask would not show an invalid output.
 
@@ -48,7 +54,8 @@ class Network:
             OutputError: of another shape or type, no numbers, or outside of 0 to 1.
         """
         found = np.asarray(self.forward(images))
-        if problem := wrong_with(found, images.shape[:3]):
+        num_images, height, width = images.shape[:3]
+        if problem := wrong_with(found, (num_images, *self.outputs.prob_shape(height, width))):
             raise OutputError(f"{self.name} by {self.engine}: gives {problem}")
         return found.clip(0, 1) if found.size and (found.min() < 0 or found.max() > 1) else found
 

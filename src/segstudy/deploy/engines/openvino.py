@@ -62,7 +62,7 @@ class _OneSize:
         self._free: list[Any] = []  # requests that nobody uses: making one takes as long as a small network
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Map an image ``(1, H, W, 3)`` to probabilities ``(H, W)``; for several threads at once."""
+        """Map an image ``(1, H, W, 3)`` to its probabilities; for several threads at once."""
         try:
             request = self._free.pop()
         except IndexError:

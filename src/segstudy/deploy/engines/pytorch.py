@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segstudy.core.device import autocast, best_precision
+from segstudy.core.outputs import Outputs
 from segstudy.deploy.engines.base import Network, Precision
 from segstudy.models import lower_precision_numerics
+from segstudy.models.activation import probabilities_from
 from segstudy.store.card import Card
 from segstudy.store.weights import load_model
 
@@ -17,18 +19,19 @@ from segstudy.store.weights import load_model
 class Deployed(nn.Module):
     """A network with the steps before and after it: 8-bit pixels in, probabilities out.
 
-    Maps images ``(N, H, W, 3)`` uint8, RGB, to foreground probabilities ``(N, H, W)`` float32. Exported files
-    contain this module, so callers need not know the scale or the order of the channels.
+    Maps images ``(N, H, W, 3)`` uint8, RGB, to float32 probabilities ``(N, *outputs.prob_shape(H, W))``.
+    Exported files contain this module, so callers need not know the scale, the order of the channels or the
+    activation.
     """
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: nn.Module, outputs: Outputs):
         super().__init__()
         self.network = network
+        self.outputs = outputs
 
     def forward(self, image: Tensor) -> Tensor:
         pixels = image.permute(0, 3, 1, 2).float() / 255
-        probability: Tensor = self.network(pixels).float().sigmoid().squeeze(1)
-        return probability
+        return probabilities_from(self.network(pixels), self.outputs)
 
 
 def open_run(
@@ -50,13 +53,13 @@ def open_run(
     place = torch.device(device)
     chosen = best_precision(device) if precision == "auto" else precision
     module = module.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = Deployed(module).eval()
+    described = Card.model_validate(card)
+    model = Deployed(module, described.outputs).eval()
 
     def forward(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode(), autocast(place, chosen):
             return np.asarray(model(torch.from_numpy(image).to(place)).cpu().numpy())
 
-    described = Card.model_validate(card)
     opened = Network(
         described,
         name,

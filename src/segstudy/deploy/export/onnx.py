@@ -1,9 +1,9 @@
 """A run's network as an ONNX graph, float32 or INT8, and the format ``onnx``.
 
-The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8, and gives foreground
-probabilities ``(N, H, W)``; the resizing before and after is that of ``preprocess``, whose version is in the
-file's metadata, with the whole model card. Batch and size are free, but of OpenVINO's INT8, which is
-fixed to one image of the network's size.
+The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8, and gives probabilities: of
+the foreground ``(N, H, W)``, of several classes ``(N, K, H, W)``. The resizing before and after is that of
+``preprocess``, whose version is in the file's metadata, with the whole model card. Batch and size are free,
+but of OpenVINO's INT8, which is fixed to one image of the network's size.
 """
 
 import io
@@ -24,6 +24,8 @@ from torch import nn
 from segstudy.core import libraries
 from segstudy.core.atomic_files import write_bytes
 from segstudy.core.errors import UserError, one_line
+from segstudy.core.outputs import Task
+from segstudy.core.score_words import of_foreground
 from segstudy.core.version import __version__
 from segstudy.deploy.engines.base import METADATA
 from segstudy.deploy.engines.pytorch import Deployed
@@ -47,7 +49,13 @@ QUANTIZED = ["Conv", "ConvTranspose"]  # layers
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, in messages of exporters
 INPUT, OUTPUT = "image", "probability"
 INPUT_TEXT = "RGB image at network size, uint8, (N, H, W, 3); see card.image_size and card.resize"
-OUTPUT_TEXT = "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold"
+OUTPUT_TEXTS: dict[Task, str] = {
+    "binary": "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold",
+    "multiclass": "probability of each class, float32, (N, K, H, W), in the order of classes; resize each "
+    "bilinearly, then take the class with the highest one, of equal ones the first",
+    "multilabel": "probability of each class, float32, (N, K, H, W), in the order of classes; resize each "
+    "bilinearly, then threshold",
+}
 
 
 def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> bytes:
@@ -63,11 +71,12 @@ def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> 
     """
     need(*GRAPH_PACKAGES)
     module, card = load_model(folder, network, checked)
-    deployed, free = Deployed(module).eval(), torch.export.Dim.DYNAMIC
+    described = Card.model_validate(card)
+    deployed, free = Deployed(module, described.outputs).eval(), torch.export.Dim.DYNAMIC
     try:
         return _traced(deployed, (64, 96), {0: free, 1: free, 2: free})
     except Exception:  # a network that is not ours, made for its image size: batches alone are free then
-        if not is_own(Card.model_validate(card), folder / CARD):
+        if not is_own(described, folder / CARD):
             raise
     try:
         return _traced(deployed, tuple(card["image_size"]), {0: free})
@@ -182,9 +191,9 @@ def package_of(models: Models, record: TrainedRecord, precision: Literal["float3
         name=run_name(record),
         preprocessing=_preprocessing(card, folder / CARD),
         input=INPUT_TEXT,
-        output=OUTPUT_TEXT,
-        classes=("background", "foreground"),
-        metric=f"mean per-image {METRICS[HEADLINE].title} of the foreground",
+        output=OUTPUT_TEXTS[card.outputs.task],
+        classes=card.outputs.names,
+        metric=f"mean per-image {METRICS[HEADLINE].title}{of_foreground(card.outputs)}",
         data=about["data"],
         precision=precision,
         segstudy=__version__,

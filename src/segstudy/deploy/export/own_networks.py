@@ -24,6 +24,7 @@ from segstudy.core.errors import typed_line
 from segstudy.core.quantities import percent
 from segstudy.core.registry import parse
 from segstudy.deploy.engines import ENGINES
+from segstudy.deploy.engines.base import Network
 from segstudy.deploy.engines.exported import open_made_here
 from segstudy.deploy.engines.pytorch import open_run
 from segstudy.deploy.export import FORMATS
@@ -143,7 +144,7 @@ def _make(place: Path, network: str) -> dict[str, Any]:
     pytorch = open_run(place, models.name, "cpu", "float32", network)
     images: NDArray[np.uint8] = np.load(place / IMAGES, allow_pickle=False)
     flipped = [
-        ((stored.probabilities(batch) >= 0.5) != (pytorch.probabilities(batch) >= 0.5)).mean(axis=(1, 2))
+        (_decided(stored, batch) != _decided(pytorch, batch)).mean(axis=(1, 2))
         for batch in np.split(images, range(BATCH, len(images), BATCH))
     ]
     frac = float(np.mean(np.concatenate(flipped)))
@@ -158,6 +159,10 @@ def _make(place: Path, network: str) -> dict[str, Any]:
             f"{percent(frac, 4)} of the pixels differ from PyTorch's on validation images, and {limit}"
         )
     return said
+
+
+def _decided(network: Network, images: NDArray[np.uint8]) -> NDArray[Any]:
+    return np.asarray(network.outputs.decide(network.probabilities(images)))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from segstudy.core.atomic_files import file_name, make_folder, write_text
 from segstudy.core.errors import UserError
+from segstudy.core.outputs import Outputs
 from segstudy.core.quantities import percent
 from segstudy.data.batches import Positions
+from segstudy.data.native_probabilities import NativeProbabilities
 from segstudy.data.prepared import Prepared
-from segstudy.data.preprocess import prob_to_native
 from segstudy.deploy.engines.base import Network, Precision
 from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.pytorch import open_run
@@ -25,6 +26,7 @@ from segstudy.deploy.engines.stored import stored_network
 from segstudy.deploy.export import FORMATS, FormatName
 from segstudy.deploy.export.onnx import MAX_FLIPPED, onnx_of, package_of, quantized
 from segstudy.deploy.export.parity_images import gate_images, spread
+from segstudy.metrics.class_means import mean_of_present
 from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou
 from segstudy.store.card import read_card
@@ -39,12 +41,12 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Parity:
-    """The comparison of an exported file's masks with those of its model, at native size, threshold .5.
+    """The comparison of an exported file's masks with those of its model, decided at native size.
 
     Attributes:
         engine: that ran the file, and its precision.
         num_images: that they were compared on.
-        flipped_frac: pixels that are foreground in one and background in the other, of all pixels.
+        flipped_frac: pixels of different classes in the two, of all pixels.
         worst_flipped_frac: the same of the image with most of them.
         iou: mean per-image IoU of the exported file to truth.
         iou_pytorch: of the model.
@@ -199,12 +201,15 @@ def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared
     flipped, sizes, ious, ious_before = [], [], [], []
     for ours, theirs, position in zip(found, reference, positions, strict=True):
         native = prepared.native_sizes[position]
-        mask, before = (prob_to_native(p, native, prepared.resize) >= 0.5 for p in (ours, theirs))
+        mask, before = (
+            NativeProbabilities(prob, native, prepared.resize, network.outputs).decided()
+            for prob in (ours, theirs)
+        )
         truth = prepared.native_mask(int(position))
         flipped.append(int((mask != before).sum()))
         sizes.append(mask.size)
-        ious.append(iou(confusion(mask, truth)))
-        ious_before.append(iou(confusion(before, truth)))
+        ious.append(_iou(mask, truth, network.card.outputs))
+        ious_before.append(_iou(before, truth, network.card.outputs))
     result = Parity(
         engine=network.engine,
         num_images=len(found),
@@ -220,6 +225,16 @@ def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared
         return replace(result, limit=limit, passed=result.flipped_frac <= MAX_FLIPPED)
     limit = f"IoU down by at most {MAX_IOU_DROP}"
     return replace(result, limit=limit, passed=result.iou_change >= -MAX_IOU_DROP)
+
+
+def _iou(mask: NDArray[Any], truth: NDArray[Any], outputs: Outputs) -> float:
+    """Return the IoU of a mask, the mean over the classes that are scored and present."""
+    valid = outputs.valid(truth)
+    masks = [(outputs.plane(mask, number), outputs.plane(truth, number)) for number in outputs.scored]
+    if valid is not None:
+        masks = [(found[valid], true[valid]) for found, true in masks]
+    scores = [iou(confusion(found, true)) for found, true in masks]
+    return mean_of_present(scores, [bool(found.any() or true.any()) for found, true in masks])
 
 
 def _probabilities(network: Network, prepared: Prepared, positions: Any) -> NDArray[np.float32]:

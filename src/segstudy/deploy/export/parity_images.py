@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segstudy.core.classes import parse_classes
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import FULL, Scale
 from segstudy.core.intensity import parse as parse_scale
@@ -90,9 +91,14 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
 
 
 def _meaning(protocol: Mapping[str, Any]) -> MaskMeaning:
-    """Return the meaning of masks when a model was trained; older records have no rule."""
-    foreground = protocol.get("foreground")
-    return MaskMeaning(parse(protocol.get("masks") or "auto"), tuple(foreground) if foreground else None)
+    """Return the meaning of masks when a model was trained; older records have no rule and no classes."""
+    foreground, classes = protocol.get("foreground"), protocol.get("classes")
+    return MaskMeaning(
+        parse(protocol.get("masks") or "auto"),
+        tuple(foreground) if foreground else None,
+        parse_classes(classes) if classes else (),
+        tuple(protocol.get("ignore") or ()),
+    )
 
 
 def _scale(protocol: Mapping[str, Any]) -> Scale:

@@ -10,33 +10,28 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.clutter import is_clutter_file, is_clutter_folder
-from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.paths import reason_missing
 from segstudy.core.quantities import counted
 from segstudy.data.image_formats import TITLES, holds_image, image_suffix, stem_of, why_unread
 from segstudy.data.images import ImageError, image_size, read_image
-from segstudy.data.mask_outline import outline
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network
-from segstudy.data.sources import ImageSource
-from segstudy.deploy.predict.measurements import Measures, measured
+from segstudy.deploy.predict.measurements import Measures, measured, measured_objects
+from segstudy.deploy.predict.objects import OBJECTS, objects_csv, write_table_of_objects
 from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.predict.result_files import KINDS, PICTURES, ResultFolder, encoded, result_folders
 from segstudy.deploy.predict.table import (
-    KINDS,
     SETTINGS,
     TABLE,
+    ClassResult,
     Prediction,
     digest_of,
     identity,
+    name_of,
     results_in,
     stamp_of,
 )
@@ -44,18 +39,12 @@ from segstudy.deploy.predict.volumes import (
     SUFFIX,
     VOLUME_KINDS,
     Item,
-    VolumeKind,
     divided,
+    values_in,
     volume_of,
     volumes,
 )
 
-COLOUR = (0, 214, 232)  # of overlays and outlines, RGB: no skin and no organ has it
-TINT = 0.35
-# Of every value of each channel: what the tint makes of it.
-TINTED = np.rint((1 - TINT) * np.arange(256)[:, None] + TINT * np.array(COLOUR)).astype(np.uint8)[None]
-MAX_JPEG_SIDE_PX = 65_500  # of the encoder; the format has 65,535
-MAX_LIBPNG_SIDE_PX = 1_000_000  # the format has 2**31 - 1, and Pillow writes as many
 TOGETHER = 100_000_000  # pixels in memory at a time, over all threads: one image of the largest size
 AHEAD = 4  # images in progress for each thread, so that memory does not grow with their number
 
@@ -112,7 +101,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name[0] != "." and not is_clutter_folder(name))
         if SETTINGS in files:  # results of this command are not images
             folders[:] = [name for name in folders if name not in KINDS]
-        for name in sorted(set(files) - ({SETTINGS, TABLE} if SETTINGS in files else set())):
+        for name in sorted(set(files) - ({SETTINGS, TABLE, OBJECTS} if SETTINGS in files else set())):
             if name[0] != "." and not is_clutter_file(name):
                 yield Path(place) / name
 
@@ -174,10 +163,14 @@ def predict_files(
 ) -> list[dict[str, Any]]:
     """Segment images into a folder; results of the same model and settings are kept.
 
-    Writes ``masks/<name>.png`` (0 and 255, native size) and on request ``probability/<name>.png`` (0 to 255),
-    ``overlay/<name>.jpg`` and ``outline/<name>.jpg``, and ``predictions.csv`` with a row per image. An image
-    that cannot be used is a row with its error and stops nothing. The masks and probabilities of a NIfTI
-    volume are written as ``<name>.nii.gz`` too, when there are those of all its slices.
+    Writes ``masks/<name>.png`` at native size and on request ``probability/<name>.png`` (0 to 255),
+    ``overlay/<name>.jpg``, ``outline/<name>.jpg`` and ``objects/<name>.csv``, and ``predictions.csv`` with a
+    row per image. An image that cannot be used is a row with its error and stops nothing. The masks and
+    probabilities of a NIfTI volume are written as ``<name>.nii.gz`` too, when there are those of all slices.
+
+    Masks of one foreground are 0 and 255, and those of exclusive classes the numbers of the classes, with a
+    palette. Of overlapping classes each has masks in ``masks/<class>/``. Of several classes each has
+    probabilities in ``probability/<class>/`` and a row of each image in the table.
 
     Args:
         predictor: the model.
@@ -194,10 +187,13 @@ def predict_files(
         UserError: the folder holds results of another model or other settings.
         DiskError: something cannot be written.
     """
-    wanted = [kind for kind in KINDS if kind == "masks" or kind in kinds]
-    with results_in(out, identity(predictor)) as results:
-        places = {item.image: [place(kind, item) for kind in wanted] for item in items}
-        results.refuse_others({places[item.image][0]: item.image for item in items})
+    outputs = predictor.outputs
+    wanted = result_folders(kinds, outputs)
+    classes = () if outputs.task == "binary" else [outputs.names[number] for number in outputs.scored]
+    with results_in(out, identity(predictor), classes) as results:
+        places = {item.image: {each.path: each.place(item.name) for each in wanted} for item in items}
+        masks = [each.path for each in wanted if each.kind == "masks"]
+        results.refuse_others({places[item.image][mask]: item.image for item in items for mask in masks})
         missing = [
             item for item in items if not results.has(item.image, places[item.image], stamp_of(item.file))
         ]
@@ -211,33 +207,35 @@ def predict_files(
         for done, prediction in enumerate(_in_order(one, missing, threads), len(items) - len(missing) + 1):
             results.add(prediction)
             progress(done, len(items))
-        rows = {item.image: results.row(item.image) for item in items}
+        rows = {item.image: results.rows(item.image) for item in items}
         for name, slices in volumes(items).items():
-            whole = not any(rows[each.image]["error"] for each in slices)
-            for kind in (each for each in VOLUME_KINDS if each in wanted):
-                _write_volume(out, name, slices, kind, whole)
-        return list(rows.values())
+            whole = not any(rows[each.image][0]["error"] for each in slices)
+            for folder in (each for each in wanted if each.kind in VOLUME_KINDS):
+                _write_volume(out, name, slices, folder, whole)
+        if "objects" in kinds:
+            write_table_of_objects(out)
+        return [row for rows_of_image in rows.values() for row in rows_of_image]
 
 
-def _write_volume(out: Path, name: str, slices: Sequence[Item], kind: VolumeKind, whole: bool) -> None:
+def _write_volume(out: Path, name: str, slices: Sequence[Item], folder: ResultFolder, whole: bool) -> None:
     """Write the results of all slices as one file; without one of them there is no such file."""
-    file = out / kind / f"{name}{SUFFIX}"
+    file = out / folder.path / f"{name}{SUFFIX}"
     if not whole:
         file.unlink(missing_ok=True)
         return
-    content = volume_of(slices[0].file, [out / place(kind, each) for each in slices], kind)
+    content = volume_of(slices[0].file, [out / folder.place(each.name) for each in slices], values_in(folder))
     if not file.is_file() or file.read_bytes() != content:
         _write(file, content)
 
 
 def _predict_file(
-    predictor: Predictor, item: Item, out: Path, wanted: Sequence[str], budget: PixelBudget
+    predictor: Predictor, item: Item, out: Path, wanted: Sequence[ResultFolder], budget: PixelBudget
 ) -> Prediction:
     """Segment one file when there is memory for it, and return its row; an error is in the row."""
     stamp = stamp_of(item.file)
     try:
         with budget.take(prod(image_size(item.source))):
-            native, found, contents = _segmented(predictor, item.source, wanted)
+            native, found, contents = _segmented(predictor, item, wanted)
     except ImageError as error:
         return Prediction(item.image, stamp, error=printable(error.detail))
     except OutputError as error:
@@ -245,66 +243,44 @@ def _predict_file(
     except Exception as error:  # decoders, engines and memory have each their own
         reason = one_line(error, 200)
         return Prediction(item.image, stamp, error=printable(f"{type(error).__name__}: {reason}"))
-    for kind in wanted:
-        _write(out / place(kind, item), contents[kind])
-    digests = {kind: digest_of(content) for kind, content in contents.items()}
-    return Prediction(item.image, stamp, place("masks", item), native, found, results=digests)
+    for each in wanted:
+        _write(out / each.place(item.name), contents[each.path])
+    digests = {each.path: digest_of(contents[each.path]) for each in wanted}
+    return Prediction(item.image, stamp, native, found, results=digests)
 
 
 def _segmented(
-    predictor: Predictor, file: ImageSource, wanted: Sequence[str]
-) -> tuple[Size, Measures, dict[str, bytes]]:
-    """Return size, measurements and results of an image."""
-    native, pixels = read_for_network(file, predictor.size, predictor.resize, predictor.scale)
-    mask, probability = predictor.of_pixels(pixels, native)
-    if pixels.shape[:2] != native and {"overlay", "outline"} & set(wanted):
-        pixels = read_image(file, scale=predictor.scale)
-    contents = {kind: encoded(kind, pixels, mask, probability) for kind in wanted}
-    return native, measured(mask, probability), contents
-
-
-def place(kind: str, item: Item) -> str:
-    """Return the path of a result of this kind, relative to the folder of results."""
-    return f"{kind}/{item.name}.{'png' if kind in ('masks', 'probability') else 'jpg'}"
-
-
-def encoded(
-    kind: str, pixels: NDArray[np.uint8], mask: NDArray[np.bool_], probability: NDArray[np.float32]
-) -> bytes:
-    """Return a result as the bytes of a file: masks and probabilities as PNG, pictures as JPEG."""
-    if kind == "masks":
-        return _png(mask.view(np.uint8) * np.uint8(255))
-    if kind == "probability":
-        return _png(np.rint(probability * 255).astype(np.uint8))
-    if max(mask.shape) > MAX_JPEG_SIDE_PX:
-        raise ImageError(
-            Path("image"),
-            "unwritable",
-            f"an {kind} is a JPEG, which holds at most {MAX_JPEG_SIDE_PX} pixels a side, and the image has "
-            f"{_extent(mask)}; masks and probabilities are available",
+    predictor: Predictor, item: Item, wanted: Sequence[ResultFolder]
+) -> tuple[Size, tuple[ClassResult, ...], dict[str, bytes]]:
+    """Return size, measurements and results of an image, the latter by their folders."""
+    native, pixels = read_for_network(item.source, predictor.size, predictor.resize, predictor.scale)
+    probabilities, outputs = predictor.native(pixels, native), predictor.outputs
+    mask = predictor.mask(probabilities)
+    if pixels.shape[:2] != native and any(each.kind in PICTURES for each in wanted):
+        pixels = read_image(item.source, scale=predictor.scale)
+    found: list[ClassResult] = []
+    objects: list[tuple[str, Measures]] = []
+    contents: dict[str, bytes] = {}
+    listed = any(each.kind == "objects" for each in wanted)
+    # By class and not by folder, as the probabilities of one class at a time are in memory.
+    for number, name in enumerate(outputs.names):
+        if number in outputs.scored:
+            plane, prob = outputs.plane(mask, number), probabilities.of(number)
+            place = next(e for e in wanted if e.kind == "masks" and e.number in (None, number)).place(
+                item.name
+            )
+            found.append(ClassResult(place, measured(plane, prob), name))
+            objects += [(name, each) for each in measured_objects(plane, prob)] if listed else []
+        for each in (each for each in wanted if each.number == number):
+            contents[each.path] = encoded(each, pixels, mask, probabilities)
+    for each in (each for each in wanted if each.number is None):
+        is_table = each.kind == "objects"
+        contents[each.path] = (
+            objects_csv(name_of(item.image), objects, with_classes=outputs.task != "binary")
+            if is_table
+            else encoded(each, pixels, mask, probabilities)
         )
-    shown = pixels.copy()
-    if kind == "overlay":
-        cv2.copyTo(cv2.LUT(shown, TINTED), mask.view(np.uint8), shown)
-    shown[outline(mask, max(1, round(min(mask.shape) / 300)))] = COLOUR
-    found, content = cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-    if not found:
-        raise ImageError(Path("image"), "unwritable", f"no {kind} of {_extent(mask)} can be written")
-    return content.tobytes()
-
-
-def _png(grey: NDArray[np.uint8]) -> bytes:
-    # Every row by its difference from the one above: a third of the default's time, and no larger.
-    quick = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
-    if max(grey.shape) <= MAX_LIBPNG_SIDE_PX:
-        found, content = cv2.imencode(".png", grey, quick)
-        if found:
-            return content.tobytes()
-    return image_bytes(Image.fromarray(grey), "PNG", compress_level=1)
-
-
-def _extent(mask: NDArray[np.bool_]) -> str:
-    return f"{mask.shape[1]} x {mask.shape[0]}"
+    return native, tuple(found), contents
 
 
 def _write(file: Path, content: bytes) -> None:

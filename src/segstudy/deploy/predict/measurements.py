@@ -1,10 +1,11 @@
-"""Measurements and polygons of a mask, and its clean-up. Needs no PyTorch.
+"""Measurements and polygons of a mask. Needs no PyTorch.
 
 Pixels that touch by a corner belong together. Positions are in pixels from the top left corner, x to the
 right, y down, and name pixel centres.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import cv2
 import numpy as np
@@ -39,6 +40,8 @@ class Measures:
         num_parts: number of connected components.
         touches_border: whether foreground touches the image's border, so some of it may be cut off.
         confidence: mean probability of the foreground; for an empty mask, one minus the highest one.
+
+    With several classes, a class is the foreground of its own mask.
     """
 
     area_px: int
@@ -56,21 +59,38 @@ class Measures:
 
 
 def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
-    """Measure a mask ``(H, W)``, with the foreground probabilities that it was made from."""
-    pixels = mask.view(np.uint8)
-    area = int(np.count_nonzero(mask))
-    if not area:
+    """Measure a mask ``(H, W)``, with the probabilities of its class that it was made from."""
+    if not np.count_nonzero(mask):
         sure = round(1 - float(prob.max()), 4)
         return Measures(0, 0.0, None, None, None, None, None, None, 0.0, 0, False, sure)
-    left, top, width, height = map(int, cv2.boundingRect(pixels))
+    left, top, width, height = map(int, cv2.boundingRect(mask.view(np.uint8)))
     box = slice(top, top + height), slice(left, left + width)  # nothing is outside
-    inner = np.ascontiguousarray(pixels[box])
-    contours, tree = cv2.findContours(inner, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    moments = cv2.moments(inner, binaryImage=True)
-    border = top == 0 or left == 0 or top + height == mask.shape[0] or left + width == mask.shape[1]
+    return _measured_in(mask[box], prob[box], (left, top), mask.shape)
+
+
+def measured_objects(mask: Mask, prob: NDArray[np.float32]) -> list[Measures]:
+    """Measure every connected component of a mask ``(H, W)``, from the top; see ``measured``."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    found = []
+    for number in range(1, count):
+        left, top, width, height, _ = map(int, stats[number])
+        box = slice(top, top + height), slice(left, left + width)
+        found.append(_measured_in(parts[box] == number, prob[box], (left, top), mask.shape))
+    return found
+
+
+def _measured_in(
+    inner: Mask, prob: NDArray[np.float32], corner: tuple[int, int], shape: tuple[int, ...]
+) -> Measures:
+    """Measure what lies in a box that begins at ``corner``, x and y, of an image of this shape."""
+    (left, top), (height, width) = corner, inner.shape
+    area = int(np.count_nonzero(inner))
+    pixels = np.ascontiguousarray(inner).view(np.uint8)
+    contours, tree = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    moments = cv2.moments(pixels, binaryImage=True)
     return Measures(
         area_px=area,
-        area_frac=round(area / mask.size, 6),
+        area_frac=round(area / prod(shape), 6),
         left_px=left,
         top_px=top,
         width_px=width,
@@ -80,8 +100,8 @@ def measured(mask: Mask, prob: NDArray[np.float32]) -> Measures:
         centroid_y_px=round((moments["m01"] + top * area) / area, 2),
         perimeter_px=round(sum(cv2.arcLength(each, closed=True) for each in contours), 1),
         num_parts=sum(int(parent) < 0 for parent in tree[0][:, 3]),
-        touches_border=border,
-        confidence=round(float(prob[box][mask[box]].mean()), 4),
+        touches_border=top == 0 or left == 0 or top + height == shape[0] or left + width == shape[1],
+        confidence=round(float(prob[inner].mean()), 4),
     )
 
 
@@ -100,20 +120,3 @@ def polygons(mask: Mask) -> list[Polygon]:
     for parent, points in inner:
         found[parent]["holes"].append(points)
     return list(found.values())
-
-
-def largest_component(mask: Mask) -> Mask:
-    """Return only the largest connected part of a mask ``(H, W)``; of equal ones the first from the top."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    if count <= 2:
-        return mask
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return np.asarray(parts == largest)
-
-
-def fill_holes(mask: Mask) -> Mask:
-    """Return a mask ``(H, W)`` with every hole filled: background that foreground encloses."""
-    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = np.zeros(mask.shape, np.uint8)
-    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
-    return filled.view(np.bool_)

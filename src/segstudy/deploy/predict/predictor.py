@@ -10,21 +10,28 @@ from numpy.typing import NDArray
 
 from segstudy.core.arguments import checked_methods
 from segstudy.core.errors import UserError
+from segstudy.core.outputs import Outputs
 from segstudy.core.paths import expanded
 from segstudy.data.image_values import scaled_bytes
-from segstudy.data.preprocess import Resize, Size, image_to_network, prob_to_native, read_for_network
+from segstudy.data.native_probabilities import NativeProbabilities
+from segstudy.data.preprocess import Resize, Size, image_to_network, read_for_network
 from segstudy.deploy.engines import EngineName
 from segstudy.deploy.engines.base import Network, Precision
+from segstudy.deploy.predict.clean_up import can_clean_up, fill_holes, largest_component
 from segstudy.deploy.predict.load import open_model
-from segstudy.deploy.predict.measurements import fill_holes, largest_component
 from segstudy.deploy.predict.options import PredictOptions
 from segstudy.store.card import Card
 
 
 class Segmentation(NamedTuple):
-    """A mask ``(H, W)`` bool and the foreground probabilities ``(H, W)`` float32, at the image's own size."""
+    """A mask ``(H, W)`` and float32 probabilities, at the image's own size.
 
-    mask: NDArray[np.bool_]
+    Of one foreground the mask is bool and the probabilities are ``(H, W)``. Of several classes there are
+    probabilities ``(K, H, W)``; the mask has the number of each pixel's class (uint8), or of overlapping
+    classes bit k for class k (uint16). ``Predictor.outputs`` has their names, and ``plane`` of one class.
+    """
+
+    mask: NDArray[Any]
     probability: NDArray[np.float32]
 
 
@@ -33,10 +40,10 @@ class Settings:
     """Settings of the steps after the network.
 
     Attributes:
-        threshold: of the probability; None takes the card's, .5.
+        threshold: of the probability; None takes the card's, .5. Exclusive classes have none.
         tta: average over the eight flips and rotations of the image.
-        largest_component: keep only the largest connected part.
-        fill_holes: fill what foreground encloses.
+        largest_component: keep only the largest connected part, of each class.
+        fill_holes: fill what foreground, or a class, encloses.
     """
 
     threshold: float | None = None
@@ -50,6 +57,7 @@ class Settings:
 
 
 NOTHING_MORE = Settings()
+NO_THRESHOLD = "the classes of this model exclude each other, and each pixel gets the most probable one"
 
 
 @checked_methods
@@ -63,10 +71,10 @@ class Predictor:
     Args:
         model: a run's folder, a study's (its best run), an exported file, or networks that are open already.
         settings: of the steps after the network, in place of the next four arguments.
-        threshold: of the probability; the card's, .5, if left out.
+        threshold: of the probability; the card's, .5, if left out. Exclusive classes have none.
         tta: average over the eight flips and rotations of the image.
-        largest_component: keep only the largest connected part.
-        fill_holes: fill what foreground encloses.
+        largest_component: keep only the largest connected part, of each class.
+        fill_holes: fill what foreground, or a class, encloses.
         engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
         threads: callers at once, each with a thread of its own.
@@ -75,7 +83,8 @@ class Predictor:
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
 
     Raises:
-        UserError: no model there, several of different image sizes, or arguments that exclude each other.
+        UserError: no model there, several of different image sizes or classes, arguments that exclude each
+            other, or settings that have no meaning for the model's classes.
     """
 
     def __init__(  # noqa: PLR0913 (an option each)
@@ -116,13 +125,16 @@ class Predictor:
         for other in model[1:]:
             if _input_of(other.card) != _input_of(first):
                 raise UserError(
-                    "models of different image sizes or intensity scales cannot be an ensemble; "
+                    "models of different image sizes, intensity scales or classes cannot be an ensemble; "
                     "give models of one configuration"
                 )
         self.networks = tuple(model)
         self.settings = settings
         self.size, self.resize, self.scale = first.image_size, first.resize, first.scale
-        self.threshold = first.threshold if settings.threshold is None else settings.threshold
+        self.outputs = model[0].outputs
+        refuse_unfit(settings, self.outputs)
+        threshold = first.threshold if settings.threshold is None else settings.threshold
+        self.threshold = threshold if self.outputs.has_threshold else None
 
     def __call__(self, image: str | Path | NDArray[np.uint8]) -> Segmentation:
         """Segment an image.
@@ -145,43 +157,71 @@ class Predictor:
 
     def of_pixels(self, pixels: NDArray[np.uint8], native: Size) -> Segmentation:
         """Segment the pixels of an image of ``native`` size, which may be decoded at a reduced scale."""
+        found = self.native(pixels, native)
+        return Segmentation(self.mask(found), found.all())
+
+    def native(self, pixels: NDArray[np.uint8], native: Size) -> NativeProbabilities:
+        """Return the probabilities of the same, of which each class is made when it is asked for."""
         small = image_to_network(pixels, self.size, self.resize, native)
-        probability = prob_to_native(self.of_network_size(small[None])[0], native, self.resize)
-        return Segmentation(self.mask(probability), probability)
+        return self.at_native(self.of_network_size(small[None])[0], native)
+
+    def at_native(self, prob: NDArray[np.float32], native: Size) -> NativeProbabilities:
+        """Bring an image's probabilities at network size to its own."""
+        return NativeProbabilities(prob, native, self.resize, self.outputs)
 
     def of_network_size(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities ``(N, height, width)`` of images ``(N, height, width, 3)`` at network size."""
+        """Return probabilities of images ``(N, height, width, 3)`` at network size.
+
+        They are ``(N, height, width)``, of several classes ``(N, K, height, width)``.
+        """
         found = [
             _averaged(network, images) if self.settings.tta else network.probabilities(images)
             for network in self.networks
         ]
         return found[0] if len(found) == 1 else np.mean(found, axis=0, dtype=np.float32)
 
-    def mask(self, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return the mask of these probabilities ``(H, W)``."""
-        return mask_of(probability, self.threshold, self.settings)
+    def mask(self, probabilities: NativeProbabilities) -> NDArray[Any]:
+        """Return the mask of these probabilities."""
+        return mask_of(probabilities, self.threshold, self.settings)
 
 
-def _input_of(card: Card) -> tuple[Size, Resize, str]:
-    return card.image_size, card.resize, card.scale.key
+def _input_of(card: Card) -> tuple[Size, Resize, str, tuple[str, ...], str]:
+    return card.image_size, card.resize, card.scale.key, card.outputs.names, card.outputs.task
 
 
-def mask_of(probability: NDArray[np.float32], threshold: float, settings: Settings) -> NDArray[np.bool_]:
-    """Return the mask of probabilities ``(H, W)`` at a threshold, cleaned up as the settings say."""
-    mask = probability >= threshold
+def refuse_unfit(settings: Settings, outputs: Outputs) -> None:
+    """Refuse settings that have no meaning for these classes.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    if settings.threshold is not None and not outputs.has_threshold:
+        raise UserError(f"--threshold: {NO_THRESHOLD}; leave it out")
+    for name in ("largest_component", "fill_holes"):
+        if getattr(settings, name) and not can_clean_up(outputs):
+            raise UserError(
+                f"--{name.replace('_', '-')}: the classes of this model ({', '.join(outputs.names)}) have no "
+                "background that pixels could become or come from; leave it out"
+            )
+
+
+def mask_of(probabilities: NativeProbabilities, threshold: float | None, settings: Settings) -> NDArray[Any]:
+    """Return the mask of an image's probabilities at a threshold, cleaned up as the settings say."""
+    outputs = probabilities.outputs
+    mask = probabilities.decided() if threshold is None else probabilities.decided(threshold)
     if settings.fill_holes:
-        mask = fill_holes(mask)
-    return largest_component(mask) if settings.largest_component else mask
+        mask = fill_holes(mask, outputs)
+    return largest_component(mask, outputs) if settings.largest_component else mask
 
 
 def _averaged(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the mean over the eight flips and rotations of the images; turns by 90 degrees swap H and W."""
-    total = np.zeros(images.shape[:3], np.float32)
+    total = np.zeros((len(images), *network.outputs.prob_shape(*images.shape[1:3])), np.float32)
     for flipped in (False, True):
         for turns in range(4):
             view = np.rot90(images[:, :, ::-1] if flipped else images, turns, axes=(1, 2))
-            back = np.rot90(network.probabilities(np.ascontiguousarray(view)), -turns, axes=(1, 2))
-            total += back[:, :, ::-1] if flipped else back
+            back = np.rot90(network.probabilities(np.ascontiguousarray(view)), -turns, axes=(-2, -1))
+            total += back[..., ::-1] if flipped else back
     return np.asarray(total / 8)
 
 

@@ -19,8 +19,8 @@ from segstudy.core.locks import hold
 from segstudy.data.preprocess import Size
 from segstudy.deploy.predict.measurements import Measures
 from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.predict.result_files import KINDS
 
-KINDS = ("masks", "probability", "overlay", "outline")  # folders of results; the first is always made
 TABLE, SETTINGS, LOCK = "predictions.csv", "predictions.json", ".predict.lock"
 NAMES = "names"  # of the models, for the reader
 ARITHMETIC = "arithmetic"  # ``Network.arithmetic``; left out if it is 1, as older versions did
@@ -28,10 +28,11 @@ ANOTHER = "choose another folder with --out"
 # Settings in messages; the others are options.
 OTHER = {
     **{"models": "other models", "settings": "other settings"},
-    **{"engine": "another engine", "threshold": "another threshold"},
+    **{"engine": "another engine", "threshold": "another threshold", "classes": "other classes"},
 }
 MEASURED = tuple(field.name for field in fields(Measures))
 
+Row = dict[str, str]
 Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseconds
 
 
@@ -64,37 +65,53 @@ def digest_of(result: Path | bytes) -> str:
 
 
 @dataclass(frozen=True)
+class ClassResult:
+    """The mask of a class in one image.
+
+    Attributes:
+        mask: the file, relative to the folder.
+        measures: of the class in it.
+        name: of the class; empty where there is one foreground.
+    """
+
+    mask: str
+    measures: Measures
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """The result of one image: a row of the table.
+    """The result of one image: a row of the table, of several classes one for each.
 
     Attributes:
         image: the file; of a file with several, the slice or frame as if it lay within.
         stamp: of the file, when it was read.
-        mask: of the result, relative to the folder; None where there is none.
         size: height and width of the image in pixels.
-        measures: of the mask.
+        found: of each class but the background; nothing with an error.
         error: what was wrong with the image.
-        results: the first 16 digits of each written result's SHA-256, by kind.
+        results: the first 16 digits of each written result's SHA-256, by its folder.
     """
 
     image: Path
     stamp: Stamp = (0, 0)
-    mask: str | None = None
     size: Size | None = None
-    measures: Measures | None = None
+    found: tuple[ClassResult, ...] = ()
     error: str | None = None
     results: Mapping[str, str] = field(default_factory=dict)
 
-    def row(self) -> dict[str, str]:
-        """Return the row as it is in the table."""
+    def rows(self, with_classes: bool = False) -> list[dict[str, str]]:
+        """Return the rows as they are in the table, whose columns are ``columns(with_classes)``."""
+        return [self._row(each, with_classes) for each in self.found or (None,)]
+
+    def _row(self, found: ClassResult | None, with_classes: bool) -> dict[str, str]:
         height, width = self.size or (None, None)
-        numbers = asdict(self.measures) if self.measures else dict.fromkeys(MEASURED)
         values = {
             "image": name_of(self.image),
-            "mask": None if self.mask is None else escaped(self.mask),
+            "mask": None if found is None else escaped(found.mask),
+            **({"class": None if found is None else found.name} if with_classes else {}),
             "image_width_px": width,
             "image_height_px": height,
-            **numbers,
+            **(dict.fromkeys(MEASURED) if found is None else asdict(found.measures)),
             "error": self.error,
             "file_bytes": self.stamp[0],
             "file_changed_ns": self.stamp[1],
@@ -103,42 +120,64 @@ class Prediction:
         return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
-COLUMNS = tuple(Prediction(Path()).row())
-TEXTS = ("image", "mask", "error")
+def columns(with_classes: bool = False) -> tuple[str, ...]:
+    """Return the columns of the table."""
+    return tuple(Prediction(Path()).rows(with_classes)[0])
+
+
+TEXTS = ("image", "mask", "class", "error")
 ADDED = ("results",)  # columns that tables of older versions lack: their images are done again when asked for
 
 
 class Results:
-    """The rows of a folder of results; only for the process that holds its lock."""
+    """The rows of a folder of results; only for the process that holds its lock.
 
-    def __init__(self, folder: Path, rows: dict[str, dict[str, str]], stream: io.TextIOBase):
-        self.folder, self.rows, self._stream = folder, rows, stream
-        self._table = csv.DictWriter(stream, COLUMNS)  # whose rows are cells
+    Args:
+        folder: of the results.
+        rows: of each image, one for each class if there are several.
+        stream: to which further rows are written.
+        classes: the names of several classes, but the background.
+    """
 
-    def row(self, image: Path) -> dict[str, str]:
-        return self.rows[name_of(image)]
+    def __init__(
+        self, folder: Path, rows: dict[str, list[Row]], stream: io.TextIOBase, classes: Sequence[str] = ()
+    ):
+        self.folder, self.images, self._stream = folder, rows, stream
+        self._classes = tuple(classes)
+        self._table = csv.DictWriter(stream, columns(bool(classes)))  # whose rows are cells
+
+    def rows(self, image: Path) -> list[Row]:
+        return self.images[name_of(image)]
 
     def add(self, prediction: Prediction) -> None:
-        """Add a row, on the disk too."""
-        row = self.rows[name_of(prediction.image)] = prediction.row()
+        """Add the rows of an image, on the disk too."""
+        rows = self.images[name_of(prediction.image)] = prediction.rows(bool(self._classes))
         try:
-            self._table.writerow(_cells(row))
+            self._table.writerows(map(_cells, rows))
             self._stream.flush()
         except OSError as error:
             raise DiskError(self.folder / TABLE, error) from None
 
-    def has(self, image: Path, places: Sequence[str], stamp: Stamp) -> bool:
+    def has(self, image: Path, places: Mapping[str, str], stamp: Stamp) -> bool:
         """Whether all these results of an image exist unchanged and were made from the file of this stamp.
 
         After a power failure a row may be there whose masks are empty.
+
+        Args:
+            image: that was asked for.
+            places: the file in each folder of results, relative to that of all.
+            stamp: of the image's file.
         """
-        row = self.rows.get(name_of(image))
-        if row is None or row["error"] or row["mask"] != escaped(places[0]):
+        rows = self.images.get(name_of(image), [])
+        masks = set(map(escaped, places.values()))
+        if not rows or rows[0]["error"] or any(row["mask"] not in masks for row in rows):
             return False
-        unchanged = (row["file_bytes"], row["file_changed_ns"]) == tuple(map(str, stamp))
-        written = dict(each.partition("=")[::2] for each in row["results"].split())
+        if self._classes and tuple(row["class"] for row in rows) != self._classes:
+            return False
+        unchanged = (rows[0]["file_bytes"], rows[0]["file_changed_ns"]) == tuple(map(str, stamp))
+        written = dict(each.partition("=")[::2] for each in rows[0]["results"].split())
         return unchanged and all(
-            digest_of(self.folder / each) == written.get(each.partition("/")[0], "") for each in places
+            digest_of(self.folder / place) == written.get(folder, "") for folder, place in places.items()
         )
 
     def refuse_others(self, masks: Mapping[str, Path]) -> None:
@@ -148,7 +187,7 @@ class Results:
             UserError: naming both.
         """
         wanted = {escaped(mask): name_of(image) for mask, image in masks.items()}
-        for row in self.rows.values():
+        for row in (row for rows in self.images.values() for row in rows):
             if wanted.get(row["mask"], row["image"]) != row["image"]:
                 raise UserError(
                     f"{self.folder}: {row['mask']} is the mask of {row['image']}, and would be that of "
@@ -157,7 +196,8 @@ class Results:
 
 
 def identity(predictor: Predictor) -> dict[str, Any]:
-    """Return everything that decides the results: models, settings, engine."""
+    """Return everything that decides the results: models, settings, engine; and what the masks hold."""
+    outputs = predictor.outputs
     return {
         "models": [
             {
@@ -170,6 +210,7 @@ def identity(predictor: Predictor) -> dict[str, Any]:
         "threshold": predictor.threshold,
         "engine": predictor.networks[0].engine,
         **({} if (version := predictor.networks[0].arithmetic) == 1 else {ARITHMETIC: version}),
+        **({} if outputs.task == "binary" else {"task": outputs.task, "classes": list(outputs.names)}),
         NAMES: [network.name for network in predictor.networks],
     }
 
@@ -229,8 +270,13 @@ def _other(folder: Path, setting: str, before: object) -> UserError:
 
 
 @contextmanager
-def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
+def results_in(folder: Path, made_by: Mapping[str, Any], classes: Sequence[str] = ()) -> Iterator[Results]:
     """Lock a folder of results and yield its rows; the table is complete at the end.
+
+    Args:
+        folder: of the results.
+        made_by: their ``identity``.
+        classes: the names of several classes, but the background.
 
     Raises:
         UserError: results of another model or other settings, a table of another origin, or another process
@@ -238,18 +284,17 @@ def results_in(folder: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
         DiskError: something cannot be written.
     """
     with hold(folder / LOCK, "these predictions"):
-        rows = _before(folder, made_by)
+        rows = _before(folder, made_by, columns(bool(classes)))
         write_text(folder / SETTINGS, json.dumps(made_by, indent=1) + "\n")
-        _write(folder / TABLE, rows.values())  # without what a power failure left half written
+        _write(folder / TABLE, rows, bool(classes))  # without what a power failure left half written
         try:
             with (folder / TABLE).open("a", encoding="utf-8", newline="") as stream:
-                results = Results(folder, rows, stream)
-                yield results
+                yield Results(folder, rows, stream, classes)
         finally:
-            _write(folder / TABLE, rows.values())
+            _write(folder / TABLE, rows, bool(classes))
 
 
-def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def _before(folder: Path, made_by: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Row]]:
     settings, table = folder / SETTINGS, folder / TABLE
     if not settings.is_file():
         _refuse_foreign(folder)
@@ -260,7 +305,7 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
         if table.is_file():
             with table.open(encoding="utf-8", newline="") as stream:
                 read = [dict.fromkeys(ADDED, "") | row for row in csv.DictReader(stream)]
-                rows = [_texts({name: row[name] for name in COLUMNS}) for row in read if _is_whole(row)]
+                rows = [_texts({name: row[name] for name in names}) for row in read if _is_whole(row, names)]
     except (OSError, ValueError, csv.Error):
         before, rows = None, []
     if not isinstance(before, dict):
@@ -275,7 +320,15 @@ def _before(folder: Path, made_by: Mapping[str, Any]) -> dict[str, dict[str, str
                 f"with that version on that device, or {ANOTHER}"
             )
         raise _other(folder, odd, before.get(odd))
-    return {row["image"]: row for row in rows}
+    return _by_image(rows, "class" in names)
+
+
+def _by_image(rows: Iterable[Row], with_classes: bool) -> dict[str, list[Row]]:
+    """Return the rows of each image; of an image that was done again the last ones, in each class."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        found.setdefault(row["image"], {})[row["class"] if with_classes else ""] = row
+    return {image: list(by_class.values()) for image, by_class in found.items()}
 
 
 def _decisive(made_by: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,22 +337,22 @@ def _decisive(made_by: Mapping[str, Any]) -> dict[str, Any]:
     return named | {ARITHMETIC: made_by.get(ARITHMETIC, 1)}
 
 
-def _cells(row: Mapping[str, str]) -> dict[str, str]:
+def _cells(row: Mapping[str, str]) -> Row:
     return {name: as_cell(value) if name in TEXTS else value for name, value in row.items()}
 
 
-def _texts(row: Mapping[str, str]) -> dict[str, str]:
+def _texts(row: Mapping[str, str]) -> Row:
     return {name: of_cell(value) if name in TEXTS else value for name, value in row.items()}
 
 
-def _is_whole(row: Mapping[str | Any, str | None]) -> bool:
-    return set(row) == set(COLUMNS) and None not in row.values() and row["image"] != "image"
+def _is_whole(row: Mapping[str | Any, str | None], names: Sequence[str]) -> bool:
+    return set(row) == set(names) and None not in row.values() and row["image"] != "image"
 
 
-def _write(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
+def _write(file: Path, rows: Mapping[str, Iterable[Row]], with_classes: bool) -> None:
     """Write the whole table, in the order of the images' names."""
     stream = io.StringIO(newline="")
-    table = csv.DictWriter(stream, COLUMNS)
+    table = csv.DictWriter(stream, columns(with_classes))
     table.writeheader()
-    table.writerows(_cells(row) for row in sorted(rows, key=lambda row: row["image"]))
+    table.writerows(_cells(row) for _, rows_of_image in sorted(rows.items()) for row in rows_of_image)
     write_text(file, stream.getvalue())

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from segstudy.core.input_files import open_regular
 from segstudy.data.image_formats import FORMATS, format_of
 from segstudy.data.images import ImageError, num_frames
 from segstudy.data.sources import Frame, ImageSource
+from segstudy.deploy.predict.result_files import ResultFolder
 
-VolumeKind = Literal["masks", "probability"]
-VOLUME_KINDS: tuple[VolumeKind, ...] = ("masks", "probability")  # of results, which a volume can hold
+Values = Literal["mask", "numbers", "probability"]  # of 0 and 255, of classes, and from 0 to 255
+VOLUME_KINDS = ("masks", "probability")  # of results, which a volume can hold
 SUFFIX = ".nii.gz"
 
 
@@ -85,24 +86,33 @@ def volumes(items: Iterable[Item]) -> dict[str, list[Item]]:
     return found
 
 
-def volume_of(file: Path, slices: Sequence[Path], kind: VolumeKind) -> bytes:
+def values_in(folder: ResultFolder) -> Values:
+    """Return what the files of a folder of ``VOLUME_KINDS`` hold."""
+    if folder.kind == "probability":
+        return "probability"
+    return "numbers" if folder.number is None else "mask"
+
+
+def volume_of(file: Path, slices: Sequence[Path], values: Values) -> bytes:
     """Return results of all slices as a ``.nii.gz``, with the geometry of the volume they are of.
 
-    Masks are 0 and 1 (uint8), probabilities 0 to 1 in steps of 1/255 (float32). Equal slices give equal
-    bytes.
+    Masks are 0 and 1 or the numbers of classes (uint8), probabilities 0 to 1 in steps of 1/255 (float32).
+    Equal slices give equal bytes.
 
     Args:
         file: the volume.
-        slices: their results as PNG, 0 to 255, in the order of the file.
-        kind: of results.
+        slices: their results as PNG, in the order of the file.
+        values: that they hold.
     """
     from segstudy.data.nifti_images import header_in, with_values  # with nibabel, an extra
 
-    stack = np.stack([_turned(each) for each in slices], axis=2)
-    is_mask = kind == "masks"
-    values = (stack >= 128).astype(np.uint8) if is_mask else stack.astype(np.float32) / np.float32(255)
+    stack: NDArray[Any] = np.stack([_turned(each) for each in slices], axis=2)
+    if values == "mask":
+        stack = (stack >= 128).astype(np.uint8)
+    elif values == "probability":
+        stack = stack.astype(np.float32) / np.float32(255)
     with open_regular(file) as stream:
-        content = with_values(header_in(stream), values)
+        content = with_values(header_in(stream), stack)
     return gzip.compress(content, 1, mtime=0)
 
 

@@ -7,8 +7,9 @@ from fastapi.params import Depends
 
 from segstudy.core.version import __version__
 from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.predict.result_files import class_rgb
 from segstudy.deploy.serving.admission import Admission
-from segstudy.deploy.serving.schemas import Health, ModelOut, problems
+from segstudy.deploy.serving.schemas import ClassOut, Health, ModelOut, problems
 from segstudy.deploy.serving.service import Service
 
 
@@ -40,11 +41,20 @@ def add_model(routes: APIRouter, predictor: Predictor, access: Sequence[Depends]
     @routes.get("/model", dependencies=access, responses=problems(400, *([401] if access else [])))
     async def model() -> ModelOut:
         """Return the card of the model."""
-        first = predictor.networks[0]
+        first, outputs = predictor.networks[0], predictor.outputs
         return ModelOut(
             name=first.name,
             engine=first.engine,
             threshold=predictor.threshold,
+            task=outputs.task,
+            classes=[
+                ClassOut(name=name, colour=_hex(class_rgb(outputs, i)), scored=i in outputs.scored)
+                for i, name in enumerate(outputs.names)
+            ],
             card=first.card,
             text=first.package.text if first.package else None,
         )
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return f"#{bytes(colour).hex()}"

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from segstudy.core.outputs import Task
 from segstudy.deploy.predict.measurements import Measures, Polygon
 from segstudy.store.card import Card
 
@@ -16,6 +17,37 @@ class Segmented(BaseModel):
     threshold: float
     measurements: Measures
     polygons: list[Polygon]
+
+
+class SegmentedClass(BaseModel):
+    """One class of an image."""
+
+    name: str
+    measurements: Measures
+    polygons: list[Polygon]
+
+
+class SegmentedClasses(BaseModel):
+    """The result for one image, of a model with several classes: each but the background.
+
+    Classes that exclude each other have no threshold.
+    """
+
+    width_px: int
+    height_px: int
+    threshold: float | None
+    classes: list[SegmentedClass]
+
+
+class ClassOut(BaseModel):
+    """A class, with its colour in masks and pictures.
+
+    The background and what is not measured has `scored` false. Numbers in masks count from 0, in this order.
+    """
+
+    name: str
+    colour: str
+    scored: bool
 
 
 class Health(BaseModel):
@@ -32,7 +64,9 @@ class ModelOut(BaseModel):
 
     name: str
     engine: str
-    threshold: float
+    threshold: float | None
+    task: Task
+    classes: list[ClassOut]
     card: Card
     text: str | None
 

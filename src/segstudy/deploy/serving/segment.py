@@ -9,15 +9,18 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.params import Depends
 from fastapi.responses import JSONResponse, Response
 
+from segstudy.core.errors import UserError
+from segstudy.core.outputs import THRESHOLD, Outputs
 from segstudy.core.suggestions import did_you_mean
 from segstudy.data.images import ImageError
 from segstudy.data.pixel_budget import BusyError
-from segstudy.deploy.predict.predictor import Settings
+from segstudy.deploy.predict.predictor import NO_THRESHOLD, Settings, refuse_unfit
 from segstudy.deploy.serving.accept import best_of
 from segstudy.deploy.serving.admission import Admission, Slot
+from segstudy.deploy.serving.answers import MEDIA, View
 from segstudy.deploy.serving.bodies import BINARY, BODIES, Body
-from segstudy.deploy.serving.schemas import Segmented, problems
-from segstudy.deploy.serving.service import MEDIA, Answer, Asked, Service, View
+from segstudy.deploy.serving.schemas import Segmented, SegmentedClasses, problems
+from segstudy.deploy.serving.service import Answer, Asked, Service
 
 SENT = {
     "content": {media: kind.described for kind in BODIES for media in kind.media},
@@ -39,34 +42,56 @@ def add_segment(routes: APIRouter, service: Service, admission: Admission, acces
         access: the check of a token, if one is required.
     """
     errors = problems(400, 403, 406, 408, 413, 415, 422, 500, 503, *([401] if access else []))
+    outputs = service.predictor.outputs
+    several = outputs.task != "binary"
 
     @routes.post(
         "/segment",
         dependencies=access,
-        response_model=Segmented,
+        response_model=SegmentedClasses if several else Segmented,
         responses={**PICTURES, **errors},
         openapi_extra={"requestBody": SENT},
     )
     async def segment(
         request: Request,
         threshold: Annotated[
-            float, Query(gt=0, lt=1, description="The threshold of the probability.")
-        ] = service.predictor.threshold,
+            float,
+            Query(
+                gt=0,
+                lt=1,
+                description="The threshold of the probability.",
+                include_in_schema=outputs.has_threshold,
+            ),
+        ] = service.predictor.threshold or THRESHOLD,
         view: Annotated[View, Query(description="The kind of image, if the answer is an image.")] = "mask",
         largest_component: Annotated[
             bool, Query(description="Keep only the largest connected component.")
         ] = False,
         fill_holes: Annotated[bool, Query(description="Fill the holes in the mask.")] = False,
+        class_name: Annotated[
+            str | None,
+            Query(
+                alias="class",
+                description="The class of a mask or of probabilities; without it, of all classes.",
+                include_in_schema=several,
+            ),
+        ] = None,
     ) -> Response:
         """Segment one image, sent as a file, as a form with one file, or as JSON with base64.
 
         The answer depends on `Accept`. `application/json` (the default): polygons and measurements.
-        `image/png`: the mask or the probability. `image/jpeg`: the overlay or the outline.
+        `image/png`: the mask, its numbers or the probability. `image/jpeg`: the overlay or the outline.
         """
-        _refuse_unknown(request, segment)
+        _refuse_unknown(request, segment, outputs)
         wanted = view_of(",".join(request.headers.getlist("accept")), view)
         settings = Settings(largest_component=largest_component, fill_holes=fill_holes)
-        answer = await _answered(request, service, admission, Asked(threshold, wanted, settings))
+        try:
+            refuse_unfit(settings, outputs)
+        except UserError as error:
+            raise HTTPException(422, str(error).removeprefix("--").replace("-", "_", 1)) from None
+        number = None if class_name is None else _number(class_name, wanted, outputs)
+        cut = threshold if outputs.has_threshold else None
+        answer = await _answered(request, service, admission, Asked(cut, wanted, settings, number))
         request.state.pixels = answer.height * answer.width
         return _response(answer, wanted)
 
@@ -95,18 +120,34 @@ async def _segmented(service: Service, slot: Slot, body: Body, asked: Asked) -> 
     return await service.segment(content, asked)
 
 
-def _refuse_unknown(request: Request, route: Callable[..., Any]) -> None:
+def _refuse_unknown(request: Request, route: Callable[..., Any], outputs: Outputs) -> None:
     """Refuse options that there are not: a misspelled threshold must not pass unnoticed.
 
     Raises:
-        HTTPException: with the nearest name.
+        HTTPException: with the nearest name, or why the classes have no threshold.
     """
-    options = [name for name in inspect.signature(route).parameters if name != "request"]
+    options = [name for name in inspect.signature(route).parameters if name not in ("request", "class_name")]
+    options += [] if outputs.task == "binary" else ["class"]
+    if not outputs.has_threshold and "threshold" in request.query_params:
+        raise HTTPException(422, f"threshold: {NO_THRESHOLD}; leave it out")
     for name in request.query_params:
         if name not in options:
             raise HTTPException(
                 422, f"{name[:60]}: is not an option of /segment; {did_you_mean(name[:60], options)}"
             )
+
+
+def _number(name: str, view: View | None, outputs: Outputs) -> int:
+    """Return the number of the class of this name.
+
+    Raises:
+        HTTPException: there is none, or the answer is not of one class.
+    """
+    if view not in ("mask", "probability"):
+        raise HTTPException(422, "class: only with view=mask or view=probability as image/png; leave it out")
+    if name not in outputs.names:
+        raise HTTPException(422, f"class: {name[:60]!r} is none of {', '.join(outputs.names)}")
+    return outputs.names.index(name)
 
 
 def view_of(accept: str, view: View) -> View | None:

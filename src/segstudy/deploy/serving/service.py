@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 from segstudy.core.network_outputs import OutputError
 from segstudy.data.images import decode_bytes, size_in
 from segstudy.data.pixel_budget import PixelBudget
-from segstudy.data.preprocess import Size, enough, image_to_network, prob_to_native
-from segstudy.deploy.predict.folder import encoded
-from segstudy.deploy.predict.measurements import measured, polygons
+from segstudy.data.preprocess import Size, enough, image_to_network
 from segstudy.deploy.predict.predictor import NOTHING_MORE, Predictor, Settings, mask_of
+from segstudy.deploy.serving.answers import PICTURES, View, as_json, as_picture
 from segstudy.deploy.serving.busy_threads import BusyThreads
 from segstudy.deploy.serving.limits import Limits
 
-View = Literal["mask", "probability", "overlay", "outline"]
-KIND = {"mask": "masks", "probability": "probability", "overlay": "overlay", "outline": "outline"}
-MEDIA = {"mask": "image/png", "probability": "image/png", "overlay": "image/jpeg", "outline": "image/jpeg"}
 MAX_BATCH = 8
 PIXELS_A_THREAD = (
     10_000_000  # in memory at a time where there are many threads; else one of the largest images
@@ -34,11 +30,19 @@ Waiting = tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Asked:
-    """The request for one image: a picture, or with ``view`` None polygons and measurements."""
+    """The request for one image: a picture, or with ``view`` None polygons and measurements.
 
-    threshold: float
+    Attributes:
+        threshold: of the probability; None for classes that exclude each other.
+        view: the kind of picture.
+        settings: of the mask.
+        number: of the class that a mask or probabilities are of; None for all.
+    """
+
+    threshold: float | None
     view: View | None
     settings: Settings = NOTHING_MORE
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,22 +181,12 @@ class Service:
         self, prob: NDArray[np.float32], native: Size, content: bytes, asked: Asked, until: float
     ) -> Answer:
         with self._room_for(native, until):
-            probability = prob_to_native(prob, native, self.predictor.resize)
-            mask = mask_of(probability, asked.threshold, asked.settings)
+            probabilities = self.predictor.at_native(prob, native)
+            mask = mask_of(probabilities, asked.threshold, asked.settings)
             if asked.view is None:
-                return Answer(_measured(mask, probability, asked.threshold), *native)
+                return Answer(as_json(mask, probabilities, asked.threshold), *native)
             pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
-            if asked.view in ("overlay", "outline"):
-                probability = np.zeros((1, 1), np.float32)  # which pictures do not show
+            if asked.view in PICTURES:
+                probabilities.forget()  # which pictures do not show
                 _, pixels = decode_bytes(content, lambda _: None, self.predictor.scale)
-            return Answer(encoded(KIND[asked.view], pixels, mask, probability), *native)
-
-
-def _measured(mask: NDArray[np.bool_], probability: NDArray[np.float32], threshold: float) -> dict[str, Any]:
-    return {
-        "width_px": mask.shape[1],
-        "height_px": mask.shape[0],
-        "threshold": threshold,
-        "measurements": asdict(measured(mask, probability)),
-        "polygons": polygons(mask),
-    }
+            return Answer(as_picture(asked.view, pixels, mask, probabilities, asked.number), *native)
