@@ -19,7 +19,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.data.images import ImageError, image_size, read_image
 from segstudy.data.mask_pixels import MaskPixels
-from segstudy.data.masks import binarise, read_mask
+from segstudy.data.masks import classified, read_mask
 
 FORMATS = ("png", "jpg", "bmp", "tif", "TIFF", "JPEG")
 RED, BLACK, WHITE, GREEN = (255, 0, 0), (0, 0, 0), (255, 255, 255), (0, 255, 0)
@@ -305,7 +305,7 @@ def test_an_opaque_alpha_channel_is_dropped_and_another_refused(tmp_path: Path) 
 def test_any_two_values_give_back_the_mask(mask: np.ndarray, low: int, gap: int) -> None:
     high = min(255, low + gap)
     values = np.where(mask, high, low).astype(np.uint8)
-    assert (binarise(MaskPixels(values), Path("m.png")) == mask).all()
+    assert (classified(MaskPixels(values), Path("m.png")) == mask).all()
 
 
 def test_ph2_decodes_in_seconds(ph2_folder: Path) -> None:

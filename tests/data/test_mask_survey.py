@@ -13,7 +13,7 @@ from PIL import Image
 from segstudy.core.mask_rules import AUTO, USUAL, MaskMeaning, parse
 from segstudy.data.mask_pixels import MaskPixels, decode_mask, packed
 from segstudy.data.mask_survey import Inference, infer, look_at_mask
-from segstudy.data.masks import binarise, table_of
+from segstudy.data.masks import classified, table_of
 
 SIDE = 40
 BLACK, RED, DARK_RED, GREEN, WHITE = (0, 0, 0), (200, 30, 30), (90, 0, 0), (0, 180, 0), (255, 255, 255)
@@ -52,7 +52,7 @@ def surveyed(masks: Sequence[MaskPixels], asked: MaskMeaning = AUTO) -> Inferenc
 
 
 def read(masks: Sequence[MaskPixels], found: Inference) -> list[Mask]:
-    return [binarise(mask, Path("m"), found.meaning) for mask in masks]
+    return [classified(mask, Path("m"), found.meaning) for mask in masks]
 
 
 def assert_read(masks: Sequence[MaskPixels], rule: str, truths: Sequence[Mask] = DISCS) -> None:

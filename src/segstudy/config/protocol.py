@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 
 from segstudy.core import intensity, mask_rules
 from segstudy.core.class_weights import NONE, refuse_other_weights, spelled_weights
-from segstudy.core.classes import MaskClass, parse_classes, spelled_classes
+from segstudy.core.classes import MaskClass, is_background, parse_classes, spelled_classes
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive, Size
@@ -15,6 +15,7 @@ from segstudy.core.schema import Frozen, Positive, Size
 if TYPE_CHECKING:  # numpy: `segstudy status` does without
     from segstudy.core.outputs import Outputs
 
+OF_CLASSES = ("auto", "larger", "indices")  # rules of masks that say nothing against classes
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -114,6 +115,11 @@ class Protocol(Frozen):
         named = [value for each in self.mask_classes() for value in each.values] + list(self.foreground or ())
         if both := [value for value in self.ignore or () if value in named]:
             raise ValueError(f"ignore and classes or foreground both name the mask value {both[0]}")
+        if self.classes is not None and mask_rules.parse(self.masks).kind not in OF_CLASSES:
+            raise ValueError(f"masks={self.masks} and classes exclude each other: leave masks out")
+        exclusive = [each.name for each in self.mask_classes() if each.values]
+        if self.resize == "pad" and exclusive and not is_background(exclusive[0]):
+            raise ValueError("resize=pad needs a class background, which the borders are of; or choose squash")
         return self
 
     def mask_classes(self) -> tuple[MaskClass, ...]:

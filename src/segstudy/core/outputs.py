@@ -27,6 +27,8 @@ Mask = NDArray[np.bool_] | NDArray[np.uint8] | NDArray[np.uint16]
 
 IGNORED = 255
 IGNORED_BITS = np.uint16(1 << 15)
+IGNORED_CLASS = -100  # in the targets of multiclass losses: what torch's own ignore
+IGNORED_TARGET = -1.0  # in those of binary and multilabel losses, which else are 0 and 1
 FOREGROUND = "foreground"
 THRESHOLD = 0.5
 

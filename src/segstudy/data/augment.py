@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segstudy.core.outputs import BINARY, IGNORED_CLASS, IGNORED_TARGET, Outputs
 from segstudy.core.seeding import seed_for
 
 NUMERICS = 1  # raised when any number below changes; enters the keys of runs that augment
@@ -63,28 +64,63 @@ def changes_of(ids: Sequence[str], seed: int, epoch: int) -> Tensor:
 
 
 def augment(
-    image: Tensor, mask: Tensor, kind: Literal["flips", "full"], changes: Tensor
+    image: Tensor,
+    target: Tensor,
+    kind: Literal["flips", "full"],
+    changes: Tensor,
+    outputs: Outputs = BINARY,
 ) -> tuple[Tensor, Tensor]:
-    """Alter a batch, image and mask alike.
+    """Alter a batch, image and target alike.
 
     Args:
         image: ``(batch, 3, H, W)`` in [0, 1].
-        mask: ``(batch, 1, H, W)``, 0 or 1.
+        target: as ``batches.targets_of`` makes it.
         kind: ``flips`` mirrors only; ``full`` adds rotation, scale and colour.
         changes: ``(batch, 8)`` of ``changes_of``, on the same device.
+        outputs: what the target holds.
 
     Returns:
-        Image and mask of the same shapes; the mask again 0 or 1. What comes in from outside the frame is
-        the reflected picture, in both.
+        Image and target of the same shapes and types. What comes in from outside the frame is the reflected
+        picture, in both. Between pixels the classes are decided as ``mask_to_network`` does it.
     """
     values = {field.name: changes[:, column] for column, field in enumerate(fields(Change))}
-    both = _flip(torch.cat([image, mask], dim=1), values)
+    planes = _planes(target, outputs)
+    both = _flip(torch.cat([image, planes], dim=1), values)
     if kind == "full":
         both = _warp(both, values)
-    image, mask = both[:, :3], (both[:, 3:] >= 0.5).float()
+    image, target = both[:, :3], _decided(both[:, 3:], outputs)
     if kind == "full":
         image = _colour(image, values)
-    return image.contiguous(memory_format=torch.channels_last), mask
+    return image.contiguous(memory_format=torch.channels_last), target
+
+
+def _planes(target: Tensor, outputs: Outputs) -> Tensor:
+    """A target as shares of its classes ``(batch, K, H, W)``; of two the second; then of what is ignored."""
+    if outputs.task == "multiclass":
+        numbers = torch.arange(len(outputs.names), device=target.device).view(-1, 1, 1)
+        planes = (target.unsqueeze(1) == numbers).float()
+        ignored = target.unsqueeze(1) == IGNORED_CLASS
+    else:
+        ignored = target[:, :1] == IGNORED_TARGET
+        planes = target.masked_fill(ignored, 0) if outputs.has_ignored else target
+    return torch.cat([planes, ignored.float()], dim=1) if outputs.has_ignored else planes
+
+
+def _decided(planes: Tensor, outputs: Outputs) -> Tensor:
+    """Return the target of shares as ``_planes`` makes them; of equal classes the last wins."""
+    if outputs.task == "multiclass":
+        last = planes.shape[1] - 1
+        target = last - planes.flip(1).argmax(dim=1)
+        return target.masked_fill(target == last, IGNORED_CLASS) if outputs.has_ignored else target
+    if not outputs.has_ignored:
+        return (planes >= 0.5).float()
+    shares, ignored = planes[:, :-1], planes[:, -1:]
+    if outputs.task == "multilabel":
+        target, ignored = shares >= (1 - ignored) / 2, ignored >= 0.5
+    else:
+        background = 1 - shares - ignored
+        target, ignored = shares >= background, ignored >= torch.maximum(shares, background)
+    return target.float().masked_fill(ignored, IGNORED_TARGET)
 
 
 def _flip(x: Tensor, values: Mapping[str, Tensor]) -> Tensor:

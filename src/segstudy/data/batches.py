@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segstudy.core.outputs import IGNORED, IGNORED_CLASS, IGNORED_TARGET, Outputs
 from segstudy.core.seeding import seed_for
 from segstudy.data.prepared import Prepared
 
@@ -44,8 +46,8 @@ class Pixels:
     Attributes:
         prepared: the samples.
         device: where batches are wanted.
-        resident: all images ``(N, H, W, 3)`` and masks ``(N, H, W)``, on the device; None where each batch
-            is sent there.
+        resident: all images ``(N, H, W, 3)`` and masks ``(N, H, W)`` as ``targets_of`` takes them, on the
+            device; None where each batch is sent there.
     """
 
     prepared: Prepared
@@ -53,25 +55,50 @@ class Pixels:
     resident: tuple[Tensor, Tensor] | None = None
 
     def batches(self, order: Positions, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of ``in_batches``: images and masks in the order of their positions.
+        """Yield the batches of ``in_batches``: images and targets in the order of their positions.
 
-        Images are ``(batch, 3, H, W)`` in [0, 1], channels last in memory; masks are ``(batch, 1, H, W)``.
+        Images are ``(batch, 3, H, W)`` in [0, 1], channels last in memory; targets are of ``targets_of``.
         Where the samples lie on the device, the order is sent there once, and no batch waits for the host.
         """
+        outputs = self.prepared.outputs
         parts = list(in_batches(order, batch_size))
         if self.resident is not None:
             index = torch.from_numpy(order).to(self.device)
             for part in torch.split(index, [len(part) for part in parts]):
-                yield _as_batch(*(pixels[part] for pixels in self.resident))
+                image, mask = (pixels[part] for pixels in self.resident)
+                yield _as_input(image), targets_of(mask, outputs)
         else:
             for positions in parts:
                 image = torch.from_numpy(self.prepared.images[positions]).to(self.device)
-                mask = torch.from_numpy(self.prepared.masks[positions]).to(self.device)
-                yield _as_batch(image, mask)
+                mask = _as_tensor(self.prepared.masks[positions]).to(self.device)
+                yield _as_input(image), targets_of(mask, outputs)
 
 
-def _as_batch(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    return image.permute(0, 3, 1, 2).float().div_(255), mask.unsqueeze(1).float()
+def _as_input(image: Tensor) -> Tensor:
+    return image.permute(0, 3, 1, 2).float().div_(255)
+
+
+def _as_tensor(mask: NDArray[Any]) -> Tensor:
+    """Masks as they are; bits of overlapping classes as int16, which PyTorch can shift on every device."""
+    return torch.from_numpy(mask.view(np.int16) if mask.dtype == np.uint16 else mask)
+
+
+def targets_of(mask: Tensor, outputs: Outputs) -> Tensor:
+    """Masks ``(batch, H, W)`` as losses take them.
+
+    Of binary masks float ``(batch, 1, H, W)``, of overlapping classes ``(batch, K, H, W)``: 0 or 1, and
+    ``IGNORED_TARGET`` where a pixel is ignored. Of exclusive classes int64 ``(batch, H, W)``, the class's
+    number, and ``IGNORED_CLASS`` where a pixel is ignored.
+    """
+    if outputs.task == "multiclass":
+        target = mask.long()
+        return target.masked_fill(mask == IGNORED, IGNORED_CLASS) if outputs.has_ignored else target
+    if outputs.task == "multilabel":
+        bits = torch.arange(len(outputs.names), device=mask.device, dtype=mask.dtype).view(-1, 1, 1)
+        target, ignored = (mask.unsqueeze(1) >> bits & 1).float(), mask < 0
+    else:
+        target, ignored = mask.unsqueeze(1).float(), mask == IGNORED
+    return target.masked_fill(ignored.unsqueeze(1), IGNORED_TARGET) if outputs.has_ignored else target
 
 
 def pixels_on(prepared: Prepared, device: torch.device) -> Pixels:
@@ -79,7 +106,5 @@ def pixels_on(prepared: Prepared, device: torch.device) -> Pixels:
     needed = prepared.images.nbytes + prepared.masks.nbytes
     if device.type != "cuda" or needed > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
         return Pixels(prepared, device)
-    images, masks = (
-        torch.from_numpy(np.array(part)).to(device) for part in (prepared.images, prepared.masks)
-    )
-    return Pixels(prepared, device, (images, masks))
+    images = torch.from_numpy(np.array(prepared.images)).to(device)
+    return Pixels(prepared, device, (images, _as_tensor(np.array(prepared.masks)).to(device)))

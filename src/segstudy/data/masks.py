@@ -1,10 +1,10 @@
-"""What the values of a mask mean: which of them are foreground.
+"""What the values of a mask mean: which of them are foreground, or of which class they are.
 
 A rule is applied to the table of a mask's values, never to its pixels, so that a whole data set can be judged
 by tables alone, see ``mask_survey``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segstudy.core.mask_rules import USUAL, MaskMeaning
+from segstudy.core.mask_rules import USUAL, MaskMeaning, MaskRule
+from segstudy.core.outputs import IGNORED
+from segstudy.core.quantities import counted as counted_noun
 from segstudy.core.quantities import percent
 from segstudy.data.images import ImageError
 from segstudy.data.mask_pixels import Kind, MaskPixels, decode_mask
@@ -50,34 +52,34 @@ class MaskTable:
         return self.kind == "palette" and self.colours is not None and is_grey(self.colours)
 
 
-def read_mask(source: MaskSource, meaning: MaskMeaning = USUAL) -> NDArray[np.bool_]:
-    """Decode a mask to booleans ``(H, W)``.
+def read_mask(source: MaskSource, meaning: MaskMeaning = USUAL) -> NDArray[Any]:
+    """Decode a mask ``(H, W)``, of the type ``meaning.outputs.mask_dtype``.
 
     Raises:
-        ImageError: as ``images.read_image``, and a mask whose foreground is not known.
+        ImageError: as ``images.read_image``, and a mask of which the meaning says too little.
     """
-    return binarise(decode_mask(source), first_file(source), meaning)
+    return classified(decode_mask(source), first_file(source), meaning)
 
 
-def binarise(mask: MaskPixels, path: Path, meaning: MaskMeaning = USUAL) -> NDArray[np.bool_]:
+def classified(mask: MaskPixels, path: Path, meaning: MaskMeaning = USUAL) -> NDArray[Any]:
     """Apply the meaning of a data set's masks to one of them.
 
     Raises:
         ImageError: its values do not fit.
     """
     table = table_of(mask, path)
-    return lookup(mask, table, foreground_of(table, meaning))
+    return lookup(mask, table, numbers_in(table, meaning))
 
 
-def lookup(mask: MaskPixels, table: MaskTable, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels ``(H, W)`` whose values are chosen in the table ``(K,)``."""
+def lookup(mask: MaskPixels, table: MaskTable, numbers: NDArray[Any]) -> NDArray[Any]:
+    """What the pixels ``(H, W)`` are, from what the values of the table are, ``(K,)``."""
     if mask.values.dtype == np.uint8:
-        wanted = np.zeros(256, np.bool_)
-        wanted[table.values] = chosen
+        wanted = np.zeros(256, numbers.dtype)
+        wanted[table.values] = numbers
         return np.asarray(wanted[mask.values])
-    if len(table.values) <= 2 and chosen.sum() == 1:
-        return np.asarray(mask.values == table.values[chosen][0])
-    return chosen[np.searchsorted(table.values, mask.values)]
+    if numbers.dtype == np.bool_ and len(table.values) <= 2 and numbers.sum() == 1:
+        return np.asarray(mask.values == table.values[numbers][0])
+    return numbers[np.searchsorted(table.values, mask.values)]
 
 
 def table_of(mask: MaskPixels, path: Path) -> MaskTable:
@@ -98,19 +100,79 @@ def counted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return found.astype(np.uint8), counts[found]
 
 
-def foreground_of(table: MaskTable, meaning: MaskMeaning = USUAL) -> NDArray[np.bool_]:
-    """Which of a table's values are foreground, ``(K,)``.
-
-    By the rule ``larger`` the larger of two values is foreground. A constant 0 is an empty mask, a constant
-    1 or 128 and above a full one. Of more values those from 128 up are foreground, as JPEG blurs what was
-    black and white.
+def numbers_in(table: MaskTable, meaning: MaskMeaning = USUAL) -> NDArray[Any]:
+    """Of which class a table's values are, ``(K,)`` of the type ``meaning.outputs.mask_dtype``.
 
     Raises:
         ImageError: the values do not fit the meaning.
     """
-    rule = meaning.rule
-    if meaning.foreground is not None:
-        return _named(table, meaning)
+    if meaning.classes:
+        return _class_numbers(table, meaning)
+    if not meaning.ignore:
+        return foreground_of(table, meaning)
+    return np.where(ignored_in(table, meaning), np.uint8(IGNORED), foreground_of(table, meaning))
+
+
+def ignored_in(table: MaskTable, meaning: MaskMeaning) -> NDArray[np.bool_]:
+    """Which of a table's values count nowhere, ``(K,)``."""
+    return _among(table, meaning.ignore, meaning)
+
+
+def without_ignored(table: MaskTable, meaning: MaskMeaning) -> MaskTable:
+    """The values that count."""
+    if not meaning.ignore:
+        return table
+    counts = ~ignored_in(table, meaning)
+    colours = None if table.colours is None else table.colours[counts]
+    return replace(table, values=table.values[counts], counts=table.counts[counts], colours=colours)
+
+
+def _class_numbers(table: MaskTable, meaning: MaskMeaning) -> NDArray[np.uint8]:
+    """The number of each value's class; values of no class are refused."""
+    numbers = np.full(len(table.values), IGNORED, np.uint8)
+    named = ignored_in(table, meaning).astype(np.uint8)
+    for number, each in enumerate(meaning.classes):
+        chosen = _among(table, each.values, meaning)
+        numbers[chosen] = number
+        named += chosen
+    if (named != 1).any():
+        raise of_no_class(table, named)
+    return numbers
+
+
+def _among(table: MaskTable, names: tuple[int | str, ...], meaning: MaskMeaning) -> NDArray[np.bool_]:
+    """Which of a table's values are named, as numbers or colours. Brightness is no number here."""
+    chosen = np.zeros(len(table.values), np.bool_)
+    if colours := [int(each[1:], 16) for each in names if isinstance(each, str)]:
+        chosen |= np.isin(_as_colours(table), colours)
+    if numbers := [each for each in names if isinstance(each, int)]:
+        found = _stored_numbers(table, by_index=meaning.rule.kind == "indices")
+        chosen |= np.zeros_like(chosen) if found is None else np.isin(found, numbers)
+    return chosen
+
+
+def foreground_of(table: MaskTable, meaning: MaskMeaning = USUAL) -> NDArray[np.bool_]:
+    """Which of a table's values are foreground, ``(K,)``; of several classes all but the background are.
+
+    By the rule ``larger`` the larger of two values is foreground. A constant 0 is an empty mask, a constant
+    1 or 128 and above a full one. Of more values those from 128 up are foreground, as JPEG blurs what was
+    black and white. Values that are ignored are not foreground, and the rule does not see them.
+
+    Raises:
+        ImageError: the values do not fit the meaning.
+    """
+    if meaning.classes:
+        return np.isin(_class_numbers(table, meaning), meaning.outputs.scored)
+    if meaning.ignore:
+        foreground = np.zeros(len(table.values), np.bool_)
+        counting = without_ignored(table, meaning)
+        if len(counting.values):
+            foreground[~ignored_in(table, meaning)] = foreground_of(counting, replace(meaning, ignore=()))
+        return foreground
+    return _named(table, meaning) if meaning.foreground is not None else _by_rule(table, meaning.rule)
+
+
+def _by_rule(table: MaskTable, rule: MaskRule) -> NDArray[np.bool_]:
     match rule.kind:
         case "background" if rule.value.startswith("#"):
             return np.asarray(_as_colours(table) != rule.number)
@@ -168,6 +230,19 @@ def numbers_of(table: MaskTable, by_index: bool = False) -> NDArray[Any]:
     Raises:
         ImageError: colours of which none is the foreground.
     """
+    found = _stored_numbers(table, by_index)
+    if found is not None:
+        return found
+    assert table.colours is not None
+    rgb = rgb_of(table.colours)
+    brightness = rgb.sum(axis=1, dtype=np.int64)
+    if len(rgb) == 2 and brightness[0] != brightness[1]:
+        return np.where(brightness == brightness.max(), np.uint8(255), np.uint8(0))
+    raise coloured(table)
+
+
+def _stored_numbers(table: MaskTable, by_index: bool = False) -> NDArray[Any] | None:
+    """A table's values as the numbers that were meant; None of colours of several channels."""
     if table.kind == "grey" or (table.kind == "palette" and by_index) or table.colours is None:
         return table.values
     if table.kind == "palette":
@@ -175,11 +250,7 @@ def numbers_of(table: MaskTable, by_index: bool = False) -> NDArray[Any]:
     for shift in (16, 8, 0):
         if not (table.colours & ~np.uint32(0xFF << shift)).any():
             return _channel(table.colours, shift)
-    rgb = rgb_of(table.colours)
-    brightness = rgb.sum(axis=1, dtype=np.int64)
-    if len(rgb) == 2 and brightness[0] != brightness[1]:
-        return np.where(brightness == brightness.max(), np.uint8(255), np.uint8(0))
-    raise coloured(table)
+    return None
 
 
 def _channel(colours: NDArray[np.uint32], shift: int) -> NDArray[np.uint8]:
@@ -277,6 +348,30 @@ def naming(value: int | str) -> str:
     """How the foreground is named; ``--set`` and ``--foreground`` mean the same."""
     spelled = f"'{value}'" if isinstance(value, str) else value
     return f"as foreground={value} (run: --set foreground={value}; check, evaluate: --foreground {spelled})"
+
+
+def of_no_class(table: MaskTable, named: NDArray[np.uint8]) -> ImageError:
+    """The error of a mask with values that no class has, or that two have.
+
+    Args:
+        table: of the mask.
+        named: ``(K,)``, how often each value is named, among the values to ignore too.
+    """
+    odd = np.flatnonzero(named != 1)
+    if table.kind == "colour":
+        shown = np.array([f"#{colour:06x}" for colour in _as_colours(table)[odd]])
+    else:
+        shown = table.values[odd]
+    values = counted_noun(len(odd), "value")
+    if (named > 1).any():
+        return ImageError(table.path, "multi-class", f"holds {values} that two classes name: {listed(shown)}")
+    if table.lossy:
+        remedy = "the format of the file blurs class numbers: save the masks as PNG"
+    else:
+        remedy = "name the class in --classes, or the value in --ignore if such pixels are to count nowhere"
+    return ImageError(
+        table.path, "multi-class", f"holds {values} that no class has: {listed(shown)}; {remedy}"
+    )
 
 
 def listed(found: NDArray[Any], most: int = 8) -> str:

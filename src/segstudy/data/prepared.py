@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from segstudy.core.errors import UserError, printable
 from segstudy.core.intensity import FULL, Scale
 from segstudy.core.interrupted_building import built_on, remove_unfinished
 from segstudy.core.mask_rules import USUAL, MaskMeaning
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
 from segstudy.data.fingerprint import text_checksum
@@ -30,6 +31,7 @@ from segstudy.data.hashed_arrays import (
     written,
 )
 from segstudy.data.masks import read_mask
+from segstudy.data.packed_masks import packed_mask, unpacked_mask
 from segstudy.data.prepared_writer import FEWEST, IMAGES, MASKS, NATIVE, Loaded, PreparedWriter
 from segstudy.data.preprocess import (
     Resize,
@@ -51,24 +53,25 @@ class Prepared:
     Attributes:
         ids: N sample ids, sorted.
         images: ``(N, height, width, 3)`` uint8, RGB.
-        masks: ``(N, height, width)`` bool.
+        masks: ``(N, height, width)``, of the type ``outputs.mask_dtype``.
         native_sizes: N pairs of height and width of the images as published.
         resize: how the images were brought to network size.
+        outputs: what the masks hold.
     """
 
     ids: tuple[str, ...]
     images: StoredArray[np.uint8]
-    masks: StoredArray[np.bool_]
+    masks: StoredArray[Any]
     native_sizes: tuple[Size, ...]
     resize: Resize
     _packed: StoredFile
     _starts: tuple[int, ...]
+    outputs: Outputs = BINARY
 
-    def native_mask(self, index: int) -> NDArray[np.bool_]:
-        """The true mask of one sample at the image's own size, ``(H, W)``."""
-        height, width = self.native_sizes[index]
+    def native_mask(self, index: int) -> NDArray[Any]:
+        """The true mask of one sample at the image's own size, ``(H, W)``, of the type of ``masks``."""
         bits = self._packed.read(self._starts[index], self._starts[index + 1])
-        return np.unpackbits(bits, count=height * width).view(np.bool_).reshape(height, width)
+        return unpacked_mask(bits, self.native_sizes[index], self.outputs)
 
     def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Where these ids stand in the arrays."""
@@ -108,8 +111,12 @@ def prepare(  # noqa: PLR0913 (a setting each)
     """
     version = numerics(sample.image for sample in samples)
     # With the version of Pillow: pixels come from the one that a run says it had.
-    named = [version, data, size, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
-    settings = json.dumps(named if scale.key == FULL.key else [*named, scale.key])
+    named: list[Any] = [version, data, size, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
+    if scale.key != FULL.key:
+        named.append(scale.key)
+    if meaning.outputs != BINARY:
+        named.append({"classes": [str(each) for each in meaning.classes], "ignore": meaning.ignore})
+    settings = json.dumps(named)
     folder = cache_folder() / "prepared" / _name(settings)
     if is_cached(folder):
         fault = _fault(folder)
@@ -158,21 +165,24 @@ def _build(
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
     size, resize, meaning, scale = settings
+    outputs = meaning.outputs
 
     def load(sample: Sample) -> Loaded:
         native, image = read_for_network(sample.image, size, resize, scale)
         mask = read_mask(sample.mask, meaning)
         if native != mask.shape:
             raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
-        small = image_to_network(image, size, resize, native), mask_to_network(mask, size, resize)
-        return *small, native, np.packbits(mask)
+        small = mask_to_network(mask, size, resize, outputs)
+        return image_to_network(image, size, resize, native), small, native, packed_mask(mask, outputs)
 
-    with PreparedWriter(folder, (len(samples), *size)) as writer:
+    with PreparedWriter(folder, (len(samples), *size), np.dtype(outputs.mask_dtype)) as writer:
         left = samples[writer.num_done :]
         for loaded in in_order(load, left, allowed_cores(hyperthreads=True)):
             writer.add(loaded)
             progress(writer.num_done)
         found = writer.finished()
+    if outputs != BINARY:
+        found["outputs"] = asdict(outputs)
     return {"ids": [sample.id for sample in samples], "resize": resize, **found}
 
 
@@ -210,15 +220,23 @@ def _open(folder: Path, check: bool) -> Prepared:
     else:
         for file in files:
             file.rely_on(file.stamp())
+    outputs = _outputs(index)
     return Prepared(
         ids=tuple(index["ids"]),
         images=StoredArray(files[0], np.dtype(np.uint8)),
-        masks=StoredArray(files[1], np.dtype(np.bool_)),
+        masks=StoredArray(files[1], np.dtype(outputs.mask_dtype)),
         native_sizes=tuple((height, width) for height, width in index["native_sizes"]),
         resize=index["resize"],
         _packed=files[2],
         _starts=tuple(index["starts"]),
+        outputs=outputs,
     )
+
+
+def _outputs(index: dict[str, Any]) -> Outputs:
+    """Of the masks; not written for plain binary ones."""
+    written = index.get("outputs")
+    return BINARY if written is None else Outputs(**{**written, "names": tuple(written["names"])})
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

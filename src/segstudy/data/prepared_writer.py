@@ -17,7 +17,7 @@ PROGRESS = "progress.jsonl"
 FEWEST = 2048  # samples, below which it is over in seconds
 EVERY = 1024  # samples between two marks
 
-Loaded = tuple[NDArray[np.uint8], NDArray[np.bool_], tuple[int, int], NDArray[np.uint8]]
+Loaded = tuple[NDArray[np.uint8], NDArray[Any], tuple[int, int], NDArray[np.uint8]]
 
 
 class PreparedWriter:
@@ -27,9 +27,9 @@ class PreparedWriter:
     the last note and goes on behind it; where that is not as it was written it begins again.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int, int]):
-        """Name the folder, and the number, height and width of the samples."""
-        self._folder, self._shape = folder, shape
+    def __init__(self, folder: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]):
+        """Name the folder, the number, height and width of the samples, and the type of their masks."""
+        self._folder, self._shape, self._dtype = folder, shape, dtype
         self._stack = ExitStack()
         self._sizes: list[tuple[int, int]] = []
         self._starts = [0]
@@ -86,7 +86,7 @@ class PreparedWriter:
         self._open(go_on=False)
         images, masks, _ = self._writers
         images.write_header(np.dtype(np.uint8), (*self._shape, 3))
-        masks.write_header(np.dtype(np.bool_), self._shape)
+        masks.write_header(self._dtype, self._shape)
 
     def _go_on(self) -> None:
         notes = _notes(self._folder / PROGRESS)

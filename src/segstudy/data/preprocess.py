@@ -3,14 +3,15 @@
 Training, prediction, exported files and the page all come through here. Needs no PyTorch.
 """
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.intensity import FULL, Scale
+from segstudy.core.outputs import BINARY, IGNORED_BITS, Outputs
 from segstudy.data.image_formats import FORMATS
 from segstudy.data.images import STRIP_PIXELS, image_size, read_image
 from segstudy.data.sources import ImageSource, first_file
@@ -70,13 +71,54 @@ def read_for_network(
     return (image.shape[0], image.shape[1]), image
 
 
-def mask_to_network(mask: NDArray[np.bool_], size: Size, resize: Resize) -> NDArray[np.bool_]:
-    """Resize a boolean mask ``(H, W)`` to ``size``: foreground where the box mean is at least .5."""
+def mask_to_network(
+    mask: NDArray[Any], size: Size, resize: Resize, outputs: Outputs = BINARY
+) -> NDArray[Any]:
+    """Resize a mask ``(H, W)`` to ``size``, in its own type: every pixel by the box means of the classes.
+
+    Of two classes the foreground wins where its mean is at least .5; of more that exclude each other the one
+    with the largest mean, and of equal ones the one with the higher number. Pixels to ignore count as one
+    class more, after all others. Of classes that overlap each is where it has at least half of what is not
+    ignored. Padding is background, and in no class where they overlap.
+    """
     top, left, height, width = placement(mask.shape, size, resize)
-    out = np.zeros(size, np.bool_)
-    mean = _resized(Image.fromarray(mask.astype(np.float32)), (width, height), Image.Resampling.BOX)
-    out[top : top + height, left : left + width] = np.asarray(mean) >= 0.5
+
+    def mean_of(where: NDArray[np.bool_]) -> NDArray[np.float32]:
+        image = Image.fromarray(where.astype(np.float32))
+        return np.asarray(_resized(image, (width, height), Image.Resampling.BOX))
+
+    out = np.zeros(size, mask.dtype)
+    inner = out[top : top + height, left : left + width]
+    if mask.dtype == np.bool_:
+        inner[:] = mean_of(mask) >= 0.5
+    elif outputs.task == "multilabel":
+        ignored = mean_of((mask & IGNORED_BITS) != 0)
+        for number in range(len(outputs.names)):
+            there = mean_of(outputs.plane(mask, number)) >= (1 - ignored) / 2
+            inner |= np.where(there, np.uint16(1 << number), np.uint16(0))
+        inner[ignored >= 0.5] = IGNORED_BITS
+    else:
+        inner[:] = _largest(mask, mean_of)
     return out
+
+
+def _largest(
+    mask: NDArray[np.uint8], mean_of: Callable[[NDArray[np.bool_]], NDArray[np.float32]]
+) -> NDArray[np.uint8]:
+    """Of classes that exclude each other the one with the largest mean.
+
+    The mean of the first is what the others leave: of two classes the second then wins from exactly .5 on.
+    """
+    first, *others = np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256))
+    means = [mean_of(mask == number) for number in others]
+    if not means:
+        return np.full_like(mean_of(mask == first), first, np.uint8)
+    found = np.full(means[0].shape, first, np.uint8)
+    largest = 1 - sum(means[1:], means[0])
+    for number, mean in zip(others, means, strict=True):
+        found[mean >= largest] = number
+        largest = np.maximum(largest, mean)
+    return found
 
 
 def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> NDArray[np.float32]:

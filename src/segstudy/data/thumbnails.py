@@ -21,16 +21,19 @@ def small_image(prepared: Prepared, position: int) -> bytes:
 
 
 def small_mask(prepared: Prepared, position: int) -> bytes:
-    """The mask of the same, as PNG."""
-    return image_bytes(_small(prepared, position, prepared.masks[position]), "PNG")
+    """The mask of the same, as PNG: black and white; of several classes their numbers, or bits, in grey."""
+    mask = prepared.masks[position]
+    return image_bytes(_small(prepared, position, mask, Image.Resampling.NEAREST), "PNG")
 
 
-def _small(prepared: Prepared, position: int, pixels: NDArray[Any]) -> Image.Image:
+def _small(
+    prepared: Prepared, position: int, pixels: NDArray[Any], how: Image.Resampling | None = None
+) -> Image.Image:
     height, width = prepared.native_sizes[position]
     scale = THUMBNAIL_PX / max(height, width)
     top, left, h, w = preprocess.placement((height, width), prepared.masks.shape[1:], prepared.resize)
     inner = Image.fromarray(pixels[top : top + h, left : left + w])
-    return inner.resize((max(1, round(width * scale)), max(1, round(height * scale))))
+    return inner.resize((max(1, round(width * scale)), max(1, round(height * scale))), how)
 
 
 def read_small_mask(png: bytes, outputs: Outputs, size: tuple[int, int] | None = None) -> Mask:

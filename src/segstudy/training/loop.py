@@ -301,7 +301,8 @@ def _training_batches(
     ids = [pixels.prepared.ids[i] for i in order]
     changes, done = changes_of(ids, run.seed, epoch).to(pixels.device), 0
     for image, target in batches:
-        yield augment(image, target, protocol.augmentation, changes[done : done + len(image)])
+        part = changes[done : done + len(image)]
+        yield augment(image, target, protocol.augmentation, part, protocol.outputs())
         done += len(image)
 
 
