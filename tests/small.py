@@ -28,3 +28,36 @@ def write_dataset(folder: Path, n: int = 16, seed: int = 0) -> Path:
 
 # Options of segstudy.run for a study of seconds.
 TINY = {"image_size": 32, "width": 2, "epochs": 2, "fields": {"record_test": False}}
+
+
+def write_classes(folder: Path, n: int = 12, *, overlapping: bool = False, void: bool = False) -> Path:
+    """n pictures of a disc with a cup in it, in the `folder` layout; every fourth has no cup.
+
+    Masks are 0, 1 and 2; with ``overlapping`` they are 0 and 255 in masks/disc/ and masks/cup/, and the disc
+    holds the cup too. With ``void`` the outermost pixels of the masks are 255.
+    """
+    for name in ("images", *(("masks/disc", "masks/cup") if overlapping else ("masks",))):
+        (folder / name).mkdir(parents=True)
+    for i in range(n):
+        rng = np.random.default_rng(i)
+        height, width = SIZES[i % len(SIZES)]
+        y, x = np.mgrid[:height, :width]
+        far = np.hypot(*(axis - rng.uniform(0.4, 0.6) * axis.max() for axis in (y, x)))
+        disc, cup = far < rng.uniform(11, 16), far < rng.uniform(4, 8) * (i % 4 > 0)
+        colours = np.where(
+            cup[..., None], (60, 40, 90), np.where(disc[..., None], (190, 120, 60), (220, 200, 180))
+        )
+        image = (colours + rng.normal(0, 12, colours.shape)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"eye{i:02}.png")
+        if overlapping:
+            for name, mask in (("disc", disc), ("cup", cup)):
+                Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name / f"eye{i:02}.png")
+            continue
+        numbers = disc.astype(np.uint8) + cup
+        if void:
+            numbers[[0, -1]] = 255
+        Image.fromarray(numbers).save(folder / "masks" / f"eye{i:02}.png")
+    return folder
+
+
+CLASSES = "background=0,disc=1,cup=2"  # of the masks of `write_classes`

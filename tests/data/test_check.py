@@ -15,9 +15,9 @@ from segstudy.data.check import check, summarise
 from segstudy.data.datasets import read
 from segstudy.data.duplicates import near_duplicates, thumbnail, turned
 from segstudy.data.mask_findings import INVERTED, mask_problems
+from segstudy.data.mask_looks import look_at_mask
 from segstudy.data.mask_pixels import MaskPixels
-from segstudy.data.mask_survey import look_at_mask
-from segstudy.data.masks import table_of
+from segstudy.data.mask_tables import table_of
 from segstudy.data.samples import Problem
 
 

@@ -20,7 +20,8 @@ from segstudy.data.batches import Pixels, targets_of
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.images import ImageError
 from segstudy.data.mask_pixels import MaskPixels, packed
-from segstudy.data.masks import classified, foreground_of, read_mask, table_of
+from segstudy.data.mask_tables import table_of
+from segstudy.data.masks import classified, foreground_of, read_mask
 from segstudy.data.packed_masks import packed_mask, unpacked_mask
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.preprocess import mask_to_network, placement

@@ -173,11 +173,6 @@ SCATTERED = {
         {f"labels-{who}": [f"im000{i}.{who}.ppm" for i in NUMBERS] for who in ("ah", "vk")},
         "the masks of an image lie in several folders (labels-ah/, labels-vk/), and one mask of each",
     ),
-    "Montgomery, two lungs": (
-        {"CXR_png": [f"MCUCXR_000{i}_0.png" for i in NUMBERS]},
-        {f"ManualMask/{side}Mask": [f"MCUCXR_000{i}_0.png" for i in NUMBERS] for side in ("left", "right")},
-        "several folders (ManualMask/leftMask/, ManualMask/rightMask/)",
-    ),
     "IDRiD, lesions of several kinds": (
         {
             f"1. Original Images/{part}": [f"IDRiD_{start + i}.jpg" for i in NUMBERS]

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.mask_rules import AUTO, USUAL, MaskMeaning, parse
+from segstudy.data.mask_looks import look_at_mask
 from segstudy.data.mask_pixels import MaskPixels, decode_mask, packed
-from segstudy.data.mask_survey import Inference, infer, look_at_mask
-from segstudy.data.masks import classified, table_of
+from segstudy.data.mask_survey import Inference, infer
+from segstudy.data.mask_tables import table_of
+from segstudy.data.masks import classified
 
 SIDE = 40
 BLACK, RED, DARK_RED, GREEN, WHITE = (0, 0, 0), (200, 30, 30), (90, 0, 0), (0, 180, 0), (255, 255, 255)

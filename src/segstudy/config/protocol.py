@@ -119,7 +119,9 @@ class Protocol(Frozen):
             raise ValueError(f"masks={self.masks} and classes exclude each other: leave masks out")
         exclusive = [each.name for each in self.mask_classes() if each.values]
         if self.resize == "pad" and exclusive and not is_background(exclusive[0]):
-            raise ValueError("resize=pad needs a class background, which the borders are of; or choose squash")
+            raise ValueError(
+                "resize=pad needs a class background, which the borders are of; or choose squash"
+            )
         return self
 
     def mask_classes(self) -> tuple[MaskClass, ...]:

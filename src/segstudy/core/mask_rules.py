@@ -4,8 +4,8 @@ A rule holds for all masks of a data set. It is spelled as in ``--masks backgrou
 """
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from segstudy.core.classes import MaskClass
 
@@ -90,11 +90,16 @@ class MaskMeaning:
 
         return outputs_of(self.classes, bool(self.ignore))
 
+    def of_layers(self) -> "MaskMeaning":
+        """The meaning of each of the masks of classes that may overlap: in them the class is foreground."""
+        return replace(self, classes=())
+
     @property
-    def key(self) -> tuple[str, tuple[int | str, ...] | None]:
+    def key(self) -> tuple[Any, ...]:
         """Equal for meanings that give the same masks: a rule that was never found counts as ``larger``."""
         kind = "larger" if self.rule.kind == "auto" else str(self.rule)
-        return kind, self.foreground
+        several = (tuple(map(str, self.classes)), self.ignore) if self.classes or self.ignore else ()
+        return kind, self.foreground, *several
 
 
 def spelled(text: str) -> str:

@@ -4,7 +4,7 @@ An error means that training would be wrong, a warning that it may be, a note is
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,17 +17,35 @@ from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.parallel import in_order
 from segstudy.core.quantities import and_more
 from segstudy.core.scratch import scratch_array
+from segstudy.data.class_findings import (
+    ClassPixels,
+    ClassShare,
+    are_layered,
+    class_pixels,
+    class_problems,
+    class_shares,
+    layer_pixels,
+    layer_problems,
+    layout_problems,
+)
+from segstudy.data.class_options import class_options
 from segstudy.data.duplicates import THUMBNAIL_PX, is_by_index, near_duplicates, thumbnail
 from segstudy.data.image_values import Levels
-from segstudy.data.images import decode_image
+from segstudy.data.images import ImageError, decode_image
 from segstudy.data.intensity_survey import Intensities, find_scale
 from segstudy.data.leakage import EXACT, NEAR, is_duplicate
 from segstudy.data.mask_findings import across_masks, all_around, border_frac, mask_problems
+from segstudy.data.mask_looks import MaskLook
 from segstudy.data.mask_survey import Inference, infer
+from segstudy.data.mask_tables import MaskTable
 from segstudy.data.sample_looks import Look, decoding_threads, digest_of, looks_at, mask_place, unusable
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
-from segstudy.data.sources import name_within
+from segstudy.data.sources import PerClass, name_within
 from segstudy.data.swapped_folders import explained_by_exchange
+
+MOST_CHARACTERS = 200  # of options that an error repeats
+FEW_CLASSES = 2  # foreground and background: no reason to name classes
+SEVERAL = ("multi-class", "coloured")  # kinds of errors that named classes would avoid
 
 VERSION = 7  # raised when findings change: stored ones are then made again
 
@@ -45,6 +63,9 @@ class Examined:
         masks: what the masks mean, and what speaks for it.
         of_samples: those of the problems that are of one sample's own files, by its id.
         intensities: the scale of the images, and what speaks for it.
+        class_shares: how much the masks hold of each class, if there are several.
+        class_options: the options that name all values of the masks as classes; nothing where that was done,
+            or where they are none.
     """
 
     problems: list[Problem]
@@ -53,6 +74,8 @@ class Examined:
     masks: Inference
     of_samples: dict[str, list[Problem]]
     intensities: Intensities
+    class_shares: tuple[ClassShare, ...] = ()
+    class_options: str = ""
 
 
 def check(
@@ -99,24 +122,45 @@ def examine(
     intensities = find_scale(levels, dataset.name, scale)
     if scale.kind == "auto" and intensities.scale.kind == "range":
         _look_again(dataset, looks, thumbnails, intensities.scale)
-    of_samples, fracs, borders, masks = _of_masks(dataset, looks, meaning)
+    masks = _of_masks(dataset, looks, meaning)
+    of_samples = masks.problems
     problems = [problem for of_one in of_samples.values() for problem in of_one]
-    problems += across_masks(dataset, problems, fracs, masks)
-    problems += all_around(dataset, problems, (fracs, borders), masks)
+    problems += across_masks(dataset, problems, masks.fracs, masks.found)
+    problems += all_around(dataset, problems, (masks.fracs, masks.borders), masks.found)
+    problems += class_problems(dataset, masks.pixels, masks.found.meaning.outputs)
     ids = {name_within(dataset.root, sample.image): sample.id for sample in samples}
     for problem in intensities.problems:
         if problem.where in ids:
             of_samples[ids[problem.where]].append(problem)
     found = [
         *dataset.problems,
+        *layout_problems(dataset, meaning),
         *_unspeakable(samples),
-        *explained_by_exchange(dataset, problems, masks.meaning),
+        *explained_by_exchange(dataset, problems, masks.found.meaning),
         *_duplicates(samples, [look.digest for look in looks], thumbnails, comparing),
         *_groups(samples),
         *intensities.problems,
     ]
     sizes = [look.size for look in looks if look.size]
-    return Examined(found, sizes, fracs, masks, of_samples, intensities)
+    return Examined(
+        found,
+        sizes,
+        masks.fracs,
+        masks.found,
+        of_samples,
+        intensities,
+        class_shares(masks.pixels, masks.found.meaning.outputs),
+        _options(dataset, looks, meaning),
+    )
+
+
+def _options(dataset: Dataset, looks: Sequence[Look], meaning: MaskMeaning) -> str:
+    """The options for classes, where the masks hold more than two values and no class is named."""
+    if meaning.classes or meaning.foreground is not None or are_layered(dataset):
+        return ""
+    tables = [mask.table for look in looks for mask in look.masks.values()]
+    options = class_options(tables, dataset.class_names)
+    return options if options.count("=") > FEW_CLASSES else ""
 
 
 def _no_thumbnails(number: int) -> NDArray[np.uint8]:
@@ -137,28 +181,71 @@ def _look_again(dataset: Dataset, looks: list[Look], thumbnails: NDArray[np.uint
         looks[i] = replace(looks[i], digest=digest)
 
 
-def _of_masks(
-    dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning
-) -> tuple[dict[str, list[Problem]], dict[str, float], dict[str, float], Inference]:
-    """The problems of every sample's files, with those of its mask, which all masks together decide.
+@dataclass(frozen=True)
+class _Masks:
+    """The masks of all samples together.
 
-    With them the shares of foreground, of the mask and of its border, and what the masks mean.
+    Attributes:
+        problems: of every sample's files, with those of its mask, by id.
+        fracs, borders: shares of foreground, of the mask and of its border, of masks that can be used.
+        found: what the masks mean.
+        pixels: how many each class has in each mask, if there are several classes.
     """
-    read = [i for i, look in enumerate(looks) if look.mask]
-    masks = infer([mask for look in looks if (mask := look.mask)], asked)
-    unfit = {read[i]: error for i, error in masks.unfit.items()}
-    problems, fracs, borders, names = {}, {}, {}, _class_names(dataset)
+
+    problems: dict[str, list[Problem]]
+    fracs: dict[str, float]
+    borders: dict[str, float]
+    found: Inference
+    pixels: dict[str, ClassPixels]
+
+
+def _of_masks(dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning) -> _Masks:
+    layers = [(i, mask) for i, look in enumerate(looks) for mask in look.masks.values()]
+    overlapping = are_layered(dataset) or asked.outputs.task == "multilabel"
+    found = infer([mask for _, mask in layers], asked.of_layers() if overlapping else asked)
+    if overlapping and not layout_problems(dataset, asked):
+        found = replace(found, meaning=replace(found.meaning, classes=asked.classes))
+    masks = _Masks({}, {}, {}, found, {})
+    unfit: dict[int, ImageError] = {}
+    for place, error in found.unfit.items():
+        unfit.setdefault(layers[place][0], error)
+    remedy = "" if asked.classes else _all_classes(dataset, [mask.table for _, mask in layers])
+    names = _class_names(dataset)
     for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
-        problems[sample.id] = list(look.problems)
+        masks.problems[sample.id] = list(look.problems)
         if i in unfit:
-            problem = unusable(dataset.root, sample, unfit[i], "mask")
-            problems[sample.id].append(replace(problem, detail=problem.detail + names))
-        elif look.mask:
-            where = mask_place(dataset.root, sample)
-            found, fracs[sample.id] = mask_problems(where, look.mask, masks.meaning)
-            problems[sample.id] += found
-            borders[sample.id] = border_frac(look.mask, masks.meaning)
-    return problems, fracs, borders, masks
+            problem = unusable(
+                dataset.root, sample, unfit[i], "mask", remedy if unfit[i].kind in SEVERAL else ""
+            )
+            masks.problems[sample.id].append(replace(problem, detail=problem.detail + names))
+        elif look.masks:
+            _add_mask(masks, dataset, sample, look.masks)
+    return masks
+
+
+def _add_mask(masks: _Masks, dataset: Dataset, sample: Sample, looks: Mapping[str, MaskLook]) -> None:
+    """Add the findings of one sample's mask, or masks of its classes."""
+    meaning, where = masks.found.meaning, mask_place(dataset.root, sample)
+    if isinstance(sample.mask, PerClass):
+        found, masks.fracs[sample.id] = layer_problems(where, looks, meaning)
+        pixels = layer_pixels(looks, meaning)
+    else:
+        (look,) = looks.values()
+        found, masks.fracs[sample.id] = mask_problems(where, look, meaning)
+        masks.borders[sample.id] = border_frac(look, meaning)
+        pixels = class_pixels(look, meaning)
+    masks.problems[sample.id] += found
+    if meaning.classes:
+        masks.pixels[sample.id] = pixels
+
+
+def _all_classes(dataset: Dataset, tables: Sequence[MaskTable]) -> str:
+    """How all values of the masks are named as classes, in words; nothing where they are none."""
+    options = class_options(tables, dataset.class_names)
+    if not options:
+        return ""
+    line = options if len(options) <= MOST_CHARACTERS else "--classes (`segstudy check` prints it)"
+    return f"; or train on all as classes of their own with {line}"
 
 
 def _class_names(dataset: Dataset, most: int = 20) -> str:

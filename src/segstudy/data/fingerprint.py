@@ -23,7 +23,16 @@ from segstudy.core.resources import allowed_cores
 from segstudy.core.version import __version__
 from segstudy.data.images import opened
 from segstudy.data.samples import Sample
-from segstudy.data.sources import Described, Frame, ImageSource, MaskSource, Merged, files_of, first_file
+from segstudy.data.sources import (
+    Described,
+    Frame,
+    ImageSource,
+    MaskSource,
+    Merged,
+    PerClass,
+    files_of,
+    first_file,
+)
 
 KEEP_EVERY_S = 60.0  # an interrupted call loses no more than that
 
@@ -56,6 +65,9 @@ def contents(
 
     def hash_of(source: MaskSource) -> str:
         match source:
+            case PerClass():
+                named = (f"{name} {hash_of(mask)}" for name, mask in source.masks)
+                return text_checksum("\n".join(named))[:32]
             case Merged():
                 return text_checksum("\n".join(hashes[file] for file in source.files))[:32]
             case Described():
@@ -73,6 +85,8 @@ def _hash_pixels(pixels: NDArray[np.generic]) -> str:
 def _stored(source: MaskSource) -> tuple[ImageSource, ...]:
     """What is hashed as it is stored: files, and images in files. Shapes are hashed as masks."""
     match source:
+        case PerClass():
+            return tuple(each for _, mask in source.masks for each in _stored(mask))
         case Described():
             return ()
         case Frame():

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.quantities import percent
-from segstudy.data.mask_survey import Inference, MaskLook
-from segstudy.data.masks import foreground_of, grey_frac_of
+from segstudy.data.mask_looks import MaskLook
+from segstudy.data.mask_survey import Inference
+from segstudy.data.masks import foreground_of, grey_frac_of, ignored_in
 from segstudy.data.samples import Dataset, Problem
 
+EMPTY = "empty mask"
 INVERTED, ALL_INVERTED = "inverted mask suspected", "masks inverted"
 BORDER_FRAC = 0.99  # of the border, from which on it counts as foreground all around
 MOST_FRAC = 0.5  # of the masks: what holds of more is no exception
@@ -21,8 +23,8 @@ FEW_MASKS = 3  # of fewer nothing is said about most
 
 def mask_problems(where: str, look: MaskLook, meaning: MaskMeaning) -> tuple[list[Problem], float]:
     """List what is odd about a mask, and its share of foreground."""
-    chosen = foreground_of(look.table, meaning)
-    frac = float(look.table.counts[chosen].sum() / look.table.counts.sum())
+    chosen, counting = foreground_of(look.table, meaning), ~ignored_in(look.table, meaning)
+    frac = float(look.table.counts[chosen].sum() / max(1, look.table.counts[counting].sum()))
     problems = []
     if look.table.kind != "palette" and look.mode not in ("1", "L", "P") and look.mode[0] != "I":
         if look.table.kind == "grey" and look.mode != "F":
@@ -42,13 +44,26 @@ def mask_problems(where: str, look: MaskLook, meaning: MaskMeaning) -> tuple[lis
         grey = grey_frac_of(look.table)
         detail = f"more than two values ({percent(grey, 1)} of it grey): foreground from 128 up"
         problems.append(Problem("note", "mask with grey values", where, detail))
-    return [*problems, *_odd_foreground(where, look, chosen, frac)], frac
+    if not counting.any():
+        detail = "every pixel has a value to ignore, so that this image counts nowhere; true of this image?"
+        return [*problems, Problem("warning", "ignored mask", where, detail)], frac
+    if meaning.classes:
+        return [*problems, *_only_background(where, chosen)], frac
+    return [*problems, *_odd_foreground(where, look, (chosen, counting), frac)], frac
 
 
-def _odd_foreground(where: str, look: MaskLook, chosen: NDArray[np.bool_], frac: float) -> list[Problem]:
+def _only_background(where: str, chosen: NDArray[np.bool_]) -> list[Problem]:
+    detail = "no pixel is of any class but the background; true of this image?"
+    return [] if chosen.any() else [Problem("warning", EMPTY, where, detail)]
+
+
+def _odd_foreground(
+    where: str, look: MaskLook, values: tuple[NDArray[np.bool_], NDArray[np.bool_]], frac: float
+) -> list[Problem]:
+    chosen, counting = values
     if not chosen.any():
-        return [Problem("warning", "empty mask", where, "no foreground at all; true of this image?")]
-    if chosen.all():
+        return [Problem("warning", EMPTY, where, "no foreground at all; true of this image?")]
+    if chosen[counting].all():
         return [Problem("warning", "full mask", where, "no background at all; true of this image?")]
     if looks_inverted(float(look.border[chosen].sum() / look.border.sum()), frac):
         detail = (
@@ -88,7 +103,9 @@ def across_masks(
         found.append(Problem("warning", "rule of masks in doubt", dataset.name, detail))
     found += _mostly_inverted(dataset, problems, fracs, masks)
     return (
-        found if masks.fault else [*found, *_without_foreground(dataset, fracs), *_one_sided(dataset, fracs)]
+        found
+        if masks.fault
+        else [*found, *_without_foreground(dataset, fracs), *_one_sided(dataset, fracs, masks)]
     )
 
 
@@ -96,6 +113,8 @@ def _mostly_inverted(
     dataset: Dataset, problems: Sequence[Problem], fracs: Mapping[str, float], masks: Inference
 ) -> list[Problem]:
     """Whether more than half of the masks look inverted, and nobody says that they are right."""
+    if masks.meaning.classes:
+        return []
     num_inverted = sum(problem.kind == INVERTED for problem in problems)
     num_with = sum(frac > 0 for frac in fracs.values())
     if num_inverted < FEW_MASKS or num_inverted <= MOST_FRAC * num_with or masks.is_given:
@@ -129,8 +148,10 @@ def all_around(
         masks: what they mean.
     """
     fracs, borders = shares
-    mixed = [sample_id for sample_id, frac in fracs.items() if 0 < frac < 1]
-    if len(mixed) < FEW_MASKS or masks.is_given or any(problem.kind == ALL_INVERTED for problem in problems):
+    mixed = [sample_id for sample_id in borders if 0 < fracs[sample_id] < 1]
+    if len(mixed) < FEW_MASKS or masks.is_given or masks.meaning.classes:
+        return []
+    if any(problem.kind == ALL_INVERTED for problem in problems):
         return []
     number = sum(borders[sample_id] > fracs[sample_id] for sample_id in mixed)
     mean_border = sum(borders[sample_id] for sample_id in mixed) / len(mixed)
@@ -145,13 +166,14 @@ def all_around(
     return [Problem("warning", "masks perhaps inverted", dataset.name, detail)]
 
 
-def _one_sided(dataset: Dataset, fracs: Mapping[str, float]) -> list[Problem]:
-    """Whether more than half of the masks have no foreground, or no background."""
-    problems = []
-    for kind, lacking, value, cause in (
-        ("most masks empty", "foreground", 0, "a model that predicts nothing scores IoU 1 on each of them"),
-        ("most masks full", "background", 1, "are masks of another kind among them, such as fields of view?"),
-    ):
+def _one_sided(dataset: Dataset, fracs: Mapping[str, float], masks: Inference) -> list[Problem]:
+    """Whether more than half of the masks have no foreground, or no background, of two classes."""
+    problems, scores_one = [], "a model that predicts nothing scores IoU 1 on each of them"
+    kinds = [("most masks empty", "foreground", 0, scores_one)]
+    if not masks.meaning.classes:
+        other = "are masks of another kind among them, such as fields of view?"
+        kinds.append(("most masks full", "background", 1, other))
+    for kind, lacking, value, cause in kinds:
         number = sum(frac == value for frac in fracs.values())
         if FEW_MASKS <= number < len(fracs) + value and number > MOST_FRAC * len(fracs):
             share = f"{number} of {len(fracs)} masks ({percent(number / len(fracs))}) have no {lacking}"

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from segstudy.data.image_values import SIGNED, is_deep_colour, is_white_zero, tag, wide_values
 from segstudy.data.images import SIXTEEN_BIT, ImageError, opened, orientation_of
-from segstudy.data.sources import Described, MaskSource, Merged, first_file
+from segstudy.data.sources import Described, Merged, OneMask, first_file
 from segstudy.data.tiff_tags import SAMPLE_FORMAT
 
 COLOUR_NOISE = 16  # channels of a lossy file that differ by no more show the same grey
@@ -44,7 +44,7 @@ class MaskPixels:
     is_white_zero: bool = False
 
 
-def decode_mask(source: MaskSource) -> MaskPixels:
+def decode_mask(source: OneMask) -> MaskPixels:
     """Read or draw a mask.
 
     Raises:

@@ -15,25 +15,23 @@ from numpy.typing import NDArray
 from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import AUTO, USUAL, MaskMeaning, MaskRule
 from segstudy.data.images import ImageError
-from segstudy.data.mask_pixels import MaskPixels
+from segstudy.data.mask_looks import MaskLook
+from segstudy.data.mask_tables import MaskTable, as_bytes, is_grey, rgb_of
 from segstudy.data.masks import (
     FEW,
     GREY,
     MAX_GREY_FRAC,
     THRESHOLD,
-    MaskTable,
-    as_bytes,
     coloured,
     foreground_of,
     grey_frac_of,
-    is_grey,
+    ignored_in,
     listed,
     numbers_of,
-    rgb_of,
     several_classes,
+    without_ignored,
 )
 
-MAX_KEPT = 65_536  # distinct values of one mask; a map of probabilities has a million
 FLAT_FRAC = 0.2  # of the pixels between black and white: more of them in flat areas are no blurred edge
 FLAT_OBJECTS_FRAC = 0.3
 MIN_OBJECTS = 20  # numbers of objects reach at least that in some mask; fewer may be classes
@@ -41,28 +39,6 @@ NUMBERED_FRAC = 0.9  # of the numbers from 1 to the largest, those that occur
 MAX_WHITE_FRAC = 0.4  # of what is not black: more of it near white is a blur
 FULL_SCALE = (1, 255, 65_535)  # what people write for "true"
 MAX_CLASS = 8192  # grey levels of 16 bits reach further
-
-
-@dataclass(frozen=True, slots=True)
-class MaskLook:
-    """What one mask shows.
-
-    Attributes:
-        table: how often each value occurs.
-        border: ``(K,)``, the same along the border.
-        shape: height and width.
-        flat_frac: of the pixels between the smallest and the largest value, those whose right and lower
-            neighbours are equal; 0 where there are none.
-        mode, turned, is_white_zero: as in ``MaskPixels``.
-    """
-
-    table: MaskTable
-    border: NDArray[np.int64]
-    shape: tuple[int, int]
-    flat_frac: float
-    mode: str
-    turned: bool
-    is_white_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,34 +64,6 @@ class Inference:
     remark: str = ""
 
 
-def look_at_mask(mask: MaskPixels, table: MaskTable) -> MaskLook:
-    """Keep of a mask what its meaning and its findings need."""
-    values = mask.values
-    border = np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
-    flat_frac = _flat_frac(values) if len(table.values) > 2 and mask.kind == "grey" else 0.0
-    if len(table.values) > MAX_KEPT:
-        table, border = _thinned(table, border)
-    places, counts = np.unique(np.searchsorted(table.values, border), return_counts=True)
-    along = np.zeros(len(table.values), np.int64)
-    along[np.minimum(places, len(along) - 1)] = counts
-    return MaskLook(table, along, values.shape[:2], flat_frac, mask.mode, mask.turned, mask.is_white_zero)
-
-
-def _flat_frac(values: NDArray[Any]) -> float:
-    inner = values[:-1, :-1]
-    between = (inner > values.min()) & (inner < values.max())
-    flat = between & (inner == values[:-1, 1:]) & (inner == values[1:, :-1])
-    return float(flat.sum() / max(1, between.sum()))
-
-
-def _thinned(table: MaskTable, border: NDArray[Any]) -> tuple[MaskTable, NDArray[Any]]:
-    """As many values as are kept, evenly among those that occur; every pixel counts for the one below it."""
-    kept = table.values[np.linspace(0, len(table.values) - 1, MAX_KEPT).astype(np.int64)]
-    counts = np.bincount(np.searchsorted(kept, table.values, "right") - 1, table.counts, len(kept))
-    thin = replace(table, values=kept, counts=counts.astype(np.int64), colours=None)
-    return thin, kept[np.searchsorted(kept, border, "right") - 1]
-
-
 def infer(looks: Sequence[MaskLook], asked: MaskMeaning = AUTO) -> Inference:
     """Find the one rule of all masks, or check the one that is asked for.
 
@@ -123,10 +71,14 @@ def infer(looks: Sequence[MaskLook], asked: MaskMeaning = AUTO) -> Inference:
         looks: what each mask shows.
         asked: the user's: its rule ``auto`` is found here; ``foreground`` holds in any case.
     """
+    if asked.ignore and not asked.classes:
+        return _beside_ignored(looks, asked)
     tables = [look.table for look in looks]
     if not tables:
         return Inference(replace(asked, rule=USUAL.rule), "no mask can be read")
-    if asked.rule.kind != "auto":
+    if asked.classes:
+        found = _of_classes(tables, asked)
+    elif asked.rule.kind != "auto":
         doubt = _doubt(looks, asked)
         found = Inference(asked, f"the rule {asked.rule} is given", is_given=True, doubt=doubt)
     elif asked.foreground is not None:
@@ -140,6 +92,36 @@ def infer(looks: Sequence[MaskLook], asked: MaskMeaning = AUTO) -> Inference:
     unfit = {**_unfit(tables, found.meaning), **found.unfit}
     fault = found.fault or (_unheld(tables, found.meaning) if not unfit else "")
     return replace(found, unfit=unfit, fault=fault)
+
+
+def _beside_ignored(looks: Sequence[MaskLook], asked: MaskMeaning) -> Inference:
+    """As ``infer``, of the values that are not ignored; a mask without any fits every rule."""
+    if asked.rule.kind == "auto" and _are_indices([look.table for look in looks], asked.ignore):
+        named = replace(asked, rule=MaskRule("indices"))
+    else:
+        named = asked
+    counting = {}
+    for i, look in enumerate(looks):
+        counts = ~ignored_in(look.table, named)
+        if counts.any():
+            table = without_ignored(look.table, named)
+            counting[i] = replace(look, table=table, border=look.border[counts])
+    found = infer(list(counting.values()), replace(named, ignore=()))
+    places = list(counting)
+    return replace(
+        found,
+        meaning=replace(found.meaning, ignore=asked.ignore),
+        unfit={places[i]: error for i, error in found.unfit.items()},
+        is_given=asked.rule.kind != "auto",
+    )
+
+
+def _of_classes(tables: Sequence[MaskTable], asked: MaskMeaning) -> Inference:
+    """The classes that are named; whether their numbers are those of a palette is found from the values."""
+    if asked.rule.kind == "auto":
+        named = tuple(value for each in asked.classes for value in each.values) + asked.ignore
+        asked = replace(asked, rule=MaskRule("indices") if _are_indices(tables, named) else USUAL.rule)
+    return Inference(asked, "classes are named")
 
 
 def _doubt(looks: Sequence[MaskLook], asked: MaskMeaning) -> str:
@@ -180,11 +162,16 @@ def _usual_if_equal(tables: Sequence[MaskTable], rule: str, value: Any) -> MaskM
 # Foreground that is named
 
 
-def _rule_of_names(tables: Sequence[MaskTable], foreground: tuple[int | str, ...]) -> MaskRule:
+def _are_indices(tables: Sequence[MaskTable], names: tuple[int | str, ...]) -> bool:
+    """Whether these names are numbers of entries of palettes, not grey levels."""
     by_palette = [table for table in tables if table.kind == "palette"]
-    usual, indices = MaskMeaning(USUAL.rule, foreground), MaskMeaning(MaskRule("indices"), foreground)
-    if not all(table.has_grey_palette for table in by_palette) and not _agrees(by_palette, usual, indices):
-        return indices.rule
+    usual, indices = MaskMeaning(USUAL.rule, names), MaskMeaning(MaskRule("indices"), names)
+    return not all(table.has_grey_palette for table in by_palette) and not _agrees(by_palette, usual, indices)
+
+
+def _rule_of_names(tables: Sequence[MaskTable], foreground: tuple[int | str, ...]) -> MaskRule:
+    if _are_indices(tables, foreground):
+        return MaskRule("indices")
     is_blurred = any(
         len(table.values) > FEW and table.kind == "grey" and _is_two_toned(table) for table in tables
     )

@@ -4,52 +4,33 @@ A rule is applied to the table of a mask's values, never to its pixels, so that 
 by tables alone, see ``mask_survey``.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from segstudy.core.mask_rules import USUAL, MaskMeaning, MaskRule
-from segstudy.core.outputs import IGNORED
-from segstudy.core.quantities import counted as counted_noun
-from segstudy.core.quantities import percent
+from segstudy.core.outputs import IGNORED, IGNORED_BITS, Outputs
+from segstudy.core.quantities import counted, percent
 from segstudy.data.images import ImageError
-from segstudy.data.mask_pixels import Kind, MaskPixels, decode_mask
-from segstudy.data.sources import MaskSource, first_file
+from segstudy.data.mask_pixels import MaskPixels, decode_mask
+from segstudy.data.mask_tables import (
+    MaskTable,
+    as_bytes,
+    as_colours,
+    rgb_of,
+    stored_numbers,
+    table_of,
+)
+from segstudy.data.sources import MaskSource, PerClass, first_file
 
 THRESHOLD = 128  # of blurred masks with 8 bits
 GREY = range(32, 224)  # neither background nor foreground, even after JPEG
 MAX_GREY_FRAC = 0.05
 FEW = 16  # more values than that are a blur, or numbers of objects
-
-
-@dataclass(frozen=True, slots=True)
-class MaskTable:
-    """How often each value of a mask occurs.
-
-    Attributes:
-        path: named in errors.
-        kind: what the values are, as in ``MaskPixels``.
-        lossy: the file's format keeps values only nearly.
-        values: ``(K,)``, ascending, all that occur.
-        counts: ``(K,)``, how many pixels have each.
-        colours: ``(K,)``, each value as 0xRRGGBB; None of grey masks.
-    """
-
-    path: Path
-    kind: Kind
-    lossy: bool
-    values: NDArray[Any]
-    counts: NDArray[np.int64]
-    colours: NDArray[np.uint32] | None = None
-
-    @property
-    def has_grey_palette(self) -> bool:
-        """Whether it is a palette of which only greys are used."""
-        return self.kind == "palette" and self.colours is not None and is_grey(self.colours)
 
 
 def read_mask(source: MaskSource, meaning: MaskMeaning = USUAL) -> NDArray[Any]:
@@ -58,7 +39,45 @@ def read_mask(source: MaskSource, meaning: MaskMeaning = USUAL) -> NDArray[Any]:
     Raises:
         ImageError: as ``images.read_image``, and a mask of which the meaning says too little.
     """
-    return classified(decode_mask(source), first_file(source), meaning)
+    outputs = meaning.outputs
+    if isinstance(source, PerClass) != (outputs.task == "multilabel"):
+        raise _of_other_classes(source, meaning)
+    if not isinstance(source, PerClass):
+        return classified(decode_mask(source), first_file(source), meaning)
+    alone = meaning.of_layers()
+    layers = {name: classified(decode_mask(mask), first_file(mask), alone) for name, mask in source.masks}
+    return _bits(layers, source, outputs)
+
+
+def _bits(layers: Mapping[str, NDArray[Any]], source: PerClass, outputs: Outputs) -> NDArray[np.uint16]:
+    """The masks of overlapping classes as bits; what one of them ignores is ignored."""
+    bits = np.zeros(next(iter(layers.values())).shape, np.uint16)
+    for name, mask in source.masks:
+        layer = layers[name]
+        if layer.shape != bits.shape:
+            detail = "differs in size from the mask of another class; export both at the image's size"
+            raise ImageError(first_file(mask), "differing", detail)
+        if name in outputs.names:
+            bits |= (layer == 1).astype(np.uint16) << np.uint16(outputs.names.index(name))
+            if outputs.has_ignored:
+                bits |= np.where(layer == IGNORED, IGNORED_BITS, np.uint16(0))
+    if outputs.has_ignored:
+        bits[bits >= IGNORED_BITS] = IGNORED_BITS
+    return bits
+
+
+def _of_other_classes(source: MaskSource, meaning: MaskMeaning) -> ImageError:
+    """The error of masks with a file per class where one is expected, or the other way round."""
+    if isinstance(source, PerClass):
+        names = ",".join(name for name, _ in source.masks)
+        detail = f"has masks of its own for each of its classes; name the classes with --classes {names}"
+    else:
+        names = ", ".join(meaning.outputs.names)
+        detail = (
+            f"one mask for all classes, but {names} may overlap and need masks each, in folders of their "
+            "names; or give the classes their mask values, as --classes background=0,disc=1,cup=2"
+        )
+    return ImageError(first_file(source), "multi-class", detail)
 
 
 def classified(mask: MaskPixels, path: Path, meaning: MaskMeaning = USUAL) -> NDArray[Any]:
@@ -80,24 +99,6 @@ def lookup(mask: MaskPixels, table: MaskTable, numbers: NDArray[Any]) -> NDArray
     if numbers.dtype == np.bool_ and len(table.values) <= 2 and numbers.sum() == 1:
         return np.asarray(mask.values == table.values[numbers][0])
     return numbers[np.searchsorted(table.values, mask.values)]
-
-
-def table_of(mask: MaskPixels, path: Path) -> MaskTable:
-    """Count the values of a mask."""
-    values, counts = counted(mask.values)
-    colours = mask.palette[values] if mask.palette is not None else None
-    if mask.kind == "colour":
-        colours = values
-    return MaskTable(path, mask.kind, mask.lossy, values, counts, colours)
-
-
-def counted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The values that occur, ascending, and how often each does."""
-    if values.dtype != np.uint8:
-        return np.unique(values, return_counts=True)
-    counts = np.array(Image.fromarray(np.atleast_2d(values)).histogram())  # 30 times faster than sorting
-    found = np.flatnonzero(counts)
-    return found.astype(np.uint8), counts[found]
 
 
 def numbers_in(table: MaskTable, meaning: MaskMeaning = USUAL) -> NDArray[Any]:
@@ -144,9 +145,9 @@ def _among(table: MaskTable, names: tuple[int | str, ...], meaning: MaskMeaning)
     """Which of a table's values are named, as numbers or colours. Brightness is no number here."""
     chosen = np.zeros(len(table.values), np.bool_)
     if colours := [int(each[1:], 16) for each in names if isinstance(each, str)]:
-        chosen |= np.isin(_as_colours(table), colours)
+        chosen |= np.isin(as_colours(table), colours)
     if numbers := [each for each in names if isinstance(each, int)]:
-        found = _stored_numbers(table, by_index=meaning.rule.kind == "indices")
+        found = stored_numbers(table, by_index=meaning.rule.kind == "indices")
         chosen |= np.zeros_like(chosen) if found is None else np.isin(found, numbers)
     return chosen
 
@@ -175,7 +176,7 @@ def foreground_of(table: MaskTable, meaning: MaskMeaning = USUAL) -> NDArray[np.
 def _by_rule(table: MaskTable, rule: MaskRule) -> NDArray[np.bool_]:
     match rule.kind:
         case "background" if rule.value.startswith("#"):
-            return np.asarray(_as_colours(table) != rule.number)
+            return np.asarray(as_colours(table) != rule.number)
         case "background":
             return np.asarray(numbers_of(table) != rule.number)
         case "cut":
@@ -192,7 +193,7 @@ def _named(table: MaskTable, meaning: MaskMeaning) -> NDArray[np.bool_]:
     named = meaning.foreground or ()
     chosen = np.zeros(len(table.values), np.bool_)
     if colours := [int(each[1:], 16) for each in named if isinstance(each, str)]:
-        chosen |= np.isin(_as_colours(table), colours)
+        chosen |= np.isin(as_colours(table), colours)
     if numbers := [each for each in named if isinstance(each, int)]:
         found = numbers_of(table, by_index=meaning.rule.kind == "indices")
         if meaning.rule.kind == "nearest":
@@ -230,7 +231,7 @@ def numbers_of(table: MaskTable, by_index: bool = False) -> NDArray[Any]:
     Raises:
         ImageError: colours of which none is the foreground.
     """
-    found = _stored_numbers(table, by_index)
+    found = stored_numbers(table, by_index)
     if found is not None:
         return found
     assert table.colours is not None
@@ -239,45 +240,6 @@ def numbers_of(table: MaskTable, by_index: bool = False) -> NDArray[Any]:
     if len(rgb) == 2 and brightness[0] != brightness[1]:
         return np.where(brightness == brightness.max(), np.uint8(255), np.uint8(0))
     raise coloured(table)
-
-
-def _stored_numbers(table: MaskTable, by_index: bool = False) -> NDArray[Any] | None:
-    """A table's values as the numbers that were meant; None of colours of several channels."""
-    if table.kind == "grey" or (table.kind == "palette" and by_index) or table.colours is None:
-        return table.values
-    if table.kind == "palette":
-        return _channel(table.colours, 0) if table.has_grey_palette else table.values
-    for shift in (16, 8, 0):
-        if not (table.colours & ~np.uint32(0xFF << shift)).any():
-            return _channel(table.colours, shift)
-    return None
-
-
-def _channel(colours: NDArray[np.uint32], shift: int) -> NDArray[np.uint8]:
-    return ((colours >> np.uint32(shift)) & np.uint32(0xFF)).astype(np.uint8)
-
-
-def _as_colours(table: MaskTable) -> NDArray[np.uint32]:
-    if table.colours is not None:
-        return table.colours
-    return as_bytes(table.values).astype(np.uint32) * np.uint32(0x010101)
-
-
-def rgb_of(colours: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """0xRRGGBB ``(K,)`` as ``(K, 3)``."""
-    return np.stack([_channel(colours, shift) for shift in (16, 8, 0)], axis=-1)
-
-
-def is_grey(colours: NDArray[np.uint32]) -> bool:
-    """Whether the three channels of all colours agree."""
-    return bool((colours == _channel(colours, 0).astype(np.uint32) * np.uint32(0x010101)).all())
-
-
-def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey values on the scale 0 to 255; those of 16 bits are scaled down."""
-    if values.dtype == np.uint8:
-        return values
-    return np.asarray(np.clip(values // 257, 0, 255), np.uint8)
 
 
 def grey_frac_of(table: MaskTable) -> float:
@@ -332,7 +294,7 @@ def several_classes(table: MaskTable, found: NDArray[Any]) -> ImageError:
 
 def coloured(table: MaskTable) -> ImageError:
     """The error of a mask in several colours."""
-    colours = rgb_of(_as_colours(table))
+    colours = rgb_of(as_colours(table))
     shown = ", ".join(str(tuple(map(int, colour))) for colour in colours[:4])
     more = ", ..." if len(colours) > 4 else ""
     spelled = "#" + colours[-1].tobytes().hex()
@@ -359,10 +321,10 @@ def of_no_class(table: MaskTable, named: NDArray[np.uint8]) -> ImageError:
     """
     odd = np.flatnonzero(named != 1)
     if table.kind == "colour":
-        shown = np.array([f"#{colour:06x}" for colour in _as_colours(table)[odd]])
+        shown = np.array([f"#{colour:06x}" for colour in as_colours(table)[odd]])
     else:
         shown = table.values[odd]
-    values = counted_noun(len(odd), "value")
+    values = counted(len(odd), "value")
     if (named > 1).any():
         return ImageError(table.path, "multi-class", f"holds {values} that two classes name: {listed(shown)}")
     if table.lossy:

@@ -122,10 +122,12 @@ def _largest(
 
 
 def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> NDArray[np.float32]:
-    """Bring probabilities ``(h, w)`` at network size back to an image's own size, bilinearly.
+    """Bring probabilities at network size back to an image's own size, bilinearly: ``(h, w)``, ``(K, h, w)``.
 
-    Padding is cut off first. The mask at native size is ``prob_to_native(...) >= .5``.
+    Padding is cut off first. The mask at native size is ``outputs.decide(prob_to_native(...))``.
     """
+    if prob.ndim == 3:
+        return np.stack([prob_to_native(each, native, resize) for each in prob])
     top, left, height, width = placement(native, prob.shape, resize)
     inner = np.ascontiguousarray(prob[top : top + height, left : left + width], np.float32)
     resized = _resized(Image.fromarray(inner), (native[1], native[0]), Image.Resampling.BILINEAR)

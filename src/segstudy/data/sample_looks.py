@@ -1,8 +1,8 @@
 """What the files of one sample show, and of all samples one after another."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from segstudy.core.resources import allowed_cores
 from segstudy.data.duplicates import thumbnail
 from segstudy.data.image_values import Levels
 from segstudy.data.images import DecodedImage, ImageError, decode_image
+from segstudy.data.mask_looks import MaskLook, look_at_mask
 from segstudy.data.mask_pixels import decode_mask
-from segstudy.data.mask_survey import MaskLook, look_at_mask
-from segstudy.data.masks import table_of
+from segstudy.data.mask_tables import table_of
 from segstudy.data.overlapping_masks import overlap_problems
 from segstudy.data.samples import Dataset, Problem, Sample
-from segstudy.data.sources import Described, Frame, Merged, first_file, name_within
+from segstudy.data.sources import Described, Frame, Merged, OneMask, first_file, masks_of, name_within
 from segstudy.data.stored_looks import (
     FEWEST,
     StoredBlock,
@@ -41,13 +41,20 @@ BLOCK = 512  # samples that are kept together
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one sample's files show; digest and thumbnail of its image where that can be read."""
+    """What one sample's files show.
+
+    Attributes:
+        problems: of the files.
+        digest, thumbnail, size, levels: of the image, where that can be read.
+        masks: of the mask, under no name, where that can be read; of each of them by the class's name, where
+            classes have masks of their own.
+    """
 
     problems: list[Problem]
     digest: bytes | None = None
     thumbnail: NDArray[np.uint8] | None = None
     size: tuple[int, int] | None = None
-    mask: MaskLook | None = None
+    masks: Mapping[str, MaskLook] = field(default_factory=dict)
     levels: Levels | None = None
 
 
@@ -85,20 +92,20 @@ def _written(look: Look) -> dict[str, Any]:
         "digest": None if look.digest is None else look.digest.hex(),
         "thumbnail": written_array(look.thumbnail),
         "size": look.size,
-        "mask": written_mask(look.mask),
+        "mask": written_mask(look.masks.get("")),
         "levels": written_levels(look.levels),
     }
 
 
 def _read(written: dict[str, Any]) -> Look:
     """Return what ``_written`` was called with."""
-    digest, size = written["digest"], written["size"]
+    digest, size, mask = written["digest"], written["size"], read_mask_look(written["mask"])
     return Look(
         [read_problem(problem) for problem in written["problems"]],
         None if digest is None else bytes.fromhex(digest),
         read_array(written["thumbnail"]),
         None if size is None else (size[0], size[1]),
-        read_mask_look(written["mask"]),
+        {} if mask is None else {"": mask},
         read_levels(written["levels"]),
     )
 
@@ -107,32 +114,41 @@ def look_at(root: Path, sample: Sample, scale: Scale) -> Look:
     """Decode image and mask of a sample."""
     problems: list[Problem] = []
     image: DecodedImage | None = None
-    mask: MaskLook | None = None
+    masks: dict[str, MaskLook] = {}
     try:
         image = decode_image(sample.image, scale)
     except ImageError as error:
         problems.append(unusable(root, sample, error, "image"))
     try:
-        pixels = decode_mask(sample.mask)
-        mask = look_at_mask(pixels, table_of(pixels, first_file(sample.mask)))
+        masks = {name: _mask_look(mask) for name, mask in masks_of(sample.mask)}
     except ImageError as error:
         problems.append(unusable(root, sample, error, "mask"))
-    if image and mask:
-        problems += _pair_problems(root, sample, image, mask)
-    if mask and isinstance(sample.mask, Merged):
+    if image:
+        problems += _first(_pair_problems(root, sample, image, mask) for mask in masks.values())
+    if masks and isinstance(sample.mask, Merged):
         problems += overlap_problems(mask_place(root, sample), sample.mask)
     if not image:
-        return Look(problems, mask=mask)
+        return Look(problems, masks=masks)
     height, width = image.pixels.shape[:2]
     small = thumbnail(image.pixels)
     return Look(
-        problems, digest_of(sample, image.pixels), small, (height, width), mask, _levels(image, small)
+        problems, digest_of(sample, image.pixels), small, (height, width), masks, _levels(image, small)
     )
 
 
-def unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
-    """An error of a file that cannot be used."""
-    detail = f"{error.detail}, or exclude {sample.id}"
+def _mask_look(mask: OneMask) -> MaskLook:
+    pixels = decode_mask(mask)
+    return look_at_mask(pixels, table_of(pixels, first_file(mask)))
+
+
+def _first(found: Iterable[list[Problem]]) -> list[Problem]:
+    """The problems of the first mask that has some: those of other classes mostly say the same."""
+    return next(filter(None, found), [])
+
+
+def unusable(root: Path, sample: Sample, error: ImageError, what: str, remedy: str = "") -> Problem:
+    """An error of a file that cannot be used; ``remedy`` is one that the whole data set has."""
+    detail = f"{error.detail}{remedy}, or exclude {sample.id}"
     return Problem("error", f"{error.kind} {what}", name_within(root, error.path), detail)
 
 

@@ -58,17 +58,39 @@ class Frame:
 
 
 ImageSource = Path | Frame
-MaskSource = Path | Frame | Merged | Described
+OneMask = Path | Frame | Merged | Described
+
+
+@dataclass(frozen=True, slots=True)
+class PerClass:
+    """Masks of classes that may overlap, each of its own files.
+
+    Attributes:
+        masks: names of classes and their masks, of equal height and width, in the order of the names. A class
+            without one has no pixel here.
+    """
+
+    masks: tuple[tuple[str, OneMask], ...]
+
+
+MaskSource = OneMask | PerClass
 
 
 def files_of(source: MaskSource) -> tuple[Path, ...]:
     """The files that a source reads."""
     match source:
+        case PerClass():
+            return tuple(file for _, mask in source.masks for file in files_of(mask))
         case Merged():
             return source.files
         case Described() | Frame():
             return (source.file,)
     return (source,)
+
+
+def masks_of(source: MaskSource) -> tuple[tuple[str, OneMask], ...]:
+    """The masks of each class by its name; one without a name for all where there is only one."""
+    return source.masks if isinstance(source, PerClass) else (("", source),)
 
 
 def first_file(source: MaskSource) -> Path:

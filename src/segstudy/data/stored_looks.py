@@ -26,8 +26,8 @@ from segstudy.core.file_stamps import UNSETTLED_NS, stamp_of
 from segstudy.core.intensity import Scale
 from segstudy.core.version import __version__
 from segstudy.data.image_values import Levels
-from segstudy.data.mask_survey import MaskLook
-from segstudy.data.masks import MaskTable
+from segstudy.data.mask_looks import MaskLook
+from segstudy.data.mask_tables import MaskTable
 from segstudy.data.samples import Problem, Sample
 from segstudy.data.sources import Merged
 

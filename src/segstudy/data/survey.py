@@ -12,6 +12,7 @@ from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted, percent
 from segstudy.data.check import SEVERITIES, examine
+from segstudy.data.class_findings import ClassShare, shares_text
 from segstudy.data.datasets import read
 from segstudy.data.intensity_survey import Intensities
 from segstudy.data.leakage import is_duplicate, write_exclude
@@ -32,6 +33,7 @@ class Survey:
         masks: what the masks mean, and what speaks for it.
         of_samples: those of the problems that are of one sample's own files, by its id.
         intensities: the scale of the images, and what speaks for it.
+        class_shares, class_options: as in ``Examined``.
         excluded: the ids written to an exclude file; None if none was asked for.
     """
 
@@ -42,6 +44,8 @@ class Survey:
     masks: Inference
     of_samples: Mapping[str, Sequence[Problem]]
     intensities: Intensities
+    class_shares: Sequence[ClassShare] = ()
+    class_options: str = ""
     excluded: Sequence[str] | None = None
 
     def has_errors(self) -> bool:
@@ -104,7 +108,16 @@ def survey(  # noqa: PLR0913 (an option each)
             lambda done: stage("writing images and masks", done, total),
         )
     return Survey(
-        dataset, problems, found.sizes, fracs, found.masks, found.of_samples, found.intensities, excluded
+        dataset,
+        problems,
+        found.sizes,
+        fracs,
+        found.masks,
+        found.of_samples,
+        found.intensities,
+        found.class_shares,
+        found.class_options,
+        excluded,
     )
 
 
@@ -119,6 +132,10 @@ def summary(survey: Survey) -> list[str]:
             f"images of {_sizes(survey.sizes)}; foreground {_fracs([*survey.foreground_fracs.values()])}"
         )
     lines.append(f"masks: {survey.masks.why} (masks = {survey.masks.meaning.rule})")
+    if survey.class_shares:
+        lines.append(f"classes: {shares_text(survey.class_shares, len(survey.foreground_fracs))}")
+    if survey.class_options:
+        lines.append(f"classes: to train on all values of the masks: {survey.class_options}")
     if survey.intensities.why:
         lines.append(f"intensity: {survey.intensities.why} (intensity = {survey.intensities.scale})")
     counts = [

@@ -12,9 +12,11 @@ from segstudy.core.mask_rules import AUTO, MaskMeaning, parse
 from segstudy.core.quantities import and_more
 from segstudy.core.resources import allowed_cores
 from segstudy.data.images import ImageError
+from segstudy.data.mask_looks import MaskLook, look_at_mask
 from segstudy.data.mask_pixels import decode_mask
-from segstudy.data.mask_survey import Inference, MaskLook, infer, look_at_mask
-from segstudy.data.masks import listed, numbers_of, table_of
+from segstudy.data.mask_survey import Inference, infer
+from segstudy.data.mask_tables import table_of
+from segstudy.data.masks import listed, numbers_of
 
 
 def meaning_of_masks(files: Sequence[Path], truth: MaskMeaning, rule: str | None) -> MaskMeaning:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudy.core.quantities import counted
+from segstudy.data.datasets.class_folders import paired_by_class
 from segstudy.data.datasets.mask_names import (
     NamedMask,
     Unclear,
@@ -69,6 +70,8 @@ def pair_folders(
     """
     images_by_id, masks_by_id = _by_id(images, folders[0]), _by_id(masks, folders[1])
     found = _paired(root, images_by_id, masks_by_id)
+    if not found.samples and (by_class := _by_class(root, images_by_id, masks_by_id)):
+        return by_class
     if found.samples or not (similar := paired_by_similar_names(images_by_id, masks_by_id)):
         return found
     by_image, how = similar
@@ -78,6 +81,23 @@ def pair_folders(
     pair = f"{name_within(root, first.image)} with {name_within(root, first.mask)}"
     detail = f"no mask has its image's name; the names differ {how}: {pair} and so on"
     return replace(found, problems=[*found.problems, Problem("note", "similar names", where, detail)])
+
+
+def _by_class(root: Path, images: Mapping[str, list[Path]], masks: Mapping[str, list[Path]]) -> Paired | None:
+    """The same of masks in a folder per class; None where there are no such folders."""
+
+    def pair_one(of_class: Mapping[str, Sequence[Path]]) -> tuple[list[Sample], list[Problem]]:
+        found = _paired(root, images, of_class)
+        return found.samples, found.problems
+
+    by_class = paired_by_class(images, masks, pair_one)
+    if by_class is None:
+        return None
+    samples, problems = by_class
+    there = {sample.id for sample in samples}
+    alone = [image_id for image_id in sorted(images) if image_id not in there]
+    problems += [each for image_id in alone for each in _unpaired(root, image_id, images[image_id], [], {})]
+    return Paired(samples, problems, [file for image_id in alone for file in images[image_id]])
 
 
 def _by_id(files: Iterable[Path], folder: Path | None) -> dict[str, list[Path]]:
@@ -90,7 +110,7 @@ def _by_id(files: Iterable[Path], folder: Path | None) -> dict[str, list[Path]]:
     return found
 
 
-def _paired(root: Path, images: Mapping[str, list[Path]], masks: Mapping[str, list[Path]]) -> Paired:
+def _paired(root: Path, images: Mapping[str, list[Path]], masks: Mapping[str, Sequence[Path]]) -> Paired:
     names = masks_by_image(masks, images)
     unclear = {each.image for each in names.unclear}
     samples: list[Sample] = []
