@@ -11,18 +11,25 @@ from torch import Tensor, nn
 
 from segstudy.core.device import autocast
 from segstudy.core.network_outputs import OutputError, wrong_with
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.scratch import scratch_array
 from segstudy.data.batches import Pixels, Positions
 from segstudy.data.prepared import Prepared
+from segstudy.metrics.class_means import mean_of_present
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou
+from segstudy.models.activation import probabilities_from
 
 EVALUATION_BATCH = 16  # fixed, because the batch size can change the last bits
 
 
 @dataclass(frozen=True, slots=True)
 class PartScore:
-    """Mean loss and mean per-image IoU (threshold .5, network size) over one subset."""
+    """Mean loss and mean per-image IoU (network size) over one subset.
+
+    Masks are decided at threshold .5, or are the most probable class. The IoU of an image with several
+    classes is the mean over those that are scored and present, see ``metrics.class_means``.
+    """
 
     loss: float
     iou: float
@@ -35,14 +42,15 @@ class Tally:
     Logits that are NaN give a NaN loss, whatever the loss function: they would count as background.
     """
 
+    outputs: Outputs = BINARY
     _losses: list[Tensor] = field(default_factory=list)
     _counts: list[Tensor] = field(default_factory=list)
 
     def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """Add one batch: its mean loss, logits and targets ``(batch, 1, H, W)``."""
+        """Add one batch: its mean loss, logits and targets, as losses take them."""
         no_numbers = logits.detach().isnan().any()
         self._losses.append(loss.detach().reshape(()).masked_fill(no_numbers, math.nan))
-        self._counts.append(overlaps(logits.detach(), target))
+        self._counts.append(overlaps(logits.detach(), target, self.outputs))
 
     def score(self) -> PartScore:
         """Return the means over all images so far."""
@@ -66,7 +74,7 @@ def score_part(
 
     The logits are added to ``kept``, batch by batch, for ``probabilities_of``.
     """
-    tally = Tally()
+    tally = Tally(pixels.prepared.outputs)
     for logits, target in _passes(model, pixels, positions, precision):
         tally.add(loss(logits.float(), target), logits, target)
         if kept is not None:
@@ -85,29 +93,49 @@ def _passes(
         yield logits, target
 
 
-def overlaps(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the pixel counts of each image of a batch at threshold .5, a logit of 0: ``(batch, 4)``."""
-    predicted, true = (logits >= 0).flatten(1), target.bool().flatten(1)
-    tp = (predicted & true).sum(1)
-    fp, fn = predicted.sum(1) - tp, true.sum(1) - tp
-    return torch.stack([tp, fp, fn, predicted.shape[1] - tp - fp - fn], dim=1)
+def overlaps(logits: Tensor, target: Tensor, outputs: Outputs = BINARY) -> Tensor:
+    """Return the pixel counts of each image of a batch and each class that is scored: ``(batch, C, 4)``.
+
+    Binary and overlapping classes are cut at threshold .5, a logit of 0; of exclusive ones the most probable
+    is predicted. Ignored pixels are not counted.
+
+    Args:
+        logits: of the network.
+        target: as losses take it.
+        outputs: the classes.
+    """
+    if outputs.task == "multiclass":
+        counted = (target >= 0).unsqueeze(1)
+        numbers = torch.tensor(outputs.scored, device=logits.device)[:, None, None]
+        predicted, true = logits.argmax(1, keepdim=True) == numbers, target.unsqueeze(1) == numbers
+    else:
+        counted, predicted, true = target >= 0, logits >= 0, target > 0
+    num_counted = counted.flatten(2).sum(2)
+    if outputs.has_ignored:
+        predicted = predicted & counted
+    tp, positive, real = (each.flatten(2).sum(2) for each in (predicted & true, predicted, true))
+    return torch.stack([tp, positive - tp, real - tp, num_counted - positive - real + tp], dim=2)
 
 
 def ious_of(counts: Tensor) -> list[float]:
-    """Return the IoU of every row of ``overlaps``."""
-    return [iou(Confusion(*row)) for row in counts.tolist()]
+    """Return the IoU of every image of ``overlaps``, the mean over its classes."""
+    found = []
+    for rows in counts.tolist():
+        classes = [Confusion(*row) for row in rows]
+        found.append(mean_of_present([iou(c) for c in classes], [c.tp + c.fp + c.fn > 0 for c in classes]))
+    return found
 
 
 @torch.inference_mode()
 def probabilities(
     model: nn.Module, pixels: Pixels, positions: Positions, precision: str
 ) -> NDArray[np.float32]:
-    """Return the foreground probability of every pixel at network size, ``(len(positions), height, width)``.
+    """Return probabilities at network size, ``(len(positions), *outputs.prob_shape(height, width))``.
 
     Those of many images lie in a file, see ``scratch_array``.
 
     Raises:
-        OutputError: some are not finite, and would count as background.
+        OutputError: some are not finite, and would count as background; or there are too many or too few.
     """
     passes = _passes(model, pixels, positions, precision)
     return probabilities_of((logits for logits, _ in passes), pixels.prepared, positions)
@@ -118,10 +146,11 @@ def probabilities_of(
     batches: Iterable[Tensor], prepared: Prepared, positions: Positions
 ) -> NDArray[np.float32]:
     """Return the same from the logits of the batches."""
-    out = scratch_array((len(positions), *prepared.masks.shape[1:]), np.float32)
+    outputs = prepared.outputs
+    out = scratch_array((len(positions), *outputs.prob_shape(*prepared.masks.shape[1:])), np.float32)
     done = 0
     for logits in batches:
-        prob = logits.float().sigmoid().squeeze(1).cpu().numpy()
+        prob = probabilities_from(logits, outputs).cpu().numpy()
         batch = positions[done : done + len(prob)]
         if problem := wrong_with(prob, (len(batch), *out.shape[1:])):
             odd = next(
