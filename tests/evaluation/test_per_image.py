@@ -17,7 +17,7 @@ from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.preprocess import Resize, prob_to_native
 from segstudy.evaluation.forward import ious_of, overlaps, probabilities, score_part
-from segstudy.evaluation.per_image import best_threshold, image_rows
+from segstudy.evaluation.per_image import best_threshold, score_images
 from segstudy.evaluation.probability_counts import EDGES, NUM_BINS, ProbabilityCounts, bins_of
 from segstudy.losses import bce
 from segstudy.metrics import METRICS
@@ -156,7 +156,7 @@ def test_a_row_holds_every_metric_at_both_sizes(make_prepared, resize: Resize) -
     prepared, positions = make_prepared(resize), POSITIONS[:5]
     rng = np.random.default_rng(0)
     prob = np.clip(prepared.masks[positions] * 0.6 + 0.4 * rng.random((5, 32, 40)), 0, 1).astype(np.float32)
-    rows = image_rows(prob, prepared, positions, "validation", 0.7).to_dicts()
+    rows = score_images(prob, prepared, positions, "validation", 0.7).images.to_dicts()
     names = [
         f"{size}_{name}" for size in ("network", "native") for name in METRICS if size in METRICS[name].sizes
     ]
@@ -188,7 +188,7 @@ def test_counts_by_probability_give_the_iou_at_every_threshold(make_prepared, re
     prob = np.clip(prepared.masks[positions] * 0.6 + 0.4 * rng.random((4, 32, 40)), 0, 1).astype(np.float32)
     prob[0], prob[1, 0] = 0.5, 1.0  # on a threshold, and the last bin
     counts = ProbabilityCounts(len(positions))
-    image_rows(prob, prepared, positions, "test", 0.5, counts=counts)
+    score_images(prob, prepared, positions, "test", 0.5, counts=counts)
     found = counts.table([prepared.ids[i] for i in positions], "test").to_dicts()
     for row, p, position in zip(found, prob, positions, strict=True):
         native = prob_to_native(p, prepared.native_sizes[position], resize)
@@ -218,7 +218,7 @@ def test_native_rows_of_a_perfect_prediction_are_short_of_1_by_the_resolution_al
     prepared: Prepared,
 ) -> None:
     perfect = prepared.masks[POSITIONS].astype(np.float32)
-    rows = image_rows(perfect, prepared, POSITIONS, "test", 0.5)
+    rows = score_images(perfect, prepared, POSITIONS, "test", 0.5).images
     assert rows["network_iou"].to_list() == [1.0] * 18
     assert 0.9 < rows["native_iou"].mean() < 1
 

@@ -122,6 +122,7 @@ def test_a_mask_tells_every_metric_that_needs_no_probabilities() -> None:
     expected = [f"native_{name}" for name, each in METRICS.items() if not each.needs_probabilities]
     assert list(mask_scores(EMPTY, FULL)) == expected
     found = {*mask_scores(EMPTY, FULL), *unknown_of_masks()}
-    assert found == {*prob_scores(FULL.astype(np.float32), FULL, 0.5, "network")} | {
-        *prob_scores(FULL.astype(np.float32), FULL, 0.5, "native")
+    prob = FULL.astype(np.float32)
+    assert found == {*prob_scores(prob, FULL, FULL, "network", tuned=FULL)} | {
+        *prob_scores(prob, FULL, FULL, "native", tuned=FULL)
     }

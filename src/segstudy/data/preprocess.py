@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.intensity import FULL, Scale
-from segstudy.core.outputs import BINARY, IGNORED_BITS, Outputs
+from segstudy.core.outputs import BINARY, IGNORED_BITS, Mask, Outputs
 from segstudy.data.image_formats import FORMATS
 from segstudy.data.images import STRIP_PIXELS, image_size, read_image
 from segstudy.data.sources import ImageSource, first_file
@@ -139,6 +139,22 @@ def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> N
         bottom = min(native[0], top + rows)
         out[top:bottom] = np.asarray(resized.crop((0, top, native[1], bottom)))
     return out
+
+
+def decided_at_native(prob: NDArray[np.float32], native: Size, resize: Resize, outputs: Outputs) -> Mask:
+    """Return the mask at native size, as ``outputs.decide(prob_to_native(...))``.
+
+    Probabilities of classes that exclude each other are enlarged one by one, and only the largest are kept.
+    """
+    if outputs.task != "multiclass":
+        return outputs.decide(prob_to_native(prob, native, resize))
+    largest = prob_to_native(prob[0], native, resize)
+    found = np.zeros(native, np.uint8)
+    for number in range(1, len(prob)):
+        plane = prob_to_native(prob[number], native, resize)
+        found[plane > largest] = number
+        np.maximum(largest, plane, out=largest)
+    return found
 
 
 def _resized(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Image.Image:

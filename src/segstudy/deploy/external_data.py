@@ -27,7 +27,7 @@ from segstudy.data.samples import Dataset
 from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
 from segstudy.evaluation.forward import probabilities
-from segstudy.evaluation.per_image import image_rows
+from segstudy.evaluation.per_image import score_images
 from segstudy.evaluation.summary import data_of, refuse_taken, summarise
 from segstudy.store.card import read_card
 from segstudy.store.folder import StudyFolder
@@ -142,9 +142,8 @@ def _predicted(
             prob = probabilities(model.to(device), pixels, everything, record.protocol["precision"])
     except OutputError as error:
         raise UserError(f"{folder}: {error}; this model cannot be scored: train it again") from None
-    assert card.tuned_threshold is not None
-    rows = image_rows(prob, prepared, everything, "test", card.tuned_threshold, _tolerance(record))
-    return _of_run(rows, record)
+    scores = score_images(prob, prepared, everything, "test", card.tuned_threshold, _tolerance(record))
+    return _of_run(scores.images, record)
 
 
 def _tolerance(record: TrainedRecord) -> float:

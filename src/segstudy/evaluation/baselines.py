@@ -9,17 +9,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segstudy.config.protocol import Protocol
+from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
 from segstudy.data.prepared import Prepared, open_prepared, prepare
-from segstudy.data.preprocess import prob_to_native
+from segstudy.data.preprocess import decided_at_native
 from segstudy.data.samples import Part, Sample
 from segstudy.data.split import Split
-from segstudy.evaluation.per_image import in_blocks
-from segstudy.metrics import mask_scores
+from segstudy.evaluation.blocks import in_blocks
+from segstudy.evaluation.class_scores import compare
 from segstudy.store.folder import StudyFolder
 
 ALL_FOREGROUND, MEAN_MASK, ALL_BACKGROUND = "all foreground", "mean mask", "all background"
+ALL_CLASSES = "all classes"
 SCORED: tuple[Part, ...] = ("validation", "test")
 MASKS_AT_ONCE = 1024
 
@@ -55,8 +57,10 @@ def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFram
     """The baselines on the validation and test subset of every split.
 
     The mean mask is the mean of the training subset's masks at network size, brought to each image's own size
-    and cut at .5 as a network's probabilities are. Where lesions lie in many places it may be empty.
+    and decided as a network's probabilities are. Where lesions lie in many places it may be empty.
     To predict nothing at all is a baseline if any mask is empty: it scores 1 there. Else it would score 0.
+    Of several classes that exclude each other, "all NAME" predicts everywhere the one with the most pixels in
+    the training masks; of classes that overlap, "all classes" predicts every one of them everywhere.
 
     Args:
         prepared: the samples; their network size decides how fine the mean mask is.
@@ -66,7 +70,7 @@ def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFram
     Returns:
         One row per baseline, split, part and image: ``baseline``, ``data``, ``split``, ``split_seed``,
         ``fold``, ``id``, ``part`` and the metrics at native size, ``native_iou`` and so on, without surface
-        distances.
+        distances. Those of several classes are means as in a run's image table.
     """
     return in_blocks(_rows(prepared, data, splits), overrides={"fold": pl.Int64()})
 
@@ -96,21 +100,50 @@ def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits) -> bool:
 
 
 def _probabilities(prepared: Prepared, parts: Split) -> dict[str, NDArray[np.float32]]:
-    """Return the prediction of each baseline for any image, ``(height, width)`` at network size."""
+    """Return the prediction of each baseline for any image, ``outputs.prob_shape`` at network size."""
+    outputs = prepared.outputs
     mean = _mean_mask(prepared, prepared.positions(parts.train))
-    found = {ALL_FOREGROUND: np.ones_like(mean), MEAN_MASK: mean}
+    name, everywhere = _everywhere(mean, outputs)
+    found = {name: everywhere, MEAN_MASK: mean}
     scored = [position for part in SCORED for position in _positions(prepared, parts, part)]
-    if not all(prepared.native_mask(position).any() for position in scored):
+    may_be_empty = outputs.task != "multiclass" or len(outputs.scored) < len(outputs.names)
+    if may_be_empty and not all(_has_any(prepared.native_mask(position), outputs) for position in scored):
         found[ALL_BACKGROUND] = np.zeros_like(mean)
     return found
 
 
+def _everywhere(mean: NDArray[np.float32], outputs: Outputs) -> tuple[str, NDArray[np.float32]]:
+    """The baseline that predicts the same foreground everywhere, and its name."""
+    if outputs.task != "multiclass":
+        return ALL_FOREGROUND if outputs.task == "binary" else ALL_CLASSES, np.ones_like(mean)
+    largest = max(outputs.scored, key=lambda number: float(mean[number].sum()))
+    everywhere = np.zeros_like(mean)
+    everywhere[largest] = 1
+    return f"all {outputs.names[largest]}", everywhere
+
+
+def _has_any(mask: Mask, outputs: Outputs) -> bool:
+    return any(bool(outputs.plane(mask, number).any()) for number in outputs.scored)
+
+
 def _mean_mask(prepared: Prepared, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The mean of masks, some of which are read at a time: counts are exact, so it is the mean of all."""
-    counts = np.zeros(prepared.masks.shape[1:], np.int64)
+    """The mean of masks, some of which are read at a time: counts are exact, so it is the mean of all.
+
+    At each place it is over the masks that are not ignored there; 0 if there is none.
+    """
+    outputs = prepared.outputs
+    numbers = outputs.scored if outputs.task == "binary" else range(len(outputs.names))
+    height, width = prepared.masks.shape[1:]
+    counts = np.zeros((len(numbers), height, width), np.int64)
+    num_valid = np.zeros((height, width), np.int64)
     for at in range(0, len(positions), MASKS_AT_ONCE):
-        counts += prepared.masks[positions[at : at + MASKS_AT_ONCE]].sum(axis=0)
-    return (counts / len(positions)).astype(np.float32)
+        masks = prepared.masks[positions[at : at + MASKS_AT_ONCE]]
+        valid = outputs.valid(masks)
+        num_valid += len(masks) if valid is None else valid.sum(axis=0)
+        for place, number in enumerate(numbers):
+            counts[place] += outputs.plane(masks, number).sum(axis=0)
+    mean = (counts / np.maximum(num_valid, 1)).astype(np.float32)
+    return mean.reshape(outputs.prob_shape(height, width))
 
 
 def _positions(prepared: Prepared, parts: Split, part: Part) -> list[int]:
@@ -118,9 +151,10 @@ def _positions(prepared: Prepared, parts: Split, part: Part) -> list[int]:
 
 
 def _row(prepared: Prepared, position: int, part: Part, prob: NDArray[np.float32]) -> dict[str, Any]:
-    predicted = prob_to_native(prob, prepared.native_sizes[position], prepared.resize) >= 0.5
-    found = mask_scores(predicted, prepared.native_mask(position), takes=["counts"])
-    return {"id": prepared.ids[position], "part": part, **found}
+    outputs, native = prepared.outputs, prepared.native_sizes[position]
+    predicted = decided_at_native(prob, native, prepared.resize, outputs)
+    found = compare(predicted, prepared.native_mask(position), outputs, "native", takes=("counts",))
+    return {"id": prepared.ids[position], "part": part, **found.mean()}
 
 
 def join_baselines(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -1,7 +1,7 @@
-"""The scores of a model on prepared images, one row per image."""
+"""The scores of a model on prepared images, one row per image, and one per image and class."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,24 +9,31 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segstudy.core.metric_names import NSD_TOLERANCE, THRESHOLDS
+from segstudy.core.outputs import Mask
 from segstudy.data.batches import Positions
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
+from segstudy.evaluation.class_rows import class_rows, class_table
+from segstudy.evaluation.class_scores import Compared, compare
 from segstudy.evaluation.probability_counts import NUM_BINS, ProbabilityCounts, bins_of, pixels_in_bins
-from segstudy.metrics import prob_scores
-
-BLOCK = 4096  # rows
 
 
-def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Positions) -> float:
+def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Positions) -> float | None:
     """Return the threshold of ``THRESHOLDS`` with the highest mean IoU at network size; .5 wins ties.
 
-    Must be chosen on validation only.
+    Must be chosen on validation only. None where there are several classes.
     """
+    outputs = prepared.outputs
+    if outputs.task != "binary":
+        return None
     pixels = np.empty((len(positions), 2, NUM_BINS), np.int64)
     for i, (p, position) in enumerate(zip(prob, positions, strict=True)):
-        pixels[i] = pixels_in_bins(bins_of(p), prepared.masks[int(position)])
+        mask = prepared.masks[int(position)]
+        true, valid = outputs.plane(mask, 1), outputs.valid(mask)
+        if valid is not None:
+            p, true = p[valid], true[valid]  # noqa: PLW2901 (the pixels that count)
+        pixels[i] = pixels_in_bins(bins_of(p), true)
     predicted = pixels[..., ::-1].cumsum(axis=2)[..., -2::-1]  # at or above each threshold
     overlap = predicted[:, 0]
     union = pixels[:, 0].sum(axis=1, keepdims=True) + predicted[:, 1]
@@ -35,53 +42,97 @@ def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Pos
     return max(THRESHOLDS, key=lambda threshold: (means[threshold], threshold == 0.5))
 
 
-def in_blocks(
-    rows: Iterable[dict[str, Any]],
-    schema: Mapping[str, pl.DataType] | None = None,
-    overrides: Mapping[str, pl.DataType] | None = None,
-) -> pl.DataFrame:
-    """Return a table of rows, made block by block: as Python's objects rows take ten times its memory."""
-    left, blocks = iter(rows), []
-    while block := list(islice(left, BLOCK)):
-        blocks.append(pl.DataFrame(block, schema, schema_overrides=overrides, infer_schema_length=None))
-    if not blocks:
-        return pl.DataFrame(schema=schema)
-    return pl.concat(blocks, how="vertical_relaxed", rechunk=True)
+@dataclass(frozen=True, slots=True)
+class ImageScores:
+    """The scores of a subset.
+
+    Attributes:
+        images: one row per image: ``id``, ``part``, then the columns of ``METRICS``: ``network_iou``,
+            ``network_dice`` and so on, after them ``native_iou`` and so on. Of several classes they are means
+            over those that are scored and present in the image. Metrics at the tuned threshold are left out
+            where there is none.
+        classes: one row per image and class, see ``class_rows.class_table``; None in binary studies.
+    """
+
+    images: pl.DataFrame
+    classes: pl.DataFrame | None
 
 
-def image_rows(  # noqa: PLR0913 (what is scored, and how)
+def score_images(  # noqa: PLR0913 (what is scored, and how)
     prob: NDArray[np.float32],
     prepared: Prepared,
     positions: Sequence[int] | Positions,
     part: Part,
-    tuned_threshold: float,
+    tuned_threshold: float | None,
     nsd_tolerance: float = NSD_TOLERANCE,
     *,
     counts: ProbabilityCounts | None = None,
-) -> pl.DataFrame:
-    """Return one row per image: every metric at network and native size, and IoU at the tuned threshold.
-
-    Columns: ``id``, ``part``, then those of ``METRICS``: ``network_iou``, ``network_dice`` and so on, after
-    them ``native_iou`` and so on.
+) -> ImageScores:
+    """Score the predictions of a subset at network and native size.
 
     Args:
-        prob: at network size.
+        prob: at network size, ``(len(positions), *outputs.prob_shape(height, width))``.
         prepared: masks and native sizes.
         positions: of the images in ``prepared``.
         part: the subset.
         tuned_threshold: of ``best_threshold``.
         nsd_tolerance: of the normalised surface distance, a share of the diagonal.
-        counts: the images are added to it, as they are at native size here.
+        counts: of binary studies; the images are added to it, as they are at native size here.
     """
-    columns: dict[str, NDArray[np.float64]] = {}
-    for i, (p, position) in enumerate(zip(prob, map(int, positions), strict=True)):
-        native_prob = prob_to_native(p, prepared.native_sizes[position], prepared.resize)
-        native_mask = prepared.native_mask(position)
-        scores = prob_scores(p, prepared.masks[position], tuned_threshold, "network", nsd_tolerance)
-        scores |= prob_scores(native_prob, native_mask, tuned_threshold, "native", nsd_tolerance)
-        for name, score in scores.items():
-            columns.setdefault(name, np.empty(len(positions)))[i] = score
-        if counts is not None:
-            counts.add(native_prob, native_mask)
+    outputs = prepared.outputs
     ids = [prepared.ids[position] for position in positions]
-    return pl.DataFrame({"id": ids, "part": [part] * len(ids), **columns})
+    columns: dict[str, NDArray[np.float64]] = {}
+
+    def rows_of_classes() -> Iterator[dict[str, Any]]:
+        for i, (p, position) in enumerate(zip(prob, map(int, positions), strict=True)):
+            found = _scored(p, prepared, position, tuned_threshold, nsd_tolerance)
+            for name, score in (found.network.mean() | found.native.mean()).items():
+                columns.setdefault(name, np.empty(len(ids)))[i] = score
+            if counts is not None:
+                counts.add(found.prob, outputs.plane(found.truth, 1), outputs.valid(found.truth))
+            if outputs.task != "binary":
+                about = {"id": ids[i], "part": part}
+                yield from class_rows(about, found.prediction, found.truth, found.native, found.network)
+
+    classes = class_table(rows_of_classes())
+    images = pl.DataFrame({"id": ids, "part": [part] * len(ids), **columns})
+    return ImageScores(images, None if outputs.task == "binary" else classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """One image: its scores at both sizes; probabilities, predicted and true mask at native size."""
+
+    network: Compared
+    native: Compared
+    prob: NDArray[np.float32]
+    prediction: Mask
+    truth: Mask
+
+
+def _scored(
+    prob: NDArray[np.float32],
+    prepared: Prepared,
+    position: int,
+    tuned_threshold: float | None,
+    nsd_tolerance: float,
+) -> _Scored:
+    outputs = prepared.outputs
+    native_prob = prob_to_native(prob, prepared.native_sizes[position], prepared.resize)
+    small, native = outputs.decide(prob), outputs.decide(native_prob)
+    small_truth, truth = prepared.masks[position], prepared.native_mask(position)
+    return _Scored(
+        compare(
+            *(small, small_truth, outputs, "network", nsd_tolerance),
+            prob=prob,
+            tuned_threshold=tuned_threshold,
+        ),
+        compare(
+            *(native, truth, outputs, "native", nsd_tolerance),
+            prob=native_prob,
+            tuned_threshold=tuned_threshold,
+        ),
+        native_prob,
+        native,
+        truth,
+    )

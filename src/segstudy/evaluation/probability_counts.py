@@ -23,8 +23,10 @@ class ProbabilityCounts:
         self._sums = np.zeros((num_images, NUM_BINS), np.float32)
         self._num_added = 0
 
-    def add(self, prob: NDArray[np.float32], target: Mask) -> None:
-        """Add the next image: probabilities and true mask ``(H, W)``."""
+    def add(self, prob: NDArray[np.float32], target: Mask, valid: Mask | None = None) -> None:
+        """Add the next image: probabilities and true mask ``(H, W)``, and which pixels count, if not all."""
+        if valid is not None:
+            prob, target = prob[valid], target[valid]
         bins = bins_of(prob)
         self._pixels[:, self._num_added] = pixels_in_bins(bins, target)
         self._sums[self._num_added] = np.bincount(bins, prob.ravel(), NUM_BINS)
@@ -62,6 +64,8 @@ def pixels_in_bins(bins: NDArray[np.uint8], target: Mask) -> NDArray[np.int64]:
 
     Neighbours are mostly in one bin, so the lengths of their rows are counted, not the pixels.
     """
+    if not bins.size:
+        return np.zeros((2, NUM_BINS), np.int64)
     side_by_side = bins + np.uint8(NUM_BINS) * ~target.ravel()
     starts = np.concatenate([[0], np.flatnonzero(side_by_side[1:] != side_by_side[:-1]) + 1])
     lengths = np.diff(starts, append=side_by_side.size)

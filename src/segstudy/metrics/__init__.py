@@ -220,24 +220,45 @@ def shown_in(place: Place) -> dict[str, Metric]:
     return dict(sorted(shown.items(), key=lambda item: groups.index(item[1].group)))
 
 
-def prob_scores(
+def prob_scores(  # noqa: PLR0913 (what is compared, and how)
     prob: NDArray[np.float32],
+    prediction: Mask,
     target: Mask,
-    tuned_threshold: float,
     size: Size,
     nsd_tolerance: float = NSD_TOLERANCE,
+    *,
+    tuned: Mask | None = None,
+    valid: Mask | None = None,
 ) -> dict[str, float]:
-    """Return every metric of one image's probabilities ``(H, W)`` at a size, by column."""
-    return _scores(
-        {
-            "counts": lambda: (confusion(prob >= 0.5, target),),
-            "tuned_counts": lambda: (confusion(prob >= tuned_threshold, target),),
-            "distances": lambda: (surface.distances(prob >= 0.5, target, nsd_tolerance),),
-            "probabilities": lambda: (prob, target),
-            "errors": lambda: (calibration.errors(prob, target),),
-        },
-        size,
-    )
+    """Return every metric of one image and class at a size, by column.
+
+    Args:
+        prob: the probabilities of the class ``(H, W)``.
+        prediction: where it is predicted.
+        target: where it is true.
+        size: of all, ``network`` or ``native``.
+        nsd_tolerance: of the normalised surface distance, a share of the diagonal.
+        tuned: where it is predicted at the threshold best on validation; without it, metrics of that are left
+            out.
+        valid: the pixels that count, if some are ignored. Neither mask has the others, and their boundaries
+            run along them.
+    """
+    if valid is not None:
+        prediction, target = prediction & valid, target & valid
+
+    def counted(plane: NDArray[Any]) -> NDArray[Any]:
+        return plane if valid is None else plane[valid]
+
+    makers: dict[Takes, Callable[[], tuple[Any, ...]]] = {
+        "counts": lambda: (confusion(prediction, target, valid),),
+        "distances": lambda: (surface.distances(prediction, target, nsd_tolerance),),
+        "probabilities": lambda: (counted(prob), counted(target)),
+        "errors": lambda: (calibration.errors(counted(prob), counted(target)),),
+    }
+    if tuned is not None:
+        at_tuned = tuned if valid is None else tuned & valid
+        makers["tuned_counts"] = lambda: (confusion(at_tuned, target, valid),)
+    return _scores(makers, size)
 
 
 def mask_scores(
@@ -246,8 +267,9 @@ def mask_scores(
     size: Size = "native",
     takes: Iterable[Takes] = ("counts", "distances"),
     nsd_tolerance: float = NSD_TOLERANCE,
+    valid: Mask | None = None,
 ) -> dict[str, float]:
-    """Return every metric of one image that needs no probabilities, by column.
+    """Return every metric of one image and class that needs no probabilities, by column.
 
     Args:
         prediction: ``(H, W)``.
@@ -255,9 +277,12 @@ def mask_scores(
         size: of both, ``network`` or ``native``.
         takes: ``counts`` alone leaves out surface distances, which are slow.
         nsd_tolerance: of the normalised surface distance, a share of the diagonal.
+        valid: as in ``prob_scores``.
     """
+    if valid is not None:
+        prediction, target = prediction & valid, target & valid
     makers: dict[Takes, Callable[[], tuple[Any, ...]]] = {
-        "counts": lambda: (confusion(prediction, target),),
+        "counts": lambda: (confusion(prediction, target, valid),),
         "distances": lambda: (surface.distances(prediction, target, nsd_tolerance),),
     }
     return _scores({each: makers[each] for each in takes}, size)

@@ -19,11 +19,15 @@ NOWHERE: frozenset[Place] = frozenset()
 class Metric:
     """A metric of one predicted mask, or of its probabilities.
 
+    Where there are several classes, it is of each class against the rest, and that of an image is the mean
+    over the classes that are scored and present.
+
     Attributes:
         function: gives the score of one image.
         takes: what the function is given: ``counts``, the ``Confusion`` at threshold .5; ``tuned_counts``,
             the one at the threshold best on validation; ``distances``, the ``Distances`` of the boundaries;
-            ``probabilities``, these and the true mask; or ``errors``, the ``Errors`` of the probabilities.
+            ``probabilities``, these and the true mask, ``(H, W)``, or where pixels are ignored those of all
+            others in a row; or ``errors``, the ``Errors`` of the probabilities.
         title: what it is called where scores are listed one below the other.
         short: its name in a column's heading.
         name: in full, where a caption explains a short title; empty where the title says it.

@@ -25,8 +25,9 @@ from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pi
 from segstudy.data.prepared import Prepared
 from segstudy.data.samples import Part
 from segstudy.data.split import Split
+from segstudy.evaluation.blocks import in_blocks
 from segstudy.evaluation.forward import PartScore, Tally, probabilities, probabilities_of, score_part
-from segstudy.evaluation.per_image import best_threshold, image_rows, in_blocks
+from segstudy.evaluation.per_image import best_threshold, score_images
 from segstudy.evaluation.probability_counts import ProbabilityCounts
 from segstudy.losses import build_loss
 from segstudy.models import build, is_ours
@@ -53,7 +54,7 @@ class Result:
         epochs: one row per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_iou`` (both
             measured while the weights changed), ``validation_loss``, ``validation_iou``, and if recorded
             ``test_loss``, ``test_iou``.
-        images: one row per image of validation and test, see ``evaluation.image_rows``.
+        images: one row per image of validation and test, see ``evaluation.per_image``.
         classes: one row per image and class, see ``evaluation.class_rows``; None in binary studies.
         predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG, see
             ``store.probability_maps``.
@@ -211,7 +212,9 @@ def finish(training: Training) -> Result:
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
         counts = {part: ProbabilityCounts(len(parts[part])) for part in SCORED}
         images = pl.concat(
-            image_rows(prob[part], prepared, parts[part], part, threshold, tolerance, counts=counts[part])
+            score_images(
+                prob[part], prepared, parts[part], part, threshold, tolerance, counts=counts[part]
+            ).images
             for part in SCORED
         )
     return Result(
