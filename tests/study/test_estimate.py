@@ -71,6 +71,35 @@ def test_a_network_that_cannot_be_trained_is_refused_before_anything_is_written(
         estimate(plan, plan.runs, TWO)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"classes": "background=0,disc=1,cup=2", "class_weights": "balanced"},
+        {"classes": "disc,cup"},
+        {"ignore": 255},
+    ],
+)
+def test_a_step_of_several_classes_is_timed(fields):
+    protocol = Protocol(image_size=32, width=2, **fields)
+    step = timed_step(Configuration(architecture="unet", loss="combo", protocol=protocol), TWO)
+    assert step.seconds_per_image > 0
+
+
+def test_a_network_of_another_number_of_classes_is_refused(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("from torch import nn\ndef Net():\n    return nn.Conv2d(3, 1, 1)\n")
+    protocol = Protocol(image_size=32, classes="background=0,disc=1,cup=2")
+    configuration = Configuration(architecture=f"{own}:Net", loss="bce", protocol=protocol)
+    with pytest.raises(UserError, match="3 logits per pixel, one for each of background, disc, cup"):
+        timed_step(configuration, TWO)
+
+
+def test_predictions_of_several_classes_take_as_many_times_the_disk():
+    one, three = Protocol(), Protocol(classes="background=0,disc=1,cup=2")
+    found = [module._prediction_bytes(protocol, SPLIT) for protocol in (one, three)]
+    assert found[1] == pytest.approx(3 * found[0], rel=1e-3)
+
+
 def test_nothing_left_costs_nothing(plan):
     nothing = estimate(plan, [], TWO)
     assert (nothing.num_runs, nothing.hours, nothing.disk_bytes) == (0, 0, 0)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from places import TESTS
+from resumed_training import through_a_file
 from small import write_dataset
 
 from segstudy.config.protocol import Protocol
@@ -17,13 +18,10 @@ from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.split import make_split
-from segstudy.store.checkpoints import Checkpoints
-from segstudy.store.weights import read_state, state_bytes
 from segstudy.training.loop import (
     DivergedError,
     begin,
     epochs,
-    finish,
     micro_batches,
     restore,
     snapshot,
@@ -222,23 +220,6 @@ WAYS = {
     "micro-batches": {"batch_size": 4, "micro_batch": 2, "epochs": 4},
     "last epoch": {"select": "last", "epochs": 4},
 }
-
-
-def through_a_file(data, run, folder):
-    """Trained by a new process after every epoch, as far as a training can tell."""
-    checkpoints, sessions = Checkpoints(folder), 0
-    while True:
-        training = begin(run, *data, CPU)
-        for _, content in checkpoints.contents():
-            assert content is not None
-            restore(training, read_state(content))
-            break
-        torch.rand(1)  # other processes draw other numbers first
-        with reproducible(1):
-            if next(epochs(training), None) is None:
-                return finish(training), sessions
-        sessions += 1
-        checkpoints.write(len(training.rows), state_bytes(snapshot(training)))
 
 
 QUICK = ("plateau", "bfloat16, augmented")

@@ -15,9 +15,9 @@ from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import percent
 from segstudy.core.registry import title
 from segstudy.core.resources import allowed_memory, machine_load
-from segstudy.data.batches import num_batches
+from segstudy.data.batches import num_batches, targets_of
 from segstudy.data.split import Split
-from segstudy.losses import build_loss
+from segstudy.losses import build_loss, weights_of
 from segstudy.models import build, refuse_other_logits
 from segstudy.store.checkpoints import KEPT
 from segstudy.study.duration import Expected, Forecast, num_epochs, wall_seconds
@@ -238,11 +238,12 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
     model = build(configuration.architecture, protocol.width, seed=0, outputs=outputs).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
-    loss = build_loss(configuration.loss)
+    weights = weights_of(protocol.class_weights, outputs, [1] * len(outputs.names))  # as good as any for time
+    loss = build_loss(configuration.loss, outputs, weights)
     batch_size = min(protocol.batch_size, TIMED_BATCH) if device.type == "cpu" else protocol.batch_size
     image = torch.rand(batch_size, 3, *protocol.image_size, device=device)
     image = image.contiguous(memory_format=torch.channels_last)
-    target = (image[:, :1] > 0.5).float()
+    target = targets_of((image[:, 0] * len(outputs.names)).byte(), outputs)  # noise, too
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:

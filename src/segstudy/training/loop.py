@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
 from segstudy.config.runs import Run
+from segstudy.core.class_weights import BALANCED
 from segstudy.core.device import autocast, is_out_of_memory
 from segstudy.core.errors import one_line
 from segstudy.core.network_outputs import OutputError
@@ -29,10 +30,11 @@ from segstudy.evaluation.blocks import in_blocks
 from segstudy.evaluation.forward import PartScore, Tally, probabilities, probabilities_of, score_part
 from segstudy.evaluation.per_image import best_threshold, score_images
 from segstudy.evaluation.probability_counts import ProbabilityCounts
-from segstudy.losses import build_loss
+from segstudy.losses import build_loss, weights_of
 from segstudy.models import build, is_ours
 from segstudy.store.probability_maps import probability_png
 from segstudy.store.weights import copy_weights
+from segstudy.training.class_pixels import class_pixels
 from segstudy.training.optimizers import make_optimizer, make_scheduler
 
 NUMERICS = 1  # raised when any number below changes; enters every run's key
@@ -130,10 +132,15 @@ def train(run: Run, prepared: Prepared, split: Split, device: torch.device) -> R
 def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Training:
     """Return a training before its first epoch; arguments as for ``train``."""
     protocol = run.configuration.protocol
+    outputs = protocol.outputs()
+    assert outputs == prepared.outputs, "data that were prepared for other classes"
     parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
-    model = build(run.configuration.architecture, protocol.width, run.seed, protocol.outputs())
+    model = build(run.configuration.architecture, protocol.width, run.seed, outputs)
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
+    balanced = protocol.class_weights == BALANCED
+    pixels = class_pixels(prepared, parts["train"]) if balanced else ()
+    weights = weights_of(protocol.class_weights, outputs, pixels)
     steps_per_epoch = num_batches(len(parts["train"]), protocol.batch_size)
     total_steps = protocol.steps if protocol.budget == "steps" else protocol.epochs * steps_per_epoch
     return Training(
@@ -141,7 +148,7 @@ def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> T
         pixels=pixels_on(prepared, device),
         parts=parts,
         model=model,
-        loss=build_loss(run.configuration.loss),
+        loss=build_loss(run.configuration.loss, outputs, weights),
         optimizer=optimizer,
         scheduler=make_scheduler(optimizer, protocol, total_steps),
         # Gradients of float16 vanish below 6e-8; in the other precisions the scaler does nothing.
@@ -210,27 +217,34 @@ def finish(training: Training) -> Result:
         prob["test"] = probabilities(model, pixels, parts["test"], precision)
         inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
         threshold = best_threshold(prob["validation"], prepared, parts["validation"])
-        counts = {part: ProbabilityCounts(len(parts[part])) for part in SCORED}
-        images = pl.concat(
+        is_binary = prepared.outputs.task == "binary"
+        counts = {part: ProbabilityCounts(len(parts[part])) for part in SCORED} if is_binary else {}
+        scores = [
             score_images(
-                prob[part], prepared, parts[part], part, threshold, tolerance, counts=counts[part]
-            ).images
+                prob[part], prepared, parts[part], part, threshold, tolerance, counts=counts.get(part)
+            )
             for part in SCORED
-        )
+        ]
+    images = pl.concat(each.images for each in scores)
+    ids = {part: [prepared.ids[i] for i in parts[part]] for part in SCORED}
     return Result(
         epochs=pl.DataFrame(training.rows),
         images=images,
-        classes=None,
+        classes=_joined(each.classes for each in scores),
         predictions=images.select("id", "part").with_columns(_pngs(p for part in SCORED for p in prob[part])),
-        probabilities=pl.concat(
-            counts[part].table([prepared.ids[i] for i in parts[part]], part) for part in SCORED
-        ),
+        probabilities=_joined(each.table(ids[part], part) for part, each in counts.items()),
         weights=training.weights,
         selected_epoch=training.selected_epoch,
         tuned_threshold=threshold,
         seconds=training.seconds,
         inference_ms=inference_ms,
     )
+
+
+def _joined(tables: Iterable[pl.DataFrame | None]) -> pl.DataFrame | None:
+    """Return the rows of all tables; None if there are none."""
+    there = [table for table in tables if table is not None]
+    return pl.concat(there) if there else None
 
 
 def _may_keep_logits(training: Training) -> bool:
@@ -305,7 +319,7 @@ def _training_batches(
     changes, done = changes_of(ids, run.seed, epoch).to(pixels.device), 0
     for image, target in batches:
         part = changes[done : done + len(image)]
-        yield augment(image, target, protocol.augmentation, part, protocol.outputs())
+        yield augment(image, target, protocol.augmentation, part, pixels.prepared.outputs)
         done += len(image)
 
 
@@ -317,7 +331,7 @@ def _train_epoch(training: Training, epoch: int) -> PartScore:
     order = shuffled(training.parts["train"], run.seed, epoch)
     batches = _training_batches(run, training.pixels, order, epoch)
     model.train()
-    tally = Tally()
+    tally = Tally(training.pixels.prepared.outputs)
     for image, target in islice(batches, steps_left):
         optimizer.zero_grad(set_to_none=True)
         for images, targets in micro_batches(image, target, protocol.micro_batch):
