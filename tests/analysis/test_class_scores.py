@@ -31,8 +31,7 @@ def test_a_class_has_the_mean_over_the_images_whose_mask_or_prediction_has_it(tm
     for number, name in enumerate(results.outputs.names):
         mine = rows.filter(pl.col("class") == name)
         expected = np.mean([mine.filter(pl.col("key") == key)["native_iou"].mean() for key in keys])
-        groups = results.groups_of("unet-bce-b8")
-        assert results.classes.interval("unet-bce-b8", number, groups).mean == pytest.approx(expected)
+        assert results.class_interval("unet-bce-b8", number).mean == pytest.approx(expected)
 
 
 def test_the_columns_of_images_are_the_mean_over_the_classes_of_an_image(tmp_path):
@@ -41,7 +40,7 @@ def test_the_columns_of_images_are_the_mean_over_the_classes_of_an_image(tmp_pat
     for seed in range(2):
         finish_classes(folder, "unet-bce-b8", 4, seed=seed)
     results = gather(folder)
-    found = results.classes.tables["unet-bce-b8"]
+    found = results.classes["unet-bce-b8"]
     scored = list(results.outputs.scored)
     sums, present = found.sums["native_iou"][:, :, scored], found.present[:, :, scored]
     headline = np.where(present.sum(2) > 0, sums.sum(2) / np.maximum(present.sum(2), 1), 1.0)
@@ -51,7 +50,7 @@ def test_the_columns_of_images_are_the_mean_over_the_classes_of_an_image(tmp_pat
 def test_missed_and_invented_images_and_objects_are_counted_per_run(tmp_path):
     folder = study(tmp_path)
     keys = [finish_classes(folder, "unet-bce-b8", 4, seed=seed) for seed in range(2)]
-    found, rows = gather(folder).classes.tables["unet-bce-b8"], rows_of(folder, keys)
+    found, rows = gather(folder).classes["unet-bce-b8"], rows_of(folder, keys)
     for number, name in enumerate(found.names):
         mine = rows.filter(pl.col("class") == name)
         missed = mine.filter(pl.col("in_truth") & ~pl.col("in_prediction")).height / 2
@@ -80,7 +79,7 @@ def test_the_image_on_which_only_one_run_invents_a_class_counts_for_this_run_alo
                 native_iou=pl.when(here).then(float(place == 0)).otherwise("native_iou"),
             ),
         )
-    found = gather(folder).classes.tables["unet-bce-b8"]
+    found = gather(folder).classes["unet-bce-b8"]
     others = found.sums["native_iou"][:, 1:, 2].sum(1)
     images = found.present[:, :, 2].any(0)
     assert found.of(2, images, "native_iou").mean(1) == pytest.approx(others / [8, 9])
@@ -96,9 +95,8 @@ def test_a_class_without_a_true_pixel_has_no_score_and_few_images_no_interval(tm
             pl.read_parquet(file).with_columns(in_truth=pl.col("in_truth") & (pl.col("class") != "nothing")),
         )
     results = gather(folder)
-    groups = results.groups_of("unet-bce-b8")
-    assert results.classes.interval("unet-bce-b8", 4, groups) is None
-    found = results.classes.interval("unet-bce-b8", 1, groups)
+    assert results.class_interval("unet-bce-b8", 4) is None
+    found = results.class_interval("unet-bce-b8", 1)
     assert (found.low, found.num_units, found.has_training_noise) == (None, 9, True)
 
 
@@ -109,7 +107,7 @@ def test_folds_and_repeats_are_joined_as_everywhere(tmp_path):
     folder.write_json("split.json", {"splits": splits})
     keys = [finish_classes(folder, "unet-bce-b8", 3, fold=n, ids=f"fold{n}-{{:02}}") for n in range(3)]
     results = gather(folder)
-    found = results.classes.tables["unet-bce-b8"]
+    found = results.classes["unet-bce-b8"]
     assert found.predicted.shape == (1, 27, 4)
     disc = rows_of(folder, keys).filter(pl.col("class") == "disc").sort("id")["native_iou"].to_numpy()
     assert found.sums["native_iou"][0, :, 1] == pytest.approx(disc)
@@ -119,12 +117,12 @@ def test_a_run_without_scores_by_class_or_with_other_classes_leaves_its_configur
     folder = study(tmp_path, seeds=1)
     first = finish_classes(folder, "unet-bce-b8", 3)
     second = finish_classes(folder, "unet-dice-b8", 3)
-    assert set(gather(folder).classes.tables) == {"unet-bce-b8", "unet-dice-b8"}
+    assert set(gather(folder).classes) == {"unet-bce-b8", "unet-dice-b8"}
     (folder.runs / first / "classes.parquet").unlink()
     file = folder.runs / second / "classes.parquet"
     renamed = pl.col("class").str.replace("cup", "CUP", literal=True)
     rewrite(file, pl.read_parquet(file).with_columns(renamed))
-    assert gather(folder).classes.tables == {}
+    assert gather(folder).classes == {}
 
 
 def test_binary_studies_have_none(tmp_path):

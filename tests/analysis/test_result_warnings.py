@@ -16,6 +16,7 @@ from segstudy.analysis.result_warnings import (
     result_warnings,
     two_seeds,
 )
+from segstudy.core.outputs import BINARY
 from segstudy.metrics import METRICS, column, mask_scores
 from segstudy.reporting.page import write_report
 from segstudy.stats.intervals import Interval, ScoresByFold
@@ -39,6 +40,7 @@ def results(means, num_images=40, groups=None, others=None):
         groups_of=lambda _: groups or [str(i) for i in range(num_images)],
         group_noun="patient",
         margin=0.01,
+        outputs=BINARY,
         trained=(),
     )
 

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from segstudy.core.encoded_images import data_uri, four_colours, image_bytes
+from segstudy.core.encoded_images import data_uri, few_colours, image_bytes
 
 
 def test_pixels_survive_a_png():
@@ -15,10 +15,10 @@ def test_pixels_survive_a_png():
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
 
 
-def test_four_colours_keep_their_places_and_opacities():
+def test_few_colours_keep_their_places_and_opacities():
     places = np.array([[0, 1], [2, 3]], np.uint8)
     colours = ((0, 0, 0, 0), (255, 0, 0, 255), (0, 255, 0, 128), (1, 2, 3, 255))
-    image = Image.open(io.BytesIO(four_colours(places, colours))).convert("RGBA")
+    image = Image.open(io.BytesIO(few_colours(places, colours))).convert("RGBA")
     assert np.asarray(image).tolist() == [[list(colours[place]) for place in row] for row in places]
 
 

@@ -14,20 +14,18 @@ from PIL import Image
 
 from segstudy.analysis.configurations import Row, rows_of
 from segstudy.core.errors import UserError
-from segstudy.reporting.rendering import ENVIRONMENT
-from segstudy.reporting.sections import images as module
-from segstudy.reporting.sections.images import (
+from segstudy.reporting.class_layers import (
     ERRORS,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     NOTHING,
-    PICTURE_PX,
     PREDICTION,
     TRUTH,
-    _places,
-    gallery,
     painted,
 )
+from segstudy.reporting.rendering import ENVIRONMENT
+from segstudy.reporting.sections import images as module
+from segstudy.reporting.sections.images import PICTURE_PX, _places, gallery, legend
 from segstudy.store.pack_record import pack_json
 
 TEST = sample_ids()["test"]
@@ -68,7 +66,11 @@ def pixels(uri: str) -> np.ndarray:
 
 
 def page_of(folder, found) -> str:
-    return ENVIRONMENT.get_template("images.html.j2").render(gallery=found, images=True, study=folder.study())
+    study = folder.study()
+    classes = legend(study.protocol.outputs())
+    return ENVIRONMENT.get_template("images.html.j2").render(
+        gallery=found, images=True, study=study, classes=classes
+    )
 
 
 def test_worst_median_and_best_never_share_an_image():

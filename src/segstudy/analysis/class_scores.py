@@ -68,52 +68,33 @@ class ClassScores:
         """Return scores ``(replicates, images)`` whose mean is the class's, on images of ``counting``."""
         return linearised(self.sums[metric][:, images, number], self.present[:, images, number])
 
+    def interval(self, number: int, groups: Sequence[str], metric: str = column(HEADLINE)) -> Interval | None:
+        """Return the mean of a class and its interval; None if no true mask has it.
+
+        Args:
+            number: of the class.
+            groups: of the images.
+            metric: a column of images.
+        """
+        if not self.num_images(number) or metric not in self.sums:
+            return None
+        images = counting(number, self)
+        scores = self.of(number, images, metric)
+        mine = [group for group, counts in zip(groups, images, strict=True) if counts]
+        if self.num_images(number) < FEWEST:
+            of = len(scores), len(mine)
+            return Interval(float(scores.mean()), None, None, *of, None, len(scores) > 1)
+        return score_interval(by_group(scores, mine), *limits(metric))
+
 
 def counting(number: int, *sides: ClassScores) -> NDArray[np.bool_]:
     """Return the images on which a class counts in any run of these configurations."""
     return np.asarray(np.any([each.present[:, :, number].any(0) for each in sides], axis=0))
 
 
-@dataclass(frozen=True)
-class ClassResults:
-    """The scores by class of all configurations of a study that have them.
-
-    Attributes:
-        outputs: the classes and how they share the pixels.
-        tables: by configuration.
-        ids: the images of each configuration, in the order of its arrays.
-    """
-
-    outputs: Outputs
-    tables: Mapping[str, ClassScores]
-    ids: Mapping[str, tuple[str, ...]]
-
-    def interval(
-        self, name: str, number: int, groups: Sequence[str], metric: str = column(HEADLINE)
-    ) -> Interval | None:
-        """Return the mean of a class and its interval; none without an image that has it.
-
-        Args:
-            name: of the configuration.
-            number: of the class.
-            groups: of the configuration's images.
-            metric: a column of images; the highest and lowest value limit the interval.
-        """
-        found = self.tables[name]
-        if not found.num_images(number) or metric not in found.sums:
-            return None
-        images = counting(number, found)
-        scores = found.of(number, images, metric)
-        mine = [group for group, counts in zip(groups, images, strict=True) if counts]
-        if found.num_images(number) < FEWEST:
-            of = len(scores), len(mine)
-            return Interval(float(scores.mean()), None, None, *of, None, len(scores) > 1)
-        return score_interval(by_group(scores, mine), *limits(metric))
-
-
-def class_results(
+def class_tables(
     folder: StudyFolder, outputs: Outputs, runs: Mapping[str, Runs], ids: Mapping[str, tuple[str, ...]]
-) -> ClassResults:
+) -> dict[str, ClassScores]:
     """Read the scores by class of these configurations; those without are left out.
 
     Args:
@@ -122,12 +103,11 @@ def class_results(
         runs: of each configuration's complete replicates.
         ids: of each configuration's test images.
     """
-    tables = {
+    return {
         name: table
         for name, mine in runs.items()
         if name in ids and (table := class_scores(folder, outputs, mine, ids[name])) is not None
     }
-    return ClassResults(outputs, tables, {name: ids[name] for name in tables})
 
 
 def class_scores(

@@ -12,6 +12,7 @@ from segstudy.analysis.against_winner import compared
 from segstudy.analysis.formatting import comparison_text
 from segstudy.analysis.results import Results, gather
 from segstudy.core.errors import UserError
+from segstudy.core.score_words import score_meaning
 from segstudy.core.suggestions import use_one_of
 from segstudy.stats.comparisons import Difference
 from segstudy.stats.intervals import Interval, score_interval
@@ -47,6 +48,7 @@ class Comparison:
         is_sequential: whether either was compared at looks, for which this comparison is not adjusted.
         difference: `a` minus `b`.
         resolution: the data that would settle it; None if it is settled or training noise is not measured.
+        scores: what is compared: of several classes, over which, and how masks are decided.
     """
 
     a: Side
@@ -58,6 +60,7 @@ class Comparison:
     margins: tuple[float, float] | None = None
     across: AcrossTrainingSets | None = None
     is_sequential: bool = False
+    scores: str = ""
 
     @property
     def sentence(self) -> str:
@@ -71,7 +74,7 @@ class Comparison:
 
 
 def _with_json_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    kept = [(name, value) for name, value in pairs if name != "is_sequential" or value]
+    kept = [(name, value) for name, value in pairs if name not in ("is_sequential", "scores") or value]
     return {JSON_KEYS.get(name, name): value for name, value in kept}
 
 
@@ -98,6 +101,7 @@ def compare_configurations(first: tuple[Path, str], second: tuple[Path, str]) ->
         across=_across(ours, a, theirs, b),
         is_sequential=ours.seed_plan.is_sequential or theirs.seed_plan.is_sequential,
         margins=None if ours.margin == theirs.margin else (ours.margin, theirs.margin),
+        scores="" if ours.outputs.task == "binary" else score_meaning(ours.outputs),
     )
 
 

@@ -32,8 +32,11 @@ def penalties(results: Results, name: str, metric: str) -> tuple[int, int] | Non
     """Count the test values of a metric that are penalties, and all of them.
 
     Returns:
-        None if the metric has no penalties, or if the scores that tell are not stored.
+        None if the metric has no penalties, if the scores that tell are not stored, or of several classes:
+        the score of an image is a mean over them.
     """
+    if results.outputs.task != "binary":
+        return None
     marker = METRICS[metric].penalty
     found = results.of_each_run(name, column(marker)) if marker else None
     return None if found is None else (int(np.sum(found == 1)), found.size)
@@ -61,7 +64,7 @@ def empty_masks(results: Results, name: str, without: frozenset[str] = frozenset
         without: images that have no foreground, which the mean IoU leaves out.
 
     Returns:
-        None if the scores that tell are not stored.
+        None if the scores that tell are not stored, or of several classes.
     """
     marks, scores = _marks(results, name), results.scores(name)
     if marks is None or scores is None:
@@ -76,6 +79,8 @@ def _marks(results: Results, name: str) -> tuple[np.ndarray, np.ndarray] | None:
 
     Both are told by a distance that is a penalty; no pixel of an empty prediction is false foreground.
     """
+    if results.outputs.task != "binary":  # an image's score is a mean over classes; they are counted by class
+        return None
     found = [results.of_each_run(name, column(each)) for each in ("hd95_frac", "specificity")]
     if found[0] is None or found[1] is None:
         return None

@@ -57,7 +57,8 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
         configuration that beats it (``beaten_by``); ``among_best`` (it may be the best; null where that
         cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
-        ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons). ``rank`` is null where runs are
+        ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons), and of several classes those of
+        ``class_columns``. ``rank`` is null where runs are
         missing: such a configuration cannot win. A sequential study has ``stopped_at_look`` too: the look at
         which a configuration was stopped, which has no rank either. Masks of other tools (``masks``) have no
         rank: they are compared with the winner, but there is no model to use.
@@ -126,6 +127,7 @@ def _described(row: Row, results: Results) -> dict[str, Any]:
         "failures": "scored on other data or with another tolerance, score it again"
         if row.name in results.outdated
         else ", ".join(sorted({failure.reason for failure in row.failures})),
+        **class_columns(row.name, results),
     }
 
 
@@ -167,6 +169,32 @@ def _intervals(row: Row, results: Results) -> dict[str, float | None]:
             f"{name}_{what}": None if interval is None else getattr(interval, what)
             for what in ("low", "high", "seed_sd")
         }
+    return columns
+
+
+def class_columns(name: str, results: Results) -> dict[str, float | None]:
+    """Return the test scores of a configuration by class, at native size; nothing in binary.
+
+    Returns:
+        ``test_iou[disc]``, the mean over the images whose mask or prediction has the class ``disc``, with
+        the ends of its interval (``_low``, ``_high``), and ``test_missed[disc]`` and ``test_invented[disc]``,
+        objects per run. All are null without scores by class.
+    """
+    if results.classes is None:
+        return {}
+    columns: dict[str, float | None] = {}
+    table = results.classes.get(name)
+    for number, each in enumerate(results.outputs.names):
+        found = results.class_interval(name, number)
+        score = f"test_{HEADLINE}[{each}]"
+        columns |= {
+            score: found.mean if found else None,
+            f"{score}_low": found.low if found else None,
+            f"{score}_high": found.high if found else None,
+        }
+        if number in results.outputs.scored:
+            counts = (None, None) if table is None else map(float, table.objects[1:, number])
+            columns |= dict(zip((f"test_missed[{each}]", f"test_invented[{each}]"), counts, strict=True))
     return columns
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from segstudy.analysis.class_scores import ClassResults, class_results
+from segstudy.analysis.class_scores import ClassScores, class_tables
 from segstudy.analysis.configurations import Row, all_rows
 from segstudy.analysis.seed_plan import SeedPlan, seed_plan_of
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.metrics import METRICS, column
 from segstudy.stats.comparisons import MARGIN
-from segstudy.stats.intervals import AnyScores, Scores, ScoresByFold, by_group
+from segstudy.stats.intervals import AnyScores, Interval, Scores, ScoresByFold, by_group
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import DataRecord, RunRecord
 from segstudy.store.tables import TOGETHER
@@ -52,7 +52,7 @@ class Results:
         unjoined: with repeats, the scores that tell empty masks as each run gave them, sorted by seed, repeat
             and id.
         outputs: the classes, and how masks are decided.
-        classes: the test scores by class of the configurations that have them; None in binary.
+        classes: by configuration, the test scores by class, as far as its runs have them; None in binary.
     """
 
     rows: tuple[Row, ...]
@@ -68,7 +68,7 @@ class Results:
     seed_plan: SeedPlan = field(default_factory=SeedPlan)
     unjoined: Mapping[Side, pl.DataFrame] = field(default_factory=dict)
     outputs: Outputs = BINARY
-    classes: ClassResults | None = None
+    classes: Mapping[str, ClassScores] | None = None
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -124,6 +124,11 @@ class Results:
         """Return the group of each image of ``ids``."""
         return [self.groups.get(each, each) for each in self.ids(name, part)]
 
+    def class_interval(self, name: str, number: int) -> Interval | None:
+        """Return the test mean of a class with its interval; None without one, see ``ClassScores``."""
+        table = (self.classes or {}).get(name)
+        return None if table is None else table.interval(number, self.groups_of(name))
+
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
 
@@ -178,10 +183,10 @@ def _classes(
     outputs: Outputs,
     rows: Sequence[Row],
     replicates: Mapping[Side, tuple[tuple[int, ...], tuple[str, ...]]],
-) -> ClassResults | None:
+) -> dict[str, ClassScores] | None:
     if outputs.task == "binary":
         return None
-    return class_results(
+    return class_tables(
         folder,
         outputs,
         {row.name: replicate_runs(row) for row in rows if row.masks is None},

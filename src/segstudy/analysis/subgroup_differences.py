@@ -85,7 +85,7 @@ def subgroup_differences(
         if len(subgroups) > 1
         for other in names[1:]
     ]
-    return _adjusted(found)
+    return adjusted(found)
 
 
 def _of_one_group(results: Results, members: Members) -> list[tuple[str, str]]:
@@ -132,7 +132,8 @@ def _compared(
     return SubgroupDifferences(kind, first, other, each, p)
 
 
-def _adjusted(found: Sequence[SubgroupDifferences]) -> list[SubgroupDifferences]:
+def adjusted(found: Sequence[SubgroupDifferences]) -> list[SubgroupDifferences]:
+    """Return the same with p values that are corrected for all of these tests (Holm)."""
     tested = [each for each in found if each.p is not None]
     if not tested:
         return list(found)
@@ -140,12 +141,17 @@ def _adjusted(found: Sequence[SubgroupDifferences]) -> list[SubgroupDifferences]
     return [each if each.p is None else replace(each, p_adjusted=float(next(p_values))) for each in found]
 
 
-def dependence_sentences(found: Sequence[SubgroupDifferences]) -> list[str]:
-    """Return sentences on the differences that depend on the subgroup, or that none is shown to."""
+def dependence_sentences(found: Sequence[SubgroupDifferences], where: str = "where it is") -> list[str]:
+    """Return sentences on the differences that depend on the subgroup, or that none is shown to.
+
+    Args:
+        found: the differences.
+        where: what is written before the name of a subgroup.
+    """
     tested = [each for each in found if each.p_adjusted is not None]
     if not tested:
         return []
-    sentences = [_dependence(each) for each in tested if each.depends]
+    sentences = [_dependence(each, where) for each in tested if each.depends]
     if not sentences:
         least = min(each.p_adjusted for each in tested if each.p_adjusted is not None)
         kinds = listed(list(dict.fromkeys(each.kind for each in tested)), joined="or")
@@ -156,16 +162,16 @@ def dependence_sentences(found: Sequence[SubgroupDifferences]) -> list[str]:
     return sentences
 
 
-def _dependence(each: SubgroupDifferences) -> str:
+def _dependence(each: SubgroupDifferences, where: str) -> str:
     assert each.p_adjusted is not None
     apart = sorted((s for s in each.subgroups if s.is_tested), key=lambda s: -s.difference.mean)
     most, least = apart[0], apart[-1]
     return (
         f"The difference between {each.first} and {each.other} depends on {each.kind} "
-        f"({p_value(each.p_adjusted)}): {_seen(most)}, {_seen(least)}."
+        f"({p_value(each.p_adjusted)}): {_seen(most, where)}, {_seen(least, where)}."
     )
 
 
-def _seen(one: InSubgroup) -> str:
+def _seen(one: InSubgroup, where: str) -> str:
     d = one.difference
-    return f"{signed(d.mean)} {interval(d.low, d.high)} where it is {one.name}"
+    return f"{signed(d.mean)} {interval(d.low, d.high)} {where} {one.name}"

@@ -1,13 +1,14 @@
 """Subgroups of a test subset: by category, and by the size of the foreground."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from PIL import Image
+from numpy.typing import NDArray
 
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.quantities import percent
+from segstudy.data.thumbnails import read_small_mask
 from segstudy.store.folder import StudyFolder
 from segstudy.store.tables import read_table
 
@@ -21,22 +22,32 @@ Ids = Sequence[str]
 
 
 def members_of(
-    folder: StudyFolder, ids: Ids, categories: Mapping[str, str | None]
+    folder: StudyFolder, ids: Ids, categories: Mapping[str, str | None], outputs: Outputs = BINARY
 ) -> dict[tuple[str, str], list[str]]:
     """Return the images of each subgroup, by kind and name; some may be empty or contain all images."""
     return {
         ("category", name): [i for i in ids if categories.get(i) == name]
         for name in sorted({str(categories[i]) for i in ids if categories.get(i)})
-    } | _by_mask(folder, ids)
+    } | _by_mask(folder, ids, outputs)
 
 
-def _by_mask(folder: StudyFolder, ids: Ids) -> dict[tuple[str, str], list[str]]:
-    """Thirds by the lesion's share of the image, and whether it reaches the frame, by thumbnails' masks."""
+def foreground_name(outputs: Outputs) -> str:
+    """Return what the foreground is called: of several classes, that of all of them together."""
+    return "lesion" if outputs.task == "binary" else "foreground"
+
+
+def _by_mask(folder: StudyFolder, ids: Ids, outputs: Outputs) -> dict[tuple[str, str], list[str]]:
+    """Thirds by the foreground's share of the image, and whether it reaches the frame, by thumbnails' masks.
+
+    Classes without a background fill every image, so they have no such subgroups.
+    """
     file = folder.path / "thumbnails.parquet"
-    if not file.is_file():
+    fills = outputs.task == "multiclass" and len(outputs.scored) == len(outputs.names)
+    if not file.is_file() or fills:
         return {}
     rows = read_table(file, ["id", "mask"], pl.col("id").is_in(list(ids)))
-    about = {each: _about(_decoded(mask)) for each, mask in rows.iter_rows()}
+    about = {each: _about(_foreground(mask, outputs)) for each, mask in rows.iter_rows()}
+    name = foreground_name(outputs)
     if len(about) < len(ids):
         return {}
     shares = np.array([about[each][0] for each in ids])
@@ -45,9 +56,9 @@ def _by_mask(folder: StudyFolder, ids: Ids) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for third, size in enumerate(SIZES):
         mine = [each for each, t in zip(ids, thirds, strict=True) if t == third]
-        found["lesion size", f"{size}, {_extent(shares[thirds == third])}"] = mine
-    found["frame", "lesion reaches it"] = [each for each in ids if about[each][1]]
-    found["frame", "lesion lies inside"] = [each for each in ids if not about[each][1]]
+        found[f"{name} size", f"{size}, {_extent(shares[thirds == third])}"] = mine
+    found["frame", f"{name} reaches it"] = [each for each in ids if about[each][1]]
+    found["frame", f"{name} lies inside"] = [each for each in ids if not about[each][1]]
     return found
 
 
@@ -56,8 +67,9 @@ def _about(mask: np.ndarray) -> tuple[float, bool]:
     return float(mask.mean()), _reaches_frame(mask)
 
 
-def _decoded(mask: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(mask), formats=("PNG",)).convert("L")) >= 128
+def _foreground(png: bytes, outputs: Outputs) -> NDArray[np.bool_]:
+    mask = read_small_mask(png, outputs)
+    return np.asarray(np.any([outputs.plane(mask, number) for number in outputs.scored], axis=0))
 
 
 def _extent(shares: np.ndarray) -> str:

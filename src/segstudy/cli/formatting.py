@@ -10,8 +10,10 @@ from segstudy.analysis.across_training_sets import across_text
 from segstudy.analysis.compare import Comparison, Side
 from segstudy.analysis.formatting import counted_images, interval, mean, p_value, score_text, signed
 from segstudy.analysis.settling import settling_text, unit_noun
+from segstudy.core.outputs import BINARY
 from segstudy.core.plain_text import as_text
 from segstudy.core.quantities import counted
+from segstudy.core.score_words import score_meaning
 from segstudy.evaluation.summary import first_of
 from segstudy.metrics import HEADLINE, shown_in
 from segstudy.store.verify import Verification
@@ -155,7 +157,7 @@ def render_comparison(found: Comparison) -> str:
     """Return a comparison as text for a terminal."""
     d = found.difference
     lines = [
-        f"test IoU at native size, threshold .5, "
+        f"test {found.scores or score_meaning(BINARY)}, "
         f"{counted_images(found.a.test_iou.num_units, found.num_images, unit=found.group_noun)}",
         "",
         *(

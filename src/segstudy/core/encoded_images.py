@@ -23,8 +23,8 @@ def image_bytes(image: Image.Image, kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def four_colours(places: NDArray[np.uint8], colours: Sequence[tuple[int, int, int, int]]) -> bytes:
-    """Return a PNG of at most four colours, two bits a pixel: a few kilobytes.
+def few_colours(places: NDArray[np.uint8], colours: Sequence[tuple[int, int, int, int]]) -> bytes:
+    """Return a PNG of few colours, with two bits a pixel for four of them: a few kilobytes.
 
     Args:
         places: of each pixel's colour in `colours`, ``(H, W)``.
@@ -33,7 +33,8 @@ def four_colours(places: NDArray[np.uint8], colours: Sequence[tuple[int, int, in
     image = Image.fromarray(places).convert("L")
     image.putpalette([value for colour in colours for value in colour[:3]])
     opacities = bytes(colour[3] for colour in colours)
-    return image_bytes(image, "PNG", bits=2, transparency=opacities, optimize=True)
+    bits = next(bits for bits in (2, 4, 8) if len(colours) <= 2**bits)
+    return image_bytes(image, "PNG", bits=bits, transparency=opacities, optimize=True)
 
 
 def data_uri(kind: str, content: bytes) -> str:

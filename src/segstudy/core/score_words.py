@@ -39,6 +39,38 @@ def decision(outputs: Outputs) -> str:
     return "threshold .5 for each class"
 
 
+def score_meaning(outputs: Outputs) -> str:
+    """Return what a mean test score is, as in ``test IoU at native size, threshold .5``."""
+    return f"IoU{over_classes(outputs)} at native size, {decision(outputs)}"
+
+
+def cut(outputs: Outputs) -> str:
+    """Return the same after a comma, as in ``native size, cut at .5``."""
+    return (
+        decision(outputs)
+        if outputs.task == "multiclass"
+        else decision(outputs).replace("threshold", "cut at")
+    )
+
+
+def filled(text: str, outputs: Outputs) -> str:
+    """Return the description of a metric with ``{cut}``, ``{missed}`` and ``{probability}`` filled in.
+
+    >>> from segstudy.core.outputs import BINARY
+    >>> filled("native size, {cut}", BINARY)
+    'native size, cut at .5'
+    """
+    binary = outputs.task == "binary"
+    words = {
+        "{cut}": cut(outputs),
+        "{missed}": "a missed lesion" if binary else "a class that only one of both has",
+        "{probability}": "the foreground probability" if binary else "a class's probability",
+    }
+    for name, word in words.items():
+        text = text.replace(name, word)
+    return text
+
+
 def absent_convention(outputs: Outputs) -> str:
     """Return what counts of a class that an image lacks, in a sentence; nothing in binary."""
     if outputs.task == "binary":

@@ -26,10 +26,10 @@ IOU, OVERLAP, BOUNDARY, CALIBRATION = (
 )
 _DISTANCES = (
     "Hausdorff distance at the 95th percentile and average surface distance between the two boundaries, "
-    "native size; a missed lesion costs the diagonal of its image. In % of that diagonal beside it."
+    "native size; {missed} costs the diagonal of its image. In % of that diagonal beside it."
 )
 _PROBABILITIES = (
-    "Expected calibration error of the foreground probability (15 bins, each image by itself) and its mean "
+    "Expected calibration error of {probability} (15 bins, each image by itself) and its mean "
     "squared error; the least is the best."
 )
 # The order is the one of the columns of ``images.parquet``.
@@ -40,7 +40,7 @@ METRICS: dict[str, Metric] = {
         title="Dice",
         short="Dice",
         group=OVERLAP,
-        definition="Test, native size, cut at .5.",
+        definition="Test, native size, {cut}.",
     ),
     "precision": Metric(
         function=overlap.precision, title="precision", short="precision", group=OVERLAP, shown=NOWHERE

@@ -34,7 +34,8 @@ class Metric:
         group: the heading that it shares with its neighbours in the report's leaderboard.
         heading: under that heading, where it is not the short name with its unit.
         help: what the heading says when asked.
-        definition: a sentence for the report's list of numbers; neighbours with the same one share it.
+        definition: a sentence for the report's list of numbers; neighbours with the same one share it. It may
+            have the braces of ``core.score_words.filled``.
         unit: ``px``, ``%`` (the score is a fraction and is printed times 100), or none.
         digits: after the decimal point.
         report_digits: those in the report's leaderboard, where they are others.

@@ -7,10 +7,12 @@ import polars as pl
 
 from segstudy.analysis.against_baselines import baseline_note
 from segstudy.analysis.chances import chances_sentence
+from segstudy.analysis.class_differences import everywhere_sentences
 from segstudy.analysis.factor_answers import factor_sentences
+from segstudy.analysis.formatting import mean
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.result_warnings import warnings_of_ranked
-from segstudy.analysis.results import Results, gather
+from segstudy.analysis.results import Results, comparable, gather
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
 
@@ -32,15 +34,34 @@ def leaderboard_text(
     results = gather(opened, show_all)
     frame = leaderboard(opened, results=results)
     records = [each for row in results.rows for each in row.records]
-    text = render(frame, format, width, folder, records, number)
+    text = render(frame, format, width, folder, records, number, outputs=results.outputs)
     shown = _notes(opened, results, frame, not show_all) if format == "text" else []
     lines = [line for note in shown for line in textwrap.wrap(note, width or len(note))]
     return "\n".join([text.rstrip(), *lines, ""]) if lines else text
 
 
+def class_notes(results: Results, frame: pl.DataFrame) -> list[str]:
+    """Return the test scores of the winner by class, and whether another is better in one; none in binary."""
+    ranked = frame.filter(pl.col("rank").is_not_null())["configuration"]
+    names = [name for name in ranked if name in (results.classes or {})]
+    if not names:
+        return []
+    names = comparable(results, names)
+    scores = [
+        f"{each} {mean(found)}"
+        for number, each in enumerate(results.outputs.names)
+        if (found := results.class_interval(names[0], number)) is not None
+    ]
+    return [
+        f"{names[0]} by class, test IoU over the images that have it: {', '.join(scores)}.",
+        *everywhere_sentences(results, names),
+    ]
+
+
 def _notes(folder: StudyFolder, results: Results, frame: pl.DataFrame, factors: bool) -> list[str]:
     """Return the sentences below a leaderboard in a terminal: warnings, and the effects of factors."""
     notes = (
+        *class_notes(results, frame),
         baseline_note(folder, frame),
         chances_sentence(results, frame),
         *warnings_of_ranked(results, frame),

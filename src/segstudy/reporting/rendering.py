@@ -8,6 +8,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from segstudy.core.score_words import decision, over_classes
+
 HERE = Path(__file__).parent
 ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader([HERE / "templates", HERE / "sections"]),
@@ -16,6 +18,7 @@ ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
+ENVIRONMENT.filters |= {"decision": decision, "over_classes": over_classes}
 
 
 def as_script(data: Mapping[str, Any]) -> Markup:

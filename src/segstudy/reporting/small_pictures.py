@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segstudy.core.encoded_images import data_uri, four_colours, image_bytes
+from segstudy.core.encoded_images import data_uri, few_colours, image_bytes
 from segstudy.core.intensity import Scale
 from segstudy.data.images import ImageError, read_image
 from segstudy.data.mask_outline import outline
@@ -69,4 +69,4 @@ def _reduced(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float
 
 def layer_uri(places: NDArray[np.uint8], colours: Sequence[Colour] = LAYER) -> str:
     """Return places in four colours, ``(height, width)``, as a data URI of a few kilobytes."""
-    return data_uri("PNG", four_colours(places, colours))
+    return data_uri("PNG", few_colours(places, colours))

@@ -11,7 +11,9 @@ import polars as pl
 from segstudy.analysis.formatting import DASH, interval, listed
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.quantities import counted
+from segstudy.core.score_words import decision, of_foreground
 from segstudy.metrics import HEADLINE, shown_in
 from segstudy.reporting.text_table import TextTable, as_text
 from segstudy.store.records import RunRecord
@@ -19,10 +21,6 @@ from segstudy.store.records import RunRecord
 SHOWN = shown_in("table")
 OF_FOREGROUND = listed([each.short for each in SHOWN.values() if not each.name], len(SHOWN))
 EXPLAINED = [f"{each.name} ({each.short})" for each in SHOWN.values() if each.name]
-CAPTION = (
-    f"Mean per-image {listed([f'{OF_FOREGROUND} of the foreground', *EXPLAINED], len(SHOWN))}, "
-    "at native size, threshold 0.5; sorted by validation. Seconds are per run."
-)
 
 
 INTERVALS = "In brackets the 95 % interval over test images and runs."
@@ -40,13 +38,15 @@ BEST = (
 ONE_RUN = "Cannot tell: there is one run, or it was tested on other images."
 
 
-def render(
+def render(  # noqa: PLR0913 (what is written, and how)
     frame: pl.DataFrame,
     format: str,  # noqa: A002
     width: int | None = None,
     folder: Path | None = None,
     records: Sequence[RunRecord] = (),
     number: int | None = None,
+    *,
+    outputs: Outputs = BINARY,
 ) -> str:
     """Return the leaderboard as ``text``, ``markdown``, ``csv``, ``json`` or ``latex``.
 
@@ -57,6 +57,7 @@ def render(
         folder: of the study, named where columns are left out.
         records: of the runs in the leaderboard; those that lack a metric are counted.
         number: rows in a text, the others are counted; None for all.
+        outputs: the classes, for the caption.
 
     Raises:
         UserError: another format.
@@ -67,11 +68,11 @@ def render(
         case "json":
             return frame.write_json()
         case "text":
-            return _text(frame, width, folder, records, number)
+            return _text(frame, width, folder, caption(frame, records, outputs), number)
         case "markdown":
-            return _markdown(frame, records)
+            return _markdown(frame, caption(frame, records, outputs))
         case "latex":
-            return _latex(frame, records)
+            return _latex(frame, caption(frame, records, outputs))
     raise UserError(f"unknown format {format!r}: use one of text, markdown, csv, json, latex")
 
 
@@ -102,15 +103,23 @@ HEADINGS = (
 STOPPED = "stopped_at_look"  # a column of sequential studies
 
 
-def caption(frame: pl.DataFrame, records: Sequence[RunRecord] = ()) -> str:
+def meaning(outputs: Outputs) -> str:
+    """Return what the scores are means of, and how masks are decided."""
+    scores = listed([f"{OF_FOREGROUND}{of_foreground(outputs)}", *EXPLAINED], len(SHOWN))
+    decided = decision(outputs).replace(" .5", " 0.5")
+    return f"Mean per-image {scores}, at native size, {decided}; sorted by validation. Seconds are per run."
+
+
+def caption(frame: pl.DataFrame, records: Sequence[RunRecord] = (), outputs: Outputs = BINARY) -> str:
     """Return the description of this leaderboard's numbers."""
+    scores = meaning(outputs)
     missing = missing_scores(records, {name: heading for heading, name in SCORES.items()})
     if frame["among_best"].any():
         unknown = frame.filter(pl.col("among_best").is_null() & pl.col("rank").is_not_null())
         best = BEST.replace("pairs", "pairs and looks") if STOPPED in frame.columns else BEST
-        return " ".join([CAPTION, INTERVALS, best, *([ONE_RUN] if unknown.height else []), *missing])
+        return " ".join([scores, INTERVALS, best, *([ONE_RUN] if unknown.height else []), *missing])
     repeated = frame["test_iou_seed_sd"].is_not_null().any()
-    return " ".join([CAPTION, INTERVALS if repeated else IMAGES_ONLY, *missing])
+    return " ".join([scores, INTERVALS if repeated else IMAGES_ONLY, *missing])
 
 
 def missing_scores(records: Sequence[RunRecord], headings: Mapping[str, str]) -> list[str]:
@@ -183,7 +192,7 @@ def _text(
     frame: pl.DataFrame,
     width: int | None,
     folder: Path | None,
-    records: Sequence[RunRecord],
+    below: str,
     number: int | None,
 ) -> str:
     whole = (frame["num_finished"] == frame["num_planned"]) & (frame["failures"] == "")
@@ -202,7 +211,7 @@ def _text(
     see_all = f"segstudy table {where} --format csv"
     if width is not None and len(see_all) + 4 > width:
         see_all = "segstudy table DIR --format csv"
-    text = as_text(table, caption(frame, records), width, see_all)
+    text = as_text(table, below, width, see_all)
     if number is not None and number < frame.height:
         hidden = f"{frame.height - number} of {frame.height} rows"
         said = f"Not shown: {hidden}; --number {frame.height} shows all."
@@ -216,13 +225,13 @@ def _warranted(frame: pl.DataFrame) -> list[bool]:
     return may_be if (frame["among_best"] == False).any() else [False] * len(may_be)  # noqa: E712  (a column)
 
 
-def _markdown(frame: pl.DataFrame, records: Sequence[RunRecord]) -> str:
+def _markdown(frame: pl.DataFrame, below: str) -> str:
     headings = ["#", *HEADINGS[1:]]
     lines = [headings, ["--:", "---", *["--:"] * (len(headings) - 2)]]
     for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
         cells = [cell.replace("|", "\\|") for cell in _cells(row)]
         lines.append([f"**{cell}**" if bold and i == TEST_IOU else cell for i, cell in enumerate(cells)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption(frame, records)}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{below}\n"
 
 
 TEST_IOU = HEADINGS.index("IoU test")
@@ -238,8 +247,8 @@ def escaped(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def _latex(frame: pl.DataFrame, records: Sequence[RunRecord]) -> str:
-    lines, below = [], escaped(caption(frame, records))
+def _latex(frame: pl.DataFrame, below: str) -> str:
+    lines = []
     for row, bold in zip(frame.iter_rows(named=True), _warranted(frame), strict=True):
         cells = [escaped(cell) for cell in _cells(row)]
         cells[TEST_IOU] = rf"\textbf{{{cells[TEST_IOU]}}}" if bold else cells[TEST_IOU]
@@ -249,5 +258,5 @@ def _latex(frame: pl.DataFrame, records: Sequence[RunRecord]) -> str:
     return (
         "% needs \\usepackage{booktabs}\n"
         "\\begin{tabular}{rl" + "r" * (len(HEADINGS) - 2) + "}\n\\toprule\n"
-        f"{heading}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {below}\n"
+        f"{heading}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n% {escaped(below)}\n"
     )

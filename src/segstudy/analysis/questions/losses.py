@@ -158,10 +158,12 @@ def _loss_table(results: Results, names: Names, found: Sequence[_Steadiness]) ->
             )
         )
     num_settings = len(next(iter(names.values())))
-    return Table(
-        ("", "family", "test IoU", "seed deviation", "validation – test", "moved by threshold"),
-        tuple(rows),
+    headings = ["", "family", "test IoU", "seed deviation", "validation – test"]
+    note = (
         f"Means over {counted(num_settings, 'setting')} of everything else that all losses have; seed "
-        "deviations are root mean squares; the last column is how far test IoU moves from "
-        "threshold .5 to the one best on validation.",
+        "deviations are root mean squares"
     )
+    if results.outputs.task != "binary":  # there is no threshold that is one number
+        return Table(tuple(headings), tuple(row[:-1] for row in rows), f"{note}.")
+    last = "the last column is how far test IoU moves from threshold .5 to the one best on validation."
+    return Table((*headings, "moved by threshold"), tuple(rows), f"{note}; {last}")

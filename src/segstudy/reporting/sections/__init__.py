@@ -6,6 +6,7 @@ To add one: ``NAME.py`` with a function from ``ReportData`` to the values of its
 
 from segstudy.reporting.sections import (
     certainty,
+    classes,
     cost,
     data,
     external,
@@ -73,6 +74,13 @@ SECTIONS: tuple[Section, ...] = (
         title="Heat map",
         description="IoU by architecture and loss, or by the two factors that matter most",
         values=heat_map.values,
+    ),
+    Section(
+        name="classes",
+        id="classes",
+        title="Classes",
+        description="of several classes: IoU by class, whether the winner wins in each, confused pixels",
+        values=classes.values,
     ),
     Section(
         name="questions",

@@ -12,25 +12,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.analysis.configurations import Row
-from segstudy.core.encoded_images import data_uri, four_colours, image_bytes
-from segstudy.data.mask_outline import outline
-from segstudy.data.preprocess import Resize, prob_to_native
+from segstudy.core.encoded_images import data_uri, image_bytes
+from segstudy.core.outputs import BINARY, Mask, Outputs
+from segstudy.core.palette import colour_of
+from segstudy.data.preprocess import Resize, decided_at_native
+from segstudy.data.thumbnails import read_small_mask
+from segstudy.reporting.class_layers import layers_of
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
 from segstudy.store.pack_record import PREDICTIONS, pack_record
+from segstudy.store.probability_maps import probability_map
 from segstudy.store.records import RunRecord
 from segstudy.store.tables import read_table
 
 SHOWN = 4  # images of each group
 MOST_MODELS = 12  # with 12 images they take about half a megabyte of the page
 PICTURE_PX = 280  # longer side on the page
-Colour = tuple[int, int, int, int]  # red, green, blue, opacity
-NOTHING: Colour = (0, 0, 0, 0)
-FALSE_POSITIVE: Colour = (224, 123, 57, 130)
-FALSE_NEGATIVE: Colour = (47, 126, 216, 130)
-PREDICTION: Colour = (255, 214, 10, 255)
-TRUTH: Colour = (255, 255, 255, 255)
-ERRORS = (NOTHING, FALSE_POSITIVE, FALSE_NEGATIVE, PREDICTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +106,21 @@ def values(report: ReportData) -> dict[str, Any] | None:
     """Return the values of ``images.html.j2``."""
     if not report.has_scores:
         return None
-    found = gallery(report.folder, report.results.rows, report.ranked) if report.images else None
-    return {"gallery": found, "images": report.images}
+    outputs = report.results.outputs
+    found = gallery(report.folder, report.results.rows, report.ranked, outputs) if report.images else None
+    return {"gallery": found, "images": report.images, "classes": legend(outputs)}
 
 
-def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> Gallery | None:
+def legend(outputs: Outputs) -> list[tuple[str, str]]:
+    """Return name and colour of each scored class; nothing in binary."""
+    if outputs.task == "binary":
+        return []
+    return [(outputs.names[number], colour_of(number)) for number in outputs.scored]
+
+
+def gallery(
+    folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str], outputs: Outputs = BINARY
+) -> Gallery | None:
     """Return the leader's worst, median and best test images, with each of the best ``MOST_MODELS`` models.
 
     Of every model only the first replicate is read that has predicted masks; a pack may have left them out.
@@ -124,6 +131,7 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
         folder: the study.
         rows: its configurations; those without a finished run, and masks of other tools, are skipped.
         ranked: names in the leaderboard's order.
+        outputs: the classes.
 
     Returns:
         None where no run is finished, nothing was tested, or the study holds no thumbnails or no masks.
@@ -138,8 +146,8 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
     replicates = [_first_replicate(row, with_masks[row.name]) for row in ordered[:MOST_MODELS]]
     tested = _tested(folder, replicates[0], file)
     groups = {name: tested[place] for name, place in _places(len(tested)).items()}
-    photos = _photos(file, [i for ids in groups.values() for i in ids])
-    predicted = [_overlays(folder, records, photos) for records in replicates]
+    photos = _photos(file, [i for ids in groups.values() for i in ids], outputs)
+    predicted = [_overlays(folder, records, photos, outputs) for records in replicates]
     if not photos:
         return None
     models = tuple(
@@ -147,7 +155,7 @@ def gallery(folder: StudyFolder, rows: Sequence[Row], ranked: Sequence[str]) -> 
     )
     categories = _categories(folder)
     shown = tuple(
-        (name, tuple(_picture(i, categories.get(i, ""), photos[i], predicted) for i in ids))
+        (name, tuple(_picture(i, categories.get(i, ""), photos[i], predicted, outputs) for i in ids))
         for name, ids in groups.items()
     )
     num_cut, num_without = len(ordered) - len(models), num_all - len(ordered)
@@ -202,29 +210,28 @@ class _Photo:
     """An image ``(H, W, 3)`` and its true mask ``(H, W)`` at the page's size."""
 
     pixels: NDArray[np.uint8]
-    truth: NDArray[np.bool_]
+    truth: Mask
 
 
-def _photos(thumbnails: Path, ids: Sequence[str]) -> dict[str, _Photo]:
+def _photos(thumbnails: Path, ids: Sequence[str], outputs: Outputs) -> dict[str, _Photo]:
     found = read_table(thumbnails, ["id", "image", "mask"], pl.col("id").is_in(ids))
-    return {i: _photo(image, mask) for i, image, mask in found.iter_rows()}
+    return {i: _photo(image, mask, outputs) for i, image, mask in found.iter_rows()}
 
 
-def _photo(jpeg: bytes, mask: bytes) -> _Photo:
+def _photo(jpeg: bytes, mask: bytes, outputs: Outputs) -> _Photo:
     image = Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB")
     scale = PICTURE_PX / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    truth = (
-        Image.open(io.BytesIO(mask), formats=("PNG",)).convert("L").resize(size, Image.Resampling.BILINEAR)
-    )
-    return _Photo(np.asarray(image.resize(size, Image.Resampling.BICUBIC)), np.asarray(truth) >= 128)
+    truth = read_small_mask(mask, outputs, size)
+    return _Photo(np.asarray(image.resize(size, Image.Resampling.BICUBIC)), truth)
 
 
 def _overlays(
-    folder: StudyFolder, records: Sequence[RunRecord], photos: Mapping[str, _Photo]
+    folder: StudyFolder, records: Sequence[RunRecord], photos: Mapping[str, _Photo], outputs: Outputs
 ) -> dict[str, Overlay]:
     """Return the predictions of a replicate's runs on these images, by id; of several runs the first."""
     found: dict[str, Overlay] = {}
+    layers = layers_of(outputs)
     for record in records:
         resize: Resize = record.protocol["resize"]
         run = folder.runs / record.key
@@ -234,15 +241,14 @@ def _overlays(
         for i, prob, iou in probs.join(scores, on="id").iter_rows():
             if i not in found:
                 truth = photos[i].truth
-                places = painted(truth, _mask(prob, truth.shape, resize))
-                found[i] = Overlay(data_uri("PNG", four_colours(places, ERRORS)), iou)
+                predicted = _mask(prob, truth.shape, resize, outputs)
+                found[i] = Overlay(layers.prediction(truth, predicted), iou)
     return found
 
 
-def _mask(png: bytes, size: tuple[int, ...], resize: Resize) -> NDArray[np.bool_]:
-    """Return the predicted mask at a height and width, from a probability of the network's size."""
-    prob = np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)), np.float32) / np.float32(255)
-    return prob_to_native(prob, (size[0], size[1]), resize) >= 0.5
+def _mask(png: bytes, size: tuple[int, ...], resize: Resize, outputs: Outputs) -> Mask:
+    """Return the predicted mask at a height and width, from probabilities of the network's size."""
+    return decided_at_native(probability_map(png, outputs), (size[0], size[1]), resize, outputs)
 
 
 def _categories(folder: StudyFolder) -> dict[str, str]:
@@ -250,22 +256,15 @@ def _categories(folder: StudyFolder) -> dict[str, str]:
     return {i: category or "" for i, category in data.categories.items()} if data else {}
 
 
-def _picture(i: str, category: str, photo: _Photo, predicted: Sequence[Mapping[str, Overlay]]) -> Picture:
+def _picture(
+    i: str, category: str, photo: _Photo, predicted: Sequence[Mapping[str, Overlay]], outputs: Outputs
+) -> Picture:
     height, width = photo.truth.shape
     return Picture(
         id=i,
         category=category,
         size_px=(width, height),
         photo=data_uri("JPEG", image_bytes(Image.fromarray(photo.pixels), "JPEG", quality=85)),
-        truth=data_uri("PNG", four_colours(outline(photo.truth).astype(np.uint8), (NOTHING, TRUTH))),
+        truth=layers_of(outputs).truth(photo.truth),
         overlays=tuple(overlays.get(i) for overlays in predicted),
     )
-
-
-def painted(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Places in ``ERRORS`` of two masks' pixels ``(H, W)``; both outlines stay free of the errors' tint."""
-    out = np.zeros(truth.shape, np.uint8)
-    out[predicted & ~truth] = ERRORS.index(FALSE_POSITIVE)
-    out[truth & ~predicted & ~outline(truth)] = ERRORS.index(FALSE_NEGATIVE)
-    out[outline(predicted)] = ERRORS.index(PREDICTION)
-    return out

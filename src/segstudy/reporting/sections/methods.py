@@ -16,7 +16,9 @@ from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.analysis.verdict import Answers
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
+from segstudy.core.outputs import Outputs
 from segstudy.core.quantities import counted
+from segstudy.core.score_words import absent_convention, filled, over_classes
 from segstudy.core.version import __version__
 from segstudy.losses import known_loss
 from segstudy.metrics import METRICS, column, shown_in
@@ -91,7 +93,7 @@ def methods(
     sentences = [
         _trained(study, there, data, results.seed_plan),
         procedure(protocols),
-        _scored(len(there), _overlap(results), protocols[0].nsd_tolerance, results.seed_plan.is_sequential),
+        _scored(len(there), results, protocols[0].nsd_tolerance),
         *results.seed_plan.sequence,
         *statistics,
         *_hardware(there),
@@ -140,15 +142,32 @@ def _overlap(results: Results) -> list[str]:
     ]
 
 
-def _scored(num_configurations: int, overlap: Sequence[str], nsd_tolerance: float, looked: bool) -> str:
-    ranked = "Configurations were ranked by validation; test" if num_configurations > 1 else "Test"
-    use = "reporting and for the looks" if looked else "reporting"
+def _decided(outputs: Outputs, overlap: Sequence[str]) -> str:
+    """Return how masks were decided, and what was computed of them."""
+    if outputs.task == "binary":
+        return (
+            "Foreground probabilities were resized back to each image's own size and cut at 0.5; "
+            f"{listed(overlap, ALL)} were computed per image and averaged, an empty prediction of an empty "
+            "mask counting 1."
+        )
+    how = "the most probable class was taken" if outputs.task == "multiclass" else "each was cut at 0.5"
+    names = listed([outputs.names[number] for number in outputs.scored], ALL)
     return (
-        "Foreground probabilities were resized back to each image's own size and cut at 0.5; "
-        f"{listed(overlap, ALL)} were computed per image and averaged, an empty prediction of an empty mask "
-        "counting 1. Surface distances are in pixels between boundaries that include the image's frame, a "
-        "missed lesion costing the diagonal; the normalised surface distance allows "
-        f"{100 * nsd_tolerance:g} % of the diagonal. "
+        f"The classes' probabilities were resized back to each image's own size and {how}; "
+        f"{listed(overlap, ALL)} were computed per image and class, averaged{over_classes(outputs)} "
+        f"({names}) in each image, and then over images. {absent_convention(outputs)}"
+    )
+
+
+def _scored(num_configurations: int, results: Results, nsd_tolerance: float) -> str:
+    ranked = "Configurations were ranked by validation; test" if num_configurations > 1 else "Test"
+    use = "reporting and for the looks" if results.seed_plan.is_sequential else "reporting"
+    lost = filled("{missed}", results.outputs)
+    ignored = " Ignored pixels counted nowhere." if results.outputs.has_ignored else ""
+    return (
+        f"{_decided(results.outputs, _overlap(results))}{ignored} Surface distances are in pixels between "
+        f"boundaries that include the image's frame, {lost} costing the diagonal; the normalised surface "
+        f"distance allows {100 * nsd_tolerance:g} % of the diagonal. "
         f"Expected calibration error has 15 bins per image. {ranked} was used for {use} only."
     )
 

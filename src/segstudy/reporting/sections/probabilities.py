@@ -41,6 +41,8 @@ class Line:
 def values(report: ReportData) -> dict[str, Any] | None:
     """Return the values of ``probabilities.html.j2``; two figures are written."""
     results = report.results
+    if results.outputs.task != "binary":  # there is no threshold that is one number, see `classes`
+        return None
     names = [name for name in report.ranked if results.has(name)]
     shown = comparable(results, names)[:MOST] if names else []
     found = {part: _of_part(report, shown, part) for part in PARTS}

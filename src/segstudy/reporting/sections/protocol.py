@@ -11,6 +11,7 @@ from segstudy.analysis.hardware import hardware
 from segstudy.config.runs import spelled
 from segstudy.config.study import Study
 from segstudy.core.environment import differing
+from segstudy.core.score_words import absent_convention, filled, over_classes
 from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
 
@@ -21,6 +22,9 @@ def values(report: ReportData) -> dict[str, Any]:
     return {
         "registered": registered(report.folder),
         "definitions": definitions(report.study),
+        "of_classes": over_classes(report.results.outputs),
+        "ignores": ", ".join(map(str, report.study.protocol.ignore or ())),
+        "absent": absent_convention(report.results.outputs),
         "protocol": shared_protocol(report.study),
         "environments": found,
         "hardware": hardware(report.results.trained),
@@ -30,11 +34,11 @@ def values(report: ReportData) -> dict[str, Any]:
 
 def definitions(study: Study) -> list[tuple[str, str]]:
     """Return the definitions of the score columns: headings and a sentence, which neighbours may share."""
-    protocol = study.protocol.model_dump()
+    protocol, outputs = study.protocol.model_dump(), study.protocol.outputs()
     defined = [
-        (each.stated(each.definition, protocol), each)
+        (filled(each.stated(each.definition, protocol), outputs), each)
         for each in shown_in("report").values()
-        if each.definition
+        if each.definition and (outputs.task == "binary" or each.takes != "tuned_counts")
     ]
     found = []
     for sentence, those in groupby(defined, key=lambda item: item[0]):

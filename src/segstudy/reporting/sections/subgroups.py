@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-import polars as pl
 from markupsafe import Markup
 
 from segstudy.analysis.formatting import interval, p_value
@@ -18,18 +16,16 @@ from segstudy.analysis.subgroup_differences import (
     left_out_text,
     subgroup_differences,
 )
-from segstudy.analysis.subgroups import FEWEST, Ids, members_of
+from segstudy.analysis.subgroups import FEWEST, Ids, foreground_name, members_of
 from segstudy.reporting.charts import specs
-from segstudy.reporting.charts.specs import ROWS, Spec, finished, with_rows
+from segstudy.reporting.charts.specs import Spec
 from segstudy.reporting.charts.subgroup_differences import differences_chart
+from segstudy.reporting.charts.subgroup_scores import scores_chart
 from segstudy.reporting.sections.base import ReportData
 from segstudy.stats.intervals import Interval, by_group, score_interval
 from segstudy.store.folder import StudyFolder
 
 MOST = 5  # configurations
-STEP_PX, WIDTH_PX, NAME_PX = 9, 640, 320  # a step for each configuration of a subgroup
-MARGIN = {**specs.MARGIN, "left": 56}  # long names in a wider font
-COLOURS = ("#2f7ed8", "#e07b39", "#3a9d5d", "#9467bd", "#8c8c8c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +76,7 @@ def values(report: ReportData) -> dict[str, Any] | None:
     return {
         "subgroups": found,
         "has_masks": (report.folder.path / "thumbnails.parquet").is_file(),
+        "foreground": foreground_name(report.results.outputs),
         "fewest": FEWEST_TESTED,
         "fewest_images": FEWEST,
         "interval": interval,
@@ -105,7 +102,7 @@ def subgroups(
     if not names:
         return None
     ids = results.ids(names[0])
-    members = members_of(folder, ids, categories)
+    members = members_of(folder, ids, categories, results.outputs)
     groups = tuple(
         Subgroup(kind, name, len(mine), tuple(_score(results, each, mine) for each in names))
         for (kind, name), mine in members.items()
@@ -118,7 +115,9 @@ def subgroups(
     return Subgroups(
         tuple(names),
         groups,
-        _saved(_chart(names, groups), folder.path / "figures" / "subgroups"),
+        _saved(
+            scores_chart(names, {_title(g): g.scores for g in groups}), folder.path / "figures" / "subgroups"
+        ),
         tuple(found),
         _saved(differences_chart(found), folder.path / "figures" / "subgroup-differences")
         if found
@@ -140,47 +139,6 @@ def _score(results: Results, name: str, ids: Ids) -> Interval:
     if len(ids) < FEWEST:
         return Interval(float(mine.mean()), None, None, len(mine), len(ids), None, len(mine) > 1)
     return score_interval(by_group(mine, [results.groups.get(each, each) for each in ids]))
-
-
-def _chart(names: Sequence[str], groups: Sequence[Subgroup]) -> Spec:
-    rows = [
-        {
-            "subgroup": _title(group),
-            "configuration": name,
-            "IoU": score.mean,
-            "low": score.low,
-            "high": score.high,
-        }
-        for group in groups
-        for name, score in zip(names, group.scores, strict=True)
-    ]
-    colour = alt.Color(
-        "configuration:N",
-        title=None,
-        sort=list(names),
-        scale=alt.Scale(domain=list(names), range=COLOURS),
-        legend=alt.Legend(columns=3, columnPadding=40),
-    )
-    base = alt.Chart().encode(
-        y=alt.Y(
-            "subgroup:N",
-            sort=[_title(group) for group in groups],
-            title=None,
-            axis=alt.Axis(labelLimit=NAME_PX),
-        ),
-        yOffset=alt.YOffset("configuration:N", sort=list(names)),
-        color=colour,
-    )
-    layers = alt.layer(
-        base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-            x=alt.X("low:Q", title="test IoU", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=8)),
-            x2=alt.X2("high:Q"),
-        ),
-        base.mark_point(filled=True, size=40, opacity=1).encode(x=alt.X("IoU:Q")),
-        data=alt.NamedData(ROWS),
-    )
-    sized = layers.properties(width=WIDTH_PX, height=alt.Step(STEP_PX), padding=MARGIN)
-    return with_rows(finished(sized), pl.DataFrame(rows))
 
 
 def _title(group: Subgroup) -> str:

@@ -1,0 +1,230 @@
+"""The section on classes, and the rest of the page of a study with several."""
+
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+import vl_convert
+from fake_study import make_study, rewrite
+from made_up_classes import discs, finish_classes, write_class_thumbnails
+
+from segstudy.analysis.absent_classes import conventions, order_sentence
+from segstudy.analysis.class_differences import class_differences, everywhere_sentences
+from segstudy.analysis.confusions import confusions
+from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.results import gather
+from segstudy.core.outputs import Outputs
+from segstudy.core.palette import COLOURS, colour_of
+from segstudy.reporting.charts import specs
+from segstudy.reporting.class_layers import PREDICTED_AS_NONE, layers_of, outlines, painted_classes
+from segstudy.reporting.leaderboard_text import leaderboard_text
+from segstudy.reporting.page import read_report_data, write_report
+from segstudy.reporting.sections import classes as module
+from segstudy.store.folder import StudyFolder
+
+CLASSES = "background=0,disc=1,cup=2,rim=3"
+NAMES = ("unet-bce-b8", "unet-dice-b8")
+TEST = [f"i{n:02}" for n in range(24)]
+PARTS = {"train": ["t"], "validation": ["v0", "v1"], "test": TEST}
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch):
+    monkeypatch.setattr(specs, "scripts", lambda: "const vegaEmbed = () => {};")
+    monkeypatch.setattr(vl_convert, "svg_to_png", lambda *_, **__: b"")
+
+
+def made(path, classes: str = CLASSES, seeds: int = 2, moved=(2.0, 6.0), **fields) -> StudyFolder:
+    folder = make_study(path / "s", ("unet",), ("bce", "dice"), seeds=seeds, classes=classes, **fields)
+    split = {"split": "auto", "split_seed": 0, "fold": None, **PARTS}
+    folder.write_json("split.json", {"splits": [split]})
+    write_class_thumbnails(folder, TEST)
+    for name, far in zip(NAMES, moved, strict=True):
+        for seed in range(seeds):
+            finish_classes(folder, name, far, seed=seed, parts=PARTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> StudyFolder:
+    return made(tmp_path_factory.mktemp("classes"))
+
+
+@pytest.fixture(scope="module")
+def page(folder) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def section(page: str, name: str) -> str:
+    return page.partition(f'<section id="{name}">')[2].partition("</section>")[0]
+
+
+def test_the_section_has_every_configuration_in_every_class(folder, page):
+    found, results = section(page, "classes"), gather(folder)
+    for name in NAMES:
+        for number in range(4):
+            assert f"{results.class_interval(name, number).mean:.3f}" in found
+    assert "mean per-image IoU over foreground classes" in found
+    assert [colour_of(n) in found for n in (1, 2, 3)] == [True] * 3
+    stems = {file.stem for file in (folder.path / "figures").iterdir()}
+    assert {"iou-by-class", "class-differences", "configuration-by-class", "confusion-matrix"} <= stems
+
+
+def test_equal_steps_of_iou_are_equal_steps_of_colour_in_all_columns(folder):
+    results = gather(folder)
+    names = module.class_names(results.outputs, results.classes[NAMES[0]])
+    squares = module.heat_map_of(results, NAMES, names).squares
+    steps = {
+        n: (squares[NAMES[0], n].heat - squares[NAMES[1], n].heat)
+        / (squares[NAMES[0], n].score.mean - squares[NAMES[1], n].score.mean)
+        for n in range(4)
+    }
+    assert list(steps.values()) == pytest.approx([steps[0]] * 4)
+    assert max(each.heat for each in squares.values()) == 1
+    assert min(each.heat for each in squares.values()) == pytest.approx(0)
+
+
+def test_words_of_one_foreground_and_of_thresholds_are_not_on_the_page(page):
+    text = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
+    for wrong in ("threshold .5", "threshold 0.5", "cut at .5", "missed lesion", "foreground against"):
+        assert wrong not in text, wrong
+    assert "threshold" not in section(page, "questions")
+    assert 'id="probabilities"' not in page
+    assert "most probable class" in section(page, "verdict")
+
+
+def test_the_terminal_and_the_table_have_the_classes(folder):
+    text = " ".join(leaderboard_text(folder.path, "text", False, None, None).split())
+    assert "over foreground classes" in text
+    assert "the most probable class" in text
+    assert "unet-bce-b8 by class, test IoU over the images that have it: background 0." in text
+    assert "unet-bce-b8 has the highest test IoU in all 3 classes." in text
+    frame, results = leaderboard(folder), gather(folder)
+    first = frame.row(0, named=True)
+    found = results.class_interval("unet-bce-b8", 2)
+    assert (first["test_iou[cup]"], first["test_iou[cup]_low"]) == (found.mean, found.low)
+    assert first["test_missed[rim]"] == results.classes["unet-bce-b8"].objects[1, 3]
+    assert "test_missed[background]" not in frame.columns
+
+
+def test_a_binary_leaderboard_has_no_column_of_a_class(tmp_path):
+    assert not [name for name in leaderboard(make_study(tmp_path / "s")).columns if "[" in name]
+
+
+def test_the_confusion_matrix_is_the_mean_over_runs_of_all_pixels(folder):
+    results = gather(folder)
+    found = confusions(folder, results, NAMES[0])
+    expected = np.zeros((4, 4))
+    for seed in range(2):
+        for each in TEST:
+            truth = discs(results.outputs, each)
+            predicted = discs(results.outputs, each, 2.0, f"{NAMES[0]}{seed}")
+            np.add.at(expected, (truth.ravel(), predicted.ravel()), 0.5)
+    assert found.pixels == pytest.approx(expected)
+    assert found.shares.sum(1) == pytest.approx(np.ones(4))
+    assert found.class_shares.sum() == pytest.approx(1)
+
+
+def test_a_class_that_is_worse_in_one_configuration_alone_depends_on_the_class(tmp_path):
+    folder = made(tmp_path, moved=(3.0, 3.0))
+    for seed in range(2):
+        worsen(folder, NAMES[1], seed, "disc", 0.2)
+    results = gather(folder)
+    (each,) = class_differences(results, NAMES)
+    assert each.depends
+    assert {one.name: one.num_images for one in each.subgroups}["disc"] == len(TEST)
+    by_name = {one.name: one.difference.mean for one in each.subgroups}
+    assert by_name["disc"] == pytest.approx(0.2, abs=0.05)
+    said = everywhere_sentences(results, NAMES[::-1])  # the worse one as if it had won
+    assert any(each.startswith("In disc, unet-bce-b8 is better by 0.2") for each in said)
+
+
+def worsen(folder, name: str, seed: int, of_class: str, by: float) -> None:
+    record = next(
+        r for r in folder.run_records(sorted(folder.finished())) if (r.name, r.seed) == (name, seed)
+    )
+    file = folder.runs / record.key / "classes.parquet"
+    here = (pl.col("class") == of_class) & pl.col("in_truth")
+    less = pl.when(here).then(pl.col("native_iou") - by).otherwise("native_iou")
+    rewrite(file, pl.read_parquet(file).with_columns(native_iou=less))
+
+
+def test_no_class_is_said_to_be_proven_equal(folder):
+    said = everywhere_sentences(gather(folder), NAMES)
+    assert said == ["unet-bce-b8 has the highest test IoU in all 3 classes."]
+    turned = everywhere_sentences(gather(folder), NAMES[::-1])
+    assert turned[0].startswith("unet-dice-b8 has the highest test IoU in no class; higher means have")
+
+
+def test_one_seed_tests_nothing_and_says_so(tmp_path):
+    folder = made(tmp_path, seeds=1)
+    results = gather(folder)
+    assert class_differences(results, NAMES)[0].p is None
+    assert len(everywhere_sentences(results, NAMES)) == 1
+    found = section(write_report(folder, images=False).read_text(), "classes")
+    assert "is not tested" in found
+    assert "training noise is not measured" in found
+
+
+def test_the_conventions_agree_where_no_image_lacks_a_class_and_differ_where_some_do(folder):
+    results = gather(folder)
+    first, second = conventions(results, NAMES)
+    assert first.present == pytest.approx(results.scores(NAMES[0]).mean())
+    assert first.absent_as_1 > first.present
+    assert first.in_truth > first.present  # a rim that is invented costs nothing
+    table = results.classes[NAMES[0]]
+    always = [n for n in results.outputs.scored if table.present[:, :, n].all()]
+    assert always == [1, 2]
+    assert order_sentence([first, second]) == (
+        "Under each of these conventions unet-bce-b8 has the highest test mean."
+    )
+
+
+def test_classes_that_overlap_have_no_confusion_matrix(tmp_path):
+    folder = made(tmp_path, classes="disc,cup")
+    found = section(write_report(folder).read_text(), "classes")
+    assert "Classes overlap here" in found
+    assert "mean per-image IoU over classes" in found
+    assert not (folder.path / "figures" / "confusion-matrix.svg").exists()
+
+
+def test_twenty_classes_fit(tmp_path):
+    folder = made(tmp_path, classes="background=0," + ",".join(f"c{n}={n}" for n in range(1, 21)), seeds=1)
+    data = read_report_data(folder, images=True)
+    values = module.values(data)
+    assert not values["with_intervals"]
+    assert len(values["matrix"]) == 21
+    assert section(write_report(folder).read_text(), "images").count("<figure>") == 12
+
+
+def test_hostile_names_stay_text(tmp_path):
+    folder = made(tmp_path, classes="background=0,<b>x</b>=1,cup=2".replace("/", "∕"), seeds=1)
+    found = write_report(folder).read_text()
+    assert "<b>x" not in re.sub(r"<script\b.*?</script>", "", found, flags=re.DOTALL)
+    assert "&lt;b&gt;x" in found
+
+
+def test_a_study_without_scores_by_class_leaves_the_section_out(tmp_path):
+    folder = made(tmp_path, seeds=1)
+    for key in folder.finished():
+        (folder.runs / key / "classes.parquet").unlink()
+    assert 'id="classes"' not in write_report(folder, images=False).read_text()
+
+
+def test_predictions_are_pale_where_right_strong_where_wrong_and_free_where_ignored():
+    outputs = Outputs("multiclass", ("background", "disc", "cup"), has_ignored=True)
+    truth = np.array([[0, 1, 1, 2, 2, 255]], np.uint8)
+    predicted = np.array([[0, 1, 2, 2, 0, 1]], np.uint8)
+    none = 2 * len(COLOURS) + 1
+    assert painted_classes(outputs, truth, predicted).tolist() == [[0, 3, 6, 5, none, 0]]
+    assert PREDICTED_AS_NONE[:3] == (255, 255, 255)
+    assert set(np.unique(outlines(outputs, np.repeat(truth, 3, axis=0)))) == {0, 3, 5}
+    assert layers_of(outputs).truth(truth).startswith("data:image/png;base64,")
+
+
+def test_the_last_of_overlapping_classes_is_shown():
+    outputs = Outputs("multilabel", ("disc", "cup"))
+    truth, predicted = np.array([[3, 1, 2, 0]], np.uint16), np.array([[3, 3, 0, 1]], np.uint16)
+    none = 2 * len(COLOURS) + 1
+    assert painted_classes(outputs, truth, predicted).tolist() == [[3, 4, none, 2]]
