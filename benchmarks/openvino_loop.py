@@ -25,7 +25,7 @@ def main(file: str, size: str, out: str, *images: str) -> None:
     model.reshape([1, height, width, 3])
     settings = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
     network, local = core.compile_model(model, "CPU", settings), threading.local()
-    network([np.zeros((1, height, width, 3), np.uint8)])  # else two threads' first ones may block
+    network([np.zeros((1, height, width, 3), np.uint8)])  # else the first tensors of two threads may block
 
     def segment(i: int) -> None:
         if not hasattr(local, "request"):
