@@ -50,6 +50,31 @@ def test_no_html_and_no_markup_of_data_is_in_the_card():
         assert line.startswith("#") == expected.startswith("#"), line
 
 
+def classes(evil: str) -> dict:
+    scores = {"disc": {"native_iou": 0.75, "native_dice": 0.857}, evil: {"native_iou": 0.5}}
+    return {
+        **{"task": "multiclass", "names": ["background", "disc", evil], "scored": ["disc", evil]},
+        **{"values": f"background=0,disc=1,{evil}=2", "ignore": [255], "scores": {"test": scores}},
+    }
+
+
+def test_several_classes_are_named_and_each_has_its_scores():
+    several = card("x") | {"classes": classes("cup")}
+    several["selection"]["tuned_threshold"] = None
+    text = as_markdown(several)
+    assert "| classes | background=0,disc=1,cup=2 |" in text
+    assert "| decision | the most probable class |" in text
+    assert "| ignored mask values | 255 |" in text
+    assert "| disc | 0.750 | 0.857 |" in text
+    assert "| cup | 0.500 |  |" in text
+    assert "threshold" not in text
+    assert re.search(
+        r"Per image at its own size, the most probable class, scores over foreground classes", text
+    )
+    evil = as_markdown(card("x") | {"classes": classes(EVIL)})
+    assert not re.search(r"(?<!\\)<|(?<!\\)\[a", evil)
+
+
 @given(st.text())
 def test_any_text_is_one_line_without_markup(text):
     found = plain(text)

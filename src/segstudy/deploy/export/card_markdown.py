@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from segstudy.core.errors import one_line, printable
+from segstudy.core.outputs import BINARY, Outputs
+from segstudy.core.score_words import absent_convention, decision, over_classes
 from segstudy.deploy.export.model_card import FEWEST, SCORES
 from segstudy.metrics import HEADLINE, METRICS, Metric
 
@@ -90,19 +92,44 @@ def _training(card: Mapping[str, Any]) -> list[str]:
         "|---|---|",
         *(f"| {plain(name.replace('_', ' '))} | {_value(value)} |" for name, value in shown.items()),
         f"| epoch | {chosen['epoch']}{by} |",
-        f"| threshold | 0.5; {chosen['tuned_threshold']:g} was best on validation |",
+        *_decision(card),
         "",
     ]
+
+
+def _decision(card: Mapping[str, Any]) -> list[str]:
+    """Return how masks are decided, and what they hold if that is not one foreground."""
+    outputs, tuned = _outputs(card), card["selection"]["tuned_threshold"]
+    lines = [f"| decision | {decision(outputs)} |"]
+    if outputs.task == "binary":
+        lines = [f"| threshold | 0.5{'' if tuned is None else f'; {tuned:g} was best on validation'} |"]
+    else:
+        lines = [f"| classes | {plain(card['classes']['values'])} |", *lines]
+    if outputs.has_ignored:
+        lines.append(f"| ignored mask values | {plain(', '.join(map(str, card['classes']['ignore'])))} |")
+    return lines
+
+
+def _outputs(card: Mapping[str, Any]) -> Outputs:
+    classes = card.get("classes")
+    if classes is None:
+        return BINARY
+    return Outputs(classes["task"], tuple(classes["names"]), classes["ignore"] is not None)
 
 
 def _scores(card: Mapping[str, Any]) -> list[str]:
     validation, test = card["scores"]["validation"], card["scores"]["test"]
     without = all(each["low"] is None for each in test.values())
     what = "mean over images" if without else "mean and 95 % interval over images"
+    outputs = _outputs(card)
+    how = (
+        "threshold 0.5" if outputs.task == "binary" else f"{decision(outputs)}, scores{over_classes(outputs)}"
+    )
+    convention = absent_convention(outputs)
     return [
         "## Scores",
         "",
-        f"Per image at its own size, threshold 0.5, {what}.",
+        f"Per image at its own size, {how}, {what}.{f' {convention}' if convention else ''}",
         "",
         "| | validation | test |",
         "|---|--:|--:|",
@@ -112,7 +139,31 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
             if name in test
         ),
         "",
+        *_classes(card),
     ]
+
+
+def _classes(card: Mapping[str, Any]) -> list[str]:
+    """Return a table of the classes' scores on the test subset."""
+    test = (card.get("classes") or {"scores": {}})["scores"].get("test", {})
+    shown = {name: metric for name, metric in SCORES.items() if any(name in each for each in test.values())}
+    if not shown:
+        return []
+    return [
+        "Test scores of each class, mean over the images that have it in the mask or the prediction:",
+        "",
+        f"| | {' | '.join(_title(metric, card['protocol']) for metric in shown.values())} |",
+        f"|---|{'--:|' * len(shown)}",
+        *(
+            f"| {plain(name)} | {' | '.join(_score(_mean(scores.get(column))) for column in shown)} |"
+            for name, scores in test.items()
+        ),
+        "",
+    ]
+
+
+def _mean(value: float | None) -> dict[str, float | None]:
+    return {"mean": value, "low": None, "high": None}
 
 
 def _title(metric: Metric, protocol: Mapping[str, Any]) -> str:

@@ -12,10 +12,12 @@ import polars as pl
 from segstudy.analysis.subgroups import members_of
 from segstudy.core.checksums import refuse_altered
 from segstudy.core.intensity import AUTO, FULL
+from segstudy.core.outputs import BINARY
 from segstudy.metrics import HEADLINE, column, limits, shown_in
 from segstudy.stats.intervals import Scores, by_group, score_interval
+from segstudy.store.card import Card, read_card
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import DataRecord, TrainedRecord
+from segstudy.store.records import CARD, DataRecord, TrainedRecord
 from segstudy.store.tables import read_table
 from segstudy.store.trained_models import Models, parts_of, run_name
 
@@ -57,8 +59,10 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
         ``name``, ``key``, ``architecture``, ``loss``, ``data``, ``protocol``, ``selection``, ``scores`` (of
         validation and test, each with a 95 % interval over images), ``subgroups`` (of the test subset),
         ``environment``, and in words ``intended_use`` and ``limits``. What only the study or ``run.json``
-        would know is None where they are not there, and scores have no intervals then.
+        would know is None where they are not there, and scores have no intervals then. With several classes
+        or ignored pixels also ``classes``.
     """
+    card = read_card(models.folder(record) / CARD)
     data = _data_of(models.home, record)
     groups, categories = (data.groups, data.categories) if data else ({}, {})
     images = images_of(models, record)
@@ -97,6 +101,20 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
         "started": record.started,
         "intended_use": INTENDED,
         "limits": list(LIMITS),
+        **({} if card.outputs == BINARY else {"classes": _classes(card)}),
+    }
+
+
+def _classes(card: Card) -> dict[str, Any]:
+    """Return what the model's classes are, and the scores of each; those ``scored`` are in the headline."""
+    outputs = card.outputs
+    return {
+        "task": outputs.task,
+        "names": list(outputs.names),
+        "scored": [outputs.names[number] for number in outputs.scored],
+        "values": card.classes,
+        "ignore": None if card.ignore is None else list(card.ignore),
+        "scores": {} if card.class_scores is None else card.class_scores,
     }
 
 
