@@ -13,7 +13,7 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-PAGE = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
+PAGE = {"": "index.html", **{name: name for name in ("page.css", "page.js", "masks.js")}}
 PAGE_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 

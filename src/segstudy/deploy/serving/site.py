@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from segstudy.core.errors import UserError
 
-PATHS = ("health", "model", "segment", "openapi.json", "page.css", "page.js")  # of the server itself
+PATHS = (
+    "health",
+    "model",
+    "segment",
+    "openapi.json",
+    "page.css",
+    "page.js",
+    "masks.js",
+)  # of the server itself
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?", re.ASCII)
 ANY = "*"

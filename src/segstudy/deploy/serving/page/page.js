@@ -1,12 +1,13 @@
-// The page of `segstudy serve`: images go to /segment, probabilities come back, and the rest happens here.
+// The page of `segstudy serve`: images go to /segment, probabilities or numbers of classes come back, and the
+// rest happens here and in masks.js.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const COLOUR = [0, 214, 232]; // of mask and outline, as in `segstudy predict --overlay`
 const SHOWN_PX = 1400; // the longer side of what is shown; measurements are of all pixels
 const AT_ONCE = 4; // requests
 
-const state = { items: [], current: null, view: "mask", token: "", sending: 0 };
+// Classes are all of the model's, in the order of their numbers; those on are shown, and those scored measured.
+const state = { items: [], current: null, view: "mask", token: "", sending: 0, task: "", classes: [], describing: null };
 
 // --- images in -------------------------------------------------------------------------------------------------
 
@@ -72,27 +73,67 @@ async function ask(path, options = {}) {
   return answer;
 }
 
-async function segment(item) {
-  const answer = await ask("segment?view=probability", {
+const exclusive = () => state.task === "multiclass";
+const several = () => state.task !== "binary";
+const scored = () => state.classes.filter((each) => each.scored);
+const on = () => scored().filter((each) => each.on);
+
+async function picture(item, query, view) {
+  const answer = await ask(`segment?view=${view}${query}`, {
     method: "POST",
     body: item.file,
     // Browsers name types in their own ways; the server looks at the content.
     headers: { Accept: "image/png", "Content-Type": "application/octet-stream" },
   });
-  const grey = await createImageBitmap(await answer.blob());
-  item.width = grey.width;
-  item.height = grey.height;
-  item.prob = greys(grey, grey.width, grey.height);
+  return answer.blob();
+}
+
+async function segment(item) {
+  await described();
+  const found = await createImageBitmap(await picture(item, "", exclusive() ? "numbers" : "probability"));
+  const stacked = state.task === "multilabel" ? state.classes.length : 1; // planes, one below the other
+  item.width = found.width;
+  item.height = found.height / stacked;
   const scale = Math.min(1, SHOWN_PX / Math.max(item.width, item.height));
-  item.shownWidth = Math.max(1, Math.round(item.width * scale));
-  item.shownHeight = Math.max(1, Math.round(item.height * scale));
-  item.shownProb = scale === 1 ? item.prob : greys(grey, item.shownWidth, item.shownHeight);
-  grey.close();
+  item.shown = {
+    width: Math.max(1, Math.round(item.width * scale)),
+    height: Math.max(1, Math.round(item.height * scale)),
+    planes: [],
+  };
+  item.planes = [];
+  if (exclusive()) {
+    item.numbers = greys(found, item.width, item.height, 0, item.height, false);
+    item.shown.numbers = greys(found, item.shown.width, item.shown.height, 0, item.height, false);
+  } else for (let i = 0; i < stacked; i += 1) keepPlane(item, i, found, i * item.height);
+  found.close();
+  item.segmented = true;
   item.picture = await photograph(item);
   item.note = `${item.width} × ${item.height}`;
   thumbnail(item);
   if (state.current === item) select(item);
   say(`${item.name}: segmented`);
+}
+
+function keepPlane(item, plane, bitmap, top) {
+  const { width, height } = item.shown;
+  item.planes[plane] = greys(bitmap, item.width, item.height, top, item.height);
+  const same = width === item.width && height === item.height;
+  item.shown.planes[plane] = same ? item.planes[plane] : greys(bitmap, width, height, top, item.height);
+}
+
+// Probabilities of a class as they are shown; those of exclusive classes are asked for when they are wanted.
+function probable(item) {
+  const each = state.classes[Number($("class").value)] ?? scored()[0];
+  if (!item.shown.planes[each.plane] && item.asked !== each) {
+    item.asked = each;
+    say(`${item.name}: asking for the probability of ${each.name}`);
+    picture(item, `&class=${encodeURIComponent(each.name)}`, "probability")
+      .then((blob) => createImageBitmap(blob))
+      .then((bitmap) => { keepPlane(item, each.plane, bitmap, 0); bitmap.close(); say(""); })
+      .catch((error) => say(`${item.name}: ${error.message}`, true))
+      .finally(() => { item.asked = null; if (item.shown.planes[each.plane]) drawSoon(); });
+  }
+  return item.shown.planes[each.plane];
 }
 
 async function photograph(item) { // null where the browser cannot show it (TIFF, say), or turns it another way
@@ -103,43 +144,19 @@ async function photograph(item) { // null where the browser cannot show it (TIFF
     return null;
   }
   const same = Math.abs((bitmap.width * item.height) / (bitmap.height * item.width) - 1) < 0.02;
-  const picture = same ? pixels(bitmap, item.shownWidth, item.shownHeight) : null;
+  const found = same ? pixels(bitmap, item.shown.width, item.shown.height) : null;
   bitmap.close();
-  return picture;
-}
-
-function faithful() { // some browsers give back other pixels than were put there, against being recognised
-  const canvas = new OffscreenCanvas(16, 16);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const pattern = new ImageData(16, 16);
-  for (let i = 0; i < pattern.data.length; i += 1) pattern.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256;
-  context.putImageData(pattern, 0, 0);
-  const found = context.getImageData(0, 0, 16, 16).data;
-  return pattern.data.every((value, i) => value === found[i]);
-}
-
-function pixels(bitmap, width, height) {
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, width, height);
-  return context.getImageData(0, 0, width, height);
-}
-
-function greys(bitmap, width, height) {
-  const data = pixels(bitmap, width, height).data;
-  const grey = new Uint8Array(width * height);
-  for (let i = 0; i < grey.length; i += 1) grey[i] = data[4 * i];
-  return grey;
+  return found;
 }
 
 function thumbnail(item) {
   const canvas = document.createElement("canvas");
-  const scale = Math.min(112 / item.shownWidth, 84 / item.shownHeight);
-  canvas.width = Math.max(1, Math.round(item.shownWidth * scale));
-  canvas.height = Math.max(1, Math.round(item.shownHeight * scale));
-  const whole = new OffscreenCanvas(item.shownWidth, item.shownHeight);
-  whole.getContext("2d").putImageData(composed(item, "outline", 1), 0, 0);
+  const { width, height } = item.shown;
+  const scale = Math.min(112 / width, 84 / height);
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  const whole = new OffscreenCanvas(width, height);
+  whole.getContext("2d").putImageData(composed(item, "outline", 1, scored(), cut()), 0, 0);
   canvas.getContext("2d").drawImage(whole, 0, 0, canvas.width, canvas.height);
   canvas.setAttribute("aria-hidden", "true");
   item.row.firstChild.replaceWith(canvas);
@@ -151,127 +168,87 @@ function cut() { // the server's threshold of p, on 8-bit values
   return Math.max(1, Math.round(Number($("threshold").value) * 2.55 + 1e-9));
 }
 
-function composed(item, view, opacity) {
-  const { shownWidth: width, shownHeight: height, shownProb: prob } = item;
-  const image = new ImageData(width, height);
-  const out = image.data;
-  if (item.picture) out.set(item.picture.data);
-  else for (let i = 3; i < out.length; i += 4) { out[i - 3] = out[i - 2] = out[i - 1] = 40; out[i] = 255; }
-  const least = cut();
-  const reach = Math.max(1, Math.round(Math.min(width, height) / 300));
-  const border = (x, y) => x < 0 || y < 0 || x >= width || y >= height ? false : prob[y * width + x] < least;
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      const i = y * width + x;
-      let colour = null;
-      let alpha = opacity;
-      if (view === "probability") colour = [prob[i], prob[i], prob[i]];
-      else if (view === "mask" && prob[i] >= least) colour = COLOUR;
-      else if (view === "outline" && prob[i] >= least
-        && (border(x - reach, y) || border(x + reach, y) || border(x, y - reach) || border(x, y + reach))) {
-        colour = COLOUR;
-        alpha = 1;
-      }
-      if (colour) for (let c = 0; c < 3; c += 1) out[4 * i + c] += alpha * (colour[c] - out[4 * i + c]);
-    }
-  }
-  return image;
-}
-
 function draw() {
   const item = state.current;
   $("opacity-value").value = `${$("opacity").value} %`;
   $("threshold-value").value = (Number($("threshold").value) / 100).toFixed(2);
-  if (!item || !item.prob) return;
+  $("one-class").hidden = !several() || state.view !== "probability";
+  if (!item || !item.segmented) return;
   const canvas = $("canvas");
-  canvas.width = item.shownWidth;
-  canvas.height = item.shownHeight;
+  canvas.width = item.shown.width;
+  canvas.height = item.shown.height;
   const opacity = Number($("opacity").value) / 100;
-  canvas.getContext("2d").putImageData(composed(item, state.view, opacity), 0, 0);
-  const found = measure(item);
-  const percent = `${(100 * found.area_frac).toFixed(1)} %`;
-  canvas.setAttribute("aria-label", `${item.name}, ${state.view}: the mask covers ${percent}, connected components: ${found.num_parts}`);
-  $("measures").replaceChildren(...[
-    ["Area", `${found.area_px.toLocaleString("en")} px, ${percent} of the image`],
-    ["Bounding box", found.area_px ? `${found.width_px} × ${found.height_px} px at ${found.left_px}, ${found.top_px}` : "–"],
+  const shown = state.view === "probability" ? probable(item) : null;
+  canvas.getContext("2d").putImageData(composed(item, state.view, opacity, on(), cut(), shown), 0, 0);
+  const found = measured(item);
+  canvas.setAttribute("aria-label", `${item.name}, ${state.view}: ${several()
+    ? found.map(([each, of]) => `${each.name} ${percent(of)}`).join(", ")
+    : `the mask covers ${percent(found[0][1])}, connected components: ${found[0][1].num_parts}`}`);
+  $("measures").replaceChildren(...(several() ? byClass(found) : ofOne(found[0][1])));
+}
+
+function measured(item) { // once for each threshold: opacity and switches change no number
+  if (item.measuredAt !== cut()) {
+    item.measuredAt = cut();
+    item.measured = scored().map((each) => [each, measure(item, each, cut())]);
+  }
+  return item.measured;
+}
+
+const percent = (found) => `${(100 * found.area_frac).toFixed(1)} %`;
+const area = (found) => `${found.area_px.toLocaleString("en")} px`;
+const box = (found) =>
+  found.area_px ? `${found.width_px} × ${found.height_px} px at ${found.left_px}, ${found.top_px}` : "–";
+
+function ofOne(found) {
+  return [
+    ["Area", `${area(found)}, ${percent(found)} of the image`],
+    ["Bounding box", box(found)],
     ["Centroid", found.area_px ? `${found.centroid_x_px.toFixed(1)}, ${found.centroid_y_px.toFixed(1)}` : "–"],
     ["Parts", String(found.num_parts)],
     ["Touches the border", found.touches_border ? "yes, the object may be cut off" : "no"],
     ["Confidence (mean probability)", found.confidence.toFixed(3)],
-  ].map(([name, value]) => {
-    const tr = document.createElement("tr");
-    const th = document.createElement("th");
-    const td = document.createElement("td");
-    th.scope = "row";
-    th.textContent = name;
-    td.textContent = value;
-    tr.append(th, td);
+  ].map(([name, value]) => line([["th", name], ["td", value]]));
+}
+
+function byClass(classes) {
+  const heads = ["Class", "Area", "Of the image", "Bounding box", "Parts", "Touches the border"];
+  if (!exclusive()) heads.push("Confidence");
+  const rows = classes.map(([each, found]) => {
+    const values = [area(found), percent(found), box(found), String(found.num_parts)];
+    values.push(found.area_px ? (found.touches_border ? "yes" : "no") : "–");
+    if (!exclusive()) values.push(found.confidence.toFixed(3));
+    const tr = line([["th", each.name], ...values.map((value) => ["td", value])]);
+    tr.firstChild.prepend(swatch(each));
     return tr;
-  }));
+  });
+  const head = line(heads.map((name) => ["th", name]));
+  for (const th of head.children) th.scope = "col";
+  return [head, ...rows];
+}
+
+function line(cells) {
+  const tr = document.createElement("tr");
+  for (const [kind, text] of cells) {
+    const cell = document.createElement(kind);
+    if (kind === "th") cell.scope = "row";
+    cell.textContent = text;
+    tr.append(cell);
+  }
+  return tr;
+}
+
+function swatch(each) {
+  const span = document.createElement("span");
+  span.className = "swatch";
+  span.style.background = `rgb(${each.colour.join(" ")})`;
+  return span;
 }
 
 let waiting = 0;
 function drawSoon() {
   cancelAnimationFrame(waiting);
   waiting = requestAnimationFrame(draw);
-}
-
-// --- measurements, as `measures.measured` of all pixels ------------------------------------------------------------
-
-function measure(item) {
-  const { width, height, prob } = item;
-  const least = cut();
-  let area = 0, sx = 0, sy = 0, sum = 0, most = 0, border = false;
-  let left = width, top = height, right = -1, bottom = -1;
-  for (let y = 0, i = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1, i += 1) {
-      const p = prob[i];
-      if (p > most) most = p;
-      if (p < least) continue;
-      area += 1; sx += x; sy += y; sum += p;
-      if (x < left) left = x;
-      if (x > right) right = x;
-      if (y < top) top = y;
-      if (y > bottom) bottom = y;
-      if (x === 0 || y === 0 || x === width - 1 || y === height - 1) border = true;
-    }
-  }
-  return {
-    area_px: area,
-    area_frac: area / (width * height),
-    left_px: area ? left : null,
-    top_px: area ? top : null,
-    width_px: area ? right - left + 1 : null,
-    height_px: area ? bottom - top + 1 : null,
-    centroid_x_px: area ? sx / area : null,
-    centroid_y_px: area ? sy / area : null,
-    num_parts: area ? parts(prob, width, height, least) : 0,
-    touches_border: border,
-    confidence: area ? sum / area / 255 : 1 - most / 255,
-  };
-}
-
-function parts(prob, width, height, least) { // runs of each row, joined where they touch, corners included
-  const parent = [];
-  const root = (i) => { while (parent[i] !== i) i = parent[i] = parent[parent[i]]; return i; };
-  let above = [];
-  for (let y = 0; y < height; y += 1) {
-    const runs = [];
-    for (let x = 0; x < width; x += 1) {
-      if (prob[y * width + x] < least) continue;
-      const start = x;
-      while (x + 1 < width && prob[y * width + x + 1] >= least) x += 1;
-      const id = parent.push(parent.length) - 1;
-      runs.push([start, x, id]);
-    }
-    let j = 0;
-    for (const [start, end, id] of runs) {
-      while (j < above.length && above[j][1] < start - 1) j += 1;
-      for (let k = j; k < above.length && above[k][0] <= end + 1; k += 1) parent[root(above[k][2])] = root(id);
-    }
-    above = runs;
-  }
-  return parent.filter((each, i) => each === i).length;
 }
 
 // --- choosing, saving, keys ------------------------------------------------------------------------------------------
@@ -282,13 +259,13 @@ function select(item) {
   for (const each of state.items) each.row.setAttribute("aria-selected", String(each === item));
   $("list").setAttribute("aria-activedescendant", item.row.id);
   item.row.scrollIntoView({ block: "nearest", inline: "nearest" });
-  $("result").hidden = !item.prob;
+  $("result").hidden = !item.segmented;
   $("name").textContent = item.name;
   draw();
 }
 
 function step(by) {
-  const there = state.items.filter((each) => each.prob);
+  const there = state.items.filter((each) => each.segmented);
   if (there.length) select(there[(there.indexOf(state.current) + by + there.length) % there.length]);
 }
 
@@ -304,21 +281,32 @@ const stem = (name) => name.replace(/\.[^.]*$/, "") || name;
 
 async function download() {
   const item = state.current;
-  if (!item || !item.prob) return;
-  const image = new ImageData(item.width, item.height);
-  const least = cut();
-  for (let i = 0; i < item.prob.length; i += 1) {
-    image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = item.prob[i] >= least ? 255 : 0;
-    image.data[4 * i + 3] = 255;
+  if (!item || !item.segmented) return;
+  const name = `${stem(item.name)}-mask.png`;
+  if (exclusive()) { // the server's file, whose palette a canvas does not have
+    try {
+      save(await picture(item, "", "mask"), name);
+    } catch (error) {
+      say(`${item.name}: ${error.message}`, true);
+      return;
+    }
+    say(`${name} saved`);
+    return;
   }
-  const canvas = new OffscreenCanvas(item.width, item.height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  save(await canvas.convertToBlob({ type: "image/png" }), `${stem(item.name)}-mask.png`);
-  say(`${stem(item.name)}-mask.png saved`);
+  const saved = [];
+  for (const each of on()) {
+    const canvas = new OffscreenCanvas(item.width, item.height);
+    const image = binaryImage(maskOf(item, each, cut()), item.width, item.height);
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    saved.push(several() ? `${stem(item.name)}-${each.name}-mask.png` : name);
+    save(await canvas.convertToBlob({ type: "image/png" }), saved.at(-1));
+  }
+  say(saved.length ? `${saved.join(", ")} saved` : "no class is switched on", !saved.length);
 }
 
 function downloadAll() {
-  const rows = state.items.filter((each) => each.prob).map((each) => ({ image: each.name, ...measure(each) }));
+  const rows = state.items.filter((each) => each.segmented).flatMap((item) => measured(item).map(([each, found]) =>
+    ({ image: item.name, ...(several() ? { class: each.name } : {}), ...found })));
   if (!rows.length) return;
   const cell = (value) => {
     let text = value === null ? "" : String(value);
@@ -336,13 +324,57 @@ function say(text, bad = false) {
 }
 
 async function describe() {
+  const model = await (await ask("model")).json();
+  const test = model.card.scores.test?.native_iou;
+  state.task = model.task;
+  state.classes = model.classes.map((each, number) => ({
+    ...each,
+    number,
+    plane: model.task === "binary" ? 0 : number,
+    colour: [1, 3, 5].map((at) => parseInt(each.colour.slice(at, at + 2), 16)),
+    on: true,
+  }));
+  const score = test === undefined ? "" : `, test IoU ${test.toFixed(3)}${several() ? ", mean over classes" : ""}`;
+  $("model").textContent = `${model.name}${score} · ${model.engine}`;
+  if (model.threshold !== null) $("threshold").value = String(Math.round(100 * model.threshold));
+  $("cut").hidden = exclusive();
+  legend();
+  draw();
+}
+
+function legend() {
+  $("classes").hidden = !several();
+  $("measures").parentElement.classList.toggle("wide", several());
+  $("class").replaceChildren(...state.classes.map((each) => new Option(each.name, each.number)));
+  $("class").value = String(scored()[0].number);
+  const switches = scored().map((each) => {
+    const label = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = each.on;
+    box.addEventListener("change", () => { each.on = box.checked; drawSoon(); });
+    label.append(box, swatch(each), document.createTextNode(each.name));
+    return label;
+  });
+  $("switches").replaceChildren(...switches);
+  $("all").hidden = $("none").hidden = switches.length < 3;
+}
+
+function switchAll(to) {
+  for (const each of scored()) each.on = to;
+  for (const box of $("switches").querySelectorAll("input")) box.checked = to;
+  drawSoon();
+}
+
+// Once, however many images wait for it; again after an error, as without a token.
+function described() {
+  state.describing ??= describe().catch((error) => { state.describing = null; throw error; });
+  return state.describing;
+}
+
+async function describeOrSay() {
   try {
-    const model = await (await ask("model")).json();
-    const test = model.card.scores.test?.native_iou;
-    const score = test === undefined ? "" : `, test IoU ${test.toFixed(3)}`;
-    $("model").textContent = `${model.name}${score} · ${model.engine}`;
-    $("threshold").value = String(Math.round(100 * model.threshold));
-    draw();
+    await described();
   } catch (error) {
     $("model").textContent = "";
     say(error.message, true);
@@ -365,6 +397,9 @@ $("threshold").addEventListener("input", drawSoon);
 for (const radio of document.getElementsByName("view")) {
   radio.addEventListener("change", () => { state.view = radio.value; draw(); });
 }
+$("class").addEventListener("change", drawSoon);
+$("all").addEventListener("click", () => switchAll(true));
+$("none").addEventListener("click", () => switchAll(false));
 $("download").addEventListener("click", download);
 $("download-all").addEventListener("click", downloadAll);
 $("access").addEventListener("submit", (event) => {
@@ -372,12 +407,13 @@ $("access").addEventListener("submit", (event) => {
   state.token = $("token").value;
   $("access").hidden = true;
   for (const item of state.items) if (item.failed) { item.failed = false; item.note = "waiting"; refresh(item); }
-  describe();
+  describeOrSay();
   next();
 });
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input:not([type=file])")) return; // sliders and radios have arrows of their own
+  // Sliders, radios and lists have arrows of their own.
+  if (event.target.matches("input:not([type=file]), select")) return;
   const views = [...document.getElementsByName("view")];
   const inList = event.target === $("list"); // elsewhere up and down scroll the page
   if (event.key === "ArrowRight" || (inList && event.key === "ArrowDown")) step(1);
@@ -388,7 +424,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 draw();
-if (faithful()) describe();
+if (faithful()) describeOrSay();
 else {
   $("files").disabled = true;
   say("To protect your privacy, this browser changes the pixels of images; masks and numbers would be wrong. "
