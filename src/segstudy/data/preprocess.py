@@ -144,17 +144,9 @@ def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> N
 def decided_at_native(prob: NDArray[np.float32], native: Size, resize: Resize, outputs: Outputs) -> Mask:
     """Return the mask at native size, as ``outputs.decide(prob_to_native(...))``.
 
-    Probabilities of classes that exclude each other are enlarged one by one, and only the largest are kept.
+    Probabilities of several classes are enlarged one by one.
     """
-    if outputs.task != "multiclass":
-        return outputs.decide(prob_to_native(prob, native, resize))
-    largest = prob_to_native(prob[0], native, resize)
-    found = np.zeros(native, np.uint8)
-    for number in range(1, len(prob)):
-        plane = prob_to_native(prob[number], native, resize)
-        found[plane > largest] = number
-        np.maximum(largest, plane, out=largest)
-    return found
+    return outputs.decide_planes(lambda i: prob_to_native(outputs.prob_of(prob, i), native, resize))
 
 
 def _resized(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Image.Image:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from segstudy.core.atomic_files import file_name, make_folder, write_text
 from segstudy.core.errors import UserError
-from segstudy.core.outputs import Outputs
+from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.quantities import percent
 from segstudy.data.batches import Positions
-from segstudy.data.native_probabilities import NativeProbabilities
 from segstudy.data.prepared import Prepared
+from segstudy.data.preprocess import decided_at_native
 from segstudy.deploy.engines.base import Network, Precision
 from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.pytorch import open_run
@@ -26,9 +26,7 @@ from segstudy.deploy.engines.stored import stored_network
 from segstudy.deploy.export import FORMATS, FormatName
 from segstudy.deploy.export.onnx import MAX_FLIPPED, onnx_of, package_of, quantized
 from segstudy.deploy.export.parity_images import gate_images, spread
-from segstudy.metrics.class_means import mean_of_present
-from segstudy.metrics.counts import confusion
-from segstudy.metrics.overlap import iou
+from segstudy.evaluation.class_scores import compare as compare_masks
 from segstudy.store.card import read_card
 from segstudy.store.own_networks import is_own
 from segstudy.store.records import CARD, STORED_ONNX
@@ -202,14 +200,13 @@ def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared
     for ours, theirs, position in zip(found, reference, positions, strict=True):
         native = prepared.native_sizes[position]
         mask, before = (
-            NativeProbabilities(prob, native, prepared.resize, network.outputs).decided()
-            for prob in (ours, theirs)
+            decided_at_native(prob, native, prepared.resize, network.outputs) for prob in (ours, theirs)
         )
         truth = prepared.native_mask(int(position))
         flipped.append(int((mask != before).sum()))
         sizes.append(mask.size)
-        ious.append(_iou(mask, truth, network.card.outputs))
-        ious_before.append(_iou(before, truth, network.card.outputs))
+        ious.append(_iou(mask, truth, prepared.outputs))
+        ious_before.append(_iou(before, truth, prepared.outputs))
     result = Parity(
         engine=network.engine,
         num_images=len(found),
@@ -227,14 +224,9 @@ def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared
     return replace(result, limit=limit, passed=result.iou_change >= -MAX_IOU_DROP)
 
 
-def _iou(mask: NDArray[Any], truth: NDArray[Any], outputs: Outputs) -> float:
-    """Return the IoU of a mask, the mean over the classes that are scored and present."""
-    valid = outputs.valid(truth)
-    masks = [(outputs.plane(mask, number), outputs.plane(truth, number)) for number in outputs.scored]
-    if valid is not None:
-        masks = [(found[valid], true[valid]) for found, true in masks]
-    scores = [iou(confusion(found, true)) for found, true in masks]
-    return mean_of_present(scores, [bool(found.any() or true.any()) for found, true in masks])
+def _iou(mask: Mask, truth: Mask, outputs: Outputs) -> float:
+    """Return the IoU of a mask, of several classes the mean over those that are scored and present."""
+    return compare_masks(mask, truth, outputs, "native", takes=("counts",)).mean()["native_iou"]
 
 
 def _probabilities(network: Network, prepared: Prepared, positions: Any) -> NDArray[np.float32]:
