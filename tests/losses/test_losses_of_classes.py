@@ -179,6 +179,21 @@ def test_two_exclusive_classes_are_binary_with_the_difference_of_their_logits(te
     torch.testing.assert_close(build_loss(text, two)(logits, target), expected)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_the_gradient_of_focal_is_right_however_easy_a_pixel_is(gamma: float) -> None:
+    """Against its formula in float64, from wrong by 30 to right by 30."""
+    two = Outputs("multiclass", ("background", "disc"))
+    logits = torch.zeros(1, 2, 1, 61)
+    logits[0, 1, 0] = torch.linspace(-30, 30, 61)
+    target = torch.ones(1, 1, 61, dtype=torch.int64)
+    _, found = value_and_gradient(f"focal:gamma={gamma}", two, logits, target)
+    exact = logits.double().requires_grad_()
+    log_p = exact.log_softmax(1)
+    value = (-(gamma * log_p[:, 0]).exp() * log_p[:, 1]).mean()
+    (expected,) = torch.autograd.grad(value, exact)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_alpha_weighs_all_classes_but_the_background() -> None:
     logits, target = batch(THREE)
     _, plain = value_and_gradient("focal", THREE, logits, target)

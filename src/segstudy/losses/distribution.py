@@ -13,10 +13,12 @@ from segstudy.losses.counted import (
     Weights,
     mean_of_classes,
     mean_of_pixels,
-    one_plane_each,
     pixel_weights,
     truth_and_counts,
 )
+
+# Of the logarithm of a probability: from there on the others are too small to see in float32.
+NEAREST_TO_0 = -(2.0**-24)
 
 
 def bce(logits: Tensor, target: Tensor) -> Tensor:
@@ -108,10 +110,8 @@ def focal_multiclass(
         gamma: as in ``focal``.
         alpha: weight of pixels of all classes but the background, 1 - alpha of the background's.
     """
-    logits = logits.float()
-    log_p = -F.cross_entropy(logits, target, reduction="none")  # of the true class; 0 where ignored
-    others = logits.masked_fill(one_plane_each(target, logits.shape[1]), -float("inf"))
-    log_not_p = others.logsumexp(1) - logits.logsumexp(1)
+    log_p = -F.cross_entropy(logits.float(), target, reduction="none")  # of the true class; 0 where ignored
+    log_not_p = log_p.clamp(max=NEAREST_TO_0).expm1().neg().log()
     loss = -(gamma * log_not_p).exp() * log_p
     if alpha >= 0:
         of_class = [alpha if number in outputs.scored else 1 - alpha for number in range(logits.shape[1])]
