@@ -158,6 +158,8 @@ class Protocol(Frozen):
             idle.add("momentum")
         if self.scheduler != "plateau":
             idle |= {name for name in Protocol.model_fields if name.startswith("plateau_")}
+        if self.classes is None:
+            idle.add("class_weights")
         return idle
 
     def numbers(self) -> dict[str, Any]:
