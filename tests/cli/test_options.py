@@ -16,7 +16,7 @@ from segstudy.cli.studies import main
 from segstudy.cli.study_flags import StudyFlags
 from segstudy.data.check import check
 from segstudy.data.datasets import read
-from segstudy.study.options import classes_of
+from segstudy.study.options import values_in
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -168,20 +168,20 @@ def test_check_takes_several_classes_in_every_spelling(here, call, given):
     "given", [1, "1", [1], ("1",), np.array([1])], ids=["int", "word", "list", "tuple", "array"]
 )
 def test_one_class_in_every_spelling(given):
-    assert classes_of(given) == (1,)
+    assert values_in("foreground", given) == (1,)
 
 
 @pytest.mark.parametrize(
     "given", ["1+2", "1,2", "1, 2", [1, 2], (1, 2), ["1", "2"], ["1+2"], [1, "2"], [1, 2, 2]]
 )
 def test_several_classes_in_every_spelling(given):
-    assert classes_of(given) == (1, 2)
+    assert values_in("foreground", given) == (1, 2)
 
 
 @pytest.mark.parametrize("given", ["", "1+", "-1", "x", [], [-1], 1.5, True, [True], "²"])
 def test_what_is_no_class_is_refused(given):
     with pytest.raises(segstudy.UserError, match=r"1\+2"):
-        classes_of(given)
+        values_in("foreground", given)
 
 
 def test_two_foregrounds_are_two_configurations_and_one_of_both_is_one(here, call):

@@ -1,6 +1,6 @@
 """``segstudy.check`` and ``segstudy.synth``: data sets, before any study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segstudy.core.arguments import checked_call
@@ -11,6 +11,7 @@ from segstudy.data.survey import survey
 from segstudy.study.options import meaning_of, scale_of
 
 Foreground = int | str | Sequence[int] | Sequence[str] | None
+Classes = str | Sequence[str] | Mapping[str, int | str | Sequence[int | str]] | None
 
 
 @checked_call
@@ -21,6 +22,8 @@ def check(  # noqa: PLR0913 (an option each)
     stage: Stage = silent,
     write_exclude: str | Path | None = None,
     *,
+    classes: Classes = None,
+    ignore: Foreground = None,
     masks: str | None = None,
     intensity: str | None = None,
     write: str | Path | None = None,
@@ -32,6 +35,8 @@ def check(  # noqa: PLR0913 (an option each)
         data: the data set's folder, or ``synthetic``.
         reader: how to read it, if that is not plain from the folder.
         foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
+        classes: names of several classes with their mask values, as of ``run``.
+        ignore: mask values of pixels that count nowhere.
         stage: called with what is being done, and how much of it is done.
         write_exclude: a file to write, for ``exclude``: of images that show the same, which to leave out.
             Test is kept, training is left out; within a part, or without parts, the first is kept.
@@ -48,7 +53,7 @@ def check(  # noqa: PLR0913 (an option each)
         from segstudy.reporting.own_pages import refuse_place
 
         refuse_place(Path(html), GENERATOR)
-    meaning, scale = meaning_of(masks, foreground), scale_of(intensity)
+    meaning, scale = meaning_of(masks, foreground, classes, ignore), scale_of(intensity)
     found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
     if html is not None:
         write_contact_sheet(found, Path(html), lambda done, of: stage("writing the contact sheet", done, of))

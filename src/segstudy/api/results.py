@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segstudy.api.data import Foreground
+from segstudy.api.data import Classes, Foreground
 from segstudy.api.study import Study
 from segstudy.core.arguments import checked_call
 from segstudy.core.paths import expanded
@@ -159,6 +159,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
     device: str = "auto",
     reader: str | None = None,
     foreground: Foreground = None,
+    classes: Classes = None,
+    ignore: Foreground = None,
     masks: str | None = None,
     exclude: str | Path | Sequence[str] = (),
     network: str | None = None,
@@ -173,6 +175,9 @@ def evaluate(  # noqa: PLR0913 (an option each)
         device: where to predict.
         reader: how to read the data, if that is not plain from the folder.
         foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
+        classes: the model's classes with their mask values in this data set, as of ``run``; those of the
+            training if left out.
+        ignore: mask values of pixels that count nowhere; with several classes, by default those of the training.
         masks: the rule for the mask values of this data set; found from all masks if left out.
         exclude: ids to leave out, or a file with one a line.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.
@@ -190,7 +195,7 @@ def evaluate(  # noqa: PLR0913 (an option each)
     models = models_of(Path(model))
     folder = Study(study).folder if study is not None else models.study(SEEN)
     dataset = read(data, reader, excluded(exclude))
-    meaning = meaning_of(masks, foreground)
+    meaning = meaning_of(masks, foreground, classes, ignore)
     where = choose_device(device)
     return evaluate_models(models, dataset, folder, where, name, meaning, network=network)
 

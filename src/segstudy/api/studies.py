@@ -35,7 +35,10 @@ Words = str | Sequence[str] | None
 Ints = int | Sequence[int] | None
 Numbers = float | Sequence[float] | None
 Sizes = int | str | Sequence[int | str | tuple[int, int]] | None
-Classes = int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | None
+Foregrounds = int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | None
+Classes = str | Sequence[str] | Mapping[str, int | str | Sequence[int | str]] | None
+Weights = str | Sequence[str] | Sequence[float] | None
+Values = int | str | Sequence[int | str] | None
 
 
 @checked_call
@@ -50,7 +53,10 @@ def run(  # noqa: PLR0913 (an option each)
     repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
-    foreground: Classes = None,
+    classes: Classes = None,
+    class_weights: Weights = None,
+    ignore: Values = None,
+    foreground: Foregrounds = None,
     masks: str | None = None,
     intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
@@ -120,6 +126,11 @@ def run(  # noqa: PLR0913 (an option each)
         repeats: number of sets of folds, with ``split_seed`` to ``split_seed + repeats - 1``.
         image_size: pixels, ``128`` or ``"96x128"`` (height x width).
         resize: ``squash`` to the size, or ``pad``.
+        classes: names of several classes with their mask values, ``"background=0,disc=1,cup=2"`` or
+            ``{"background": 0, "disc": 1, "cup": 2}``; names alone, ``["disc", "cup"]``, of classes that may
+            overlap, with masks in a folder each.
+        class_weights: of the classes in the loss: ``none``, ``balanced``, or one each as ``"1+2+5"``.
+        ignore: mask values of pixels that count nowhere.
         foreground: values of a multi-class mask that count.
         masks: what mask values mean: ``auto``, or a rule such as ``background=0``.
         intensity: image values that become 0 to 255: ``auto``, ``full`` or a range such as ``0..4095``.
@@ -220,7 +231,10 @@ def plan(  # noqa: PLR0913 (an option each)
     repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
-    foreground: Classes = None,
+    classes: Classes = None,
+    class_weights: Weights = None,
+    ignore: Values = None,
+    foreground: Foregrounds = None,
     masks: str | None = None,
     intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
@@ -299,7 +313,10 @@ def init(  # noqa: PLR0913 (an option each)
     repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
-    foreground: Classes = None,
+    classes: Classes = None,
+    class_weights: Weights = None,
+    ignore: Values = None,
+    foreground: Foregrounds = None,
     masks: str | None = None,
     intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,

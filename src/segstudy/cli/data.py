@@ -27,6 +27,8 @@ def check(  # noqa: PLR0913 (an option each)
     *,
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    classes: str | None = None,
+    ignore: str | None = None,
     masks: str | None = None,
     intensity: str | None = None,
     write: Path | None = None,
@@ -46,6 +48,11 @@ def check(  # noqa: PLR0913 (an option each)
         The name of a reader, such as ph2. By default, the reader is detected from the folder's layout.
     foreground
         The mask values that are foreground, such as 1 or 1+2. May be repeated.
+    classes
+        The names of several classes with their mask values, such as background=0,disc=1,cup=2; names alone,
+        such as disc,cup, if classes may overlap and have masks in a folder each.
+    ignore
+        The mask values of pixels that count nowhere, such as 255 or 254+255.
     masks
         The rule for mask values, such as background=0. By default, it is found from all masks.
     intensity
@@ -66,7 +73,7 @@ def check(  # noqa: PLR0913 (an option each)
     with Stages(problems) as stage:
         stage("starting")
         write_page = _page_writer(html, stage) if html else None
-        meaning, scale = meaning_of(masks, foreground), scale_of(intensity)
+        meaning, scale = meaning_of(masks, foreground, classes, ignore), scale_of(intensity)
         found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
         num_shown = write_page(found) if write_page else 0
     if json_:

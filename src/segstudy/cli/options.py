@@ -10,7 +10,7 @@ from segstudy.core.suggestions import did_you_mean
 from segstudy.study.options import FIELDS, MACHINE_OPTIONS
 
 OUTSIDE_LISTS = re.compile(r",(?![^\[\]]*\])")  # commas, but those of features=[8,16]
-ONE_VALUE = {"protocol", "masks", "intensity"}  # never comma lists
+ONE_VALUE = {"protocol", "masks", "intensity", "classes", "ignore"}  # never lists of levels
 OWN_OPTIONS = {"protocol", "split", "exclude", "out", "tracker", "retry", "yes", "images", *MACHINE_OPTIONS}
 
 
@@ -36,7 +36,7 @@ def study_arguments(flags: Mapping[str, Any], settings: Sequence[str] = ()) -> d
             raise UserError(_twice(name, ",".join(fields[name]), value))
         if name in given:
             raise UserError(f"--{_hyphened(name)} and --set {setting} name the same field: leave one out")
-        fields[name] = _levels(f"--set {setting}", value)
+        fields[name] = [value] if name in ONE_VALUE else _levels(f"--set {setting}", value)
     arguments = {
         name: _levels(f"--{_hyphened(name)} {value}", value) if _may_be_list(name, value) else value
         for name, value in given.items()

@@ -222,6 +222,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     reader: str | None = None,
     foreground: Annotated[list[str] | None, Parameter(negative=())] = None,
+    classes: str | None = None,
+    ignore: str | None = None,
     masks: str | None = None,
     exclude: Path | None = None,
     network: str | None = None,
@@ -246,6 +248,12 @@ def evaluate(  # noqa: PLR0913 (an option each)
         The name of a reader, such as ph2. By default, the reader is detected from the folder's layout.
     foreground
         The mask values that are foreground, such as 1 or 1+2. May be repeated.
+    classes
+        The model's classes with their mask values in this data set, such as background=0,disc=1,cup=2. By
+        default, the values of the training.
+    ignore
+        The mask values of pixels that count nowhere, such as 255 or 254+255. By default, those of the training
+        if there are several classes.
     masks
         The rule for mask values, such as background=0. By default, it is found from all masks.
     exclude
@@ -266,6 +274,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
             device=device,
             reader=reader,
             foreground=foreground,
+            classes=classes,
+            ignore=ignore,
             masks=masks,
             exclude=exclude or (),
             network=network,

@@ -14,6 +14,11 @@ _OTHERS = "file.py:Name, package.module:Name, the name of a plug-in"
 _ARCHITECTURES = ", ".join([*keys_of("segstudy.models", "MODELS"), _OTHERS])
 _LOSSES = ", ".join([*keys_of("segstudy.losses", "LOSSES"), _OTHERS])
 _MASKS = "The rule for mask values, such as background=0. By default, it is found from all masks."
+CLASSES = (
+    "The names of several classes with their mask values, such as background=0,disc=1,cup=2; names alone, "
+    "such as disc,cup, if classes may overlap and have masks in a folder each."
+)
+IGNORE = "The mask values of pixels that count nowhere, such as 255 or 254+255."
 _INTENSITY = (
     "The image values that become 0 to 255, such as 0..4095. By default, they are found from all images."
 )
@@ -44,6 +49,8 @@ class StudyFlags:
         str | None, Parameter(help="The size for the networks in pixels: N, or height x width as HxW.")
     ] = None
     width: Annotated[str | None, Parameter(help="The number of channels of the first stage.")] = None
+    classes: Annotated[str | None, Parameter(help=CLASSES)] = None
+    ignore: Annotated[str | None, Parameter(help=IGNORE)] = None
     masks: Annotated[str | None, Parameter(help=_MASKS)] = None
     intensity: Annotated[str | None, Parameter(help=_INTENSITY)] = None
     set_: Annotated[

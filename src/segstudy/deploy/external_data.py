@@ -26,6 +26,7 @@ from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.samples import Dataset
 from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
+from segstudy.deploy.external_classes import meaning_for
 from segstudy.evaluation.forward import probabilities
 from segstudy.evaluation.per_image import score_images
 from segstudy.evaluation.summary import data_of, refuse_taken, summarise
@@ -65,7 +66,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
         folder: the study whose folder takes the result.
         device: ``cpu``, ``cuda`` or ``mps``.
         name: of the result; ``<configuration>-on-<data set>`` if left out.
-        meaning: of the masks of this data set.
+        meaning: of the masks of this data set; classes that are not named are the models'.
         network: ``my.py:Net``, for models whose network comes from a file of one's own.
 
     Returns:
@@ -84,7 +85,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     refuse_taken(folder, [name], "evaluation", same)
     _refuse_own_data(models.study(SEEN), data, dataset)
     scale = parse_scale(models.records()[0].protocol.get("intensity") or FULL.kind)
-    found = examine(dataset, meaning, scale=scale)
+    found = examine(dataset, meaning_for(models.records()[0].protocol, meaning), scale=scale)
     refuse_errors(found.problems)
     refuse_other_range(found.intensities.problems, len(dataset.samples), scale)
     prepared = _prepared(models, dataset, data, (found.masks.meaning, scale))

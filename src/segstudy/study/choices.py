@@ -11,6 +11,7 @@ from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import Protocol
 from segstudy.config.runs import Run, spelled
 from segstudy.config.study import Study
+from segstudy.core.classes import spelled_classes
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage
 from segstudy.core.quantities import counted, duration
@@ -168,6 +169,10 @@ def _as_word(name: str, value: Any) -> str:
     are_numbers = isinstance(value, list | tuple) and all(isinstance(v, int) for v in value)
     if name in ("foreground", "ignore") and are_numbers:
         return spelled(name, list(value))
+    if name == "classes":
+        return str(spelled_classes(value))
+    if name == "ignore":
+        return spelled(name, list(value) if isinstance(value, list | tuple) else value)
     if name == "image_size" and isinstance(value, tuple) and len(value) == 2:
         return spelled(name, value)
     if isinstance(value, list | tuple):

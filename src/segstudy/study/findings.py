@@ -84,7 +84,7 @@ class Findings:
         problems = [asdict(problem) | {"samples": list(problem.samples)} for problem in self.problems]
         return {
             "check": VERSION,
-            "foreground": _foregrounds(meanings),
+            **_values_of(meanings),
             **self.masks.record("masks"),
             **self.intensity.record("intensity"),
             _MADE_FROM: _described(dataset),
@@ -149,6 +149,10 @@ def check_command(study: Study) -> str:
         words += ["--reader", study.reader]
     if study.protocol.foreground:
         words += ["--foreground", "+".join(map(str, study.protocol.foreground))]
+    if study.protocol.classes:
+        words += ["--classes", study.protocol.classes]
+    if study.protocol.ignore:
+        words += ["--ignore", "+".join(map(str, study.protocol.ignore))]
     if study.protocol.masks not in ("auto", "larger"):
         words += ["--masks", study.protocol.masks]
     if study.protocol.intensity not in ("auto", "full"):
@@ -169,7 +173,7 @@ def _stored(dataset: Dataset, data: str, study: Study, stored: DataRecord) -> Fi
     meanings = study.mask_meanings()
     extra = stored.model_extra or {}
     findings = [finding.model_dump() for finding in stored.findings]
-    made = {"check": VERSION, "foreground": _foregrounds(meanings), _MADE_FROM: _described(dataset)}
+    made = {"check": VERSION, **_values_of(meanings), _MADE_FROM: _described(dataset)}
     empty = extra.get("without_foreground")
     if stored.fingerprint != data or not made.items() <= extra.items():
         return None
@@ -229,7 +233,12 @@ def _hash(findings: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(findings).encode()).hexdigest()
 
 
-def _foregrounds(meanings: Sequence[MaskMeaning]) -> list[Any] | None:
-    """Return the stored form: one foreground as it is, several as a list."""
+def _values_of(meanings: Sequence[MaskMeaning]) -> dict[str, Any]:
+    """What the study says of mask values, as stored: one foreground as it is, several as a list.
+
+    Classes and ignored values are the same for all, and not written where there are none.
+    """
     listed: list[Any] = [None if m.foreground is None else list(m.foreground) for m in meanings]
-    return listed[0] if len(listed) == 1 else listed
+    several = {"classes": [str(each) for each in meanings[0].classes], "ignore": list(meanings[0].ignore)}
+    named = {name: values for name, values in several.items() if values}
+    return {"foreground": listed[0] if len(listed) == 1 else listed, **named}

@@ -2,10 +2,12 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+from pydantic import ValidationError
 
 from segstudy.config import study_file
 from segstudy.config.protocol import Level, Protocol
@@ -14,8 +16,9 @@ from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
 from segstudy.core.intensity import Scale
 from segstudy.core.intensity import parse as parse_scale
-from segstudy.core.mask_rules import COLOUR, MaskMeaning, parse
+from segstudy.core.mask_rules import COLOUR, MaskMeaning
 from segstudy.core.paths import expanded, reason_missing
+from segstudy.core.schema_messages import explained
 from segstudy.core.suggestions import did_you_mean, nearest_beside
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.leakage import ids_in
@@ -30,6 +33,14 @@ FIELDS = ("architecture", "loss", *Protocol.model_fields, *STUDY_FIELDS)
 MACHINE_OPTIONS = (
     *("device", "threads", "workers", "executor", "checkpoint_every", "same_hardware", "executor_options"),
 )
+
+# Fields whose lists are one value, and how it is written.
+WHOLE: dict[str, Callable[[Any], Any]] = {
+    "classes": lambda value: value,
+    "ignore": lambda value: values_in("ignore", value),
+}
+
+Given = int | str | Sequence[int] | Sequence[str] | None
 
 _RULE = re.compile(r"auto|official|all|[\d.]+/[\d.]+/[\d.]+")
 
@@ -110,6 +121,8 @@ def _levels(name: str, value: Any) -> list[Any]:
     _refuse_code(name, value)
     if hasattr(value, "tolist"):  # numpy's
         value = value.tolist()
+    if name in WHOLE:
+        return [WHOLE[name](value)]
     if isinstance(value, range):
         value = list(value)
     if not isinstance(value, list | tuple):
@@ -119,6 +132,8 @@ def _levels(name: str, value: Any) -> list[Any]:
     whole = [isinstance(each, int) and not isinstance(each, bool) for each in value]
     if name == "foreground" and whole and all(whole):
         return [list(value)]  # as in a study file: classes that count together
+    if name == "class_weights" and value and not any(isinstance(each, str) for each in value):
+        return [list(value)]  # a weight for each class
     if name == "image_size" and isinstance(value, tuple) and len(value) == 2 and all(whole):
         height, width = value
         raise UserError(
@@ -179,17 +194,26 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
 
 
 def meaning_of(
-    masks: str | None, foreground: int | str | Sequence[int] | Sequence[str] | None
+    masks: str | None = None,
+    foreground: Given = None,
+    classes: str | Sequence[str] | Mapping[str, Any] | None = None,
+    ignore: Given = None,
 ) -> MaskMeaning:
-    """Return the meaning of mask values, from the two options for it.
+    """Return the meaning of mask values, from the options for it, as a protocol has them.
 
     Raises:
-        UserError: an invalid rule or invalid values.
+        UserError: an invalid rule, invalid values, or options that exclude each other.
     """
+    fields = {
+        "masks": masks or "auto",
+        "foreground": None if foreground is None else values_in("foreground", foreground),
+        "classes": classes,
+        "ignore": None if ignore is None else values_in("ignore", ignore),
+    }
     try:
-        return MaskMeaning(parse(masks or "auto"), classes_of(foreground))
-    except ValueError as error:
-        raise UserError(str(error)) from None
+        return Protocol.model_validate(fields).mask_meaning()
+    except ValidationError as error:
+        raise UserError(explained(error.errors()[0])) from None
 
 
 def scale_of(intensity: str | None) -> Scale:
@@ -204,22 +228,24 @@ def scale_of(intensity: str | None) -> Scale:
         raise UserError(str(error)) from None
 
 
-def classes_of(given: int | str | Sequence[int] | Sequence[str] | None) -> tuple[int | str, ...] | None:
-    """Class values that count as foreground together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``, ``"#ff0000"``.
+def values_in(name: str, given: Given) -> tuple[int | str, ...]:
+    """Mask values that count together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``, ``"#ff0000"``.
 
-    For calls without factors, where a comma has only this meaning.
+    For options without factors, where a comma has only this meaning.
+
+    Args:
+        name: of the option.
+        given: its value.
 
     Raises:
         UserError: no value, or neither whole numbers of 0 or more nor colours.
     """
-    if given is None:
-        return None
     listed = given.tolist() if hasattr(given, "tolist") else given
     words = listed if isinstance(listed, list | tuple) else [listed]
     found = [part.strip() for word in words for part in str(word).replace(",", "+").split("+")]
     if not found or not all(map(_is_class, found)):
         raise UserError(
-            f"foreground must be one class value, several as 1+2, or colours as #ff0000, got {given!r}"
+            f"{name} must be one class value, several as 1+2, or colours as #ff0000, got {given!r}"
         )
     return tuple(dict.fromkeys(part.lower() if part.startswith("#") else int(part) for part in found))
 
