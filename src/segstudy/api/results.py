@@ -177,7 +177,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
         foreground: values of a multi-class mask that count as foreground: ``1``, ``"1+2"`` or ``[1, 2]``.
         classes: the model's classes with their mask values in this data set, as of ``run``; those of the
             training if left out.
-        ignore: mask values of pixels that count nowhere; with several classes, by default those of the training.
+        ignore: mask values of pixels that count nowhere; by default those of the training if
+            there are several classes.
         masks: the rule for the mask values of this data set; found from all masks if left out.
         exclude: ids to leave out, or a file with one a line.
         network: ``my.py:Net``, for a model whose network comes from a file of one's own.

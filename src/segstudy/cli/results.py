@@ -252,8 +252,8 @@ def evaluate(  # noqa: PLR0913 (an option each)
         The model's classes with their mask values in this data set, such as background=0,disc=1,cup=2. By
         default, the values of the training.
     ignore
-        The mask values of pixels that count nowhere, such as 255 or 254+255. By default, those of the training
-        if there are several classes.
+        The mask values of pixels that count nowhere, such as 255 or 254+255. By default, those of the
+        training if there are several classes.
     masks
         The rule for mask values, such as background=0. By default, it is found from all masks.
     exclude

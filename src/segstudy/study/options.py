@@ -196,7 +196,7 @@ def _split_file(values: Sequence[Any], is_given: bool) -> list[str]:
 def meaning_of(
     masks: str | None = None,
     foreground: Given = None,
-    classes: str | Sequence[str] | Mapping[str, Any] | None = None,
+    classes: Any = None,
     ignore: Given = None,
 ) -> MaskMeaning:
     """Return the meaning of mask values, from the options for it, as a protocol has them.
@@ -228,7 +228,7 @@ def scale_of(intensity: str | None) -> Scale:
         raise UserError(str(error)) from None
 
 
-def values_in(name: str, given: Given) -> tuple[int | str, ...]:
+def values_in(name: str, given: Any) -> tuple[int | str, ...]:
     """Mask values that count together: ``1``, ``"1+2"``, ``"1,2"``, ``[1, 2]``, ``"#ff0000"``.
 
     For options without factors, where a comma has only this meaning.
