@@ -61,7 +61,14 @@ def check(  # noqa: PLR0913 (an option each)
 
 
 @checked_call
-def synth(folder: str | Path, n: int = 200, seed: int = 0) -> Path:
-    """Write the synthetic set as ordinary files."""
-    synthetic.write(Path(folder), n, seed)
+def synth(folder: str | Path, n: int = 200, seed: int = 0, classes: int = 2) -> Path:
+    """Write the synthetic set as ordinary files.
+
+    Args:
+        folder: a new or empty one.
+        n: number of images.
+        seed: of the images.
+        classes: 2 is the usual set; 3 and 4 are pictures of several classes, the background included.
+    """
+    synthetic.write(Path(folder), n, seed, classes)
     return Path(folder)

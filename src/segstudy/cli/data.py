@@ -106,7 +106,12 @@ def _page_writer(html: Path, stage: Stage) -> Callable[["Survey"], int]:
 
 @app.command(group=PREPARE)
 def synth(
-    folder: Path, /, *, n: Annotated[int, Parameter(name=["--number", "-n"])] = 200, seed: int = 0
+    folder: Path,
+    /,
+    *,
+    n: Annotated[int, Parameter(name=["--number", "-n"])] = 200,
+    seed: int = 0,
+    classes: int = 2,
 ) -> int:
     """Write the synthetic data set as ordinary files.
 
@@ -120,6 +125,8 @@ def synth(
         The number of images.
     seed
         The seed of the random images. Another seed gives other images.
+    classes
+        2 for the usual set, 3 or 4 for images of several classes, the background included.
     """
-    say(f"{n} images in {segstudy.synth(folder, n, seed)}")
+    say(f"{n} images in {segstudy.synth(folder, n, seed, classes)}")
     return 0

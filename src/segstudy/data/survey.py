@@ -1,16 +1,18 @@
 """A data set at a glance: its problems, and how many samples, groups and categories, of what size."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from segstudy.core.classes import parse_classes
 from segstudy.core.intensity import AUTO as ANY_SCALE
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted, percent
+from segstudy.core.synthetic import own_classes
 from segstudy.data.check import SEVERITIES, examine
 from segstudy.data.class_findings import ClassShare, shares_text
 from segstudy.data.datasets import read
@@ -71,7 +73,7 @@ def survey(  # noqa: PLR0913 (an option each)
     Args:
         data: the data set's folder, or ``synthetic``.
         reader: how to read it, if that is not plain from the folder.
-        meaning: of the masks' values.
+        meaning: of the masks' values; a synthetic set has classes of its own.
         stage: called with the name of each stage, and how much of it is done.
         exclude_file: where to write the ids of samples that show the same as others.
         scale: of the images' values.
@@ -81,7 +83,7 @@ def survey(  # noqa: PLR0913 (an option each)
         UserError: when there is nothing to read, or the file cannot be written.
     """
     stage("finding the images and masks", 0, 0)
-    dataset = read(data, reader)
+    dataset, meaning = read(data, reader), with_own_classes(meaning, str(data))
     total = len(dataset.samples)
 
     def looked_at(done: int) -> None:
@@ -119,6 +121,13 @@ def survey(  # noqa: PLR0913 (an option each)
         found.class_options,
         excluded,
     )
+
+
+def with_own_classes(meaning: MaskMeaning, data: str) -> MaskMeaning:
+    """The meaning with the classes of a synthetic set, unless something else is said of its masks."""
+    classes = own_classes(data)
+    is_open = meaning.rule.kind == "auto" and meaning.foreground is None and not meaning.classes
+    return replace(meaning, classes=parse_classes(classes)) if classes and is_open else meaning
 
 
 def summary(survey: Survey) -> list[str]:

@@ -20,7 +20,7 @@ from segstudy.core.mask_rules import COLOUR, MaskMeaning
 from segstudy.core.paths import expanded, reason_missing
 from segstudy.core.schema_messages import explained
 from segstudy.core.suggestions import did_you_mean, nearest_beside
-from segstudy.core.synthetic import is_synthetic
+from segstudy.core.synthetic import is_synthetic, own_classes
 from segstudy.data.leakage import ids_in
 from segstudy.store.folder import StudyFolder
 
@@ -72,8 +72,18 @@ def described(source: str | Path | None, options: Mapping[str, Any]) -> tuple[St
         preset = preset or ("classic" if path is not None and not is_synthetic(str(source)) else "quick")
         data, name = _data_and_name(source)
         study = preset_study(preset, f"{name}-{preset}", data)
-    study = override(study, fields)
+    study = _with_own_classes(override(study, fields))
     return study, StudyFolder(Path(out) if out else Path(study.name))
+
+
+def _with_own_classes(study: Study) -> Study:
+    """The study with the classes of a synthetic set, unless something else is said of its masks."""
+    classes, protocol = own_classes(study.data), study.protocol
+    if classes is None or protocol.classes is not None or protocol.masks != "auto":
+        return study
+    if any(meaning.foreground is not None for meaning in study.mask_meanings()):
+        return study
+    return override(study, {"classes": [classes]})
 
 
 def _data_and_name(source: str | Path | None) -> tuple[str, str]:

@@ -2,23 +2,53 @@
 
 Layout: as the ``folder`` reader reads it (``images/``, ``masks/``, ``metadata.csv``). Categories are nevus,
 atypical and melanoma, by how irregular border and colour are; some lesions appear twice, as one
-group. Terms: free of any rights; they say nothing about real images.
+group. With ``classes=3`` or ``4`` the pictures show objects of several classes, see ``synthetic_classes``.
+Terms: free of any rights; they say nothing about real images.
 """
 
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.cache import built, cache_folder, is_cached
 from segstudy.core.errors import UserError
 from segstudy.core.registry import parse
-from segstudy.data.datasets.synthetic_images import NUMERICS, Drawing, draw
+from segstudy.core.synthetic import NAMES
+from segstudy.data.datasets import synthetic_classes, synthetic_images
 from segstudy.data.samples import Dataset, Sample
 
-DESCRIPTION = "the built-in synthetic data set, by its name: synthetic, or synthetic:n=60:seed=1"
+DESCRIPTION = (
+    "the built-in synthetic data set, by its name: synthetic, synthetic:n=60:seed=1, or synthetic:classes=3"
+)
 DEFAULT_N, MAX_N = 200, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What the set's name says.
+
+    Attributes:
+        n: number of images.
+        seed: of the images.
+        classes: 2 of dermoscopy pictures, else those of ``synthetic_classes``.
+    """
+
+    n: int = DEFAULT_N
+    seed: int = 0
+    classes: int = 2
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder in the cache."""
+        number = f"n{self.n}-seed{self.seed}"
+        if self.classes == 2:
+            return f"{number}-v{synthetic_images.NUMERICS}"
+        return f"classes{self.classes}-{number}-v{synthetic_classes.NUMERICS}"
 
 
 def detect(_root: Path) -> bool:
@@ -30,16 +60,17 @@ def read(root: Path | str) -> Dataset:
     """Draw the set, unless an earlier call did, and deliver it.
 
     Args:
-        root: ``synthetic``, with options ``n`` (images, 200) and ``seed`` (0): ``synthetic:n=60``.
+        root: ``synthetic``, with options ``n`` (images, 200), ``seed`` (0) and ``classes`` (2; 3 or 4 are
+            another set): ``synthetic:n=60``.
 
     Raises:
         UserError: an unknown option or value, or a cache that cannot be written.
     """
-    n, seed = _options(str(root))
-    folder = cache_folder() / "synthetic" / f"n{n}-seed{seed}-v{NUMERICS}"
+    options = _options(str(root))
+    folder = cache_folder() / "synthetic" / options.folder
     if not is_cached(folder):
         with built(folder) as building:
-            _draw_into(building, n, seed)
+            _draw_into(building, options)
     with (folder / "metadata.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     samples = [
@@ -58,55 +89,58 @@ def read(root: Path | str) -> Dataset:
         root=folder,
         samples=tuple(samples),
         terms="drawn by segstudy, free of any rights; no evidence about real images",
+        class_names=tuple(enumerate(NAMES[: options.classes])) if options.classes > 2 else (),
     )
 
 
-def write(folder: Path, n: int, seed: int = 0) -> None:
+def write(folder: Path, n: int, seed: int = 0, classes: int = 2) -> None:
     """Write the set as ordinary files into a new or empty folder.
 
     Raises:
         UserError: a folder that holds something, one that cannot be written, or a number out of range.
     """
-    _options(f"synthetic:n={n}:seed={seed}")
+    options = _options(f"synthetic:n={n}:seed={seed}:classes={classes}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UserError(f"{folder}: is not empty; name a new folder")
-        _draw_into(folder, n, seed)
+        _draw_into(folder, options)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); name another folder") from None
 
 
-def _options(text: str) -> tuple[int, int]:
+def _options(text: str) -> _Options:
     written = parse(text)
-    options: dict[str, object] = {"n": DEFAULT_N, "seed": 0, **dict(written.options)}
-    n, seed = options.pop("n"), options.pop("seed")
-    if (
-        written.module
-        or options
-        or type(n) is not int
-        or type(seed) is not int
-        or not 0 < n <= MAX_N
-        or seed < 0
-    ):
+    given = dict(written.options)
+    known = given.keys() <= {"n", "seed", "classes"} and all(type(value) is int for value in given.values())
+    options = _Options(**given) if known else None  # type: ignore[arg-type]
+    is_valid = options and 0 < options.n <= MAX_N and options.seed >= 0 and 2 <= options.classes <= len(NAMES)
+    if written.module or options is None or not is_valid:
         raise UserError(
-            f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), as synthetic:n=60:seed=1"
+            f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), and classes (2 to {len(NAMES)}), "
+            "as synthetic:n=60:seed=1"
         )
-    return n, seed
+    return options
 
 
-def _draw_into(folder: Path, n: int, seed: int) -> None:
+def _draw_into(folder: Path, options: _Options) -> None:
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(["id", "group", "category"])
-        for drawing in _drawings(n, seed):
-            Image.fromarray(drawing.image).save(folder / "images" / f"{drawing.id}.png", compress_level=1)
-            Image.fromarray(drawing.mask).save(folder / "masks" / f"{drawing.id}.png")
-            table.writerow([drawing.id, drawing.group, drawing.category])
+        for sample_id, image, mask, group, category in _drawings(options):
+            Image.fromarray(image).save(folder / "images" / f"{sample_id}.png", compress_level=1)
+            Image.fromarray(mask).save(folder / "masks" / f"{sample_id}.png")
+            table.writerow([sample_id, group, category])
 
 
-def _drawings(n: int, seed: int) -> Iterator[Drawing]:
-    for index in range(n):
-        yield draw(seed, index)
+def _drawings(options: _Options) -> Iterator[tuple[str, NDArray[Any], NDArray[Any], str, str]]:
+    """Id, image, mask, group and category of each sample."""
+    for index in range(options.n):
+        if options.classes == 2:
+            drawing = synthetic_images.draw(options.seed, index)
+            yield drawing.id, drawing.image, drawing.mask, drawing.group, drawing.category
+        else:
+            scene = synthetic_classes.draw(options.seed, index, options.classes)
+            yield scene.id, scene.image, scene.mask, scene.id, scene.category
