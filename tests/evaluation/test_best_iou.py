@@ -1,5 +1,6 @@
 """The best IoU that an image size allows, against an independent way to compute it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from fake_data import save
 from numpy.typing import NDArray
 
-from segstudy.core.mask_rules import USUAL
+from segstudy.core.classes import parse_classes
+from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.data.datasets import read
 from segstudy.evaluation import best_iou as module
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
@@ -128,3 +130,31 @@ def test_it_is_measured_once_and_a_cache_that_cannot_be_used_does_no_harm(
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "file"))
     assert measured(root) == first
+
+
+def test_several_classes_are_measured_one_by_one(tmp_path: Path) -> None:
+    """A wide class, and one that vanishes at 8 px in all images but one."""
+    masks = [np.kron(np.eye(2, dtype=np.uint8), np.ones((32, 32), np.uint8)) for _ in range(4)]
+    for mask in masks[1:]:
+        mask[10:12, 50:52] = 2
+    masks[0][8:24, 40:56] = 2
+    for i, mask in enumerate(masks):
+        save(tmp_path / "images" / f"{i}.png", np.full((SIDE, SIDE, 3), 90, np.uint8))
+        save(tmp_path / "masks" / f"{i}.png", mask)
+    meaning = MaskMeaning(classes=parse_classes("background=0,wide=1,small=2"))
+    found = best_iou(read(tmp_path).samples, "data", (8, 8), "squash", meaning)
+    assert found.classes is not None
+    assert found.classes["wide"] > 0.9
+    assert found.classes["small"] == pytest.approx(0.25, abs=0.05)
+    assert found.mean == pytest.approx(np.mean(list(found.classes.values())), abs=1e-6)
+    assert (found.num_with_foreground, found.num_vanished) == (4, 0)
+    assert (found.num_objects, found.num_objects_vanished) == (8, 3)
+    assert f": wide {found.classes['wide']:.3f}, small {found.classes['small']:.3f}" in best_iou_text(found)
+    again = best_iou(read(tmp_path).samples, "data", (8, 8), "squash", replace(meaning, ignore=(7,)))
+    assert again.mean == pytest.approx(found.mean)
+
+
+def test_one_foreground_writes_no_classes(tmp_path: Path) -> None:
+    found = measured(write(tmp_path, blobs(3)))
+    assert "classes" not in found.model_dump(mode="json")
+    assert type(found).model_validate_json(found.model_dump_json()) == found

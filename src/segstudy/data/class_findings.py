@@ -13,11 +13,11 @@ from segstudy.core.outputs import Outputs
 from segstudy.core.quantities import counted, percent
 from segstudy.data.mask_findings import EMPTY, mask_problems
 from segstudy.data.mask_looks import MaskLook
-from segstudy.data.masks import foreground_of, numbers_in
+from segstudy.data.masks import foreground_of, ignored_in, numbers_in
 from segstudy.data.samples import PARTS, Dataset, Problem
 from segstudy.data.sources import PerClass, masks_of
 
-ClassPixels = NDArray[np.int64]  # (K,): how many pixels of a mask each class has
+ClassPixels = NDArray[np.int64]  # (K + 1,): how many pixels of a mask each class has, and how many count
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def class_pixels(look: MaskLook, meaning: MaskMeaning) -> ClassPixels:
         ImageError: its values do not fit.
     """
     numbers, counts = numbers_in(look.table, meaning), look.table.counts
-    return np.array([counts[numbers == number].sum() for number in range(len(meaning.classes))], np.int64)
+    found = [counts[numbers == number].sum() for number in range(len(meaning.classes))]
+    return np.array([*found, sum(found)], np.int64)
 
 
 def layer_pixels(layers: Mapping[str, MaskLook], meaning: MaskMeaning) -> ClassPixels:
@@ -52,10 +53,12 @@ def layer_pixels(layers: Mapping[str, MaskLook], meaning: MaskMeaning) -> ClassP
         layers: what the mask of each class shows.
         meaning: of the values of each of them, and the classes.
     """
-    found = np.zeros(len(meaning.classes), np.int64)
+    found, alone = np.zeros(len(meaning.classes) + 1, np.int64), meaning.of_layers()
     for number, each in enumerate(meaning.classes):
         if look := layers.get(each.name):
-            found[number] = look.table.counts[foreground_of(look.table, meaning.of_layers())].sum()
+            found[number] = look.table.counts[foreground_of(look.table, alone)].sum()
+    tables = [look.table for look in layers.values()]
+    found[-1] = min(int(table.counts[~ignored_in(table, alone)].sum()) for table in tables)
     return found
 
 
@@ -115,10 +118,11 @@ def class_shares(pixels: Mapping[str, ClassPixels], outputs: Outputs) -> tuple[C
     if not pixels:
         return ()
     stack = np.stack(list(pixels.values()))
-    total = max(1, int(stack.sum()))
+    *columns, counting = stack.T
+    total = max(1, int(counting.sum()))
     return tuple(
         ClassShare(name, float(column.sum() / total), int((column > 0).sum()))
-        for name, column in zip(outputs.names, stack.T, strict=True)
+        for name, column in zip(outputs.names, columns, strict=True)
     )
 
 

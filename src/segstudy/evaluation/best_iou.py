@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -20,13 +21,13 @@ from pydantic import ValidationError
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.mask_rules import MaskMeaning
+from segstudy.core.outputs import BINARY, Mask, Outputs
 from segstudy.core.resources import allowed_cores
 from segstudy.data.images import image_size
 from segstudy.data.masks import read_mask
-from segstudy.data.preprocess import Resize, Size, mask_to_network, prob_to_native
+from segstudy.data.preprocess import Resize, Size, decided_at_native, mask_to_network
 from segstudy.data.samples import Sample
-from segstudy.metrics.counts import confusion
-from segstudy.metrics.overlap import iou
+from segstudy.evaluation.class_scores import compare
 from segstudy.store.records import BestIou
 
 VERSION = 2  # raised when numbers change: kept ones are then measured again
@@ -52,6 +53,8 @@ def best_iou_text(found: BestIou) -> str:
         f"at {found.size_text} the best IoU to expect is {found.mean:.3f} "
         f"(true masks of {images} test images, resized to that and back)"
     )
+    if found.classes:
+        said += f": {', '.join(f'{name} {mean:.3f}' for name, mean in found.classes.items())}"
     if found.num_vanished:
         said += (
             f"; {found.num_vanished:,} of {found.num_with_foreground:,} true masks vanish there: no "
@@ -91,7 +94,10 @@ def best_iou(
     ordered = sorted(samples, key=lambda sample: sample.id)
     ids = [sample.id for sample in ordered]
     limits = [VERSION, MAX_PIXELS, FEWEST, MOST, PIL.__version__]
-    settings = json.dumps([*limits, data, size, resize, str(meaning.rule), meaning.foreground, ids])
+    named = [*limits, data, size, resize, str(meaning.rule), meaning.foreground, ids]
+    if meaning.outputs != BINARY:
+        named += [[str(each) for each in meaning.classes], meaning.ignore]
+    settings = json.dumps(named)
     file = cache_folder() / "best-iou" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValidationError, ValueError):
         return BestIou.model_validate_json(file.read_text(encoding="utf-8"))
@@ -109,39 +115,75 @@ def _measured(
 ) -> BestIou:
     size, resize, meaning = settings
     chosen = _evenly(samples, _number_to_measure(samples))
-    rows = []
+    rows: list[_Measured] = []
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         for row in pool.map(partial(_of_one, settings), chosen):
             rows.append(row)
             progress(len(rows), len(chosen))
-    ious, present, vanished, objects, lost = zip(*rows, strict=True)
     return BestIou(
         image_size=list(size),
         resize=resize,
         foreground=None if meaning.foreground is None else list(meaning.foreground),
-        mean=float(np.mean(ious)),
+        mean=float(np.mean([row.iou for row in rows])),
         num_measured=len(chosen),
         num_images=len(samples),
-        num_with_foreground=sum(present),
-        num_vanished=sum(vanished),
-        num_objects=sum(objects),
-        num_objects_vanished=sum(lost),
+        num_with_foreground=sum(row.present for row in rows),
+        num_vanished=sum(row.vanished for row in rows),
+        num_objects=sum(row.num_objects for row in rows),
+        num_objects_vanished=sum(row.num_lost for row in rows),
+        classes=_of_classes(rows, meaning.outputs) if meaning.classes else None,
     )
 
 
-def _of_one(settings: tuple[Size, Resize, MaskMeaning], sample: Sample) -> tuple[float, bool, bool, int, int]:
-    """IoU of a mask that was resized and back; whether it has any foreground, and whether that is lost.
+def _of_classes(rows: Sequence["_Measured"], outputs: Outputs) -> dict[str, float]:
+    """The mean IoU of each class that is scored, over the masks that hold it; 1 if none does."""
+    found = {k: [row.of_class[k] for row in rows if k in row.of_class] for k in outputs.scored}
+    return {outputs.names[k]: float(np.mean(ious or [1.0])) for k, ious in found.items()}
 
-    Then the number of its objects, and of those that are lost.
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A mask that was resized and back.
+
+    Attributes:
+        iou: with the mask itself, the mean of its classes.
+        of_class: of each class that the mask holds, by its number.
+        present: it has foreground.
+        vanished: it has, but not at the network's size.
+        num_objects: of all classes that are scored.
+        num_lost: of those, of which no pixel comes back.
     """
+
+    iou: float
+    of_class: dict[int, float]
+    present: bool
+    vanished: bool
+    num_objects: int
+    num_lost: int
+
+
+def _of_one(settings: tuple[Size, Resize, MaskMeaning], sample: Sample) -> _Measured:
     size, resize, meaning = settings
-    truth = read_mask(sample.mask, meaning)
-    small = mask_to_network(truth, size, resize)
-    native = (truth.shape[0], truth.shape[1])
-    back = prob_to_native(small.astype(np.float32), native, resize) >= 0.5
-    present = bool(truth.any())
-    score = float(iou(confusion(back, truth)))
-    return score, present, present and not small.any(), *_objects(truth, back)
+    outputs, truth = meaning.outputs, read_mask(sample.mask, meaning)
+    small = mask_to_network(truth, size, resize, outputs)
+    back = decided_at_native(_as_prob(small, outputs), (truth.shape[0], truth.shape[1]), resize, outputs)
+    compared = compare(back, truth, outputs, "native", takes=("counts",))
+    objects = [_objects(outputs.plane(truth, k), outputs.plane(back, k)) for k in outputs.scored]
+    present = any(compared.in_truth[k] for k in outputs.scored)
+    return _Measured(
+        iou=compared.mean()["native_iou"],
+        of_class={k: compared.scores[k]["native_iou"] for k in outputs.scored if compared.in_truth[k]},
+        present=present,
+        vanished=present and not any(outputs.plane(small, k).any() for k in outputs.scored),
+        num_objects=sum(number for number, _ in objects),
+        num_lost=sum(lost for _, lost in objects),
+    )
+
+
+def _as_prob(mask: Mask, outputs: Outputs) -> NDArray[np.float32]:
+    """The probabilities of a network that is certain of a mask."""
+    planes = [outputs.plane(mask, number).astype(np.float32) for number in range(len(outputs.names))]
+    return planes[1] if outputs.task == "binary" else np.stack(planes)
 
 
 def _objects(truth: NDArray[np.bool_], back: NDArray[np.bool_]) -> tuple[int, int]:

@@ -1,0 +1,200 @@
+"""Several classes in a call: how they are spelled, what is refused, and what a study keeps of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from small import CLASSES, write_classes, write_dataset
+
+import segstudy
+from segstudy.cli.options import study_arguments
+from segstudy.cli.studies import main
+from segstudy.config.protocol import Protocol
+from segstudy.config.study import override, preset_study
+from segstudy.core.errors import UserError
+from segstudy.core.mask_rules import AUTO, MaskMeaning
+from segstudy.data.datasets import read
+from segstudy.deploy.external_classes import meaning_for
+from segstudy.store.folder import StudyFolder
+from segstudy.study.choices import command
+from segstudy.study.findings import check_command
+from segstudy.study.machine import Machine
+from segstudy.study.options import described, meaning_of
+from segstudy.study.plan import make_plan, write_plan
+
+SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
+TINY = {"image_size": [32], "width": [2], "epochs": [1], "architecture": ["unet"], "loss": ["bce"]}
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]):
+    def called(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        output = capsys.readouterr()
+        return int(ended.value.code or 0), output.out, output.err
+
+    return called
+
+
+# Spelling
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        CLASSES,
+        "background=0, disc=1, cup=2",
+        ["background=0", "disc=1", "cup=2"],
+        {"background": 0, "disc": 1, "cup": 2},
+        {"background": [0], "disc": (1,), "cup": "2"},
+    ],
+)
+def test_classes_in_every_spelling(given: object, tmp_path: Path) -> None:
+    assert described(tmp_path, {"classes": given})[0].protocol.classes == CLASSES
+    assert ",".join(map(str, meaning_of(classes=given).classes)) == CLASSES
+
+
+def test_commas_in_classes_and_ignored_values_are_no_levels() -> None:
+    arguments = study_arguments({"classes": CLASSES, "ignore": "254,255"}, ["lr=1e-2,1e-3"])
+    assert arguments["classes"] == CLASSES
+    assert described(None, arguments)[0].protocol.ignore == (254, 255)
+    assert study_arguments({}, [f"classes={CLASSES}"])["fields"] == {"classes": [CLASSES]}
+    assert described(None, study_arguments({}, [f"classes={CLASSES}"]))[0].protocol.classes == CLASSES
+
+
+@pytest.mark.parametrize("given", [255, "255", [255], ["255"], (255,)])
+def test_one_ignored_value_in_every_spelling(given: object) -> None:
+    assert described(None, {"ignore": given})[0].protocol.ignore == (255,)
+    assert meaning_of(ignore=given).ignore == (255,)
+
+
+def test_a_list_of_class_weights_is_one_value() -> None:
+    fields = {"classes": CLASSES, "class_weights": [1, 2, 5]}
+    assert described(None, fields)[0].protocol.class_weights == "1+2+5"
+
+
+def test_a_study_file_may_hold_classes_as_a_table(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(
+        'data = "synthetic"\n[protocol]\nignore = [255]\n[protocol.classes]\nbackground = 0\nrim = [1, 3]\n'
+    )
+    study, _ = described(tmp_path / "study.toml", {})
+    assert study.protocol.classes == "background=0,rim=1+3"
+    assert study.protocol.ignore == (255,)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"classes": CLASSES, "foreground": 1}, "classes and foreground exclude each other"),
+        ({"classes": CLASSES, "masks": "background=0"}, "masks=background=0 and classes exclude each other"),
+        ({"classes": CLASSES, "ignore": 2}, "both name the mask value 2"),
+        ({"classes": "disc=0,cup=1", "resize": "pad"}, "resize=pad needs a class background"),
+        ({"classes": "disc"}, "classes must be two or more"),
+        ({"ignore": "x"}, "ignore must be one class value"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        described(None, fields)
+
+
+def test_padding_fits_classes_with_a_background_and_those_that_overlap() -> None:
+    for classes in (CLASSES, "disc,cup"):
+        assert Protocol(classes=classes, resize="pad").resize == "pad"
+
+
+def test_check_prints_the_line_that_run_takes(tmp_path: Path, call) -> None:
+    write_classes(tmp_path / "eyes", n=8, void=True)
+    code, out, _ = call("check", tmp_path / "eyes")
+    assert code == 2
+    (line,) = [each for each in out.splitlines() if each.startswith("classes: to train on all")]
+    options = line.partition(": --")[2].split()
+    assert options == ["classes", "background=0,class1=1,class2=2", "--ignore", "255"]
+    code, out, _ = call("check", tmp_path / "eyes", "--" + options[0], *options[1:])
+    assert code == 0
+    assert "no problems in 8 samples" in out
+    code, _, err = call("plan", tmp_path / "eyes")
+    assert code == 2
+    assert "--classes background=0,class1=1,class2=2 --ignore 255" in err
+    assert "--foreground 1" in err
+    assert segstudy.check(tmp_path / "eyes", classes=CLASSES, ignore=255) == []
+
+
+# What a study keeps
+
+
+def planned(data: Path, **fields: object):
+    return make_plan(override(preset_study("classic", "tiny", str(data)), {**TINY, **fields}), SERIAL)
+
+
+def test_a_study_keeps_its_classes_and_its_findings_hold_for_them_alone(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "eyes", void=True)
+    plan = planned(data, classes=[CLASSES], ignore=[(255,)])
+    words = f"segstudy check {data} --classes {CLASSES} --ignore 255"
+    assert check_command(plan.study) == words
+    assert plan.findings.problems == ()
+    folder = StudyFolder(tmp_path / "s")
+    write_plan(plan, folder)
+    assert folder.study().protocol.classes == CLASSES
+    assert folder.study().protocol.ignore == (255,)
+    stored = json.loads((folder.path / "data.json").read_text())
+    assert stored["classes"] == ["background=0", "disc=1", "cup=2"]
+    assert stored["ignore"] == [255]
+    assert stored["best_iou"][0]["classes"].keys() == {"disc", "cup"}
+    other = planned(data, classes=["background=0+1,cup=2"], ignore=[(255,)])
+    assert other.runs[0].key != plan.runs[0].key
+
+
+def test_a_binary_study_writes_nothing_of_classes(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "s")
+    write_plan(planned(write_dataset(tmp_path / "discs")), folder)
+    assert "classes" not in (folder.path / "data.json").read_text()
+    assert "classes" not in (folder.path / "study.toml").read_text()
+
+
+def test_a_class_that_training_lacks_is_said(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "eyes")
+    parts = ["train" if i in (0, 4, 8) else "val" if i < 6 else "test" for i in range(12)]
+    rows = [f"eye{i:02},{part}" for i, part in enumerate(parts)]
+    (data / "metadata.csv").write_text("\n".join(["id,part", *rows]))
+    plan = planned(data, classes=[CLASSES])
+    assert plan.findings.warnings == ("class nowhere",)
+
+
+def test_a_command_of_a_choice_spells_classes() -> None:
+    given = {"classes": {"background": 0, "disc": [1, 2]}, "ignore": (254, 255)}
+    assert command("eyes", given) == "segstudy run eyes --classes background=0,disc=1+2 --ignore 254+255"
+
+
+# External data
+
+
+def test_external_masks_have_the_models_classes_unless_others_are_named() -> None:
+    protocol = {"classes": CLASSES, "ignore": [255]}
+    own = meaning_of(classes=CLASSES, ignore=255)
+    assert meaning_for(protocol, AUTO) == own
+    assert meaning_for(protocol, MaskMeaning(ignore=(7,))).ignore == (7,)
+    coded = meaning_of(classes="background=0,disc=128,cup=255")
+    assert meaning_for(protocol, coded) == coded
+    for wrong in ("background=0,cup=1,disc=2", "background=0,disc=1", "disc,cup"):
+        with pytest.raises(UserError, match="the classes background, disc, cup, in this order, got"):
+            meaning_for(protocol, meaning_of(classes=wrong))
+    with pytest.raises(UserError, match="name them with --classes"):
+        meaning_for(protocol, meaning_of(foreground=1))
+    assert meaning_for({"ignore": [255]}, AUTO) == AUTO
+    with pytest.raises(UserError, match=r"foreground alone \(--foreground\), got background, disc, cup"):
+        meaning_for({}, own)
+
+
+def test_names_of_a_folder_are_the_names_of_classes_that_overlap(tmp_path: Path, call) -> None:
+    data = write_classes(tmp_path / "eyes", overlapping=True)
+    code, _, err = call("plan", data, "--protocol", "quick")
+    assert code == 2
+    assert "--classes cup,disc" in err
+    plan = planned(data, classes=["disc,cup"])
+    assert plan.study.protocol.outputs().task == "multilabel"
+    assert len(read(data).samples) == 12
