@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 from small import CLASSES, write_classes, write_dataset
 
+import segstudy
 from segstudy.core.classes import parse_classes
 from segstudy.core.mask_rules import AUTO, MaskMeaning, MaskRule
 from segstudy.core.outputs import IGNORED_BITS
+from segstudy.core.palette import rgb_of
 from segstudy.data.check import Examined, examine, refuse_errors
 from segstudy.data.class_options import class_options
 from segstudy.data.datasets import read
@@ -20,6 +22,8 @@ from segstudy.data.mask_tables import MaskTable, table_of
 from segstudy.data.masks import read_mask
 from segstudy.data.sources import PerClass
 from segstudy.data.survey import summary, survey
+from segstudy.reporting.small_pictures import CLASS_LAYER, class_places
+from segstudy.study.options import meaning_of
 
 THREE = MaskMeaning(AUTO.rule, classes=parse_classes(CLASSES))
 
@@ -257,3 +261,52 @@ def test_masks_of_classes_that_differ_in_size_or_ignore_pixels(tmp_path: Path) -
     Image.fromarray(values[1:]).save(file)
     with pytest.raises(ImageError, match="differs in size from the mask of another class"):
         read_mask(dataset.samples[1].mask, meaning)
+
+
+# What `check` writes
+
+
+@pytest.mark.parametrize(
+    ("layout", "options"),
+    [
+        ({}, {"classes": CLASSES}),
+        ({"void": True}, {"classes": CLASSES, "ignore": 255}),
+        ({"overlapping": True}, {"classes": "disc,cup"}),
+        ({"void": True}, {"foreground": "1+2", "ignore": 255}),
+    ],
+)
+def test_what_is_written_out_is_read_again_as_the_same_masks(tmp_path: Path, layout, options) -> None:
+    write_classes(tmp_path / "eyes", n=4, **layout)
+    meaning = meaning_of(**options)
+    assert segstudy.check(tmp_path / "eyes", **options, write=tmp_path / "out") == []
+    again = {"ignore": 128} if "foreground" in options else options
+    assert not any(each.severity == "error" for each in segstudy.check(tmp_path / "out", **again))
+    rule = survey(tmp_path / "out", meaning=meaning_of(**again)).masks.meaning
+    pairs = zip(read(tmp_path / "eyes").samples, read(tmp_path / "out").samples, strict=True)
+    for sample, other in pairs:
+        assert sample.id == other.id
+        found = survey(tmp_path / "eyes", meaning=meaning).masks.meaning
+        assert np.array_equal(read_mask(sample.mask, found), read_mask(other.mask, rule))
+
+
+def test_the_page_shows_each_class_in_its_colour(tmp_path: Path) -> None:
+    write_classes(tmp_path / "eyes", n=4, void=True)
+    segstudy.check(tmp_path / "eyes", classes=CLASSES, ignore=255, html=tmp_path / "check.html")
+    page = (tmp_path / "check.html").read_text(encoding="utf-8")
+    legend = page[page.index('<ul class="legend">') : page.index("</ul>", page.index('<ul class="legend">'))]
+    assert "disc" in legend
+    assert "cup" in legend
+    assert "background" not in legend.replace("background:", "")
+    mask = read_mask(tmp_path / "eyes/masks/eye01.png", meaning_of(classes=CLASSES, ignore=255))
+    places = class_places(
+        mask, (mask.shape[1], mask.shape[0]), meaning_of(classes=CLASSES, ignore=255).outputs
+    )
+    assert (places[mask == 255] == len(CLASS_LAYER) - 1).all()
+    centre = tuple(int(np.mean(axis)) for axis in np.nonzero(mask == 2))
+    assert CLASS_LAYER[places[centre]][:3] == rgb_of(2)
+
+
+def test_the_page_of_a_folder_per_class_that_is_not_named_shows_no_masks(tmp_path: Path) -> None:
+    write_classes(tmp_path / "eyes", n=4, overlapping=True)
+    found = segstudy.check(tmp_path / "eyes", html=tmp_path / "check.html")
+    assert [problem.kind for problem in found] == ["masks per class"]

@@ -2,20 +2,22 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.atomic_files import make_folder, write_bytes, write_text
+from segstudy.core.classes import is_background
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
+from segstudy.core.outputs import Mask, Outputs
+from segstudy.core.palette import rgb_of
 from segstudy.core.resources import allowed_cores
 from segstudy.data.images import ImageError, read_image
 from segstudy.data.masks import read_mask
@@ -23,6 +25,8 @@ from segstudy.data.samples import Dataset, Sample
 from segstudy.data.sources import name_within
 
 TABLE = "samples.csv"
+IGNORED_GREY = 128
+IGNORED_RGB = (IGNORED_GREY,) * 3
 COLUMNS = ("id", "group", "category", "subset", "image", "mask", "foreground_frac")
 
 
@@ -35,8 +39,10 @@ def write_out(
 ) -> int:
     """Write ``samples.csv``, ``images/<id>.png`` and ``masks/<id>.png``, and count the samples written whole.
 
-    Images are 8-bit RGB as the network gets them, before resizing; masks are 0 and 255. Of a file that
-    cannot be used there is none. Ids with a slash become folders.
+    Images are 8-bit RGB as the network gets them, before resizing. Masks are 0 and 255, and 128 where a pixel
+    is ignored; of several classes their numbers, with a palette, and 255 where it is ignored; of overlapping
+    classes they are in ``masks/<class>/``. Of a file that cannot be used there is none. Ids with a slash
+    become folders.
 
     Args:
         dataset: the samples.
@@ -72,19 +78,38 @@ def _clear(folder: Path) -> None:
 def _write_sample(sample: Sample, has_mask: bool, reading: tuple[MaskMeaning, Scale], folder: Path) -> bool:
     meaning, scale = reading
     try:
-        _write_png(read_image(sample.image, scale=scale), folder / "images", sample.id)
+        image = Image.fromarray(read_image(sample.image, scale=scale))
+        _write_png(image, folder / "images", sample.id)
         if has_mask:
             mask = read_mask(sample.mask, meaning)
-            _write_png(mask.astype(np.uint8) * np.uint8(255), folder / "masks", sample.id)
+            for name, image in _mask_images(mask, meaning.outputs):
+                _write_png(image, folder / "masks" / name, sample.id)
     except ImageError:  # check lists it
         return False
     return has_mask
 
 
-def _write_png(pixels: NDArray[np.uint8], folder: Path, sample_id: str) -> None:
+def _mask_images(mask: Mask, outputs: Outputs) -> Iterator[tuple[str, Image.Image]]:
+    """Yield a mask as images, each with the folder in which it lies; nothing for that of all masks."""
+    if outputs.task == "multiclass":
+        numbers = Image.fromarray(mask.astype(np.uint8), "P")
+        colours = [rgb_of(i, is_background(name)) for i, name in enumerate(outputs.names)]
+        colours += [IGNORED_RGB] * (256 - len(colours))
+        numbers.putpalette([value for colour in colours for value in colour])
+        yield "", numbers
+        return
+    valid = outputs.valid(mask)
+    for number in outputs.scored:
+        grey = outputs.plane(mask, number).astype(np.uint8) * np.uint8(255)
+        if valid is not None:
+            grey[~valid] = IGNORED_GREY
+        yield outputs.names[number] if outputs.task == "multilabel" else "", Image.fromarray(grey)
+
+
+def _write_png(image: Image.Image, folder: Path, sample_id: str) -> None:
     file = folder.joinpath(*(name.strip(".") or "-" for name in f"{sample_id}.png".split("/")))
     make_folder(file.parent)
-    write_bytes(file, image_bytes(Image.fromarray(pixels), "PNG", compress_level=1))
+    write_bytes(file, image_bytes(image, "PNG", compress_level=1))
 
 
 def _table(dataset: Dataset, fracs: Mapping[str, float]) -> str:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.core.atomic_files import write_text
+from segstudy.core.outputs import BINARY, Outputs
+from segstudy.core.palette import colour_of
 from segstudy.core.quantities import counted, counted_kind
 from segstudy.core.resources import allowed_cores
 from segstudy.core.version import __version__
 from segstudy.data.check import SEVERITIES
+from segstudy.data.image_errors import ImageError
 from segstudy.data.masks import read_mask
 from segstudy.data.samples import PARTS, Problem, Sample
 from segstudy.data.sources import first_file
@@ -22,7 +25,13 @@ from segstudy.data.survey import Survey, summary
 from segstudy.reporting.own_pages import refuse_place
 from segstudy.reporting.publishable import publishable_texts
 from segstudy.reporting.rendering import ENVIRONMENT, as_script
-from segstudy.reporting.small_pictures import layer_places, layer_uri, small_picture
+from segstudy.reporting.small_pictures import (
+    CLASS_LAYER,
+    class_places,
+    layer_places,
+    layer_uri,
+    small_picture,
+)
 
 GENERATOR = "segstudy check"
 MAX_SHOWN = 2000  # samples: more make a page slow, and nobody looks at them all
@@ -194,10 +203,26 @@ def _pictures(found: Survey, sample: Sample, side: int) -> tuple[str, str, tuple
     if made is None:  # a finding of its own says so
         return "", "", (1, 1)
     picture, size = made
+    return picture, _layer(found, sample, size), size
+
+
+def _layer(found: Survey, sample: Sample, size: tuple[int, int]) -> str:
+    """Data URI of a mask's outlines; empty where it cannot be used, or its classes are not named."""
     if sample.id not in found.foreground_fracs:
-        return picture, "", size
-    mask = read_mask(sample.mask, found.masks.meaning)
-    return picture, layer_uri(layer_places(mask, size)), size
+        return ""
+    outputs = found.masks.meaning.outputs
+    try:
+        mask = read_mask(sample.mask, found.masks.meaning)
+    except ImageError:  # a finding of its own says so
+        return ""
+    if outputs == BINARY:
+        return layer_uri(layer_places(mask, size))
+    return layer_uri(class_places(mask, size, outputs), CLASS_LAYER)
+
+
+def _legend(outputs: Outputs) -> list[tuple[str, str]]:
+    """The name and the colour of each class that is shown; nothing where there is one foreground."""
+    return [] if outputs == BINARY else [(outputs.names[k], colour_of(k)) for k in outputs.scored]
 
 
 # Page
@@ -217,6 +242,7 @@ def _page(
         version=__version__,
         name=found.dataset.name,
         lines=summary(found),
+        legend=_legend(found.masks.meaning.outputs),
         shown=_shown_text(len(found.dataset.samples), len(cards), num_flagged),
         general=[publishable_texts(asdict(problem)) for problem in general[:MAX_GENERAL]],
         num_general=len(general),
