@@ -137,6 +137,7 @@ def test_a_study_keeps_its_classes_and_its_findings_hold_for_them_alone(tmp_path
     words = f"segstudy check {data} --classes {CLASSES} --ignore 255"
     assert check_command(plan.study) == words
     assert plan.findings.problems == ()
+    assert plan.empty_subsets(plan.runs) == []
     folder = StudyFolder(tmp_path / "s")
     write_plan(plan, folder)
     assert folder.study().protocol.classes == CLASSES
@@ -163,6 +164,10 @@ def test_a_class_that_training_lacks_is_said(tmp_path: Path) -> None:
     (data / "metadata.csv").write_text("\n".join(["id,part", *rows]))
     plan = planned(data, classes=[CLASSES])
     assert plan.findings.warnings == ("class nowhere",)
+    (said,) = plan.empty_subsets(plan.runs)
+    assert said == "none of the 3 masks in train holds the class cup"
+    merged = planned(data, classes=["background=0,eye=1+2"])
+    assert merged.empty_subsets(merged.runs) == []
 
 
 def test_a_command_of_a_choice_spells_classes() -> None:

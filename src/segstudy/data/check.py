@@ -5,7 +5,7 @@ An error means that training would be wrong, a warning that it may be, a note is
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Examined:
         masks: what the masks mean, and what speaks for it.
         of_samples: those of the problems that are of one sample's own files, by its id.
         intensities: the scale of the images, and what speaks for it.
-        class_shares: how much the masks hold of each class, if there are several.
+        class_pixels: how many pixels each mask has of each class, by sample id, if there are several.
         class_options: the options that name all values of the masks as classes; nothing where that was done,
             or where they are none.
     """
@@ -74,8 +74,17 @@ class Examined:
     masks: Inference
     of_samples: dict[str, list[Problem]]
     intensities: Intensities
-    class_shares: tuple[ClassShare, ...] = ()
+    class_pixels: Mapping[str, ClassPixels] = field(default_factory=dict)
     class_options: str = ""
+
+    @property
+    def class_shares(self) -> tuple[ClassShare, ...]:
+        """How much all masks together hold of each class, if there are several."""
+        return class_shares(self.class_pixels, self.masks.meaning.outputs)
+
+    def without_class(self, number: int) -> list[str]:
+        """Ids of the samples whose masks hold no pixel of the class of this number."""
+        return [sample_id for sample_id, pixels in self.class_pixels.items() if not pixels[number]]
 
 
 def check(
@@ -149,7 +158,7 @@ def examine(
         masks.found,
         of_samples,
         intensities,
-        class_shares(masks.pixels, masks.found.meaning.outputs),
+        masks.pixels,
         _options(dataset, looks, meaning),
     )
 

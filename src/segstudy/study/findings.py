@@ -57,7 +57,8 @@ class Findings:
         problems: of all readings of the images and masks.
         masks: the rule for the masks.
         intensity: the scale of the images.
-        empty: ids of samples whose mask has no foreground, by what masks mean (see ``meaning_name``).
+        empty: ids of samples whose mask has no foreground, by what masks mean (see ``meaning_name``); of
+            several classes also those without each of them (see ``class_name``).
     """
 
     problems: tuple[Problem, ...]
@@ -71,12 +72,16 @@ class Findings:
         return counted_kinds(problem.kind for problem in self.problems if problem.severity == "warning")
 
     def empty_subsets(self, used: Iterable[tuple[Split, MaskMeaning]]) -> list[str]:
-        """Subsets of splits in which no mask has any foreground, in words."""
+        """Subsets of splits in which no mask has any foreground, in words, and training without a class."""
         found = []
         for split, meaning in used:
             empty = frozenset(self.empty.get(meaning_name(meaning), ()))
             sizes = {part: len(split.part(part)) for part in PARTS if empty.issuperset(split.part(part))}
             found += [f"none of the {n} masks in {part} has any foreground" for part, n in sizes.items() if n]
+            for each in meaning.classes:
+                without = frozenset(self.empty.get(class_name(meaning, each.name), ()))
+                if without.issuperset(split.train):
+                    found.append(f"none of the {len(split.train)} masks in train holds the class {each.name}")
         return unique(found)
 
     def record(self, dataset: Dataset, meanings: Sequence[MaskMeaning]) -> dict[str, Any]:
@@ -122,7 +127,7 @@ def find(
     problems = unique(problem for look in looks for problem in look.problems)
     masks = [Decision(str(m.meaning.rule), m.why, m.is_given) for look in looks for m in [look.masks]]
     scales = [Decision(str(i.scale), i.why, i.is_given) for look in looks for i in [look.intensities]]
-    empty = {meaning_name(look.masks.meaning): _without_foreground(look) for look in looks}
+    empty = {name: ids for look in looks for name, ids in _empty(look).items()}
     return Findings(tuple(problems), _one_rule(masks), _first_found(scales), empty)
 
 
@@ -165,8 +170,20 @@ def meaning_name(meaning: MaskMeaning) -> str:
     return json.dumps(meaning.key)
 
 
-def _without_foreground(look: Examined) -> list[str]:
-    return [sample_id for sample_id, frac in look.foreground_fracs.items() if frac == 0]
+def class_name(meaning: MaskMeaning, name: str) -> str:
+    """What the samples without a class are stored by."""
+    return f"{meaning_name(meaning)} {name}"
+
+
+def _empty(look: Examined) -> dict[str, list[str]]:
+    """Ids of the samples without foreground, and without each of several classes."""
+    meaning = look.masks.meaning
+    without = [sample_id for sample_id, frac in look.foreground_fracs.items() if frac == 0]
+    of_classes = {
+        class_name(meaning, each.name): look.without_class(number)
+        for number, each in enumerate(meaning.classes)
+    }
+    return {meaning_name(meaning): without, **of_classes}
 
 
 def _stored(dataset: Dataset, data: str, study: Study, stored: DataRecord) -> Findings | None:
