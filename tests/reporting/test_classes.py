@@ -1,6 +1,8 @@
 """The section on classes, and the rest of the page of a study with several."""
 
+import os
 import re
+import shutil
 
 import numpy as np
 import polars as pl
@@ -9,15 +11,16 @@ import vl_convert
 from fake_study import make_study, rewrite
 from made_up_classes import discs, finish_classes, write_class_thumbnails
 
+import segstudy
 from segstudy.analysis.absent_classes import conventions, order_sentence
 from segstudy.analysis.class_differences import class_differences, everywhere_sentences
 from segstudy.analysis.confusions import confusions
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.results import gather
 from segstudy.core.outputs import Outputs
-from segstudy.core.palette import COLOURS, colour_of
+from segstudy.core.palette import colour_of
 from segstudy.reporting.charts import specs
-from segstudy.reporting.class_layers import PREDICTED_AS_NONE, layers_of, outlines, painted_classes
+from segstudy.reporting.class_layers import LAST, PREDICTED_AS_NONE, layers_of, outlines, painted_classes
 from segstudy.reporting.leaderboard_text import leaderboard_text
 from segstudy.reporting.page import read_report_data, write_report
 from segstudy.reporting.sections import classes as module
@@ -98,7 +101,10 @@ def test_the_terminal_and_the_table_have_the_classes(folder):
     text = " ".join(leaderboard_text(folder.path, "text", False, None, None).split())
     assert "over foreground classes" in text
     assert "the most probable class" in text
-    assert "unet-bce-b8 by class, test IoU over the images that have it: background 0." in text
+    assert (
+        "unet-bce-b8 by class, test IoU over the images whose mask or prediction has it: background 0."
+        in text
+    )
     assert "unet-bce-b8 has the highest test IoU in all 3 classes." in text
     frame, results = leaderboard(folder), gather(folder)
     first = frame.row(0, named=True)
@@ -157,6 +163,7 @@ def test_no_class_is_said_to_be_proven_equal(folder):
     assert turned[0].startswith("unet-dice-b8 has the highest test IoU in no class; higher means have")
 
 
+@pytest.mark.slow
 def test_one_seed_tests_nothing_and_says_so(tmp_path):
     folder = made(tmp_path, seeds=1)
     results = gather(folder)
@@ -189,6 +196,7 @@ def test_classes_that_overlap_have_no_confusion_matrix(tmp_path):
     assert not (folder.path / "figures" / "confusion-matrix.svg").exists()
 
 
+@pytest.mark.slow
 def test_twenty_classes_fit(tmp_path):
     folder = made(tmp_path, classes="background=0," + ",".join(f"c{n}={n}" for n in range(1, 21)), seeds=1)
     data = read_report_data(folder, images=True)
@@ -198,6 +206,7 @@ def test_twenty_classes_fit(tmp_path):
     assert section(write_report(folder).read_text(), "images").count("<figure>") == 12
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(tmp_path):
     folder = made(tmp_path, classes="background=0,<b>x</b>=1,cup=2".replace("/", "∕"), seeds=1)
     found = write_report(folder).read_text()
@@ -205,6 +214,7 @@ def test_hostile_names_stay_text(tmp_path):
     assert "&lt;b&gt;x" in found
 
 
+@pytest.mark.slow
 def test_a_study_without_scores_by_class_leaves_the_section_out(tmp_path):
     folder = made(tmp_path, seeds=1)
     for key in folder.finished():
@@ -216,15 +226,51 @@ def test_predictions_are_pale_where_right_strong_where_wrong_and_free_where_igno
     outputs = Outputs("multiclass", ("background", "disc", "cup"), has_ignored=True)
     truth = np.array([[0, 1, 1, 2, 2, 255]], np.uint8)
     predicted = np.array([[0, 1, 2, 2, 0, 1]], np.uint8)
-    none = 2 * len(COLOURS) + 1
-    assert painted_classes(outputs, truth, predicted).tolist() == [[0, 3, 6, 5, none, 0]]
+    assert painted_classes(outputs, truth, predicted).tolist() == [[0, 3, 6, 5, LAST, 0]]
     assert PREDICTED_AS_NONE[:3] == (255, 255, 255)
-    assert set(np.unique(outlines(outputs, np.repeat(truth, 3, axis=0)))) == {0, 3, 5}
+    around = np.zeros((9, 9), np.uint8)
+    around[3:6, 3:6] = 2
+    places = outlines(outputs, around)
+    assert places[4].tolist() == [0, 0, LAST, 5, 0, 5, LAST, 0, 0]
     assert layers_of(outputs).truth(truth).startswith("data:image/png;base64,")
 
 
 def test_the_last_of_overlapping_classes_is_shown():
     outputs = Outputs("multilabel", ("disc", "cup"))
     truth, predicted = np.array([[3, 1, 2, 0]], np.uint16), np.array([[3, 3, 0, 1]], np.uint16)
-    none = 2 * len(COLOURS) + 1
-    assert painted_classes(outputs, truth, predicted).tolist() == [[3, 4, none, 2]]
+    assert painted_classes(outputs, truth, predicted).tolist() == [[3, 4, LAST, 2]]
+
+
+CHROMIUM = os.environ.get("SEGSTUDY_CHROMIUM") or shutil.which("chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: SEGSTUDY_CHROMIUM may name one")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_in_a_browser_a_phone_shows_it_and_outlines_of_the_truth_can_be_switched_off(folder, page):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+    assert "outlines of the truth" in section(page, "images")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_context(viewport={"width": 400, "height": 800}, offline=True).new_page()
+        opened.goto((folder.path / "report.html").as_uri())
+        assert opened.evaluate("document.documentElement.scrollWidth") == 400
+        truth, predicted = (
+            opened.locator(f"#images figure .layer{which}").first
+            for which in (":not(.predicted)", ".predicted")
+        )
+        opened.locator("#images-truth").uncheck()
+        assert not truth.is_visible()
+        assert predicted.is_visible()
+        opened.locator("#images-masks").uncheck()
+        assert not predicted.is_visible()
+        browser.close()
+
+
+def test_python_has_the_rows_of_every_class(folder):
+    rows = segstudy.Study(folder.path).classes()
+    assert rows.height == 4 * 4 * (len(TEST) + 2)
+    assert {"key", "part", "id", "class", "in_truth", "predicted_px", "num_missed", "native_iou"} <= set(
+        rows.columns
+    )

@@ -6,6 +6,7 @@ import pytest
 from segstudy.stats.comparisons import difference
 from segstudy.stats.intervals import mean_interval
 from segstudy.stats.ratios import linearised
+from segstudy.stats.subgroups import interaction
 
 
 def test_the_mean_of_each_run_is_its_mean_over_the_images_that_have_it():
@@ -34,14 +35,17 @@ def test_a_run_without_such_an_image_is_refused():
         linearised(np.zeros((2, 3)), np.array([[1, 0, 0], [0, 0, 0]], float))
 
 
-def drawn(rng, seeds: int, images: int, mean: float):
-    """Scores of a class that two thirds of the images have, and some runs predict on others, too."""
+def made(rng, seeds: int, images: int, sides: int = 1):
+    """Sums and weights of a class that two thirds of the images have and some runs predict on others, too."""
     has = rng.random(images) < 2 / 3
     has[:2] = True
-    there = has | (rng.random((seeds, images)) < 0.15)
-    scores = mean + 0.05 * rng.normal(size=images) + 0.02 * rng.normal(size=(seeds, 1))
-    scores = (scores + 0.04 * rng.normal(size=(seeds, images))) * has
-    return scores, there.astype(float)
+    base = 0.8 + 0.05 * rng.normal(size=images)
+    found = []
+    for _ in range(sides):
+        there = has | (rng.random((seeds, images)) < 0.15)
+        scores = base + 0.02 * rng.normal(size=(seeds, 1)) + 0.04 * rng.normal(size=(seeds, images))
+        found.append((scores * has, there.astype(float)))
+    return found
 
 
 def test_intervals_cover_the_mean_of_a_ratio():
@@ -49,7 +53,7 @@ def test_intervals_cover_the_mean_of_a_ratio():
     expected = 0.8 * (2 / 3) / (2 / 3 + 1 / 3 * 0.15)
     trials, covered = 600, 0
     for _ in range(trials):
-        found = mean_interval(linearised(*drawn(rng, 4, 60, 0.8)))
+        found = mean_interval(linearised(*made(rng, 4, 60)[0]))
         covered += found.low <= expected <= found.high
     assert 0.92 <= covered / trials <= 0.985
 
@@ -58,10 +62,37 @@ def test_equal_ratios_are_called_different_at_the_level():
     rng = np.random.default_rng(1)
     trials, called = 600, 0
     for _ in range(trials):
-        a = drawn(rng, 4, 60, 0.8)
-        has = a[0].any(0)
-        there = (has | (rng.random((4, 60)) < 0.15)).astype(float)
-        noise = 0.02 * rng.normal(size=(4, 1)) + 0.04 * rng.normal(size=(4, 60))
-        b = (a[0].mean(0) + noise) * has, there
+        a, b = made(rng, 4, 60, sides=2)
         called += difference(linearised(*a), linearised(*b)).p < 0.05
     assert called / trials < 0.09
+
+
+def test_equal_differences_in_classes_that_share_images_are_rejected_at_the_level():
+    """Three classes of the same images, which move them together; which images count differs between runs."""
+    rng = np.random.default_rng(2)
+    trials, rejected = 400, 0
+    for _ in range(trials):
+        image = 0.08 * rng.normal(size=40)
+        sides = [_classes(rng, image + 0.02 * rng.normal(size=40)) for _ in range(2)]
+        counts = [np.any([there.any(0) for _, there in pair], axis=0) for pair in zip(*sides, strict=True)]
+        ours, theirs = (
+            np.concatenate(
+                [linearised(s[:, c], t[:, c]) for (s, t), c in zip(side, counts, strict=True)], axis=1
+            )
+            for side in sides
+        )
+        places = [place for place, c in enumerate(counts) for _ in range(c.sum())]
+        groups = [str(i) for c in counts for i in np.flatnonzero(c)]
+        rejected += interaction(ours, theirs, places, groups).p < 0.05
+    assert rejected / trials < 0.085
+
+
+def _classes(rng, image):
+    """Sums and weights of three classes, of which the second and third are not on all images."""
+    found = []
+    for k, (mean, share) in enumerate(((0.9, 1.0), (0.8, 0.8), (0.6, 0.6))):
+        has = np.arange(40) % 10 < 10 * share
+        there = has | (rng.random((4, 40)) < 0.1 * (k > 0))
+        scores = mean + image + 0.01 * rng.normal(size=(4, 1)) + 0.03 * rng.normal(size=(4, 40))
+        found.append((scores * has, there.astype(float)))
+    return found

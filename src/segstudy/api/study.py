@@ -76,3 +76,12 @@ class Study:
     def images(self) -> "pl.DataFrame":
         """Return one row per run, subset and image: every metric at network and native size."""
         return self.folder.images(sorted(self.folder.finished()))
+
+    def classes(self) -> "pl.DataFrame":
+        """Return one row per run, subset, image and class, if there are several: every metric at both sizes.
+
+        Columns beside the metrics: ``in_truth`` and ``in_prediction``, whether the masks have the class;
+        ``predicted_px``, how many pixels of this true class were predicted as each class (null where classes
+        overlap); and ``num_objects``, ``num_missed`` and ``num_invented``, of its connected areas.
+        """
+        return self.folder.classes(sorted(self.folder.finished()))

@@ -25,6 +25,8 @@ TRUTH: Colour = (255, 255, 255, 255)
 ERRORS = (NOTHING, FALSE_POSITIVE, FALSE_NEGATIVE, PREDICTION)
 PALE, STRONG = 80, 215  # opacities of a class that is predicted rightly and wrongly
 PREDICTED_AS_NONE: Colour = (255, 255, 255, 170)
+EDGE: Colour = (0, 0, 0, 170)  # around an outline, which is seen on an area of its own colour then
+LAST = 1 + 2 * len(COLOURS)  # the place of what is no class
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,10 @@ def layers_of(outputs: Outputs) -> Layers:
             lambda truth, predicted: _uri(painted(*_counting(outputs, truth, predicted)), ERRORS),
         )
     return Layers(
-        lambda truth: _uri(outlines(outputs, truth), _palette(255, 255)),
-        lambda truth, predicted: _uri(painted_classes(outputs, truth, predicted), _palette(PALE, STRONG)),
+        lambda truth: _uri(outlines(outputs, truth), _palette(255, 255, EDGE)),
+        lambda truth, predicted: _uri(
+            painted_classes(outputs, truth, predicted), _palette(PALE, STRONG, PREDICTED_AS_NONE)
+        ),
     )
 
 
@@ -73,10 +77,10 @@ def painted(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[n
     return out
 
 
-def _palette(right: int, wrong: int) -> tuple[Colour, ...]:
-    """Nothing, each colour where it is right and where it is wrong, and a class that is predicted as none."""
+def _palette(right: int, wrong: int, last: Colour) -> tuple[Colour, ...]:
+    """Nothing, each colour where it is right and where it is wrong, and one more colour."""
     each = [(*rgb_of(number), opacity) for number in range(len(COLOURS)) for opacity in (right, wrong)]
-    return NOTHING, *each, PREDICTED_AS_NONE
+    return NOTHING, *each, last
 
 
 def _place(number: int, is_wrong: bool = False) -> int:
@@ -86,8 +90,11 @@ def _place(number: int, is_wrong: bool = False) -> int:
 def outlines(outputs: Outputs, truth: Mask) -> NDArray[np.uint8]:
     """Return the places of the scored classes' outlines in a mask ``(H, W)``, later classes over earlier."""
     out = np.zeros(truth.shape, np.uint8)
-    for number in outputs.scored:
-        out[outline(outputs.plane(truth, number))] = _place(number)
+    planes = {number: outputs.plane(truth, number) for number in outputs.scored}
+    for plane in planes.values():
+        out[outline(~plane) & ~plane] = LAST
+    for number, plane in planes.items():
+        out[outline(plane)] = _place(number)
     return out
 
 
@@ -100,7 +107,7 @@ def painted_classes(outputs: Outputs, truth: Mask, predicted: Mask) -> NDArray[n
     for number in range(len(outputs.names)):
         wrong |= outputs.plane(truth, number) != outputs.plane(predicted, number)
     out = np.zeros(truth.shape, np.uint8)
-    out[wrong] = len(COLOURS) * 2 + 1
+    out[wrong] = LAST
     for number in outputs.scored:
         plane = outputs.plane(predicted, number)
         out[plane & ~wrong], out[plane & wrong] = _place(number), _place(number, is_wrong=True)

@@ -53,7 +53,8 @@ def class_notes(results: Results, frame: pl.DataFrame) -> list[str]:
         if (found := results.class_interval(names[0], number)) is not None
     ]
     return [
-        f"{names[0]} by class, test IoU over the images that have it: {', '.join(scores)}.",
+        f"{names[0]} by class, test IoU over the images whose mask or prediction has it: "
+        f"{', '.join(scores)}.",
         *everywhere_sentences(results, names),
     ]
 
