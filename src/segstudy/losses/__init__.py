@@ -91,7 +91,6 @@ class Loss:
         multilabel: the function of classes that may overlap, and of binary masks with ignored pixels; None if
             it serves neither.
         multiclass: the function of classes that exclude each other; None if it does not serve them.
-        multiclass_title: its name in full there, if it is another.
         of_background: options of ``multiclass`` that mean nothing without the class ``background``.
     """
 
@@ -103,12 +102,7 @@ class Loss:
     is_preferred: bool = False
     multilabel: Callable[..., Tensor] | None = None
     multiclass: Callable[..., Tensor] | None = None
-    multiclass_title: str = ""
     of_background: tuple[str, ...] = ()
-
-    def title_for(self, outputs: Outputs) -> str:
-        """Return its name in full for these classes."""
-        return (self.multiclass_title if outputs.task == "multiclass" else "") or self.title
 
 
 LOSSES: dict[str, Loss] = {
@@ -118,7 +112,6 @@ LOSSES: dict[str, Loss] = {
         title="binary cross-entropy",
         multilabel=bce_multilabel,
         multiclass=cross_entropy,
-        multiclass_title="cross-entropy",
     ),
     "focal": Loss(
         focal,
