@@ -145,7 +145,9 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
 
 def _classes(card: Mapping[str, Any]) -> list[str]:
     """Return a table of the classes' scores on the test subset."""
-    test = (card.get("classes") or {"scores": {}})["scores"].get("test", {})
+    classes = card.get("classes") or {"names": [], "scores": {}}
+    found = classes["scores"].get("test", {})
+    test = {name: found[name] for name in classes["names"] if name in found}
     shown = {name: metric for name, metric in SCORES.items() if any(name in each for each in test.values())}
     if not shown:
         return []
