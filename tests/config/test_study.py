@@ -590,7 +590,7 @@ PATHS = WORDS.filter(
 VALUES = {
     name: [value, getattr(Protocol(), name)]
     for name, (value, _) in OTHER.items()
-    if getattr(Protocol(), name) is not None and name != "class_weights"  # which needs classes
+    if getattr(Protocol(), name) is not None
 }
 
 
@@ -672,7 +672,7 @@ def test_text_that_is_no_number_is_refused_as_before() -> None:
 def test_a_written_study_says_everything_and_explains_it_when_asked(tmp_path: Path) -> None:
     plain, commented = (dump(CLASSIC, tmp_path, comments) for comments in (False, True))
     left_out = {name for name, value in CLASSIC.protocol.model_dump().items() if value is None}
-    assert left_out == {"classes", "foreground", "ignore", "micro_batch"}
+    assert left_out == {"class_weights", "classes", "foreground", "ignore", "micro_batch"}
     for name in Protocol.model_fields.keys() - left_out:
         assert f"\n{name} = " in plain
     assert "#" not in plain

@@ -260,7 +260,7 @@ def test_balanced_weights_are_inverse_to_the_pixels_of_the_training_masks() -> N
     assert found == pytest.approx((1000 / 1800, 1000 / 900, 1000 / 300))
     assert weights_of("balanced", THREE, [600, 400, 0]) == pytest.approx((1000 / 1800, 1000 / 1200, 0))
     assert weights_of("1+2+5", THREE, [600, 300, 100]) == (1, 2, 5)
-    assert weights_of("none", THREE, [600, 300, 100]) is None
+    assert weights_of(None, THREE, [600, 300, 100]) is None
     with pytest.raises(UserError, match=r"needs pixels of disc or cup in the training masks"):
         weights_of("balanced", THREE, [600, 0, 0])
 

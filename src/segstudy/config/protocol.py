@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from segstudy.core import intensity, mask_rules
-from segstudy.core.class_weights import NONE, refuse_other_weights, spelled_weights
+from segstudy.core.class_weights import refuse_other_weights, spelled_weights
 from segstudy.core.classes import MaskClass, is_background, parse_classes, spelled_classes
 from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
@@ -34,7 +34,7 @@ def _values(value: object) -> object:
 Value = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Values = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_values)]
 Classes = Annotated[str, BeforeValidator(spelled_classes)]
-ClassWeights = Annotated[str, BeforeValidator(spelled_weights)]
+ClassWeights = Annotated[str | None, BeforeValidator(spelled_weights)]
 Masks = Annotated[str, AfterValidator(mask_rules.spelled)]
 Intensity = Annotated[str, AfterValidator(intensity.spelled)]
 
@@ -80,7 +80,7 @@ class Protocol(Frozen):
     epochs: Positive = Field(80, le=1_000_000, description="passes over the training images")
     steps: Positive = Field(1000, le=1_000_000_000, description="training steps, if the budget is steps")
     class_weights: ClassWeights = Field(
-        NONE, description="the weights of several classes in the loss: none, balanced, or numbers as 1+2+5"
+        None, description="the weights of several classes in the loss: none, balanced, or numbers as 1+2+5"
     )
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0, le=100, description="learning rate (with onecycle: the highest)")
@@ -146,9 +146,8 @@ class Protocol(Frozen):
     @model_validator(mode="after")
     def _weights_of_classes(self) -> Self:
         """Refuse weights of other classes."""
-        if self.class_weights != NONE:  # else numpy would be loaded
-            names = tuple(each.name for each in self.mask_classes())
-            refuse_other_weights(self.class_weights, names, self.outputs().scored)
+        if self.class_weights is not None:
+            refuse_other_weights(self.class_weights, self.mask_classes())
         return self
 
     def idle(self) -> set[str]:
@@ -158,8 +157,6 @@ class Protocol(Frozen):
             idle.add("momentum")
         if self.scheduler != "plateau":
             idle |= {name for name in Protocol.model_fields if name.startswith("plateau_")}
-        if self.classes is None:
-            idle.add("class_weights")
         return idle
 
     def numbers(self) -> dict[str, Any]:

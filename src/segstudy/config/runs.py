@@ -108,7 +108,7 @@ ADDED_LATER: dict[str, Any] = {
     "train_frac": 1.0,
     "classes": None,
     "ignore": None,
-    "class_weights": "none",
+    "class_weights": None,
 }
 
 

@@ -1,8 +1,9 @@
 """The weights of classes in losses, and their spelling: none, balanced, or numbers as in ``1+2+5``."""
 
-import math
 import re
+from collections.abc import Sequence
 
+from segstudy.core.classes import MaskClass, is_background
 from segstudy.core.quantities import counted
 
 NONE, BALANCED = "none", "balanced"
@@ -11,7 +12,7 @@ MOST = 1e9
 
 
 def weights_in(text: str) -> tuple[float, ...]:
-    """Return the numbers of class weights as they are spelled; none for a word.
+    """Return the numbers of class weights as they are spelled; none for ``balanced``.
 
     Raises:
         ValueError: neither; the message says what is wrong.
@@ -19,7 +20,7 @@ def weights_in(text: str) -> tuple[float, ...]:
     >>> weights_in("1+2.5"), weights_in("balanced")
     ((1.0, 2.5), ())
     """
-    if text in (NONE, BALANCED):
+    if text == BALANCED:
         return ()
     parts = text.split("+")
     if not all(map(NUMBER.fullmatch, parts)) or max(map(float, parts)) > MOST:
@@ -30,7 +31,7 @@ def weights_in(text: str) -> tuple[float, ...]:
 
 
 def spelled_weights(value: object) -> object:
-    """Class weights as this module spells them; a list of numbers, too.
+    """Class weights as this module spells them, None for ``none``; a list of numbers, too.
 
     Raises:
         ValueError: no class weights.
@@ -44,6 +45,8 @@ def spelled_weights(value: object) -> object:
             return spelled_weights("+".join(map(_written, value)))
         case str():
             text = value.strip().lower()
+            if text == NONE:
+                return None
             return "+".join(map(_written, weights_in(text))) or text
     return value
 
@@ -53,25 +56,19 @@ def _written(value: object) -> str:
     return f"{value:.12f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def refuse_other_weights(text: str, names: tuple[str, ...], scored: tuple[int, ...]) -> None:
-    """Refuse weights that are not of these classes.
-
-    Args:
-        text: as it is spelled.
-        names: of the classes; none in binary studies.
-        scored: the numbers of all classes but the background.
+def refuse_other_weights(text: str, classes: Sequence[MaskClass]) -> None:
+    """Refuse weights that are not of these classes; there are none in binary studies.
 
     Raises:
         ValueError: weights without classes, another number of them, or none above 0.
     """
-    if text == NONE:
-        return
-    if not names:
+    if not classes:
         raise ValueError("class_weights needs classes: leave it out, or give classes")
-    weights = weights_in(text)
+    weights, names = weights_in(text), [each.name for each in classes]
     if weights and len(weights) != len(names):
         raise ValueError(
             f"class_weights must be {counted(len(names), 'number')}, for {', '.join(names)}, got {text!r}"
         )
-    if weights and not math.fsum(weights[number] for number in scored):
+    scored = [weight for weight, name in zip(weights, names, strict=False) if not is_background(name)]
+    if weights and not any(scored):
         raise ValueError(f"class_weights must be above 0 for a class that is scored, got {text!r}")

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from segstudy.core.class_weights import BALANCED, NONE, weights_in
+from segstudy.core.class_weights import BALANCED, weights_in
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import Outputs
 
 
-def weights_of(text: str, outputs: Outputs, pixels: Sequence[int]) -> tuple[float, ...] | None:
+def weights_of(text: str | None, outputs: Outputs, pixels: Sequence[int]) -> tuple[float, ...] | None:
     """Return the weights of the classes; None if all count the same.
 
     ``balanced`` is the number of pixels over K times those of the class, so that classes that are rare in
@@ -22,7 +22,7 @@ def weights_of(text: str, outputs: Outputs, pixels: Sequence[int]) -> tuple[floa
     Raises:
         UserError: no pixel of any class that is scored.
     """
-    if text == NONE:
+    if text is None:
         return None
     if text != BALANCED:
         return weights_in(text)

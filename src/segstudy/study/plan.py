@@ -13,7 +13,6 @@ from segstudy.config.runs import Configuration, Run, configuration_names
 from segstudy.config.study import Study, planned_runs
 from segstudy.config.study_file import dump, relative
 from segstudy.core.atomic_files import write_text
-from segstudy.core.class_weights import NONE
 from segstudy.core.device import best_precision
 from segstudy.core.progress import Stage, silent
 from segstudy.data import augment, preprocess
@@ -226,7 +225,7 @@ def _all_numerics(
     preprocessing: int, configurations: Sequence[Configuration]
 ) -> dict[Configuration, dict[str, int | str]]:
     """Return the versions of each configuration's code; each component is looked up once."""
-    found: dict[tuple[str, ...], dict[str, int | str]] = {}
+    found: dict[tuple[str | None, ...], dict[str, int | str]] = {}
     numerics: dict[Configuration, dict[str, int | str]] = {}
     for each in configurations:
         protocol = each.protocol
@@ -239,7 +238,7 @@ def _all_numerics(
 
 def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int | str]:
     protocol = configuration.protocol
-    is_weighted = protocol.class_weights != NONE
+    is_weighted = protocol.class_weights is not None
     versions: dict[str, int | str] = {
         "architecture": resolve_architecture(configuration.architecture)[1],
         "loss": resolve_loss(configuration.loss, protocol.outputs(), is_weighted)[1],
