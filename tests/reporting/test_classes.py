@@ -1,5 +1,6 @@
 """The section on classes, and the rest of the page of a study with several."""
 
+import json
 import os
 import re
 import shutil
@@ -160,7 +161,7 @@ def test_no_class_is_said_to_be_proven_equal(folder):
     said = everywhere_sentences(gather(folder), NAMES)
     assert said == ["unet-bce-b8 has the highest test IoU in all 3 classes."]
     turned = everywhere_sentences(gather(folder), NAMES[::-1])
-    assert turned[0].startswith("unet-dice-b8 has the highest test IoU in no class; higher means have")
+    assert turned[0].startswith("unet-dice-b8 has the highest test IoU in no class alone; higher means have")
 
 
 @pytest.mark.slow
@@ -274,3 +275,31 @@ def test_python_has_the_rows_of_every_class(folder):
     assert {"key", "part", "id", "class", "in_truth", "predicted_px", "num_missed", "native_iou"} <= set(
         rows.columns
     )
+
+
+def test_equal_values_are_no_victory_and_frame_nothing(tmp_path):
+    folder = made(tmp_path, moved=(2.0, 2.0))
+    for key in folder.finished():
+        file = folder.runs / key / "classes.parquet"
+        same = pl.when(pl.col("class") == "cup").then(0.5).otherwise("native_iou")
+        lower = pl.when((pl.col("class") == "disc") & pl.lit(key == min(folder.finished()))).then(0.4)
+        rewrite(file, pl.read_parquet(file).with_columns(native_iou=lower.otherwise(same)))
+    results = gather(folder)
+    present = results.classes[NAMES[0]].present[:, :, 2] > 0
+    assert present.all()
+    said = everywhere_sentences(results, NAMES)[0]
+    assert "in cup all are equal (0.500)" in said
+    names = module.class_names(results.outputs, results.classes[NAMES[0]])
+    squares = module.heat_map_of(results, NAMES, names).squares
+    assert [(squares[name, 2].heat, squares[name, 2].is_highest) for name in NAMES] == [(0.0, False)] * 2
+
+
+def test_the_section_on_data_names_the_classes_and_how_much_there_is_of_them(tmp_path):
+    folder = make_study(tmp_path / "s", classes=CLASSES, ignore="255")
+    content = json.loads((folder.path / "data.json").read_text())
+    content["class_shares"] = [{"name": "disc", "pixel_frac": 0.1234, "num_masks": 1234}]
+    folder.write_json("data.json", content)
+    found = section(write_report(folder).read_text(), "data")
+    assert "<td>12.3 %</td><td>1,234</td>" in found
+    assert "mask value 255 are ignored" in found
+    assert found.count("<tr>") == 5

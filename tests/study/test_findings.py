@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_data import save
 from rich.console import Console
-from small import write_dataset
+from small import CLASSES, write_classes, write_dataset
 
 from segstudy.config.study import Study, override, preset_study
 from segstudy.core.errors import UserError
@@ -125,3 +125,18 @@ def test_every_image_size_of_a_study_has_its_best_iou_and_its_folder_says_it(
 def test_with_folds_it_is_of_all_images(data: Path) -> None:
     (found,) = make_plan(tiny(data, folds=[3]), SERIAL).best_iou
     assert found.num_images == 12
+
+
+def test_how_much_there_is_of_each_class_is_stored_and_read_again(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "set")
+    study = tiny(data)
+    study = study.model_copy(update={"protocol": study.protocol.model_copy(update={"classes": CLASSES})})
+    plan = make_plan(study, SERIAL)
+    folder = StudyFolder(tmp_path / "study")
+    write_plan(plan, folder)
+    stored = json.loads((folder.path / "data.json").read_text())["class_shares"]
+    assert [each["name"] for each in stored] == ["background", "disc", "cup"]
+    assert sum(each["pixel_frac"] for each in stored) == pytest.approx(1)
+    assert [each["num_masks"] for each in stored] == [12, 12, 9]
+    again = make_plan(study, SERIAL, folder.data())
+    assert again.findings == plan.findings

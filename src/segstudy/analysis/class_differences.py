@@ -116,17 +116,25 @@ def _means(results: Results, name: str, numbers: Sequence[int]) -> dict[int, flo
 
 def _highest(results: Results, names: Sequence[str], means: Mapping[str, Mapping[int, float]]) -> str:
     winner, titles = names[0], results.outputs.names
-    first = {n: max(names, key=lambda name: means[name][n]) for n in means[winner]}
-    won = [titles[n] for n, name in first.items() if means[name][n] == means[winner][n]]
-    if len(won) == len(first):
-        return f"{winner} has the highest test IoU in {_all(len(won))}."
-    others = [
-        f"{name} in {titles[n]} ({score(means[name][n])} against {score(means[winner][n])})"
-        for n, name in first.items()
-        if titles[n] not in won
-    ]
-    in_these = f"in {len(won)} of {counted(len(first), 'class')} ({listed(won)})" if won else "in no class"
-    return f"{winner} has the highest test IoU {in_these}; higher means have {listed(others)}."
+    won, equal, shared, others = [], [], [], []
+    for n in means[winner]:
+        first = max(names, key=lambda name: means[name][n])
+        highest = [name for name in names if means[name][n] == means[first][n]]
+        if len(highest) == len(names):
+            equal.append(f"in {titles[n]} all are equal ({score(means[winner][n])})")
+        elif highest == [winner]:
+            won.append(titles[n])
+        elif winner in highest:
+            shared.append(f"in {titles[n]} it shares the highest with {listed(highest[1:])}")
+        else:
+            against = f"{score(means[first][n])} against {score(means[winner][n])}"
+            others.append(f"{first} in {titles[n]} ({against})")
+    number = len(means[winner])
+    if len(won) == number:
+        return f"{winner} has the highest test IoU in {_all(number)}."
+    in_these = f"in {len(won)} of {counted(number, 'class')} ({listed(won)})" if won else "in no class alone"
+    higher = [f"higher means have {listed(others)}"] if others else []
+    return f"{winner} has the highest test IoU {'; '.join([in_these, *equal, *shared, *higher])}."
 
 
 def _all(count: int) -> str:

@@ -13,11 +13,12 @@ from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.quantities import counted_kinds
 from segstudy.data.check import VERSION, Examined, examine
+from segstudy.data.class_findings import ClassShare
 from segstudy.data.samples import PARTS, Dataset, Problem
 from segstudy.data.split import Split
 from segstudy.store.records import DataRecord
 
-_SEAL, _MADE_FROM = "findings_sha256", "described_sha256"
+_SEAL, _MADE_FROM, _SHARES = "findings_sha256", "described_sha256", "class_shares"
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,14 @@ class Findings:
         intensity: the scale of the images.
         empty: ids of samples whose mask has no foreground, by what masks mean (see ``meaning_name``); of
             several classes also those without each of them (see ``class_name``).
+        class_shares: how much there is of each of several classes.
     """
 
     problems: tuple[Problem, ...]
     masks: Decision = Decision("larger")
     intensity: Decision = Decision("full")
     empty: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    class_shares: tuple[ClassShare, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -87,6 +90,7 @@ class Findings:
     def record(self, dataset: Dataset, meanings: Sequence[MaskMeaning]) -> dict[str, Any]:
         """Return the findings as stored in ``data.json``."""
         problems = [asdict(problem) | {"samples": list(problem.samples)} for problem in self.problems]
+        shares = [asdict(each) for each in self.class_shares]
         return {
             "check": VERSION,
             **_values_of(meanings),
@@ -95,7 +99,8 @@ class Findings:
             _MADE_FROM: _described(dataset),
             "findings": problems,
             "without_foreground": self.empty,
-            _SEAL: _hash([problems, self.empty]),
+            **({_SHARES: shares} if shares else {}),
+            _SEAL: _hash([problems, self.empty, *([shares] if shares else [])]),
         }
 
 
@@ -128,7 +133,8 @@ def find(
     masks = [Decision(str(m.meaning.rule), m.why, m.is_given) for look in looks for m in [look.masks]]
     scales = [Decision(str(i.scale), i.why, i.is_given) for look in looks for i in [look.intensities]]
     empty = {name: ids for look in looks for name, ids in _empty(look).items()}
-    return Findings(tuple(problems), _one_rule(masks), _first_found(scales), empty)
+    shares = looks[0].class_shares  # all readings have the same classes
+    return Findings(tuple(problems), _one_rule(masks), _first_found(scales), empty, shares)
 
 
 def refuse_empty(found: Sequence[str]) -> None:
@@ -191,10 +197,12 @@ def _stored(dataset: Dataset, data: str, study: Study, stored: DataRecord) -> Fi
     extra = stored.model_extra or {}
     findings = [finding.model_dump() for finding in stored.findings]
     made = {"check": VERSION, **_values_of(meanings), _MADE_FROM: _described(dataset)}
-    empty = extra.get("without_foreground")
+    empty, shares = extra.get("without_foreground"), extra.get(_SHARES)
     if stored.fingerprint != data or not made.items() <= extra.items():
         return None
-    if extra.get(_SEAL) != _hash([findings, empty]) or not isinstance(empty, dict):
+    if extra.get(_SEAL) != _hash([findings, empty, *([shares] if shares else [])]) or not isinstance(
+        empty, dict
+    ):
         return None
     problems = tuple(Problem(**{**finding, "samples": tuple(finding["samples"])}) for finding in findings)
     masks, intensity = _recorded("masks", extra), _recorded("intensity", extra)
@@ -202,7 +210,8 @@ def _stored(dataset: Dataset, data: str, study: Study, stored: DataRecord) -> Fi
         return None
     rules, scales = (str(meaning.rule) for meaning in meanings), map(str, study.scales())
     holds = masks.holds_for(rules) and intensity.holds_for(scales)
-    return Findings(problems, masks, intensity, empty) if holds else None
+    known = tuple(ClassShare(**each) for each in shares or ())
+    return Findings(problems, masks, intensity, empty, known) if holds else None
 
 
 def _one_rule(found: Sequence[Decision]) -> Decision:

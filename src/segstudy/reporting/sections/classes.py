@@ -30,7 +30,6 @@ from segstudy.store.folder import StudyFolder
 MOST = 20  # configurations of the heat map
 MOST_IN_CHARTS = 5
 MOST_WITH_INTERVALS = 8  # classes: more columns with them do not fit a page
-UNDECIDED = 1.0  # heat of a column whose values are all equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +172,7 @@ def heat_map_of(results: Results, names: Sequence[str], classes: Sequence[ClassN
     """Return test IoU by configuration and class.
 
     Every column's colours begin at its highest value; equal steps of IoU are equal steps of colour in all.
+    A column of equal values has the lightest colour and no highest value.
 
     Args:
         results: of the study.
@@ -188,12 +188,13 @@ def heat_map_of(results: Results, names: Sequence[str], classes: Sequence[ClassN
     }
     columns = {each.number: [s.mean for (_, n), s in found.items() if n == each.number] for each in classes}
     high = {number: max(means, default=0.0) for number, means in columns.items()}
+    equal = {number for number, means in columns.items() if not means or max(means) == min(means)}
     widest = max((max(means) - min(means) for means in columns.values() if means), default=0.0)
     squares = {
         (name, n): Square(
             score,
-            1 - (high[n] - score.mean) / widest if widest else UNDECIDED,
-            score.mean == high[n] and len(shown) > 1,
+            0.0 if n in equal else 1 - (high[n] - score.mean) / widest,
+            score.mean == high[n] and n not in equal,
         )
         for (name, n), score in found.items()
     }
