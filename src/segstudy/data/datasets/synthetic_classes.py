@@ -1,7 +1,7 @@
 """Synthetic pictures of several classes: objects that differ in shape and texture more than in colour.
 
 Discs are speckled, rods are striped, and their colours overlap; some rods lie in discs, and a core lies in
-most discs of the set of four classes. About a quarter of the pictures lack a class. Nothing here says
+most discs of the set of four classes. About a fifth of the pictures lack a class. Nothing here says
 anything about real images.
 """
 
@@ -19,7 +19,7 @@ NUMERICS = 1  # raised when any pixel below changes
 DISC, ROD, CORE = (NAMES.index(name) for name in ("disc", "rod", "core"))
 GROUNDS = ((0.88, 0.83, 0.86), (0.82, 0.86, 0.84), (0.90, 0.86, 0.78), (0.76, 0.78, 0.84))
 COLOURS = {DISC: (0.66, 0.42, 0.52), ROD: (0.52, 0.42, 0.60), CORE: (0.36, 0.26, 0.46)}
-LACKING = (((), 0.76), ((DISC,), 0.1), ((ROD,), 0.1), ((DISC, ROD), 0.04))  # with the chance of each
+LACKING = (((), 0.78), ((DISC,), 0.1), ((ROD,), 0.1), ((DISC, ROD), 0.02))  # with the chance of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ def _objects(
             off = rng.uniform(-0.15, 0.15, 2) * radius
             inner = _disc(size, centre + off, rng.uniform(0.35, 0.55) * radius, rng)
             found.append(_Object(CORE, np.minimum(inner, depth - 2), smooth_noise(size, 20, rng)))
-    for _ in range(int(rng.integers(4, 9) if crowded else rng.integers(1, 5)) * (ROD not in lacking)):
+    for _ in range(int(rng.integers(5, 10) if crowded else rng.integers(2, 6)) * (ROD not in lacking)):
         nested = bool(centres) and rng.random() < 0.35
         centre = centres[int(rng.integers(len(centres)))] if nested else rng.uniform(0.05, 0.95, 2) * size
-        found.append(_rod(size, centre, 0.6 if nested else 1.0, rng))
+        found.append(_rod(size, centre, 0.7 if nested else 1.0, rng))
     return found
 
 
@@ -113,7 +113,7 @@ def _rod(size: tuple[int, int], centre: Field, scale: float, rng: np.random.Gene
     angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.006, 0.006)
     along = x * np.cos(angle) + y * np.sin(angle)
     across = y * np.cos(angle) - x * np.sin(angle) - bend * along**2
-    length, width = scale * rng.uniform(16, 38), scale * rng.uniform(5, 9)
+    length, width = scale * rng.uniform(18, 42), scale * rng.uniform(7, 11)
     beyond = np.maximum(np.abs(along) - length, 0)
     depth = width - np.hypot(beyond, across) + 0.8 * smooth_noise(size, 8, rng)
     stripes = np.sin(2 * np.pi * along / rng.uniform(8, 12) + rng.uniform(0, 2 * np.pi))
@@ -143,7 +143,7 @@ def _with_blots(image: Field, rng: np.random.Generator) -> Field:
 def _painted(image: Field, each: _Object, rng: np.random.Generator) -> Field:
     """Paint an object over what is there, over a soft edge that is half gone where the mask ends."""
     softness_px = np.exp(rng.uniform(np.log(0.5), np.log(2.0)))
-    inside = rng.uniform(0.65, 1) / (1 + np.exp(-np.clip(each.depth / softness_px, -40, 40)))
+    inside = rng.uniform(0.75, 1) / (1 + np.exp(-np.clip(each.depth / softness_px, -40, 40)))
     colour = np.array(COLOURS[each.number]) + rng.normal(0, 0.07, 3) + rng.normal(0, 0.06)
     contrast = rng.uniform(0.1, 0.22)
     painted = colour * (1 + contrast * each.texture)[..., None]
