@@ -119,7 +119,7 @@ def report(folder: str | Path, images: bool = True) -> Path:
 
 
 @checked_call
-def score(
+def score(  # noqa: PLR0913 (an option each)
     data: str | Path,
     masks: str | Path,
     study: str | Path,
@@ -127,6 +127,8 @@ def score(
     *,
     deterministic: bool = False,
     rule: str | None = None,
+    classes: Classes = None,
+    ignore: Foreground = None,
 ) -> list[dict[str, Any]]:
     """Score masks that any other tool made, and store them in the study as ``external/<name>/``.
 
@@ -137,6 +139,9 @@ def score(
         name: of the model, where there is one only.
         deterministic: the tool gives the same masks every time: there is no training noise to measure.
         rule: what the values of these masks mean, such as ``cut=0.5``; found from all of them if left out.
+        classes: the study's classes with their values in these masks, as of ``run``; those of the study's own
+            masks, or the numbers of the classes, if left out.
+        ignore: mask values where the tool says nothing: only pixels that the study ignores may have them.
 
     Returns:
         One record per model.
@@ -146,7 +151,8 @@ def score(
     """
     from segstudy.evaluation.external_masks import score_masks
 
-    return score_masks(data, Path(masks), Study(study).folder, name, deterministic, rule)
+    asked = meaning_of(rule, None, classes, ignore)
+    return score_masks(data, Path(masks), Study(study).folder, name, deterministic, asked)
 
 
 @checked_call

@@ -173,7 +173,7 @@ def report(
 
 
 @app.command(group=ANSWER)
-def score(
+def score(  # noqa: PLR0913 (an option each)
     data: Path,
     masks: Path,
     /,
@@ -182,6 +182,8 @@ def score(
     name: str | None = None,
     deterministic: Annotated[bool, Parameter(negative=())] = False,
     rule: Annotated[str | None, Parameter(name="--masks")] = None,
+    classes: str | None = None,
+    ignore: str | None = None,
 ) -> int:
     """Score masks of any other tool and add them to the leaderboard of a study.
 
@@ -201,11 +203,23 @@ def score(
         The tool always gives the same masks, so there is no training noise to measure.
     rule
         The rule for the values of these masks, such as cut=0.5. By default, it is found from all of them.
+    classes
+        The study's classes with their values in these masks, such as background=0,disc=1,cup=2. By default,
+        the values of the study's own masks, or the numbers of the classes.
+    ignore
+        The values of these masks where the tool says nothing, such as 255. Only pixels that the study ignores
+        too may have them.
     """
     from segstudy.cli.formatting import scores_text  # what `--help` does without
 
     with problems.status(f"scoring {masks}"):
-        records = segstudy.score(data, masks, study, name, deterministic=deterministic, rule=rule)
+        records = segstudy.score(
+            *(data, masks, study, name),
+            deterministic=deterministic,
+            rule=rule,
+            classes=classes,
+            ignore=ignore,
+        )
     say(scores_text(records))
     say(_not_shown_yet(study))
     return 0

@@ -123,6 +123,11 @@ class Outputs:
             return prob[..., number, :, :]
         return prob if number else 1 - prob
 
+    def without(self, mask: NDArray[Any], ignored: NDArray[np.bool_]) -> NDArray[Any]:
+        """Return a true mask of which these pixels count nowhere, too."""
+        value = IGNORED_BITS if self.task == "multilabel" else IGNORED
+        return np.where(ignored, mask.dtype.type(value), mask)
+
     def valid(self, mask: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Return which pixels of a true mask count; None if all do."""
         if not self.has_ignored:

@@ -1,6 +1,7 @@
 """Scores of trained models on a data set they have not seen, beside those on their own test subset."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.config.protocol import Protocol
+from segstudy.config.runs import ADDED_LATER
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import FULL, Scale
@@ -28,6 +31,7 @@ from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
 from segstudy.deploy.external_classes import meaning_for
 from segstudy.evaluation.forward import probabilities
+from segstudy.evaluation.mask_meaning import described_classes, with_classes_of
 from segstudy.evaluation.per_image import score_images
 from segstudy.evaluation.summary import data_of, refuse_taken, summarise
 from segstudy.store.card import read_card
@@ -84,6 +88,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
 
     refuse_taken(folder, [name], "evaluation", same)
     _refuse_own_data(models.study(SEEN), data, dataset)
+    meaning = _like_trained(models.records()[0], meaning)
     scale = parse_scale(models.records()[0].protocol.get("intensity") or FULL.kind)
     found = examine(dataset, meaning_for(models.records()[0].protocol, meaning), scale=scale)
     refuse_errors(found.problems)
@@ -92,7 +97,9 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     _refuse_seen(models, prepared)
     runs = models.records()
     where = torch.device(device)
-    images = pl.concat(_predicted(models.folder(run), run, prepared, where, network) for run in runs)
+    scores = [_predicted(models.folder(run), run, prepared, where, network) for run in runs]
+    images = pl.concat(of_run for of_run, _ in scores)
+    of_classes = [each for _, each in scores if each is not None]
     record = {
         "kind": "evaluation",
         "configuration": runs[0].name,
@@ -105,13 +112,14 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
             "terms": dataset.terms,
             "citation": dataset.citation,
         },
+        **described_classes(found.masks.meaning),
         "num_images": len(dataset.samples),
         "nsd_tolerance": _tolerance(runs[0]),
         "scores": summarise(images, {sample.id: sample.group for sample in dataset.samples}),
         "in_domain": _in_domain(models),
         **written_now(device),
     }
-    folder.write_external(name, record, images)
+    folder.write_external(name, record, images, pl.concat(of_classes) if of_classes else None)
     return {"name": name, **record}
 
 
@@ -124,8 +132,10 @@ def _prepared(models: Models, dataset: Dataset, data: str, reading: tuple[MaskMe
 
 def _predicted(
     folder: Path, record: TrainedRecord, prepared: Prepared, device: torch.device, network: str | None
-) -> pl.DataFrame:
-    """Return one row per image, as in a run's ``images.parquet``, with seed and fold; ``part`` is ``test``.
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Return the rows of the images and those of the classes, as a run has them, with seed and fold.
+
+    All are of the subset ``test``. Of models with one foreground there are no rows of classes.
 
     Raises:
         UserError: as ``checkpoint.load_model``; the model gives values that are not probabilities.
@@ -144,7 +154,20 @@ def _predicted(
     except OutputError as error:
         raise UserError(f"{folder}: {error}; this model cannot be scored: train it again") from None
     scores = score_images(prob, prepared, everything, "test", card.tuned_threshold, _tolerance(record))
-    return _of_run(scores.images, record)
+    return _of_run(scores.images, record), None if scores.classes is None else _of_run(scores.classes, record)
+
+
+def _like_trained(record: TrainedRecord, asked: MaskMeaning) -> MaskMeaning:
+    """Return the meaning of other masks for models of these classes: that of the training if none is given.
+
+    Raises:
+        UserError: other classes than those of the models.
+    """
+    trained = Protocol.model_validate(ADDED_LATER | record.protocol).mask_meaning()
+    found = with_classes_of(trained, asked)
+    if trained.classes and not found.classes:
+        return replace(found, classes=trained.classes, ignore=found.ignore or trained.ignore)
+    return found
 
 
 def _tolerance(record: TrainedRecord) -> float:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,21 @@ import polars as pl
 
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
-from segstudy.core.mask_rules import MaskMeaning
+from segstudy.core.mask_rules import AUTO, MaskMeaning
+from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.quantities import counted
 from segstudy.core.resources import allowed_cores
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.masks import read_mask
 from segstudy.data.samples import Part, Sample
+from segstudy.data.sources import MaskSource, first_file
+from segstudy.evaluation.class_rows import class_rows, class_table
+from segstudy.evaluation.class_scores import compare
 from segstudy.evaluation.mask_folders import MaskSet, find_masks
-from segstudy.evaluation.mask_meaning import meaning_of_masks
+from segstudy.evaluation.mask_meaning import described_classes, meaning_of_masks
 from segstudy.evaluation.summary import data_of, first_of, refuse_taken, summarise
-from segstudy.metrics import mask_scores, unknown_of_masks
-from segstudy.metrics.counts import Mask
+from segstudy.metrics import unknown_of_masks
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import ExternalRecord, MasksRecord, Parts
 
@@ -34,7 +38,7 @@ def score_masks(
     folder: StudyFolder,
     name: str | None = None,
     deterministic: bool = False,
-    rule: str | None = None,
+    asked: MaskMeaning = AUTO,
 ) -> list[dict[str, Any]]:
     """Score masks on a study's validation and test images and store them as ``external/<name>/``.
 
@@ -47,8 +51,8 @@ def score_masks(
         folder: the study's.
         name: of the model, where there is one only; else folders' names are taken.
         deterministic: the tool gives the same masks every time, so that there is only one set.
-        rule: what the values of these masks mean, such as ``cut=0.5``; found from all of a model's masks if
-            left out. In masks of several classes the study's foreground counts.
+        asked: what the values of these masks mean; found from all of a model's masks as far as it is left
+            out. In masks of several classes the study's foreground counts, or its classes.
 
     Returns:
         The records written, one per model.
@@ -58,7 +62,9 @@ def score_masks(
     """
     samples = study_samples(folder, data)
     parts = scored_parts(folder)
-    found, unmatched = find_masks(masks, samples.keys(), name)
+    truth = _one_meaning(folder)
+    overlapping = truth.outputs.names if truth.outputs.task == "multilabel" else ()
+    found, unmatched = find_masks(masks, samples.keys(), name, overlapping)
     for model in found:
         if deterministic and len(model.seeds) > 1:
             raise UserError(
@@ -79,8 +85,7 @@ def score_masks(
             raise UserError(
                 f"{masks}: {model.name} has masks of training images only; validation and test are scored"
             )
-    truth = _one_meaning(folder)
-    meanings = [meaning_of_masks(model.files(wanted), truth, rule) for model in found]
+    meanings = [meaning_of_masks(model.masks(wanted), truth, asked) for model in found]
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         tolerance = folder.study().protocol.nsd_tolerance
         job = partial(_rows, list(zip(found, meanings, strict=True)), truth, tolerance)
@@ -89,6 +94,14 @@ def score_masks(
         _store(folder, model, [row for of_image in rows for row in of_image[place]], parts, unmatched, made)
         for place, model in enumerate(found)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A mask's row of the image table, and its rows of the classes; none in binary studies."""
+
+    image: dict[str, Any]
+    classes: list[dict[str, Any]]
 
 
 def _one_meaning(folder: StudyFolder) -> MaskMeaning:
@@ -109,16 +122,19 @@ def _one_meaning(folder: StudyFolder) -> MaskMeaning:
 def _store(
     folder: StudyFolder,
     model: MaskSet,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[_Scored],
     parts: Mapping[Part, Sequence[str]],
     unmatched: Sequence[str],
     source: Mapping[str, Any],
 ) -> dict[str, Any]:
-    data, table = data_of(folder), _table(rows)
+    data, truth = data_of(folder), _one_meaning(folder)
+    table = _table([row.image for row in rows], truth.outputs)
+    of_classes = [row for each in rows for row in each.classes]
     record = {
         "kind": "masks",
         "data": {"name": data.name, "fingerprint": data.fingerprint},
-        "foreground": _one_meaning(folder).foreground,
+        "foreground": truth.foreground,
+        **described_classes(truth),
         "source": source["place"],
         "deterministic": source["deterministic"],
         "nsd_tolerance": folder.study().protocol.nsd_tolerance,
@@ -129,7 +145,8 @@ def _store(
         "scores": summarise(table, data.groups),
         **written_now(),
     }
-    folder.write_external(model.name, record, table)
+    classes = class_table(of_classes).sort("part", "seed", "id", maintain_order=True) if of_classes else None
+    folder.write_external(model.name, record, table, classes)
     return {"name": model.name, **record}
 
 
@@ -194,41 +211,48 @@ def _rows(
     nsd_tolerance: float,
     sample: Sample,
     part: Part,
-) -> list[list[dict[str, Any]]]:
-    """Return the scores of all masks of one image: for each model, a row per seed that has a mask."""
-    truth = read_mask(sample.mask, truth_meaning)
+) -> list[list[_Scored]]:
+    """Return the scores of all masks of one image: for each model, those of every seed that has a mask."""
+    truth, outputs = read_mask(sample.mask, truth_meaning), truth_meaning.outputs
+
+    def scored(seed: int, source: MaskSource, meaning: MaskMeaning) -> _Scored:
+        mask = _predicted(source, meaning, truth, outputs)
+        compared = compare(mask, truth, outputs, "native", nsd_tolerance)
+        about = {"seed": seed, "id": sample.id, "part": part}
+        classes = [] if outputs.task == "binary" else list(class_rows(about, mask, truth, compared))
+        return _Scored(about | compared.mean(), classes)
+
     return [
         [
-            {
-                "seed": seed,
-                "id": sample.id,
-                "part": part,
-                **mask_scores(
-                    _predicted(files[sample.id], meaning, truth), truth, nsd_tolerance=nsd_tolerance
-                ),
-            }
-            for seed, files in sorted(model.seeds.items())
-            if sample.id in files
+            scored(seed, masks[sample.id], meaning)
+            for seed, masks in sorted(model.seeds.items())
+            if sample.id in masks
         ]
         for model, meaning in models
     ]
 
 
-def _predicted(file: Path, meaning: MaskMeaning, truth: Mask) -> Mask:
-    mask = read_mask(file, meaning)
+def _predicted(source: MaskSource, meaning: MaskMeaning, truth: Mask, outputs: Outputs) -> Mask:
+    mask: Mask = read_mask(source, meaning)
     if mask.shape != truth.shape:
         (h, w), (height, width) = mask.shape, truth.shape
         raise UserError(
-            f"{file}: {w} x {h} px, but the image has {width} x {height}; resize the mask to the image's size"
+            f"{first_file(source)}: {w} x {h} px, but the image has {width} x {height}; resize the mask to "
+            "the image's size"
+        )
+    given, counted = meaning.outputs.valid(mask), outputs.valid(truth)
+    if given is not None and (odd := int((~given if counted is None else ~given & counted).sum())):
+        raise UserError(
+            f"{first_file(source)}: ignores {odd:,} pixels that the study counts; save a class for each"
         )
     return mask
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def _table(rows: Sequence[Mapping[str, Any]], outputs: Outputs) -> pl.DataFrame:
     """Return a table like a run's ``images.parquet``, with ``seed`` and ``fold``; null for unknown scores."""
     table = pl.DataFrame(rows).with_columns(
         pl.lit(None, pl.Int64).alias("fold"),
-        *(pl.lit(None, pl.Float64).alias(name) for name in unknown_of_masks()),
+        *(pl.lit(None, pl.Float64).alias(name) for name in unknown_of_masks(outputs)),
     )
     first = ("seed", "fold", "id", "part")
     return table.select(*first, pl.exclude(*first)).sort("part", "seed", "id")

@@ -3,12 +3,16 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segstudy.core.errors import UserError
 from segstudy.data.image_formats import image_suffix, stem_of
+from segstudy.data.sources import MaskSource, PerClass
+
+Folders = tuple[str, ...]
+Files = Mapping[Folders, Mapping[str, Path]]
 
 SEED_FOLDER = re.compile(r"seed[-_ ]?(\d+)", re.IGNORECASE)
 
@@ -19,27 +23,31 @@ class MaskSet:
 
     Attributes:
         name: of the model, which is that of its folder.
-        seeds: for each seed, the file of each image id.
+        seeds: for each seed, the mask of each image id: a file, or one for each class that may overlap.
     """
 
     name: str
-    seeds: Mapping[int, Mapping[str, Path]]
+    seeds: Mapping[int, Mapping[str, MaskSource]]
 
-    def files(self, ids: Container[str]) -> list[Path]:
+    def masks(self, ids: Container[str]) -> list[MaskSource]:
         """Return the masks of these images, of all seeds."""
-        return [file for files in self.seeds.values() for name, file in files.items() if name in ids]
+        return [mask for masks in self.seeds.values() for name, mask in masks.items() if name in ids]
 
 
-def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tuple[list[MaskSet], list[str]]:
+def find_masks(
+    root: Path, ids: Collection[str], name: str | None = None, classes: Sequence[str] = ()
+) -> tuple[list[MaskSet], list[str]]:
     """Return the models, seeds and images of the files of a folder.
 
     A file's path without suffix must end with an id. The folders before it may be: none (one model),
-    ``seed0`` and so on (the runs of one model), ``model``, or ``model/seed0``.
+    ``seed0`` and so on (the runs of one model), ``model``, or ``model/seed0``. Masks of classes that may
+    overlap have the class's name as one more folder, the last before the id.
 
     Args:
         root: the folder.
         ids: all that may occur.
         name: of the model, where there is one only.
+        classes: names of classes that may overlap.
 
     Returns:
         The models, by name, and the files without the name of an image, relative to the folder.
@@ -47,7 +55,10 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
     Raises:
         UserError: no such folder, no id among the files' names, two masks for one image, a mix of layouts.
     """
-    placed, unmatched = _placed(root, ids)
+    files, unmatched = _placed(root, ids, deepest=3 if classes else 2)
+    placed: Mapping[Folders, Mapping[str, MaskSource]] = files
+    if classes:
+        placed = _by_class(root, files, classes)
     if not placed:
         first = f" ({unmatched[0]} is not)" if unmatched else ""
         raise UserError(
@@ -55,17 +66,45 @@ def find_masks(root: Path, ids: Collection[str], name: str | None = None) -> tup
             f"as in {min(ids)}.png"
         )
     _refuse_mixed(root, placed.keys())
-    models: dict[str, dict[int, Mapping[str, Path]]] = defaultdict(dict)
-    for where, files in placed.items():
+    models: dict[str, dict[int, Mapping[str, MaskSource]]] = defaultdict(dict)
+    for where, masks in placed.items():
         seed = _seed(where[-1]) if where else None
         model = "".join(where if seed is None else where[:-1])
         if (seed or 0) in models[model]:
             raise UserError(f"{root.joinpath(*where)}: a second folder for seed {seed}; remove or rename one")
-        models[model][seed or 0] = files
+        models[model][seed or 0] = masks
     if name and len(models) > 1:
         raise UserError(f"{root}: holds {len(models)} models, {', '.join(sorted(models))}; --name is for one")
     found = [MaskSet(name or model or root.resolve().name, seeds) for model, seeds in sorted(models.items())]
     return found, unmatched
+
+
+def _by_class(root: Path, placed: Files, classes: Sequence[str]) -> dict[Folders, dict[str, MaskSource]]:
+    """Return the masks of each image by the folders before that of the class.
+
+    Raises:
+        UserError: a folder that is not a class's; an image with masks of some classes only.
+    """
+    found: dict[Folders, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
+    for where, files in placed.items():
+        if not where or where[-1] not in classes:
+            raise UserError(
+                f"{root.joinpath(*where)}: masks of classes that may overlap lie in a folder for each class: "
+                f"{', '.join(f'{each}/' for each in classes)}"
+            )
+        for sample_id, file in files.items():
+            found[where[:-1]][sample_id][where[-1]] = file
+    for where, images in found.items():
+        for sample_id, masks in images.items():
+            if absent := [each for each in classes if each not in masks]:
+                raise UserError(
+                    f"{root.joinpath(*where, absent[0])}: has no mask of {sample_id}, and "
+                    f"{next(iter(masks))}/ has one; save an empty mask where nothing of a class is found"
+                )
+    return {
+        where: {sample_id: PerClass(tuple(sorted(masks.items()))) for sample_id, masks in images.items()}
+        for where, images in found.items()
+    }
 
 
 def _seed(folder: str) -> int | None:
@@ -93,16 +132,16 @@ def _refuse_mixed(root: Path, folders: Collection[tuple[str, ...]]) -> None:
             raise UserError(f"{here}: a seed of no model; put it into a folder with the name of its model")
 
 
-def _placed(root: Path, ids: Collection[str]) -> tuple[dict[tuple[str, ...], dict[str, Path]], list[str]]:
+def _placed(root: Path, ids: Collection[str], deepest: int) -> tuple[Files, list[str]]:
     """Return files by the folders before the id and by id, and those without an id."""
-    placed: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    placed: dict[Folders, dict[str, Path]] = defaultdict(dict)
     unmatched = []
     for file in _image_files(root):
         relative = file.relative_to(root)
         words = [
             unicodedata.normalize("NFC", word) for word in relative.with_name(stem_of(relative.name)).parts
         ]
-        depth = next((i for i in range(len(words)) if i < 3 and "/".join(words[i:]) in ids), None)
+        depth = next((i for i in range(len(words)) if i <= deepest and "/".join(words[i:]) in ids), None)
         if depth is None:
             unmatched.append(relative.as_posix())
             continue

@@ -10,10 +10,11 @@ from segstudy.core.resources import allowed_cores
 from segstudy.core.synthetic import is_synthetic
 from segstudy.data.masks import read_mask
 from segstudy.data.samples import Sample
+from segstudy.data.sources import first_file
+from segstudy.evaluation.class_scores import compare
 from segstudy.evaluation.mask_folders import find_masks
 from segstudy.evaluation.mask_meaning import meaning_of_masks
-from segstudy.metrics.counts import confusion
-from segstudy.metrics.overlap import iou
+from segstudy.metrics import HEADLINE, column
 from segstudy.store.folder import StudyFolder
 from segstudy.store.second_rater import FILE, SecondRaterRecord
 
@@ -31,6 +32,9 @@ def raters_ious(
 ) -> dict[str, float]:
     """Return the IoU of both raters' masks at native size, by id; images without a second mask are left out.
 
+    Of several classes it is the mean over those that are scored and in one of the masks. A pixel that one of
+    the raters ignores does not count.
+
     Args:
         masks: the folder: a mask per image, named by its id; some may be missing.
         samples: of the study, by id.
@@ -40,21 +44,26 @@ def raters_ious(
     Raises:
         UserError: masks of several raters, of none of these images, of unknown meaning or of another size.
     """
-    found, _ = find_masks(masks, samples.keys())
+    outputs = meaning.outputs
+    overlapping = outputs.names if outputs.task == "multilabel" else ()
+    found, _ = find_masks(masks, samples.keys(), classes=overlapping)
     if len(found) > 1 or len(found[0].seeds) > 1:
         raise UserError(f"{masks}: holds several sets of masks; give the folder of one rater with --masks2")
     (files,) = found[0].seeds.values()
     rated = sorted(set(ids) & files.keys())
     if not rated:
         raise UserError(f"{masks}: has masks of images that were not tested; only tested images are compared")
-    second = meaning_of_masks([files[sample_id] for sample_id in rated], meaning, None)
+    second = meaning_of_masks([files[sample_id] for sample_id in rated], meaning)
 
     def compared(sample_id: str) -> float:
         first, other = read_mask(samples[sample_id].mask, meaning), read_mask(files[sample_id], second)
         if first.shape != other.shape:
             (h, w), (height, width) = other.shape, first.shape
-            raise UserError(f"{files[sample_id]}: must be {width} x {height} px as the image, got {w} x {h}")
-        return iou(confusion(first, other))
+            place = first_file(files[sample_id])
+            raise UserError(f"{place}: must be {width} x {height} px as the image, got {w} x {h}")
+        if (valid := second.outputs.valid(other)) is not None:
+            first = outputs.without(first, ~valid)
+        return compare(other, first, outputs, "native", takes=("counts",)).mean()[column(HEADLINE)]
 
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         return dict(zip(rated, pool.map(compared, rated), strict=True))

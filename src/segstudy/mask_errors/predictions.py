@@ -12,7 +12,6 @@ from segstudy.analysis.configurations import Row, rows_of
 from segstudy.analysis.winner import ordered, validation_mean
 from segstudy.config.protocol import Protocol
 from segstudy.core.errors import UserError
-from segstudy.core.outputs import BINARY
 from segstudy.data.prepared import Prepared
 from segstudy.data.preprocess import placement
 from segstudy.store.folder import StudyFolder
@@ -77,7 +76,7 @@ def networks_of(folder: StudyFolder, most: int = MOST_CONFIGURATIONS) -> Network
         most: configurations.
 
     Raises:
-        UserError: no configuration has all its runs, or a record is damaged.
+        UserError: no configuration has all its runs, a record is damaged, or masks have several classes.
     """
     num_images = {split.ids.fingerprint: len(split.validation) for split in folder.splits()}
     rows = rows_of(folder)
@@ -90,6 +89,12 @@ def networks_of(folder: StudyFolder, most: int = MOST_CONFIGURATIONS) -> Network
         refuse_altered(folder.runs / record.key)
     complete.sort(key=lambda row: ordered(validation_mean(row, num_images)), reverse=True)
     first = _protocol(complete[0])
+    if first.classes is not None:
+        names = ", ".join(first.outputs().names)
+        raise UserError(
+            f"{folder.path}: its masks have the classes {names}, and audit compares masks of one foreground; "
+            "train a study with --foreground on one of them, and audit that"
+        )
     alike = [row for row in complete if _is_alike(_protocol(row), first)]
     used = alike[:most]
     left_out = Counter(
@@ -154,8 +159,11 @@ def tested_images(
 
 
 def _tested(sample_id: str, encoded: Sequence[bytes], prepared: Prepared, position: int) -> ImagePredictions:
-    mask = np.asarray(prepared.masks[position])
+    outputs, truth = prepared.outputs, np.asarray(prepared.masks[position])
+    mask, valid = outputs.plane(truth, 1), outputs.valid(truth)
     top, left, height, width = placement(prepared.native_sizes[position], mask.shape, prepared.resize)
     inside = (slice(top, top + height), slice(left, left + width))
-    probs = np.stack([probability_map(each, BINARY)[inside] for each in encoded])
+    probs = np.stack([probability_map(each, outputs)[inside] for each in encoded])
+    if valid is not None:  # what is ignored is foreground of nobody
+        probs *= valid[inside]
     return ImagePredictions(sample_id, probs, np.ascontiguousarray(mask[inside]))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.metric_names import NSD_TOLERANCE, Size, column
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.plugins import usable
 from segstudy.metrics import calibration, overlap, surface
 from segstudy.metrics.counts import Mask, confusion
@@ -288,10 +289,12 @@ def mask_scores(
     return _scores({each: makers[each] for each in takes}, size)
 
 
-def unknown_of_masks() -> Iterator[str]:
+def unknown_of_masks(outputs: Outputs = BINARY) -> Iterator[str]:
     """Return the columns that a mask alone cannot have: those at network size, and those of probabilities."""
-    yield from (column(name, "network") for name, each in METRICS.items() if "network" in each.sizes)
-    yield from (column(name) for name, each in METRICS.items() if each.needs_probabilities)
+    has_tuned = outputs.task == "binary"
+    there = {name: each for name, each in METRICS.items() if has_tuned or each.takes != "tuned_counts"}
+    yield from (column(name, "network") for name, each in there.items() if "network" in each.sizes)
+    yield from (column(name) for name, each in there.items() if each.needs_probabilities)
 
 
 def _scores(makers: Mapping[Takes, Callable[[], tuple[Any, ...]]], size: Size) -> dict[str, float]:

@@ -17,6 +17,10 @@ STORED_ONNX = "model.onnx"  # of networks from a user's own file
 Record = TypeVar("Record", bound=BaseModel)
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Described(BaseModel):
     """Required fields; a file may have more, so that fields of later versions do no harm."""
 
@@ -151,10 +155,13 @@ class MasksRecord(ExternalRecord):
     Attributes:
         nsd_tolerance: of the study when they were scored; older records have the one of that time.
         source: the folder they came from; None in older records, as ``foreground`` is.
+        classes, ignore: of the study, as ``--classes`` and ``--ignore``; None with one foreground.
     """
 
     deterministic: bool = False
     foreground: list[int] | None = None
+    classes: str | None = Field(None, exclude_if=_is_none)
+    ignore: list[int | str] | None = Field(None, exclude_if=_is_none)
     source: str | None = None
     nsd_tolerance: float = NSD_TOLERANCE
     parts: dict[str, Completeness] = Field({})
