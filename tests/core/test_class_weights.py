@@ -4,7 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from segstudy.config.protocol import Protocol
+from segstudy.config.study import override, preset_study
 from segstudy.core.class_weights import spelled_weights, weights_in
+from segstudy.core.errors import UserError
 
 THREE = "background=0,disc=1,cup=2"
 
@@ -47,3 +49,14 @@ def test_a_protocol_takes_weights_for_its_classes_alone() -> None:
     with pytest.raises(ValidationError, match="must be above 0 for a class that is scored"):
         Protocol(classes=THREE, class_weights="1+0+0")
     assert Protocol(classes=THREE, class_weights="0+1+1").class_weights == "0+1+1"
+
+
+def test_what_is_wrong_between_two_fields_is_one_short_line() -> None:
+    study = preset_study("classic", "s", "synthetic")
+    with pytest.raises(UserError) as refused:
+        override(study, {"class_weights": ["balanced"]})
+    assert str(refused.value) == "class_weights needs classes: leave it out, or give classes"
+    with pytest.raises(UserError) as refused:
+        override(study, {"classes": [THREE], "class_weights": ["1+2", "balanced"]})
+    expected = "class_weights must be 3 numbers, for background, disc, cup, got '1+2'"
+    assert str(refused.value) == expected

@@ -333,7 +333,7 @@ def _explain(error: ValidationError, by_option: bool = False) -> str:
         message = "must be a number, a word, true, false or a list of whole numbers"
     if by_option:
         where = str(places[0][2]) if where.startswith("grid.") and len(places[0]) > 2 else last
-    if not where:
+    if not where or (last == "protocol" and first["type"] == "value_error"):  # it names its fields itself
         return f"{message}{more}"
     between = " " if message.startswith("must ") else ": "
     return f"{where}{between}{message}, got {first['input']!r}{more}"
