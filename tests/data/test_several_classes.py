@@ -310,3 +310,17 @@ def test_the_page_of_a_folder_per_class_that_is_not_named_shows_no_masks(tmp_pat
     write_classes(tmp_path / "eyes", n=4, overlapping=True)
     found = segstudy.check(tmp_path / "eyes", html=tmp_path / "check.html")
     assert [problem.kind for problem in found] == ["masks per class"]
+
+
+def test_objects_that_overlap_in_other_classes_are_said(tmp_path: Path) -> None:
+    write_classes(tmp_path / "eyes", n=4)
+    first = np.asarray(Image.open(tmp_path / "eyes/masks/eye01.png"))
+    (tmp_path / "eyes/masks/eye01.png").unlink()
+    for number in (1, 2):
+        object_mask = np.where(first >= 1, number, 0).astype(np.uint8)
+        Image.fromarray(object_mask).save(tmp_path / f"eyes/masks/eye01_{number}.png")
+    found = examine(read(tmp_path / "eyes"), THREE)
+    (warning,) = [problem for problem in found.problems if problem.kind == "overlapping classes"]
+    assert warning.detail == f"{(first >= 1).sum()} pixels of its masks are of several classes; " + (
+        "the larger value counts there"
+    )

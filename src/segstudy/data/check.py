@@ -38,6 +38,7 @@ from segstudy.data.mask_findings import across_masks, all_around, border_frac, m
 from segstudy.data.mask_looks import MaskLook
 from segstudy.data.mask_survey import Inference, infer
 from segstudy.data.mask_tables import MaskTable
+from segstudy.data.overlapping_masks import class_overlap_problems
 from segstudy.data.sample_looks import Look, decoding_threads, digest_of, looks_at, mask_place, unusable
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.data.sources import PerClass, name_within
@@ -243,6 +244,7 @@ def _add_mask(masks: _Masks, dataset: Dataset, sample: Sample, looks: Mapping[st
         found, masks.fracs[sample.id] = mask_problems(where, look, meaning)
         masks.borders[sample.id] = border_frac(look, meaning)
         pixels = class_pixels(look, meaning)
+        found += class_overlap_problems(where, sample.mask) if meaning.classes else []
     masks.problems[sample.id] += found
     if meaning.classes:
         masks.pixels[sample.id] = pixels
