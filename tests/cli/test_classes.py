@@ -12,9 +12,7 @@ from segstudy.cli.studies import main
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import override, preset_study
 from segstudy.core.errors import UserError
-from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.data.datasets import read
-from segstudy.deploy.external_classes import meaning_for
 from segstudy.store.folder import StudyFolder
 from segstudy.study.choices import command
 from segstudy.study.findings import check_command
@@ -175,24 +173,7 @@ def test_a_command_of_a_choice_spells_classes() -> None:
     assert command("eyes", given) == "segstudy run eyes --classes background=0,disc=1+2 --ignore 254+255"
 
 
-# External data
-
-
-def test_external_masks_have_the_models_classes_unless_others_are_named() -> None:
-    protocol = {"classes": CLASSES, "ignore": [255]}
-    own = meaning_of(classes=CLASSES, ignore=255)
-    assert meaning_for(protocol, AUTO) == own
-    assert meaning_for(protocol, MaskMeaning(ignore=(7,))).ignore == (7,)
-    coded = meaning_of(classes="background=0,disc=128,cup=255")
-    assert meaning_for(protocol, coded) == coded
-    for wrong in ("background=0,cup=1,disc=2", "background=0,disc=1", "disc,cup"):
-        with pytest.raises(UserError, match="the classes background, disc, cup, in this order, got"):
-            meaning_for(protocol, meaning_of(classes=wrong))
-    with pytest.raises(UserError, match="name them with --classes"):
-        meaning_for(protocol, meaning_of(foreground=1))
-    assert meaning_for({"ignore": [255]}, AUTO) == AUTO
-    with pytest.raises(UserError, match=r"foreground alone \(--foreground\), got background, disc, cup"):
-        meaning_for({}, own)
+# Classes that may overlap
 
 
 def test_names_of_a_folder_are_the_names_of_classes_that_overlap(tmp_path: Path, call) -> None:

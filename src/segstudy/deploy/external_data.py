@@ -29,7 +29,6 @@ from segstudy.data.prepared import Prepared, open_prepared, prepare
 from segstudy.data.samples import Dataset
 from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
-from segstudy.deploy.external_classes import meaning_for
 from segstudy.evaluation.forward import probabilities
 from segstudy.evaluation.mask_meaning import described_classes, with_classes_of
 from segstudy.evaluation.per_image import score_images
@@ -90,7 +89,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     _refuse_own_data(models.study(SEEN), data, dataset)
     meaning = _like_trained(models.records()[0], meaning)
     scale = parse_scale(models.records()[0].protocol.get("intensity") or FULL.kind)
-    found = examine(dataset, meaning_for(models.records()[0].protocol, meaning), scale=scale)
+    found = examine(dataset, meaning, scale=scale)
     refuse_errors(found.problems)
     refuse_other_range(found.intensities.problems, len(dataset.samples), scale)
     prepared = _prepared(models, dataset, data, (found.masks.meaning, scale))
