@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 import schemathesis
+from class_networks import EXCLUSIVE, OVERLAPPING, network
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medical_writers import dicom
@@ -52,9 +53,16 @@ for _media, _kind in KINDS.items():
 schemathesis.openapi.format("byte", pictures("PNG").map(lambda content: base64.b64encode(content).decode()))
 
 
-@pytest.fixture(scope="module")
-def described(exported_model):
-    app = create_app(Predictor(exported_model), 2)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "one foreground",
+        *(pytest.param(classes, marks=pytest.mark.slow) for classes in (EXCLUSIVE, OVERLAPPING)),
+    ],
+)
+def described(request, exported_model):
+    several = request.param != "one foreground"
+    app = create_app(Predictor([network(request.param)] if several else exported_model), 2)
     return schemathesis.openapi.from_asgi("/openapi.json", app, headers=HEADERS)
 
 

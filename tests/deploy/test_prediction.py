@@ -384,7 +384,7 @@ def test_an_overlay_tints_the_mask_alone():
     pixels = np.full((60, 60, 3), 100, np.uint8)
     mask = np.zeros((60, 60), np.bool_)
     mask[10:50, 10:50] = True
-    content = picture("overlay", pixels, mask, BINARY)
+    content = picture("overlay", pixels, mask, BINARY, [1])
     found = np.asarray(Image.open(io.BytesIO(content))).astype(int)
     assert found[30, 30] == pytest.approx([(1 - TINT) * 100 + TINT * c for c in COLOUR], abs=8)
     assert found[2, 2] == pytest.approx([100] * 3, abs=8)

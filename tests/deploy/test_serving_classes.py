@@ -90,11 +90,24 @@ def test_pictures_show_all_classes(predictor):
         assert image(answer).size == (96, 64)
 
 
-@pytest.mark.parametrize("query", ["class=rim", "class=cup&view=overlay", "class=cup&view=numbers"])
-def test_a_class_that_the_answer_cannot_be_of_is_refused(predictor, query):
-    (answer,) = ask(predictor, f"/segment?{query}", accept="image/*")
+def test_every_answer_can_be_of_one_class(predictor):
+    mask, outputs = predictor(eye()).mask, predictor.outputs
+    (said,) = ask(predictor, "/segment?class=cup", accept="application/json")
+    assert [each["name"] for each in said.json()["classes"]] == ["cup"]
+    (numbers,) = ask(predictor, "/segment?view=numbers&class=cup")
+    assert np.array_equal(np.asarray(image(numbers)), outputs.plane(mask, outputs.names.index("cup")))
+    one, all_of_them = ask(
+        predictor, "/segment?view=overlay&class=cup", "/segment?view=overlay", accept="image/jpeg"
+    )
+    disc = (32, 15)
+    assert np.abs(np.asarray(image(one), int)[disc] - eye()[disc]).max() < 20
+    assert np.abs(np.asarray(image(all_of_them), int)[disc] - eye()[disc]).max() > 20
+
+
+def test_an_unknown_class_is_refused(predictor):
+    (answer,) = ask(predictor, "/segment?class=rim")
     assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("class: ")
+    assert answer.json()["detail"] == f"class: 'rim' is none of {', '.join(predictor.outputs.names)}"
 
 
 def test_exclusive_classes_have_no_threshold():

@@ -103,6 +103,7 @@ class Outputs:
                     prob = prob_of(number)
                     mask[prob > highest] = number
                     np.maximum(highest, prob, out=highest)
+                    del prob  # else there would be two beside the highest
                 return mask
         planes = (
             np.where(prob_of(i) >= threshold, np.uint16(1 << i), np.uint16(0)) for i in range(len(self.names))

@@ -100,11 +100,13 @@ def encoded(
         if folder.number is None:
             return palette_png(mask, outputs)
         return png(outputs.plane(mask, folder.number).view(np.uint8) * np.uint8(255))
-    return picture(folder.kind, pixels, mask, outputs)
+    return picture(folder.kind, pixels, mask, outputs, outputs.scored)
 
 
-def picture(kind: str, pixels: NDArray[np.uint8], mask: NDArray[Any], outputs: Outputs) -> bytes:
-    """Return an image with its mask over it, and the outline of every class, as JPEG."""
+def picture(
+    kind: str, pixels: NDArray[np.uint8], mask: NDArray[Any], outputs: Outputs, numbers: Iterable[int]
+) -> bytes:
+    """Return an image with the outlines of these classes, in an overlay with their masks too, as JPEG."""
     if max(mask.shape) > MAX_JPEG_SIDE_PX:
         raise ImageError(
             Path("image"),
@@ -113,7 +115,7 @@ def picture(kind: str, pixels: NDArray[np.uint8], mask: NDArray[Any], outputs: O
             f"{_extent(mask)}; masks and probabilities are available",
         )
     shown = pixels.copy()
-    planes = [(class_rgb(outputs, number), outputs.plane(mask, number)) for number in outputs.scored]
+    planes = [(class_rgb(outputs, number), outputs.plane(mask, number)) for number in numbers]
     for colour, plane in planes if kind == "overlay" else ():
         cv2.copyTo(cv2.LUT(shown, _tinted(colour)), plane.view(np.uint8), shown)
     for colour, plane in planes:

@@ -21,7 +21,10 @@ MEDIA: dict[View, str] = {
 
 
 def as_json(
-    mask: NDArray[Any], probabilities: NativeProbabilities, threshold: float | None
+    mask: NDArray[Any],
+    probabilities: NativeProbabilities,
+    threshold: float | None,
+    number: int | None = None,
 ) -> dict[str, Any]:
     """Return measurements and polygons, of several classes for each but the background.
 
@@ -29,16 +32,17 @@ def as_json(
         mask: ``(H, W)``.
         probabilities: of the image.
         threshold: by which the mask was decided, if it was.
+        number: of the class that is wanted.
     """
     outputs = probabilities.outputs
     found = [
         {
-            "name": outputs.names[number],
-            "measurements": asdict(measured(plane, probabilities.of(number))),
+            "name": outputs.names[each],
+            "measurements": asdict(measured(plane, probabilities.of(each))),
             "polygons": polygons(plane),
         }
-        for number in outputs.scored
-        for plane in [outputs.plane(mask, number)]
+        for each in (outputs.scored if number is None else [number])
+        for plane in [outputs.plane(mask, each)]
     ]
     about = {"width_px": mask.shape[1], "height_px": mask.shape[0], "threshold": threshold}
     if outputs.task != "binary":
@@ -60,15 +64,17 @@ def as_picture(
         pixels: of the image, which only an overlay and an outline show.
         mask: of the image.
         probabilities: of the image.
-        number: of the class that a mask or probabilities are wanted of. Without it masks of exclusive classes
-            are numbers with a palette, and all else is of all classes, one below the other.
+        number: of the class that is wanted. Without it the mask of exclusive classes has their numbers and a
+            palette, other masks and probabilities are one below the other, and pictures show all but the
+            background.
     """
     outputs = probabilities.outputs
     match view:
         case "overlay" | "outline":
-            return picture(view, pixels, mask, outputs)
+            return picture(view, pixels, mask, outputs, outputs.scored if number is None else [number])
         case "numbers":
-            return png(mask.view(np.uint8) if mask.dtype == np.bool_ else mask)
+            plane = mask if number is None else outputs.plane(mask, number)
+            return png(plane.view(np.uint8) if plane.dtype == np.bool_ else plane)
         case "mask" if number is None and outputs.task == "multiclass":
             return palette_png(mask, outputs)
     planes = (

@@ -14,6 +14,7 @@ from segstudy.core.outputs import THRESHOLD, Outputs
 from segstudy.core.suggestions import did_you_mean
 from segstudy.data.images import ImageError
 from segstudy.data.pixel_budget import BusyError
+from segstudy.deploy.predict.clean_up import can_clean_up
 from segstudy.deploy.predict.predictor import NO_THRESHOLD, Settings, refuse_unfit
 from segstudy.deploy.serving.accept import best_of
 from segstudy.deploy.serving.admission import Admission, Slot
@@ -43,7 +44,7 @@ def add_segment(routes: APIRouter, service: Service, admission: Admission, acces
     """
     errors = problems(400, 403, 406, 408, 413, 415, 422, 500, 503, *([401] if access else []))
     outputs = service.predictor.outputs
-    several = outputs.task != "binary"
+    several, cleaned = outputs.task != "binary", can_clean_up(outputs)
 
     @routes.post(
         "/segment",
@@ -65,14 +66,18 @@ def add_segment(routes: APIRouter, service: Service, admission: Admission, acces
         ] = service.predictor.threshold or THRESHOLD,
         view: Annotated[View, Query(description="The kind of image, if the answer is an image.")] = "mask",
         largest_component: Annotated[
-            bool, Query(description="Keep only the largest connected component.")
+            bool,
+            Query(description="Keep only the largest connected component.", include_in_schema=cleaned),
         ] = False,
-        fill_holes: Annotated[bool, Query(description="Fill the holes in the mask.")] = False,
+        fill_holes: Annotated[
+            bool, Query(description="Fill the holes in the mask.", include_in_schema=cleaned)
+        ] = False,
         class_name: Annotated[
             str | None,
             Query(
                 alias="class",
-                description="The class of a mask or of probabilities; without it, of all classes.",
+                description="The class that the answer is of; without it, of all classes.",
+                json_schema_extra={"enum": list(outputs.names)},
                 include_in_schema=several,
             ),
         ] = None,
@@ -89,7 +94,7 @@ def add_segment(routes: APIRouter, service: Service, admission: Admission, acces
             refuse_unfit(settings, outputs)
         except UserError as error:
             raise HTTPException(422, str(error).removeprefix("--").replace("-", "_", 1)) from None
-        number = None if class_name is None else _number(class_name, wanted, outputs)
+        number = None if class_name is None else _number(class_name, outputs)
         cut = threshold if outputs.has_threshold else None
         answer = await _answered(request, service, admission, Asked(cut, wanted, settings, number))
         request.state.pixels = answer.height * answer.width
@@ -137,14 +142,12 @@ def _refuse_unknown(request: Request, route: Callable[..., Any], outputs: Output
             )
 
 
-def _number(name: str, view: View | None, outputs: Outputs) -> int:
+def _number(name: str, outputs: Outputs) -> int:
     """Return the number of the class of this name.
 
     Raises:
-        HTTPException: there is none, or the answer is not of one class.
+        HTTPException: there is none.
     """
-    if view not in ("mask", "probability"):
-        raise HTTPException(422, "class: only with view=mask or view=probability as image/png; leave it out")
     if name not in outputs.names:
         raise HTTPException(422, f"class: {name[:60]!r} is none of {', '.join(outputs.names)}")
     return outputs.names.index(name)

@@ -36,7 +36,7 @@ class Asked:
         threshold: of the probability; None for classes that exclude each other.
         view: the kind of picture.
         settings: of the mask.
-        number: of the class that a mask or probabilities are of; None for all.
+        number: of the class that the answer is of; None for all.
     """
 
     threshold: float | None
@@ -184,7 +184,7 @@ class Service:
             probabilities = self.predictor.at_native(prob, native)
             mask = mask_of(probabilities, asked.threshold, asked.settings)
             if asked.view is None:
-                return Answer(as_json(mask, probabilities, asked.threshold), *native)
+                return Answer(as_json(mask, probabilities, asked.threshold, asked.number), *native)
             pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
             if asked.view in PICTURES:
                 probabilities.forget()  # which pictures do not show
