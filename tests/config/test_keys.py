@@ -40,6 +40,26 @@ VARIANTS = {
         {"architecture": ["unet"], "loss": ["bce"], "nsd_tolerance": [0.005]},
     ),
     "micro-batches": ("classic", {"architecture": ["unet"], "loss": ["bce"], "micro_batch": [4]}),
+    "several classes": ("classic", {"classes": ["background=0,disc=1,cup=2"], "batch_size": [8]}),
+    "classes that may overlap": (
+        "classic",
+        {"architecture": ["unet"], "classes": ["disc,cup"], "batch_size": [8]},
+    ),
+    "weights of classes and ignored pixels": (
+        "classic",
+        {
+            "architecture": ["unet"],
+            "loss": ["bce", "dice:background=true"],
+            "classes": ["background=0,disc=1,cup=2"],
+            "class_weights": ["balanced", "1+2+5"],
+            "ignore": ["255"],
+            "batch_size": [8],
+        },
+    ),
+    "one foreground and ignored pixels": (
+        "classic",
+        {"architecture": ["unet"], "foreground": ["1"], "ignore": ["255"], "batch_size": [8]},
+    ),
 }
 
 

@@ -1,9 +1,12 @@
 """A training of several classes: what it stores, that it resumes without a difference, and that it learns."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from places import TESTS
 from resumed_training import through_a_file
 from small import CLASSES, write_classes
 
@@ -59,6 +62,15 @@ def same(a, b):
     return all((x is None and y is None) or x.equals(y) for x, y in pairs) and all(
         torch.equal(a.weights[name], b.weights[name]) for name in a.weights
     )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_golden_losses(results, way):
+    """As those of one foreground, see ``test_loop``."""
+    golden = json.loads((TESTS / "golden_losses.json").read_text())[way]
+    for column, values in golden.items():
+        found = results[way].epochs[column].to_list()
+        np.testing.assert_allclose(found, values, rtol=2e-3, err_msg=column)
 
 
 @pytest.mark.parametrize("way", WAYS)
