@@ -275,3 +275,9 @@ def called(capsys, *words) -> tuple[int, str, str]:
         main([str(word) for word in words])
     output = capsys.readouterr()
     return int(ended.value.code or 0), output.out, output.err
+
+
+def test_other_classes_are_said_as_they_may_follow_from_the_data(tmp_path, sets):
+    other = made(tmp_path / "other", 6, classes="background=0,disc=1,cup=2")
+    notes = segstudy.compare_sets(sets[0], other).matched.notes
+    assert "The studies differ in classes (none in set1, background=0,disc=1,cup=2 in set6)." in notes
