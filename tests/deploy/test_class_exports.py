@@ -16,6 +16,7 @@ from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.pytorch import Deployed
 from segstudy.deploy.export import onnx, parity
 from segstudy.deploy.predict.predictor import Predictor
+from segstudy.store.folder import StudyFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # exporters warn of what is none of ours
 EXCLUSIVE = Outputs("multiclass", ("background", "disc", "cup"), has_ignored=True)
@@ -81,6 +82,18 @@ def test_every_engine_gives_the_same_masks(study, exported):
         assert found.mask.dtype == expected.mask.dtype
         assert (found.mask != expected.mask).mean() <= 1e-3
         np.testing.assert_allclose(found.probability, expected.probability, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_predicted_masks_score_as_the_run_did(study):
+    home = StudyFolder(study)
+    (record,) = home.run_records(home.finished())
+    images = study.parent / "data" / "images"
+    segstudy.predict(study, images, study.parent / "p", engine="torch", precision="float32")
+    (found,) = segstudy.score(study.parent / "data", study.parent / "p" / "masks", study, "own")
+    for part in ("validation", "test"):
+        expected = record.summary.scores[part]
+        assert found["scores"][part]["iou"]["mean"] == pytest.approx(expected["native_iou"], abs=1e-9)
 
 
 @pytest.mark.slow

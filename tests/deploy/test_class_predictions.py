@@ -105,7 +105,7 @@ def test_numbers_of_classes_are_written_with_a_palette(pictures, tmp_path):
         shown = image.convert("RGB").getpixel((32, 32))
     assert "#{:02x}{:02x}{:02x}".format(*shown) == colour_of(2)
     folders = sorted(each.name for each in (out / "probability").iterdir())
-    assert folders == ["background", "cup", "optic_disc"]
+    assert folders == ["background", "cup", "optic disc"]
     with Image.open(out / "probability" / "cup" / "a.png") as image:
         assert (
             np.abs(np.asarray(image) / 255 - Predictor([network(EXCLUSIVE)])(eye()).probability[2]).max()
@@ -127,12 +127,12 @@ def test_numbers_of_classes_are_written_with_a_palette(pictures, tmp_path):
 def test_overlapping_classes_have_masks_of_their_own(pictures, tmp_path):
     found = predict(OVERLAPPING, pictures, tmp_path / "out", ["probability"])
     mask, probability = Predictor([network(OVERLAPPING)])(eye())
-    for number, name in enumerate(["optic_disc", "cup"]):
+    for number, name in enumerate(["optic disc", "cup"]):
         with Image.open(tmp_path / "out" / "masks" / name / "a.png") as image:
             assert np.array_equal(np.asarray(image), 255 * (mask >> number & 1))
         with Image.open(tmp_path / "out" / "probability" / name / "a.png") as image:
             assert np.array_equal(np.asarray(image), np.rint(probability[number] * 255))
-    assert [row["mask"] for row in found[:2]] == ["masks/optic_disc/a.png", "masks/cup/a.png"]
+    assert [row["mask"] for row in found[:2]] == ["masks/optic disc/a.png", "masks/cup/a.png"]
 
 
 def test_every_object_of_every_class_is_measured(pictures, tmp_path):
@@ -195,7 +195,7 @@ def test_an_image_that_cannot_be_used_is_one_row(pictures, tmp_path):
 
 
 def test_folders_of_classes_are_apart_on_every_system():
-    assert class_folders(["a b", "A_B", "..", "?", "disc"]) == ["a_b", "A_B-2", "-", "--2", "disc"]
+    assert class_folders(["a b", "A B", "..", "?", "disc"]) == ["a b", "A B-2", "-", "--2", "disc"]
 
 
 def test_a_volume_keeps_the_numbers_of_classes(tmp_path):

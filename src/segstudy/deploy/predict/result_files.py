@@ -67,14 +67,14 @@ def _folders(kind: str, outputs: Outputs) -> Iterable[ResultFolder]:
 
 
 def class_folders(names: Iterable[str]) -> list[str]:
-    """Return a folder's name for each class, without spaces and different also where case does not count.
+    """Return a folder's name for each class, its own if all systems allow it; they differ beyond their case.
 
     >>> class_folders(["optic disc", "a?", "A*"])
-    ['optic_disc', 'a-', 'A--2']
+    ['optic disc', 'a-', 'A--2']
     """
     found: list[str] = []
     for name in names:
-        plain = file_name(name).replace(" ", "_")
+        plain = file_name(name)
         taken = {each.casefold() for each in found}
         candidates = (plain, *(f"{plain}-{i}" for i in range(2, len(found) + 3)))
         found.append(next(each for each in candidates if each.casefold() not in taken))

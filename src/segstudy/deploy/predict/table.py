@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from segstudy.core import file_stamps
 from segstudy.core.atomic_files import DiskError, write_text
@@ -89,7 +90,8 @@ class Prediction:
         size: height and width of the image in pixels.
         found: of each class but the background; nothing with an error.
         error: what was wrong with the image.
-        results: the first 16 digits of each written result's SHA-256, by its folder.
+        results: the first 16 digits of each written result's SHA-256, by its folder; in the table, folders
+            are written as in addresses, without spaces.
     """
 
     image: Path
@@ -115,7 +117,7 @@ class Prediction:
             "error": self.error,
             "file_bytes": self.stamp[0],
             "file_changed_ns": self.stamp[1],
-            "results": " ".join(f"{kind}={digest}" for kind, digest in self.results.items()),
+            "results": " ".join(f"{quote(folder)}={digest}" for folder, digest in self.results.items()),
         }
         return {name: "" if value is None else str(value) for name, value in values.items()}
 
@@ -175,7 +177,8 @@ class Results:
         if self._classes and tuple(row["class"] for row in rows) != self._classes:
             return False
         unchanged = (rows[0]["file_bytes"], rows[0]["file_changed_ns"]) == tuple(map(str, stamp))
-        written = dict(each.partition("=")[::2] for each in rows[0]["results"].split())
+        pairs = (each.partition("=") for each in rows[0]["results"].split())
+        written = {unquote(folder): digest for folder, _, digest in pairs}
         return unchanged and all(
             digest_of(self.folder / place) == written.get(folder, "") for folder, place in places.items()
         )
