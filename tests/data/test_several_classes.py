@@ -51,6 +51,13 @@ def test_255_above_small_numbers_is_proposed_as_ignored_unless_it_has_a_name() -
     assert class_options([table(0, 128, 255)]) == "--classes background=0,class128=128,class255=255"
 
 
+def test_values_that_are_named_as_of_no_class_are_proposed_as_ignored() -> None:
+    names = [(1, "cat"), (2, "Void"), (3, "avoided"), (255, "the border between objects, of no class")]
+    assert class_options([table(0, 1, 2, 3, 255)], names) == (
+        "--classes background=0,cat=1,avoided=3 --ignore 2+255"
+    )
+
+
 def test_names_are_those_of_the_data_set() -> None:
     names = [(0, "_background_"), (1, "optic disc"), (2, "cup, inner"), (9, "not there")]
     assert class_options([table(0, 1, 2)], names) == "--classes 'background=0,optic disc=1,cup inner=2'"

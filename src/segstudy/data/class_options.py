@@ -15,14 +15,17 @@ from segstudy.data.masks import THRESHOLD
 
 FORBIDDEN = re.compile(r"[\s,=+#/\\\x00-\x1f]+")
 BLACK = "#000000"
-BACKGROUND_WORDS = ("background", "bg", "backgr", "hintergrund", "fond", "none", "unlabeled", "unlabelled")
-MOST_CHARACTERS = 50
+BACKGROUND_WORDS = ("background", "bg", "hintergrund", "fond", "none")
+NO_CLASS = re.compile(r"(?<![a-z])(ignored?|ignore index|void|of no class)(?![a-z])", re.IGNORECASE)
+MOST_CHARACTERS = 46  # of a name, and room for a number where two are the same
 
 Value = int | str
 
 
 def class_options(tables: Sequence[MaskTable], names: Sequence[tuple[Value, str]] = ()) -> str:
-    """Return ``--classes ...`` with one class for each value, with ``--ignore 255`` where that stands apart.
+    """Return ``--classes ...`` with one class for each value, and ``--ignore`` for values of no class.
+
+    These are named as such, as void, or are 255 above small numbers.
 
     Args:
         tables: of all masks.
@@ -34,16 +37,15 @@ def class_options(tables: Sequence[MaskTable], names: Sequence[tuple[Value, str]
     """
     if sum(map(_is_black_and_white, tables)) > len(tables) / 2:
         return ""
-    values = _values(tables)
-    ignored = [IGNORED] if _stands_apart(values, dict(names)) else []
+    values, known = _values(tables), dict(names)
+    ignored = [value for value in values if NO_CLASS.search(known.get(value, ""))]
+    ignored += [IGNORED] if _stands_apart(values, known) else []
     classes = [value for value in values if value not in ignored]
     if not 2 <= len(classes) <= MOST_EXCLUSIVE:
         return ""
-    spelled = ",".join(
-        f"{name}={value}" for name, value in zip(_names(classes, dict(names)), classes, strict=True)
-    )
-    words = f"--classes {shlex.quote(spelled)}"
-    return f"{words} --ignore {IGNORED}" if ignored else words
+    named = zip(_names(classes, known), classes, strict=True)
+    words = f"--classes {shlex.quote(','.join(f'{name}={value}' for name, value in named))}"
+    return f"{words} --ignore {shlex.quote('+'.join(map(str, ignored)))}" if ignored else words
 
 
 def _values(tables: Sequence[MaskTable]) -> list[Value]:
