@@ -56,6 +56,9 @@ def test_values_that_are_named_as_of_no_class_are_proposed_as_ignored() -> None:
     assert class_options([table(0, 1, 2, 3, 255)], names) == (
         "--classes background=0,cat=1,avoided=3 --ignore 2+255"
     )
+    assert class_options([table(0, 1, 2, 9)], ignore=(9,)) == (
+        "--classes background=0,class1=1,class2=2 --ignore 9"
+    )
 
 
 def test_names_are_those_of_the_data_set() -> None:

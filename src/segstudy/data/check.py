@@ -169,7 +169,7 @@ def _options(dataset: Dataset, looks: Sequence[Look], meaning: MaskMeaning) -> s
     if meaning.classes or meaning.foreground is not None or are_layered(dataset):
         return ""
     tables = [mask.table for look in looks for mask in look.masks.values()]
-    options = class_options(tables, dataset.class_names)
+    options = class_options(tables, dataset.class_names, meaning.ignore)
     return options if options.count("=") > FEW_CLASSES else ""
 
 
@@ -219,7 +219,7 @@ def _of_masks(dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning) -> _M
     unfit: dict[int, ImageError] = {}
     for place, error in found.unfit.items():
         unfit.setdefault(layers[place][0], error)
-    remedy = "" if asked.classes else _all_classes(dataset, [mask.table for _, mask in layers])
+    remedy = "" if asked.classes else _all_classes(dataset, [mask.table for _, mask in layers], asked)
     names = _class_names(dataset)
     for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
         masks.problems[sample.id] = list(look.problems)
@@ -250,9 +250,9 @@ def _add_mask(masks: _Masks, dataset: Dataset, sample: Sample, looks: Mapping[st
         masks.pixels[sample.id] = pixels
 
 
-def _all_classes(dataset: Dataset, tables: Sequence[MaskTable]) -> str:
+def _all_classes(dataset: Dataset, tables: Sequence[MaskTable], asked: MaskMeaning) -> str:
     """How all values of the masks are named as classes, in words; nothing where they are none."""
-    options = class_options(tables, dataset.class_names)
+    options = class_options(tables, dataset.class_names, asked.ignore)
     if not options:
         return ""
     line = options if len(options) <= MOST_CHARACTERS else "--classes (`segstudy check` prints it)"

@@ -22,7 +22,11 @@ MOST_CHARACTERS = 46  # of a name, and room for a number where two are the same
 Value = int | str
 
 
-def class_options(tables: Sequence[MaskTable], names: Sequence[tuple[Value, str]] = ()) -> str:
+def class_options(
+    tables: Sequence[MaskTable],
+    names: Sequence[tuple[Value, str]] = (),
+    ignore: Sequence[Value] = (),
+) -> str:
     """Return ``--classes ...`` with one class for each value, and ``--ignore`` for values of no class.
 
     These are named as such, as void, or are 255 above small numbers.
@@ -30,6 +34,7 @@ def class_options(tables: Sequence[MaskTable], names: Sequence[tuple[Value, str]
     Args:
         tables: of all masks.
         names: of values, where a file says them.
+        ignore: values that are to be ignored in any case.
 
     Returns:
         Words for the command line; nothing where the values are no classes: less than two, more than a mask
@@ -38,8 +43,8 @@ def class_options(tables: Sequence[MaskTable], names: Sequence[tuple[Value, str]
     if sum(map(_is_black_and_white, tables)) > len(tables) / 2:
         return ""
     values, known = _values(tables), dict(names)
-    ignored = [value for value in values if NO_CLASS.search(known.get(value, ""))]
-    ignored += [IGNORED] if _stands_apart(values, known) else []
+    ignored = {value: None for value in values if value in ignore or NO_CLASS.search(known.get(value, ""))}
+    ignored |= {IGNORED: None} if _stands_apart(values, known) else {}
     classes = [value for value in values if value not in ignored]
     if not 2 <= len(classes) <= MOST_EXCLUSIVE:
         return ""
