@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from small import write_dataset
+from small import CLASSES, write_classes, write_dataset
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from segstudy.config.protocol import Protocol
@@ -58,8 +58,9 @@ def waits_of_an_epoch(prepared, batch_size, **named):
     run = Run(configuration=configuration, seed=0, fold=None, data="d", split="s", numerics={})
     ids = prepared.ids
     training = begin(run, prepared, Split(train=ids[:8], validation=ids[8:10], test=ids[10:]), CPU)
-    resident = tuple(torch.from_numpy(np.array(part)) for part in (prepared.images, prepared.masks))
-    training.pixels = Pixels(prepared, CPU, resident)
+    images, masks = np.array(prepared.images), np.array(prepared.masks)
+    masks = masks.view(np.int16) if masks.dtype == np.uint16 else masks
+    training.pixels = Pixels(prepared, CPU, (torch.from_numpy(images), torch.from_numpy(masks)))
     remaining = epochs(training)
     next(remaining)
     with Waits() as found:
@@ -87,11 +88,32 @@ def test_no_architecture_waits(prepared, architecture):
     assert few.total() == many.total()
 
 
+@pytest.mark.parametrize("augmentation", ["none", "full"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"classes": CLASSES, "ignore": 255, "class_weights": "1+2+5"},
+        {"classes": "disc,cup", "class_weights": "balanced"},
+        {"foreground": "1+2", "ignore": 255},
+    ],
+    ids=["exclusive", "overlapping", "ignored"],
+)
+def test_several_classes_wait_no_more(tmp_path, fields, augmentation):
+    folder = write_classes(tmp_path / "set", n=12, overlapping=fields.get("classes") == "disc,cup", void=True)
+    samples = read(folder).samples
+    meaning = Protocol(**fields).mask_meaning()
+    made = open_prepared(prepare(samples, fingerprint(samples), (32, 32), "squash", meaning))
+    fields = {**fields, "augmentation": augmentation}
+    few, many = (waits_of_an_epoch(made, size, fields=fields) for size in (8, 2))
+    assert many.counts["aten::convolution"] > few.counts["aten::convolution"]
+    assert few.total() == many.total() <= 12
+
+
 def test_a_wait_in_each_batch_would_be_counted(prepared, monkeypatch):
     def reading_back(logits, target):
         value = (logits - target).square().mean()
         return value if value.item() >= 0 else -value
 
-    monkeypatch.setattr("segstudy.training.loop.build_loss", lambda _: reading_back)
+    monkeypatch.setattr("segstudy.training.loop.build_loss", lambda *_: reading_back)
     few, many = (waits_of_an_epoch(prepared, size) for size in (8, 2))
     assert many.total() > few.total()

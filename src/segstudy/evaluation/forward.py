@@ -106,7 +106,8 @@ def overlaps(logits: Tensor, target: Tensor, outputs: Outputs = BINARY) -> Tenso
     """
     if outputs.task == "multiclass":
         counted = (target >= 0).unsqueeze(1)
-        numbers = torch.tensor(outputs.scored, device=logits.device)[:, None, None]
+        # Made on the device: the background is the first class, if it is one.
+        numbers = torch.arange(outputs.scored[0], len(outputs.names), device=logits.device)[:, None, None]
         predicted, true = logits.argmax(1, keepdim=True) == numbers, target.unsqueeze(1) == numbers
     else:
         counted, predicted, true = target >= 0, logits >= 0, target > 0

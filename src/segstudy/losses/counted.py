@@ -5,6 +5,7 @@ In targets of overlapping classes an ignored pixel is -1, in those of exclusive 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ def mean_of_classes(loss: Tensor, class_weights: Weights | None) -> Tensor:
     """Return the mean over classes, weighted if there are weights, then over images, of ``(batch, K)``."""
     if class_weights is None:
         return loss.mean()
-    weight = loss.new_tensor(class_weights)
+    weight = _on_device(tuple(class_weights), loss.device)
     return ((loss * weight).sum(1) / weight.sum()).mean()
 
 
@@ -31,7 +32,14 @@ def pixel_weights(target: Tensor, class_weights: Weights | None) -> Tensor:
     counts = target >= 0
     if class_weights is None:
         return counts.float()
-    return torch.tensor(class_weights, device=target.device)[target.clamp_min(0)] * counts
+    return _on_device(tuple(class_weights), target.device)[target.clamp_min(0)] * counts
+
+
+@lru_cache(maxsize=64)
+def _on_device(class_weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return weights as float32, sent to a device once: with each batch it would wait for the host."""
+    with torch.inference_mode(mode=False):  # else only a pass without gradients could use them again
+        return torch.tensor(class_weights, dtype=torch.float32, device=device)
 
 
 def truth_and_counts(target: Tensor) -> tuple[Tensor, Tensor]:
