@@ -7,6 +7,7 @@ from fake_study import make_study, rewrite, sample_ids
 from made_up_classes import finish_classes
 
 from segstudy.analysis.compare import compare_configurations
+from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.results import gather
 from segstudy.core.errors import UserError
 from segstudy.store.folder import StudyFolder
@@ -138,3 +139,21 @@ def test_configurations_of_other_classes_are_not_compared(tmp_path):
         sides.append((folder.path, "unet-bce-b8"))
     with pytest.raises(UserError, match="means over other classes and cannot be compared"):
         compare_configurations(*sides)
+
+
+def test_masks_of_other_tools_have_scores_by_class_if_they_were_scored_with_these_classes(tmp_path):
+    folder = study(tmp_path, seeds=1)
+    key = finish_classes(folder, "unet-bce-b8", 3)
+    classes, images = (
+        pl.read_parquet(folder.runs / key / f"{name}.parquet").with_columns(seed=pl.lit(0))
+        for name in ("classes", "images")
+    )
+    record = {"kind": "masks", "seeds": [0], "parts": {"test": {"missing": {}}}}
+    folder.write_external("as one", record, images)
+    folder.write_external("as these", {**record, "classes": CLASSES}, images, classes)
+    results = gather(folder)
+    assert "as one" in results.outdated
+    assert not results.has("as one")
+    assert results.class_interval("as these", 1) == results.class_interval("unet-bce-b8", 1)
+    row = next(row for row in leaderboard(folder).to_dicts() if row["configuration"] == "as these")
+    assert row["test_iou[cup]"] == results.class_interval("unet-bce-b8", 2).mean

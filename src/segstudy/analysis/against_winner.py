@@ -82,7 +82,7 @@ def _refuse_other_files(ours: Results, a: str, theirs: Results, b: str) -> None:
             f"{a} has foreground {left.foreground} and {b} {right.foreground}: they are held against other "
             "truths and cannot be compared"
         )
-    if None not in (left.classes, right.classes) and left.classes != right.classes:
+    if left.classes != right.classes:
         raise UserError(
             f"{a} has classes {left.classes} and {b} {right.classes}: their scores are means over other "
             "classes and cannot be compared"

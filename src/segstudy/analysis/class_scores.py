@@ -92,49 +92,54 @@ def counting(number: int, *sides: ClassScores) -> NDArray[np.bool_]:
     return np.asarray(np.any([each.present[:, :, number].any(0) for each in sides], axis=0))
 
 
-def class_tables(
-    folder: StudyFolder, outputs: Outputs, runs: Mapping[str, Runs], ids: Mapping[str, tuple[str, ...]]
-) -> dict[str, ClassScores]:
-    """Read the scores by class of these configurations; those without are left out.
+def rows_of_runs(
+    folder: StudyFolder, runs: Runs, metrics: Sequence[str] = (column(HEADLINE),)
+) -> pl.DataFrame | None:
+    """Return the rows of a configuration's test images by seed, repeat and class; None if a run has none.
 
     Args:
         folder: the study.
-        outputs: of it.
-        runs: of each configuration's complete replicates.
-        ids: of each configuration's test images.
-    """
-    return {
-        name: table
-        for name, mine in runs.items()
-        if name in ids and (table := class_scores(folder, outputs, mine, ids[name])) is not None
-    }
-
-
-def class_scores(
-    folder: StudyFolder,
-    outputs: Outputs,
-    runs: Runs,
-    ids: Sequence[str],
-    metrics: Sequence[str] = (column(HEADLINE),),
-) -> ClassScores | None:
-    """Return a configuration's scores by class; None if one of its runs has none, or has other classes.
-
-    Args:
-        folder: the study.
-        outputs: with the classes.
         runs: of its complete replicates.
-        ids: of its test images.
         metrics: the columns to read.
     """
     about = pl.DataFrame(list(runs), {"key": pl.String, "seed": pl.Int64, "repeat": pl.Int64}, orient="row")
     found = folder.classes(about["key"].to_list(), ["part", *PLACE, *PRESENCE, *OBJECTS, *metrics])
     if not about.height or found["key"].n_unique() < about.height:
         return None
-    rows = found.filter(pl.col("part") == "test").join(about, on="key")
-    shape = about["seed"].n_unique(), len(ids), len(outputs.names)
-    if set(rows["class"]) != set(outputs.names) or set(rows["id"]) != set(ids):
+    return found.filter(pl.col("part") == "test").join(about, on="key")
+
+
+def rows_of_masks(folder: StudyFolder, external: str, ids: Sequence[str]) -> pl.DataFrame | None:
+    """Return the same of masks of another tool, on these images; None if they have none.
+
+    Args:
+        folder: the study.
+        external: the name of their folder.
+        ids: of the test images of which every seed has a mask.
+    """
+    found = folder.external_classes_in(external)
+    if found is None:
         return None
-    if rows.height != np.prod(shape) * about["repeat"].n_unique():
+    return found.filter((pl.col("part") == "test") & pl.col("id").is_in(ids)).with_columns(repeat=pl.lit(0))
+
+
+def class_scores(
+    rows: pl.DataFrame | None,
+    outputs: Outputs,
+    ids: Sequence[str],
+    metrics: Sequence[str] = (column(HEADLINE),),
+) -> ClassScores | None:
+    """Return a configuration's scores by class; None if some are missing, or of other classes.
+
+    Args:
+        rows: of ``rows_of_runs`` or ``rows_of_masks``.
+        outputs: with the classes.
+        ids: of the test images.
+        metrics: the columns to keep.
+    """
+    if rows is None or set(rows["class"]) != set(outputs.names) or set(rows["id"]) != set(ids):
+        return None
+    if rows.height != rows.select("seed", "repeat").n_unique() * len(ids) * len(outputs.names):
         return None
     known = [name for name in metrics if name in rows.columns and not rows[name].null_count()]
     return _arranged(_repeats_joined(rows, known), outputs, ids, known)

@@ -66,19 +66,19 @@ class Row:
         return protocol["foreground"] or [] if "foreground" in protocol else None
 
     @property
-    def classes(self) -> str | None:
-        """Return the classes, and the values to ignore, as spelled; None of masks, where it is not stored."""
+    def classes(self) -> str:
+        """Return the classes, and the values to ignore, in words."""
         if self.masks is not None:
-            return None
+            return classes_text(self.masks.classes, self.masks.ignore)
         protocol = self.configuration["protocol"]
-        ignored = "".join(f", {value} ignored" for value in protocol.get("ignore") or ())
-        return f"{protocol.get('classes') or 'one foreground'}{ignored}"
+        return classes_text(protocol.get("classes"), protocol.get("ignore"))
 
     def has_truth_of(self, other: "Row") -> bool:
         """Whether both are scored against the same masks of the same data, as far as is stored."""
         datas = {self.data, other.data} - {""}
-        truths = ((self.foreground, other.foreground), (self.classes, other.classes))
-        return len(datas) < 2 and all(None in both or both[0] == both[1] for both in truths)
+        foregrounds = self.foreground, other.foreground
+        same = None in foregrounds or foregrounds[0] == foregrounds[1]
+        return len(datas) < 2 and same and self.classes == other.classes
 
     @property
     def complete(self) -> bool:
@@ -86,6 +86,12 @@ class Row:
         if self.masks is not None:
             return not any(self.masks.missing.values())
         return len(self.records) == self.num_planned > 0 and self.stopped is None
+
+
+def classes_text(classes: str | None, ignore: Iterable[int | str] | None) -> str:
+    """Return the classes of a study or of masks, and the values to ignore, in words."""
+    ignored = "".join(f", {value} ignored" for value in ignore or ())
+    return f"{classes or 'one foreground'}{ignored}"
 
 
 def all_rows(folder: StudyFolder, show_all: bool = False) -> list[Row]:

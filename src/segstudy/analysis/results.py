@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from segstudy.analysis.class_scores import ClassScores, class_tables
-from segstudy.analysis.configurations import Row, all_rows
+from segstudy.analysis.class_scores import ClassScores, class_scores, rows_of_masks, rows_of_runs
+from segstudy.analysis.configurations import Row, all_rows, classes_text
 from segstudy.analysis.seed_plan import SeedPlan, seed_plan_of
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.metrics import METRICS, column
@@ -186,18 +186,26 @@ def _classes(
 ) -> dict[str, ClassScores] | None:
     if outputs.task == "binary":
         return None
-    return class_tables(
-        folder,
-        outputs,
-        {row.name: replicate_runs(row) for row in rows if row.masks is None},
-        {name: ids for (name, part), (_, ids) in replicates.items() if part == "test"},
-    )
+    ids = {name: ids for (name, part), (_, ids) in replicates.items() if part == "test"}
+    found = {}
+    for row in rows:
+        if row.name in ids:
+            of_row = (
+                rows_of_runs(folder, replicate_runs(row))
+                if row.masks is None
+                else rows_of_masks(folder, row.folder, ids[row.name])
+            )
+            found[row.name] = class_scores(of_row, outputs, ids[row.name])
+    return {name: table for name, table in found.items() if table is not None}
 
 
 def _is_outdated(folder: StudyFolder, row: Row, images: pl.DataFrame, data: str) -> bool:
-    """Whether masks were scored on other data than the study's now, another test subset or tolerance."""
+    """Whether masks were scored on other data, classes, test subset or tolerance than the study has now."""
     assert row.masks is not None
-    if row.masks.nsd_tolerance != folder.study().protocol.nsd_tolerance:
+    protocol = folder.study().protocol
+    if row.masks.nsd_tolerance != protocol.nsd_tolerance:
+        return True
+    if row.classes != classes_text(protocol.classes, protocol.ignore):
         return True
     test = {sample_id for split in folder.splits() for sample_id in split.test}
     missing = row.masks.missing.values()

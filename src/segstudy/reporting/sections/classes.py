@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from segstudy.analysis.absent_classes import conventions, order_sentence
 from segstudy.analysis.class_differences import class_differences, everywhere_sentences
-from segstudy.analysis.class_scores import FEWEST, ClassScores, class_scores
+from segstudy.analysis.class_scores import FEWEST, ClassScores, class_scores, rows_of_runs
 from segstudy.analysis.confusions import Confusions, confusions
 from segstudy.analysis.formatting import DASH, interval, p_value
 from segstudy.analysis.results import Results, comparable, replicate_runs
@@ -219,8 +219,9 @@ def class_rows(
 ) -> list[ClassRow]:
     """Return the metrics and counts of a configuration, a row for each class."""
     columns = {column(metric): each for metric, each in _metrics().items()}
-    runs, ids = replicate_runs(results.row(name)), results.ids(name)
-    table = class_scores(folder, results.outputs, runs, ids, list(columns))
+    ids = results.ids(name)
+    rows = rows_of_runs(folder, replicate_runs(results.row(name)), list(columns))
+    table = class_scores(rows, results.outputs, ids, list(columns))
     assert table is not None  # the headline of these runs was read before
     shares = None if matrix is None else matrix.class_shares
     groups = results.groups_of(name)
