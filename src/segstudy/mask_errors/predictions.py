@@ -93,7 +93,7 @@ def networks_of(folder: StudyFolder, most: int = MOST_CONFIGURATIONS) -> Network
         names = ", ".join(first.outputs().names)
         raise UserError(
             f"{folder.path}: its masks have the classes {names}, and audit compares masks of one foreground; "
-            "train a study with --foreground on one of them, and audit that"
+            "train a study with --set foreground=VALUE on one of them, and audit that"
         )
     alike = [row for row in complete if _is_alike(_protocol(row), first)]
     used = alike[:most]
