@@ -114,6 +114,16 @@ def test_rows_of_classes_are_packed_and_merged(made, study, tmp_path):
     assert len(keys) == 2
 
 
+def test_baselines_are_those_of_the_present_classes(tmp_path):
+    place = trained(tmp_path, "multiclass")
+    before = StudyFolder(place).baselines()
+    fields = {"classes": "background=0,eye=1+2", "ignore": 255}
+    segstudy.run(tmp_path / "set", out=place, loss="bce", **TINY, **GRID, **fields)
+    after = StudyFolder(place).baselines()
+    assert set(before["truth"]) != set(after["truth"])
+    assert "all eye" in set(after["baseline"]) - set(before["baseline"])
+
+
 def test_an_audit_is_refused(study):
     with pytest.raises(UserError, match="audit compares masks of one foreground"):
         segstudy.audit(study)

@@ -128,6 +128,9 @@ def facts(source, options) -> tuple:
         {"architecture": "unet:skips=false", "record_test": False, "seeds": 3, "fields": {"steps": [5, 6]}},
         {"image_size": [(32, 48), 64], "folds": 3, "split_seed": 4, "protocol": "thorough", "out": "a b"},
         {"foreground": [[1, 2], [3]], "reader": "folder", "resize": ["pad", "squash"]},
+        {"classes": "background=0,disc=1,cup=2", "ignore": 255, "class_weights": [1, 2, 5]},
+        {"classes": {"background": 0, "disc": [1, 2]}, "ignore": [254, 255], "class_weights": "balanced"},
+        {"classes": ["disc", "cup"], "class_weights": ["none", "balanced", "1+2"]},
     ],
 )
 def test_a_command_says_what_the_options_say(here, options, monkeypatch):

@@ -1,5 +1,6 @@
 """Baselines: masks predicted without looking at the image, which every network has to beat."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from segstudy.data.samples import Part, Sample
 from segstudy.data.split import Split
 from segstudy.evaluation.blocks import in_blocks
 from segstudy.evaluation.class_scores import compare
+from segstudy.evaluation.mask_meaning import described_classes
 from segstudy.store.folder import StudyFolder
 
 ALL_FOREGROUND, MEAN_MASK, ALL_BACKGROUND = "all foreground", "mean mask", "all background"
@@ -46,11 +48,14 @@ def write_baselines(
         protocol: says at which network size the masks are averaged.
         preparing: called with the number of samples decoded and resized so far.
     """
-    if up_to_date(folder.baselines(), data, splits):
+    described = described_classes(protocol.mask_meaning())
+    truth = json.dumps(described) if described else ""
+    if up_to_date(folder.baselines(), data, splits, truth):
         return
     settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
     prepared = open_prepared(prepare(samples, data, *settings, progress=preparing), check=False)  # checked
-    folder.write_table("baselines.parquet", baseline_table(prepared, data, splits))
+    table = baseline_table(prepared, data, splits)
+    folder.write_table("baselines.parquet", table.with_columns(truth=pl.lit(truth)) if truth else table)
 
 
 def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFrame:
@@ -86,9 +91,16 @@ def _rows(prepared: Prepared, data: str, splits: Splits) -> Iterator[dict[str, A
                     yield about | row
 
 
-def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits) -> bool:
-    """Whether a stored table is of these data and parts."""
-    if table is None:
+def up_to_date(table: pl.DataFrame | None, data: str, splits: Splits, truth: str = "") -> bool:
+    """Whether a stored table is of these data and parts.
+
+    Args:
+        table: the stored one; None if there is none.
+        data: fingerprint of the samples.
+        splits: as in ``write_baselines``.
+        truth: the classes and the ignored values; empty, and not in the table, with one foreground.
+    """
+    if table is None or (set(table["truth"]) if "truth" in table.columns else {""}) != {truth}:
         return False
     wanted = {
         (data, *key, part, sample_id)

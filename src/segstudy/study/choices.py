@@ -166,15 +166,14 @@ def _executor_words(options: Mapping[str, Any]) -> list[str]:
 
 def _as_word(name: str, value: Any) -> str:
     """Return a value, or the levels of a factor, as a word of the command line."""
-    are_numbers = isinstance(value, list | tuple) and all(isinstance(v, int) for v in value)
-    if name in ("foreground", "ignore") and are_numbers:
-        return spelled(name, list(value))
     if name == "classes":
         return str(spelled_classes(value))
     if name == "ignore":
         return spelled(name, list(value) if isinstance(value, list | tuple) else value)
-    if name == "image_size" and isinstance(value, tuple) and len(value) == 2:
-        return spelled(name, value)
+    are_numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
+    is_size = name == "image_size" and isinstance(value, tuple) and len(value) == 2
+    if (name in ("foreground", "class_weights") and are_numbers) or is_size:
+        return spelled(name, list(value))
     if isinstance(value, list | tuple):
         return ",".join(_as_word(name, each) for each in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
