@@ -25,6 +25,7 @@ def check(  # noqa: PLR0913 (an option each)
     classes: Classes = None,
     ignore: Foreground = None,
     masks: str | None = None,
+    channels: int | None = None,
     intensity: str | None = None,
     write: str | Path | None = None,
     html: str | Path | None = None,
@@ -43,6 +44,7 @@ def check(  # noqa: PLR0913 (an option each)
         write: a new folder for ``samples.csv``, images and masks as they were understood.
         html: a file to write: one page with every mask as an outline over its image.
         masks: the rule for mask values, such as ``background=0``; found from all masks if left out.
+        channels: the number of channels of the images, if it is not 3: 1 for grey images.
         intensity: the image values that become 0 to 255, as ``0..4095``; found from all images if left out.
 
     Raises:
@@ -53,7 +55,7 @@ def check(  # noqa: PLR0913 (an option each)
         from segstudy.reporting.own_pages import refuse_place
 
         refuse_place(Path(html), GENERATOR)
-    meaning, scale = meaning_of(masks, foreground, classes, ignore), scale_of(intensity)
+    meaning, scale = meaning_of(masks, foreground, classes, ignore), scale_of(intensity, channels)
     found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
     if html is not None:
         write_contact_sheet(found, Path(html), lambda done, of: stage("writing the contact sheet", done, of))

@@ -58,6 +58,7 @@ def run(  # noqa: PLR0913 (an option each)
     ignore: Values = None,
     foreground: Foregrounds = None,
     masks: str | None = None,
+    channels: int | None = None,
     intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
@@ -133,6 +134,7 @@ def run(  # noqa: PLR0913 (an option each)
         ignore: mask values of pixels that count nowhere.
         foreground: values of a multi-class mask that count.
         masks: what mask values mean: ``auto``, or a rule such as ``background=0``.
+        channels: the number of channels of the images, if it is not 3: 1 for grey images.
         intensity: image values that become 0 to 255: ``auto``, ``full`` or a range such as ``0..4095``.
         split: ``auto``, ``official``, shares as ``50/25/25``, or a ``split.json``.
         split_file: a ``split.json`` with the subsets.
@@ -236,6 +238,7 @@ def plan(  # noqa: PLR0913 (an option each)
     ignore: Values = None,
     foreground: Foregrounds = None,
     masks: str | None = None,
+    channels: int | None = None,
     intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,
@@ -318,6 +321,7 @@ def init(  # noqa: PLR0913 (an option each)
     ignore: Values = None,
     foreground: Foregrounds = None,
     masks: str | None = None,
+    channels: int | None = None,
     intensity: str | None = None,
     split: str | Path | Sequence[str] | None = None,
     split_file: str | Path | None = None,

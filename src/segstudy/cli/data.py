@@ -30,6 +30,7 @@ def check(  # noqa: PLR0913 (an option each)
     classes: str | None = None,
     ignore: str | None = None,
     masks: str | None = None,
+    channels: int | None = None,
     intensity: str | None = None,
     write: Path | None = None,
     html: Path | None = None,
@@ -55,6 +56,8 @@ def check(  # noqa: PLR0913 (an option each)
         The mask values of pixels that count nowhere, such as 255 or 254+255.
     masks
         The rule for mask values, such as background=0. By default, it is found from all masks.
+    channels
+        The number of channels of the images, if it is not 3: 1 for grey images, or the bands of a TIFF.
     intensity
         The image values that become 0 to 255, such as 0..4095. By default, they are found from all images.
     write
@@ -73,7 +76,7 @@ def check(  # noqa: PLR0913 (an option each)
     with Stages(problems) as stage:
         stage("starting")
         write_page = _page_writer(html, stage) if html else None
-        meaning, scale = meaning_of(masks, foreground, classes, ignore), scale_of(intensity)
+        meaning, scale = meaning_of(masks, foreground, classes, ignore), scale_of(intensity, channels)
         found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
         num_shown = write_page(found) if write_page else 0
     if json_:

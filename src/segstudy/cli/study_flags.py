@@ -19,6 +19,7 @@ CLASSES = (
     "such as disc,cup, if classes may overlap and have masks in a folder each."
 )
 IGNORE = "The mask values of pixels that count nowhere, such as 255 or 254+255."
+CHANNELS = "The number of channels of the images, if it is not 3: 1 for grey images, or the bands of a TIFF."
 _INTENSITY = (
     "The image values that become 0 to 255, such as 0..4095. By default, they are found from all images."
 )
@@ -52,6 +53,7 @@ class StudyFlags:
     classes: Annotated[str | None, Parameter(help=CLASSES)] = None
     ignore: Annotated[str | None, Parameter(help=IGNORE)] = None
     masks: Annotated[str | None, Parameter(help=_MASKS)] = None
+    channels: Annotated[int | None, Parameter(help=CHANNELS)] = None
     intensity: Annotated[str | None, Parameter(help=_INTENSITY)] = None
     set_: Annotated[
         list[str] | None,

@@ -1,6 +1,7 @@
 """The protocol of a study, its factors and the grids they span."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
@@ -8,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 from segstudy.core import intensity, mask_rules
 from segstudy.core.class_weights import refuse_other_weights, spelled_weights
 from segstudy.core.classes import MaskClass, is_background, parse_classes, spelled_classes
-from segstudy.core.intensity import Scale
+from segstudy.core.intensity import COLOURS, Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive, Size
 
@@ -35,6 +36,11 @@ Value = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^#[0-9a-f]{
 Values = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_values)]
 Classes = Annotated[str, BeforeValidator(spelled_classes)]
 ClassWeights = Annotated[str | None, BeforeValidator(spelled_weights)]
+Channels = Annotated[
+    int,
+    Field(ge=1, le=intensity.MAX_CHANNELS),
+    AfterValidator(lambda number: None if number == COLOURS else number),
+]
 Masks = Annotated[str, AfterValidator(mask_rules.spelled)]
 Intensity = Annotated[str, AfterValidator(intensity.spelled)]
 
@@ -55,6 +61,9 @@ class Protocol(Frozen):
     ignore: Values | None = Field(None, description="the mask values of pixels that count nowhere")
     foreground: Values | None = Field(None, description="the mask values that are foreground")
     masks: Masks = Field("auto", description="the rule for mask values; auto: found from all masks")
+    channels: Channels | None = Field(
+        None, description="the number of channels of the images, if it is not 3: 1 for grey images"
+    )
     intensity: Intensity = Field(
         "auto", description="the image values that become 0 to 255; auto: found from all images"
     )
@@ -140,8 +149,13 @@ class Protocol(Frozen):
         )
 
     def scale(self) -> Scale:
-        """How the values of images become 8 bits."""
-        return intensity.parse(self.intensity)
+        """How images are read: their channels, and how the values become 8 bits."""
+        return replace(intensity.parse(self.intensity), channels=self.num_channels)
+
+    @property
+    def num_channels(self) -> int:
+        """The number of channels of the images."""
+        return self.channels or COLOURS
 
     @model_validator(mode="after")
     def _weights_of_classes(self) -> Self:
@@ -171,7 +185,7 @@ class Protocol(Frozen):
 
 
 # Without them, scores of two configurations would not be the same number: they are no factors.
-SAME_FOR_ALL = ("nsd_tolerance", "classes", "ignore")
+SAME_FOR_ALL = ("nsd_tolerance", "classes", "ignore", "channels")
 FACTORS = ("architecture", "loss", *Protocol.model_fields)
 
 

@@ -108,6 +108,7 @@ ADDED_LATER: dict[str, Any] = {
     "train_frac": 1.0,
     "classes": None,
     "ignore": None,
+    "channels": None,
     "class_weights": None,
 }
 

@@ -1,12 +1,16 @@
-"""How the values of an image become 8 bits: the scales that there are, and their spelling.
+"""How an image is read: the number of its channels, and the scale by which their values become 8 bits.
 
 A scale holds for all images of a data set, and for all images that its models see. It is spelled as in
 ``--intensity 0..4095``.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
+
+COLOURS = 3  # red, green, blue: the channels of images unless a study says another number
+MAX_CHANNELS = 64
 
 Kind = Literal["auto", "full", "range"]
 
@@ -22,17 +26,19 @@ _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})")
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One scale.
+    """One scale, for all channels.
 
     Attributes:
         kind: which of ``DESCRIPTIONS``; ``auto`` counts as ``full`` until the data were looked at.
         low, high: of a range.
+        channels: that images have; grey images read with 3 have it three times.
         is_of_model: a trained model has it: of images that hardly fit it a warning is logged.
     """
 
     kind: Kind = "full"
     low: float = 0
     high: float = 0
+    channels: int = COLOURS
     is_of_model: bool = False
 
     def __str__(self) -> str:
@@ -40,7 +46,7 @@ class Scale:
 
     @property
     def key(self) -> str:
-        """Equal for scales that give the same pixels."""
+        """Equal for scales that give the same pixels, of images with the same number of channels."""
         return "full" if self.kind == "auto" else str(self)
 
     @property
@@ -93,6 +99,16 @@ def spelled(text: str) -> str:
         ValueError: no scale.
     """
     return str(parse(text))
+
+
+def reading_of(protocol: Mapping[str, Any]) -> Scale:
+    """The scale in a stored protocol, or a run's description; older ones name neither it nor the channels.
+
+    Raises:
+        ValueError: no scale.
+    """
+    scale = parse(str(protocol.get("intensity") or FULL.kind))
+    return replace(scale, channels=int(protocol.get("channels") or COLOURS))
 
 
 FULL = Scale()

@@ -17,6 +17,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "batch": ("batch_size",),
     "bs": ("batch_size",),
     "channels": ("width",),
+    "in_channels": ("channels",),
     "class": ("classes", "foreground"),
     "classes": ("foreground",),
     "criterion": ("loss",),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segstudy.core.intensity import COLOURS
 from segstudy.core.outputs import BINARY, IGNORED_CLASS, IGNORED_TARGET, Outputs
 from segstudy.core.seeding import seed_for
 
@@ -73,9 +74,10 @@ def augment(
     """Alter a batch, image and target alike.
 
     Args:
-        image: ``(batch, 3, H, W)`` in [0, 1].
+        image: ``(batch, channels, H, W)`` in [0, 1].
         target: as ``batches.targets_of`` makes it.
-        kind: ``flips`` mirrors only; ``full`` adds rotation, scale and colour.
+        kind: ``flips`` mirrors only; ``full`` adds rotation, scale and colour; of other channels than three,
+            which are no colours, brightness and contrast alone.
         changes: ``(batch, 8)`` of ``changes_of``, on the same device.
         outputs: what the target holds.
 
@@ -88,7 +90,8 @@ def augment(
     both = _flip(torch.cat([image, planes], dim=1), values)
     if kind == "full":
         both = _warp(both, values)
-    image, target = both[:, :3], _decided(both[:, 3:], outputs)
+    number = image.shape[1]
+    image, target = both[:, :number], _decided(both[:, number:], outputs)
     if kind == "full":
         image = _colour(image, values)
     return image.contiguous(memory_format=torch.channels_last), target
@@ -145,8 +148,9 @@ def _warp(x: Tensor, values: Mapping[str, Tensor]) -> Tensor:
 def _colour(image: Tensor, values: Mapping[str, Tensor]) -> Tensor:
     from kornia import enhance  # as above
 
-    image = enhance.adjust_saturation(image, values["saturation"])
-    image = enhance.adjust_hue(image, values["hue_rad"])
+    if image.shape[1] == COLOURS:
+        image = enhance.adjust_saturation(image, values["saturation"])
+        image = enhance.adjust_hue(image, values["hue_rad"])
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
     image = (image - mean) * values["contrast"].view(-1, 1, 1, 1) + mean
     return (image + values["brightness"].view(-1, 1, 1, 1)).clamp(0, 1)

@@ -46,8 +46,8 @@ class Pixels:
     Attributes:
         prepared: the samples.
         device: where batches are wanted.
-        resident: all images ``(N, H, W, 3)`` and masks ``(N, H, W)`` as ``targets_of`` takes them, on the
-            device; None where each batch is sent there.
+        resident: all images ``(N, H, W, channels)`` and masks ``(N, H, W)`` as ``targets_of`` takes them, on
+            the device; None where each batch is sent there.
     """
 
     prepared: Prepared
@@ -57,7 +57,7 @@ class Pixels:
     def batches(self, order: Positions, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of ``in_batches``: images and targets in the order of their positions.
 
-        Images are ``(batch, 3, H, W)`` in [0, 1], channels last in memory; targets are of ``targets_of``.
+        Images are ``(batch, channels, H, W)`` in [0, 1], channels last in memory; targets of ``targets_of``.
         Where the samples lie on the device, the order is sent there once, and no batch waits for the host.
         """
         outputs = self.prepared.outputs

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segstudy.core.scratch import scratch_array
+from segstudy.data.channels import picture_of
 from segstudy.data.clusters import Clusters
 from segstudy.data.duplicate_index import SIGNS, correlations, likely_pairs, with_structure
 
@@ -70,8 +71,8 @@ class _Pairs:
 
 
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The grey thumbnail ``(64, 64)`` of an RGB image ``(H, W, 3)``, whatever its shape."""
-    grey = Image.fromarray(image).convert("L")
+    """The grey thumbnail ``(64, 64)`` of an image ``(H, W, channels)``, whatever its shape."""
+    grey = Image.fromarray(picture_of(image)).convert("L")
     return np.asarray(grey.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX))
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segstudy.core.intensity import Scale
+from segstudy.core.intensity import COLOURS, Scale
 from segstudy.core.quantities import percent
 from segstudy.data.image_errors import ImageError
-from segstudy.data.tiff_planes import planes_of
+from segstudy.data.tiff_bands import planes_of
 from segstudy.data.tiff_tags import BANDS, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT
 
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -45,6 +45,8 @@ class Levels:
         num_bands: of a TIFF with more than colours, how many bands it has; else 0.
         partly_frac: of a TIFF whose last band is called alpha, the share of pixels neither opaque nor clear.
         darkened_frac: share of pixels that transparency made darker than they are stored.
+        is_grey: it has one channel, or three that are equal.
+        extents: the smallest and the largest of each channel, where there are two, or four or more.
     """
 
     is_wide: bool = False
@@ -58,6 +60,8 @@ class Levels:
     num_bands: int = 0
     partly_frac: float = 0.0
     darkened_frac: float = 0.0
+    is_grey: bool = False
+    extents: tuple[tuple[float, float], ...] = ()
 
     @property
     def is_constant(self) -> bool:
@@ -78,6 +82,7 @@ class Levels:
             is_whole=self.is_whole and other.is_whole,
             is_plain=self.is_plain and other.is_plain,
             is_inverted=self.is_inverted and other.is_inverted,
+            is_grey=self.is_grey and other.is_grey,
         )
 
 
@@ -113,16 +118,17 @@ def undivided(image: Image.Image) -> None:
         image.tile = [tile._replace(args=("RGBA", *tile.args[1:])) for tile in tiles]  # type: ignore[attr-defined]
 
 
-def wide_values(image: Image.Image, path: Path) -> NDArray[Any] | None:
+def wide_values(image: Image.Image, path: Path, with_alpha: bool = False) -> NDArray[Any] | None:
     """Values ``(H, W)`` or ``(H, W, 3)`` of an image with more than 8 bits or a sign; None of others.
 
-    Zero is black. TIFFs are upright, as Pillow turns them itself.
+    With alpha a PNG that has one gives ``(H, W, 4)``. Zero is black. TIFFs are upright, as Pillow turns them
+    itself.
 
     Raises:
         ImageError: values without meaning: NaN; or more than can be decoded.
     """
     if is_deep_colour(image):
-        return _deep_colour(image, path)
+        return _deep_colour(image, path, with_alpha)
     if image.mode in SIXTEEN_BIT:
         values = np.asarray(image)
         return np.asarray(np.uint16(65535) - values) if is_white_zero(image) else values
@@ -130,7 +136,7 @@ def wide_values(image: Image.Image, path: Path) -> NDArray[Any] | None:
         values = np.asarray(image)
         return values.view(np.uint32) if tag(image, BITS) == (32,) and _is_unsigned(image) else values
     if image.mode == "F":
-        return _finite(np.asarray(image), path, is_white_zero(image))
+        return finite(np.asarray(image), path, is_white_zero(image))
     if image.mode == "L" and tag(image, SAMPLE_FORMAT) == (SIGNED,):
         return np.asarray(image).view(np.int8).astype(np.int16)
     return None
@@ -140,7 +146,12 @@ def _is_unsigned(image: Image.Image) -> bool:
     return tag(image, SAMPLE_FORMAT) in ((), (1,))
 
 
-def _finite(values: NDArray[Any], path: Path, is_inverted: bool) -> NDArray[Any]:
+def finite(values: NDArray[Any], path: Path, is_inverted: bool = False) -> NDArray[Any]:
+    """Return values as they are.
+
+    Raises:
+        ImageError: some are no numbers; or zero is white, of which nobody says where black is.
+    """
     if not np.isfinite(values).all():
         frac = 1 - float(np.isfinite(values).mean())
         detail = (
@@ -153,7 +164,7 @@ def _finite(values: NDArray[Any], path: Path, is_inverted: bool) -> NDArray[Any]
     return values
 
 
-def _deep_colour(image: Image.Image, path: Path) -> NDArray[Any]:
+def _deep_colour(image: Image.Image, path: Path, with_alpha: bool) -> NDArray[Any]:
     stream: Any = image.fp  # type: ignore[attr-defined]
     place = stream.tell()
     stream.seek(0)
@@ -165,7 +176,8 @@ def _deep_colour(image: Image.Image, path: Path) -> NDArray[Any]:
     if found is None or found.dtype != np.uint16 or found.ndim != 3:
         detail = "16 bits in several channels that cannot be read, damaged perhaps; save it again as a PNG"
         raise ImageError(path, "unreadable", detail)
-    return np.ascontiguousarray(found[..., 2::-1])
+    colours = found[..., 2::-1]
+    return np.concatenate([colours, found[..., 3:]], axis=2) if with_alpha else np.ascontiguousarray(colours)
 
 
 def _planes(image: Image.Image, content: bytes, path: Path) -> NDArray[Any]:
@@ -190,6 +202,7 @@ def levels_of(values: NDArray[Any], image: Image.Image) -> Levels:
         is_whole=values.dtype.kind != "f" or not (values % 1).any(),
         is_plain=values.dtype == np.uint16 and not is_white_zero(image),
         is_inverted=is_white_zero(image),
+        num_bands=num_bands if (num_bands := max(tag(image, BANDS) or (1,))) > COLOURS else 0,
     )
 
 
@@ -208,12 +221,13 @@ def scaled_bytes(pixels: NDArray[np.uint8], scale: Scale) -> NDArray[np.uint8]:
 
 
 def scaled(values: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
-    """Values to 8 bits ``(H, W, 3)``: those at the ends of the scale become 0 and 255, rounded between.
+    """Values to 8 bits ``(H, W, channels)``, of grey ``(H, W, 3)``.
 
+    Those at the ends of the scale become 0 and 255, rounded between.
     Without a scale an image's own extent counts: to look at it, before the scale of all is known.
     """
     low, high = (float(values.min()), float(values.max())) if scale.kind == "auto" else scale.extent
-    out = np.empty((*values.shape[:2], 3), np.uint8)
+    out = np.empty((*values.shape[:2], COLOURS if values.ndim == 2 else values.shape[2]), np.uint8)
     for top in range(0, len(values), rows := max(1, STRIP_VALUES // max(1, values[0].size))):
         strip = values[top : top + rows]
         if strip.dtype in (np.uint8, np.uint16):

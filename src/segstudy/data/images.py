@@ -1,7 +1,7 @@
 """Image files to arrays: the only place where images are decoded; for masks see ``mask_pixels``.
 
-Whatever the file's colour mode, an image becomes 8-bit RGB, turned upright by its EXIF orientation. A file
-with several pages or frames is refused.
+Whatever the file's colour mode, an image becomes 8-bit RGB, turned upright by its EXIF orientation; or it
+has as many channels as the scale says, see ``channels``. A file with several pages or frames is refused.
 """
 
 import io
@@ -9,7 +9,7 @@ import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +20,15 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segstudy.core.errors import one_line, printable
 from segstudy.core.input_files import open_regular
-from segstudy.core.intensity import FULL, Scale
+from segstudy.core.intensity import COLOURS, FULL, MAX_CHANNELS, Scale
+from segstudy.data.channels import (
+    GREY,
+    BandsFile,
+    channel_values,
+    has_own_channels,
+    levels_of_channels,
+    the_grey_of,
+)
 from segstudy.data.decoding_limits import ExcessError, check_file, check_opened
 from segstudy.data.image_errors import FormatError, ImageError
 from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, format_in, prepare_for, unread
@@ -36,8 +44,10 @@ from segstudy.data.image_values import (
     undivided,
     wide_values,
 )
+from segstudy.data.orientation import upright
 from segstudy.data.pages import SEVERAL, pages_of
 from segstudy.data.sources import Frame, ImageSource, first_file
+from segstudy.data.tiff_bands import ORIENTATION, number_in
 from segstudy.data.tiff_tags import BANDS, MAX_BANDS, describe, too_many
 
 MAX_PIXELS = 100_000_000
@@ -45,6 +55,7 @@ MIN_SIDE_PX = 8
 STRIP_PIXELS = 2**20  # converted at a time
 DARK = 16  # an image that reaches no further than this part of a scale keeps 16 of 256 grey levels
 BEYOND_FRAC = 0.5
+ANY_BANDS = Scale(channels=MAX_CHANNELS)
 
 # Pillow's own limit becomes ours. What it only warns of is refused below, so its warning says nothing new.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -66,7 +77,7 @@ class DecodedImage:
     """A decoded image, and what of its storage is worth reporting.
 
     Attributes:
-        pixels: ``(H, W, 3)`` uint8, RGB, upright.
+        pixels: ``(H, W, 3)`` uint8, RGB, upright; or as many channels as the scale has.
         mode: the colour mode in the file, as Pillow names it.
         turned: the EXIF orientation turned or mirrored the pixels.
         levels: what its values are in the file.
@@ -81,7 +92,7 @@ class DecodedImage:
 def read_image(
     source: ImageSource, at_least: tuple[int, int] | None = None, scale: Scale = FULL
 ) -> NDArray[np.uint8]:
-    """Decode an image to RGB ``(H, W, 3)``, 0 to 255.
+    """Decode an image to RGB ``(H, W, 3)``, 0 to 255; of a scale with other channels to ``(H, W, channels)``.
 
     Grey becomes three equal channels, more than 8 bits become 8 by the scale, transparent areas become black
     (of a scale ``LO..HI`` they keep their colours), palettes, CMYK and other colour spaces are converted as
@@ -97,7 +108,7 @@ def read_image(
         ImageError: missing, not an image, damaged, 32-bit without a range as scale, above ``MAX_PIXELS`` or
             under ``MIN_SIDE_PX``.
     """
-    with opened(source) as image:
+    with opened(source, scale=scale) as image:
         return _decoded(image, first_file(source), at_least, scale)
 
 
@@ -107,7 +118,7 @@ def image_size(source: ImageSource) -> tuple[int, int]:
     Raises:
         ImageError: missing, not an image, too large or too small.
     """
-    with opened(source, header_only=True) as image:
+    with opened(source, header_only=True, scale=ANY_BANDS) as image:
         return _upright_size(image)
 
 
@@ -127,8 +138,12 @@ def decode_image(source: ImageSource, scale: Scale = FULL) -> DecodedImage:
     Of the scale ``auto`` the pixels are a first look, where they are not those of ``full``.
     """
     path = first_file(source)
-    with opened(source) as image:
+    with opened(source, scale=scale) as image:
         mode, orientation = image.mode, orientation_of(image)
+        if has_own_channels(scale):
+            stored = channel_values(image, path, scale)
+            pixels = _upright(_to_bytes(stored, path, scale, to_look_at=True), image, orientation)
+            return DecodedImage(pixels, mode, orientation > 1, levels_of_channels(stored, image))
         values = wide_values(image, path)
         levels = levels_of(values, image) if values is not None else levels_of_bytes(image)
         if scale.kind == "auto" and values is not None and not levels.is_plain:
@@ -136,7 +151,8 @@ def decode_image(source: ImageSource, scale: Scale = FULL) -> DecodedImage:
         else:
             pixels = _decoded(image, path, None, scale)
         darkened_frac, partly_frac = _transparency(image)
-    levels = replace(levels, darkened_frac=darkened_frac, partly_frac=partly_frac)
+    is_grey = mode in GREY or bool((pixels == pixels[..., :1]).all())
+    levels = replace(levels, darkened_frac=darkened_frac, partly_frac=partly_frac, is_grey=is_grey)
     return DecodedImage(pixels, mode, orientation > 1, levels)
 
 
@@ -145,14 +161,35 @@ def _decoded(
 ) -> NDArray[np.uint8]:
     """The upright pixels of an opened image."""
     orientation = orientation_of(image)
+    if has_own_channels(scale):
+        values = channel_values(image, path, scale)
+        return _upright(_to_bytes(values, path, scale), image, orientation)
     if at_least is not None:
         height, width = at_least[::-1] if orientation >= 5 else at_least
         image.draft(None, (width, height))
-    return _upright(_rgb(image, path, scale), image, orientation)
+    pixels = _upright(_rgb(image, path, scale), image, orientation)
+    return pixels if scale.channels == COLOURS else the_grey_of(pixels, path, scale)
 
 
 def _upright(pixels: NDArray[np.uint8], image: Image.Image, orientation: int) -> NDArray[np.uint8]:
-    return pixels if image.format == "TIFF" else _turned(pixels, orientation)  # Pillow turns TIFFs itself
+    return pixels if image.format == "TIFF" else upright(pixels, orientation)  # a TIFF's are already
+
+
+def _to_bytes(values: NDArray[Any], path: Path, scale: Scale, to_look_at: bool = False) -> NDArray[np.uint8]:
+    """Values of other channels than colours, by the scale; to look at them, ``auto`` is their own extent."""
+    if values.dtype == np.uint8:
+        return scaled_bytes(values, scale) if scale.is_for_bytes() else values
+    if scale.kind == "auto" and to_look_at:
+        return scaled(values, scale)
+    if scale.kind != "range" and values.dtype != np.uint16:
+        raise _no_range(path, "numbers with a sign, or of 32 bits")
+    _doubt(values, path, scale)
+    return scaled(values, replace(scale, kind="range" if scale.kind == "range" else "full"))
+
+
+def _no_range(path: Path, what: str) -> ImageError:
+    detail = f"holds {what}, whose range is not known; name it, as --intensity 0..1"
+    return ImageError(path, "unreadable", detail)
 
 
 def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
@@ -162,7 +199,7 @@ def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
         ImageError: as ``image_size``, and more pixels than that; errors speak of ``image``.
     """
     path = Path("image")
-    with opened(path, io.BytesIO(content), header_only=True) as image:
+    with opened(path, io.BytesIO(content), header_only=True, scale=ANY_BANDS) as image:
         if image.width * image.height > max_pixels:
             raise _too_large(path, max_pixels)
         return _upright_size(image)
@@ -173,7 +210,7 @@ def decode_bytes(
     at_least: Callable[[tuple[int, int]], tuple[int, int] | None],
     scale: Scale = FULL,
 ) -> tuple[tuple[int, int], NDArray[np.uint8]]:
-    """An image that came over a wire: its own height and width, and its RGB pixels ``(H, W, 3)``.
+    """An image that came over a wire: its own height and width, and its pixels as of ``read_image``.
 
     Args:
         content: of the file.
@@ -184,16 +221,22 @@ def decode_bytes(
         ImageError: as ``read_image``; errors speak of ``image``.
     """
     path = Path("image")
-    with opened(path, io.BytesIO(content)) as image:
+    with opened(path, io.BytesIO(content), scale=scale) as image:
         native = _upright_size(image)
         return native, _decoded(image, path, at_least(native), scale)
 
 
 @contextmanager
 def opened(
-    source: ImageSource, stream: io.BytesIO | None = None, header_only: bool = False
+    source: ImageSource,
+    stream: io.BytesIO | None = None,
+    header_only: bool = False,
+    scale: Scale = FULL,
 ) -> Iterator[Image.Image]:
-    """Open an image, from its file or a stream; a failure inside the block becomes a line for the user."""
+    """Open an image, from its file or a stream; a failure inside the block becomes a line for the user.
+
+    Of a scale with other channels than colours it may have any number of bands.
+    """
     path = first_file(source)
     try:
         with stream or open_regular(path) as file:
@@ -201,10 +244,11 @@ def opened(
             check_file(file, whole=not header_only)
             head = file.read(SNIFFED_BYTES)
             file.seek(0)
-            with _identified(path, file, head) as image:
+            any_bands = has_own_channels(scale)
+            with _identified(path, file, head, any_bands) as image:
                 if isinstance(source, Frame):
                     image.seek(source.index)
-                _check_extent(image, path)
+                _check_extent(image, path, MAX_CHANNELS if any_bands else MAX_BANDS)
                 check_opened(image, num_bytes)
                 if not isinstance(source, Frame):
                     _check_pages(pages_of(image, file, num_bytes), path)
@@ -227,21 +271,24 @@ def opened(
         raise ImageError(path, "unreadable", detail) from None
 
 
-def _identified(path: Path, file: BinaryIO, head: bytes) -> Image.Image:
+def _identified(path: Path, file: BinaryIO, head: bytes, any_bands: bool) -> Image.Image:
     try:
         return Image.open(file, formats=prepare_for(head))
     except UnidentifiedImageError:
+        if any_bands and format_in(head) == "TIFF":
+            with suppress(SyntaxError):
+                return BandsFile(file)
         detail = describe(file) if format_in(head) == "TIFF" else unread(head)
         raise ImageError(path, "unreadable", detail) from None
 
 
-def _check_extent(image: Image.Image, path: Path) -> None:
+def _check_extent(image: Image.Image, path: Path, max_bands: int) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(path)
     if min(image.size) < MIN_SIDE_PX:
         detail = f"only {image.width} x {image.height} pixels; each side needs at least {MIN_SIDE_PX}"
         raise ImageError(path, "tiny", detail)
-    if image.format == "TIFF" and (num_bands := max(tag(image, BANDS) or (1,))) > MAX_BANDS:
+    if image.format == "TIFF" and (num_bands := max(tag(image, BANDS) or (1,))) > max_bands:
         raise ImageError(path, "bands", too_many(num_bands))
 
 
@@ -264,22 +311,16 @@ def orientation_of(image: Image.Image) -> int:
     """
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
         return 1
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if isinstance(image, BandsFile):
+        orientation = number_in(image.tag_v2, ORIENTATION)
+    else:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return orientation if orientation in range(1, 9) else 1
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     turned = orientation_of(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
     return (image.width, image.height) if turned else (image.height, image.width)
-
-
-def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Upright, by EXIF's number for what a camera did."""
-    if orientation in (2, 3, 7, 8):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 6, 7):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels.swapaxes(0, 1) if orientation >= 5 else pixels)
 
 
 def _rgb(image: Image.Image, path: Path, scale: Scale) -> NDArray[np.uint8]:
@@ -291,8 +332,7 @@ def _rgb(image: Image.Image, path: Path, scale: Scale) -> NDArray[np.uint8]:
         pixels = _converted(image, opaque=True)
         return scaled_bytes(pixels, scale) if scale.is_for_bytes() else pixels
     if image.mode in ("I", "F"):
-        detail = "holds 32-bit values, whose range is not known; name it, as --intensity 0..1"
-        raise ImageError(path, "unreadable", detail)
+        raise _no_range(path, "32-bit values")
     if image.mode in SIXTEEN_BIT:
         _doubt(np.asarray(image), path, scale)
     if has_deep_planes(image) and (values := wide_values(image, path)) is not None:

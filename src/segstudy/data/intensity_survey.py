@@ -6,6 +6,7 @@ found for all, and images that are out of it are listed.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, FULL, Scale, between
@@ -30,12 +31,16 @@ class Intensities:
         why: what speaks for it, for people; nothing where all have 8 bits.
         problems: images that are out of it, or odd in themselves.
         is_given: the scale is the user's.
+        all_grey: every image has one channel, or three that are equal.
+        extents: the smallest and the largest value of each channel, where there are two, or four or more.
     """
 
     scale: Scale = FULL
     why: str = ""
     problems: tuple[Problem, ...] = ()
     is_given: bool = False
+    all_grey: bool = False
+    extents: tuple[tuple[float, float], ...] = ()
 
 
 def find_scale(images: Mapping[str, Levels], name: str, asked: Scale = AUTO) -> Intensities:
@@ -60,8 +65,19 @@ def find_scale(images: Mapping[str, Levels], name: str, asked: Scale = AUTO) -> 
         *_out_of_scale(wide, found),
         *_stretched(wide, name, found),
         *_beside_bytes(images, wide, name, found),
+        *_dull_channels(images, name, found.scale),
     ]
-    return replace(found, problems=tuple(problems))
+    return replace(
+        found, scale=replace(found.scale, channels=asked.channels), problems=tuple(problems), **_about(images)
+    )
+
+
+def _about(images: Mapping[str, Levels]) -> dict[str, Any]:
+    """What is said of the channels of all images."""
+    several = [levels.extents for levels in images.values() if levels.extents]
+    ends = zip(*several, strict=True)
+    extents = tuple((min(low for low, _ in each), max(high for _, high in each)) for each in ends)
+    return {"all_grey": all(levels.is_grey for levels in images.values()), "extents": extents}
 
 
 def refuse_other_range(problems: Sequence[Problem], num_images: int, scale: Scale) -> None:
@@ -166,7 +182,7 @@ def _more_bands(images: Mapping[str, Levels], scale: Scale) -> list[Problem]:
     bands = sorted({images[where].num_bands for where in files})
     detail = (
         f"{counted(len(files), 'image')} with {' or '.join(map(str, bands))} bands, as with near infrared: "
-        "the colours are read as they are, and the last band is left out"
+        f"the colours are read as they are, and the last band is left out; --channels {bands[-1]} takes all"
     )
     return [
         Problem(
@@ -224,6 +240,24 @@ def _stretched(wide: Mapping[str, Levels], name: str, found: Intensities) -> lis
         )
         return [Problem("warning", "scale of a few pixels", name, detail)]
     return []
+
+
+def _dull_channels(images: Mapping[str, Levels], name: str, scale: Scale) -> list[Problem]:
+    """Channels of which hardly any grey level is left at the scale of all."""
+    low, high = scale.extent if any(each.is_wide for each in images.values()) else (0.0, 255.0)
+    dull = [
+        f"channel {number} ({start:g} to {end:g})"
+        for number, (start, end) in enumerate(_about(images)["extents"], 1)
+        if min(end, high) - max(start, low) < (high - low) / DARK
+    ]
+    if not dull:
+        return []
+    detail = (
+        f"{', '.join(dull)}: at most {256 // DARK} of 256 grey levels are left at the scale "
+        f"{low:g}..{high:g}, which holds for all channels; write the channels with one range each, or leave "
+        "such ones out"
+    )
+    return [Problem("warning", "channel of a small range", name, detail)]
 
 
 def _beside_bytes(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.cache import ELSEWHERE, built, cache_folder, is_cached
 from segstudy.core.errors import UserError, printable
-from segstudy.core.intensity import FULL, Scale
+from segstudy.core.intensity import COLOURS, FULL, Scale
 from segstudy.core.interrupted_building import built_on, remove_unfinished
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.outputs import BINARY, Outputs
@@ -52,7 +52,7 @@ class Prepared:
 
     Attributes:
         ids: N sample ids, sorted.
-        images: ``(N, height, width, 3)`` uint8, RGB.
+        images: ``(N, height, width, channels)`` uint8; three channels are RGB.
         masks: ``(N, height, width)``, of the type ``outputs.mask_dtype``.
         native_sizes: N pairs of height and width of the images as published.
         resize: how the images were brought to network size.
@@ -101,7 +101,7 @@ def prepare(  # noqa: PLR0913 (a setting each)
         size: height and width in pixels.
         resize: ``squash`` or ``pad``.
         meaning: of the masks' values.
-        scale: of the images' values.
+        scale: of the images' values, and their number of channels.
         progress: called with the number of samples done.
 
     Many samples that a stopped or killed process has prepared are kept, and the next call goes on from there.
@@ -114,6 +114,8 @@ def prepare(  # noqa: PLR0913 (a setting each)
     named: list[Any] = [version, data, size, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
     if scale.key != FULL.key:
         named.append(scale.key)
+    if scale.channels != COLOURS:
+        named.append({"channels": scale.channels})
     if meaning.outputs != BINARY:
         named.append({"classes": [str(each) for each in meaning.classes], "ignore": meaning.ignore})
     settings = json.dumps(named)
@@ -175,7 +177,8 @@ def _build(
         small = mask_to_network(mask, size, resize, outputs)
         return image_to_network(image, size, resize, native), small, native, packed_mask(mask, outputs)
 
-    with PreparedWriter(folder, (len(samples), *size), np.dtype(outputs.mask_dtype)) as writer:
+    shape = (len(samples), *size, scale.channels)
+    with PreparedWriter(folder, shape, np.dtype(outputs.mask_dtype)) as writer:
         left = samples[writer.num_done :]
         for loaded in in_order(load, left, allowed_cores(hyperthreads=True)):
             writer.add(loaded)

@@ -27,8 +27,8 @@ class PreparedWriter:
     the last note and goes on behind it; where that is not as it was written it begins again.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]):
-        """Name the folder, the number, height and width of the samples, and the type of their masks."""
+    def __init__(self, folder: Path, shape: tuple[int, int, int, int], dtype: np.dtype[Any]):
+        """Name the folder, the shape of all images ``(N, height, width, channels)``, and the masks' type."""
         self._folder, self._shape, self._dtype = folder, shape, dtype
         self._stack = ExitStack()
         self._sizes: list[tuple[int, int]] = []
@@ -85,8 +85,8 @@ class PreparedWriter:
         self._sizes, self._starts = [], [0]
         self._open(go_on=False)
         images, masks, _ = self._writers
-        images.write_header(np.dtype(np.uint8), (*self._shape, 3))
-        masks.write_header(self._dtype, self._shape)
+        images.write_header(np.dtype(np.uint8), self._shape)
+        masks.write_header(self._dtype, self._shape[:3])
 
     def _go_on(self) -> None:
         notes = _notes(self._folder / PROGRESS)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segstudy.core.intensity import FULL, Scale
+from segstudy.core.intensity import COLOURS, FULL, Scale
 from segstudy.core.outputs import BINARY, IGNORED_BITS, Mask, Outputs
 from segstudy.data.image_formats import FORMATS
 from segstudy.data.images import STRIP_PIXELS, image_size, read_image
@@ -45,14 +45,23 @@ def enough(native: Size, size: Size, resize: Resize) -> Size:
 def image_to_network(
     image: NDArray[np.uint8], size: Size, resize: Resize, native: Size | None = None
 ) -> NDArray[np.uint8]:
-    """Antialiased bilinear resizing of an RGB image ``(H, W, 3)`` to ``(*size, 3)``; padding is black.
+    """Antialiased bilinear resizing of an image ``(H, W, channels)`` to ``(*size, channels)``.
+
+    Padding is black, in all channels.
 
     ``native`` is the image's own size, where it was decoded at another: the padding is for that.
     """
     top, left, height, width = placement(native or image.shape[:2], size, resize)
-    out = np.zeros((*size, 3), np.uint8)
-    resized = _resized(Image.fromarray(image), (width, height), Image.Resampling.BILINEAR)
-    out[top : top + height, left : left + width] = np.asarray(resized)
+    number = image.shape[2]
+    out = np.zeros((*size, number), np.uint8)
+    inner = out[top : top + height, left : left + width]
+    if number == COLOURS:
+        resized = _resized(Image.fromarray(image), (width, height), Image.Resampling.BILINEAR)
+        inner[:] = np.asarray(resized)
+    else:
+        for i in range(number):
+            grey = Image.fromarray(np.ascontiguousarray(image[..., i]))
+            inner[..., i] = np.asarray(_resized(grey, (width, height), Image.Resampling.BILINEAR))
     return out
 
 

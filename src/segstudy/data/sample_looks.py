@@ -34,7 +34,7 @@ from segstudy.data.stored_looks import (
     written_mask,
 )
 
-NUMBER = 1  # raised when a look changes: stored ones are then made again
+NUMBER = 2  # raised when a look changes: stored ones are then made again
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
 BLOCK = 512  # samples that are kept together
 

@@ -49,7 +49,7 @@ class StoredBlock:
             scale: of the images' values.
             number: raised when what is seen changes.
         """
-        self._place = [str(root), str(scale)]
+        self._place = [str(root), f"{scale} {scale.channels}"]
         self._versions = [number, *_decoders()]
         self._samples = samples
         self._stamps = _stamps(samples)
@@ -178,7 +178,10 @@ def written_levels(levels: Levels | None) -> Any:
 
 def read_levels(written: Any) -> Levels | None:
     """Return what ``written_levels`` was called with."""
-    return None if written is None else Levels(**{**written, "inner": tuple(written["inner"])})
+    if written is None:
+        return None
+    extents = tuple((low, high) for low, high in written["extents"])
+    return Levels(**{**written, "inner": tuple(written["inner"]), "extents": extents})
 
 
 def read_problem(written: Any) -> Problem:

@@ -8,7 +8,7 @@ import numpy as np
 
 from segstudy.core.classes import parse_classes
 from segstudy.core.intensity import AUTO as ANY_SCALE
-from segstudy.core.intensity import Scale
+from segstudy.core.intensity import COLOURS, Scale
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted, percent
@@ -145,6 +145,7 @@ def summary(survey: Survey) -> list[str]:
         lines.append(f"classes: {shares_text(survey.class_shares, len(survey.foreground_fracs))}")
     if survey.class_options:
         lines.append(f"classes: to train on all values of the masks: {survey.class_options}")
+    lines += _channels(survey.intensities)
     if survey.intensities.why:
         lines.append(f"intensity: {survey.intensities.why} (intensity = {survey.intensities.scale})")
     counts = [
@@ -155,6 +156,17 @@ def summary(survey: Survey) -> list[str]:
     if account := survey.dataset.account:
         lines.append(str(account))
     return [*lines, f"{', '.join(counts) or 'no problems'} in {counted(len(samples), 'sample')}"]
+
+
+def _channels(found: Intensities) -> list[str]:
+    """What is said of the channels of the images, if there is anything to say."""
+    number = found.scale.channels
+    if found.all_grey and number == COLOURS:
+        return ["channels: all images are grey, and read as three equal channels; --channels 1 reads one"]
+    if number == COLOURS:
+        return []
+    ranges = ", ".join(f"{low:g} to {high:g}" for low, high in found.extents)
+    return [f"channels: {number}" + (f"; their values: {ranges}" if ranges else "")]
 
 
 def _groups(dataset: Dataset) -> str:

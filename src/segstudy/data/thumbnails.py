@@ -10,6 +10,7 @@ from PIL import Image
 from segstudy.core.encoded_images import image_bytes
 from segstudy.core.outputs import IGNORED, IGNORED_BITS, Mask, Outputs
 from segstudy.data import preprocess
+from segstudy.data.channels import picture_of
 from segstudy.data.prepared import Prepared
 
 THUMBNAIL_PX = 192
@@ -17,7 +18,8 @@ THUMBNAIL_PX = 192
 
 def small_image(prepared: Prepared, position: int) -> bytes:
     """A prepared image without its padding, in its own proportions and small, as a JPEG."""
-    return image_bytes(_small(prepared, position, prepared.images[position]), "JPEG", quality=85)
+    picture = picture_of(prepared.images[position])
+    return image_bytes(_small(prepared, position, picture), "JPEG", quality=85)
 
 
 def small_mask(prepared: Prepared, position: int) -> bytes:

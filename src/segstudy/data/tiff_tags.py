@@ -21,7 +21,8 @@ def too_many(num_bands: int) -> str:
     """What is said of an image with so many bands."""
     return (
         f"{num_bands} bands, where an image has at most {MAX_BANDS} (red, green, blue and one that is left "
-        "out); save three of them as an RGB image"
+        "out); save three of them as an RGB image, "
+        f"or take all of an image with --channels {num_bands}"
     )
 
 
@@ -37,7 +38,10 @@ def describe(stream: BinaryIO) -> str:
     numbers = _FORMATS.get(tags.get(SAMPLE_FORMAT, 1), "numbers")
     what = f"a TIFF of {counted(bands, 'band')} of {bits}-bit {numbers}"
     if bands > 1 and tags.get(PHOTOMETRIC, 1) in (0, 1):
-        return f"{what}, of which none is called red, green or blue; save three of them as an RGB image"
+        return (
+            f"{what}, of which none is called red, green or blue; save three of them as an RGB image, or "
+            f"take all of an image with --channels {bands}"
+        )
     return f"{what}, which is not understood; save it as a PNG or TIFF of 8 or 16 bits"
 
 

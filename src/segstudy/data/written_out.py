@@ -19,6 +19,7 @@ from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.palette import rgb_of
 from segstudy.core.resources import allowed_cores
+from segstudy.data.channels import picture_of
 from segstudy.data.images import ImageError, read_image
 from segstudy.data.masks import read_mask
 from segstudy.data.samples import Dataset, Sample
@@ -78,7 +79,7 @@ def _clear(folder: Path) -> None:
 def _write_sample(sample: Sample, has_mask: bool, reading: tuple[MaskMeaning, Scale], folder: Path) -> bool:
     meaning, scale = reading
     try:
-        image = Image.fromarray(read_image(sample.image, scale=scale))
+        image = Image.fromarray(picture_of(read_image(sample.image, scale=scale)))
         _write_png(image, folder / "images", sample.id)
         if has_mask:
             mask = read_mask(sample.mask, meaning)

@@ -15,8 +15,7 @@ from segstudy.config.protocol import Protocol
 from segstudy.config.runs import ADDED_LATER
 from segstudy.core.environment import written_now
 from segstudy.core.errors import UserError
-from segstudy.core.intensity import FULL, Scale
-from segstudy.core.intensity import parse as parse_scale
+from segstudy.core.intensity import Scale, reading_of
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.metric_names import NSD_TOLERANCE
 from segstudy.core.network_outputs import OutputError
@@ -88,7 +87,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     refuse_taken(folder, [name], "evaluation", same)
     _refuse_own_data(models.study(SEEN), data, dataset)
     meaning = _like_trained(models.records()[0], meaning)
-    scale = parse_scale(models.records()[0].protocol.get("intensity") or FULL.kind)
+    scale = reading_of(models.records()[0].protocol)
     found = examine(dataset, meaning, scale=scale)
     refuse_errors(found.problems)
     refuse_other_range(found.intensities.problems, len(dataset.samples), scale)

@@ -1,6 +1,7 @@
 """The architectures: images ``(batch, 3, H, W)`` in [0, 1] to logits ``(batch, channels, H, W)``.
 
 How many channels there are, and what they mean, say the outputs of the study's classes: ``core.outputs``.
+Images may have another number of channels than three: the study's ``channels``.
 """
 
 import inspect
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from segstudy.core.errors import UserError
+from segstudy.core.intensity import COLOURS
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.plugins import known_record
 from segstudy.core.registry import Component, Extension, resolve, title
@@ -27,7 +29,8 @@ class Model:
     """A record of the table of architectures; tables of the report have its order.
 
     Attributes:
-        network: a class whose parameters with defaults are its options, but for ``width`` and ``num_logits``.
+        network: a class whose parameters with defaults are its options, but for ``width``, ``num_logits`` and
+            ``image_channels``.
         title: its name in full.
         carried: what the encoder passes to the decoder besides the deepest maps.
         numerics: raised when its numbers change; enters the keys of the runs that use it.
@@ -74,8 +77,14 @@ MODELS: dict[str, Model] = {
 
 # How networks that are not ours name the number of their outputs: the first of these that one has.
 NUM_LOGITS = ("out_channels", "num_classes", "n_classes", "classes")
+# And the number of channels of their images.
+NUM_CHANNELS = ("in_channels", "in_chans", "n_channels", "num_channels")
 EXTENSION = Extension(
-    "architecture", Model, lambda model: model.network, given=("width", "num_logits"), filled=NUM_LOGITS
+    "architecture",
+    Model,
+    lambda model: model.network,
+    given=("width", "num_logits", "image_channels"),
+    filled=(*NUM_LOGITS, *NUM_CHANNELS),
 )
 
 MIN_SIDE_PX = 32
@@ -109,12 +118,18 @@ def known_model(text: str) -> Model | None:
 
 
 def build(
-    architecture: str, width: int, seed: int, outputs: Outputs = BINARY, named_as: str | None = None
+    architecture: str,
+    width: int,
+    seed: int,
+    outputs: Outputs = BINARY,
+    channels: int = COLOURS,
+    *,
+    named_as: str | None = None,
 ) -> nn.Module:
     """Return a newly initialised network.
 
-    Its weights depend only on the architecture, its width, the number of its logits and the seed; the global
-    random state is neither used nor changed.
+    Its weights depend only on the architecture, its width, the numbers of its logits and of the images'
+    channels, and the seed; the global random state is neither used nor changed.
 
     Args:
         architecture: a name in ``MODELS`` or a plug-in's, ``file.py:Name`` or ``package.module:Name``, with
@@ -123,13 +138,15 @@ def build(
         seed: the run's seed.
         outputs: what it must give; a network that is not ours gets their number as one of ``NUM_LOGITS``, if
             it takes one and no option says it.
+        channels: of the images; a network that is not ours gets it as one of ``NUM_CHANNELS``, as
+            above.
         named_as: the name under which its weights were made, if its file has a new name now.
 
     Raises:
         UserError: an unknown architecture or option; or the result is not a network.
     """
     component, network, version = resolve(architecture, MODELS, EXTENSION)
-    options = _filled(dict(component.options), network, width, outputs)
+    options = _filled(dict(component.options), network, (width, outputs, channels))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for("init", seed=seed, architecture=named_as or str(component)))
         model = network(**options)
@@ -137,18 +154,28 @@ def build(
 
 
 def _filled(
-    options: dict[str, Any], network: Callable[..., nn.Module], width: int, outputs: Outputs
+    options: dict[str, Any], network: Callable[..., nn.Module], needed: tuple[int, Outputs, int]
 ) -> dict[str, Any]:
-    """Return options with those that segstudy gives itself, as far as a network takes them."""
+    """Return options with those that segstudy gives itself, as far as a network takes them.
+
+    ``needed`` are the width, the outputs and the number of the images' channels.
+    """
     parameters = inspect.signature(network).parameters
-    given = {"width": width, "num_logits": outputs.num_channels}
+    width, outputs, channels = needed
+    given = {"width": width, "num_logits": outputs.num_channels, "image_channels": channels}
     found = options | {name: value for name, value in given.items() if name in parameters}
-    name = next((name for name in NUM_LOGITS if name in parameters), None)
-    if name is None or name in options:
-        return found
-    # Defaults stay in binary studies: their networks are those of the versions that filled nothing in.
-    has_default = parameters[name].default is not inspect.Parameter.empty
-    return found if outputs.task == "binary" and has_default else found | {name: outputs.num_channels}
+    numbers = (
+        (NUM_LOGITS, outputs.num_channels, outputs.task == "binary"),
+        (NUM_CHANNELS, channels, channels == COLOURS),
+    )
+    for names, number, is_usual in numbers:
+        name = next((name for name in names if name in parameters), None)
+        if name is None or name in options:
+            continue
+        # Defaults stay in usual studies: their networks are those of the versions that filled nothing in.
+        if not is_usual or parameters[name].default is inspect.Parameter.empty:
+            found[name] = number
+    return found
 
 
 def refuse_other_logits(logits: Tensor, images: Tensor, outputs: Outputs, architecture: str) -> None:
@@ -156,7 +183,7 @@ def refuse_other_logits(logits: Tensor, images: Tensor, outputs: Outputs, archit
 
     Args:
         logits: its output.
-        images: its input, ``(batch, 3, H, W)``.
+        images: its input, ``(batch, channels, H, W)``.
         outputs: what it must give.
         architecture: for the message.
 

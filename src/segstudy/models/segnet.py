@@ -13,15 +13,16 @@ class SegNet(nn.Module):
     pooling keeps the index of each maximum, which the mirrored unpooling uses; nothing else passes from
     encoder to decoder.
 
-    Maps images ``(batch, 3, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least 32.
+    Maps images ``(batch, image_channels, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least
+    32.
     """
 
-    def __init__(self, width: int = 64, num_logits: int = 1):
+    def __init__(self, width: int = 64, num_logits: int = 1, image_channels: int = 3):
         super().__init__()
         w = width
         self.encoder = nn.ModuleList(
             [
-                conv_block(3, w, 2),
+                conv_block(image_channels, w, 2),
                 conv_block(w, 2 * w, 2),
                 conv_block(2 * w, 4 * w, 3),
                 conv_block(4 * w, 8 * w, 3),

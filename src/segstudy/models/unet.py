@@ -12,19 +12,22 @@ class UNet(nn.Module):
     Four steps down by 2x2 max-pooling, ``width`` x 1, 2, 4, 8, 16 channels, two convolutions a stage;
     nearest-neighbour upsampling, then concatenation with the encoder's map of that size.
 
-    Maps images ``(batch, 3, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least 32.
+    Maps images ``(batch, image_channels, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least
+    32.
 
     Args:
         width: channels of the first stage.
         skips: ``False`` leaves the concatenations out, so that their effect can be measured alone.
         num_logits: of every pixel.
+        image_channels: of the images.
     """
 
-    def __init__(self, width: int = 64, skips: bool = True, num_logits: int = 1):
+    def __init__(self, width: int = 64, skips: bool = True, num_logits: int = 1, image_channels: int = 3):
         super().__init__()
         channels = [width * 2**i for i in range(5)]
         self.skips = skips
-        self.encoder = nn.ModuleList(conv_block(a, b) for a, b in zip([3, *channels], channels, strict=False))
+        stages = zip([image_channels, *channels], channels, strict=False)
+        self.encoder = nn.ModuleList(conv_block(a, b) for a, b in stages)
         self.decoder = nn.ModuleList(
             conv_block(2 * c + (c if skips else 0), c) for c in reversed(channels[:-1])
         )

@@ -15,13 +15,15 @@ class UNet2(nn.Module):
     upsampling a 3x3 transposed convolution of stride 2. Both keep the number of channels and have
     no batch norm or activation, as the layers that they replace.
 
-    Maps images ``(batch, 3, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least 32.
+    Maps images ``(batch, image_channels, H, W)`` to logits ``(batch, num_logits, H, W)``; H and W at least
+    32.
     """
 
-    def __init__(self, width: int = 64, num_logits: int = 1):
+    def __init__(self, width: int = 64, num_logits: int = 1, image_channels: int = 3):
         super().__init__()
         channels = [width * 2**i for i in range(5)]
-        self.encoder = nn.ModuleList(conv_block(a, b) for a, b in zip([3, *channels], channels, strict=False))
+        stages = zip([image_channels, *channels], channels, strict=False)
+        self.encoder = nn.ModuleList(conv_block(a, b) for a, b in stages)
         self.down = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=1) for c in channels[:-1])
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(c, c, 3, stride=2, padding=1) for c in reversed(channels[1:])

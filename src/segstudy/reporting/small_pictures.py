@@ -11,6 +11,7 @@ from segstudy.core.encoded_images import data_uri, few_colours, image_bytes
 from segstudy.core.intensity import Scale
 from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.palette import COLOURS, rgb_of
+from segstudy.data.channels import picture_of
 from segstudy.data.images import ImageError, read_image
 from segstudy.data.mask_outline import outline
 from segstudy.data.sources import ImageSource
@@ -35,7 +36,7 @@ def small_picture(source: ImageSource, side: int, scale: Scale) -> tuple[str, tu
         None where it cannot be read.
     """
     try:
-        image = Image.fromarray(read_image(source, (side, side), scale))
+        image = Image.fromarray(picture_of(read_image(source, (side, side), scale)))
     except ImageError:
         return None
     share = min(1, side / max(image.size))

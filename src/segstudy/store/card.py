@@ -4,6 +4,7 @@ It is stored beside the weights as ``model.json`` and inside an exported file. N
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from segstudy.core.classes import parse_classes, spelled_classes
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import read_bytes
-from segstudy.core.intensity import Scale, parse
+from segstudy.core.intensity import COLOURS, MAX_CHANNELS, Scale, parse
 from segstudy.core.outputs import Outputs, outputs_of
 from segstudy.core.schema import Frozen, Positive, Size
 
@@ -46,6 +47,7 @@ class Card(Frozen):
         classes: as ``--classes`` spells them; None, and not in the file, with one foreground.
         ignore: values of the training masks' pixels that counted nowhere; None, and not in the file, if all
             counted.
+        channels: of the images; None, and not in the file, if they are three.
         class_scores: mean of each metric over the images where the class is present, by subset and class;
             None, and not in the file, with one foreground.
     """
@@ -64,6 +66,7 @@ class Card(Frozen):
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     classes: Classes | None = Field(None, exclude_if=_is_none)
     ignore: tuple[int | str, ...] | None = Field(None, exclude_if=_is_none)
+    channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] | None = Field(None, exclude_if=_is_none)
     class_scores: ClassScores | None = Field(None, exclude_if=_is_none)
 
     @property
@@ -73,16 +76,22 @@ class Card(Frozen):
         return outputs_of(classes, self.ignore is not None)
 
     @property
+    def num_channels(self) -> int:
+        """The number of channels of the images."""
+        return self.channels or COLOURS
+
+    @property
     def scale(self) -> Scale:
-        """Return the scale of image values that the model was trained with; ``full`` is not written down.
+        """Return how images are read: as those that the model was trained with; ``full`` is not written down.
 
         Raises:
             UserError: a scale of a later version.
         """
         try:
-            return parse(str(self.training.get("intensity", "full"))).of_model()
+            scale = parse(str(self.training.get("intensity", "full"))).of_model()
         except ValueError as error:
             raise UserError(f"the model's card: {error}; update segstudy") from None
+        return replace(scale, channels=self.num_channels)
 
 
 class Package(Frozen):

@@ -97,7 +97,7 @@ def _refuse_other_version(card: Card, file: Path) -> None:
 def _build_empty(card: Card) -> nn.Module:
     """Return one of our networks without memory for its weights, as a card may ask for any size."""
     with torch.device("meta"):
-        return build(card.architecture, card.width, 0, card.outputs)
+        return build(card.architecture, card.width, 0, card.outputs, card.num_channels)
 
 
 def _build_own(own: Component, card: Card) -> nn.Module:
@@ -105,7 +105,14 @@ def _build_own(own: Component, card: Card) -> nn.Module:
     seed = card.training.get("seed", 0)
     try:
         number = seed if isinstance(seed, int) else 0
-        return build(own.spelling, card.width, number, card.outputs, named_as=card.architecture)
+        return build(
+            own.spelling,
+            card.width,
+            number,
+            card.outputs,
+            card.num_channels,
+            named_as=card.architecture,
+        )
     except UserError:
         raise
     except Exception as error:  # the user's own code may raise anything

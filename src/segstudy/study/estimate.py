@@ -235,13 +235,14 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
     """
     protocol, device = configuration.protocol, torch.device(machine.device)
     outputs = protocol.outputs()
-    model = build(configuration.architecture, protocol.width, seed=0, outputs=outputs).to(device)
+    channels = protocol.num_channels
+    model = build(configuration.architecture, protocol.width, 0, outputs, channels).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
     weights = weights_of(protocol.class_weights, outputs, [1] * len(outputs.names))  # as good as any for time
     loss = build_loss(configuration.loss, outputs, weights)
     batch_size = min(protocol.batch_size, TIMED_BATCH) if device.type == "cpu" else protocol.batch_size
-    image = torch.rand(batch_size, 3, *protocol.image_size, device=device)
+    image = torch.rand(batch_size, channels, *protocol.image_size, device=device)
     image = image.contiguous(memory_format=torch.channels_last)
     target = targets_of((image[:, 0] * len(outputs.names)).byte(), outputs)  # noise, too
     kept: dict[int, int] = {}

@@ -61,6 +61,7 @@ class Findings:
         empty: ids of samples whose mask has no foreground, by what masks mean (see ``meaning_name``); of
             several classes also those without each of them (see ``class_name``).
         class_shares: how much there is of each of several classes.
+        channels: with which the images were read; None for three.
     """
 
     problems: tuple[Problem, ...]
@@ -68,6 +69,7 @@ class Findings:
     intensity: Decision = Decision("full")
     empty: Mapping[str, Sequence[str]] = field(default_factory=dict)
     class_shares: tuple[ClassShare, ...] = ()
+    channels: int | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ class Findings:
         return {
             "check": VERSION,
             **_values_of(meanings),
+            **({} if self.channels is None else {"channels": self.channels}),
             **self.masks.record("masks"),
             **self.intensity.record("intensity"),
             _MADE_FROM: _described(dataset),
@@ -134,7 +137,8 @@ def find(
     scales = [Decision(str(i.scale), i.why, i.is_given) for look in looks for i in [look.intensities]]
     empty = {name: ids for look in looks for name, ids in _empty(look).items()}
     shares = looks[0].class_shares  # all readings have the same classes
-    return Findings(tuple(problems), _one_rule(masks), _first_found(scales), empty, shares)
+    channels = study.protocol.channels
+    return Findings(tuple(problems), _one_rule(masks), _first_found(scales), empty, shares, channels)
 
 
 def refuse_empty(found: Sequence[str]) -> None:
@@ -166,6 +170,10 @@ def check_command(study: Study) -> str:
         words += ["--ignore", "+".join(map(str, study.protocol.ignore))]
     if study.protocol.masks not in ("auto", "larger"):
         words += ["--masks", study.protocol.masks]
+    if study.protocol.channels:
+        words += ["--channels", str(study.protocol.channels)]
+    if study.protocol.channels:
+        words += ["--channels", str(study.protocol.channels)]
     if study.protocol.intensity not in ("auto", "full"):
         words += ["--intensity", study.protocol.intensity]
     return shlex.join(words)
@@ -198,7 +206,9 @@ def _stored(dataset: Dataset, data: str, study: Study, stored: DataRecord) -> Fi
     findings = [finding.model_dump() for finding in stored.findings]
     made = {"check": VERSION, **_values_of(meanings), _MADE_FROM: _described(dataset)}
     empty, shares = extra.get("without_foreground"), extra.get(_SHARES)
-    if stored.fingerprint != data or not made.items() <= extra.items():
+    made |= {"channels": study.protocol.channels}
+    of_study = (*made, "classes", "ignore")
+    if stored.fingerprint != data or any(made.get(name) != extra.get(name) for name in of_study):
         return None
     if extra.get(_SEAL) != _hash([findings, empty, *([shares] if shares else [])]) or not isinstance(
         empty, dict
@@ -211,7 +221,7 @@ def _stored(dataset: Dataset, data: str, study: Study, stored: DataRecord) -> Fi
     rules, scales = (str(meaning.rule) for meaning in meanings), map(str, study.scales())
     holds = masks.holds_for(rules) and intensity.holds_for(scales)
     known = tuple(ClassShare(**each) for each in shares or ())
-    return Findings(problems, masks, intensity, empty, known) if holds else None
+    return Findings(problems, masks, intensity, empty, known, study.protocol.channels) if holds else None
 
 
 def _one_rule(found: Sequence[Decision]) -> Decision:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -14,7 +15,7 @@ from segstudy.config.protocol import Level, Protocol
 from segstudy.config.study import ONE_VALUE, Study, extend, override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import MB, read_text
-from segstudy.core.intensity import Scale
+from segstudy.core.intensity import COLOURS, MAX_CHANNELS, Scale
 from segstudy.core.intensity import parse as parse_scale
 from segstudy.core.mask_rules import COLOUR, MaskMeaning
 from segstudy.core.paths import expanded, reason_missing
@@ -226,14 +227,16 @@ def meaning_of(
         raise UserError(explained(error.errors()[0])) from None
 
 
-def scale_of(intensity: str | None) -> Scale:
-    """Return the scale of image values, from its option.
+def scale_of(intensity: str | None, channels: int | None = None) -> Scale:
+    """Return how images are read, from the options for it.
 
     Raises:
-        UserError: an invalid scale.
+        UserError: an invalid scale, or number of channels.
     """
+    if channels is not None and not 1 <= channels <= MAX_CHANNELS:
+        raise UserError(f"channels must be 1 to {MAX_CHANNELS}, got {channels}")
     try:
-        return parse_scale(intensity or "auto")
+        return replace(parse_scale(intensity or "auto"), channels=channels or COLOURS)
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -135,7 +135,7 @@ def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> T
     outputs = protocol.outputs()
     assert outputs == prepared.outputs, "data that were prepared for other classes"
     parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
-    model = build(run.configuration.architecture, protocol.width, run.seed, outputs)
+    model = build(run.configuration.architecture, protocol.width, run.seed, outputs, protocol.num_channels)
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, protocol)
     balanced = protocol.class_weights == BALANCED

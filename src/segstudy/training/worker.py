@@ -265,7 +265,7 @@ def _class_means(classes: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]
 
 def _card(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
     protocol = run.configuration.protocol
-    named = {"classes": protocol.classes, "ignore": protocol.ignore}
+    named = {"classes": protocol.classes, "ignore": protocol.ignore, "channels": protocol.channels}
     return {
         "key": run.key,
         "architecture": title(run.configuration.architecture),
@@ -284,6 +284,7 @@ def _record(
 ) -> dict[str, Any]:
     """Return the content of ``run.json``."""
     run, model = job.run, training.model
+    protocol = run.configuration.protocol
     peak_memory_bytes = peak_memory(job.device)  # of the training, not of counting what it cost
     return {
         "name": job.name,
@@ -293,7 +294,7 @@ def _record(
         "metrics": list(METRICS),
         "num_parameters": num_parameters(model),
         "cost": {
-            "num_macs": num_macs(model, run.configuration.protocol.image_size),
+            "num_macs": num_macs(model, protocol.image_size, protocol.num_channels),
             "inference_ms": round(result.inference_ms, 3),
             "peak_memory_bytes": peak_memory_bytes,
         },

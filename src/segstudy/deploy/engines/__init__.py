@@ -1,6 +1,7 @@
 """The table of engines, which run networks.
 
-Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8, and gives float32 probabilities: of the
+Every engine takes RGB images at network size, ``(N, H, W, 3)`` uint8 (or of as many channels as the model
+has), and gives float32 probabilities: of the
 foreground ``(N, H, W)``, of several classes ``(N, K, H, W)``. It may be called from several threads at once.
 ``exported`` opens files with them.
 """

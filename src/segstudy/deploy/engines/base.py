@@ -30,7 +30,7 @@ class Network:
         card: of its run.
         name: of the configuration and seed.
         engine: that runs it, and its precision.
-        forward: ``(N, H, W, 3)`` uint8 to float32 probabilities ``(N, *outputs.prob_shape(H, W))``.
+        forward: ``(N, H, W, channels)`` uint8 to float32 probabilities ``(N, *outputs.prob_shape(H, W))``.
         package: of an exported file; None for a run's folder.
         arithmetic: its version, raised when the numbers change although ``engine`` stays.
     """
@@ -66,7 +66,8 @@ class Network:
             UserError: the output is invalid.
         """
         height, width = self.card.image_size
-        noise = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+        shape = (1, height, width, self.card.num_channels)
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         try:
             self.probabilities(noise)
         except OutputError as error:

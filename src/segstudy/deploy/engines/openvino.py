@@ -35,7 +35,7 @@ def open_file(file: Path, threads: int, precision: Precision) -> Network:
         }
         if precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[precision]
-        sizes = _Sizes(core, model, settings)
+        sizes = _Sizes(core, model, settings, package.card.num_channels)
         compiled = sizes.of(*package.card.image_size).compiled
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     except UserError:
@@ -62,7 +62,7 @@ class _OneSize:
         self._free: list[Any] = []  # requests that nobody uses: making one takes as long as a small network
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Map an image ``(1, H, W, 3)`` to its probabilities; for several threads at once."""
+        """Map an image ``(1, H, W, channels)`` to its probabilities; for several threads at once."""
         try:
             request = self._free.pop()
         except IndexError:
@@ -75,8 +75,8 @@ class _OneSize:
 class _Sizes:
     """A model compiled for each size of image that comes: flips and turns may have another one."""
 
-    def __init__(self, core: Any, model: Any, settings: dict[str, Any]):
-        self._core, self._model, self._settings = core, model, settings
+    def __init__(self, core: Any, model: Any, settings: dict[str, Any], channels: int):
+        self._core, self._model, self._settings, self._channels = core, model, settings, channels
         self._lock = Lock()
         self._known: dict[tuple[int, int], _OneSize] = {}
 
@@ -84,12 +84,12 @@ class _Sizes:
         with self._lock:
             if (height, width) not in self._known:
                 fixed = self._model.clone()
-                fixed.reshape([1, height, width, 3])
+                fixed.reshape([1, height, width, self._channels])
                 self._known[height, width] = _OneSize(self._core.compile_model(fixed, "CPU", self._settings))
             return self._known[height, width]
 
     def forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Map images ``(N, H, W, 3)`` to probabilities, one after the other: batches are no quicker."""
+        """Map images ``(N, H, W, channels)`` to probabilities, one by one: batches are no quicker."""
         of_size = self.of(images.shape[1], images.shape[2])
         return np.stack([of_size(image[None]) for image in images])
 

@@ -19,7 +19,8 @@ from segstudy.store.weights import load_model
 class Deployed(nn.Module):
     """A network with the steps before and after it: 8-bit pixels in, probabilities out.
 
-    Maps images ``(N, H, W, 3)`` uint8, RGB, to float32 probabilities ``(N, *outputs.prob_shape(H, W))``.
+    Maps images ``(N, H, W, 3)`` uint8, RGB, or of other channels, to float32 probabilities
+    ``(N, *outputs.prob_shape(H, W))``.
     Exported files contain this module, so callers need not know the scale, the order of the channels or the
     activation.
     """

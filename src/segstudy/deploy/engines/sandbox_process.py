@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> None:
         _limit(*_limits(package))
         network = open_untried(file, engine, 1, cast("Precision", precision))
         height, width = package.card.image_size
-        _ = np.asarray(network.forward(np.zeros((1, height, width, 3), np.uint8)))
+        black = np.zeros((1, height, width, package.card.num_channels), np.uint8)
+        _ = np.asarray(network.forward(black))
         problem = ""
     except UserError as error:
         problem = str(error)

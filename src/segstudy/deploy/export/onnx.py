@@ -1,9 +1,10 @@
 """A run's network as an ONNX graph, float32 or INT8, and the format ``onnx``.
 
-The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8, and gives probabilities: of
-the foreground ``(N, H, W)``, of several classes ``(N, K, H, W)``. The resizing before and after is that of
-``preprocess``, whose version is in the file's metadata, with the whole model card. Batch and size are free,
-but of OpenVINO's INT8, which is fixed to one image of the network's size.
+The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8 (or of as many channels as the
+model has), and gives probabilities: of the foreground ``(N, H, W)``, of several classes ``(N, K, H, W)``. The
+resizing before and after is that of ``preprocess``, whose version is in the file's metadata, with the whole
+model card. Batch and size are free, but of OpenVINO's INT8, which is fixed to one image of the network's
+size.
 """
 
 import io
@@ -49,6 +50,10 @@ QUANTIZED = ["Conv", "ConvTranspose"]  # layers
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, in messages of exporters
 INPUT, OUTPUT = "image", "probability"
 INPUT_TEXT = "RGB image at network size, uint8, (N, H, W, 3); see card.image_size and card.resize"
+CHANNELS_TEXT = (
+    "image of {number} channels at network size, uint8 by the scale card.training.intensity, (N, H, W, "
+    "{number}); see card.image_size and card.resize"
+)
 OUTPUT_TEXTS: dict[Task, str] = {
     "binary": "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold",
     "multiclass": "probability of each class, float32, (N, K, H, W), in the order of classes; resize each "
@@ -73,13 +78,14 @@ def onnx_of(folder: Path, network: str | None = None, checked: bool = False) -> 
     module, card = load_model(folder, network, checked)
     described = Card.model_validate(card)
     deployed, free = Deployed(module, described.outputs).eval(), torch.export.Dim.DYNAMIC
+    channels = described.num_channels
     try:
-        return _traced(deployed, (64, 96), {0: free, 1: free, 2: free})
+        return _traced(deployed, (64, 96, channels), {0: free, 1: free, 2: free})
     except Exception:  # a network that is not ours, made for its image size: batches alone are free then
         if not is_own(described, folder / CARD):
             raise
     try:
-        return _traced(deployed, tuple(card["image_size"]), {0: free})
+        return _traced(deployed, (*described.image_size, channels), {0: free})
     except Exception as error:  # exporters and networks raise whatever they like
         name = network or card["architecture"]
         raise UserError(
@@ -96,8 +102,8 @@ def in_a_line(error: BaseException) -> str:
     return one_line(text, 200)
 
 
-def _traced(deployed: nn.Module, size: tuple[int, ...], free: dict[int, Any]) -> bytes:
-    example = torch.zeros(2, *size, 3, dtype=torch.uint8)
+def _traced(deployed: nn.Module, shape: tuple[int, ...], free: dict[int, Any]) -> bytes:
+    example = torch.zeros(2, *shape, dtype=torch.uint8)
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             deployed,
@@ -127,7 +133,7 @@ def _strip(message: Any) -> None:
 
 
 def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
-    """Return an ONNX model in INT8, calibrated on images ``(N, H, W, 3)`` at network size.
+    """Return an ONNX model in INT8, calibrated on images ``(N, H, W, channels)`` at network size.
 
     Weights per channel, activations per tensor. The first convolution and the last, which see pixels and make
     logits, stay as they are: SegNet loses .006 IoU with them and .001 without (docs/LOG.md).
@@ -190,7 +196,7 @@ def package_of(models: Models, record: TrainedRecord, precision: Literal["float3
         card=card,
         name=run_name(record),
         preprocessing=_preprocessing(card, folder / CARD),
-        input=INPUT_TEXT,
+        input=INPUT_TEXT if card.channels is None else CHANNELS_TEXT.format(number=card.channels),
         output=OUTPUT_TEXTS[card.outputs.task],
         classes=card.outputs.names,
         metric=f"mean per-image {METRICS[HEADLINE].title}{of_foreground(card.outputs)}",

@@ -9,8 +9,7 @@ import numpy as np
 
 from segstudy.core.classes import parse_classes
 from segstudy.core.errors import UserError
-from segstudy.core.intensity import FULL, Scale
-from segstudy.core.intensity import parse as parse_scale
+from segstudy.core.intensity import reading_of
 from segstudy.core.mask_rules import MaskMeaning, parse
 from segstudy.data.batches import Positions
 from segstudy.data.datasets import read, refuse_gone
@@ -86,7 +85,7 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
     protocol = record.protocol
     height, width = protocol["image_size"]
     meaning = _meaning(protocol)
-    settings = ((height, width), protocol["resize"], meaning, _scale(protocol))
+    settings = ((height, width), protocol["resize"], meaning, reading_of(protocol))
     return open_prepared(prepare(dataset.samples, found, *settings))
 
 
@@ -99,11 +98,6 @@ def _meaning(protocol: Mapping[str, Any]) -> MaskMeaning:
         parse_classes(classes) if classes else (),
         tuple(protocol.get("ignore") or ()),
     )
-
-
-def _scale(protocol: Mapping[str, Any]) -> Scale:
-    """The scale of the image values that a model was trained with; older records do not name it."""
-    return parse_scale(protocol.get("intensity") or FULL.kind)
 
 
 def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImages:

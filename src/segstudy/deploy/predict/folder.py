@@ -16,6 +16,7 @@ from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.paths import reason_missing
 from segstudy.core.quantities import counted
+from segstudy.data.channels import picture_of
 from segstudy.data.image_formats import TITLES, holds_image, image_suffix, stem_of, why_unread
 from segstudy.data.images import ImageError, image_size, read_image
 from segstudy.data.pixel_budget import PixelBudget
@@ -258,6 +259,7 @@ def _segmented(
     mask = predictor.mask(probabilities)
     if pixels.shape[:2] != native and any(each.kind in PICTURES for each in wanted):
         pixels = read_image(item.source, scale=predictor.scale)
+    pixels = picture_of(pixels)
     found: list[ClassResult] = []
     objects: list[tuple[str, Measures]] = []
     contents: dict[str, bytes] = {}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.arguments import checked_methods
 from segstudy.core.errors import UserError
+from segstudy.core.intensity import COLOURS, Scale
 from segstudy.core.outputs import Outputs
 from segstudy.core.paths import expanded
 from segstudy.data.image_values import scaled_bytes
@@ -125,7 +126,8 @@ class Predictor:
         for other in model[1:]:
             if _input_of(other.card) != _input_of(first):
                 raise UserError(
-                    "models of different image sizes, intensity scales or classes cannot be an ensemble; "
+                    "models of different image sizes, channels, intensity scales or classes cannot be an "
+                    "ensemble; "
                     "give models of one configuration"
                 )
         self.networks = tuple(model)
@@ -140,17 +142,18 @@ class Predictor:
         """Segment an image.
 
         Args:
-            image: a file, or RGB pixels ``(H, W, 3)``, 0 to 255.
+            image: a file, or RGB pixels ``(H, W, 3)``, 0 to 255; of a model for other channels than three
+                pixels ``(H, W, channels)``, by its scale.
 
         Raises:
             ImageError: a file that cannot be used.
-            UserError: an array that is not an RGB image.
+            UserError: an array that is not such an image.
         """
         if isinstance(image, str | Path):
             file = Path(expanded(str(image)))
             native, pixels = read_for_network(file, self.size, self.resize, self.scale)
         else:
-            pixels = _as_rgb(image)
+            pixels = _as_pixels(image, self.scale.channels)
             pixels = scaled_bytes(pixels, self.scale) if self.scale.is_for_bytes() else pixels
             native = (pixels.shape[0], pixels.shape[1])
         return self.of_pixels(pixels, native)
@@ -170,7 +173,7 @@ class Predictor:
         return NativeProbabilities(prob, native, self.resize, self.outputs)
 
     def of_network_size(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities of images ``(N, height, width, 3)`` at network size.
+        """Return probabilities of images ``(N, height, width, channels)`` at network size.
 
         They are ``(N, height, width)``, of several classes ``(N, K, height, width)``.
         """
@@ -185,8 +188,8 @@ class Predictor:
         return mask_of(probabilities, self.threshold, self.settings)
 
 
-def _input_of(card: Card) -> tuple[Size, Resize, str, tuple[str, ...], str]:
-    return card.image_size, card.resize, card.scale.key, card.outputs.names, card.outputs.task
+def _input_of(card: Card) -> tuple[Size, Resize, Scale, tuple[str, ...], str]:
+    return card.image_size, card.resize, card.scale, card.outputs.names, card.outputs.task
 
 
 def refuse_unfit(settings: Settings, outputs: Outputs) -> None:
@@ -225,10 +228,12 @@ def _averaged(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32
     return np.asarray(total / 8)
 
 
-def _as_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
+def _as_pixels(image: NDArray[Any], channels: int) -> NDArray[np.uint8]:
     pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != channels:
+        what = "RGB pixels" if channels == COLOURS else f"pixels of {channels} channels"
         raise UserError(
-            f"an array of {pixels.dtype} and shape {pixels.shape}: give RGB pixels, uint8 of shape (H, W, 3)"
+            f"an array of {pixels.dtype} and shape {pixels.shape}: give {what}, uint8 of shape "
+            f"(H, W, {channels})"
         )
     return np.ascontiguousarray(pixels)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.network_outputs import OutputError
+from segstudy.data.channels import picture_of
 from segstudy.data.images import decode_bytes, size_in
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, enough, image_to_network
@@ -189,4 +190,6 @@ class Service:
             if asked.view in PICTURES:
                 probabilities.forget()  # which pictures do not show
                 _, pixels = decode_bytes(content, lambda _: None, self.predictor.scale)
-            return Answer(as_picture(asked.view, pixels, mask, probabilities, asked.number), *native)
+            return Answer(
+                as_picture(asked.view, picture_of(pixels), mask, probabilities, asked.number), *native
+            )
