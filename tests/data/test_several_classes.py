@@ -223,6 +223,18 @@ def test_a_folder_for_each_class_without_classes_is_refused_with_the_line(tmp_pa
     assert "no folder holds the masks of class rim; there are cup, disc" in unknown.problems[0].detail
 
 
+def test_a_folder_of_the_background_is_no_class(tmp_path: Path) -> None:
+    write_classes(tmp_path / "eyes", n=3, overlapping=True)
+    (tmp_path / "eyes/masks/background").mkdir()
+    for file in (tmp_path / "eyes/masks/disc").iterdir():
+        outside = 255 - np.asarray(Image.open(file))
+        Image.fromarray(outside).save(tmp_path / "eyes/masks/background" / file.name)
+    (problem,) = [p for p in examine(read(tmp_path / "eyes")).problems if p.kind == "masks per class"]
+    assert "--classes cup,disc;" in problem.detail
+    found = examine(read(tmp_path / "eyes"), MaskMeaning(AUTO.rule, classes=parse_classes("cup,disc")))
+    assert kinds(found, "error") == []
+
+
 def test_overlapping_classes_without_masks_each_are_refused(tmp_path: Path) -> None:
     dataset = read(write_classes(tmp_path / "eyes"))
     meaning = MaskMeaning(AUTO.rule, classes=parse_classes("disc,cup"))

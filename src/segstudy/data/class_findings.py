@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segstudy.core.classes import NAME
+from segstudy.core.classes import NAME, is_background
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.outputs import Outputs
 from segstudy.core.quantities import counted, percent
@@ -97,16 +97,21 @@ def layout_problems(dataset: Dataset, meaning: MaskMeaning) -> list[Problem]:
         detail = f"the folder {odd[0]}/ cannot name a class: rename it, without any of , = + # / and \\"
     elif not overlapping:
         detail = (
-            f"the masks lie in a folder for each class, {' and '.join(names)}, and classes may overlap: name "
-            f"them with --classes {shlex.quote(','.join(names))}; to train on one of them alone, or if the "
-            "folders are those of several experts, put the masks of one into masks/, or the union of an "
-            "image's masks as one file"
+            f"the masks lie in a folder for each class, {' and '.join(names)}, and classes may overlap"
+            f"{_named(names)}; to train on one of them alone, or if the folders are those of several "
+            "experts, put the masks of one into masks/, or the union of an image's masks as one file"
         )
     elif missing := [name for name in meaning.outputs.names if name not in names]:
         detail = f"no folder holds the masks of class {missing[0]}; there are {', '.join(names)}"
     else:
         return []
     return [Problem("error", kind, dataset.name, detail)]
+
+
+def _named(folders: Sequence[str]) -> str:
+    """How classes with masks of their own are named, in words; a background has none."""
+    names = [name for name in folders if not is_background(name)]
+    return f": name them with --classes {shlex.quote(','.join(names))}" if len(names) > 1 else ""
 
 
 def _layer_names(dataset: Dataset) -> list[str]:
