@@ -104,7 +104,7 @@ def encoded(
 
 
 def picture(
-    kind: str, pixels: NDArray[np.uint8], mask: NDArray[Any], outputs: Outputs, numbers: Iterable[int]
+    kind: str, pixels: NDArray[np.uint8], mask: NDArray[Any], outputs: Outputs, numbers: Collection[int]
 ) -> bytes:
     """Return an image with the outlines of these classes, in an overlay with their masks too, as JPEG."""
     if max(mask.shape) > MAX_JPEG_SIDE_PX:
@@ -115,11 +115,12 @@ def picture(
             f"{_extent(mask)}; masks and probabilities are available",
         )
     shown = pixels.copy()
-    planes = [(class_rgb(outputs, number), outputs.plane(mask, number)) for number in numbers]
-    for colour, plane in planes if kind == "overlay" else ():
-        cv2.copyTo(cv2.LUT(shown, _tinted(colour)), plane.view(np.uint8), shown)
-    for colour, plane in planes:
-        shown[outline(plane, max(1, round(min(mask.shape) / 300)))] = colour
+    for number in numbers if kind == "overlay" else ():  # the mask of one class at a time
+        tint = _tinted(class_rgb(outputs, number))
+        cv2.copyTo(cv2.LUT(shown, tint), outputs.plane(mask, number).view(np.uint8), shown)
+    for number in numbers:
+        width_px = max(1, round(min(mask.shape) / 300))
+        shown[outline(outputs.plane(mask, number), width_px)] = class_rgb(outputs, number)
     found, content = cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
     if not found:
         raise ImageError(Path("image"), "unwritable", f"no {kind} of {_extent(mask)} can be written")
