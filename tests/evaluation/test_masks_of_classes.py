@@ -123,6 +123,15 @@ def test_masks_of_overlapping_classes_lie_in_a_folder_for_each(tmp_path, where):
     assert read_mask(masks["a"], OVERLAPPING)[0].tolist() == [0] * 4 + [3] * 4
 
 
+def test_the_folder_of_the_class_may_come_first(tmp_path):
+    """As ``segstudy predict`` writes the masks of a data set's images."""
+    for name in ("disc", "cup"):
+        layers(tmp_path / name, ["a"], ("images",))
+    (found,), _ = find_masks(tmp_path, ["a"], classes=("disc", "cup"))
+    assert found.name == "images"
+    assert [name for name, _ in found.seeds[0]["a"].masks] == ["cup", "disc"]
+
+
 def test_a_class_without_the_mask_of_an_image_is_refused(tmp_path):
     layers(tmp_path, ["a", "b"])
     (tmp_path / "cup/b.png").unlink()

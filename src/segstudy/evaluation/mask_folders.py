@@ -41,7 +41,7 @@ def find_masks(
 
     A file's path without suffix must end with an id. The folders before it may be: none (one model),
     ``seed0`` and so on (the runs of one model), ``model``, or ``model/seed0``. Masks of classes that may
-    overlap have the class's name as one more folder, the last before the id.
+    overlap have the class's name as one more folder, the first or the last of these.
 
     Args:
         root: the folder.
@@ -87,13 +87,15 @@ def _by_class(root: Path, placed: Files, classes: Sequence[str]) -> dict[Folders
     """
     found: dict[Folders, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
     for where, files in placed.items():
-        if not where or where[-1] not in classes:
+        named = [i for i, folder in enumerate(where) if folder in classes]
+        if len(named) != 1:
             raise UserError(
                 f"{root.joinpath(*where)}: masks of classes that may overlap lie in a folder for each class: "
                 f"{', '.join(f'{each}/' for each in classes)}"
             )
         for sample_id, file in files.items():
-            found[where[:-1]][sample_id][where[-1]] = file
+            others = where[: named[0]] + where[named[0] + 1 :]
+            found[others][sample_id][where[named[0]]] = file
     for where, images in found.items():
         for sample_id, masks in images.items():
             if absent := [each for each in classes if each not in masks]:
