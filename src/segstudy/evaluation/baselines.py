@@ -37,8 +37,8 @@ def write_baselines(
     splits: Splits,
     protocol: Protocol,
     preparing: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Write a study's ``baselines.parquet``, unless one of these data and splits is there already.
+) -> bool:
+    """Write a study's ``baselines.parquet``, unless one of these data, splits and classes is there already.
 
     Args:
         folder: the study's.
@@ -47,15 +47,19 @@ def write_baselines(
         splits: the subsets for each ``(split, split_seed, fold)``.
         protocol: says at which network size the masks are averaged.
         preparing: called with the number of samples decoded and resized so far.
+
+    Returns:
+        Whether it was written.
     """
     described = described_classes(protocol.mask_meaning())
     truth = json.dumps(described) if described else ""
     if up_to_date(folder.baselines(), data, splits, truth):
-        return
+        return False
     settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
     prepared = open_prepared(prepare(samples, data, *settings, progress=preparing), check=False)  # checked
     table = baseline_table(prepared, data, splits)
     folder.write_table("baselines.parquet", table.with_columns(truth=pl.lit(truth)) if truth else table)
+    return True
 
 
 def baseline_table(prepared: Prepared, data: str, splits: Splits) -> pl.DataFrame:

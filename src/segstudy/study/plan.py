@@ -379,13 +379,17 @@ def jobs_of(
     def shrunk(done: int, total: int) -> None:
         stage("making small images for the report", done, total)
 
-    for protocol in unique(run.configuration.protocol for run in runs):
+    first = plan.study.configurations()[0].protocol
+    stage("scoring the baselines", 0, 0)
+    written = write_baselines(
+        folder, plan.dataset.samples, plan.data, whole_splits(plan.splits), first, resized
+    )
+    # With them small images are made again, whose masks may have other classes now.
+    others = [first] if written else []
+    for protocol in unique([*(run.configuration.protocol for run in runs), *others]):
         settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
         if settings not in prepared:
             prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
-    first = plan.study.configurations()[0].protocol
-    stage("scoring the baselines", 0, 0)
-    write_baselines(folder, plan.dataset.samples, plan.data, whole_splits(plan.splits), first, resized)
     meanings = {each.protocol.mask_meaning() for each in plan.study.configurations()}
     write_second_rater(folder, plan.study.data, plan.dataset.samples, plan.data, meanings)
     if prepared:
