@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tiff_writer import tiff
 
 SIZES = ((40, 48), (48, 40), (44, 44))
 
@@ -61,3 +62,20 @@ def write_classes(folder: Path, n: int = 12, *, overlapping: bool = False, void:
 
 
 CLASSES = "background=0,disc=1,cup=2"  # of the masks of `write_classes`
+
+
+def write_channels(folder: Path, channels: int, n: int = 12) -> Path:
+    """n TIFFs of 12 bits with one disc each, which only the last channel shows, in the `folder` layout."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for i in range(n):
+        rng = np.random.default_rng(i)
+        height, width = SIZES[i % len(SIZES)]
+        y, x = np.mgrid[:height, :width]
+        mask = np.hypot(y - height * rng.uniform(0.35, 0.65), x - width * rng.uniform(0.35, 0.65)) < 10
+        values = rng.normal(1500, 200, (height, width, channels))
+        values[..., -1] += 1500 * mask
+        bands = values.clip(0, 4095).astype(np.uint16)
+        (folder / "images" / f"disc{i:02}.tif").write_bytes(tiff(bands[..., 0] if channels == 1 else bands))
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"disc{i:02}.png")
+    return folder

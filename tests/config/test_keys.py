@@ -56,6 +56,14 @@ VARIANTS = {
             "batch_size": [8],
         },
     ),
+    "four channels": (
+        "classic",
+        {"architecture": ["unet"], "loss": ["bce"], "batch_size": [8], "channels": [4]},
+    ),
+    "one channel": (
+        "classic",
+        {"architecture": ["unet"], "loss": ["bce"], "batch_size": [8], "channels": [1]},
+    ),
     "one foreground and ignored pixels": (
         "classic",
         {"architecture": ["unet"], "foreground": ["1"], "ignore": ["255"], "batch_size": [8]},

@@ -144,4 +144,11 @@ def test_links_between_pages_lead_somewhere():
 def test_factors_are_documented_in_init():
     text = dump(preset_study("classic", "s", "synthetic"), ROOT, comments=True)
     documented = {line.split(" = ")[0] for line in text.splitlines() if " = " in line}
-    assert set(FACTORS) - documented <= {"class_weights", "classes", "foreground", "ignore", "micro_batch"}
+    assert set(FACTORS) - documented <= {
+        "channels",
+        "class_weights",
+        "classes",
+        "foreground",
+        "ignore",
+        "micro_batch",
+    }

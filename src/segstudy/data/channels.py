@@ -129,6 +129,14 @@ def the_grey_of(pixels: NDArray[np.uint8], path: Path, scale: Scale) -> NDArray[
     return np.ascontiguousarray(grey)
 
 
+def shown(channels: int) -> str:
+    """What ``picture_of`` shows of so many channels, in words; nothing where it is all of them."""
+    if channels in (1, COLOURS):
+        return ""
+    what = "both as red and green" if channels == 2 else "the first three as red, green and blue"
+    return f" (pictures show {what})"
+
+
 def picture_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What people see of an image ``(H, W, channels)``: RGB ``(H, W, 3)``.
 

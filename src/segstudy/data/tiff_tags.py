@@ -3,6 +3,7 @@
 import struct
 from typing import BinaryIO
 
+from segstudy.core.intensity import MAX_CHANNELS
 from segstudy.core.quantities import counted
 
 BITS, PHOTOMETRIC, BANDS, SAMPLE_FORMAT = 258, 262, 277, 339
@@ -19,10 +20,10 @@ _FORMATS = {
 
 def too_many(num_bands: int) -> str:
     """What is said of an image with so many bands."""
+    every = f", or take all of an image with --channels {num_bands}" if num_bands <= MAX_CHANNELS else ""
     return (
         f"{num_bands} bands, where an image has at most {MAX_BANDS} (red, green, blue and one that is left "
-        "out); save three of them as an RGB image, "
-        f"or take all of an image with --channels {num_bands}"
+        f"out), or {MAX_CHANNELS} that are named; save three of them as an RGB image{every}"
     )
 
 

@@ -8,6 +8,7 @@ from segstudy.analysis.factorials import ORIGINAL
 from segstudy.analysis.formatting import listed
 from segstudy.config.protocol import FACTORS, Protocol
 from segstudy.core.quantities import counted
+from segstudy.data.channels import shown
 
 ALL = 100
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
@@ -24,6 +25,8 @@ AUGMENTATIONS = {
     "flips": "with random flips",
     "full": "with random flips, rotation, scale and colour",
 }
+# "full", where channels are no colours.
+NO_COLOURS = "with random flips, rotation, scale, brightness and contrast"
 
 
 def trained(rows: Sequence[Row]) -> str:
@@ -62,10 +65,11 @@ def procedure(protocols: Sequence[Protocol]) -> str:
             "category with about its share, smaller shares nested in larger ones."
         )
     return (
-        f"Images were resized to {each(_image_size)} pixels ({each(lambda p: p.resize)}). Every network "
-        f"started from random weights at width {numbers('width')} and was trained for {each(_budget)} with "
+        f"Images{_channels(protocols[0])} were resized to {each(_image_size)} pixels "
+        f"({each(lambda p: p.resize)}). Every network started from random weights at width "
+        f"{numbers('width')} and was trained for {each(_budget)} with "
         f"{each(_optimizer)} (learning rate {numbers('lr')}{decay}, {each(_schedule)}) "
-        f"{each(lambda p: AUGMENTATIONS[p.augmentation])}, in {each(lambda p: p.precision)}; the weights of "
+        f"{each(_augmentation)}, in {each(lambda p: p.precision)}; the weights of "
         f"{each(_kept)} were kept.{share}"
     )
 
@@ -74,6 +78,19 @@ def _either(texts: Iterable[str]) -> str:
     """``a``, ``a or b``, ``a, b or c``."""
     *others, last = dict.fromkeys(texts)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def _channels(protocol: Protocol) -> str:
+    """Return the number of channels, which is the same for all, where it is not three."""
+    if protocol.channels is None:
+        return ""
+    return f" of {counted(protocol.channels, 'channel')}{shown(protocol.channels)}"
+
+
+def _augmentation(protocol: Protocol) -> str:
+    if protocol.augmentation == "full" and protocol.channels is not None:
+        return NO_COLOURS
+    return AUGMENTATIONS[protocol.augmentation]
 
 
 def _image_size(protocol: Protocol) -> str:

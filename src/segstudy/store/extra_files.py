@@ -17,8 +17,8 @@ class Trained:
     Attributes:
         run: what was trained.
         files: of weights and card, by name.
-        images: returns at most so many validation images, spread evenly, at network size: ``(N, H, W, 3)``
-            uint8. They are read only when it is called, as few runs need them.
+        images: returns at most so many validation images, spread evenly, at network size, uint8
+            ``(N, H, W, channels)``. They are read only when it is called, as few runs need them.
         threads: CPU threads of this training.
     """
 

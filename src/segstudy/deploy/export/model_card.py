@@ -82,7 +82,7 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
         },
         "protocol": {
             **{name: record.protocol[name] for name in PROTOCOL},
-            **_intensity(record.protocol),
+            **_channels_and_intensity(record.protocol),
             **{name: record.protocol.get(name, default) for name, default in TOLERANCES.items()},
             **_budget(record.protocol),
         },
@@ -159,10 +159,11 @@ def _means(record: TrainedRecord) -> dict[str, dict[str, Any]]:
     }
 
 
-def _intensity(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scale of image values where it is not the one that needs no mention."""
-    scale = protocol.get("intensity") or FULL.kind
-    return {} if scale in (FULL.kind, AUTO.kind) else {"intensity": scale}
+def _channels_and_intensity(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how images are read where it is not as those that need no mention."""
+    scale, channels = protocol.get("intensity") or FULL.kind, protocol.get("channels")
+    named = {} if scale in (FULL.kind, AUTO.kind) else {"intensity": scale}
+    return named if channels is None else {"channels": channels, **named}
 
 
 def _budget(protocol: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def write_openvino(model: bytes, package: Package, file: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         graph = openvino.Core().read_model(model)
         if package.precision == "int8":  # computed wrongly with free ones, see ``engines.openvino``
-            graph.reshape([1, *package.card.image_size, 3])
+            graph.reshape([1, *package.card.image_size, package.card.num_channels])
         graph.set_rt_info(package.model_dump_json(), METADATA)
         openvino.save_model(graph, Path(place) / "model.xml", compress_to_fp16=False)
         # The weights first: if the graph exists, so do they.
