@@ -12,8 +12,9 @@ from rich.table import Table
 
 from segstudy.config.study import override, preset_study
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import choose_machine
-from segstudy.study.plan import carry_out, make_plan, write_plan
+from segstudy.study.plan import make_plan, write_plan
 from segstudy.training.executors.base import Watch
 
 SIZES = ((64, 8), (128, 16), (128, 64))  # image size in pixels, channels of the first stage

@@ -32,7 +32,8 @@ from segstudy.config.study import override, preset_study
 from segstudy.core.device import best_precision
 from segstudy.store.folder import StudyFolder
 from segstudy.study.machine import choose_machine
-from segstudy.study.plan import jobs_of, make_plan, write_plan
+from segstudy.study.execution import jobs_of
+from segstudy.study.plan import make_plan, write_plan
 
 data, folder, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 fields = {"architecture": ["unet"], "loss": ["combo"], "batch_size": [8], "image_size": [size], "width": [16],

@@ -75,8 +75,9 @@ def in_runs(n: int, folder: Path) -> dict[str, Any]:
     import segstudy.training.worker
     from segstudy.config.study import override, preset_study
     from segstudy.store.folder import StudyFolder
+    from segstudy.study.execution import carry_out
     from segstudy.study.machine import choose_machine
-    from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
+    from segstudy.study.plan import make_plan, missing_runs, write_plan
 
     made_up_images(folder / "data", 4 * TESTED)
 
@@ -139,8 +140,9 @@ def in_workers(n: int, folder: Path) -> dict[str, Any]:
     """One number of workers, one thread each."""
     from segstudy.config.study import override, preset_study
     from segstudy.store.folder import StudyFolder
+    from segstudy.study.execution import carry_out
     from segstudy.study.machine import choose_machine
-    from segstudy.study.plan import carry_out, make_plan, write_plan
+    from segstudy.study.plan import make_plan, write_plan
 
     made_up_images(folder / "data", 200)
     fields = {"architecture": ["unet"], "loss": ["bce"], "batch_size": [8], "image_size": [64], "width": [8]}

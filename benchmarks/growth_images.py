@@ -88,9 +88,10 @@ def in_images(n: int, folder: Path) -> Steps:
     from segstudy.reporting.page import write_report
     from segstudy.store.folder import StudyFolder
     from segstudy.store.verify import verify_folder
+    from segstudy.study.execution import carry_out
     from segstudy.study.findings import find
     from segstudy.study.machine import choose_machine
-    from segstudy.study.plan import carry_out, make_plan, plan_on, resolve, write_plan
+    from segstudy.study.plan import make_plan, plan_on, resolve, write_plan
 
     clock = Clock()
     timed_inside(clock)

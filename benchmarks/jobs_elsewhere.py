@@ -25,8 +25,9 @@ from segstudy.training.job import Job
 
 def plan(study_file: Path, folder: Path) -> None:
     """Write the study's folder, the prepared data and the jobs of all missing runs."""
+    from segstudy.study.execution import jobs_of
     from segstudy.study.machine import choose_machine  # they need more packages than training
-    from segstudy.study.plan import jobs_of, make_plan, missing_runs, preregister, write_plan
+    from segstudy.study.plan import make_plan, missing_runs, preregister, write_plan
 
     made = make_plan(load(study_file), machine := choose_machine("cpu"))
     study = StudyFolder(folder / "study")

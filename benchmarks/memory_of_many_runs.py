@@ -20,8 +20,9 @@ import vl_convert
 from segstudy.config.study import override, preset_study
 from segstudy.data.datasets import synthetic
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import Machine
-from segstudy.study.plan import carry_out, make_plan, write_plan
+from segstudy.study.plan import make_plan, write_plan
 
 RUNS, WARM_UP = 200, 50
 NAMES = {"serial": ["one process"], "processes": ["caller", "worker"]}

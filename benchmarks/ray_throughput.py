@@ -24,8 +24,9 @@ from rich.table import Table
 from segstudy.config.study import override, preset_study
 from segstudy.core.resources import allowed_cores
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import choose_machine
-from segstudy.study.plan import Plan, carry_out, make_plan, write_plan
+from segstudy.study.plan import Plan, make_plan, write_plan
 from segstudy.training.executors.base import Watch
 
 LOOK_S = 0.25

@@ -223,8 +223,9 @@ def outside(case: Case) -> float:
 
     from segstudy.config.study import override, preset_study
     from segstudy.store.folder import StudyFolder
+    from segstudy.study.execution import carry_out
     from segstudy.study.machine import choose_machine
-    from segstudy.study.plan import carry_out, make_plan, write_plan
+    from segstudy.study.plan import make_plan, write_plan
     from segstudy.training import loop
 
     inside = 0.0

@@ -12,8 +12,9 @@ from contest import Answer, task
 from segstudy.config.study import override, preset_study
 from segstudy.core.resources import allowed_cores
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import choose_machine
-from segstudy.study.plan import carry_out, make_plan, write_plan
+from segstudy.study.plan import make_plan, write_plan
 
 
 def main() -> None:

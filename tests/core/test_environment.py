@@ -24,8 +24,9 @@ from segstudy.core.environment import (
     environment,
 )
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import Machine
-from segstudy.study.plan import carry_out, make_plan, write_plan
+from segstudy.study.plan import make_plan, write_plan
 from segstudy.training.executors.base import Watch
 from segstudy.training.resume import _elsewhere
 
@@ -174,7 +175,8 @@ from pathlib import Path
 from segstudy.config.study import override, preset_study
 from segstudy.training.executors.base import Watch
 from segstudy.store.folder import StudyFolder
-from segstudy.study.plan import Machine, carry_out, make_plan, missing_runs, write_plan
+from segstudy.study.execution import carry_out
+from segstudy.study.plan import Machine, make_plan, missing_runs, write_plan
 study = override(preset_study("classic", "t", sys.argv[1]), dict(image_size=[32], width=[2], epochs=[3],
     architecture=["unet"], loss=["bce"], batch_size=[4]))
 machine, folder = Machine("cpu", 1, 1, "serial"), StudyFolder(Path(sys.argv[2]))

@@ -23,8 +23,9 @@ from segstudy.config.study import override, preset_study
 from segstudy.core.atomic_files import DiskError
 from segstudy.store.folder import StudyFolder
 from segstudy.store.tidying import tidy
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import Machine
-from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
+from segstudy.study.plan import make_plan, missing_runs, write_plan
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 FIELDS = {"image_size": [32], "width": [2], "epochs": [2], "architecture": ["unet"], "batch_size": [4]}

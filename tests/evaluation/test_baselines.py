@@ -13,8 +13,9 @@ from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.split import Split, make_folds
 from segstudy.evaluation.baselines import baseline_table, up_to_date, write_baselines
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import Machine
-from segstudy.study.plan import carry_out, make_plan, write_plan
+from segstudy.study.plan import make_plan, write_plan
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 

@@ -12,8 +12,9 @@ from segstudy.core.errors import UserError
 from segstudy.data.samples import PARTS
 from segstudy.data.split import read_split
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import Machine, choose_machine
-from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
+from segstudy.study.plan import make_plan, missing_runs, write_plan
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 TINY = {"image_size": [32], "width": [2], "epochs": [1], "architecture": ["unet"], "loss": ["bce", "tversky"]}

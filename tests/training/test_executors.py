@@ -18,8 +18,9 @@ from segstudy.models import build
 from segstudy.models.cost import num_macs, num_parameters
 from segstudy.models.unet import UNet
 from segstudy.store.folder import StudyFolder
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import Machine
-from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
+from segstudy.study.plan import make_plan, missing_runs, write_plan
 from segstudy.training.executors.base import Watch
 
 TINY = {
@@ -130,18 +131,21 @@ def test_no_worker_outlives_its_parent_and_no_main_guard_is_needed(dataset, tmp_
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(f"""
-        import segstudy.study.plan as s
         from pathlib import Path
         from segstudy.config.study import override, preset_study
         from segstudy.store.folder import StudyFolder
+        from segstudy.study.execution import carry_out
+        from segstudy.study.machine import Machine
+        from segstudy.study.plan import make_plan, write_plan
+        from segstudy.training.executors.base import Watch
 
         study = override(preset_study("classic", "t", {str(dataset)!r}),
             dict(image_size=[192], width=[8], architecture=["unet"], loss=["bce", "dice"], batch_size=[6]))
-        machine = s.Machine("cpu", 1, 2, "processes")
-        plan, folder = s.make_plan(study, machine), StudyFolder(Path({str(tmp_path / "s")!r}))
-        s.write_plan(plan, folder)
-        watch = s.Watch(lambda job, row: print(row["epoch"], flush=True))
-        list(s.carry_out(plan, plan.runs, folder, machine, watch))
+        machine = Machine("cpu", 1, 2, "processes")
+        plan, folder = make_plan(study, machine), StudyFolder(Path({str(tmp_path / "s")!r}))
+        write_plan(plan, folder)
+        watch = Watch(lambda job, row: print(row["epoch"], flush=True))
+        list(carry_out(plan, plan.runs, folder, machine, watch))
         """)
     )
     parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)

@@ -26,8 +26,9 @@ from segstudy.reporting.sections.protocol import environments
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import RunRecord, SessionRecord
 from segstudy.store.weights import read_state, state_bytes
+from segstudy.study.execution import carry_out
 from segstudy.study.machine import Machine
-from segstudy.study.plan import carry_out, make_plan, missing_runs, write_plan
+from segstudy.study.plan import make_plan, missing_runs, write_plan
 from segstudy.training.executors.base import Watch
 from segstudy.training.failures import REMEDIES, SourceChangedError, reason_of, remedy
 from segstudy.training.loop import DivergedError

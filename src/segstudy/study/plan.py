@@ -1,10 +1,9 @@
-"""The plan of a study and its execution: read data, plan runs, train and store the missing ones."""
+"""The plan of a study: read the data, plan its runs, and find those that are missing."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from segstudy.config.grid_text import how_to_leave_out, in_words
@@ -20,12 +19,9 @@ from segstudy.data.check import refuse_errors
 from segstudy.data.datasets import read, refuse_gone
 from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
 from segstudy.data.leakage import leaks
-from segstudy.data.prepared import prepare
 from segstudy.data.samples import PARTS, Dataset
 from segstudy.data.split import Split, about_folds
-from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
-from segstudy.evaluation.second_rater import write_second_rater
 from segstudy.losses import resolve_loss
 from segstudy.models import check_size, lower_precision_numerics, resolve_architecture
 from segstudy.store.folder import StudyFolder
@@ -35,12 +31,8 @@ from segstudy.store.records import BestIou, DataRecord
 from segstudy.study.findings import Findings, check_command, decided, find
 from segstudy.study.machine import Machine
 from segstudy.study.overview import Overview
-from segstudy.study.splits import SplitKey, key_of_split, splits_of, whole_splits
-from segstudy.study.thumbnails import write_thumbnails
+from segstudy.study.splits import SplitKey, key_of_split, splits_of
 from segstudy.training import loop
-from segstudy.training.executors import executor_named
-from segstudy.training.executors.base import Watch
-from segstudy.training.job import Job, Outcome
 
 
 @dataclass(frozen=True)
@@ -330,82 +322,3 @@ def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         if "bfloat16" in versions:
             found.setdefault("bfloat16", {})[configuration.architecture] = versions["bfloat16"]
     return found
-
-
-def carry_out(
-    plan: Plan,
-    runs: Sequence[Run],
-    folder: StudyFolder,
-    machine: Machine,
-    watch: Watch | None = None,
-    stage: Stage = silent,
-) -> Iterator[Outcome]:
-    """Train and store these runs of a plan; arguments as for ``jobs_of``.
-
-    Yields:
-        Outcomes as runs end; a failed one never stops the others. Runs that were not begun when the watch
-        asked to stop have none.
-
-    Raises:
-        UserError: data that cannot be prepared, or a folder that cannot be written.
-    """
-    jobs = jobs_of(plan, runs, folder, machine, stage)
-    executor = executor_named(machine.executor)
-    yield from executor.train(jobs, machine.max_workers, watch or Watch(), machine.executor_options)
-
-
-def jobs_of(
-    plan: Plan, runs: Sequence[Run], folder: StudyFolder, machine: Machine, stage: Stage = silent
-) -> list[Job]:
-    """Prepare the data at network size, once, and return the job of each run.
-
-    Args:
-        plan: what the runs belong to; already written to the folder.
-        runs: which of them to train, in this order.
-        folder: where they are stored.
-        machine: how to train them.
-        stage: called with what is being done; it may raise to stop it.
-
-    Raises:
-        UserError: data that cannot be prepared, or a folder that cannot be written.
-    """
-    names = plan.names()
-    prepared: dict[tuple[Any, ...], Path] = {}
-    total = len(plan.dataset.samples)
-
-    def resized(done: int) -> None:
-        stage("resizing the images", done, total)
-
-    def shrunk(done: int, total: int) -> None:
-        stage("making small images for the report", done, total)
-
-    first = plan.study.configurations()[0].protocol
-    stage("scoring the baselines", 0, 0)
-    written = write_baselines(
-        folder, plan.dataset.samples, plan.data, whole_splits(plan.splits), first, resized
-    )
-    # With them small images are made again, whose masks may have other classes now.
-    others = [first] if written else []
-    for protocol in unique([*(run.configuration.protocol for run in runs), *others]):
-        settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
-        if settings not in prepared:
-            prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
-    meanings = {each.protocol.mask_meaning() for each in plan.study.configurations()}
-    write_second_rater(folder, plan.study.data, plan.dataset.samples, plan.data, meanings)
-    if prepared:
-        stage("making small images for the report", 0, 0)
-        write_thumbnails(folder, next(iter(prepared.values())), shrunk)
-    return [
-        Job(
-            run=run,
-            name=names[run.key],
-            study=folder.path.resolve(),
-            prepared=prepared[(p.image_size, p.resize, p.mask_meaning(), p.scale())].resolve(),
-            split=plan.split_of(run),
-            device=machine.device,
-            threads=machine.threads,
-            checkpoint_every=machine.checkpoint_every,
-        )
-        for run in runs
-        for p in [run.configuration.protocol]
-    ]

@@ -27,6 +27,7 @@ from segstudy.study.dropped_configurations import describe_dropped
 from segstudy.study.duration import write_forecast
 from segstudy.study.earlier_versions import num_of_earlier_versions
 from segstudy.study.estimate import Estimate, estimate
+from segstudy.study.execution import jobs_of
 from segstudy.study.findings import refuse_empty
 from segstudy.study.folder_check import refuse_occupied
 from segstudy.study.hardware import HardwareWatch, hardware_of
@@ -34,7 +35,7 @@ from segstudy.study.look_plans import begin, needed, seed_plan_for
 from segstudy.study.look_requests import Request
 from segstudy.study.machine import Machine, choose_machine
 from segstudy.study.options import MACHINE_OPTIONS
-from segstudy.study.plan import Plan, jobs_of, make_plan, missing_runs, preregister, write_plan
+from segstudy.study.plan import Plan, make_plan, missing_runs, preregister, write_plan
 from segstudy.study.remaining_time import seconds_of
 from segstudy.study.trackers import TRACKERS, StudyStart, Tracker, Trackers
 from segstudy.study.trackers.silent_runs import SilentRuns
