@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from medical_writers import save_dicom, save_nifti
 from PIL import Image
 
 from segstudy.core.intensity import AUTO, FULL, Scale, between
@@ -19,6 +20,7 @@ from segstudy.data.datasets import read
 from segstudy.data.images import ImageError, decode_bytes, decode_image, image_size, read_image
 from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.preprocess import image_to_network
+from segstudy.data.sources import Frame
 from segstudy.data.survey import summary, survey
 from segstudy.data.thumbnails import small_image
 from segstudy.data.tiff_bands import bands_of
@@ -154,6 +156,32 @@ def test_numbers_that_are_none_are_refused(tmp_path: Path):
     (tmp_path / "a.tif").write_bytes(tiff(values))
     with pytest.raises(ImageError, match="NaN"):
         read_image(tmp_path / "a.tif", scale=of(5, between(0, 1)))
+
+
+def test_more_bytes_than_memory_may_hold_are_refused_before_they_are_read(tmp_path: Path, monkeypatch):
+    (tmp_path / "a.tif").write_bytes(tiff(TWELVE_BITS))
+    monkeypatch.setattr("segstudy.data.channels.MAX_BYTES", 20 * 30 * 4 * 2 - 1)
+    monkeypatch.setattr("segstudy.data.channels.bands_of", None)
+    with pytest.raises(ImageError, match="bytes of 4 channels; scale it down"):
+        read_image(tmp_path / "a.tif", scale=of(4))
+
+
+def test_channels_that_are_stored_as_pages_are_refused(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(TWELVE_BITS, 2, 0), photometric="minisblack")
+    with pytest.raises(ImageError, match=r"4 pages or frames.*, or channels as bands of one page"):
+        read_image(tmp_path / "a.tif", scale=of(4))
+
+
+def test_dicom_and_nifti_have_one_channel(tmp_path: Path):
+    pixels = TWELVE_BITS[..., 0]
+    save_dicom(tmp_path / "a.dcm", pixels)
+    save_nifti(tmp_path / "a.nii", np.stack([pixels, pixels], axis=2).astype(np.int16))
+    for source in (tmp_path / "a.dcm", Frame(tmp_path / "a.nii", 1)):
+        scale = between(0, 4095)
+        found = read_image(source, scale=of(1, scale))
+        np.testing.assert_array_equal(found, read_image(source, scale=scale)[..., :1])
+        with pytest.raises(ImageError, match="has 1 channel"):
+            read_image(source, scale=of(4, scale))
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:PIL")  # as in ``images``

@@ -26,12 +26,11 @@ from segstudy.data.image_values import (
     wide_values,
 )
 from segstudy.data.orientation import TURNED
-from segstudy.data.tiff_bands import HEIGHT, ORIENTATION, WIDTH, bands_of, number_in, tags_of
-from segstudy.data.tiff_tags import BANDS
+from segstudy.data.tiff_bands import HEIGHT, MAX_BYTES, ORIENTATION, WIDTH, bands_of, number_in, tags_of
+from segstudy.data.tiff_tags import BANDS, BITS
 
 GREY = ("1", "L", "I", "F", *SIXTEEN_BIT)
 PER_MODE = {**dict.fromkeys(GREY, 1), "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4}
-MAX_VALUES = 400_000_000  # of an image: pixels times channels
 _BROKEN = (OSError, ValueError, KeyError, TypeError, IndexError, SyntaxError, struct.error)
 
 
@@ -77,8 +76,9 @@ def channel_values(image: Image.Image, path: Path, scale: Scale) -> NDArray[Any]
     found, wanted = num_channels(image), scale.channels
     if found != wanted:
         raise ImageError(path, "channels", other_number(found, scale))
-    if image.width * image.height * wanted > MAX_VALUES:
-        detail = f"more than {MAX_VALUES // 10**6} million values; scale it down first"
+    bytes_each = -(-max(int(bits) for bits in tag(image, BITS) or (8,)) // 8)
+    if image.width * image.height * wanted * bytes_each > MAX_BYTES:
+        detail = f"more than {MAX_BYTES // 10**6} million bytes of {wanted} channels; scale it down first"
         raise ImageError(path, "oversized", detail)
     if image.format == "TIFF":
         return finite(_bands(image, path), path)

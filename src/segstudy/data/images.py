@@ -251,7 +251,7 @@ def opened(
                 _check_extent(image, path, MAX_CHANNELS if any_bands else MAX_BANDS)
                 check_opened(image, num_bytes)
                 if not isinstance(source, Frame):
-                    _check_pages(pages_of(image, file, num_bytes), path)
+                    _check_pages(pages_of(image, file, num_bytes), path, any_bands)
                 yield image
     except ImageError:
         raise
@@ -292,10 +292,11 @@ def _check_extent(image: Image.Image, path: Path, max_bands: int) -> None:
         raise ImageError(path, "bands", too_many(num_bands))
 
 
-def _check_pages(pages: int, path: Path) -> None:
+def _check_pages(pages: int, path: Path, any_bands: bool) -> None:
     if pages != 1:
         number = "several" if pages == SEVERAL else f"{pages:,}"
-        detail = f"holds {number} pages or frames, which one is meant? Save each as a file of its own"
+        remedy = ", or channels as bands of one page" if any_bands else ""
+        detail = f"holds {number} pages or frames, which one is meant? Save each as a file of its own{remedy}"
         raise ImageError(path, "stacked", detail)
 
 

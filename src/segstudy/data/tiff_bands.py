@@ -24,6 +24,7 @@ WIDTH, HEIGHT, COMPRESSION, ORIENTATION, ROWS, PREDICTOR, TILE_WIDTH, TILE_HEIGH
 STRIPS, TILES = (273, 279), (324, 325)  # places, and numbers of bytes
 KEPT = (HEIGHT, COMPRESSION, ROWS, TILE_HEIGHT)
 NUM_COLOURS = 3
+MAX_BYTES = 800_000_000  # of all bands: 100 megapixels of four with 16 bits
 # Of rows of numbers, whatever they mean: none, LZW, two names of deflate, PackBits, LZMA, Zstandard.
 OF_ANY_NUMBERS = (1, 5, 8, 32946, 32773, 34925, 50000)
 NUMBERS = ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")
@@ -114,8 +115,12 @@ def _values(tags: Tags, content: bytes, parts: Mapping[int, list[int]], number: 
         raise ValueError(f"bands compressed as pictures (compression {compression})")
     width, height = number_in(tags, WIDTH), number_in(tags, HEIGHT)
     across = number_in(tags, TILE_WIDTH) if TILES[0] in tags else width
+    if min(width, height, across) < 1:
+        raise ValueError("tiles of no size")
     whole = -(-width // across) * across  # tiles may reach further than the image
     num_bytes = number * dtype.itemsize  # of a pixel
+    if height * whole * num_bytes > MAX_BYTES:
+        raise ValueError("tiles far larger than the image")
     own: dict[int, list[int]] = {**parts, WIDTH: [whole * num_bytes]}
     if TILES[0] in tags:
         own[TILE_WIDTH] = [across * num_bytes]
@@ -169,7 +174,8 @@ def _as_grey(tags: Tags, content: bytes, own: Mapping[int, Sequence[int]]) -> Im
         raise ValueError("more than 4 GiB")
     head = content[:2] + struct.pack(f"{order}HI", 42, start)
     file = head + content[8:].ljust(start - 8, b"\0") + _directory(changed, start, order)
-    return Image.open(io.BytesIO(file), formats=("TIFF",))
+    # Not by ``Image.open``, whose limit is one of pixels: these are bytes, and the caller has bounded them.
+    return TiffImagePlugin.TiffImageFile(io.BytesIO(file))
 
 
 def _first(value: Any) -> int:
