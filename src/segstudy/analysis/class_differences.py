@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
 from segstudy.analysis.class_scores import ClassScores, counting
 from segstudy.analysis.formatting import interval, listed, p_value, score
@@ -150,6 +149,8 @@ def _shown_better(results: Results, names: Sequence[str]) -> list[str]:
     ]
     if not pairs or not all(each.has_training_noise for *_, each in pairs):
         return []
+    from statsmodels.stats.multitest import multipletests  # with pandas: 0.3 s of the start of each command
+
     p_values = multipletests([each.p for *_, each in pairs], method="holm")[1]
     said, least = [], 1.0
     for (other, number, each), p in zip(pairs, p_values, strict=True):

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 from segstudy.analysis.formatting import interval, listed, p_value, signed
 from segstudy.analysis.results import Results
@@ -137,6 +136,8 @@ def adjusted(found: Sequence[SubgroupDifferences]) -> list[SubgroupDifferences]:
     tested = [each for each in found if each.p is not None]
     if not tested:
         return list(found)
+    from statsmodels.stats.multitest import multipletests  # with pandas: 0.3 s of the start of each command
+
     p_values = iter(multipletests([each.p for each in tested], method="holm")[1])
     return [each if each.p is None else replace(each, p_adjusted=float(next(p_values))) for each in found]
 
