@@ -18,6 +18,7 @@ from segstudy.data.channels import picture_of
 from segstudy.data.check import examine
 from segstudy.data.datasets import read
 from segstudy.data.images import ImageError, decode_bytes, decode_image, image_size, read_image
+from segstudy.data.mask_pixels import decode_mask
 from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.preprocess import image_to_network
 from segstudy.data.sources import Frame
@@ -170,6 +171,27 @@ def test_channels_that_are_stored_as_pages_are_refused(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(TWELVE_BITS, 2, 0), photometric="minisblack")
     with pytest.raises(ImageError, match=r"4 pages or frames.*, or channels as bands of one page"):
         read_image(tmp_path / "a.tif", scale=of(4))
+
+
+@pytest.mark.parametrize("packed", [None, "zlib"])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("kind", ["u2", "i2", "i4", "f4"])
+def test_grey_numbers_are_those_that_tifffile_wrote_or_refused(
+    kind: str, order: str, packed: str | None, tmp_path
+):
+    """Pillow 13.0 turns the bytes of some twice, and says nothing."""
+    values = (rng.random((20, 30)) * 1000).astype(kind)
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(
+        file, values.astype(np.dtype(kind).newbyteorder(order)), byteorder=order, compression=packed
+    )
+    if order == ">" and packed and kind != "u2":
+        for read_it in (read_image, decode_mask):
+            with pytest.raises(ImageError, match="highest byte first; save it without compression"):
+                read_it(file)
+    else:
+        found = read_image(file, scale=between(0, 1000))
+        np.testing.assert_array_equal(found[..., 0], np.rint(values * (255 / 1000)).astype(np.uint8))
 
 
 def test_dicom_and_nifti_have_one_channel(tmp_path: Path):

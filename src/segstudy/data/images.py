@@ -47,7 +47,7 @@ from segstudy.data.image_values import (
 from segstudy.data.orientation import upright
 from segstudy.data.pages import SEVERAL, pages_of
 from segstudy.data.sources import Frame, ImageSource, first_file
-from segstudy.data.tiff_bands import ORIENTATION, number_in
+from segstudy.data.tiff_bands import COMPRESSION, ORIENTATION, number_in
 from segstudy.data.tiff_tags import BANDS, MAX_BANDS, describe, too_many
 
 MAX_PIXELS = 100_000_000
@@ -249,6 +249,8 @@ def opened(
                 if isinstance(source, Frame):
                     image.seek(source.index)
                 _check_extent(image, path, MAX_CHANNELS if any_bands else MAX_BANDS)
+                if not any_bands:
+                    _check_order(image, path)
                 check_opened(image, num_bytes)
                 if not isinstance(source, Frame):
                     _check_pages(pages_of(image, file, num_bytes), path, any_bands)
@@ -290,6 +292,17 @@ def _check_extent(image: Image.Image, path: Path, max_bands: int) -> None:
         raise ImageError(path, "tiny", detail)
     if image.format == "TIFF" and (num_bands := max(tag(image, BANDS) or (1,))) > max_bands:
         raise ImageError(path, "bands", too_many(num_bands))
+
+
+def _check_order(image: Image.Image, path: Path) -> None:
+    """Refuse numbers that Pillow (13.0) gives with their bytes in the wrong order: it turns them twice."""
+    if image.format != "TIFF" or image.mode not in ("I", "F") or tag(image, COMPRESSION) in ((), (1,)):
+        return
+    if image.tag_v2.prefix == b"MM":  # type: ignore[attr-defined]
+        detail = "a compressed TIFF of signed or 32-bit numbers with the highest byte first"
+        raise ImageError(
+            path, "unreadable", f"{detail}; save it without compression, or the lowest byte first"
+        )
 
 
 def _check_pages(pages: int, path: Path, any_bands: bool) -> None:
