@@ -75,7 +75,7 @@ def _compare(report: ReportData, pairs: str) -> str:
 
 
 def _table(report: ReportData, _: str) -> str:
-    return render(report.leaderboard, "markdown")
+    return render(report.leaderboard, "markdown", outputs=report.results.outputs)
 
 
 def _means(report: ReportData, _: str) -> str:
@@ -141,6 +141,24 @@ def _effect(effect: TrainingSetEffect | None) -> str:
     return f"{effect.sd:.4f} [{effect.low:.4f}, {effect.high:.4f}]"
 
 
+def _classes(report: ReportData, _: str) -> str:
+    """Return every configuration's test IoU in each class, with its interval."""
+    results = report.results
+    numbers = range(len(results.outputs.names))
+    lines = [f"| configuration | {' | '.join(results.outputs.names)} |", "|---|" + "--:|" * len(numbers)]
+    for name in report.leaderboard.filter(~pl.col("masks"))["configuration"]:
+        cells = [results.class_interval(name, number) for number in numbers]
+        lines.append(
+            f"| {name} | "
+            + " | ".join(
+                "not measured" if each is None else f"{each.mean:.3f} [{each.low:.3f}, {each.high:.3f}]"
+                for each in cells
+            )
+            + " |"
+        )
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Block] = {
     "runs": _runs,
     "verdict": _verdict,
@@ -149,5 +167,6 @@ BLOCKS: dict[str, Block] = {
     "questions": _questions,
     "means": _means,
     "training-sets": _training_sets,
+    "classes": _classes,
     "table": _table,
 }
