@@ -19,9 +19,9 @@ from segstudy.core.intensity import AUTO, FULL, Scale, between, parse
 from segstudy.data.check import examine
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
-from segstudy.data.image_values import scaled
+from segstudy.data.image_values import Levels, scaled
 from segstudy.data.images import ImageError, decode_bytes, read_image
-from segstudy.data.intensity_survey import refuse_other_range
+from segstudy.data.intensity_survey import find_scale, refuse_other_range
 from segstudy.data.masks import read_mask
 from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.samples import Problem
@@ -417,3 +417,8 @@ def test_orientation_turns_16_bit_colours_too(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(whole_png[:33] + content[start : start + length] + whole_png[33:])
     expected = np.rot90(scaled(pixels, Scale("range", 0, 4095)), -1)
     assert (read_image(tmp_path / "a.png", scale=between(0, 4095)) == expected).all()
+
+
+def test_images_that_cannot_be_read_are_not_called_grey() -> None:
+    assert not find_scale({}, "set").all_grey
+    assert find_scale({"a.png": Levels(is_grey=True)}, "set").all_grey

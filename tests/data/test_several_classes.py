@@ -17,7 +17,9 @@ from segstudy.data.class_options import class_options
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.images import ImageError
+from segstudy.data.mask_looks import look_at_mask
 from segstudy.data.mask_pixels import MaskPixels, packed
+from segstudy.data.mask_survey import infer
 from segstudy.data.mask_tables import MaskTable, table_of
 from segstudy.data.masks import read_mask
 from segstudy.data.sources import PerClass
@@ -346,3 +348,30 @@ def test_objects_that_overlap_in_other_classes_are_said(tmp_path: Path) -> None:
     assert warning.detail == f"{(first >= 1).sum()} pixels of its masks are of several classes; " + (
         "the larger value counts there"
     )
+
+
+# Colours in other channels in other masks
+
+
+def colour_table(*colours: int) -> MaskTable:
+    return table_of(MaskPixels(np.array([colours], np.uint32), kind="colour", mode="RGB"), Path("m.png"))
+
+
+def test_colours_of_which_other_masks_use_other_channels_are_proposed_as_colours() -> None:
+    red, green = colour_table(0, 0xFF0000), colour_table(0, 0x00FF00)
+    words = class_options([red, green])
+    assert words == "--classes 'background=#000000,class1=#00ff00,class2=#ff0000'"
+    assert (
+        class_options([red, colour_table(0, 0xC80000)]) == "--classes background=0,class200=200,class255=255"
+    )
+
+
+def test_numbers_of_masks_in_other_channels_are_refused_and_colours_are_not() -> None:
+    rgb = [np.zeros((1, 2, 3), np.uint8) for _ in range(2)]
+    rgb[0][0, 1, 0] = rgb[1][0, 1, 1] = 255
+    masks = [MaskPixels(packed(each), kind="colour", mode="RGB") for each in rgb]
+    looks = [look_at_mask(mask, table_of(mask, Path("m.png"))) for mask in masks]
+    numbers = MaskMeaning(AUTO.rule, classes=parse_classes("background=0,both=255"))
+    colours = MaskMeaning(AUTO.rule, classes=parse_classes("background=#000000,a=#ff0000,b=#00ff00"))
+    assert [error.kind for error in infer(looks, numbers).unfit.values()] == ["coloured"] * 2
+    assert not infer(looks, colours).unfit

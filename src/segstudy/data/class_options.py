@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segstudy.core.classes import BACKGROUND, MOST_EXCLUSIVE, is_background
 from segstudy.core.outputs import IGNORED
-from segstudy.data.mask_tables import MaskTable, as_colours, stored_numbers
+from segstudy.data.mask_tables import MaskTable, as_colours, differ_in_channel, stored_numbers
 from segstudy.data.masks import THRESHOLD
 
 FORBIDDEN = re.compile(r"[\s,=+#/\\\x00-\x1f]+")
@@ -60,7 +60,7 @@ def _values(tables: Sequence[MaskTable]) -> list[Value]:
     by_index = any(table.kind == "palette" and not table.has_grey_palette for table in tables)
     found = [stored_numbers(table, by_index) for table in tables]
     numbers = [each for each in found if each is not None]
-    if len(numbers) == len(tables):
+    if len(numbers) == len(tables) and not differ_in_channel(tables):
         together = np.unique(np.concatenate([np.zeros(0, np.uint8), *numbers]))
         return [int(value) for value in together] if _are_whole(together) else []
     colours = np.unique(np.concatenate([as_colours(table) for table in tables]))

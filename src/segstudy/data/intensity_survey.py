@@ -31,7 +31,7 @@ class Intensities:
         why: what speaks for it, for people; nothing where all have 8 bits.
         problems: images that are out of it, or odd in themselves.
         is_given: the scale is the user's.
-        all_grey: every image has one channel, or three that are equal.
+        all_grey: every image has one channel, or three that are equal; False where none can be read.
         extents: the smallest and the largest value of each channel, where there are two, or four or more.
     """
 
@@ -77,7 +77,8 @@ def _about(images: Mapping[str, Levels]) -> dict[str, Any]:
     several = [levels.extents for levels in images.values() if levels.extents]
     ends = zip(*several, strict=True)
     extents = tuple((min(low for low, _ in each), max(high for _, high in each)) for each in ends)
-    return {"all_grey": all(levels.is_grey for levels in images.values()), "extents": extents}
+    all_grey = bool(images) and all(levels.is_grey for levels in images.values())
+    return {"all_grey": all_grey, "extents": extents}
 
 
 def refuse_other_range(problems: Sequence[Problem], num_images: int, scale: Scale) -> None:

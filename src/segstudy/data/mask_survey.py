@@ -16,7 +16,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import AUTO, USUAL, MaskMeaning, MaskRule
 from segstudy.data.images import ImageError
 from segstudy.data.mask_looks import MaskLook
-from segstudy.data.mask_tables import MaskTable, as_bytes, is_grey, rgb_of
+from segstudy.data.mask_tables import MaskTable, as_bytes, differ_in_channel, is_grey, rgb_of
 from segstudy.data.masks import (
     FEW,
     GREY,
@@ -118,10 +118,21 @@ def _beside_ignored(looks: Sequence[MaskLook], asked: MaskMeaning) -> Inference:
 
 def _of_classes(tables: Sequence[MaskTable], asked: MaskMeaning) -> Inference:
     """The classes that are named; whether their numbers are those of a palette is found from the values."""
+    named = tuple(value for each in asked.classes for value in each.values) + asked.ignore
     if asked.rule.kind == "auto":
-        named = tuple(value for each in asked.classes for value in each.values) + asked.ignore
         asked = replace(asked, rule=MaskRule("indices") if _are_indices(tables, named) else USUAL.rule)
-    return Inference(asked, "classes are named")
+    by_number = any(isinstance(value, int) and value > 0 for value in named)
+    unfit = _of_several_channels(tables) if by_number and differ_in_channel(tables) else {}
+    return Inference(asked, "classes are named", unfit)
+
+
+def _of_several_channels(tables: Sequence[MaskTable]) -> dict[int, ImageError]:
+    """Errors of masks in colour whose numbers would mean other colours in other masks."""
+    detail = (
+        "the masks use different channels (as red and green), where one number would mean several colours; "
+        "name the colours, as --classes background=#000000,NAME=#ff0000"
+    )
+    return {i: ImageError(t.path, "coloured", detail) for i, t in enumerate(tables) if t.kind == "colour"}
 
 
 def _doubt(looks: Sequence[MaskLook], asked: MaskMeaning) -> str:

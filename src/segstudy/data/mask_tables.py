@@ -1,5 +1,6 @@
 """How often each value of a mask occurs, and its values as numbers and as colours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,21 @@ def stored_numbers(table: MaskTable, by_index: bool = False) -> NDArray[Any] | N
         return table.values
     if table.kind == "palette":
         return channel(table.colours, 0) if table.has_grey_palette else table.values
-    for shift in (16, 8, 0):
-        if not (table.colours & ~np.uint32(0xFF << shift)).any():
-            return channel(table.colours, shift)
-    return None
+    shift = one_channel(table.colours)
+    return None if shift is None else channel(table.colours, shift)
+
+
+def one_channel(colours: NDArray[np.uint32]) -> int | None:
+    """Where the one channel starts that all colours lie in, in bits; None of colours of several."""
+    return next((shift for shift in (16, 8, 0) if not (colours & ~np.uint32(0xFF << shift)).any()), None)
+
+
+def differ_in_channel(tables: Sequence[MaskTable]) -> bool:
+    """Whether masks in colour have numbers in one channel each, but not all in the same one."""
+    colours = [table.colours for table in tables if table.kind == "colour" and table.colours is not None]
+    if not colours or any(one_channel(each) is None for each in colours):
+        return False
+    return one_channel(np.concatenate(colours)) is None
 
 
 def channel(colours: NDArray[np.uint32], shift: int) -> NDArray[np.uint8]:
