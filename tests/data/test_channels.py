@@ -119,6 +119,12 @@ def test_bands_without_the_option_are_refused_with_the_choices(tmp_path: Path):
             read_image(tmp_path / f"{name}.tif")
 
 
+def test_three_bands_without_colours_are_no_case_for_the_option(tmp_path: Path):
+    (tmp_path / "three.tif").write_bytes(tiff(TWELVE_BITS[..., :3]))
+    with pytest.raises(ImageError, match=r"save them as an RGB image$"):
+        read_image(tmp_path / "three.tif")
+
+
 def test_a_png_with_alpha_gives_its_four_channels_as_they_are(tmp_path: Path):
     pixels = rng.integers(0, 256, (20, 30, 4)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "rgba.png")

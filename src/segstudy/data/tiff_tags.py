@@ -8,6 +8,7 @@ from segstudy.core.quantities import counted
 
 BITS, PHOTOMETRIC, BANDS, SAMPLE_FORMAT = 258, 262, 277, 339
 PLANES = 284  # how bands are kept: 1 pixel by pixel, 2 one after the other
+COLOURS = 3
 MAX_BANDS = 4  # bands that an image may have: red, green, blue and one more
 _FORMATS = {
     1: "whole numbers",
@@ -39,10 +40,10 @@ def describe(stream: BinaryIO) -> str:
     numbers = _FORMATS.get(tags.get(SAMPLE_FORMAT, 1), "numbers")
     what = f"a TIFF of {counted(bands, 'band')} of {bits}-bit {numbers}"
     if bands > 1 and tags.get(PHOTOMETRIC, 1) in (0, 1):
-        return (
-            f"{what}, of which none is called red, green or blue; save three of them as an RGB image, or "
-            f"take all of an image with --channels {bands}"
-        )
+        what = f"{what}, of which none is called red, green or blue; save"
+        if bands == COLOURS:  # --channels 3 means colours
+            return f"{what} them as an RGB image"
+        return f"{what} three of them as an RGB image, or take all of an image with --channels {bands}"
     return f"{what}, which is not understood; save it as a PNG or TIFF of 8 or 16 bits"
 
 
