@@ -305,3 +305,10 @@ def test_masks_are_read_as_they_were_meant_or_refused(masks: list[Mask], stored:
     if all(mask.any() for mask in masks):
         truths = masks if stored != "white paper" else [~mask for mask in masks]
         assert all((one == truth).all() for one, truth in zip(got, truths, strict=True)), found.why
+
+
+def test_255_beside_0_and_1_may_be_ignored_which_keeps_two_values():
+    masks = [grey(np.array([[0, 1, 255]], np.uint8))]
+    (error,) = surveyed(masks).unfit.values()
+    assert "values 0, 1, 255; if 255 marks pixels that count nowhere, choose --ignore 255; or" in str(error)
+    assert not surveyed(masks, MaskMeaning(AUTO.rule, ignore=(255,))).unfit

@@ -282,7 +282,12 @@ def _cut(values: NDArray[Any]) -> str:
 
 def several_classes(table: MaskTable, found: NDArray[Any]) -> ImageError:
     """The error of a mask that has more than two values, none of which is the foreground by itself."""
-    detail = f"a mask of several classes, with the values {listed(found)}; name those that are foreground"
+    detail = f"a mask of several classes, with the values {listed(found)}"
+    if found.tolist() == [0, 1, 255]:
+        detail += "; if 255 marks pixels that count nowhere, choose --ignore 255; or"
+    else:
+        detail += ";"
+    detail += " name those that are foreground"
     remedy = f"{naming(int(found[1]))}; or count every value but {found[0]} as foreground with"
     blurred = (
         f"; or, if the values between are blurred edges or probabilities, {_cut(found)}"
