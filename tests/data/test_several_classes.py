@@ -1,5 +1,6 @@
 """What `check` says of masks of several classes: proposed, named, refused, counted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,16 @@ def test_named_classes_pass_and_are_counted(tmp_path: Path) -> None:
     assert line.startswith("classes: background ")
     assert "; cup 2." in line or "; cup" in line
     assert line.endswith("of the pixels, in 9 of 12 masks")
+
+
+def test_classes_without_a_background_are_said_to_count_all(tmp_path: Path) -> None:
+    write_classes(tmp_path / "eyes", 6)
+    without = "classes: none is called background, so all count in the scores"
+    assert without not in summary(survey(tmp_path / "eyes", meaning=THREE))
+    misspelled = replace(THREE, classes=parse_classes("backgruond=0,disc=1,cup=2"))
+    lines = summary(survey(tmp_path / "eyes", meaning=misspelled))
+    assert without in lines
+    assert not any("masks =" in line for line in lines)
 
 
 def test_a_value_without_a_class_and_a_class_without_a_pixel_are_said(tmp_path: Path) -> None:

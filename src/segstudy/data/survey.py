@@ -140,9 +140,12 @@ def summary(survey: Survey) -> list[str]:
         lines.append(
             f"images of {_sizes(survey.sizes)}; foreground {_fracs([*survey.foreground_fracs.values()])}"
         )
-    lines.append(f"masks: {survey.masks.why} (masks = {survey.masks.meaning.rule})")
+    rule = "" if survey.masks.meaning.classes else f" (masks = {survey.masks.meaning.rule})"
+    lines.append(f"masks: {survey.masks.why}{rule}")
     if survey.class_shares:
         lines.append(f"classes: {shares_text(survey.class_shares, len(survey.foreground_fracs))}")
+    if len(survey.masks.meaning.outputs.scored) == len(survey.masks.meaning.classes) > 0:
+        lines.append("classes: none is called background, so all count in the scores")
     if survey.class_options:
         lines.append(f"classes: to train on all values of the masks: {survey.class_options}")
     lines += _channels(survey.intensities)
