@@ -8,6 +8,7 @@ from made_up_classes import finish_classes
 
 from segstudy.analysis.compare import compare_configurations
 from segstudy.analysis.leaderboard import leaderboard
+from segstudy.analysis.result_warnings import result_warnings
 from segstudy.analysis.results import gather
 from segstudy.core.errors import UserError
 from segstudy.store.folder import StudyFolder
@@ -99,6 +100,9 @@ def test_a_class_without_a_true_pixel_has_no_score_and_few_images_no_interval(tm
     assert results.class_interval("unet-bce-b8", 4) is None
     found = results.class_interval("unet-bce-b8", 1)
     assert (found.low, found.num_units, found.has_training_noise) == (None, 9, True)
+    assert result_warnings(results, ["unet-bce-b8"])[0] == (
+        "No test mask holds the class nothing: nothing is known of how well that is found."
+    )
 
 
 def test_folds_and_repeats_are_joined_as_everywhere(tmp_path):

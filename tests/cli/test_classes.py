@@ -1,9 +1,11 @@
 """Several classes in a call: how they are spelled, what is refused, and what a study keeps of them."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from small import CLASSES, write_classes, write_dataset
 
 import segstudy
@@ -19,6 +21,7 @@ from segstudy.study.findings import check_command
 from segstudy.study.machine import Machine
 from segstudy.study.options import described, meaning_of
 from segstudy.study.plan import make_plan, write_plan
+from segstudy.study.trackers.terminal import Display
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 TINY = {"image_size": [32], "width": [2], "epochs": [1], "architecture": ["unet"], "loss": ["bce"]}
@@ -166,6 +169,29 @@ def test_a_class_that_training_lacks_is_said(tmp_path: Path) -> None:
     assert said == "none of the 3 masks in train holds the class cup"
     merged = planned(data, classes=["background=0,eye=1+2"])
     assert merged.empty_subsets(merged.runs) == []
+
+
+def test_classes_that_validation_or_test_lacks_are_said_before_training(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "eyes")  # every fourth has no cup
+    lacking = {"eye00", "eye04", "eye08"}
+    splits = {seed: planned(data, classes=[CLASSES], split_seed=[seed]) for seed in range(8)}
+    said = {seed: each.overview().unscored for seed, each in splits.items()}
+    for seed, each in splits.items():
+        split = each.split_of(each.runs[0])
+        lacks = [part for part in ("validation", "test") if lacking.issuperset(split.part(part))]
+        assert said[seed] == tuple(f"no {part} mask holds the class cup" for part in lacks)
+    parts = ["test" if i in (0, 4, 8) else "val" if i < 6 else "train" for i in range(12)]
+    rows = [f"eye{i:02},{part}" for i, part in enumerate(parts)]
+    (data / "metadata.csv").write_text("\n".join(["id,part", *rows]))
+    plan = planned(data, classes=[CLASSES])
+    assert plan.overview().unscored == ("no test mask holds the class cup",)
+    stream = StringIO()
+    nine = plan.overview().model_copy(
+        update=dict(unscored=tuple(f"no test mask holds the class c{i}" for i in range(9)))
+    )
+    Display(Console(file=stream, width=300)).plan(nine, 1)
+    assert "class c3 (and 5 more): nothing will be known of it there; --set split_seed=N" in stream.getvalue()
+    assert "class c4" not in stream.getvalue()
 
 
 def test_a_command_of_a_choice_spells_classes() -> None:

@@ -57,6 +57,7 @@ def result_warnings(results: Results, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     return (
+        *untested_classes(results, names[0]),
         *other_hardware(results, names),
         *collapsed_runs_text(results, names),
         *large_group(results, names[0]),
@@ -78,6 +79,17 @@ def other_hardware(results: Results, names: Sequence[str]) -> Iterator[str]:
     yield from found.confounded
     if found.num_apart and not found.confounded:
         yield balance_text(found)
+
+
+def untested_classes(results: Results, name: str) -> Iterator[str]:
+    """Say which classes no test mask holds."""
+    table = (results.classes or {}).get(name)
+    if table is None:
+        return
+    missing = [table.names[i] for i in results.outputs.scored if not table.num_images(i)]
+    if missing:
+        classes = "the class" if len(missing) == 1 else "the classes"
+        yield f"No test mask holds {classes} {listed(missing)}: nothing is known of how well that is found."
 
 
 def few_units(results: Results, name: str) -> Iterator[str]:

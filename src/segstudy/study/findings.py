@@ -89,6 +89,20 @@ class Findings:
                     found.append(f"none of the {len(split.train)} masks in train holds the class {each.name}")
         return unique(found)
 
+    def unscored_classes(self, used: Iterable[tuple[Split, MaskMeaning]]) -> list[str]:
+        """Classes that no mask of a validation or test subset holds, in words."""
+        found = []
+        for split, meaning in used:
+            for number in meaning.outputs.scored if meaning.classes else ():
+                name = meaning.classes[number].name
+                without = frozenset(self.empty.get(class_name(meaning, name), ()))
+                found += [
+                    f"no {part} mask holds the class {name}"
+                    for part in ("validation", "test")
+                    if split.part(part) and without.issuperset(split.part(part))
+                ]
+        return unique(found)
+
     def record(self, dataset: Dataset, meanings: Sequence[MaskMeaning]) -> dict[str, Any]:
         """Return the findings as stored in ``data.json``."""
         problems = [asdict(problem) | {"samples": list(problem.samples)} for problem in self.problems]

@@ -13,6 +13,7 @@ from segstudy.config.study import Study, planned_runs
 from segstudy.config.study_file import dump, relative
 from segstudy.core.atomic_files import write_text
 from segstudy.core.device import best_precision
+from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.data import augment, preprocess
 from segstudy.data.check import refuse_errors
@@ -82,6 +83,7 @@ class Plan:
             grids=in_words(self.study),
             leave_out=how_to_leave_out(self.study),
             folds=self._about_folds(),
+            unscored=tuple(self.findings.unscored_classes(self._used(self.runs))),
             num_earlier=self.num_earlier,
             num_earlier_begun=self.num_earlier_begun,
         )
@@ -97,8 +99,11 @@ class Plan:
 
     def empty_subsets(self, runs: Sequence[Run]) -> list[str]:
         """Subsets of the splits of these runs without any foreground, in words."""
-        used = unique((self.split_of(run), run.configuration.protocol.mask_meaning()) for run in runs)
-        return self.findings.empty_subsets(used)
+        return self.findings.empty_subsets(self._used(runs))
+
+    def _used(self, runs: Sequence[Run]) -> list[tuple[Split, MaskMeaning]]:
+        """The subsets of these runs, and what masks mean there."""
+        return unique((self.split_of(run), run.configuration.protocol.mask_meaning()) for run in runs)
 
     def split_of(self, run: Run) -> Split:
         return self.splits[key_of_split(run.configuration.protocol, run.replicate)]

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from segstudy.core.errors import printable
 from segstudy.core.progress import Stages
-from segstudy.core.quantities import counted, duration, size
+from segstudy.core.quantities import and_more, counted, duration, size
 from segstudy.study.duration import Forecast, Pace
 from segstudy.study.trackers.base import StudyStart
 from segstudy.study.trackers.live_table import AtWork, table_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # they import torch, and a finished study is shown without
     from segstudy.study.overview import Overview
     from segstudy.training.job import Job, Outcome
 
+MOST_UNSCORED = 4  # classes without a mask in a subset that are named
 PLAIN_SECONDS = 30.0  # between plain lines about one run
 
 
@@ -99,6 +100,11 @@ class Display:
             self._print(f"to see them: {plan.check} --html check.html")
         elif notes:
             self._print(f"check: {notes[0]}; {plan.check} lists them")
+        if plan.unscored:
+            few = _plain("; ".join(plan.unscored[:MOST_UNSCORED]))
+            more = and_more(len(plan.unscored) - MOST_UNSCORED)
+            other = "--set split_seed=N puts other images there"
+            self._say(f"[yellow]{few}{more}: nothing will be known of it there; {other}[/]", highlight=False)
         for text, is_low in plan.best_iou:
             self._say(f"[yellow]{_plain(text)}[/]" if is_low else _plain(text), highlight=False)
 
