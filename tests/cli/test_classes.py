@@ -187,7 +187,7 @@ def test_classes_that_validation_or_test_lacks_are_said_before_training(tmp_path
     assert plan.overview().unscored == ("no test mask holds the class cup",)
     stream = StringIO()
     nine = plan.overview().model_copy(
-        update=dict(unscored=tuple(f"no test mask holds the class c{i}" for i in range(9)))
+        update={"unscored": tuple(f"no test mask holds the class c{i}" for i in range(9))}
     )
     Display(Console(file=stream, width=300)).plan(nine, 1)
     assert "class c3 (and 5 more): nothing will be known of it there; --set split_seed=N" in stream.getvalue()
