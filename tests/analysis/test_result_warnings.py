@@ -30,6 +30,7 @@ def results(means, num_images=40, groups=None, others=None):
         for name, seeds in means.items()
     }
     return SimpleNamespace(
+        classes=None,
         scores=lambda name, _="test", metric="native_iou": (
             scores[name] if metric == "native_iou" else (others or {}).get(metric)
         ),
