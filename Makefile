@@ -13,8 +13,8 @@ demo: $(VENV)/.installed  ## install, run the embedded study, say where the repo
 # Tests start hundreds of processes: compiled files are kept, also where the environment says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-test: $(VENV)/.installed-dev  ## everything that takes minutes at most
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not very_slow"
+test: $(VENV)/.installed-dev  ## everything that takes minutes at most; three at a time, because some wait
+	$(BIN)/pytest -n 3 --dist worksteal -m "not slow and not very_slow"
 
 test-slow: $(VENV)/.installed-dev  ## what `make test` leaves out: longer trainings, faults, simulations
 	$(BIN)/pytest -n 2 --dist worksteal -m "slow and not very_slow"
