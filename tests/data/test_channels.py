@@ -12,6 +12,7 @@ import torch
 from medical_writers import save_dicom, save_nifti
 from PIL import Image
 
+from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, FULL, Scale, between
 from segstudy.data.augment import augment, changes_of
 from segstudy.data.channels import picture_of
@@ -275,6 +276,13 @@ def test_a_set_of_four_bands_is_checked_and_prepared(tmp_path: Path):
     prepared = open_prepared(prepare(dataset.samples, "f", (32, 32), "squash", scale=found.intensities.scale))
     assert prepared.images.shape == (4, 32, 32, 4)
     assert small_image(prepared, 0)[:2] == b"\xff\xd8"
+
+
+def test_pictures_of_four_bands_are_not_written_in_silence(tmp_path: Path):
+    data_set(tmp_path / "data", 4)
+    with pytest.raises(UserError, match=r"--write: pictures hold .* with 4; leave"):
+        survey(tmp_path / "data", scale=of(4, AUTO), write=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_the_option_every_image_of_bands_is_an_error(tmp_path: Path):

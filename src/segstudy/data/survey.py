@@ -20,7 +20,7 @@ from segstudy.data.intensity_survey import Intensities
 from segstudy.data.leakage import is_duplicate, write_exclude
 from segstudy.data.mask_survey import Inference
 from segstudy.data.samples import Dataset, Problem
-from segstudy.data.written_out import write_out
+from segstudy.data.written_out import refuse_channels, write_out
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def survey(  # noqa: PLR0913 (an option each)
     def compared(done: int, of: int) -> None:
         stage("comparing the images with each other", done, of)
 
+    if write is not None:
+        refuse_channels(scale)
     found = examine(dataset, meaning, looked_at, scale, compared)
     problems = sorted(
         found.problems,

@@ -26,9 +26,23 @@ from segstudy.data.samples import Dataset, Sample
 from segstudy.data.sources import name_within
 
 TABLE = "samples.csv"
+HELD = (1, 3)  # channels of an image in a PNG file
 IGNORED_GREY = 128
 IGNORED_RGB = (IGNORED_GREY,) * 3
 COLUMNS = ("id", "group", "category", "subset", "image", "mask", "foreground_frac")
+
+
+def refuse_channels(scale: Scale) -> None:
+    """Refuse to write images whose channels a picture does not hold.
+
+    Raises:
+        UserError: they are read with another number than one or three.
+    """
+    if scale.channels not in HELD:
+        raise UserError(
+            f"--write: pictures hold one or three channels, and these images are read with {scale.channels}; "
+            "leave --write out"
+        )
 
 
 def write_out(
