@@ -186,8 +186,6 @@ def check_command(study: Study) -> str:
         words += ["--masks", study.protocol.masks]
     if study.protocol.channels:
         words += ["--channels", str(study.protocol.channels)]
-    if study.protocol.channels:
-        words += ["--channels", str(study.protocol.channels)]
     if study.protocol.intensity not in ("auto", "full"):
         words += ["--intensity", study.protocol.intensity]
     return shlex.join(words)
