@@ -1,5 +1,6 @@
 """Scores of several classes and of masks with ignored pixels, against loops over classes and pixels."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -226,7 +227,14 @@ def test_what_is_predicted_at_ignored_pixels_changes_no_score(outputs: Outputs) 
     assert valid is not None
     other = np.where(valid, prob, 1 - prob).astype(np.float32)
     first, second = (
-        compare(outputs.decide(p), truth, outputs, "native", prob=p, tuned_threshold=0.3)
+        compare(
+            outputs.decide(p),
+            truth,
+            outputs,
+            "native",
+            prob_of=partial(outputs.prob_of, p),
+            tuned_threshold=0.3,
+        )
         for p in (prob, other)
     )
     assert first == second
@@ -238,7 +246,9 @@ def test_an_image_that_is_ignored_altogether_is_as_empty_masks() -> None:
         ignored = IGNORED_BITS if outputs.task == "multilabel" else IGNORED
         truth = np.full((5, 6), ignored, outputs.mask_dtype)
         prob = np.full(outputs.prob_shape(5, 6), 0.7, np.float32)
-        mean = compare(outputs.decide(prob), truth, outputs, "native", prob=prob).mean()
+        mean = compare(
+            outputs.decide(prob), truth, outputs, "native", prob_of=partial(outputs.prob_of, prob)
+        ).mean()
         ones = ("native_iou", "native_dice", "native_accuracy", "native_specificity", "native_nsd")
         assert {mean[name] for name in ones} == {1.0}
         assert {mean[name] for name in ("native_hd95_px", "native_ece", "native_brier")} == {0.0}

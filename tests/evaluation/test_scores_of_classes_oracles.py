@@ -4,6 +4,7 @@ K = 1, 2, 5 classes besides the background, or overlapping. Classes are absent f
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -245,7 +246,9 @@ def test_the_calibration_of_a_class_is_torchmetrics_of_its_probability(
             prob = rng.random(outputs.prob_shape(*SIDES))
             prob = np.round(prob * CALIBRATION_BINS - 0.5) / CALIBRATION_BINS + 0.5 / CALIBRATION_BINS
             prob = np.clip(prob, 0.01, 0.99).astype(np.float32)  # in the middle of a bin
-            ours = compare(outputs.decide(prob), truth, outputs, "native", prob=prob).scores
+            ours = compare(
+                outputs.decide(prob), truth, outputs, "native", prob_of=partial(outputs.prob_of, prob)
+            ).scores
             valid = np.ones(SIDES, np.bool_) if outputs.valid(truth) is None else outputs.valid(truth)
             for number, scores in ours.items():
                 of_class = torch.tensor(prob[number][valid])

@@ -30,6 +30,11 @@ Size = Annotated[
 ]
 
 
+def is_none(value: object) -> bool:
+    """Whether a field is left out of JSON: ``exclude_if`` of fields that older files do not have."""
+    return value is None
+
+
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,5 +1,6 @@
 """Two masks of one image compared class by class, and the mean over its classes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def compare(  # noqa: PLR0913 (what is compared, and how)
     size: Size,
     nsd_tolerance: float = NSD_TOLERANCE,
     *,
-    prob: NDArray[np.float32] | None = None,
+    prob_of: Callable[[int], NDArray[np.float32]] | None = None,
     tuned_threshold: float | None = None,
     takes: tuple[Takes, ...] = ("counts", "distances"),
 ) -> Compared:
@@ -56,7 +57,8 @@ def compare(  # noqa: PLR0913 (what is compared, and how)
         outputs: the classes.
         size: of both, ``network`` or ``native``.
         nsd_tolerance: of the normalised surface distance, a share of the diagonal.
-        prob: probabilities ``outputs.prob_shape``; without them, metrics of them are left out.
+        prob_of: gives the probabilities ``(H, W)`` of a class, once for each; without them, metrics of
+            them are left out.
         tuned_threshold: of binary studies, the one that is best on validation.
         takes: without probabilities: ``counts`` alone leaves out surface distances, which are slow.
     """
@@ -65,10 +67,10 @@ def compare(  # noqa: PLR0913 (what is compared, and how)
     found = Compared(outputs, {}, {}, {})
     for number in numbers:
         planes = outputs.plane(prediction, number), outputs.plane(truth, number)
-        if prob is None:
+        if prob_of is None:
             scores = mask_scores(*planes, size, takes, nsd_tolerance, valid)
         else:
-            of_class = outputs.prob_of(prob, number)
+            of_class = prob_of(number)
             tuned = None if tuned_threshold is None else of_class >= tuned_threshold
             scores = prob_scores(of_class, *planes, size, nsd_tolerance, tuned=tuned, valid=valid)
         found.scores[number] = scores

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from segstudy.core.metric_names import NSD_TOLERANCE, THRESHOLDS
 from segstudy.core.outputs import Mask
 from segstudy.data.batches import Positions
+from segstudy.data.native_probabilities import NativeProbabilities
 from segstudy.data.prepared import Prepared
-from segstudy.data.preprocess import prob_to_native
 from segstudy.data.samples import Part
 from segstudy.evaluation.class_rows import class_rows, class_table
 from segstudy.evaluation.class_scores import Compared, compare
@@ -89,7 +90,7 @@ def score_images(  # noqa: PLR0913 (what is scored, and how)
             for name, score in (found.network.mean() | found.native.mean()).items():
                 columns.setdefault(name, np.empty(len(ids)))[i] = score
             if counts is not None:
-                counts.add(found.prob, outputs.plane(found.truth, 1), outputs.valid(found.truth))
+                counts.add(found.prob.of(1), outputs.plane(found.truth, 1), outputs.valid(found.truth))
             if outputs.task != "binary":
                 about = {"id": ids[i], "part": part}
                 yield from class_rows(about, found.prediction, found.truth, found.native, found.network)
@@ -101,11 +102,14 @@ def score_images(  # noqa: PLR0913 (what is scored, and how)
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """One image: its scores at both sizes; probabilities, predicted and true mask at native size."""
+    """One image: its scores at both sizes; probabilities, predicted and true mask at native size.
+
+    The probabilities are brought to that size class by class, so that of many classes one is in memory.
+    """
 
     network: Compared
     native: Compared
-    prob: NDArray[np.float32]
+    prob: NativeProbabilities
     prediction: Mask
     truth: Mask
 
@@ -118,18 +122,18 @@ def _scored(
     nsd_tolerance: float,
 ) -> _Scored:
     outputs = prepared.outputs
-    native_prob = prob_to_native(prob, prepared.native_sizes[position], prepared.resize)
-    small, native = outputs.decide(prob), outputs.decide(native_prob)
+    native_prob = NativeProbabilities(prob, prepared.native_sizes[position], prepared.resize, outputs)
+    small, native = outputs.decide(prob), native_prob.decided()
     small_truth, truth = prepared.masks[position], prepared.native_mask(position)
     return _Scored(
         compare(
             *(small, small_truth, outputs, "network", nsd_tolerance),
-            prob=prob,
+            prob_of=partial(outputs.prob_of, prob),
             tuned_threshold=tuned_threshold,
         ),
         compare(
             *(native, truth, outputs, "native", nsd_tolerance),
-            prob=native_prob,
+            prob_of=native_prob.of,
             tuned_threshold=tuned_threshold,
         ),
         native_prob,

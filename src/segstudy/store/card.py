@@ -15,17 +15,13 @@ from segstudy.core.errors import UserError
 from segstudy.core.input_files import read_bytes
 from segstudy.core.intensity import COLOURS, MAX_CHANNELS, Scale, parse
 from segstudy.core.outputs import Outputs, outputs_of
-from segstudy.core.schema import Frozen, Positive, Size
+from segstudy.core.schema import Frozen, Positive, Size, is_none
 
 CARD_FORMAT = 1
 MAX_CARD_BYTES = 1_000_000
 
 Classes = Annotated[str, BeforeValidator(spelled_classes)]
 ClassScores = dict[str, dict[str, dict[str, float]]]
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class Card(Frozen):
@@ -64,10 +60,10 @@ class Card(Frozen):
     tuned_threshold: Annotated[float, Field(ge=0, le=1)] | None
     scores: dict[str, dict[str, float]]
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    classes: Classes | None = Field(None, exclude_if=_is_none)
-    ignore: tuple[int | str, ...] | None = Field(None, exclude_if=_is_none)
-    channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] | None = Field(None, exclude_if=_is_none)
-    class_scores: ClassScores | None = Field(None, exclude_if=_is_none)
+    classes: Classes | None = Field(None, exclude_if=is_none)
+    ignore: tuple[int | str, ...] | None = Field(None, exclude_if=is_none)
+    channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] | None = Field(None, exclude_if=is_none)
+    class_scores: ClassScores | None = Field(None, exclude_if=is_none)
 
     @property
     def outputs(self) -> Outputs:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
 from segstudy.core.metric_names import NSD_TOLERANCE, column
+from segstudy.core.schema import is_none
 from segstudy.data.split import Split
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
@@ -15,10 +16,6 @@ STORED_ONNX = "model.onnx"  # of networks from a user's own file
 
 
 Record = TypeVar("Record", bound=BaseModel)
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class Described(BaseModel):
@@ -160,8 +157,8 @@ class MasksRecord(ExternalRecord):
 
     deterministic: bool = False
     foreground: list[int] | None = None
-    classes: str | None = Field(None, exclude_if=_is_none)
-    ignore: list[int | str] | None = Field(None, exclude_if=_is_none)
+    classes: str | None = Field(None, exclude_if=is_none)
+    ignore: list[int | str] | None = Field(None, exclude_if=is_none)
     source: str | None = None
     nsd_tolerance: float = NSD_TOLERANCE
     parts: dict[str, Completeness] = Field({})
@@ -235,7 +232,7 @@ class BestIou(Described):
     num_vanished: int
     num_objects: int = 0
     num_objects_vanished: int = 0
-    classes: dict[str, float] | None = Field(None, exclude_if=lambda value: value is None)
+    classes: dict[str, float] | None = Field(None, exclude_if=is_none)
 
     @property
     def size_text(self) -> str:
