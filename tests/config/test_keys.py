@@ -64,6 +64,17 @@ VARIANTS = {
         "classic",
         {"architecture": ["unet"], "loss": ["bce"], "batch_size": [8], "channels": [1]},
     ),
+    "tiles": (
+        "classic",
+        {
+            "architecture": ["unet"],
+            "loss": ["bce"],
+            "batch_size": [8],
+            "image_size": [128],
+            "resize": ["tiles"],
+            "overlap": [16, 48],
+        },
+    ),
     "one foreground and ignored pixels": (
         "classic",
         {"architecture": ["unet"], "foreground": ["1"], "ignore": ["255"], "batch_size": [8]},

@@ -55,6 +55,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "ignore": ((255,), {}),
     "channels": (4, {}),
     "class_weights": ("balanced", {"classes": "background=0,disc=1,cup=2"}),
+    "overlap": (16, {"resize": "tiles"}),
 }
 IN_THE_PARTS = {"split", "split_seed"}  # they decide ids, and the ids are hashed
 
@@ -673,7 +674,15 @@ def test_text_that_is_no_number_is_refused_as_before() -> None:
 def test_a_written_study_says_everything_and_explains_it_when_asked(tmp_path: Path) -> None:
     plain, commented = (dump(CLASSIC, tmp_path, comments) for comments in (False, True))
     left_out = {name for name, value in CLASSIC.protocol.model_dump().items() if value is None}
-    assert left_out == {"channels", "class_weights", "classes", "foreground", "ignore", "micro_batch"}
+    assert left_out == {
+        "channels",
+        "class_weights",
+        "classes",
+        "foreground",
+        "ignore",
+        "micro_batch",
+        "overlap",
+    }
     for name in Protocol.model_fields.keys() - left_out:
         assert f"\n{name} = " in plain
     assert "#" not in plain

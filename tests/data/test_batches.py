@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import write_dataset
 
-from segstudy.data.batches import Pixels, in_batches, num_batches, shuffled
+from segstudy.data.batches import Pixels, in_batches, num_batches
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
-from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.prepared import Prepared, open_prepared, prepare, shuffled
 
 CPU = torch.device("cpu")
 

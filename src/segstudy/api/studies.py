@@ -53,6 +53,7 @@ def run(  # noqa: PLR0913 (an option each)
     repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
+    overlap: Ints = None,
     classes: Classes = None,
     class_weights: Weights = None,
     ignore: Values = None,
@@ -126,7 +127,8 @@ def run(  # noqa: PLR0913 (an option each)
         folds: number of folds, at least 3; 0: one split.
         repeats: number of sets of folds, with ``split_seed`` to ``split_seed + repeats - 1``.
         image_size: pixels, ``128`` or ``"96x128"`` (height x width).
-        resize: ``squash`` to the size, or ``pad``.
+        resize: ``squash`` to the size, or ``pad``; ``tiles`` of that size at the images' own resolution.
+        overlap: pixels that tiles share; a quarter of a tile if left out.
         classes: names of several classes with their mask values, ``"background=0,disc=1,cup=2"`` or
             ``{"background": 0, "disc": 1, "cup": 2}``; names alone, ``["disc", "cup"]``, of classes that may
             overlap, with masks in a folder each.
@@ -233,6 +235,7 @@ def plan(  # noqa: PLR0913 (an option each)
     repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
+    overlap: Ints = None,
     classes: Classes = None,
     class_weights: Weights = None,
     ignore: Values = None,
@@ -316,6 +319,7 @@ def init(  # noqa: PLR0913 (an option each)
     repeats: int | None = None,
     image_size: Sizes = None,
     resize: Words = None,
+    overlap: Ints = None,
     classes: Classes = None,
     class_weights: Weights = None,
     ignore: Values = None,

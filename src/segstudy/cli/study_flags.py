@@ -19,6 +19,10 @@ CLASSES = (
     "such as disc,cup, if classes may overlap and have masks in a folder each."
 )
 IGNORE = "The mask values of pixels that count nowhere, such as 255 or 254+255."
+RESIZE = (
+    "How images become the network's input: squash or pad to --image-size, or tiles of that size at the "
+    "images' own resolution."
+)
 CHANNELS = "The number of channels of the images, if it is not 3: 1 for grey images, or the bands of a TIFF."
 _INTENSITY = (
     "The image values that become 0 to 255, such as 0..4095. By default, they are found from all images."
@@ -54,6 +58,7 @@ class StudyFlags:
     ignore: Annotated[str | None, Parameter(help=IGNORE)] = None
     masks: Annotated[str | None, Parameter(help=_MASKS)] = None
     channels: Annotated[int | None, Parameter(help=CHANNELS)] = None
+    resize: Annotated[str | None, Parameter(help=RESIZE)] = None
     intensity: Annotated[str | None, Parameter(help=_INTENSITY)] = None
     set_: Annotated[
         list[str] | None,

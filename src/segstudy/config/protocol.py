@@ -12,6 +12,7 @@ from segstudy.core.classes import MaskClass, is_background, parse_classes, spell
 from segstudy.core.intensity import COLOURS, Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive, Size
+from segstudy.core.windowing import Windowing, default_overlap
 
 if TYPE_CHECKING:  # numpy: `segstudy status` does without
     from segstudy.core.outputs import Outputs
@@ -51,9 +52,19 @@ class Protocol(Frozen):
     The defaults are the original study's, the ``classic`` protocol.
     """
 
-    image_size: Size = Field((256, 256), description="height and width in pixels: N or HxW")
-    resize: Literal["squash", "pad"] = Field(
-        "squash", description="squash: change the proportions; pad: keep them and add borders"
+    image_size: Size = Field(
+        (256, 256), description="height and width of the network's input in pixels: N or HxW"
+    )
+    resize: Literal["squash", "pad", "tiles"] = Field(
+        "squash",
+        description="squash: change the proportions; pad: keep them and add borders; tiles: keep the images' "
+        "own resolution, in tiles of image_size",
+    )
+    overlap: int | None = Field(
+        None,
+        ge=0,
+        le=4096,
+        description="of tiles: pixels that neighbours share; a quarter of a tile if left out",
     )
     classes: Classes | None = Field(
         None, description="the names of several classes with their mask values: background=0,disc=1,cup=2"
@@ -133,6 +144,21 @@ class Protocol(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _overlap_of_tiles(self) -> Self:
+        """Refuse an overlap that leaves windows too small a step."""
+        most = min(self.image_size) // 2
+        if self.resize == "tiles" and self.overlap is not None and self.overlap > most:
+            raise ValueError(f"overlap must be at most half of a tile's shorter side, {most} pixels")
+        return self
+
+    def windowing(self) -> Windowing | None:
+        """How images are cut into windows; None if they are resized."""
+        if self.resize != "tiles":
+            return None
+        overlap = default_overlap(self.image_size) if self.overlap is None else self.overlap
+        return Windowing(self.image_size, overlap)
+
     def mask_classes(self) -> tuple[MaskClass, ...]:
         return () if self.classes is None else parse_classes(self.classes)
 
@@ -167,6 +193,8 @@ class Protocol(Frozen):
     def idle(self) -> set[str]:
         """Return the fields that this protocol does not use, as ``momentum`` of Adam."""
         idle = {"steps"} if self.budget == "epochs" else {"epochs"}
+        if self.resize != "tiles":
+            idle.add("overlap")
         if self.optimizer != "sgd":
             idle.add("momentum")
         if self.scheduler != "plateau":
@@ -181,6 +209,8 @@ class Protocol(Frozen):
             fields["micro_batch"] = None
         fields["masks"] = self.mask_meaning().key[0]
         fields["intensity"] = self.scale().key
+        if (windowing := self.windowing()) is not None:
+            fields["overlap"] = windowing.overlap
         return {name: value for name, value in fields.items() if name not in idle}
 
 

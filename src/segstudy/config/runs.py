@@ -110,6 +110,7 @@ ADDED_LATER: dict[str, Any] = {
     "ignore": None,
     "channels": None,
     "class_weights": None,
+    "overlap": None,
 }
 
 

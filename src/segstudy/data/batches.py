@@ -10,18 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segstudy.core.outputs import IGNORED, IGNORED_CLASS, IGNORED_TARGET, Outputs
-from segstudy.core.seeding import seed_for
-from segstudy.data.prepared import Prepared
-
-Positions = NDArray[np.int64]
+from segstudy.data.prepared import Positions, Prepared
 
 RESIDENT_SHARE = 0.25  # of a GPU's free memory that the samples may take
-
-
-def shuffled(positions: Positions, seed: int, epoch: int) -> Positions:
-    """The positions in the order of one epoch: the same for every architecture, loss and batch size."""
-    rng = np.random.default_rng(seed_for("order", seed=seed, epoch=epoch))
-    return rng.permutation(positions)
 
 
 def in_batches(positions: Positions, batch_size: int) -> Iterator[Positions]:
@@ -69,8 +60,8 @@ class Pixels:
                 yield _as_input(image), targets_of(mask, outputs)
         else:
             for positions in parts:
-                image = torch.from_numpy(self.prepared.images[positions]).to(self.device)
-                mask = _as_tensor(self.prepared.masks[positions]).to(self.device)
+                image = torch.from_numpy(self.prepared.inputs(positions)).to(self.device)
+                mask = _as_tensor(self.prepared.targets(positions)).to(self.device)
                 yield _as_input(image), targets_of(mask, outputs)
 
 

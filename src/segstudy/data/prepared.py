@@ -21,6 +21,7 @@ from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
+from segstudy.core.seeding import seed_for
 from segstudy.data.fingerprint import text_checksum
 from segstudy.data.hashed_arrays import (
     BLOCK_BYTES,
@@ -42,6 +43,8 @@ from segstudy.data.preprocess import (
     read_for_network,
 )
 from segstudy.data.samples import Sample
+
+Positions = NDArray[np.int64]
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +76,40 @@ class Prepared:
         bits = self._packed.read(self._starts[index], self._starts[index + 1])
         return unpacked_mask(bits, self.native_sizes[index], self.outputs)
 
+    def network_mask(self, position: int) -> NDArray[Any]:
+        """Return the true mask of one sample at network size, ``(height, width)``."""
+        return np.asarray(self.masks[position])
+
+    def num_inputs(self, positions: Positions) -> int:
+        """Return how many inputs an epoch over these samples has."""
+        return len(positions)
+
+    def order_of_epoch(self, positions: Positions, seed: int, epoch: int) -> Positions:
+        """Return the inputs of one epoch, the same for every architecture, loss and batch size."""
+        return shuffled(positions, seed, epoch)
+
+    def inputs(self, order: Positions) -> NDArray[np.uint8]:
+        """Return inputs of an epoch, ``(n, height, width, channels)``."""
+        return self.images[order]
+
+    def targets(self, order: Positions) -> NDArray[Any]:
+        """Return their true masks, ``(n, height, width)``."""
+        return self.masks[order]
+
+    def names(self, order: Positions) -> list[str]:
+        """Return a name of each input, which its augmentation depends on: the sample's id."""
+        return [self.ids[position] for position in order]
+
     def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Where these ids stand in the arrays."""
         place = {sample_id: i for i, sample_id in enumerate(self.ids)}
         return np.array([place[sample_id] for sample_id in ids], np.int64)
+
+
+def shuffled(positions: Positions, seed: int, epoch: int) -> Positions:
+    """Return positions, or rows of numbers, in the order of one epoch."""
+    rng = np.random.default_rng(seed_for("order", seed=seed, epoch=epoch))
+    return rng.permutation(positions)
 
 
 def prepare(  # noqa: PLR0913 (a setting each)

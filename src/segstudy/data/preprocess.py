@@ -22,7 +22,7 @@ ENOUGH = 2  # times the network's size: from there on antialiased resizing no lo
 JPEG = FORMATS["JPEG"].suffixes
 MAX_BETWEEN_PIXELS = 2**26  # of the image between the two passes of resizing
 
-Resize = Literal["squash", "pad"]
+Resize = Literal["squash", "pad", "tiles"]
 Size = tuple[int, int]
 
 
@@ -38,6 +38,8 @@ def is_jpeg(image: ImageSource) -> bool:
 
 def enough(native: Size, size: Size, resize: Resize) -> Size:
     """Height and width at which an image of ``native`` size may be decoded on its way to the network."""
+    if resize == "tiles":
+        return native
     _, _, height, width = placement(native, size, resize)
     return ENOUGH * height, ENOUGH * width
 
@@ -49,8 +51,11 @@ def image_to_network(
 
     Padding is black, in all channels.
 
-    ``native`` is the image's own size, where it was decoded at another: the padding is for that.
+    ``native`` is the image's own size, where it was decoded at another: the padding is for that. With
+    ``tiles`` the image stays as it is, and windows of that size are cut out of it: ``data.windows``.
     """
+    if resize == "tiles":
+        return image
     top, left, height, width = placement(native or image.shape[:2], size, resize)
     number = image.shape[2]
     out = np.zeros((*size, number), np.uint8)
@@ -88,8 +93,10 @@ def mask_to_network(
     Of two classes the foreground wins where its mean is at least .5; of more that exclude each other the one
     with the largest mean, and of equal ones the one with the higher number. Pixels to ignore count as one
     class more, after all others. Of classes that overlap each is where it has at least half of what is not
-    ignored. Padding is background, and in no class where they overlap.
+    ignored. Padding is background, and in no class where they overlap. With ``tiles`` it stays as it is.
     """
+    if resize == "tiles":
+        return mask
     top, left, height, width = placement(mask.shape, size, resize)
 
     def mean_of(where: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -133,8 +140,11 @@ def _largest(
 def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> NDArray[np.float32]:
     """Bring probabilities at network size back to an image's own size, bilinearly: ``(h, w)``, ``(K, h, w)``.
 
-    Padding is cut off first. The mask at native size is ``outputs.decide(prob_to_native(...))``.
+    Padding is cut off first. The mask at native size is ``outputs.decide(prob_to_native(...))``. Those of
+    ``tiles`` are at native size already; of very large images, smaller ones are stored.
     """
+    if resize == "tiles" and prob.shape[-2:] == native:
+        return prob
     if prob.ndim == 3:
         return np.stack([prob_to_native(each, native, resize) for each in prob])
     top, left, height, width = placement(native, prob.shape, resize)
@@ -178,7 +188,7 @@ def _resized(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -
 
 def placement(native: tuple[int, ...], size: tuple[int, ...], resize: Resize) -> tuple[int, int, int, int]:
     """Where an image of ``native`` height and width lies in the network's input: top, left, height, width."""
-    if resize == "squash":
+    if resize != "pad":
         return 0, 0, size[0], size[1]
     scale = min(size[0] / native[0], size[1] / native[1])
     height = min(size[0], max(1, round(native[0] * scale)))

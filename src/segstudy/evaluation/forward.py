@@ -13,8 +13,8 @@ from segstudy.core.device import autocast
 from segstudy.core.network_outputs import OutputError, wrong_with
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.scratch import scratch_array
-from segstudy.data.batches import Pixels, Positions
-from segstudy.data.prepared import Prepared
+from segstudy.data.batches import Pixels
+from segstudy.data.prepared import Positions, Prepared
 from segstudy.metrics.class_means import mean_of_present
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou

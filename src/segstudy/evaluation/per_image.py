@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from segstudy.core.metric_names import NSD_TOLERANCE, THRESHOLDS
 from segstudy.core.outputs import Mask
-from segstudy.data.batches import Positions
 from segstudy.data.native_probabilities import NativeProbabilities
-from segstudy.data.prepared import Prepared
+from segstudy.data.prepared import Positions, Prepared
 from segstudy.data.samples import Part
 from segstudy.evaluation.class_rows import class_rows, class_table
 from segstudy.evaluation.class_scores import Compared, compare

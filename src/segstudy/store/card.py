@@ -6,9 +6,9 @@ It is stored beside the weights as ``model.json`` and inside an exported file. N
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from segstudy.core.classes import parse_classes, spelled_classes
 from segstudy.core.errors import UserError
@@ -16,6 +16,7 @@ from segstudy.core.input_files import read_bytes
 from segstudy.core.intensity import COLOURS, MAX_CHANNELS, Scale, parse
 from segstudy.core.outputs import Outputs, outputs_of
 from segstudy.core.schema import Frozen, Positive, Size, is_none
+from segstudy.core.windowing import Windowing
 
 CARD_FORMAT = 1
 MAX_CARD_BYTES = 1_000_000
@@ -33,7 +34,7 @@ class Card(Frozen):
         architecture: name with options; a user's own file is named without its path.
         width: number of channels of the first stage.
         image_size: height and width in pixels of the training images.
-        resize: how images are resized to that size.
+        resize: how images are resized to that size; of ``tiles`` they are not, and it is that of a window.
         threshold: threshold of the probability for a mask.
         training: description of the run.
         selected_epoch: the epoch whose weights are stored, counted from 1.
@@ -44,6 +45,7 @@ class Card(Frozen):
         ignore: values of the training masks' pixels that counted nowhere; None, and not in the file, if all
             counted.
         channels: of the images; None, and not in the file, if they are three.
+        overlap: pixels that windows share; None, and not in the file, if images are resized.
         class_scores: mean of each metric over the images where the class is present, by subset and class;
             None, and not in the file, with one foreground.
     """
@@ -53,7 +55,7 @@ class Card(Frozen):
     architecture: str
     width: Positive
     image_size: Size
-    resize: Literal["squash", "pad"]
+    resize: Literal["squash", "pad", "tiles"]
     threshold: float = Field(ge=0, le=1)
     training: dict[str, Any]
     selected_epoch: Positive
@@ -63,7 +65,22 @@ class Card(Frozen):
     classes: Classes | None = Field(None, exclude_if=is_none)
     ignore: tuple[int | str, ...] | None = Field(None, exclude_if=is_none)
     channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] | None = Field(None, exclude_if=is_none)
+    overlap: Annotated[int, Field(ge=0)] | None = Field(None, exclude_if=is_none)
     class_scores: ClassScores | None = Field(None, exclude_if=is_none)
+
+    @model_validator(mode="after")
+    def _overlap_of_tiles(self) -> Self:
+        """Refuse a card whose windows are not defined."""
+        if (self.resize == "tiles") != (self.overlap is not None):
+            raise ValueError("overlap belongs to resize tiles, and to no other")
+        if self.overlap is not None and self.overlap > min(self.image_size) // 2:
+            raise ValueError("overlap is more than half of a tile")
+        return self
+
+    @property
+    def windowing(self) -> Windowing | None:
+        """How images are cut into windows; None if they are resized."""
+        return None if self.overlap is None else Windowing(self.image_size, self.overlap)
 
     @property
     def outputs(self) -> Outputs:

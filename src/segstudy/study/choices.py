@@ -26,13 +26,13 @@ from segstudy.training.executors import EXECUTORS
 # Options of the data and their split, which a quick look keeps.
 ABOUT_THE_DATA = (
     *("data", "reader", "exclude", "split", "split_file", "split_seed", "train_frac", "foreground", "masks"),
-    *("classes", "ignore", "channels", "intensity", "resize"),
+    *("classes", "ignore", "channels", "intensity", "resize", "overlap"),
     *MACHINE_OPTIONS,
     "images",
 )
 FLAGS = (
     *("protocol", "architecture", "loss", "batch_size", "seeds", "folds", "epochs", "image_size", "width"),
-    *("data", "split", "exclude", "classes", "ignore", "channels", "out", *MACHINE_OPTIONS),
+    *("data", "split", "exclude", "classes", "ignore", "channels", "resize", "out", *MACHINE_OPTIONS),
 )
 UNSAID = {"device": "auto", "threads": 0, "workers": 0, "checkpoint_every": 0, "same_hardware": False}
 

@@ -15,7 +15,7 @@ from segstudy.core.atomic_files import write_text
 from segstudy.core.device import best_precision
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.progress import Stage, silent
-from segstudy.data import augment, preprocess
+from segstudy.data import augment, preprocess, windows
 from segstudy.data.check import refuse_errors
 from segstudy.data.datasets import read, refuse_gone
 from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
@@ -185,7 +185,8 @@ def _best_iou(
         stage("measuring what the image size allows", done, total)
 
     protocols = unique(configuration.protocol for configuration in study.configurations())
-    settings = unique((p.image_size, p.resize, p.mask_meaning()) for p in protocols) if samples else []
+    resized = [p for p in protocols if p.resize != "tiles"] if samples else []  # tiles lose nothing
+    settings = unique((p.image_size, p.resize, p.mask_meaning()) for p in resized)
     return tuple(
         best_iou(samples, data, size, resize, meaning, measured) for size, resize, meaning in settings
     )
@@ -226,7 +227,10 @@ def _all_numerics(
     numerics: dict[Configuration, dict[str, int | str]] = {}
     for each in configurations:
         protocol = each.protocol
-        kind = each.architecture, each.loss, protocol.augmentation, protocol.precision, protocol.class_weights
+        kind = (
+            *(each.architecture, each.loss, protocol.augmentation, protocol.precision),
+            *(protocol.class_weights, protocol.resize),
+        )
         if kind not in found:
             found[kind] = _numerics(preprocessing, each)
         numerics[each] = dict(found[kind])
@@ -244,6 +248,8 @@ def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int
     }
     if protocol.augmentation != "none":
         versions["augmentation"] = augment.NUMERICS
+    if protocol.resize == "tiles":
+        versions["tiles"] = windows.NUMERICS
     return versions | lower_precision_numerics(configuration.architecture, protocol.precision)
 
 

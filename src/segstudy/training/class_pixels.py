@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from segstudy.data.batches import Positions
-from segstudy.data.prepared import Prepared
+from segstudy.data.prepared import Positions, Prepared
 
 MASKS_AT_ONCE = 256
 

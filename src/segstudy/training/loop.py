@@ -22,8 +22,8 @@ from segstudy.core.errors import one_line
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.seeding import seed_for
 from segstudy.data.augment import augment, changes_of
-from segstudy.data.batches import Pixels, Positions, in_batches, num_batches, pixels_on, shuffled
-from segstudy.data.prepared import Prepared
+from segstudy.data.batches import Pixels, in_batches, num_batches, pixels_on
+from segstudy.data.prepared import Positions, Prepared
 from segstudy.data.samples import Part
 from segstudy.data.split import Split
 from segstudy.evaluation.blocks import in_blocks
@@ -141,7 +141,7 @@ def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> T
     balanced = protocol.class_weights == BALANCED
     pixels = class_pixels(prepared, parts["train"]) if balanced else ()
     weights = weights_of(protocol.class_weights, outputs, pixels)
-    steps_per_epoch = num_batches(len(parts["train"]), protocol.batch_size)
+    steps_per_epoch = num_batches(prepared.num_inputs(parts["train"]), protocol.batch_size)
     total_steps = protocol.steps if protocol.budget == "steps" else protocol.epochs * steps_per_epoch
     return Training(
         run=run,
@@ -315,8 +315,7 @@ def _training_batches(
     if protocol.augmentation == "none":
         yield from batches
         return
-    ids = [pixels.prepared.ids[i] for i in order]
-    changes, done = changes_of(ids, run.seed, epoch).to(pixels.device), 0
+    changes, done = changes_of(pixels.prepared.names(order), run.seed, epoch).to(pixels.device), 0
     for image, target in batches:
         part = changes[done : done + len(image)]
         yield augment(image, target, protocol.augmentation, part, pixels.prepared.outputs)
@@ -328,7 +327,7 @@ def _train_epoch(training: Training, epoch: int) -> PartScore:
     run, model, optimizer, scheduler = training.run, training.model, training.optimizer, training.scheduler
     scaler, protocol = training.scaler, run.configuration.protocol
     steps_left = training.total_steps - (epoch - 1) * training.steps_per_epoch
-    order = shuffled(training.parts["train"], run.seed, epoch)
+    order = training.pixels.prepared.order_of_epoch(training.parts["train"], run.seed, epoch)
     batches = _training_batches(run, training.pixels, order, epoch)
     model.train()
     tally = Tally(training.pixels.prepared.outputs)

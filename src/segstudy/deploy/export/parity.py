@@ -16,8 +16,7 @@ from segstudy.core.atomic_files import file_name, make_folder, write_text
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.quantities import percent
-from segstudy.data.batches import Positions
-from segstudy.data.prepared import Prepared
+from segstudy.data.prepared import Positions, Prepared
 from segstudy.data.preprocess import decided_at_native
 from segstudy.deploy.engines.base import Network, Precision
 from segstudy.deploy.engines.exported import open_exported

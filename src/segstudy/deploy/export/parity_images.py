@@ -11,10 +11,9 @@ from segstudy.core.classes import parse_classes
 from segstudy.core.errors import UserError
 from segstudy.core.intensity import reading_of
 from segstudy.core.mask_rules import MaskMeaning, parse
-from segstudy.data.batches import Positions
 from segstudy.data.datasets import read, refuse_gone
 from segstudy.data.fingerprint import fingerprint
-from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.prepared import Positions, Prepared, open_prepared, prepare
 from segstudy.deploy.export.model_card import images_of
 from segstudy.store.card import read_card
 from segstudy.store.records import CARD, TrainedRecord
