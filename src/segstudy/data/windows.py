@@ -18,6 +18,7 @@ NUMERICS = 1  # raised when any number of tiles, windows or blending changes; en
 WINDOWS_AT_ONCE = 16  # fixed, because the batch size can change the last bits
 
 Forward = Callable[[Sequence[Place]], NDArray[np.float32]]
+MakeArray = Callable[[tuple[int, ...], type[np.float32]], NDArray[np.float32]]
 
 
 def cut(pixels: NDArray[Any], place: Place, tile: Size) -> NDArray[Any]:
@@ -62,9 +63,21 @@ def bands(windows: Windows, forward: Forward) -> Iterator[tuple[int, NDArray[np.
         begun = row[..., done:, :]
 
 
-def whole(windows: Windows, forward: Forward) -> NDArray[np.float32]:
-    """Return the blended probabilities ``(..., H, W)`` of an image; arguments as for ``bands``."""
-    return np.concatenate([band for _, band in bands(windows, forward)], axis=-2)
+def whole(windows: Windows, forward: Forward, array: MakeArray = np.empty) -> NDArray[np.float32]:
+    """Return the blended probabilities ``(..., H, W)`` of an image.
+
+    Args:
+        windows: of the image.
+        forward: as for ``bands``.
+        array: makes the array that is returned, of a shape and type, as ``scratch_array`` does.
+    """
+    found: NDArray[np.float32] | None = None
+    for top, band in bands(windows, forward):
+        if found is None:
+            found = array((*band.shape[:-2], *windows.native), np.float32)
+        found[..., top : top + band.shape[-2], :] = band
+    assert found is not None
+    return found
 
 
 def _row_of_windows(

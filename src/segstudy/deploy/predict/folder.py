@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from itertools import islice
 from math import prod
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from segstudy.core.atomic_files import DiskError
@@ -16,6 +17,7 @@ from segstudy.core.errors import UserError, one_line, printable
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.paths import reason_missing
 from segstudy.core.quantities import counted
+from segstudy.core.windowing import Place
 from segstudy.data.channels import picture_of
 from segstudy.data.image_formats import TITLES, holds_image, image_suffix, stem_of, why_unread
 from segstudy.data.images import ImageError, image_size, read_image
@@ -23,7 +25,7 @@ from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network
 from segstudy.deploy.predict.measurements import Measures, measured, measured_objects
 from segstudy.deploy.predict.objects import OBJECTS, objects_csv, write_table_of_objects
-from segstudy.deploy.predict.predictor import Predictor
+from segstudy.deploy.predict.predictor import Predictor, Spread
 from segstudy.deploy.predict.result_files import KINDS, PICTURES, ResultFolder, encoded, result_folders
 from segstudy.deploy.predict.table import (
     SETTINGS,
@@ -201,13 +203,16 @@ def predict_files(
         progress(len(items) - len(missing), len(items))
 
         budget = PixelBudget(TOGETHER)
+        stop, before = Event(), len(items) - len(missing)
+        with ThreadPoolExecutor(threads) as pool:
+            means = (budget, _over(pool, stop))
 
-        def one(item: Item) -> Prediction:
-            return _predict_file(predictor, item, out, wanted, budget)
+            def one(item: Item) -> Prediction:
+                return _predict_file(predictor, item, out, wanted, means)
 
-        for done, prediction in enumerate(_in_order(one, missing, threads), len(items) - len(missing) + 1):
-            results.add(prediction)
-            progress(done, len(items))
+            for done, prediction in enumerate(_in_order(one, missing, threads, stop), before + 1):
+                results.add(prediction)
+                progress(done, len(items))
         rows = {item.image: results.rows(item.image) for item in items}
         for name, slices in volumes(items).items():
             whole = not any(rows[each.image][0]["error"] for each in slices)
@@ -216,6 +221,20 @@ def predict_files(
         if "objects" in kinds:
             write_table_of_objects(out)
         return [row for rows_of_image in rows.values() for row in rows_of_image]
+
+
+def _over(pool: ThreadPoolExecutor, stop: Event) -> Spread:
+    """Return a ``map`` over threads for the windows of images; once it shall stop it takes no more of them.
+
+    The images of an interrupted command end with it then, however many windows they have.
+    """
+
+    def spread(work: Callable[[Sequence[Place]], Any], parts: list[Sequence[Place]]) -> Iterator[Any]:
+        if stop.is_set():
+            raise InterruptedError
+        return pool.map(work, parts)
+
+    return spread
 
 
 def _write_volume(out: Path, name: str, slices: Sequence[Item], folder: ResultFolder, whole: bool) -> None:
@@ -230,13 +249,17 @@ def _write_volume(out: Path, name: str, slices: Sequence[Item], folder: ResultFo
 
 
 def _predict_file(
-    predictor: Predictor, item: Item, out: Path, wanted: Sequence[ResultFolder], budget: PixelBudget
+    predictor: Predictor,
+    item: Item,
+    out: Path,
+    wanted: Sequence[ResultFolder],
+    means: tuple[PixelBudget, Spread],
 ) -> Prediction:
     """Segment one file when there is memory for it, and return its row; an error is in the row."""
-    stamp = stamp_of(item.file)
+    (budget, spread), stamp = means, stamp_of(item.file)
     try:
         with budget.take(prod(image_size(item.source))):
-            native, found, contents = _segmented(predictor, item, wanted)
+            native, found, contents = _segmented(predictor, item, wanted, spread)
     except ImageError as error:
         return Prediction(item.image, stamp, error=printable(error.detail))
     except OutputError as error:
@@ -251,11 +274,11 @@ def _predict_file(
 
 
 def _segmented(
-    predictor: Predictor, item: Item, wanted: Sequence[ResultFolder]
+    predictor: Predictor, item: Item, wanted: Sequence[ResultFolder], spread: Spread
 ) -> tuple[Size, tuple[ClassResult, ...], dict[str, bytes]]:
     """Return size, measurements and results of an image, the latter by their folders."""
     native, pixels = read_for_network(item.source, predictor.size, predictor.resize, predictor.scale)
-    probabilities, outputs = predictor.native(pixels, native), predictor.outputs
+    probabilities, outputs = predictor.native(pixels, native, spread), predictor.outputs
     mask = predictor.mask(probabilities)
     if pixels.shape[:2] != native and any(each.kind in PICTURES for each in wanted):
         pixels = read_image(item.source, scale=predictor.scale)
@@ -297,9 +320,9 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _in_order(
-    work: Callable[[Item], Prediction], items: Sequence[Item], threads: int
+    work: Callable[[Item], Prediction], items: Sequence[Item], threads: int, stop: Event
 ) -> Iterator[Prediction]:
-    """Process all items, some at a time, and yield results in the order of the items."""
+    """Process all items, some at a time, and yield results in their order; at the end set ``stop``."""
     waiting: deque[Future[Prediction]] = deque()
     rest = iter(items)
     with ThreadPoolExecutor(threads) as pool:
@@ -312,5 +335,6 @@ def _in_order(
                     return
                 yield waiting.popleft().result()
         finally:
+            stop.set()
             for future in waiting:
                 future.cancel()

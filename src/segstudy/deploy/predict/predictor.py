@@ -1,6 +1,9 @@
-"""The prediction of one image, with a trained model and the preprocessing of its training."""
+"""The prediction of one image, with a trained model and the preprocessing of its training.
 
-from collections.abc import Sequence
+An image that is not resized passes the network in windows, whose probabilities are blended.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,18 +13,31 @@ from numpy.typing import NDArray
 
 from segstudy.core.arguments import checked_methods
 from segstudy.core.errors import UserError
-from segstudy.core.intensity import COLOURS, Scale
+from segstudy.core.intensity import COLOURS
 from segstudy.core.outputs import Outputs
 from segstudy.core.paths import expanded
+from segstudy.core.scratch import scratch_array
+from segstudy.core.windowing import Place, Windowing
 from segstudy.data.image_values import scaled_bytes
 from segstudy.data.native_probabilities import NativeProbabilities
-from segstudy.data.preprocess import Resize, Size, image_to_network, read_for_network
+from segstudy.data.preprocess import Size, image_to_network, read_for_network
+from segstudy.data.windows import Forward, in_windows, whole
 from segstudy.deploy.engines import EngineName
 from segstudy.deploy.engines.base import Network, Precision
 from segstudy.deploy.predict.clean_up import can_clean_up, fill_holes, largest_component
 from segstudy.deploy.predict.load import open_model
 from segstudy.deploy.predict.options import PredictOptions
 from segstudy.store.card import Card
+
+WINDOWS_TOGETHER = (
+    4  # windows that pass the network at a time, if they are small: the rest is for other threads
+)
+TOGETHER_PIXELS = 2**18  # of all of them, so that memory does not grow with the size of a tile
+
+Cut = Callable[[Iterable[Place]], NDArray[np.uint8]]  # windows at these places, (n, height, width, channels)
+Spread = Callable[
+    [Callable[[Sequence[Place]], NDArray[np.float32]], list[Sequence[Place]]], Iterable[NDArray[np.float32]]
+]  # as ``map``, over threads perhaps
 
 
 class Segmentation(NamedTuple):
@@ -126,13 +142,13 @@ class Predictor:
         for other in model[1:]:
             if _input_of(other.card) != _input_of(first):
                 raise UserError(
-                    "models of different image sizes, channels, intensity scales or classes cannot be an "
-                    "ensemble; "
-                    "give models of one configuration"
+                    "models of different image sizes, windows, channels, intensity scales or classes cannot "
+                    "be an ensemble; give models of one configuration"
                 )
         self.networks = tuple(model)
         self.settings = settings
         self.size, self.resize, self.scale = first.image_size, first.resize, first.scale
+        self.windowing = first.windowing
         self.outputs = model[0].outputs
         refuse_unfit(settings, self.outputs)
         threshold = first.threshold if settings.threshold is None else settings.threshold
@@ -163,10 +179,44 @@ class Predictor:
         found = self.native(pixels, native)
         return Segmentation(self.mask(found), found.all())
 
-    def native(self, pixels: NDArray[np.uint8], native: Size) -> NativeProbabilities:
-        """Return the probabilities of the same, of which each class is made when it is asked for."""
+    def native(self, pixels: NDArray[np.uint8], native: Size, spread: Spread = map) -> NativeProbabilities:
+        """Return the probabilities of the same, of which each class is made when it is asked for.
+
+        Args:
+            pixels: of the image.
+            native: its size.
+            spread: the windows of an image that is not resized, over threads.
+        """
+        if self.windowing is not None:
+            forward = self.of_windows(in_windows(pixels, self.size), spread)
+            return self.blended(self.windowing, native, forward)
         small = image_to_network(pixels, self.size, self.resize, native)
         return self.at_native(self.of_network_size(small[None])[0], native)
+
+    def blended(self, windowing: Windowing, native: Size, forward: Forward) -> NativeProbabilities:
+        """Return the blended probabilities of an image's windows; those of several classes in a file."""
+        array = np.empty if self.outputs.task == "binary" else scratch_array
+        return self.at_native(whole(windowing.of(native), forward, array), native)
+
+    def of_windows(self, cut: Cut, spread: Spread = map) -> Forward:
+        """Return a function that gives the probabilities of windows, some of them at a time.
+
+        Args:
+            cut: gives the pixels of windows.
+            spread: over threads.
+        """
+        together = self.num_together
+
+        def forward(places: Sequence[Place]) -> NDArray[np.float32]:
+            parts = [places[at : at + together] for at in range(0, len(places), together)]
+            return np.concatenate(list(spread(lambda part: self.of_network_size(cut(part)), parts)))
+
+        return forward
+
+    @property
+    def num_together(self) -> int:
+        """The number of windows that pass the network at a time."""
+        return max(1, min(WINDOWS_TOGETHER, TOGETHER_PIXELS // (self.size[0] * self.size[1])))
 
     def at_native(self, prob: NDArray[np.float32], native: Size) -> NativeProbabilities:
         """Bring an image's probabilities at network size to its own."""
@@ -188,8 +238,9 @@ class Predictor:
         return mask_of(probabilities, self.threshold, self.settings)
 
 
-def _input_of(card: Card) -> tuple[Size, Resize, Scale, tuple[str, ...], str]:
-    return card.image_size, card.resize, card.scale, card.outputs.names, card.outputs.task
+def _input_of(card: Card) -> tuple[Any, ...]:
+    windows = (card.image_size, card.resize, card.overlap)
+    return *windows, card.scale, card.outputs.names, card.outputs.task
 
 
 def refuse_unfit(settings: Settings, outputs: Outputs) -> None:
