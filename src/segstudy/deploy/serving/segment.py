@@ -116,7 +116,10 @@ async def _answered(request: Request, service: Service, admission: Admission, as
             raise HTTPException(413 if error.kind == "oversized" else 422, error.detail) from None
         except (TimeoutError, BusyError):
             work.cancel()  # what has not begun is dropped
-            raise HTTPException(503, "took too long; try again later", {"Retry-After": "5"}) from None
+            smaller = "" if service.predictor.windowing is None else "send a smaller image, or "
+            raise HTTPException(
+                503, f"took too long; {smaller}try again later", {"Retry-After": "5"}
+            ) from None
 
 
 async def _segmented(service: Service, slot: Slot, body: Body, asked: Asked) -> Answer:

@@ -1,4 +1,7 @@
-"""From an image's bytes to what is sent back; images that wait together pass the network together."""
+"""From an image's bytes to what is sent back; images that wait together pass the network together.
+
+An image that is not resized passes it in windows, which wait among those of other images.
+"""
 
 import asyncio
 import time
@@ -12,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.network_outputs import OutputError
+from segstudy.core.windowing import Place, Windowing
 from segstudy.data.channels import picture_of
 from segstudy.data.images import decode_bytes, size_in
-from segstudy.data.pixel_budget import PixelBudget
+from segstudy.data.native_probabilities import NativeProbabilities
+from segstudy.data.pixel_budget import BusyError, PixelBudget
 from segstudy.data.preprocess import Size, enough, image_to_network
-from segstudy.deploy.predict.predictor import NOTHING_MORE, Predictor, Settings, mask_of
+from segstudy.data.windows import Forward, in_windows
+from segstudy.deploy.predict.predictor import NOTHING_MORE, Cut, Predictor, Settings, mask_of
 from segstudy.deploy.serving.answers import PICTURES, View, as_json, as_picture
 from segstudy.deploy.serving.busy_threads import BusyThreads
 from segstudy.deploy.serving.limits import Limits
@@ -68,6 +74,7 @@ class Service:
         self.busy = BusyThreads()
         self.budget = PixelBudget(max(limits.pixels, threads * PIXELS_A_THREAD))
         self._num_threads = threads
+        self._most = MAX_BATCH if predictor.windowing is None else predictor.num_together
         self._threads: ThreadPoolExecutor
         self._network: ThreadPoolExecutor
         self._room: asyncio.Semaphore
@@ -115,6 +122,10 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         until = time.monotonic() + self.limits.answer_s
+        if (windowing := self.predictor.windowing) is not None:
+            return await loop.run_in_executor(
+                self._threads, self._by_windows, windowing, content, asked, until, loop
+            )
         native, small = await loop.run_in_executor(self._threads, self._decoded, content, until)
         done: asyncio.Future[NDArray[np.float32]] = loop.create_future()
         await self._waiting.put((small, done))
@@ -125,7 +136,7 @@ class Service:
         loop = asyncio.get_running_loop()
         while True:
             batch = [await self._waiting.get()]
-            while len(batch) < MAX_BATCH and not self._waiting.empty():
+            while len(batch) < self._most and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             batch = [(small, done) for small, done in batch if not done.done()]  # given up meanwhile
             if batch:
@@ -178,18 +189,55 @@ class Service:
             )
             return native, image_to_network(pixels, size, resize, native)
 
+    def _by_windows(
+        self,
+        windowing: Windowing,
+        content: bytes,
+        asked: Asked,
+        until: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> Answer:
+        """Segment an image that is not resized; it keeps a thread and room for its pixels until the end."""
+        with self._room_for(size_in(content, self.limits.pixels), until):
+            native, pixels = decode_bytes(content, lambda _: None, self.predictor.scale)
+            forward = self._in_the_queue(in_windows(pixels, windowing.tile), until, loop)
+            probabilities = self.predictor.blended(windowing, native, forward)
+            del pixels, forward
+            return self._answer(probabilities, content, asked)
+
+    def _in_the_queue(self, cut: Cut, until: float, loop: asyncio.AbstractEventLoop) -> Forward:
+        """Return a function for a thread that gives the probabilities of windows, which wait in the queue."""
+
+        def forward(places: Sequence[Place]) -> NDArray[np.float32]:
+            passing = asyncio.run_coroutine_threadsafe(self._through_network(cut(places)), loop)
+            try:
+                return passing.result(max(0.0, until - time.monotonic()))
+            except TimeoutError:
+                passing.cancel()  # windows that have not begun are dropped
+                raise BusyError from None
+
+        return forward
+
+    async def _through_network(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities of images that wait one by one, among those of other callers."""
+        waiting: list[Waiting] = [(each, asyncio.get_running_loop().create_future()) for each in images]
+        for each in waiting:
+            self._waiting.put_nowait(each)
+        return np.stack(await asyncio.gather(*(done for _, done in waiting)))
+
     def _encoded(
         self, prob: NDArray[np.float32], native: Size, content: bytes, asked: Asked, until: float
     ) -> Answer:
         with self._room_for(native, until):
-            probabilities = self.predictor.at_native(prob, native)
-            mask = mask_of(probabilities, asked.threshold, asked.settings)
-            if asked.view is None:
-                return Answer(as_json(mask, probabilities, asked.threshold, asked.number), *native)
-            pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
-            if asked.view in PICTURES:
-                probabilities.forget()  # which pictures do not show
-                _, pixels = decode_bytes(content, lambda _: None, self.predictor.scale)
-            return Answer(
-                as_picture(asked.view, picture_of(pixels), mask, probabilities, asked.number), *native
-            )
+            return self._answer(self.predictor.at_native(prob, native), content, asked)
+
+    def _answer(self, probabilities: NativeProbabilities, content: bytes, asked: Asked) -> Answer:
+        native = probabilities.native
+        mask = mask_of(probabilities, asked.threshold, asked.settings)
+        if asked.view is None:
+            return Answer(as_json(mask, probabilities, asked.threshold, asked.number), *native)
+        pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
+        if asked.view in PICTURES:
+            probabilities.forget()  # which pictures do not show
+            _, pixels = decode_bytes(content, lambda _: None, self.predictor.scale)
+        return Answer(as_picture(asked.view, picture_of(pixels), mask, probabilities, asked.number), *native)
