@@ -95,11 +95,18 @@ def test_few_odd_masks_among_black_and_white_ones_are_no_classes() -> None:
 
 def test_several_classes_are_refused_with_both_remedies(tmp_path: Path) -> None:
     found = examine(read(write_classes(tmp_path / "eyes")))
-    with pytest.raises(ValueError, match=r"--set foreground=1.*--classes background=0,class1=1,class2=2"):
+    (problem,) = [each for each in found.problems if each.severity == "error"]
+    options = "--classes background=0,class1=1,class2=2"
+    remedies = (options, "--foreground 1 (run: --set foreground=1)", "--masks background=0")
+    places = [problem.detail.index(remedy) for remedy in remedies]
+    assert places == sorted(places)
+    assert len(problem.samples) == 9
+    assert found.class_options == options
+    assert not any(options in line for line in summary(survey(tmp_path / "eyes")))  # the error says it
+    with pytest.raises(ValueError, match="says") as refused:
         refuse_errors(found.problems)
-    assert found.class_options == "--classes background=0,class1=1,class2=2"
-    lines = summary(survey(tmp_path / "eyes"))
-    assert "classes: to train on all values of the masks: --classes background=0,class1=1,class2=2" in lines
+    assert options in str(refused.value)
+    assert "--masks" not in str(refused.value)
 
 
 def test_named_classes_pass_and_are_counted(tmp_path: Path) -> None:
@@ -386,3 +393,21 @@ def test_numbers_of_masks_in_other_channels_are_refused_and_colours_are_not() ->
     colours = MaskMeaning(AUTO.rule, classes=parse_classes("background=#000000,a=#ff0000,b=#00ff00"))
     assert [error.kind for error in infer(looks, numbers).unfit.values()] == ["coloured"] * 2
     assert not infer(looks, colours).unfit
+
+
+@pytest.mark.parametrize("other", [(0, 255, 0), (255, 255, 0)])
+@pytest.mark.parametrize("named", [MaskMeaning(AUTO.rule, (255,)), MaskMeaning(AUTO.rule, ignore=(255,))])
+def test_a_number_that_means_several_colours_is_no_foreground_and_not_ignored(
+    named: MaskMeaning, other: tuple[int, int, int]
+) -> None:
+    rgb = [np.zeros((1, 2, 3), np.uint8) for _ in range(2)]
+    rgb[0][0, 1], rgb[1][0, 1] = (255, 0, 0), other
+    masks = [MaskPixels(packed(each), kind="colour", mode="RGB") for each in rgb]
+    looks = [look_at_mask(mask, table_of(mask, Path("m.png"))) for mask in masks]
+    found = infer(looks, named)
+    assert len(found.unfit) == 2
+    assert found.refusal
+    assert f"255 means #ff0000, #{bytes(other).hex()}" in found.refusal.what or other[0] == 0
+    assert not infer(looks[:1] * 2, MaskMeaning(AUTO.rule, (255,))).unfit
+    both = MaskMeaning(AUTO.rule, (f"#{bytes(other).hex()}", "#ff0000"))
+    assert not infer(looks, both).unfit

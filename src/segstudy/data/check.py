@@ -35,8 +35,10 @@ from segstudy.data.images import ImageError, decode_image
 from segstudy.data.intensity_survey import Intensities, find_scale
 from segstudy.data.leakage import EXACT, NEAR, is_duplicate
 from segstudy.data.mask_findings import across_masks, all_around, border_frac, mask_problems
+from segstudy.data.mask_inference import Inference
 from segstudy.data.mask_looks import MaskLook
-from segstudy.data.mask_survey import Inference, infer
+from segstudy.data.mask_refusals import in_short, problem_of
+from segstudy.data.mask_survey import infer
 from segstudy.data.mask_tables import MaskTable
 from segstudy.data.overlapping_masks import class_overlap_problems
 from segstudy.data.sample_looks import Look, decoding_threads, digest_of, looks_at, mask_place, unusable
@@ -44,11 +46,9 @@ from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.data.sources import PerClass, name_within
 from segstudy.data.swapped_folders import explained_by_exchange
 
-MOST_CHARACTERS = 200  # of options that an error repeats
 FEW_CLASSES = 2  # foreground and background: no reason to name classes
-SEVERAL = ("multi-class", "coloured")  # kinds of errors that named classes would avoid
 
-VERSION = 7  # raised when findings change: stored ones are then made again
+VERSION = 8  # raised when findings change: stored ones are then made again
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -134,7 +134,7 @@ def examine(
         _look_again(dataset, looks, thumbnails, intensities.scale)
     masks = _of_masks(dataset, looks, meaning)
     of_samples = masks.problems
-    problems = [problem for of_one in of_samples.values() for problem in of_one]
+    problems = [*masks.refused, *(problem for of_one in of_samples.values() for problem in of_one)]
     problems += across_masks(dataset, problems, masks.fracs, masks.found)
     problems += all_around(dataset, problems, (masks.fracs, masks.borders), masks.found)
     problems += class_problems(dataset, masks.pixels, masks.found.meaning.outputs)
@@ -199,6 +199,7 @@ class _Masks:
         problems: of every sample's files, with those of its mask, by id.
         fracs, borders: shares of foreground, of the mask and of its border, of masks that can be used.
         found: what the masks mean.
+        refused: why masks are refused together, if they are.
         pixels: how many each class has in each mask, if there are several classes.
     """
 
@@ -206,6 +207,7 @@ class _Masks:
     fracs: dict[str, float]
     borders: dict[str, float]
     found: Inference
+    refused: list[Problem]
     pixels: dict[str, ClassPixels]
 
 
@@ -215,21 +217,24 @@ def _of_masks(dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning) -> _M
     found = infer([mask for _, mask in layers], asked.of_layers() if overlapping else asked)
     if overlapping and not layout_problems(dataset, asked):
         found = replace(found, meaning=replace(found.meaning, classes=asked.classes))
-    masks = _Masks({}, {}, {}, found, {})
+    masks = _Masks({}, {}, {}, found, [], {})
     unfit: dict[int, ImageError] = {}
+    together: dict[str, MaskTable] = {}
     for place, error in found.unfit.items():
-        unfit.setdefault(layers[place][0], error)
-    remedy = "" if asked.classes else _all_classes(dataset, [mask.table for _, mask in layers], asked)
-    names = _class_names(dataset)
+        at, mask = layers[place]
+        if found.refusal is not None and error.kind == found.refusal.kind:
+            together.setdefault(dataset.samples[at].id, mask.table)
+        else:
+            unfit.setdefault(at, error)
     for i, (sample, look) in enumerate(zip(dataset.samples, looks, strict=True)):
         masks.problems[sample.id] = list(look.problems)
         if i in unfit:
-            problem = unusable(
-                dataset.root, sample, unfit[i], "mask", remedy if unfit[i].kind in SEVERAL else ""
-            )
-            masks.problems[sample.id].append(replace(problem, detail=problem.detail + names))
-        elif look.masks:
+            masks.problems[sample.id].append(unusable(dataset.root, sample, unfit[i], "mask"))
+        elif look.masks and sample.id not in together:
             _add_mask(masks, dataset, sample, look.masks)
+    if found.refusal is not None and together:
+        options = class_options([mask.table for _, mask in layers], dataset.class_names, asked.ignore)
+        masks.refused.append(problem_of(found.refusal, dataset, together, options))
     return masks
 
 
@@ -248,22 +253,6 @@ def _add_mask(masks: _Masks, dataset: Dataset, sample: Sample, looks: Mapping[st
     masks.problems[sample.id] += found
     if meaning.classes:
         masks.pixels[sample.id] = pixels
-
-
-def _all_classes(dataset: Dataset, tables: Sequence[MaskTable], asked: MaskMeaning) -> str:
-    """How all values of the masks are named as classes, in words; nothing where they are none."""
-    options = class_options(tables, dataset.class_names, asked.ignore)
-    if not options:
-        return ""
-    line = options if len(options) <= MOST_CHARACTERS else "--classes (`segstudy check` prints it)"
-    return f"; or train on all as classes of their own with {line}"
-
-
-def _class_names(dataset: Dataset, most: int = 20) -> str:
-    """What the reader knows of the masks' numbers or colours, in words."""
-    shown = [f"{value} is {name}" for value, name in dataset.class_names]
-    more = and_more(len(shown) - most) if len(shown) > most else ""
-    return f" ({', '.join(shown[:most])}{more})" if shown else ""
 
 
 def summarise(problems: Iterable[Problem], examples: int = 5) -> list[str]:
@@ -382,6 +371,6 @@ def refuse_errors(problems: Sequence[Problem]) -> None:
     if errors:
         first = errors[0]
         raise UserError(
-            f"{first.where}: {first.detail}{and_more(len(errors) - 1)}; `segstudy check` lists all, "
+            f"{first.where}: {in_short(first)}{and_more(len(errors) - 1)}; `segstudy check` lists all, "
             "--exclude FILE leaves samples out"
         )

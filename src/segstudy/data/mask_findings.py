@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.quantities import percent
+from segstudy.data.mask_inference import Inference
 from segstudy.data.mask_looks import MaskLook
-from segstudy.data.mask_survey import Inference
 from segstudy.data.masks import foreground_of, grey_frac_of, ignored_in
 from segstudy.data.samples import Dataset, Problem
 
@@ -98,6 +98,8 @@ def across_masks(
         found.append(Problem("error", "foreground nowhere", dataset.name, masks.fault))
     if masks.remark:
         found.append(Problem("warning", "masks of several scales", dataset.name, masks.remark))
+    if masks.not_held:
+        found.append(Problem("warning", "ignored value nowhere", dataset.name, masks.not_held))
     if masks.doubt:
         detail = f"masks = {masks.meaning.rule} is given, but {masks.doubt}"
         found.append(Problem("warning", "rule of masks in doubt", dataset.name, detail))

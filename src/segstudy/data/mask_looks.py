@@ -1,11 +1,12 @@
 """What is kept of one mask when a data set is looked at: its values, not its pixels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segstudy.data.blurred_classes import steady_counts
 from segstudy.data.mask_pixels import MaskPixels
 from segstudy.data.mask_tables import MaskTable
 
@@ -23,6 +24,8 @@ class MaskLook:
         flat_frac: of the pixels between the smallest and the largest value, those whose right and lower
             neighbours are equal; 0 where there are none.
         mode, turned, is_white_zero: as in ``MaskPixels``.
+        steady: ``(256,)``, how many pixels of each grey level lie among nearly equal ones, see
+            ``blurred_classes``; ``(0,)`` of two values, and of what is not grey.
     """
 
     table: MaskTable
@@ -32,19 +35,23 @@ class MaskLook:
     mode: str
     turned: bool
     is_white_zero: bool = False
+    steady: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def look_at_mask(mask: MaskPixels, table: MaskTable) -> MaskLook:
     """Keep of a mask what its meaning and its findings need."""
     values = mask.values
     border = np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
-    flat_frac = _flat_frac(values) if len(table.values) > 2 and mask.kind == "grey" else 0.0
+    is_mixed = len(table.values) > 2 and mask.kind == "grey"
+    flat_frac = _flat_frac(values) if is_mixed else 0.0
+    steady = steady_counts(values) if is_mixed and values.dtype.kind in "ui" else np.zeros(0, np.int64)
     if len(table.values) > MAX_KEPT:
         table, border = _thinned(table, border)
     places, counts = np.unique(np.searchsorted(table.values, border), return_counts=True)
     along = np.zeros(len(table.values), np.int64)
     along[np.minimum(places, len(along) - 1)] = counts
-    return MaskLook(table, along, values.shape[:2], flat_frac, mask.mode, mask.turned, mask.is_white_zero)
+    shown = (values.shape[:2], flat_frac, mask.mode, mask.turned, mask.is_white_zero)
+    return MaskLook(table, along, *shown, steady)
 
 
 def _flat_frac(values: NDArray[Any]) -> float:

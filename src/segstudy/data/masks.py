@@ -260,7 +260,7 @@ def _constant(table: MaskTable, values: NDArray[Any]) -> NDArray[np.bool_]:
     if value < 0 or 1 < value < THRESHOLD or value % 1:
         detail = f"every pixel is {value}, neither background (0) nor foreground (255); save it in black and"
         raise ImageError(
-            table.path, "grey", f"{detail} white, or name the foreground, {naming(max(0, int(value)))}"
+            table.path, "grey", f"{detail} white, or name the foreground with {naming(max(0, int(value)))}"
         )
     return np.array([value > 0])
 
@@ -282,19 +282,30 @@ def _cut(values: NDArray[Any]) -> str:
 
 def several_classes(table: MaskTable, found: NDArray[Any]) -> ImageError:
     """The error of a mask that has more than two values, none of which is the foreground by itself."""
-    detail = f"a mask of several classes, with the values {listed(found)}"
+    if table.lossy:
+        detail = f"a mask of several classes, with the values {listed(found)}, in a format that blurs them"
+        return ImageError(table.path, "multi-class", f"{detail}; save it as PNG")
+    remedies = "; or ".join(foreground_of_several(found, are_edges=True))
+    detail = f"a mask of several classes, with the values {listed(found)}; {remedies}"
+    return ImageError(table.path, "multi-class", detail)
+
+
+def foreground_of_several(found: NDArray[Any], are_edges: bool) -> tuple[str, ...]:
+    """How one foreground is made of several values, in words.
+
+    Args:
+        found: the values.
+        are_edges: whether those between may be blurred edges or probabilities.
+    """
+    remedies = [
+        f"count some as foreground with {naming(int(found[1]))}",
+        f"count every value but {found[0]} as foreground with --masks background={found[0]}",
+    ]
     if found.tolist() == [0, 1, 255]:
-        detail += "; if 255 marks pixels that count nowhere, choose --ignore 255; or"
-    else:
-        detail += ";"
-    detail += " name those that are foreground"
-    remedy = f"{naming(int(found[1]))}; or count every value but {found[0]} as foreground with"
-    blurred = (
-        f"; or, if the values between are blurred edges or probabilities, {_cut(found)}"
-        if found.max() >= THRESHOLD
-        else ""
-    )
-    return ImageError(table.path, "multi-class", f"{detail}, {remedy} --masks background={found[0]}{blurred}")
+        remedies.insert(0, "if 255 marks pixels that count nowhere, choose --ignore 255")
+    if are_edges and found.max() >= THRESHOLD:
+        remedies.append(f"if the values between are blurred edges or probabilities, {_cut(found)}")
+    return tuple(remedies)
 
 
 def coloured(table: MaskTable) -> ImageError:
@@ -303,18 +314,16 @@ def coloured(table: MaskTable) -> ImageError:
     shown = ", ".join(str(tuple(map(int, colour))) for colour in colours[:4])
     more = ", ..." if len(colours) > 4 else ""
     spelled = "#" + colours[-1].tobytes().hex()
-    return ImageError(
-        table.path,
-        "coloured",
-        f"{len(colours)} colours, {shown}{more}; save it in black and white, or name those that are "
-        f"foreground, {naming(spelled)}",
-    )
+    remedy = f"save it in black and white, or count some as foreground with {naming(spelled)}"
+    if table.lossy:
+        remedy = "the format of the file blurs colours: save it as PNG"
+    return ImageError(table.path, "coloured", f"{len(colours)} colours, {shown}{more}; {remedy}")
 
 
 def naming(value: int | str) -> str:
     """How the foreground is named; ``--set`` and ``--foreground`` mean the same."""
     spelled = f"'{value}'" if isinstance(value, str) else value
-    return f"as foreground={value} (run: --set foreground={value}; check, evaluate: --foreground {spelled})"
+    return f"--foreground {spelled} (run: --set foreground={value})"
 
 
 def of_no_class(table: MaskTable, named: NDArray[np.uint8]) -> ImageError:

@@ -34,7 +34,7 @@ from segstudy.data.stored_looks import (
     written_mask,
 )
 
-NUMBER = 2  # raised when a look changes: stored ones are then made again
+NUMBER = 3  # raised when a look changes: stored ones are then made again
 MAX_THREADS = 8  # each holds an image at full size: 0.3 GB, and copies, at the largest allowed
 BLOCK = 512  # samples that are kept together
 
@@ -146,9 +146,9 @@ def _first(found: Iterable[list[Problem]]) -> list[Problem]:
     return next(filter(None, found), [])
 
 
-def unusable(root: Path, sample: Sample, error: ImageError, what: str, remedy: str = "") -> Problem:
-    """An error of a file that cannot be used; ``remedy`` is one that the whole data set has."""
-    detail = f"{error.detail}{remedy}, or exclude {sample.id}"
+def unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
+    """An error of a file that cannot be used."""
+    detail = f"{error.detail}, or exclude {sample.id}"
     return Problem("error", f"{error.kind} {what}", name_within(root, error.path), detail)
 
 

@@ -155,7 +155,7 @@ def written_mask(look: MaskLook | None) -> Any:
     if look is None:
         return None
     table = look.table
-    arrays = (table.values, table.counts, table.colours, look.border)
+    arrays = (table.values, table.counts, table.colours, look.border, look.steady)
     rest = [str(table.path), table.kind, table.lossy]
     rest += [list(look.shape), look.flat_frac, look.mode, look.turned, look.is_white_zero]
     return [*rest, *map(written_array, arrays)]
@@ -166,9 +166,9 @@ def read_mask_look(written: Any) -> MaskLook | None:
     if written is None:
         return None
     path, kind, lossy, shape, flat_frac, mode, turned, is_white_zero, *arrays = written
-    values, counts, colours, border = map(read_array, arrays)
+    values, counts, colours, border, steady = map(read_array, arrays)
     table = MaskTable(Path(path), kind, lossy, values, counts, colours)
-    return MaskLook(table, border, tuple(shape), flat_frac, mode, turned, is_white_zero)
+    return MaskLook(table, border, tuple(shape), flat_frac, mode, turned, is_white_zero, steady)
 
 
 def written_levels(levels: Levels | None) -> Any:

@@ -18,7 +18,7 @@ from segstudy.data.class_findings import ClassShare, shares_text
 from segstudy.data.datasets import read
 from segstudy.data.intensity_survey import Intensities
 from segstudy.data.leakage import is_duplicate, write_exclude
-from segstudy.data.mask_survey import Inference
+from segstudy.data.mask_inference import Inference
 from segstudy.data.samples import Dataset, Problem
 from segstudy.data.written_out import refuse_channels, write_out
 
@@ -142,13 +142,14 @@ def summary(survey: Survey) -> list[str]:
         lines.append(
             f"images of {_sizes(survey.sizes)}; foreground {_fracs([*survey.foreground_fracs.values()])}"
         )
-    rule = "" if survey.masks.meaning.classes else f" (masks = {survey.masks.meaning.rule})"
+    is_open = bool(survey.masks.meaning.classes) or survey.masks.refusal is not None
+    rule = "" if is_open else f" (masks = {survey.masks.meaning.rule})"
     lines.append(f"masks: {survey.masks.why}{rule}")
     if survey.class_shares:
         lines.append(f"classes: {shares_text(survey.class_shares, len(survey.foreground_fracs))}")
     if len(survey.masks.meaning.outputs.scored) == len(survey.masks.meaning.classes) > 0:
         lines.append("classes: none is called background, so all count in the scores")
-    if survey.class_options:
+    if survey.class_options and not any(survey.class_options in each.detail for each in survey.problems):
         lines.append(f"classes: to train on all values of the masks: {survey.class_options}")
     lines += _channels(survey.intensities)
     if survey.intensities.why:

@@ -13,9 +13,10 @@ from segstudy.core.outputs import IGNORED
 from segstudy.core.quantities import and_more
 from segstudy.core.resources import allowed_cores
 from segstudy.data.images import ImageError
+from segstudy.data.mask_inference import Inference
 from segstudy.data.mask_looks import MaskLook, look_at_mask
 from segstudy.data.mask_pixels import decode_mask
-from segstudy.data.mask_survey import Inference, infer
+from segstudy.data.mask_survey import infer
 from segstudy.data.mask_tables import table_of
 from segstudy.data.masks import listed, numbers_in, numbers_of
 from segstudy.data.sources import MaskSource, OneMask, first_file, masks_of
