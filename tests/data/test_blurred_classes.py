@@ -79,6 +79,9 @@ def test_label_masks_are_told_from_masks_with_blurred_edges(blur: str, values: t
     assert "cut" not in "".join(found.refusal.remedies)
     assert "PNG" in found.refusal.remedies[0]
     assert len(found.unfit) == 6
+    assert all(
+        "label masks blurred by" in str(error) and "PNG" in str(error) for error in found.unfit.values()
+    )
 
 
 @pytest.mark.parametrize("values", [(0, 255), (0, 200), (255, 0)])

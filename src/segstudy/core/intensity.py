@@ -58,6 +58,11 @@ class Scale:
         """Whether it changes 8-bit images too."""
         return self.kind == "range" and self.high <= 255 and (self.low, self.high) != (0, 255)
 
+    @property
+    def fixed_channels(self) -> int | None:
+        """The number of channels that a trained model takes; None where it can be chosen."""
+        return self.channels if self.is_of_model else None
+
     def of_model(self) -> "Scale":
         return replace(self, is_of_model=True)
 

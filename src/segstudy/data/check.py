@@ -99,7 +99,7 @@ def check(
     Args:
         dataset: what a reader returned.
         meaning: of the masks, as in the protocol.
-        scale: of the images' values, as in the protocol.
+        scale: of the images' values, as in the protocol; of a trained model, remedies are its own.
         progress: called with the number of samples looked at.
     """
     return examine(dataset, meaning, progress, scale).problems
@@ -132,7 +132,7 @@ def examine(
     intensities = find_scale(levels, dataset.name, scale)
     if scale.kind == "auto" and intensities.scale.kind == "range":
         _look_again(dataset, looks, thumbnails, intensities.scale)
-    masks = _of_masks(dataset, looks, meaning)
+    masks = _of_masks(dataset, looks, meaning, scale.is_of_model)
     of_samples = masks.problems
     problems = [*masks.refused, *(problem for of_one in of_samples.values() for problem in of_one)]
     problems += across_masks(dataset, problems, masks.fracs, masks.found)
@@ -144,7 +144,7 @@ def examine(
             of_samples[ids[problem.where]].append(problem)
     found = [
         *dataset.problems,
-        *layout_problems(dataset, meaning),
+        *layout_problems(dataset, meaning, scale.is_of_model),
         *_unspeakable(samples),
         *explained_by_exchange(dataset, problems, masks.found.meaning),
         *_duplicates(samples, [look.digest for look in looks], thumbnails, comparing),
@@ -211,7 +211,7 @@ class _Masks:
     pixels: dict[str, ClassPixels]
 
 
-def _of_masks(dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning) -> _Masks:
+def _of_masks(dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning, is_for_model: bool) -> _Masks:
     layers = [(i, mask) for i, look in enumerate(looks) for mask in look.masks.values()]
     overlapping = are_layered(dataset) or asked.outputs.task == "multilabel"
     found = infer([mask for _, mask in layers], asked.of_layers() if overlapping else asked)
@@ -233,7 +233,8 @@ def _of_masks(dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning) -> _M
         elif look.masks and sample.id not in together:
             _add_mask(masks, dataset, sample, look.masks)
     if found.refusal is not None and together:
-        options = class_options([mask.table for _, mask in layers], dataset.class_names, asked.ignore)
+        tables = [mask.table for _, mask in layers]
+        options = "" if is_for_model else class_options(tables, dataset.class_names, asked.ignore)
         masks.refused.append(problem_of(found.refusal, dataset, together, options))
     return masks
 
@@ -359,8 +360,12 @@ def _groups(samples: Sequence[Sample]) -> list[Problem]:
     return problems
 
 
-def refuse_errors(problems: Sequence[Problem]) -> None:
-    """Stop when training on the data would be wrong.
+def refuse_errors(problems: Sequence[Problem], is_for_model: bool = False) -> None:
+    """Stop when training on the data would be wrong, or a test of a trained model.
+
+    Args:
+        problems: found by ``examine``.
+        is_for_model: all remedies are named, which are a model's own; else the first, as ``check`` has all.
 
     Raises:
         UserError: naming the first error and how many there are.
@@ -370,7 +375,8 @@ def refuse_errors(problems: Sequence[Problem]) -> None:
     ]  # whether a split parts duplicates is another question
     if errors:
         first = errors[0]
+        said = first.detail if is_for_model else in_short(first)
         raise UserError(
-            f"{first.where}: {in_short(first)}{and_more(len(errors) - 1)}; `segstudy check` lists all, "
-            "--exclude FILE leaves samples out"
+            f"{first.where}: {said}{and_more(len(errors) - 1)}; `segstudy check` lists all, --exclude FILE "
+            "leaves samples out"
         )

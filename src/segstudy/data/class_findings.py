@@ -81,8 +81,14 @@ def are_layered(dataset: Dataset) -> bool:
     return any(isinstance(sample.mask, PerClass) for sample in dataset.samples)
 
 
-def layout_problems(dataset: Dataset, meaning: MaskMeaning) -> list[Problem]:
-    """Refuse classes that may overlap but have no masks each, and the other way round."""
+def layout_problems(dataset: Dataset, meaning: MaskMeaning, is_for_model: bool = False) -> list[Problem]:
+    """Refuse classes that may overlap but have no masks each, and the other way round.
+
+    Args:
+        dataset: the samples.
+        meaning: with the classes.
+        is_for_model: a trained model has these classes, so that none can be chosen.
+    """
     layered, overlapping = are_layered(dataset), meaning.outputs.task == "multilabel"
     if not layered and not overlapping:
         return []
@@ -90,11 +96,13 @@ def layout_problems(dataset: Dataset, meaning: MaskMeaning) -> list[Problem]:
     if not layered:
         detail = (
             f"{', '.join(meaning.outputs.names)} have no mask values: they may overlap and need masks each, "
-            "in folders of their names as masks/disc/ and masks/cup/; or give them values, as --classes "
-            "background=0,disc=1,cup=2"
+            f"in folders of their names as {' and '.join(f'masks/{name}/' for name in meaning.outputs.names)}"
         )
+        detail += "" if is_for_model else "; or give them values, as --classes background=0,disc=1,cup=2"
     elif odd := [name for name in names if not NAME.fullmatch(name)]:
         detail = f"the folder {odd[0]}/ cannot name a class: rename it, without any of , = + # / and \\"
+    elif not overlapping and is_for_model:
+        detail = f"the masks lie in a folder for each class, {' and '.join(names)}; {_as_one(meaning)}"
     elif not overlapping:
         detail = (
             f"the masks lie in a folder for each class, {' and '.join(names)}, and classes may overlap"
@@ -106,6 +114,17 @@ def layout_problems(dataset: Dataset, meaning: MaskMeaning) -> list[Problem]:
     else:
         return []
     return [Problem("error", kind, dataset.name, detail)]
+
+
+def _as_one(meaning: MaskMeaning) -> str:
+    """How masks are stored for a model whose classes exclude each other."""
+    if not meaning.classes:
+        return "the model has one foreground: put the masks of that alone into masks/"
+    values = ", ".join(f"{each.values[0]} for {each.name}" for each in meaning.classes)
+    return (
+        "the model's classes exclude each other: save an image's masks as one file in masks/, with the "
+        f"values {values}"
+    )
 
 
 def _named(folders: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from segstudy.core.errors import UserError, printable
+from segstudy.core.intensity import Scale
 
 
 class ImageError(UserError):
@@ -32,3 +33,12 @@ class FormatError(Exception):
     def __init__(self, detail: str, kind: str = "unreadable") -> None:
         super().__init__(detail)
         self.detail, self.kind = detail, kind
+
+
+def no_range(path: Path, what: str, scale: Scale) -> ImageError:
+    """The error of an image with numbers whose range nothing says."""
+    if scale.is_of_model:
+        remedy = f"and the model was trained on others ({scale}); save it with 8 bits"
+        return ImageError(path, "unreadable", f"holds {what}, {remedy}")
+    detail = f"holds {what}, whose range is not known; name it, as --intensity 0..1"
+    return ImageError(path, "unreadable", detail)

@@ -30,7 +30,7 @@ from segstudy.data.channels import (
     the_grey_of,
 )
 from segstudy.data.decoding_limits import ExcessError, check_file, check_opened
-from segstudy.data.image_errors import FormatError, ImageError
+from segstudy.data.image_errors import FormatError, ImageError, no_range
 from segstudy.data.image_formats import NO_CONTENT, SNIFFED_BYTES, format_in, prepare_for, unread
 from segstudy.data.image_values import (
     SIXTEEN_BIT,
@@ -182,14 +182,9 @@ def _to_bytes(values: NDArray[Any], path: Path, scale: Scale, to_look_at: bool =
     if scale.kind == "auto" and to_look_at:
         return scaled(values, scale)
     if scale.kind != "range" and values.dtype != np.uint16:
-        raise _no_range(path, "numbers with a sign, or of 32 bits")
+        raise no_range(path, "numbers with a sign, or of 32 bits", scale)
     _doubt(values, path, scale)
     return scaled(values, replace(scale, kind="range" if scale.kind == "range" else "full"))
-
-
-def _no_range(path: Path, what: str) -> ImageError:
-    detail = f"holds {what}, whose range is not known; name it, as --intensity 0..1"
-    return ImageError(path, "unreadable", detail)
 
 
 def size_in(content: bytes, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
@@ -245,10 +240,10 @@ def opened(
             head = file.read(SNIFFED_BYTES)
             file.seek(0)
             any_bands = has_own_channels(scale)
-            with _identified(path, file, head, any_bands) as image:
+            with _identified(path, file, head, scale) as image:
                 if isinstance(source, Frame):
                     image.seek(source.index)
-                _check_extent(image, path, MAX_CHANNELS if any_bands else MAX_BANDS)
+                _check_extent(image, path, scale)
                 if not any_bands:
                     _check_order(image, path)
                 check_opened(image, num_bytes)
@@ -273,25 +268,26 @@ def opened(
         raise ImageError(path, "unreadable", detail) from None
 
 
-def _identified(path: Path, file: BinaryIO, head: bytes, any_bands: bool) -> Image.Image:
+def _identified(path: Path, file: BinaryIO, head: bytes, scale: Scale) -> Image.Image:
     try:
         return Image.open(file, formats=prepare_for(head))
     except UnidentifiedImageError:
-        if any_bands and format_in(head) == "TIFF":
+        if has_own_channels(scale) and format_in(head) == "TIFF":
             with suppress(SyntaxError):
                 return BandsFile(file)
-        detail = describe(file) if format_in(head) == "TIFF" else unread(head)
+        detail = describe(file, scale.fixed_channels) if format_in(head) == "TIFF" else unread(head)
         raise ImageError(path, "unreadable", detail) from None
 
 
-def _check_extent(image: Image.Image, path: Path, max_bands: int) -> None:
+def _check_extent(image: Image.Image, path: Path, scale: Scale) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(path)
     if min(image.size) < MIN_SIDE_PX:
         detail = f"only {image.width} x {image.height} pixels; each side needs at least {MIN_SIDE_PX}"
         raise ImageError(path, "tiny", detail)
+    max_bands = MAX_CHANNELS if has_own_channels(scale) else MAX_BANDS
     if image.format == "TIFF" and (num_bands := max(tag(image, BANDS) or (1,))) > max_bands:
-        raise ImageError(path, "bands", too_many(num_bands))
+        raise ImageError(path, "bands", too_many(num_bands, scale.fixed_channels))
 
 
 def _check_order(image: Image.Image, path: Path) -> None:
@@ -346,7 +342,7 @@ def _rgb(image: Image.Image, path: Path, scale: Scale) -> NDArray[np.uint8]:
         pixels = _converted(image, opaque=True)
         return scaled_bytes(pixels, scale) if scale.is_for_bytes() else pixels
     if image.mode in ("I", "F"):
-        raise _no_range(path, "32-bit values")
+        raise no_range(path, "32-bit values", scale)
     if image.mode in SIXTEEN_BIT:
         _doubt(np.asarray(image), path, scale)
     if has_deep_planes(image) and (values := wide_values(image, path)) is not None:

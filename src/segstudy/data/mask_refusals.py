@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.core.quantities import and_more
+from segstudy.data.images import ImageError
 from segstudy.data.mask_tables import MaskTable, as_colours
 from segstudy.data.masks import foreground_of_several, listed, naming
 from segstudy.data.samples import Dataset, Problem
@@ -36,6 +38,10 @@ class Refusal:
     what: str
     remedies: tuple[str, ...]
     has_classes: bool = True
+
+    def error(self, path: Path) -> ImageError:
+        """The error of one of these masks."""
+        return ImageError(path, self.kind, f"one of the masks that {self.what}; {OR.join(self.remedies)}")
 
 
 def several(found: NDArray[Any], are_edges: bool) -> Refusal:

@@ -143,7 +143,7 @@ def _refused(
 def _all_refused(
     tables: Sequence[MaskTable], places: Sequence[int], refusal: Refusal, meaning: MaskMeaning
 ) -> Inference:
-    errors = {i: ImageError(tables[i].path, refusal.kind, refusal.what) for i in places}
+    errors = {i: refusal.error(tables[i].path) for i in places}
     return Inference(meaning, "values are named", errors, refusal=refusal)
 
 

@@ -61,12 +61,10 @@ def grey_levels(looks: Sequence[MaskLook]) -> GreyLevels:
 
 def blurred_masks(looks: Sequence[MaskLook], levels: GreyLevels) -> Inference:
     """What is found of label masks that were blurred: each with more than two values is refused."""
-    why = "label masks that are blurred"
-    errors = {
-        i: ImageError(look.table.path, "blurred", why) for i, look in enumerate(looks) if len(look.steady)
-    }
-    is_lossy = any(looks[i].table.lossy for i in errors)
-    return Inference(USUAL, why, errors, refusal=blurred(levels.values, is_lossy))
+    refused = [i for i, look in enumerate(looks) if len(look.steady)]
+    refusal = blurred(levels.values, is_lossy=any(looks[i].table.lossy for i in refused))
+    errors = {i: refusal.error(looks[i].table.path) for i in refused}
+    return Inference(USUAL, "label masks that are blurred", errors, refusal=refusal)
 
 
 def agrees(tables: Iterable[MaskTable], one: MaskMeaning, other: MaskMeaning) -> bool:
@@ -145,8 +143,9 @@ def _by_two_colours(tables: Sequence[MaskTable], colours: NDArray[np.uint32]) ->
         return Inference(meaning, why)
     against = "their order in the palette contradicts their brightness"
     reason = "white may be the background" if is_on_white else against
-    errors = {i: ImageError(t.path, "palette", reason) for i, t in enumerate(tables)}
-    return Inference(meaning, why, errors, refusal=of_two_colours(dark, bright, reason))
+    refusal = of_two_colours(dark, bright, reason)
+    errors = {i: refusal.error(table.path) for i, table in enumerate(tables)}
+    return Inference(meaning, why, errors, refusal=refusal)
 
 
 # Numbers

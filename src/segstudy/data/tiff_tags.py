@@ -19,8 +19,15 @@ _FORMATS = {
 }
 
 
-def too_many(num_bands: int) -> str:
-    """What is said of an image with so many bands."""
+def too_many(num_bands: int, model_channels: int | None = None) -> str:
+    """What is said of an image with so many bands.
+
+    Args:
+        num_bands: of the image.
+        model_channels: that a trained model takes, if one is to read it; else they can be chosen.
+    """
+    if model_channels is not None:
+        return f"{num_bands} bands, {_of_model(model_channels)}"
     every = f", or take all of an image with --channels {num_bands}" if num_bands <= MAX_CHANNELS else ""
     return (
         f"{num_bands} bands, where an image has at most {MAX_BANDS} (red, green, blue and one that is left "
@@ -28,19 +35,29 @@ def too_many(num_bands: int) -> str:
     )
 
 
-def describe(stream: BinaryIO) -> str:
-    """What a TIFF holds that cannot be opened, and what to do."""
+def _of_model(channels: int) -> str:
+    """What to do with an image for a model that takes so many channels."""
+    what = {1: "a grey image", COLOURS: "an RGB image"}.get(channels, f"a TIFF of {channels} bands")
+    takes = f"and the model takes images with {counted(channels, 'channel')}"
+    return f"{takes}; save those that it was trained on as {what}"
+
+
+def describe(stream: BinaryIO, model_channels: int | None = None) -> str:
+    """What a TIFF holds that cannot be opened, and what to do; ``model_channels`` as in ``too_many``."""
     try:
         tags = _first_values(stream)
     except (struct.error, ValueError, OverflowError):
         return "a damaged TIFF; export it again"
     bands, bits = tags.get(BANDS, 1), tags.get(BITS, 1)
     if bands > MAX_BANDS:
-        return f"a TIFF of {too_many(bands)}"
+        return f"a TIFF of {too_many(bands, model_channels)}"
     numbers = _FORMATS.get(tags.get(SAMPLE_FORMAT, 1), "numbers")
     what = f"a TIFF of {counted(bands, 'band')} of {bits}-bit {numbers}"
     if bands > 1 and tags.get(PHOTOMETRIC, 1) in (0, 1):
-        what = f"{what}, of which none is called red, green or blue; save"
+        what = f"{what}, of which none is called red, green or blue"
+        if model_channels is not None:
+            return f"{what}, {_of_model(model_channels)}"
+        what = f"{what}; save"
         if bands == COLOURS:  # --channels 3 means colours
             return f"{what} them as an RGB image"
         return f"{what} three of them as an RGB image, or take all of an image with --channels {bands}"
