@@ -4,10 +4,12 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import PIL
@@ -19,9 +21,11 @@ from segstudy.core.intensity import COLOURS, FULL, Scale
 from segstudy.core.interrupted_building import built_on, remove_unfinished
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.outputs import BINARY, Outputs
-from segstudy.core.parallel import in_order
+from segstudy.core.parallel import AHEAD, in_order
 from segstudy.core.resources import allowed_cores
-from segstudy.core.seeding import seed_for
+from segstudy.core.windowing import Windowing
+from segstudy.data.chunks import CHUNK, counts_in_chunks, in_chunks, num_chunks
+from segstudy.data.epoch_order import Positions, shuffled
 from segstudy.data.fingerprint import text_checksum
 from segstudy.data.hashed_arrays import (
     BLOCK_BYTES,
@@ -31,9 +35,10 @@ from segstudy.data.hashed_arrays import (
     verify,
     written,
 )
+from segstudy.data.images import image_size, read_image
 from segstudy.data.masks import read_mask
 from segstudy.data.packed_masks import packed_mask, unpacked_mask
-from segstudy.data.prepared_writer import FEWEST, IMAGES, MASKS, NATIVE, Loaded, PreparedWriter
+from segstudy.data.prepared_writer import FEWEST, Header, PreparedWriter
 from segstudy.data.preprocess import (
     Resize,
     Size,
@@ -43,8 +48,17 @@ from segstudy.data.preprocess import (
     read_for_network,
 )
 from segstudy.data.samples import Sample
+from segstudy.data.tiled import Tiled, tiled
 
-Positions = NDArray[np.int64]
+__all__ = ["Positions", "Prepared", "Samples", "open_prepared", "prepare", "shuffled"]
+
+IMAGES, MASKS, NATIVE, COUNTS = "images.npy", "masks.npy", "native.bits", "counts.npy"
+FILES = {"squash": (IMAGES, MASKS, NATIVE), "pad": (IMAGES, MASKS, NATIVE), "tiles": (IMAGES, MASKS, COUNTS)}
+MAX_PIXELS_AT_ONCE = 200_000_000  # of images that are decoded and wait to be written in chunks
+MANY_BYTES = 2**30  # of chunks: from there on it takes minutes, and an interrupted process goes on
+
+Settings = tuple[Size, Resize, MaskMeaning, Scale]
+Piece = tuple[Size, tuple[NDArray[Any], ...]]  # a sample's native size, and its part of each file
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +120,7 @@ class Prepared:
         return np.array([place[sample_id] for sample_id in ids], np.int64)
 
 
-def shuffled(positions: Positions, seed: int, epoch: int) -> Positions:
-    """Return positions, or rows of numbers, in the order of one epoch."""
-    rng = np.random.default_rng(seed_for("order", seed=seed, epoch=epoch))
-    return rng.permutation(positions)
+Samples = Prepared | Tiled
 
 
 def prepare(  # noqa: PLR0913 (a setting each)
@@ -124,6 +135,8 @@ def prepare(  # noqa: PLR0913 (a setting each)
 ) -> Path:
     """Bring all samples to network size, once; the folder returned is opened with ``open_prepared``.
 
+    With ``tiles`` they keep their own size and lie in chunks, which are the same for every size of tiles.
+
     The folder's name is a hash of content and settings. It is built aside and renamed, so processes
     may share it and it may be deleted at any time. One that is there is checked, byte by byte; what is not
     as it was written is prepared again, and a warning is logged.
@@ -132,19 +145,21 @@ def prepare(  # noqa: PLR0913 (a setting each)
         samples: what to prepare.
         data: their fingerprint.
         size: height and width in pixels.
-        resize: ``squash`` or ``pad``.
+        resize: ``squash``, ``pad`` or ``tiles``.
         meaning: of the masks' values.
         scale: of the images' values, and their number of channels.
         progress: called with the number of samples done.
 
-    Many samples that a stopped or killed process has prepared are kept, and the next call goes on from there.
+    Many samples, or large ones, that a stopped or killed process has prepared are kept, and the next call
+    goes on from there.
 
     Raises:
         UserError: an unreadable image or mask, or a cache that cannot be written.
     """
     version = numerics(sample.image for sample in samples)
     # With the version of Pillow: pixels come from the one that a run says it had.
-    named: list[Any] = [version, data, size, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
+    kept = ("chunks", CHUNK) if resize == "tiles" else size
+    named: list[Any] = [version, data, kept, resize, str(meaning.rule), meaning.foreground, PIL.__version__]
     if scale.key != FULL.key:
         named.append(scale.key)
     if scale.channels != COLOURS:
@@ -161,8 +176,12 @@ def prepare(  # noqa: PLR0913 (a setting each)
         log.warning(printable(f"{fault}; the data are prepared again"))
         _remove(folder)
     ordered = sorted(samples, key=lambda sample: sample.id)
-    with (built if len(ordered) < FEWEST else built_on)(folder) as building:
-        index = _build(building, ordered, (size, resize, meaning, scale), progress)
+    writing = (_tiles if resize == "tiles" else _resized)(ordered, (size, resize, meaning, scale))
+    with (built_on if writing.is_long else built)(folder) as building:
+        index = _build(building, ordered, writing, progress)
+        index = {"ids": [sample.id for sample in ordered], "resize": resize, **index}
+        if meaning.outputs != BINARY:
+            index["outputs"] = asdict(meaning.outputs)
         _write_index(building / "index.json", index | {"settings": settings})
     return folder
 
@@ -174,7 +193,8 @@ def _name(settings: str) -> str:
 def _fault(folder: Path) -> str | None:
     """What is wrong with a prepared folder; None for nothing."""
     try:
-        open_prepared(folder)
+        with _readable(folder):
+            _files(folder, check=True)
     except PreparedDataGoneError as error:
         return error.detail
     return None
@@ -193,33 +213,88 @@ def _remove(folder: Path) -> None:
         )
 
 
-def _build(
-    folder: Path,
-    samples: Sequence[Sample],
-    settings: tuple[Size, Resize, MaskMeaning, Scale],
-    progress: Callable[[int], None],
-) -> dict[str, Any]:
-    size, resize, meaning, scale = settings
-    outputs = meaning.outputs
+@dataclass(frozen=True)
+class _Writing:
+    """How samples are written.
 
-    def load(sample: Sample) -> Loaded:
-        native, image = read_for_network(sample.image, size, resize, scale)
-        mask = read_mask(sample.mask, meaning)
-        if native != mask.shape:
-            raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
-        small = mask_to_network(mask, size, resize, outputs)
-        return image_to_network(image, size, resize, native), small, native, packed_mask(mask, outputs)
+    Attributes:
+        files: their names, with type and shape for an ``.npy`` file.
+        load: a sample's part of each file.
+        is_long: it takes longer than some seconds.
+        threads: that load.
+        ahead: samples for each that are loaded before they are written.
+    """
 
+    files: Mapping[str, Header | None]
+    load: Callable[[Sample], Piece]
+    is_long: bool
+    threads: int
+    ahead: int
+
+
+def _resized(samples: Sequence[Sample], settings: Settings) -> _Writing:
+    """Return how samples are written at network size."""
+    size, _, meaning, scale = settings
     shape = (len(samples), *size, scale.channels)
-    with PreparedWriter(folder, shape, np.dtype(outputs.mask_dtype)) as writer:
+    files = {IMAGES: (np.uint8, shape), MASKS: (meaning.outputs.mask_dtype, shape[:3]), NATIVE: None}
+    threads = allowed_cores(hyperthreads=True)
+    return _Writing(files, partial(_load_resized, settings), len(samples) >= FEWEST, threads, AHEAD)
+
+
+def _load_resized(settings: Settings, sample: Sample) -> Piece:
+    size, resize, meaning, scale = settings
+    native, image = read_for_network(sample.image, size, resize, scale)
+    mask = read_mask(sample.mask, meaning)
+    _refuse_other_size(sample, native, mask)
+    small = mask_to_network(mask, size, resize, meaning.outputs)
+    return native, (
+        image_to_network(image, size, resize, native),
+        small,
+        packed_mask(mask, meaning.outputs),
+    )
+
+
+def _tiles(samples: Sequence[Sample], settings: Settings) -> _Writing:
+    """Return how samples are written at their own size; as many at a time as memory is meant for."""
+    _, _, meaning, scale = settings
+    threads = allowed_cores(hyperthreads=True)
+    sizes = list(in_order(image_size, [sample.image for sample in samples], threads))
+    total = sum(map(num_chunks, sizes))
+    image, mask = (total, CHUNK, CHUNK, scale.channels), (total, CHUNK, CHUNK)
+    outputs = meaning.outputs
+    files = {
+        IMAGES: (np.uint8, image),
+        MASKS: (outputs.mask_dtype, mask),
+        COUNTS: (np.uint16, (total, len(outputs.names))),
+    }
+    at_once = max(1, MAX_PIXELS_AT_ONCE // max(height * width for height, width in sizes))
+    threads = min(threads, at_once)
+    is_long = len(samples) >= FEWEST or int(np.prod(image)) >= MANY_BYTES
+    return _Writing(files, partial(_load_chunks, settings), is_long, threads, min(AHEAD, at_once // threads))
+
+
+def _load_chunks(settings: Settings, sample: Sample) -> Piece:
+    _, _, meaning, scale = settings
+    image, mask = read_image(sample.image, scale=scale), read_mask(sample.mask, meaning)
+    native = (image.shape[0], image.shape[1])
+    _refuse_other_size(sample, native, mask)
+    return native, (in_chunks(image), in_chunks(mask), counts_in_chunks(mask, meaning.outputs))
+
+
+def _refuse_other_size(sample: Sample, native: Size, mask: NDArray[Any]) -> None:
+    if native != mask.shape:
+        raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
+
+
+def _build(
+    folder: Path, samples: Sequence[Sample], writing: _Writing, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    with PreparedWriter(folder, writing.files) as writer:
         left = samples[writer.num_done :]
-        for loaded in in_order(load, left, allowed_cores(hyperthreads=True)):
-            writer.add(loaded)
+        for native, pieces in in_order(writing.load, left, writing.threads, writing.ahead):
+            writer.add(native, pieces)
             progress(writer.num_done)
-        found = writer.finished()
-    if outputs != BINARY:
-        found["outputs"] = asdict(outputs)
-    return {"ids": [sample.id for sample in samples], "resize": resize, **found}
+        return writer.finished()
 
 
 def _write_index(file: Path, index: dict[str, Any]) -> None:
@@ -229,44 +304,72 @@ def _write_index(file: Path, index: dict[str, Any]) -> None:
         stream.write(json.dumps({"sha256": text_checksum(text), "index": index}).encode())
 
 
-def open_prepared(folder: Path, *, check: bool = True) -> Prepared:
+@overload
+def open_prepared(folder: Path, windowing: None = None, *, check: bool = True) -> Prepared: ...
+
+
+@overload
+def open_prepared(folder: Path, windowing: Windowing, *, check: bool = True) -> Tiled: ...
+
+
+@overload
+def open_prepared(folder: Path, windowing: Windowing | None, *, check: bool = True) -> Samples: ...
+
+
+def open_prepared(folder: Path, windowing: Windowing | None = None, *, check: bool = True) -> Samples:
     """Open a prepared folder.
 
     Args:
         folder: as ``prepare`` returned it.
+        windowing: how images are cut into windows, for ``tiles``, and only for them.
         check: compare all of it with its hashes; some seconds for ten gigabytes. Without, only what changes
             from now on is noticed.
 
     Raises:
         PreparedDataGoneError: it is not there any more, or not as it was written.
     """
+    with _readable(folder):
+        index, files = _files(folder, check)
+        assert (index["resize"] == "tiles") == (windowing is not None), "windows are of tiles"
+        outputs = _outputs(index)
+        images = StoredArray(files[0], np.dtype(np.uint8))
+        masks = StoredArray(files[1], np.dtype(outputs.mask_dtype))
+        if windowing is not None:
+            counts = StoredArray(files[2], np.dtype(np.uint16))
+            return tiled(index, outputs, windowing, images, masks, counts)
+        return Prepared(
+            ids=tuple(index["ids"]),
+            images=images,
+            masks=masks,
+            native_sizes=tuple((height, width) for height, width in index["native_sizes"]),
+            resize=index["resize"],
+            _packed=files[2],
+            _starts=tuple(index["starts"]),
+            outputs=outputs,
+        )
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Raise what goes wrong inside the block as PreparedDataGoneError."""
     try:
-        return _open(folder, check)
+        yield
     except PreparedDataGoneError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PreparedDataGoneError(f"{folder}: prepared data that cannot be read ({error})") from error
 
 
-def _open(folder: Path, check: bool) -> Prepared:
+def _files(folder: Path, check: bool) -> tuple[dict[str, Any], list[StoredFile]]:
+    """Return the index of a folder and its files, checked or relied on as they are."""
     index = _read_index(folder)
-    files = [StoredFile(folder / name, index["hashes"][name]) for name in (IMAGES, MASKS, NATIVE)]
+    files = [StoredFile(folder / name, index["hashes"][name]) for name in FILES[index["resize"]]]
     if check:
         verify(files)
     else:
         for file in files:
             file.rely_on(file.stamp())
-    outputs = _outputs(index)
-    return Prepared(
-        ids=tuple(index["ids"]),
-        images=StoredArray(files[0], np.dtype(np.uint8)),
-        masks=StoredArray(files[1], np.dtype(outputs.mask_dtype)),
-        native_sizes=tuple((height, width) for height, width in index["native_sizes"]),
-        resize=index["resize"],
-        _packed=files[2],
-        _starts=tuple(index["starts"]),
-        outputs=outputs,
-    )
+    return index, files
 
 
 def _outputs(index: dict[str, Any]) -> Outputs:

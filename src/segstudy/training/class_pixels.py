@@ -2,18 +2,21 @@
 
 import numpy as np
 
-from segstudy.data.prepared import Positions, Prepared
+from segstudy.data.prepared import Positions, Samples
+from segstudy.data.tiled import Tiled
 
 MASKS_AT_ONCE = 256
 
 
-def class_pixels(prepared: Prepared, positions: Positions) -> list[int]:
+def class_pixels(prepared: Samples, positions: Positions) -> list[int]:
     """Return the number of pixels of each class at network size; those that are ignored have none.
 
     Args:
         prepared: the samples.
         positions: of the images to count in.
     """
+    if isinstance(prepared, Tiled):
+        return [int(count) for count in prepared.class_pixels[positions].sum(axis=0)]
     outputs = prepared.outputs
     found = [0] * len(outputs.names)
     for at in range(0, len(positions), MASKS_AT_ONCE):
