@@ -1,6 +1,7 @@
 """Commands on data sets alone."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -84,6 +85,10 @@ def check(  # noqa: PLR0913 (an option each)
     else:
         for line in [*summarise(found.problems), *summary(found)]:
             say(line)
+    if found.num_written is not None:
+        again = shlex.join(["segstudy", "check", str(write), *found.options])
+        number = f"{found.num_written} of {counted(len(found.dataset.samples), 'sample')}"
+        say(f"{write}: {number} written; to read them again: {again}", problems)
     if html:
         say(
             f"{html}: {num_shown} of {counted(len(found.dataset.samples), 'sample')}; open it in a browser",

@@ -28,7 +28,7 @@ from segstudy.data.class_findings import (
     layer_problems,
     layout_problems,
 )
-from segstudy.data.class_options import class_options
+from segstudy.data.class_options import FEW_CLASSES, class_options, ignored_alone
 from segstudy.data.duplicates import THUMBNAIL_PX, is_by_index, near_duplicates, thumbnail
 from segstudy.data.image_values import Levels
 from segstudy.data.images import ImageError, decode_image
@@ -45,8 +45,6 @@ from segstudy.data.sample_looks import Look, decoding_threads, digest_of, looks_
 from segstudy.data.samples import Dataset, Problem, Sample, Severity
 from segstudy.data.sources import PerClass, name_within
 from segstudy.data.swapped_folders import explained_by_exchange
-
-FEW_CLASSES = 2  # foreground and background: no reason to name classes
 
 VERSION = 8  # raised when findings change: stored ones are then made again
 
@@ -235,7 +233,8 @@ def _of_masks(dataset: Dataset, looks: Sequence[Look], asked: MaskMeaning, is_fo
     if found.refusal is not None and together:
         tables = [mask.table for _, mask in layers]
         options = "" if is_for_model else class_options(tables, dataset.class_names, asked.ignore)
-        masks.refused.append(problem_of(found.refusal, dataset, together, options))
+        alone = ignored_alone(tables, dataset.class_names)
+        masks.refused.append(problem_of(found.refusal, dataset, together, options, alone))
     return masks
 
 

@@ -17,6 +17,7 @@ FORBIDDEN = re.compile(r"[\s,=+#/\\\x00-\x1f]+")
 BLACK = "#000000"
 BACKGROUND_WORDS = ("background", "bg", "hintergrund", "fond", "none")
 NO_CLASS = re.compile(r"(?<![a-z])(ignored?|ignore index|void|of no class)(?![a-z])", re.IGNORECASE)
+FEW_CLASSES = 2  # foreground and background: no reason to name classes
 MOST_CHARACTERS = 46  # of a name, and room for a number where two are the same
 
 Value = int | str
@@ -51,6 +52,15 @@ def class_options(
     named = zip(_names(classes, known), classes, strict=True)
     words = f"--classes {shlex.quote(','.join(f'{name}={value}' for name, value in named))}"
     return f"{words} --ignore {shlex.quote('+'.join(map(str, ignored)))}" if ignored else words
+
+
+def ignored_alone(tables: Sequence[MaskTable], names: Sequence[tuple[Value, str]]) -> str:
+    """Return ``--ignore V`` of values that a file names as of no class, if at most two others are left."""
+    values, known = _values(tables), dict(names)
+    ignored = [value for value in values if NO_CLASS.search(known.get(value, ""))]
+    if not ignored or len(values) - len(ignored) > FEW_CLASSES:
+        return ""
+    return f"--ignore {shlex.quote('+'.join(map(str, ignored)))}"
 
 
 def _values(tables: Sequence[MaskTable]) -> list[Value]:

@@ -126,7 +126,9 @@ def named_but_blurred(named: Sequence[int | str]) -> Refusal:
     return Refusal("blurred", what, (AS_PNG,), has_classes=False)
 
 
-def problem_of(refusal: Refusal, dataset: Dataset, refused: Mapping[str, MaskTable], classes: str) -> Problem:
+def problem_of(
+    refusal: Refusal, dataset: Dataset, refused: Mapping[str, MaskTable], classes: str, ignored: str = ""
+) -> Problem:
     """One error for all masks that are refused.
 
     Args:
@@ -134,11 +136,14 @@ def problem_of(refusal: Refusal, dataset: Dataset, refused: Mapping[str, MaskTab
         dataset: of the masks.
         refused: the first mask of each sample that is refused, by id.
         classes: the options that name all values as classes; nothing where they are none.
+        ignored: the option to ignore values that a file names as of no class, if that leaves two.
     """
     remedies = [*refusal.remedies, *_left_out(list(refused), len(dataset.samples))]
     if refusal.has_classes and classes:
         line = classes if len(classes) <= MOST_CHARACTERS else "--classes (`segstudy check` prints the line)"
         remedies.insert(0, f"train on all as classes of their own with {line}")
+    if ignored:
+        remedies.insert(0, f"leave out of everything what is of no class with {ignored}")
     first = name_within(dataset.root, next(iter(refused.values())).path)
     names, said = _names(dataset), "; " + OR.join(remedies)
     if len(refused) == 1:

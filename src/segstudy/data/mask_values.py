@@ -88,7 +88,8 @@ def refusal_of(looks: Sequence[MaskLook], unfit: Mapping[int, ImageError]) -> Re
         found = np.unique(np.concatenate([numbers_or_none(look.table) for look in refused]))
         if any(look.table.lossy for look in refused):
             return blurred_by_format(found)
-        return several(found, are_edges=max(look.flat_frac for look in refused) < FLAT_FRAC)
+        are_edges = all(look.table.kind == "grey" and look.flat_frac < FLAT_FRAC for look in refused)
+        return several(found, are_edges)
     tables = [looks[i].table for i, error in unfit.items() if error.kind == "coloured"]
     return coloured_masks(tables) if tables else None
 

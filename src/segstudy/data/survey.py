@@ -20,7 +20,7 @@ from segstudy.data.intensity_survey import Intensities
 from segstudy.data.leakage import is_duplicate, write_exclude
 from segstudy.data.mask_inference import Inference
 from segstudy.data.samples import Dataset, Problem
-from segstudy.data.written_out import refuse_channels, write_out
+from segstudy.data.written_out import options_of, refuse_channels, write_out
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Survey:
         intensities: the scale of the images, and what speaks for it.
         class_shares, class_options: as in ``Examined``.
         excluded: the ids written to an exclude file; None if none was asked for.
+        num_written: samples written whole to another folder; None if that was not asked for.
+        options: with which that folder is read again.
     """
 
     dataset: Dataset
@@ -49,6 +51,8 @@ class Survey:
     class_shares: Sequence[ClassShare] = ()
     class_options: str = ""
     excluded: Sequence[str] | None = None
+    num_written: int | None = None
+    options: Sequence[str] = ()
 
     def has_errors(self) -> bool:
         """Whether training would be wrong; what an exclude file takes care of is none."""
@@ -102,11 +106,12 @@ def survey(  # noqa: PLR0913 (an option each)
     excluded = None
     if exclude_file is not None:
         excluded = write_exclude(Path(exclude_file), dataset, problems)
-    fracs = found.foreground_fracs
+    fracs, num_written = found.foreground_fracs, None
+    reading = (found.masks.meaning, found.intensities.scale)
     if write is not None:
-        write_out(
+        num_written = write_out(
             dataset,
-            (found.masks.meaning, found.intensities.scale),
+            reading,
             fracs,
             Path(write),
             lambda done: stage("writing images and masks", done, total),
@@ -122,6 +127,8 @@ def survey(  # noqa: PLR0913 (an option each)
         found.class_shares,
         found.class_options,
         excluded,
+        num_written,
+        options_of(*reading),
     )
 
 

@@ -10,26 +10,28 @@ import numpy as np
 from PIL import Image
 
 from segstudy.core.atomic_files import make_folder, write_bytes, write_text
-from segstudy.core.classes import is_background
+from segstudy.core.classes import BACKGROUND, is_background
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.encoded_images import image_bytes
 from segstudy.core.errors import UserError
-from segstudy.core.intensity import Scale
+from segstudy.core.intensity import COLOURS, Scale
 from segstudy.core.mask_rules import MaskMeaning
-from segstudy.core.outputs import Mask, Outputs
+from segstudy.core.outputs import FOREGROUND, IGNORED, Mask, Outputs
 from segstudy.core.palette import rgb_of
 from segstudy.core.resources import allowed_cores
 from segstudy.data.channels import picture_of
+from segstudy.data.datasets.class_table import CLASS_TABLE, class_table, class_tables
 from segstudy.data.images import ImageError, read_image
 from segstudy.data.masks import read_mask
 from segstudy.data.samples import Dataset, Sample
 from segstudy.data.sources import name_within
 
 TABLE = "samples.csv"
+NOT_COUNTED = "ignored"
 HELD = (1, 3)  # channels of an image in a PNG file
 IGNORED_GREY = 128
 IGNORED_RGB = (IGNORED_GREY,) * 3
-COLUMNS = ("id", "group", "category", "subset", "image", "mask", "foreground_frac")
+COLUMNS = ("id", "group", "category", "part", "image", "mask", "foreground_frac")
 
 
 def refuse_channels(scale: Scale) -> None:
@@ -56,8 +58,9 @@ def write_out(
 
     Images are 8-bit RGB as the network gets them, before resizing. Masks are 0 and 255, and 128 where a pixel
     is ignored; of several classes their numbers, with a palette, and 255 where it is ignored; of overlapping
-    classes they are in ``masks/<class>/``. Of a file that cannot be used there is none. Ids with a slash
-    become folders.
+    classes they are in ``masks/<class>/``. ``_classes.csv`` names the values, unless they are black and white.
+    Of a file that cannot be used there is none. Ids with a slash become folders. Read again, it is the same
+    data set: samples, groups, parts and, with the options of ``options_of``, classes.
 
     Args:
         dataset: the samples.
@@ -81,12 +84,39 @@ def write_out(
             num_whole += whole
             progress(i + 1)
     write_text(folder / TABLE, _table(dataset, fracs))
+    if names := _value_names(reading[0].outputs):
+        write_text(folder / CLASS_TABLE, class_table(names))
     return num_whole
+
+
+def options_of(meaning: MaskMeaning, scale: Scale) -> list[str]:
+    """Return the options with which a data set that was written is read again as the same."""
+    outputs, words = meaning.outputs, []
+    if outputs.task == "multiclass":
+        words += ["--classes", ",".join(f"{name}={number}" for number, name in enumerate(outputs.names))]
+    elif outputs.task == "multilabel":
+        words += ["--classes", ",".join(outputs.names)]
+    if outputs.has_ignored:
+        words += ["--ignore", str(_ignored_value(outputs))]
+    return words if scale.channels == COLOURS else [*words, "--channels", str(scale.channels)]
+
+
+def _ignored_value(outputs: Outputs) -> int:
+    return IGNORED if outputs.task == "multiclass" else IGNORED_GREY
+
+
+def _value_names(outputs: Outputs) -> list[tuple[int, str]]:
+    """The names of the values in masks that are written; none where they are black and white alone."""
+    if outputs.task == "multiclass":
+        names = list(enumerate(outputs.names))
+    else:
+        names = [(0, BACKGROUND), (255, FOREGROUND)] if outputs.has_ignored else []
+    return [*names, (_ignored_value(outputs), NOT_COUNTED)] if outputs.has_ignored else names
 
 
 def _clear(folder: Path) -> None:
     """Remove what a writing before left: files of samples that are there no longer would mislead."""
-    for file in [*folder.glob("images/**/*.png"), *folder.glob("masks/**/*.png")]:
+    for file in [*folder.glob("images/**/*.png"), *folder.glob("masks/**/*.png"), *class_tables([folder])]:
         file.unlink()
 
 
@@ -134,6 +164,7 @@ def _table(dataset: Dataset, fracs: Mapping[str, float]) -> str:
     for sample in dataset.samples:
         frac = f"{fracs[sample.id]:.6f}" if sample.id in fracs else ""
         files = (name_within(dataset.root, source) for source in (sample.image, sample.mask))
-        cells = (sample.id, sample.group, sample.category or "", sample.part or "", *files, frac)
+        group = sample.group if dataset.groups_from and sample.id not in dataset.ungrouped else ""
+        cells = (sample.id, group, sample.category or "", sample.part or "", *files, frac)
         table.writerow([as_cell(cell) for cell in cells])
     return stream.getvalue()

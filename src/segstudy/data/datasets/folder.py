@@ -18,15 +18,19 @@ merged.
 ``partition``), see ``metadata``. Each subset's folder may have its own. Further columns are not used, which
 ``check`` says. Without a column for groups, subfolders whose names say that they are patients are the groups.
 
+``_classes.csv`` at the top may name the numbers in the masks (``class_table``).
+
 Ids are those paths; in official subsets they begin with the subset's folder, as ``train/0001``, because data
 sets often number each subset from 1. ``metadata.csv`` may leave that beginning out, and may name files.
 
 Quirks: every file in these folders is used, or counted with the reason. There are no terms and no citation.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from segstudy.core.errors import UserError
+from segstudy.data.datasets.class_table import class_tables, names_in
 from segstudy.data.datasets.folder_files import files_in
 from segstudy.data.datasets.paired_folders import has_pairs, paired_folders, subfolders
 from segstudy.data.datasets.paired_reading import Place, read_places
@@ -56,7 +60,8 @@ def read(root: Path) -> Dataset:
         )
     places = [_place(root / name, name, part) for name, part in subsets.items()] or [_place(root)]
     unused = unused_folders(root, [root / name for name in subsets] or [root])
-    return read_places(root, "folder", places, unused)
+    dataset, classes = read_places(root, "folder", places, unused), class_tables([root])
+    return replace(dataset, class_names=names_in(classes), tables=(*dataset.tables, *classes))
 
 
 def _place(folder: Path, name: str = "", part: Part | None = None) -> Place:

@@ -21,20 +21,18 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from segstudy.core.errors import UserError
 from segstudy.data.datasets.annotation_files import folders_in
+from segstudy.data.datasets.class_table import class_tables, names_in
 from segstudy.data.datasets.folder_files import FolderFiles
 from segstudy.data.datasets.folder_names import MASK_NAMES, called, holds_images
 from segstudy.data.datasets.mask_names import is_named_mask, masks_by_image
 from segstudy.data.datasets.paired_reading import Place, read_places
 from segstudy.data.datasets.pairing import image_files
 from segstudy.data.datasets.subsets import subsets_of
-from segstudy.data.datasets.tables import read_csv
 from segstudy.data.image_formats import image_suffix, stem_of
 from segstudy.data.samples import Dataset
 
 DESCRIPTION = "one folder with NAME.jpg and NAME_mask.png (or _seg, _gt, ...), or NAME.jpg and NAME.png"
-CLASSES = "_classes.csv"  # Roboflow's
 LOOKED_AT = 2_000  # entries of a folder
 BOTH_FRAC = 0.9  # of the names, those with both suffixes where nothing else tells masks from images
 
@@ -55,8 +53,8 @@ def read(root: Path) -> Dataset:
         place = Place(FolderFiles(folder, images), FolderFiles(folder, masks), name, subsets.get(name))
         places.append(place)
     dataset = read_places(root, "side_by_side", places)
-    classes = [folder / CLASSES for folder in folders if (folder / CLASSES).is_file()]
-    return replace(dataset, class_names=_class_names(classes), tables=(*dataset.tables, *classes))
+    classes = class_tables(folders)
+    return replace(dataset, class_names=names_in(classes), tables=(*dataset.tables, *classes))
 
 
 def _places(root: Path) -> list[Path]:
@@ -101,25 +99,3 @@ def _has_both(folder: Path) -> bool:
     ]
     both = by_suffix[0] & by_suffix[1]
     return len(both) > 1 and len(both) >= BOTH_FRAC * len(stems)
-
-
-def _class_names(files: Sequence[Path]) -> tuple[tuple[int | str, str], ...]:
-    """The numbers and names in Roboflow's tables.
-
-    Raises:
-        UserError: a table that is none, or tables that differ.
-    """
-    found: dict[int | str, str] = {}
-    for file in files:
-        columns, rows = read_csv(file, "export the data set again, or remove it")
-        for row in rows:
-            cells = [row[column].strip() for column in columns[:2]]
-            if len(cells) < 2 or not cells[0].isdecimal():
-                continue
-            if found.setdefault(int(cells[0]), cells[1]) != cells[1]:
-                raise UserError(
-                    f"{file}: number {cells[0]} is {cells[1]} here and {found[int(cells[0])]} in "
-                    "another part; "
-                    "export all parts together"
-                )
-    return tuple(found.items())
