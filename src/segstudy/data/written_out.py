@@ -59,8 +59,8 @@ def write_out(
     Images are 8-bit RGB as the network gets them, before resizing. Masks are 0 and 255, and 128 where a pixel
     is ignored; of several classes their numbers, with a palette, and 255 where it is ignored; of overlapping
     classes they are in ``masks/<class>/``. ``_classes.csv`` names the values, unless they are black and
-    white. Of a file that cannot be used there is none. Ids with a slash become folders. Read again, it is the same
-    data set: samples, groups, parts and, with the options of ``options_of``, classes.
+    white. Of a file that cannot be used there is none. Ids with a slash become folders. Read again, it is the
+    same data set: samples, groups, parts and, with the options of ``options_of``, classes.
 
     Args:
         dataset: the samples.
