@@ -18,7 +18,7 @@ from segstudy.core.interrupted_building import built_on
 from segstudy.core.locks import hold
 from segstudy.core.parallel import in_order
 from segstudy.data import fingerprint as hashing
-from segstudy.data import prepared, prepared_writer, sample_looks, stored_looks
+from segstudy.data import prepared_writer, sample_files, sample_looks, stored_looks
 from segstudy.data.check import examine
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
@@ -30,12 +30,12 @@ SIZE = (32, 40)
 # As the fixture does here; the files of a test are a moment old, which keeps them from being relied on.
 SETUP = """
 import os, signal, sys
-from segstudy.data import prepared, prepared_writer, sample_looks, stored_looks
+from segstudy.data import prepared_writer, sample_files, sample_looks, stored_looks
 from segstudy.data.check import examine
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import prepare
-prepared.FEWEST = sample_looks.FEWEST = 0
+sample_files.FEWEST = sample_looks.FEWEST = 0
 prepared_writer.EVERY = sample_looks.BLOCK = 4
 stored_looks.UNSETTLED_NS = -10**15
 dataset, at = read(sys.argv[1]), int(sys.argv[2])
@@ -49,7 +49,7 @@ def killed(done):
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every data set counts as large, and is kept four samples at a time."""
     monkeypatch.setenv("SEGSTUDY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(prepared, "FEWEST", 0)
+    monkeypatch.setattr(sample_files, "FEWEST", 0)
     monkeypatch.setattr(sample_looks, "FEWEST", 0)
     monkeypatch.setattr(prepared_writer, "EVERY", 4)
     monkeypatch.setattr(sample_looks, "BLOCK", 4)
@@ -76,7 +76,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(module, name, noting)
 
-    noted(prepared, "read_mask")
+    noted(sample_files, "read_mask")
     noted(sample_looks, "decode_mask")
     return seen
 
@@ -105,10 +105,10 @@ def kill(code: str, dataset: Dataset, at: int) -> None:
 def test_prepared_data_are_the_same_wherever_it_was_stopped(
     dataset: Dataset, cache: Path, decoded: list[str]
 ) -> None:
-    prepared.FEWEST, whole = NUM + 1, {}
+    sample_files.FEWEST, whole = NUM + 1, {}
     folder = prepare_it(dataset)
     whole = content(folder)
-    prepared.FEWEST = 0
+    sample_files.FEWEST = 0
     for at in range(1, NUM + 1):
         for file in folder.iterdir():
             file.unlink()
@@ -169,7 +169,7 @@ def test_of_two_that_build_at_once_the_second_builds_by_itself(cache: Path) -> N
 
 def test_what_a_killed_process_was_building_is_removed(dataset: Dataset, cache: Path) -> None:
     code = "prepare(dataset.samples, fingerprint(dataset.samples), (32, 40), 'squash', progress=killed)"
-    kill(f"prepared.FEWEST = 10**6\n{code}", dataset, 6)
+    kill(f"sample_files.FEWEST = 10**6\n{code}", dataset, 6)
     (left,) = (cache / "prepared").iterdir()
     folder = prepare_it(dataset)
     assert left.name.startswith(f"{folder.name}.")
@@ -180,7 +180,7 @@ def test_what_nobody_goes_on_with_is_removed_unless_it_is_being_built(dataset: D
     with pytest.raises(KeyboardInterrupt):
         prepare_it(dataset, stop_at(5))
     (partial,) = (cache / "prepared").iterdir()
-    prepared.FEWEST = NUM + 1
+    sample_files.FEWEST = NUM + 1
     folder = prepare_it(dataset)  # as another process that did not wait
     with hold(partial.with_suffix(".lock"), "this part of the cache"):
         prepare_it(dataset)

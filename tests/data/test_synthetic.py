@@ -206,7 +206,7 @@ def test_two_processes_may_draw_the_same_set_at_once(tmp_path: Path, monkeypatch
     ],
 )
 def test_an_unknown_option_or_value_is_answered_with_the_choices(text: str) -> None:
-    with pytest.raises(UserError, match=r"options are n .* and seed"):
+    with pytest.raises(UserError, match=r"options are n .* seed"):
         read(text)
 
 

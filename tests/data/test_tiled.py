@@ -20,7 +20,7 @@ from segstudy.core.intensity import FULL, Scale
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.outputs import BINARY, IGNORED_BITS, Outputs, outputs_of
 from segstudy.core.windowing import Windowing
-from segstudy.data import prepared, prepared_writer
+from segstudy.data import prepared_writer, sample_files
 from segstudy.data.chunks import CHUNK, counts_in_chunks, in_chunks
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.hashed_arrays import PreparedDataGoneError
@@ -341,18 +341,18 @@ def test_an_interrupted_preparation_of_large_images_goes_on(
     for each in whole.iterdir():
         each.unlink()
     whole.rmdir()
-    monkeypatch.setattr(prepared, "MANY_BYTES", 1)
+    monkeypatch.setattr(sample_files, "MANY_BYTES", 1)
     monkeypatch.setattr(prepared_writer, "EVERY_BYTES", 200_000)
     with pytest.raises(KeyboardInterrupt):
         prepare(samples, "data", (64, 48), "tiles", progress=stop_at(4))
     decoded: list[str] = []
-    original = prepared.read_image
+    original = sample_files.read_image
 
     def noting(source, **kwargs):
         decoded.append(Path(source).stem)
         return original(source, **kwargs)
 
-    monkeypatch.setattr(prepared, "read_image", noting)
+    monkeypatch.setattr(sample_files, "read_image", noting)
     assert prepare(samples, "data", (64, 48), "tiles") == whole
     assert {file.name: file.read_bytes() for file in whole.iterdir()} == expected
     assert decoded == ["4"] or sorted(decoded) == ["3", "4"]
@@ -362,16 +362,17 @@ def test_a_killed_preparation_goes_on_too(tmp_path: Path, monkeypatch: pytest.Mo
     samples = written(tmp_path / "set", USUAL)
     code = """
 import os, pickle, signal, sys
-from segstudy.data import prepared, prepared_writer
-prepared.MANY_BYTES, prepared_writer.EVERY_BYTES = 1, 200_000
+from segstudy.data import prepared_writer, sample_files
+from segstudy.data.prepared import prepare
+sample_files.MANY_BYTES, prepared_writer.EVERY_BYTES = 1, 200_000
 def killed(done):
     if done == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-prepared.prepare(pickle.loads(bytes.fromhex(sys.argv[1])), "data", (64, 48), "tiles", progress=killed)
+prepare(pickle.loads(bytes.fromhex(sys.argv[1])), "data", (64, 48), "tiles", progress=killed)
 """
     ended = subprocess.run([sys.executable, "-c", code, pickle.dumps(samples).hex()], check=False)
     assert ended.returncode == -signal.SIGKILL
-    monkeypatch.setattr(prepared, "MANY_BYTES", 1)
+    monkeypatch.setattr(sample_files, "MANY_BYTES", 1)
     tiled = open_prepared(prepare(samples, "data", (64, 48), "tiles"), WINDOWING)
     for position, sample in enumerate(samples):
         same(tiled, position, sample, USUAL, FULL)
@@ -381,13 +382,22 @@ def test_few_large_images_are_in_memory_at_a_time(tmp_path: Path, monkeypatch: p
     samples = written(tmp_path / "set", USUAL, sizes=((100, 100),) * 12)
     begun: list[int] = []
     most: list[int] = []
-    original = prepared.read_image
+    original = sample_files.read_image
 
     def noting(source, **kwargs):
         begun.append(1)
         return original(source, **kwargs)
 
-    monkeypatch.setattr(prepared, "read_image", noting)
-    monkeypatch.setattr(prepared, "MAX_PIXELS_AT_ONCE", 30_000)
+    monkeypatch.setattr(sample_files, "read_image", noting)
+    monkeypatch.setattr(sample_files, "MAX_PIXELS_AT_ONCE", 30_000)
     prepare(samples, "data", (64, 48), "tiles", progress=lambda done: most.append(len(begun) - done))
     assert max(most) <= 4
+
+
+def test_an_image_that_is_changed_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = written(tmp_path / "set", USUAL)
+    monkeypatch.setattr(sample_files, "image_size", lambda _: (300, 300))
+    with pytest.raises(UserError, match="was changed while it was read"):
+        prepare(samples, "data", (64, 48), "tiles")

@@ -63,14 +63,17 @@ def check(  # noqa: PLR0913 (an option each)
 
 
 @checked_call
-def synth(folder: str | Path, n: int = 200, seed: int = 0, classes: int = 2) -> Path:
+def synth(
+    folder: str | Path, n: int | None = None, seed: int = 0, classes: int = 2, size: int | None = None
+) -> Path:
     """Write the synthetic set as ordinary files.
 
     Args:
         folder: a new or empty one.
-        n: number of images.
+        n: number of images: 200 if left out, 40 of large ones.
         seed: of the images.
         classes: 2 is the usual set; 3 and 4 are pictures of several classes, the background included.
+        size: height and width of large pictures with many small objects, such as 1024.
     """
-    synthetic.write(Path(folder), n, seed, classes)
+    synthetic.write(Path(folder), n, seed, classes, size)
     return Path(folder)

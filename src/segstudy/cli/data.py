@@ -117,9 +117,10 @@ def synth(
     folder: Path,
     /,
     *,
-    n: Annotated[int, Parameter(name=["--number", "-n"])] = 200,
+    n: Annotated[int | None, Parameter(name=["--number", "-n"])] = None,
     seed: int = 0,
     classes: int = 2,
+    size: int | None = None,
 ) -> int:
     """Write the synthetic data set as ordinary files.
 
@@ -130,11 +131,14 @@ def synth(
     folder
         A new or empty folder.
     n
-        The number of images.
+        The number of images. By default, 200; of large ones 40.
     seed
         The seed of the random images. Another seed gives other images.
     classes
         2 for the usual set, 3 or 4 for images of several classes, the background included.
+    size
+        The height and width of large images with many small objects, such as 1024.
     """
-    say(f"{n} images in {segstudy.synth(folder, n, seed, classes)}")
+    made = segstudy.synth(folder, n, seed, classes, size)
+    say(f"{len(list((made / 'images').iterdir()))} images in {made}")
     return 0

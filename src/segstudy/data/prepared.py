@@ -4,10 +4,9 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,10 +20,9 @@ from segstudy.core.intensity import COLOURS, FULL, Scale
 from segstudy.core.interrupted_building import built_on, remove_unfinished
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.core.outputs import BINARY, Outputs
-from segstudy.core.parallel import AHEAD, in_order
-from segstudy.core.resources import allowed_cores
+from segstudy.core.parallel import in_order
 from segstudy.core.windowing import Windowing
-from segstudy.data.chunks import CHUNK, counts_in_chunks, in_chunks, num_chunks
+from segstudy.data.chunks import CHUNK
 from segstudy.data.epoch_order import Positions, shuffled
 from segstudy.data.fingerprint import text_checksum
 from segstudy.data.hashed_arrays import (
@@ -35,30 +33,18 @@ from segstudy.data.hashed_arrays import (
     verify,
     written,
 )
-from segstudy.data.images import image_size, read_image
-from segstudy.data.masks import read_mask
-from segstudy.data.packed_masks import packed_mask, unpacked_mask
-from segstudy.data.prepared_writer import FEWEST, Header, PreparedWriter
+from segstudy.data.packed_masks import unpacked_mask
+from segstudy.data.prepared_writer import PreparedWriter
 from segstudy.data.preprocess import (
     Resize,
     Size,
-    image_to_network,
-    mask_to_network,
     numerics,
-    read_for_network,
 )
+from segstudy.data.sample_files import FILES, SampleFiles, chunk_files, resized_files
 from segstudy.data.samples import Sample
 from segstudy.data.tiled import Tiled, tiled
 
 __all__ = ["Positions", "Prepared", "Samples", "open_prepared", "prepare", "shuffled"]
-
-IMAGES, MASKS, NATIVE, COUNTS = "images.npy", "masks.npy", "native.bits", "counts.npy"
-FILES = {"squash": (IMAGES, MASKS, NATIVE), "pad": (IMAGES, MASKS, NATIVE), "tiles": (IMAGES, MASKS, COUNTS)}
-MAX_PIXELS_AT_ONCE = 200_000_000  # of images that are decoded and wait to be written in chunks
-MANY_BYTES = 2**30  # of chunks: from there on it takes minutes, and an interrupted process goes on
-
-Settings = tuple[Size, Resize, MaskMeaning, Scale]
-Piece = tuple[Size, tuple[NDArray[Any], ...]]  # a sample's native size, and its part of each file
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +162,7 @@ def prepare(  # noqa: PLR0913 (a setting each)
         log.warning(printable(f"{fault}; the data are prepared again"))
         _remove(folder)
     ordered = sorted(samples, key=lambda sample: sample.id)
-    writing = (_tiles if resize == "tiles" else _resized)(ordered, (size, resize, meaning, scale))
+    writing = (chunk_files if resize == "tiles" else resized_files)(ordered, (size, resize, meaning, scale))
     with (built_on if writing.is_long else built)(folder) as building:
         index = _build(building, ordered, writing, progress)
         index = {"ids": [sample.id for sample in ordered], "resize": resize, **index}
@@ -213,81 +199,8 @@ def _remove(folder: Path) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Writing:
-    """How samples are written.
-
-    Attributes:
-        files: their names, with type and shape for an ``.npy`` file.
-        load: a sample's part of each file.
-        is_long: it takes longer than some seconds.
-        threads: that load.
-        ahead: samples for each that are loaded before they are written.
-    """
-
-    files: Mapping[str, Header | None]
-    load: Callable[[Sample], Piece]
-    is_long: bool
-    threads: int
-    ahead: int
-
-
-def _resized(samples: Sequence[Sample], settings: Settings) -> _Writing:
-    """Return how samples are written at network size."""
-    size, _, meaning, scale = settings
-    shape = (len(samples), *size, scale.channels)
-    files = {IMAGES: (np.uint8, shape), MASKS: (meaning.outputs.mask_dtype, shape[:3]), NATIVE: None}
-    threads = allowed_cores(hyperthreads=True)
-    return _Writing(files, partial(_load_resized, settings), len(samples) >= FEWEST, threads, AHEAD)
-
-
-def _load_resized(settings: Settings, sample: Sample) -> Piece:
-    size, resize, meaning, scale = settings
-    native, image = read_for_network(sample.image, size, resize, scale)
-    mask = read_mask(sample.mask, meaning)
-    _refuse_other_size(sample, native, mask)
-    small = mask_to_network(mask, size, resize, meaning.outputs)
-    return native, (
-        image_to_network(image, size, resize, native),
-        small,
-        packed_mask(mask, meaning.outputs),
-    )
-
-
-def _tiles(samples: Sequence[Sample], settings: Settings) -> _Writing:
-    """Return how samples are written at their own size; as many at a time as memory is meant for."""
-    _, _, meaning, scale = settings
-    threads = allowed_cores(hyperthreads=True)
-    sizes = list(in_order(image_size, [sample.image for sample in samples], threads))
-    total = sum(map(num_chunks, sizes))
-    image, mask = (total, CHUNK, CHUNK, scale.channels), (total, CHUNK, CHUNK)
-    outputs = meaning.outputs
-    files = {
-        IMAGES: (np.uint8, image),
-        MASKS: (outputs.mask_dtype, mask),
-        COUNTS: (np.uint16, (total, len(outputs.names))),
-    }
-    at_once = max(1, MAX_PIXELS_AT_ONCE // max(height * width for height, width in sizes))
-    threads = min(threads, at_once)
-    is_long = len(samples) >= FEWEST or int(np.prod(image)) >= MANY_BYTES
-    return _Writing(files, partial(_load_chunks, settings), is_long, threads, min(AHEAD, at_once // threads))
-
-
-def _load_chunks(settings: Settings, sample: Sample) -> Piece:
-    _, _, meaning, scale = settings
-    image, mask = read_image(sample.image, scale=scale), read_mask(sample.mask, meaning)
-    native = (image.shape[0], image.shape[1])
-    _refuse_other_size(sample, native, mask)
-    return native, (in_chunks(image), in_chunks(mask), counts_in_chunks(mask, meaning.outputs))
-
-
-def _refuse_other_size(sample: Sample, native: Size, mask: NDArray[Any]) -> None:
-    if native != mask.shape:
-        raise UserError(f"{sample.id}: image and mask differ in size; `segstudy check` says more")
-
-
 def _build(
-    folder: Path, samples: Sequence[Sample], writing: _Writing, progress: Callable[[int], None]
+    folder: Path, samples: Sequence[Sample], writing: SampleFiles, progress: Callable[[int], None]
 ) -> dict[str, Any]:
     with PreparedWriter(folder, writing.files) as writer:
         left = samples[writer.num_done :]

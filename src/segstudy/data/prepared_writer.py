@@ -14,7 +14,6 @@ from segstudy.data.fingerprint import text_checksum
 from segstudy.data.hashed_arrays import HashedWriter, written
 
 PROGRESS = "progress.jsonl"
-FEWEST = 2048  # samples, below which it is over in seconds
 EVERY = 1024  # samples between two marks
 EVERY_BYTES = 2**28  # or so many bytes, of large images
 

@@ -26,6 +26,11 @@ Resize = Literal["squash", "pad", "tiles"]
 Size = tuple[int, int]
 
 
+def of_whole(resize: Resize) -> Resize:
+    """Return how whole images are brought to one size, for baselines and small pictures."""
+    return "squash" if resize == "tiles" else resize
+
+
 def numerics(images: Iterable[ImageSource]) -> int:
     """The version of what happens to these images before they reach the network."""
     return REDUCED_NUMERICS if any(map(is_jpeg, images)) else NUMERICS

@@ -14,7 +14,7 @@ from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.parallel import in_order
 from segstudy.core.resources import allowed_cores
 from segstudy.data.prepared import Prepared, open_prepared, prepare
-from segstudy.data.preprocess import decided_at_native
+from segstudy.data.preprocess import decided_at_native, of_whole
 from segstudy.data.samples import Part, Sample
 from segstudy.data.split import Split
 from segstudy.evaluation.blocks import in_blocks
@@ -45,7 +45,8 @@ def write_baselines(
         samples: all of them.
         data: their fingerprint.
         splits: the subsets for each ``(split, split_seed, fold)``.
-        protocol: says at which network size the masks are averaged.
+        protocol: says at which network size the masks are averaged; a mean over whole images has one size,
+            so with ``tiles`` they are squashed for it.
         preparing: called with the number of samples decoded and resized so far.
 
     Returns:
@@ -55,7 +56,7 @@ def write_baselines(
     truth = json.dumps(described) if described else ""
     if up_to_date(folder.baselines(), data, splits, truth):
         return False
-    settings = (protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale())
+    settings = (protocol.image_size, of_whole(protocol.resize), protocol.mask_meaning(), protocol.scale())
     prepared = open_prepared(prepare(samples, data, *settings, progress=preparing), check=False)  # checked
     table = baseline_table(prepared, data, splits)
     folder.write_table("baselines.parquet", table.with_columns(truth=pl.lit(truth)) if truth else table)

@@ -13,7 +13,7 @@ from segstudy.analysis.against_baselines import networks_note
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage
 from segstudy.data.datasets import refuse_gone
-from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.prepared import Samples, open_prepared, prepare
 from segstudy.data.samples import Sample
 from segstudy.evaluation.external_masks import study_samples
 from segstudy.evaluation.second_rater import folder_of_second_rater
@@ -35,7 +35,7 @@ class AuditedMask:
     Attributes:
         id: of the sample.
         suspicion: what masks are ordered by, from 0 to 1.
-        iou: of the mask with what the networks predict together, at network size.
+        iou: of the mask with what the networks predict together, at the size of ``ImagePredictions``.
         agreement: mean IoU of all pairs of networks; of one network, the IoU that it expects itself.
         num_networks: that tested this image.
         kind: of error that would explain the mask; empty if none does.
@@ -64,7 +64,7 @@ class Audit:
         networks: whose predictions were compared with the masks.
         masks: of all images that were tested, the most suspicious first.
         samples: of the study, by id; those that were not tested are not ranked.
-        probs: mean probability ``(height, width)`` at network size, in 256 steps, of the masks that were
+        probs: mean probability ``(height, width)`` at that size, in 256 steps, of the masks that were
             examined for a kind of error; the others have no kind.
         second: what a second rater's masks say; None without them.
         warning: that the networks are too weak for this, in a sentence; empty if they are not.
@@ -146,8 +146,8 @@ def _samples(folder: StudyFolder, data: str | Path | None) -> dict[str, Sample]:
 
 def _prepared(
     folder: StudyFolder, samples: Mapping[str, Sample], networks: Networks, stage: Stage
-) -> Prepared:
-    """Return images and masks at network size; those of the training, where they are still in the cache."""
+) -> Samples:
+    """Return images and masks as the networks saw them: those of the training, if the cache has them."""
     protocol = networks.protocol
     height, width = protocol.image_size
     settings = ((height, width), protocol.resize, protocol.mask_meaning(), protocol.scale())
@@ -158,7 +158,7 @@ def _prepared(
         *settings,
         progress=lambda done: stage("decoding and resizing", done, len(ordered)),
     )
-    return open_prepared(made)
+    return open_prepared(made, protocol.windowing())
 
 
 def _audited(sample_id: str, found: Agreement, num_networks: int) -> AuditedMask:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,10 @@ from segstudy.analysis.configurations import Row, rows_of
 from segstudy.analysis.winner import ordered, validation_mean
 from segstudy.config.protocol import Protocol
 from segstudy.core.errors import UserError
-from segstudy.data.prepared import Prepared
-from segstudy.data.preprocess import placement
+from segstudy.core.outputs import Outputs
+from segstudy.data.prepared import Samples
+from segstudy.data.preprocess import mask_to_network, placement, prob_to_native
+from segstudy.data.tiled import Tiled
 from segstudy.store.folder import StudyFolder
 from segstudy.store.probability_maps import probability_map
 from segstudy.store.records import RunRecord
@@ -21,6 +24,7 @@ from segstudy.store.run_records import refuse_altered
 from segstudy.store.tables import TOGETHER
 
 MOST_CONFIGURATIONS = 4  # the best ones: worse networks add noise, and each costs time
+MOST_PX = 512  # of the longer side of images that are not resized: some hundred are in memory at a time
 SAME_FIELDS = ("image_size", "resize", "masks", "foreground")  # of the protocol: predictions can be averaged
 
 
@@ -46,6 +50,8 @@ class Networks:
 @dataclass(frozen=True)
 class ImagePredictions:
     """An image at network size, without padding: its mask, and what networks predict that have not seen it.
+
+    Images that are not resized for the network are at their own size here, reduced to ``MOST_PX``.
 
     Attributes:
         id: of the sample.
@@ -137,7 +143,7 @@ def testers(folder: StudyFolder, networks: Networks) -> dict[str, list[str]]:
 
 
 def tested_images(
-    folder: StudyFolder, tested_by: Mapping[str, Sequence[str]], ids: Sequence[str], prepared: Prepared
+    folder: StudyFolder, tested_by: Mapping[str, Sequence[str]], ids: Sequence[str], prepared: Samples
 ) -> Iterator[ImagePredictions]:
     """Yield these images with all their predictions; some hundred are in memory at a time.
 
@@ -145,7 +151,7 @@ def tested_images(
         folder: of the study.
         tested_by: keys of runs by id, see ``testers``.
         ids: of tested images.
-        prepared: the study's images and masks, at the network's size.
+        prepared: the study's images and masks, as its networks saw them.
     """
     for at in range(0, len(ids), TOGETHER):
         some = ids[at : at + TOGETHER]
@@ -158,12 +164,27 @@ def tested_images(
             yield _tested(sample_id, encoded[sample_id], prepared, int(position))
 
 
-def _tested(sample_id: str, encoded: Sequence[bytes], prepared: Prepared, position: int) -> ImagePredictions:
-    outputs, truth = prepared.outputs, np.asarray(prepared.masks[position])
+def _tested(sample_id: str, encoded: Sequence[bytes], prepared: Samples, position: int) -> ImagePredictions:
+    outputs = prepared.outputs
+    probs = [probability_map(each, outputs) for each in encoded]
+    if isinstance(prepared, Tiled):
+        truth, found = _reduced(prepared.native_mask(position), probs, outputs)
+    else:
+        truth = prepared.network_mask(position)
+        top, left, height, width = placement(prepared.native_sizes[position], truth.shape, prepared.resize)
+        inside = (slice(top, top + height), slice(left, left + width))
+        truth, found = truth[inside], np.stack([each[inside] for each in probs])
     mask, valid = outputs.plane(truth, 1), outputs.valid(truth)
-    top, left, height, width = placement(prepared.native_sizes[position], mask.shape, prepared.resize)
-    inside = (slice(top, top + height), slice(left, left + width))
-    probs = np.stack([probability_map(each, outputs)[inside] for each in encoded])
     if valid is not None:  # what is ignored is foreground of nobody
-        probs *= valid[inside]
-    return ImagePredictions(sample_id, probs, np.ascontiguousarray(mask[inside]))
+        found *= valid
+    return ImagePredictions(sample_id, found, np.ascontiguousarray(mask))
+
+
+def _reduced(
+    mask: NDArray[Any], probs: Sequence[NDArray[np.float32]], outputs: Outputs
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Return a mask at native size and its probabilities, both so that the longer side is ``MOST_PX``."""
+    scale = min(1.0, MOST_PX / max(mask.shape))
+    height, width = (max(1, round(length * scale)) for length in mask.shape)
+    small = mask_to_network(mask, (height, width), "squash", outputs)
+    return small, np.stack([prob_to_native(prob, (height, width), "squash") for prob in probs])

@@ -8,6 +8,7 @@ from segstudy.analysis.formatting import DASH, listed, mean, score
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
 from segstudy.mask_errors.audit import MOST_EXAMINED, Audit, AuditedMask
+from segstudy.mask_errors.predictions import MOST_PX
 from segstudy.reporting.tables import safe_text
 from segstudy.reporting.text_table import TextTable, as_text
 
@@ -87,6 +88,12 @@ def suspected_text(mask: AuditedMask) -> str:
     return f"{mask.kind} with {mask.partner}" if mask.partner else mask.kind
 
 
+def _size_text(audit: Audit) -> str:
+    if audit.networks.protocol.resize == "tiles":
+        return f"native size, reduced to {MOST_PX} px where the longer side has more"
+    return "network size"
+
+
 def facts(audit: Audit, num_shown: int) -> list[str]:
     """Return sentences on what was compared, and on what was left out."""
     num_masks, networks = len(audit.masks), audit.networks
@@ -95,7 +102,7 @@ def facts(audit: Audit, num_shown: int) -> list[str]:
         f"The {num_shown} most suspicious of {counted(num_masks, 'mask')}."
         if num_shown < num_masks
         else f"All {counted(num_masks, 'mask')}, the most suspicious first.",
-        "IoU: of the mask with what the networks predict together, at network size. "
+        f"IoU: of the mask with what the networks predict together, at {_size_text(audit)}. "
         + _agreement_text(audit)
         + " Suspicion: agreement x (1 - IoU).",
         f"Networks: {listed(networks.names, len(networks.names))}, {counted(len(networks.records), 'run')}; "

@@ -9,7 +9,7 @@ from segstudy.core.intensity import Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.data.prepared import prepare
-from segstudy.data.preprocess import Resize, Size
+from segstudy.data.preprocess import Resize, Size, of_whole
 from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.second_rater import write_second_rater
 from segstudy.store.folder import StudyFolder
@@ -20,6 +20,8 @@ from segstudy.study.thumbnails import write_thumbnails
 from segstudy.training.executors import executor_named
 from segstudy.training.executors.base import Watch
 from segstudy.training.job import Job, Outcome
+
+RESIZING = "resizing the images"
 
 Reading = tuple[Size, Resize, MaskMeaning, Scale]
 
@@ -49,7 +51,7 @@ def carry_out(
 def jobs_of(
     plan: Plan, runs: Sequence[Run], folder: StudyFolder, machine: Machine, stage: Stage = silent
 ) -> list[Job]:
-    """Prepare the data at network size, once, and return the job of each run.
+    """Prepare the data for the network, once, and return the job of each run.
 
     Args:
         plan: what the runs belong to; already written to the folder.
@@ -83,35 +85,41 @@ def _reading(protocol: Protocol) -> Reading:
     return protocol.image_size, protocol.resize, protocol.mask_meaning(), protocol.scale()
 
 
+def _of_whole(reading: Reading) -> Reading:
+    """Return the same for pictures of whole images."""
+    size, resize, meaning, scale = reading
+    return size, of_whole(resize), meaning, scale
+
+
 def _prepared(plan: Plan, runs: Sequence[Run], folder: StudyFolder, stage: Stage) -> dict[Reading, Path]:
     """Prepare the data of these runs, and write what the report needs of the images besides.
 
     Raises:
         UserError: as ``jobs_of``.
     """
-    prepared: dict[Reading, Path] = {}
-    total = len(plan.dataset.samples)
+    samples, total = plan.dataset.samples, len(plan.dataset.samples)
 
-    def resized(done: int) -> None:
-        stage("resizing the images", done, total)
+    def prepared_as(reading: Reading) -> Path:
+        done_to_them = "cutting the images into chunks" if reading[1] == "tiles" else RESIZING
+        return prepare(samples, plan.data, *reading, progress=lambda done: stage(done_to_them, done, total))
 
     def shrunk(done: int, total: int) -> None:
         stage("making small images for the report", done, total)
 
     first = plan.study.configurations()[0].protocol
     stage("scoring the baselines", 0, 0)
+    splits = whole_splits(plan.splits)
     written = write_baselines(
-        folder, plan.dataset.samples, plan.data, whole_splits(plan.splits), first, resized
+        folder, samples, plan.data, splits, first, lambda done: stage(RESIZING, done, total)
     )
     # With them small images are made again, whose masks may have other classes now.
-    others = [first] if written else []
-    for protocol in unique([*(run.configuration.protocol for run in runs), *others]):
-        settings = _reading(protocol)
-        if settings not in prepared:
-            prepared[settings] = prepare(plan.dataset.samples, plan.data, *settings, progress=resized)
+    others = [_of_whole(_reading(first))] if written else []
+    readings = unique([*(_reading(run.configuration.protocol) for run in runs), *others])
+    prepared = {reading: prepared_as(reading) for reading in readings}
     meanings = {each.protocol.mask_meaning() for each in plan.study.configurations()}
-    write_second_rater(folder, plan.study.data, plan.dataset.samples, plan.data, meanings)
-    if prepared:
+    write_second_rater(folder, plan.study.data, samples, plan.data, meanings)
+    if readings:
+        whole = _of_whole(readings[0])
         stage("making small images for the report", 0, 0)
-        write_thumbnails(folder, next(iter(prepared.values())), shrunk)
+        write_thumbnails(folder, prepared[whole] if whole in prepared else prepared_as(whole), shrunk)
     return prepared

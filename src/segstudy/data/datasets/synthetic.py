@@ -2,16 +2,18 @@
 
 Layout: as the ``folder`` reader reads it (``images/``, ``masks/``, ``metadata.csv``). Categories are nevus,
 atypical and melanoma, by how irregular border and colour are; some lesions appear twice, as one
-group. With ``classes=3`` or ``4`` the pictures show objects of several classes, see ``synthetic_classes``.
+group. With ``classes=3`` or ``4`` the pictures show objects of several classes, see ``synthetic_classes``;
+with ``size=1024`` they are large and show many small ones, see ``synthetic_fields``.
 Terms: free of any rights; they say nothing about real images.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,13 +21,15 @@ from segstudy.core.cache import built, cache_folder, is_cached
 from segstudy.core.errors import UserError
 from segstudy.core.registry import parse
 from segstudy.core.synthetic import NAMES
-from segstudy.data.datasets import synthetic_classes, synthetic_images
+from segstudy.data.datasets import synthetic_classes, synthetic_fields, synthetic_images
 from segstudy.data.samples import Dataset, Sample
 
 DESCRIPTION = (
-    "the built-in synthetic data set, by its name: synthetic, synthetic:n=60:seed=1, or synthetic:classes=3"
+    "the built-in synthetic data set, by its name: synthetic, synthetic:n=60:seed=1, synthetic:classes=3, "
+    "or synthetic:size=1024"
 )
 DEFAULT_N, MAX_N = 200, 10_000
+DEFAULT_N_LARGE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +37,28 @@ class _Options:
     """What the set's name says.
 
     Attributes:
-        n: number of images.
+        n: number of images; 0 for the usual one.
         seed: of the images.
         classes: 2 of dermoscopy pictures, else those of ``synthetic_classes``.
+        size: height and width in pixels of the images of ``synthetic_fields``; 0 for the other ones.
     """
 
-    n: int = DEFAULT_N
+    n: int = 0
     seed: int = 0
     classes: int = 2
+    size: int = 0
+
+    @property
+    def number(self) -> int:
+        """How many images there are."""
+        return self.n or (DEFAULT_N_LARGE if self.size else DEFAULT_N)
 
     @property
     def folder(self) -> str:
         """The name of the folder in the cache."""
-        number = f"n{self.n}-seed{self.seed}"
+        number = f"n{self.number}-seed{self.seed}"
+        if self.size:
+            return f"size{self.size}-classes{self.classes}-{number}-v{synthetic_fields.NUMERICS}"
         if self.classes == 2:
             return f"{number}-v{synthetic_images.NUMERICS}"
         return f"classes{self.classes}-{number}-v{synthetic_classes.NUMERICS}"
@@ -60,8 +73,8 @@ def read(root: Path | str) -> Dataset:
     """Draw the set, unless an earlier call did, and deliver it.
 
     Args:
-        root: ``synthetic``, with options ``n`` (images, 200), ``seed`` (0) and ``classes`` (2; 3 or 4 are
-            another set): ``synthetic:n=60``.
+        root: ``synthetic``, with options ``n`` (images, 200), ``seed`` (0), ``classes`` (2; 3 or 4 are
+            another set) and ``size`` (pixels of a side, another set of 40 images): ``synthetic:n=60``.
 
     Raises:
         UserError: an unknown option or value, or a cache that cannot be written.
@@ -93,13 +106,18 @@ def read(root: Path | str) -> Dataset:
     )
 
 
-def write(folder: Path, n: int, seed: int = 0, classes: int = 2) -> None:
+def write(
+    folder: Path, n: int | None = None, seed: int = 0, classes: int = 2, size: int | None = None
+) -> None:
     """Write the set as ordinary files into a new or empty folder.
 
     Raises:
         UserError: a folder that holds something, one that cannot be written, or a number out of range.
     """
-    options = _options(f"synthetic:n={n}:seed={seed}:classes={classes}")
+    given = {"n": n, "seed": seed, "classes": classes, "size": size}
+    options = _options(
+        "".join(["synthetic", *(f":{name}={value}" for name, value in given.items() if value is not None)])
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -112,15 +130,26 @@ def write(folder: Path, n: int, seed: int = 0, classes: int = 2) -> None:
 def _options(text: str) -> _Options:
     written = parse(text)
     given = dict(written.options)
-    known = given.keys() <= {"n", "seed", "classes"} and all(type(value) is int for value in given.values())
+    known = given.keys() <= {"n", "seed", "classes", "size"} and all(
+        type(value) is int for value in given.values()
+    )
     options = _Options(**given) if known else None  # type: ignore[arg-type]
-    is_valid = options and 0 < options.n <= MAX_N and options.seed >= 0 and 2 <= options.classes <= len(NAMES)
-    if written.module or options is None or not is_valid:
+    if written.module or options is None or not _is_valid(options, given.keys()):
         raise UserError(
-            f"{text!r}: the options are n (1 to {MAX_N}) and seed (from 0), and classes (2 to {len(NAMES)}), "
-            "as synthetic:n=60:seed=1"
+            f"{text!r}: the options are n (1 to {MAX_N}), seed (from 0), classes (2 to {len(NAMES)}) and "
+            f"size ({synthetic_fields.MIN_PX} to {synthetic_fields.MAX_PX}), as synthetic:n=60:seed=1"
         )
     return options
+
+
+def _is_valid(options: _Options, given: Collection[str]) -> bool:
+    smallest, largest = synthetic_fields.MIN_PX, synthetic_fields.MAX_PX
+    return (
+        ("n" not in given or 0 < options.n <= MAX_N)
+        and options.seed >= 0
+        and 2 <= options.classes <= len(NAMES)
+        and ("size" not in given or smallest <= options.size <= largest)
+    )
 
 
 def _draw_into(folder: Path, options: _Options) -> None:
@@ -137,8 +166,12 @@ def _draw_into(folder: Path, options: _Options) -> None:
 
 def _drawings(options: _Options) -> Iterator[tuple[str, NDArray[Any], NDArray[Any], str, str]]:
     """Id, image, mask, group and category of each sample."""
-    for index in range(options.n):
-        if options.classes == 2:
+    for index in range(options.number):
+        if options.size:
+            scene = synthetic_fields.draw(options.seed, index, options.size, options.classes)
+            mask = scene.mask.astype(np.bool_) if options.classes == 2 else scene.mask
+            yield scene.id, scene.image, mask, scene.id, scene.category
+        elif options.classes == 2:
             drawing = synthetic_images.draw(options.seed, index)
             yield drawing.id, drawing.image, drawing.mask, drawing.group, drawing.category
         else:

@@ -40,7 +40,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class _Object:
+class Object:
     """An object before it is painted.
 
     Attributes:
@@ -63,10 +63,10 @@ def draw(seed: int, index: int, num_classes: int) -> Scene:
     crowded = bool(rng.random() < 0.4)
     chances = [chance for _, chance in LACKING]
     lacking = LACKING[int(rng.choice(len(LACKING), p=chances))][0]
-    image, mask = _ground(size, rng), np.zeros(size, np.uint8)
+    image, mask = ground(size, rng), np.zeros(size, np.uint8)
     image = _with_blots(image, rng)
     for each in _objects(size, (crowded, lacking, num_classes), rng):
-        image = _painted(image, each, rng)
+        image = painted(image, each, rng)
         mask[each.depth > 0] = each.number
     image = with_instruments(image, rng)
     image = np.clip(image + rng.normal(0, rng.uniform(0.01, 0.04), image.shape), 0, 1)
@@ -76,27 +76,27 @@ def draw(seed: int, index: int, num_classes: int) -> Scene:
 
 def _objects(
     size: tuple[int, int], what: tuple[bool, tuple[int, ...], int], rng: np.random.Generator
-) -> list[_Object]:
+) -> list[Object]:
     """Discs first, each with its core, then rods, some of them in a disc."""
     crowded, lacking, num_classes = what
     found, centres = [], []
     for _ in range(int(rng.integers(4, 8) if crowded else rng.integers(1, 4)) * (DISC not in lacking)):
         centre, radius = rng.uniform(0.05, 0.95, 2) * size, rng.uniform(12, 30)
-        depth = _disc(size, centre, radius, rng)
+        depth = disc(size, centre, radius, rng)
         centres.append(centre)
-        found.append(_Object(DISC, depth, smooth_noise(size, 4.5, rng)))
+        found.append(Object(DISC, depth, smooth_noise(size, 4.5, rng)))
         if num_classes > CORE and rng.random() < 0.8:
             off = rng.uniform(-0.15, 0.15, 2) * radius
-            inner = _disc(size, centre + off, rng.uniform(0.35, 0.55) * radius, rng)
-            found.append(_Object(CORE, np.minimum(inner, depth - 2), smooth_noise(size, 20, rng)))
+            inner = disc(size, centre + off, rng.uniform(0.35, 0.55) * radius, rng)
+            found.append(Object(CORE, np.minimum(inner, depth - 2), smooth_noise(size, 20, rng)))
     for _ in range(int(rng.integers(5, 10) if crowded else rng.integers(2, 6)) * (ROD not in lacking)):
         nested = bool(centres) and rng.random() < 0.35
         centre = centres[int(rng.integers(len(centres)))] if nested else rng.uniform(0.05, 0.95, 2) * size
-        found.append(_rod(size, centre, 0.7 if nested else 1.0, rng))
+        found.append(rod(size, centre, 0.7 if nested else 1.0, rng))
     return found
 
 
-def _disc(size: tuple[int, int], centre: Field, radius: float, rng: np.random.Generator) -> Field:
+def disc(size: tuple[int, int], centre: Field, radius: float, rng: np.random.Generator) -> Field:
     """A round object with a wavy border."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
     y, x = y - centre[0], x - centre[1]
@@ -106,7 +106,7 @@ def _disc(size: tuple[int, int], centre: Field, radius: float, rng: np.random.Ge
     return np.asarray(radius * reach - np.hypot(y, x))
 
 
-def _rod(size: tuple[int, int], centre: Field, scale: float, rng: np.random.Generator) -> _Object:
+def rod(size: tuple[int, int], centre: Field, scale: float, rng: np.random.Generator) -> Object:
     """A bent object, longer than wide, with stripes across."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
     y, x = y - centre[0], x - centre[1]
@@ -117,10 +117,10 @@ def _rod(size: tuple[int, int], centre: Field, scale: float, rng: np.random.Gene
     beyond = np.maximum(np.abs(along) - length, 0)
     depth = width - np.hypot(beyond, across) + 0.8 * smooth_noise(size, 8, rng)
     stripes = np.sin(2 * np.pi * along / rng.uniform(8, 12) + rng.uniform(0, 2 * np.pi))
-    return _Object(ROD, np.asarray(depth), stripes)
+    return Object(ROD, np.asarray(depth), stripes)
 
 
-def _ground(size: tuple[int, int], rng: np.random.Generator) -> Field:
+def ground(size: tuple[int, int], rng: np.random.Generator) -> Field:
     """What lies below the objects ``(H, W, 3)``: uneven light, blotches and grain."""
     y, x = np.mgrid[-1 : 1 : size[0] * 1j, -1 : 1 : size[1] * 1j]
     direction = rng.uniform(0, 2 * np.pi)
@@ -134,13 +134,13 @@ def _with_blots(image: Field, rng: np.random.Generator) -> Field:
     """Spots in the colours of the objects, without a border, a texture or a class."""
     size = image.shape[0], image.shape[1]
     for number in rng.choice([DISC, ROD], int(rng.integers(0, 4))):
-        depth = _disc(size, rng.uniform(0, 1, 2) * size, rng.uniform(8, 24), rng)
+        depth = disc(size, rng.uniform(0, 1, 2) * size, rng.uniform(8, 24), rng)
         cover = rng.uniform(0.3, 0.7) / (1 + np.exp(-np.clip(depth / rng.uniform(5, 9), -40, 40)))
         image = image + cover[..., None] * (np.array(COLOURS[int(number)]) - image)
     return image
 
 
-def _painted(image: Field, each: _Object, rng: np.random.Generator) -> Field:
+def painted(image: Field, each: Object, rng: np.random.Generator) -> Field:
     """Paint an object over what is there, over a soft edge that is half gone where the mask ends."""
     softness_px = np.exp(rng.uniform(np.log(0.5), np.log(2.0)))
     inside = rng.uniform(0.75, 1) / (1 + np.exp(-np.clip(each.depth / softness_px, -40, 40)))
