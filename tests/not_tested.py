@@ -11,6 +11,7 @@ REMEDIES = {
     "no PH2": "name the folder with PH2 and ISIC-2017 in SEGSTUDY_DATA",
     "strace": "install it (Debian: apt-get install strace)",
     "openvino": "pip install 'segstudy[openvino]'",
+    "imagecodecs": "pip install 'segstudy[large]'",
     "onnx": "pip install 'segstudy[export]'",
 }
 

@@ -15,7 +15,7 @@ from segstudy.data.datasets import read
 from segstudy.data.image_formats import FORMATS, SUFFIXES, format_in, holds_image, why_unread
 from segstudy.data.images import ImageError, decode_bytes, image_size, read_image
 from segstudy.data.masks import read_mask
-from segstudy.deploy.predict.folder import find_images
+from segstudy.deploy.predict.inputs import find_images
 from segstudy.evaluation.mask_folders import _image_files
 
 LOSSLESS = {

@@ -12,7 +12,8 @@ from PIL import Image
 from segstudy.core.errors import UserError
 from segstudy.core.network_outputs import OutputError
 from segstudy.core.palette import colour_of
-from segstudy.deploy.predict.folder import find_images, predict_files
+from segstudy.deploy.predict.folder import predict_files
+from segstudy.deploy.predict.inputs import find_images
 from segstudy.deploy.predict.predictor import Predictor, Settings
 from segstudy.deploy.predict.result_files import KINDS, class_folders
 

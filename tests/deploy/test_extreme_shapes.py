@@ -13,7 +13,8 @@ from PIL import Image
 
 import segstudy
 from segstudy.deploy.predict import folder as prediction
-from segstudy.deploy.predict.folder import find_images, predict_files
+from segstudy.deploy.predict.folder import predict_files
+from segstudy.deploy.predict.inputs import find_images
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.serving.app import create_app
 
@@ -136,6 +137,6 @@ def test_whatever_an_image_raises_is_its_own_row(predictor, tmp_path, monkeypatc
         return real(kind, *arrays)
 
     monkeypatch.setattr(prediction, "encoded", failing)
-    first, second = prediction.predict_files(predictor, prediction.find_images([tmp_path]), tmp_path / "o")
+    first, second = prediction.predict_files(predictor, find_images([tmp_path]), tmp_path / "o")
     assert first["error"].startswith(type(error).__name__)
     assert second["error"] == ""

@@ -18,7 +18,7 @@ from segstudy.cli.studies import main
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import BINARY
 from segstudy.deploy.engines.base import Network
-from segstudy.deploy.predict.folder import find_images
+from segstudy.deploy.predict.inputs import find_images
 from segstudy.deploy.predict.load import models_of, open_model
 from segstudy.deploy.predict.predictor import Predictor, Settings
 

@@ -13,7 +13,8 @@ from segstudy.core.errors import UserError
 from segstudy.core.windowing import Windowing
 from segstudy.data.windows import cut, whole
 from segstudy.deploy.engines.base import Network
-from segstudy.deploy.predict.folder import find_images, predict_files
+from segstudy.deploy.predict.folder import predict_files
+from segstudy.deploy.predict.inputs import find_images
 from segstudy.deploy.predict.predictor import Predictor, Settings
 
 TILED = {"resize": "tiles", "overlap": OVERLAP}
@@ -134,5 +135,5 @@ def test_an_interrupted_prediction_ends_within_an_image(tmp_path: Path) -> None:
     predictor = Predictor([Network(plain.card, "x", "y", forward)])
     all_windows = sum(len(predictor.windowing.of(size)) for size in ((40, 40), (2000, 1000)))
     with pytest.raises(KeyboardInterrupt):
-        predict_files(predictor, find_images([tmp_path]), tmp_path / "out", (), 2, stop)
+        predict_files(predictor, find_images([tmp_path]), tmp_path / "out", (), 2, progress=stop)
     assert sum(seen) < all_windows

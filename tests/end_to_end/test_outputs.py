@@ -123,7 +123,8 @@ def test_an_onnx_file_that_gives_nonsense_is_refused_before_it_is_used(exported_
 
 
 def test_one_image_for_which_there_is_no_mask_is_listed_and_stops_nothing(good, tmp_path):
-    from segstudy.deploy.predict.folder import find_images, predict_files
+    from segstudy.deploy.predict.folder import predict_files
+    from segstudy.deploy.predict.inputs import find_images
 
     for name, grey in (("good", 100), ("white", 255)):
         Image.new("RGB", (50, 40), (grey,) * 3).save(tmp_path / f"{name}.png")

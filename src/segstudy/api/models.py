@@ -16,7 +16,8 @@ from segstudy.core.resources import allowed_cores
 from segstudy.deploy.engines import ENGINES, SUFFIXES, EngineName
 from segstudy.deploy.engines.base import Precision
 from segstudy.deploy.engines.exported import open_exported
-from segstudy.deploy.predict.folder import find_images, predict_files
+from segstudy.deploy.predict.folder import predict_files
+from segstudy.deploy.predict.inputs import find_images
 from segstudy.deploy.predict.load import models_of, open_networks
 from segstudy.deploy.predict.options import PredictOptions
 from segstudy.deploy.predict.predictor import Predictor, Settings
@@ -42,6 +43,7 @@ def predict(  # noqa: PLR0913 (an option each)
     fill_holes: bool = False,
     match: str | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
+    part: Callable[[str, float], None] = lambda *_: None,
     notice: Callable[[str], None] = lambda _: None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -64,7 +66,9 @@ def predict(  # noqa: PLR0913 (an option each)
         fill_holes: fill holes of each mask, of each class if there are several.
         match: a pattern for the paths of files in folders.
         progress: called with the number of images done and of all images.
-        notice: called with a line on the files of folders that are not images and were left out.
+        part: called with a name and the share that is done of an image that is too large for memory.
+        notice: called with a line on what was left out: files of folders that are not images, measurements of
+            images that are too large for memory.
         engine: ``torch``, ``onnxruntime`` or ``openvino``; see ``load.open_model``. With ``auto``, results
             that are there are continued by their engine, and a few images are predicted without a conversion.
         precision: of the arithmetic: ``float32`` or ``bfloat16``.
@@ -93,7 +97,12 @@ def predict(  # noqa: PLR0913 (an option each)
         refuse_other_engine(Path(out), ENGINES[engine].title)
     how = PredictOptions(engine, precision, threads, device, network, len(items), continued)
     networks = open_networks(Path(model), how, ensemble)
-    return predict_files(Predictor(networks, settings), items, Path(out), kinds, threads, progress)
+    return predict_files(
+        *(Predictor(networks, settings), items, Path(out), kinds, threads),
+        progress=progress,
+        part=part,
+        notice=notice,
+    )
 
 
 def images_of(

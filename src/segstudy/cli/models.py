@@ -141,6 +141,7 @@ def predict(  # noqa: PLR0913 (an option each)
             match=match,
             **asdict(how),
             progress=bar.update,
+            part=bar.part,
             notice=left_out.append,
         )
     return _say_predicted(rows, out, bar.num_before, left_out)

@@ -2,9 +2,12 @@
 
 from typing import Self
 
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segstudy.cli.terminal import problems
+from segstudy.core.errors import printable
+from segstudy.core.quantities import percent
 
 
 class PredictionBar:
@@ -34,3 +37,8 @@ class PredictionBar:
         if self._before is None:
             self._before = done
         self._progress.update(self._task, description="segmenting", completed=done, total=total)
+
+    def part(self, name: str, share: float) -> None:
+        """Show how much of a large image is done."""
+        what = f"segmenting {escape(printable(name))} ({percent(share)})"
+        self._progress.update(self._task, description=what)

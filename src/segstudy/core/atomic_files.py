@@ -73,12 +73,15 @@ def replacing(file: Path) -> Iterator[Path]:
         DiskError: when it cannot be written; the old content is unchanged.
     """
     aside = _aside(file, NEW)
-    with _or_disk_error(file, aside):
-        yield aside
-        with aside.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        aside.replace(file)
-        _sync_folder(file.parent)
+    try:
+        with _or_disk_error(file, aside):
+            yield aside
+            with aside.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            aside.replace(file)
+            _sync_folder(file.parent)
+    finally:
+        _remove(aside)  # if making the content failed
 
 
 def write_pieces(file: Path, pieces: Iterable[bytes]) -> None:

@@ -33,6 +33,7 @@ class Scale:
         low, high: of a range.
         channels: that images have; grey images read with 3 have it three times.
         is_of_model: a trained model has it: of images that hardly fit it a warning is logged.
+        is_for_part: what is read is a part of an image, of which none is logged.
     """
 
     kind: Kind = "full"
@@ -40,6 +41,7 @@ class Scale:
     high: float = 0
     channels: int = COLOURS
     is_of_model: bool = False
+    is_for_part: bool = False
 
     def __str__(self) -> str:
         return f"{_plain(self.low)}..{_plain(self.high)}" if self.kind == "range" else self.kind

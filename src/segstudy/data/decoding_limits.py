@@ -106,10 +106,10 @@ def check_opened(image: Image.Image, num_bytes: int) -> None:
 
 def _check_jpeg(stream: BinaryIO, whole: bool) -> None:
     content = stream.read() if whole else stream.read(2**20)
-    found = _jpeg_header(content)
+    found = jpeg_header(content)
     if found is None and not whole:
         content += stream.read(MAX_METADATA_BYTES)
-        found = _jpeg_header(content)
+        found = jpeg_header(content)
     if found is None or not whole:
         return
     start, pixels = found
@@ -119,7 +119,7 @@ def _check_jpeg(stream: BinaryIO, whole: bool) -> None:
         raise ExcessError(f"more than {most} scans of {pixels / 1e6:.3g} megapixels")
 
 
-def _jpeg_header(content: bytes) -> tuple[int, int] | None:
+def jpeg_header(content: bytes) -> tuple[int, int] | None:
     """Where the first scan begins, and the number of pixels; None where no scan is found."""
     position, segments, metadata, junk, pixels = 2, 0, 0, 0, 0
     while match := _MARKER.search(content, position):

@@ -5,7 +5,6 @@ has as many channels as the scale says, see ``channels``. A file with several pa
 """
 
 import io
-import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from segstudy.core.errors import one_line, printable
+from segstudy.core.errors import one_line
 from segstudy.core.input_files import open_regular
 from segstudy.core.intensity import COLOURS, FULL, MAX_CHANNELS, Scale
 from segstudy.data.channels import (
@@ -46,6 +45,7 @@ from segstudy.data.image_values import (
 )
 from segstudy.data.orientation import upright
 from segstudy.data.pages import SEVERAL, pages_of
+from segstudy.data.scale_fit import doubt
 from segstudy.data.sources import Frame, ImageSource, first_file
 from segstudy.data.tiff_bands import COMPRESSION, ORIENTATION, number_in
 from segstudy.data.tiff_tags import BANDS, MAX_BANDS, describe, too_many
@@ -53,8 +53,6 @@ from segstudy.data.tiff_tags import BANDS, MAX_BANDS, describe, too_many
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
 STRIP_PIXELS = 2**20  # converted at a time
-DARK = 16  # an image that reaches no further than this part of a scale keeps 16 of 256 grey levels
-BEYOND_FRAC = 0.5
 ANY_BANDS = Scale(channels=MAX_CHANNELS)
 
 # Pillow's own limit becomes ours. What it only warns of is refused below, so its warning says nothing new.
@@ -64,7 +62,6 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of b
 
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # all seen from Pillow
-log = logging.getLogger(__name__)
 
 __all__ = [
     "MAX_PIXELS", "MIN_SIDE_PX", "SIXTEEN_BIT", "STRIP_PIXELS", "DecodedImage", "ImageError", "decode_bytes",
@@ -183,7 +180,7 @@ def _to_bytes(values: NDArray[Any], path: Path, scale: Scale, to_look_at: bool =
         return scaled(values, scale)
     if scale.kind != "range" and values.dtype != np.uint16:
         raise no_range(path, "numbers with a sign, or of 32 bits", scale)
-    _doubt(values, path, scale)
+    doubt(values, path, scale)
     return scaled(values, replace(scale, kind="range" if scale.kind == "range" else "full"))
 
 
@@ -337,35 +334,17 @@ def _rgb(image: Image.Image, path: Path, scale: Scale) -> NDArray[np.uint8]:
     """RGB pixels as they lie in the file; strip by strip, so that no second image of their size is made."""
     if scale.kind == "range":
         if (values := wide_values(image, path)) is not None:
-            _doubt(values, path, scale)
+            doubt(values, path, scale)
             return scaled(values, scale)
         pixels = _converted(image, opaque=True)
         return scaled_bytes(pixels, scale) if scale.is_for_bytes() else pixels
     if image.mode in ("I", "F"):
         raise no_range(path, "32-bit values", scale)
     if image.mode in SIXTEEN_BIT:
-        _doubt(np.asarray(image), path, scale)
+        doubt(np.asarray(image), path, scale)
     if has_deep_planes(image) and (values := wide_values(image, path)) is not None:
         return (values >> 8).astype(np.uint8)  # the upper 8 bits, as Pillow has them of other 16-bit colours
     return _converted(image)
-
-
-def _doubt(values: NDArray[Any], path: Path, scale: Scale) -> None:
-    """Log that an image hardly fits the scale of the model that is to segment it."""
-    if not scale.is_of_model:
-        return
-    low, high = scale.extent
-    largest = float(values.max())
-    if scale.kind == "range":
-        if (values > high).mean() > BEYOND_FRAC:
-            log.warning(printable(
-                f"{path}: most of its values are beyond {high:g}, where the model's scale ends ({scale})"
-            ))  # fmt: skip
-    elif low < largest < (high + 1) / DARK:
-        log.warning(printable(
-            f"{path}: its largest value is {largest:g} of 65535, so it is nearly black at the model's scale "
-            f"({scale}); if it has fewer than 16 bits, save it with 8"
-        ))  # fmt: skip
 
 
 def _converted(image: Image.Image, opaque: bool = False) -> NDArray[np.uint8]:

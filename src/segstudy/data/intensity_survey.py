@@ -12,8 +12,8 @@ from segstudy.core.errors import UserError
 from segstudy.core.intensity import AUTO, FULL, Scale, between
 from segstudy.core.quantities import counted, percent
 from segstudy.data.image_values import Levels
-from segstudy.data.images import DARK
 from segstudy.data.samples import Problem, Severity
+from segstudy.data.scale_fit import DARK
 
 DEPTHS = (8, 10, 12, 14)  # bits of cameras and detectors, less than the 16 that a file keeps
 FEW_LEVELS = 32  # of the 256 that are left: a scale found from the data leaves more

@@ -32,7 +32,7 @@ def pages_of(image: Image.Image, stream: BinaryIO, num_bytes: int) -> int:
     if image.format == "TIFF":
         at = stream.tell()
         try:
-            return max(1, _tiff_pages(stream), _imagej_pages(image))
+            return max(1, tiff_pages(stream), _imagej_pages(image))
         finally:
             stream.seek(at)
     if image.format == "GIF" and num_bytes > MAX_COUNTED_BYTES:
@@ -40,7 +40,7 @@ def pages_of(image: Image.Image, stream: BinaryIO, num_bytes: int) -> int:
     return int(getattr(image, "n_frames", 1))
 
 
-def _tiff_pages(stream: BinaryIO) -> int:
+def tiff_pages(stream: BinaryIO) -> int:
     """Directories that are neither a preview nor a mask of transparency; at most ``MAX_PAGES``."""
     stream.seek(0)
     head = stream.read(16)

@@ -173,7 +173,7 @@ def _as_grey(tags: Tags, content: bytes, own: Mapping[int, Sequence[int]]) -> Im
     if start >= 2**32:
         raise ValueError("more than 4 GiB")
     head = content[:2] + struct.pack(f"{order}HI", 42, start)
-    file = head + content[8:].ljust(start - 8, b"\0") + _directory(changed, start, order)
+    file = head + content[8:].ljust(start - 8, b"\0") + directory(changed, start, order)
     # Not by ``Image.open``, whose limit is one of pixels: these are bytes, and the caller has bounded them.
     return TiffImagePlugin.TiffImageFile(io.BytesIO(file))
 
@@ -182,7 +182,7 @@ def _first(value: Any) -> int:
     return int(value[0] if isinstance(value, tuple) else value)
 
 
-def _directory(tags: Mapping[int, Sequence[int]], start: int, order: str) -> bytes:
+def directory(tags: Mapping[int, Sequence[int]], start: int, order: str) -> bytes:
     """A list of tags of a TIFF, as its bytes from that position on; numbers have 2 or 4 bytes."""
     entries = behind = b""
     end = start + 2 + 12 * len(tags) + 4

@@ -45,7 +45,7 @@ def _of_model(channels: int) -> str:
 def describe(stream: BinaryIO, model_channels: int | None = None) -> str:
     """What a TIFF holds that cannot be opened, and what to do; ``model_channels`` as in ``too_many``."""
     try:
-        tags = _first_values(stream)
+        tags = first_values(stream)
     except (struct.error, ValueError, OverflowError):
         return "a damaged TIFF; export it again"
     bands, bits = tags.get(BANDS, 1), tags.get(BITS, 1)
@@ -64,7 +64,7 @@ def describe(stream: BinaryIO, model_channels: int | None = None) -> str:
     return f"{what}, which is not understood; save it as a PNG or TIFF of 8 or 16 bits"
 
 
-def _first_values(stream: BinaryIO) -> dict[int, int]:
+def first_values(stream: BinaryIO) -> dict[int, int]:
     """The first value of each tag that has whole numbers, of the first page."""
     stream.seek(0)
     head = stream.read(16)
@@ -77,13 +77,13 @@ def _first_values(stream: BinaryIO) -> dict[int, int]:
     found = {}
     for _ in range(min(count, 1000)):
         tag, kind, values, inline = struct.unpack(order + entry, stream.read(struct.calcsize(order + entry)))
-        letter = {1: "B", 3: "H", 4: "I"}.get(kind)
+        letter = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
         if letter is None:
             continue
         if struct.calcsize(letter) * values > len(inline):
             place = stream.tell()
             stream.seek(*struct.unpack(order + where, inline))
-            inline = stream.read(4).ljust(4, b"\0")
+            inline = stream.read(8).ljust(8, b"\0")
             stream.seek(place)
         (found[tag],) = struct.unpack_from(order + letter, inline)
     return found

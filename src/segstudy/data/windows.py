@@ -54,13 +54,15 @@ def bands(windows: Windows, forward: Forward) -> Iterator[tuple[int, NDArray[np.
     down, across = _weights(windows.rows, windows.tile[0]), _weights(windows.columns, windows.tile[1])
     begun: NDArray[np.float32] | None = None  # the sums of the rows that the next windows add to
     for i, (top, weights) in enumerate(zip(windows.rows, down, strict=True)):
-        row = _row_of_windows(windows, top, across, forward) * weights[:, None]
+        row = _row_of_windows(windows, top, across, forward)
+        row *= weights[:, None]
         if begun is not None:
             row[..., : begun.shape[-2], :] += begun
         bottom = windows.rows[i + 1] if i + 1 < len(windows.rows) else height
         done = bottom - top
-        yield top, np.minimum(row[..., :done, :width], 1)
-        begun = row[..., done:, :]
+        begun = row[..., done:, :].copy()  # the rest is given up
+        found = row[..., :done, :width]
+        yield top, np.minimum(found, 1, out=found)
 
 
 def whole(windows: Windows, forward: Forward, array: MakeArray = np.empty) -> NDArray[np.float32]:

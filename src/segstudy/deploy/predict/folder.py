@@ -1,10 +1,9 @@
 """Prediction of files and folders of images: masks, measurements and a table."""
 
-import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from fnmatch import fnmatch
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -12,26 +11,29 @@ from threading import Event
 from typing import Any
 
 from segstudy.core.atomic_files import DiskError
-from segstudy.core.clutter import is_clutter_file, is_clutter_folder
-from segstudy.core.errors import UserError, one_line, printable
+from segstudy.core.errors import one_line, printable
 from segstudy.core.network_outputs import OutputError
-from segstudy.core.paths import reason_missing
-from segstudy.core.quantities import counted
 from segstudy.core.windowing import Place
 from segstudy.data.channels import picture_of
-from segstudy.data.image_formats import TITLES, holds_image, image_suffix, stem_of, why_unread
 from segstudy.data.images import ImageError, image_size, read_image
+from segstudy.data.large_tiff import is_large_tiff
 from segstudy.data.pixel_budget import PixelBudget
 from segstudy.data.preprocess import Size, read_for_network
+from segstudy.deploy.predict.by_window import segmented_by_window
 from segstudy.deploy.predict.measurements import Measures, measured, measured_objects
-from segstudy.deploy.predict.objects import OBJECTS, objects_csv, write_table_of_objects
+from segstudy.deploy.predict.objects import objects_csv, write_table_of_objects
 from segstudy.deploy.predict.predictor import Predictor, Spread
-from segstudy.deploy.predict.result_files import KINDS, PICTURES, ResultFolder, encoded, result_folders
+from segstudy.deploy.predict.result_files import (
+    PICTURES,
+    ResultFolder,
+    encoded,
+    mask_folder,
+    result_folders,
+)
 from segstudy.deploy.predict.table import (
-    SETTINGS,
-    TABLE,
     ClassResult,
     Prediction,
+    Stamp,
     digest_of,
     identity,
     name_of,
@@ -42,127 +44,26 @@ from segstudy.deploy.predict.volumes import (
     SUFFIX,
     VOLUME_KINDS,
     Item,
-    divided,
     values_in,
     volume_of,
     volumes,
 )
 
+NOT_MEASURED = "perimeter and number of components are not measured"
 TOGETHER = 100_000_000  # pixels in memory at a time, over all threads: one image of the largest size
 AHEAD = 4  # images in progress for each thread, so that memory does not grow with their number
 
 
-def find_images(
-    inputs: Sequence[Path],
-    match: str | None = None,
-    of_data_set: Callable[[Path], Sequence[Path] | None] = lambda _: None,
-    notice: Callable[[str], None] = lambda _: None,
-) -> list[Item]:
-    """Return the images in files and folders, in order; hidden files are left out.
-
-    Each slice of a volume and each frame of a DICOM file is one.
-
-    Args:
-        inputs: files and folders. Of a single folder the results keep the structure within it; of several
-            inputs each folder's own name stands before.
-        match: a pattern that paths within a folder have to match, such as ``*_Dermoscopic_Image/*.bmp``.
-        of_data_set: the images of a folder that is a data set, None for any other; not asked with a pattern.
-        notice: called with a line on the files of a folder that are not images.
-
-    Raises:
-        UserError: nothing there, no image, or two images whose results would have one name.
-    """
-    found: list[Item] = []
-    given = list({each.resolve(): each for each in inputs}.values())
-    for each in given:
-        if each.is_dir():
-            before = "" if len(given) == 1 else f"{each.resolve().name}/"
-            files = of_data_set(each) if match is None else None
-            if files is None:
-                matching = [file for file in _walk(each) if _matches(file.relative_to(each), match)]
-                files = [file for file in matching if _is_image(file)]
-                _tell_of_others(each, matching, set(files), notice)
-            found += [Item(file, before + _inside(file, each)) for file in files]
-        elif each.exists():
-            found.append(Item(each, each.name))
-        else:
-            raise UserError(f"{each}: no such file or folder{reason_missing(each)}; check the path")
-    if not found:
-        raise UserError(f"{', '.join(map(str, inputs))}: {_why_none(match)}")
-    return divided(named_apart(found))
-
-
-def _why_none(match: str | None) -> str:
-    if match is None:
-        return f"no image; {TITLES} files are read"
-    return f"no image has a path that matches --match {match!r}; change the pattern, or leave it out"
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the visible files of a folder and its subfolders, without results of this command."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name[0] != "." and not is_clutter_folder(name))
-        if SETTINGS in files:  # results of this command are not images
-            folders[:] = [name for name in folders if name not in KINDS]
-        for name in sorted(set(files) - ({SETTINGS, TABLE, OBJECTS} if SETTINGS in files else set())):
-            if name[0] != "." and not is_clutter_file(name):
-                yield Path(place) / name
-
-
-def _is_image(file: Path) -> bool:
-    return bool(image_suffix(file.name)) or holds_image(file)
-
-
-def _tell_of_others(
-    folder: Path, files: Sequence[Path], images: set[Path], notice: Callable[[str], None]
-) -> None:
-    """Count the files that are not images, by suffix, and name the first with the reason."""
-    others = [file for file in files if file not in images]
-    if not others:
-        return
-    number = Counter(file.suffix.lower() or "without suffix" for file in others)
-    kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(number.items()))
-    first = f"{others[0].relative_to(folder).as_posix()}: {why_unread(others[0])}"
-    notice(f"{folder}: {counted(len(others), 'file')} not read as images ({kinds}); {first}")
-
-
-def _inside(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
-
-
-def _matches(inside: Path, pattern: str | None) -> bool:
-    return (
-        pattern is None or fnmatch(inside.as_posix(), pattern) or fnmatch(inside.as_posix(), f"*/{pattern}")
-    )
-
-
-def named_apart(items: Sequence[Item]) -> list[Item]:
-    """Return names without suffixes, except where two images would get the same name.
-
-    Raises:
-        UserError: two results would still have one name.
-    """
-    stems = Counter(stem_of(item.name) for item in items)
-    named: dict[str, Item] = {}
-    for item in items:
-        stem = stem_of(item.name)
-        name = stem if stems[stem] == 1 else item.name
-        if other := named.get(name):
-            raise UserError(
-                f"{item.file} and {other.file}: both results would have the name {name}; "
-                "use another --out for each"
-            )
-        named[name] = Item(item.file, name)
-    return list(named.values())
-
-
-def predict_files(
+def predict_files(  # noqa: PLR0913 (an option each)
     predictor: Predictor,
     items: Sequence[Item],
     out: Path,
     kinds: Sequence[str] = (),
     threads: int = 1,
+    *,
     progress: Callable[[int, int], None] = lambda *_: None,
+    part: Callable[[str, float], None] = lambda *_: None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Segment images into a folder; results of the same model and settings are kept.
 
@@ -175,6 +76,9 @@ def predict_files(
     palette. Of overlapping classes each has masks in ``masks/<class>/``. Of several classes each has
     probabilities in ``probability/<class>/`` and a row of each image in the table.
 
+    By a model whose images are not resized, a TIFF that is too large for memory is segmented some rows at a
+    time, and its masks and probabilities are ``<name>.tif``.
+
     Args:
         predictor: the model.
         items: the images.
@@ -182,6 +86,8 @@ def predict_files(
         kinds: of ``KINDS``, beside the masks.
         threads: images at a time.
         progress: called with the number of images done and of all images.
+        part: called with a name and the share that is done of an image that is too large for memory.
+        notice: called with a line on what is not measured of such an image.
 
     Returns:
         The rows of all these images, as in the table.
@@ -193,24 +99,23 @@ def predict_files(
     outputs = predictor.outputs
     wanted = result_folders(kinds, outputs)
     classes = () if outputs.task == "binary" else [outputs.names[number] for number in outputs.scored]
+    if predictor.windowing is not None:
+        items = [replace(item, by_window=item.index is None and is_large_tiff(item.file)) for item in items]
     with results_in(out, identity(predictor), classes) as results:
-        places = {item.image: {each.path: each.place(item.name) for each in wanted} for item in items}
+        places = {
+            item.image: {each.path: each.place(item.name, item.by_window) for each in wanted}
+            for item in items
+        }
         masks = [each.path for each in wanted if each.kind == "masks"]
         results.refuse_others({places[item.image][mask]: item.image for item in items for mask in masks})
         missing = [
             item for item in items if not results.has(item.image, places[item.image], stamp_of(item.file))
         ]
-        progress(len(items) - len(missing), len(items))
-
-        budget = PixelBudget(TOGETHER)
-        stop, before = Event(), len(items) - len(missing)
+        before, stop = len(items) - len(missing), Event()
+        progress(before, len(items))
         with ThreadPoolExecutor(threads) as pool:
-            means = (budget, _over(pool, stop))
-
-            def one(item: Item) -> Prediction:
-                return _predict_file(predictor, item, out, wanted, means)
-
-            for done, prediction in enumerate(_in_order(one, missing, threads, stop), before + 1):
+            work = _Work(predictor, out, wanted, PixelBudget(TOGETHER), _over(pool, stop), part)
+            for done, prediction in enumerate(_in_order(work.one, missing, threads, stop), before + 1):
                 results.add(prediction)
                 progress(done, len(items))
         rows = {item.image: results.rows(item.image) for item in items}
@@ -220,6 +125,9 @@ def predict_files(
                 _write_volume(out, name, slices, folder, whole)
         if "objects" in kinds:
             write_table_of_objects(out)
+        for item in items:
+            if item.by_window and not rows[item.image][0]["error"]:
+                notice(f"{item.file.name}: {NOT_MEASURED}, as it was segmented by window")
         return [row for rows_of_image in rows.values() for row in rows_of_image]
 
 
@@ -231,7 +139,7 @@ def _over(pool: ThreadPoolExecutor, stop: Event) -> Spread:
 
     def spread(work: Callable[[Sequence[Place]], Any], parts: list[Sequence[Place]]) -> Iterator[Any]:
         if stop.is_set():
-            raise InterruptedError
+            raise CancelledError
         return pool.map(work, parts)
 
     return spread
@@ -248,29 +156,73 @@ def _write_volume(out: Path, name: str, slices: Sequence[Item], folder: ResultFo
         _write(file, content)
 
 
-def _predict_file(
-    predictor: Predictor,
-    item: Item,
-    out: Path,
-    wanted: Sequence[ResultFolder],
-    means: tuple[PixelBudget, Spread],
-) -> Prediction:
-    """Segment one file when there is memory for it, and return its row; an error is in the row."""
-    (budget, spread), stamp = means, stamp_of(item.file)
-    try:
-        with budget.take(prod(image_size(item.source))):
-            native, found, contents = _segmented(predictor, item, wanted, spread)
-    except ImageError as error:
-        return Prediction(item.image, stamp, error=printable(error.detail))
-    except OutputError as error:
-        return Prediction(item.image, stamp, error=printable(str(error)))
-    except Exception as error:  # decoders, engines and memory have each their own
-        reason = one_line(error, 200)
-        return Prediction(item.image, stamp, error=printable(f"{type(error).__name__}: {reason}"))
-    for each in wanted:
-        _write(out / each.place(item.name), contents[each.path])
-    digests = {each.path: digest_of(contents[each.path]) for each in wanted}
-    return Prediction(item.image, stamp, native, found, results=digests)
+@dataclass(frozen=True)
+class _Work:
+    """What the images of a folder of results have in common."""
+
+    predictor: Predictor
+    out: Path
+    wanted: Sequence[ResultFolder]
+    budget: PixelBudget
+    spread: Spread
+    part: Callable[[str, float], None]
+
+    def one(self, item: Item) -> Prediction:
+        """Segment one file when there is memory for it, and return its row; an error is in the row.
+
+        Raises:
+            DiskError: a result cannot be written.
+        """
+        stamp = stamp_of(item.file)
+        try:
+            return self._by_window(item, stamp) if item.by_window else self._whole(item, stamp)
+        except DiskError:
+            raise
+        except ImageError as error:
+            return Prediction(item.image, stamp, error=printable(_detail(error, self.predictor)))
+        except OutputError as error:
+            return Prediction(item.image, stamp, error=printable(str(error)))
+        except Exception as error:  # decoders, engines and memory have each their own
+            reason = one_line(error, 200)
+            return Prediction(item.image, stamp, error=printable(f"{type(error).__name__}: {reason}"))
+
+    def _whole(self, item: Item, stamp: Stamp) -> Prediction:
+        with self.budget.take(prod(image_size(item.source))):
+            native, found, contents = _segmented(self.predictor, item, self.wanted, self.spread)
+        for each in self.wanted:
+            _write(self.out / each.place(item.name), contents[each.path])
+        digests = {each.path: digest_of(contents[each.path]) for each in self.wanted}
+        return Prediction(item.image, stamp, native, found, results=digests)
+
+    def _by_window(self, item: Item, stamp: Stamp) -> Prediction:
+        windowing, outputs = self.predictor.windowing, self.predictor.outputs
+        assert windowing is not None
+        places = {each: each.place(item.name, by_window=True) for each in self.wanted}
+        results = {each: self.out / place for each, place in places.items()}
+        with self.budget.take(TOGETHER / 2):  # two at a time, with smaller ones beside
+            native, measures = segmented_by_window(
+                self.predictor,
+                windowing,
+                item.file,
+                results,
+                self.spread,
+                lambda share: self.part(item.file.name, share),
+            )
+        found = tuple(
+            ClassResult(places[mask_folder(self.wanted, number)], each, outputs.names[number])
+            for number, each in measures.items()
+        )
+        digests = {each.path: digest_of(file) for each, file in results.items()}
+        return Prediction(item.image, stamp, native, found, results=digests)
+
+
+def _detail(error: ImageError, predictor: Predictor) -> str:
+    """Return what is wrong with an image; of one that is too large with what segments larger ones."""
+    if error.kind != "oversized":
+        return error.detail
+    if predictor.windowing is None:
+        return f"{error.detail}, or take a model trained with --resize tiles: it segments TIFFs of any size"
+    return f"{error.detail.partition(';')[0]}; save it as a TIFF, which is segmented by window at any size"
 
 
 def _segmented(
@@ -291,9 +243,7 @@ def _segmented(
     for number, name in enumerate(outputs.names):
         if number in outputs.scored:
             plane, prob = outputs.plane(mask, number), probabilities.of(number)
-            place = next(e for e in wanted if e.kind == "masks" and e.number in (None, number)).place(
-                item.name
-            )
+            place = mask_folder(wanted, number).place(item.name)
             found.append(ClassResult(place, measured(plane, prob), name))
             objects += [(name, each) for each in measured_objects(plane, prob)] if listed else []
         for each in (each for each in wanted if each.number == number):

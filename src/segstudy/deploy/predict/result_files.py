@@ -1,6 +1,6 @@
 """The files that the prediction of an image is written as. Needs no PyTorch."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from segstudy.data.native_probabilities import NativeProbabilities
 
 KINDS = ("masks", "probability", "overlay", "outline", "objects")  # folders; the first is always made
 PICTURES = ("overlay", "outline")  # those that show the image
+BY_WINDOW = "tif"  # of masks and probabilities that are written row by row
 SUFFIXES = {"masks": "png", "probability": "png", "overlay": "jpg", "outline": "jpg", "objects": "csv"}
 
 COLOUR = (0, 214, 232)  # of overlays and outlines of one foreground, RGB: no skin and no organ has it
@@ -43,9 +44,14 @@ class ResultFolder:
     path: str
     number: int | None = None
 
-    def place(self, name: str) -> str:
-        """Return the path of an image's file, relative to the folder of all results."""
-        return f"{self.path}/{name}.{SUFFIXES[self.kind]}"
+    def place(self, name: str, by_window: bool = False) -> str:
+        """Return the path of an image's file, relative to the folder of all results.
+
+        Args:
+            name: of the image.
+            by_window: whether it is too large for memory.
+        """
+        return f"{self.path}/{name}.{BY_WINDOW if by_window else SUFFIXES[self.kind]}"
 
 
 def result_folders(kinds: Collection[str], outputs: Outputs) -> tuple[ResultFolder, ...]:
@@ -64,6 +70,11 @@ def _folders(kind: str, outputs: Outputs) -> Iterable[ResultFolder]:
     if outputs.task == "binary":
         return [ResultFolder(kind, kind, 1)]
     return [ResultFolder(kind, f"{kind}/{name}", i) for i, name in enumerate(class_folders(outputs.names))]
+
+
+def mask_folder(folders: Iterable[ResultFolder], number: int) -> ResultFolder:
+    """Return the folder with the masks of the class of this number."""
+    return next(each for each in folders if each.kind == "masks" and each.number in (None, number))
 
 
 def class_folders(names: Iterable[str]) -> list[str]:
@@ -93,14 +104,29 @@ def encoded(
         probabilities: of the image.
     """
     outputs = probabilities.outputs
+    if folder.kind in PICTURES:
+        return picture(folder.kind, pixels, mask, outputs, outputs.scored)
+    values = values_of(folder, mask, probabilities.of, outputs)
+    return palette_png(values, outputs) if folder.kind == "masks" and folder.number is None else png(values)
+
+
+def values_of(
+    folder: ResultFolder,
+    mask: NDArray[Any],
+    prob_of: Callable[[int], NDArray[np.float32]],
+    outputs: Outputs,
+) -> NDArray[np.uint8]:
+    """Return what a file of a folder of masks or probabilities holds: 0 to 255, or numbers of classes."""
+    if folder.number is None:
+        return mask
     if folder.kind == "probability":
-        assert folder.number is not None
-        return png(np.rint(probabilities.of(folder.number) * 255).astype(np.uint8))
-    if folder.kind == "masks":
-        if folder.number is None:
-            return palette_png(mask, outputs)
-        return png(outputs.plane(mask, folder.number).view(np.uint8) * np.uint8(255))
-    return picture(folder.kind, pixels, mask, outputs, outputs.scored)
+        return np.rint(prob_of(folder.number) * 255).astype(np.uint8)
+    return outputs.plane(mask, folder.number).view(np.uint8) * np.uint8(255)
+
+
+def palette_of(outputs: Outputs) -> list[tuple[int, int, int]]:
+    """Return the colours of the classes in the palette of masks with their numbers."""
+    return [class_rgb(outputs, i) for i in range(len(outputs.names))]
 
 
 def picture(
@@ -141,7 +167,7 @@ def _tinted(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
 def palette_png(mask: NDArray[np.uint8], outputs: Outputs) -> bytes:
     """Return class numbers as a PNG whose palette has the colours of the classes."""
     image = Image.fromarray(mask, "P")
-    image.putpalette([value for i in range(len(outputs.names)) for value in class_rgb(outputs, i)])
+    image.putpalette([value for colour in palette_of(outputs) for value in colour])
     return image_bytes(image, "PNG", compress_level=1, bits=8)
 
 

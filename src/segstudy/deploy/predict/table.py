@@ -21,6 +21,7 @@ from segstudy.data.preprocess import Size
 from segstudy.deploy.predict.measurements import Measures
 from segstudy.deploy.predict.predictor import Predictor
 from segstudy.deploy.predict.result_files import KINDS
+from segstudy.deploy.predict.streamed_measures import StreamedMeasures
 
 TABLE, SETTINGS, LOCK = "predictions.csv", "predictions.json", ".predict.lock"
 NAMES = "names"  # of the models, for the reader
@@ -58,11 +59,13 @@ def stamp_of(file: Path) -> Stamp:
 
 def digest_of(result: Path | bytes) -> str:
     """Return the digest of a result, by which an unchanged one is recognised; empty if unreadable."""
+    if isinstance(result, bytes):
+        return hashlib.sha256(result).hexdigest()[:16]
     try:
-        content = result.read_bytes() if isinstance(result, Path) else result
+        with result.open("rb") as stream:  # which may be larger than memory
+            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     except OSError:
         return "-"
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,12 @@ class ClassResult:
 
     Attributes:
         mask: the file, relative to the folder.
-        measures: of the class in it.
+        measures: of the class in it; of an image that is segmented by window some are missing.
         name: of the class; empty where there is one foreground.
     """
 
     mask: str
-    measures: Measures
+    measures: Measures | StreamedMeasures
     name: str = ""
 
 
@@ -113,7 +116,8 @@ class Prediction:
             **({"class": None if found is None else found.name} if with_classes else {}),
             "image_width_px": width,
             "image_height_px": height,
-            **(dict.fromkeys(MEASURED) if found is None else asdict(found.measures)),
+            **dict.fromkeys(MEASURED),
+            **({} if found is None else asdict(found.measures)),
             "error": self.error,
             "file_bytes": self.stamp[0],
             "file_changed_ns": self.stamp[1],

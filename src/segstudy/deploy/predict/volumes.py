@@ -31,11 +31,13 @@ class Item:
         file: that holds it.
         name: path of its results without suffix, relative to each folder of results.
         index: which of several images in the file, from 0; None where there is one.
+        by_window: whether it is too large for memory, and segmented some rows at a time.
     """
 
     file: Path
     name: str
     index: int | None = None
+    by_window: bool = False
 
     @property
     def source(self) -> ImageSource:
