@@ -1,6 +1,7 @@
 """Several classes in a call: how they are spelled, what is refused, and what a study keeps of them."""
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -112,16 +113,18 @@ def test_check_prints_the_line_that_run_takes(tmp_path: Path, call) -> None:
     write_classes(tmp_path / "eyes", n=8, void=True)
     code, out, _ = call("check", tmp_path / "eyes")
     assert code == 2
-    (line,) = [each for each in out.splitlines() if each.startswith("classes: to train on all")]
-    options = line.partition(": --")[2].split()
-    assert options == ["classes", "background=0,class1=1,class2=2", "--ignore", "255"]
-    code, out, _ = call("check", tmp_path / "eyes", "--" + options[0], *options[1:])
+    assert out.count("hold several classes") == 1
+    (line,) = re.findall("with (--classes .* --ignore [0-9]+)", out)
+    options = line.split()
+    assert options == ["--classes", "background=0,class1=1,class2=2", "--ignore", "255"]
+    code, out, _ = call("check", tmp_path / "eyes", *options)
     assert code == 0
     assert "no problems in 8 samples" in out
     code, _, err = call("plan", tmp_path / "eyes")
     assert code == 2
     assert "--classes background=0,class1=1,class2=2 --ignore 255" in err
-    assert "--foreground 1" in err
+    assert "`segstudy check` names the other choices" in err
+    assert len(err.splitlines()[-1]) < 300
     assert segstudy.check(tmp_path / "eyes", classes=CLASSES, ignore=255) == []
 
 
@@ -192,6 +195,20 @@ def test_classes_that_validation_or_test_lacks_are_said_before_training(tmp_path
     Display(Console(file=stream, width=300)).plan(nine, 1)
     assert "class c3 (and 5 more): nothing will be known of it there; --set split_seed=N" in stream.getvalue()
     assert "class c4" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("classes", "is_said"),
+    [("back=0,disc=1,cup=2", True), (CLASSES, False), ("Background=0,eye=1+2", False), (None, False)],
+)
+def test_that_no_class_is_the_background_is_said_before_training(
+    tmp_path: Path, classes: str | None, is_said: bool
+) -> None:
+    fields = {"foreground": ["1"]} if classes is None else {"classes": [classes]}
+    plan = planned(write_classes(tmp_path / "eyes"), **fields)
+    stream = StringIO()
+    Display(Console(file=stream, width=300)).plan(plan.overview(), 1)
+    assert ("none is called background, so all count in the scores" in stream.getvalue()) == is_said
 
 
 def test_a_command_of_a_choice_spells_classes() -> None:

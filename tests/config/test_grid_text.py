@@ -22,6 +22,17 @@ CASES = {
         "unet x bce at batch 8, and again at batch 12 (protocol classic)",
         "--batch-size 8 leaves that out",
     ),
+    "class weights": (
+        {
+            "architecture": ["unet"],
+            "loss": ["bce"],
+            "batch_size": [4],
+            "classes": ["background=0,a=1"],
+            "class_weights": ["none", [1, 2]],
+        },
+        "unet x bce at batch 4, with class_weights none and 1+2 (protocol classic)",
+        "",
+    ),
     "one batch size": (
         {**TWO, "batch_size": [4]},
         "2 architectures x 2 losses at batch 4 (protocol classic)",

@@ -16,9 +16,9 @@ from segstudy.config import runs
 from segstudy.config import study as config
 from segstudy.config.presets import PRESETS
 from segstudy.config.protocol import SAME_FOR_ALL, Protocol
-from segstudy.config.runs import Configuration, Run, configuration_names
+from segstudy.config.runs import Configuration, Run, configuration_names, spelled
 from segstudy.config.study import Study, extend, override, planned_runs, preset_study
-from segstudy.config.study_file import dump, load
+from segstudy.config.study_file import EXAMPLES, dump, load
 from segstudy.core.errors import UserError
 
 # A value other than the default for every field of the protocol, and what makes the field live.
@@ -276,6 +276,27 @@ def test_a_name_says_what_differs_and_no_more() -> None:
     ]
     classes = override(CLASSIC, {"architecture": ["unet"], "loss": ["bce"], "foreground": ["1", "1+2"]})
     assert configuration_names(classes.configurations())[1] == "unet-bce-b8-foreground=1+2"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("class_weights", "balanced"), ("micro_batch", 4), ("foreground", "1")]
+)
+def test_a_field_without_a_value_is_called_none(field: str, value: object) -> None:
+    """It was ``class_weights=None`` in names, and ``none`` everywhere else."""
+    fields = {"architecture": ["unet"], "loss": ["bce"], "batch_size": [8]}
+    classes = {"classes": ["background=0,disc=1"]} if field == "class_weights" else {}
+    point = override(CLASSIC, {**fields, **classes}).configurations()[0]
+    protocol = Protocol.model_validate({**point.protocol.model_dump(), field: value})
+    other = point.model_copy(update={"protocol": protocol})
+    assert configuration_names([point, other]) == [
+        f"unet-bce-b8-{field}=none",
+        f"unet-bce-b8-{field}={value}",
+    ]
+
+
+def test_no_field_of_a_protocol_is_spelled_as_python_has_it() -> None:
+    for name in Protocol.model_fields:
+        assert spelled(name, None) == ("3" if name == "channels" else "none")
 
 
 def test_equal_runs_of_several_grids_merge() -> None:
@@ -688,3 +709,28 @@ def test_a_written_study_says_everything_and_explains_it_when_asked(tmp_path: Pa
     assert "#" not in plain
     assert "adam | adamw | sgd" in commented
     assert load_text(tmp_path, commented) == CLASSIC
+
+
+# The template that `segstudy init` prints
+
+
+def test_a_template_has_every_field_and_reads_as_the_study(tmp_path: Path) -> None:
+    text = dump(CLASSIC, tmp_path, comments=True)
+    names = {line.removeprefix("# ").split(" = ")[0] for line in text.splitlines() if " = " in line}
+    assert {*Study.model_fields, *Protocol.model_fields} - {"protocol", "grid"} <= names
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "study.toml").protocol == CLASSIC.protocol
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_line_of_a_template_is_valid_without_its_mark(tmp_path: Path, name: str) -> None:
+    lines = dump(CLASSIC, tmp_path, comments=True).splitlines()
+    (place,) = [i for i, line in enumerate(lines) if line.startswith(f"# {name} = ")]
+    lines[place] = lines[place].removeprefix("# ")
+    needed = {"class_weights": 'classes = "background=0,disc=1,cup=2"', "overlap": 'resize = "tiles"'}
+    if name in needed:
+        lines = [line for line in lines if not line.startswith(needed[name].split(" = ")[0])]
+        lines.insert(lines.index("[protocol]") + 1, needed[name])
+    (tmp_path / "study.toml").write_text("\n".join(lines), encoding="utf-8")
+    study = load(tmp_path / "study.toml")
+    assert getattr(study if name in Study.model_fields else study.protocol, name) is not None

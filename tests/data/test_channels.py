@@ -2,6 +2,8 @@
 
 import io
 import itertools
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,11 +107,59 @@ def test_another_number_of_channels_is_refused(channels: int, has: int, tmp_path
         read_image(file, scale=of(channels))
 
 
+def deep_grey_with_alpha(values: np.ndarray) -> bytes:
+    """A PNG of 16 bits, grey and alpha ``(H, W, 2)``, which Pillow does not write."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
+
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 4, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def test_grey_with_alpha_has_two_channels_of_8_and_of_16_bits(tmp_path: Path):
+    """Of 16 bits it counted as four, three of which were the same grey."""
+    values = rng.integers(0, 65536, (20, 30, 2)).astype(np.uint16)
+    deep, plain = tmp_path / "deep.png", tmp_path / "plain.png"
+    deep.write_bytes(deep_grey_with_alpha(values))
+    Image.fromarray((values >> 8).astype(np.uint8), "LA").save(plain)
+    found = read_image(deep, scale=of(2))
+    np.testing.assert_array_equal(found, np.rint(values / 257).astype(np.uint8))
+    np.testing.assert_array_equal(read_image(plain, scale=of(2)), (values >> 8).astype(np.uint8))
+    for file in (deep, plain):
+        with pytest.raises(ImageError, match="has 2 channels"):
+            read_image(file, scale=of(4))
+
+
 def test_a_model_refuses_images_of_another_number_of_channels(tmp_path: Path):
     file = tmp_path / "a.tif"
     file.write_bytes(tiff(TWELVE_BITS))
     with pytest.raises(ImageError, match="has 4 channels, and the model takes images with 6"):
         read_image(file, scale=of(6).of_model())
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("bands", [2, 4, 6])
+def test_a_model_that_reads_names_no_option_of_check(bands: int, number: int, tmp_path: Path):
+    """`predict` and `evaluate` have no `--channels`: a model takes the images that it was trained on."""
+    file = tmp_path / "a.tif"
+    file.write_bytes(tiff(np.zeros((20, 30, bands), np.uint16)))
+    with pytest.raises(ImageError, match=f"the model takes images with {number} channel") as refused:
+        read_image(file, scale=of(number).of_model())
+    assert "--" not in str(refused.value)
+
+
+def test_a_model_that_reads_numbers_of_unknown_range_names_no_option(tmp_path: Path):
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(file, np.zeros((20, 30), np.float32))
+    with pytest.raises(ImageError, match="the model was trained on others") as refused:
+        read_image(file, scale=of(3).of_model())
+    assert "--" not in str(refused.value)
 
 
 def test_bands_without_the_option_are_refused_with_the_choices(tmp_path: Path):

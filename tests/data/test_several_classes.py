@@ -103,7 +103,7 @@ def test_several_classes_are_refused_with_both_remedies(tmp_path: Path) -> None:
     assert len(problem.samples) == 9
     assert found.class_options == options
     assert not any(options in line for line in summary(survey(tmp_path / "eyes")))  # the error says it
-    with pytest.raises(ValueError, match="says") as refused:
+    with pytest.raises(ValueError, match=r"names the other choices$") as refused:
         refuse_errors(found.problems)
     assert options in str(refused.value)
     assert "--masks" not in str(refused.value)

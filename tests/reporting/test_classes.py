@@ -115,6 +115,20 @@ def test_the_terminal_and_the_table_have_the_classes(folder):
     assert "test_missed[background]" not in frame.columns
 
 
+def test_a_configuration_without_class_weights_is_found_by_its_name(tmp_path):
+    """It was called class_weights=None, and docs and sentences said none."""
+    names = [f"unet-bce-b8-class_weights={weights}" for weights in ("none", "balanced")]
+    factors = {"class_weights": ["none", "balanced"]}
+    folder = make_study(tmp_path / "s", ("unet",), ("bce",), seeds=2, classes=CLASSES, factors=factors)
+    folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **PARTS}]})
+    for name, far in zip(names, (2.0, 6.0), strict=True):
+        for seed in range(2):
+            finish_classes(folder, name, far, seed=seed, parts=PARTS)
+    found = segstudy.compare(str(folder.path), *names)
+    assert names[0] in str(found)
+    assert "None" not in "".join(leaderboard(folder)["configuration"])
+
+
 def test_a_binary_leaderboard_has_no_column_of_a_class(tmp_path):
     assert not [name for name in leaderboard(make_study(tmp_path / "s")).columns if "[" in name]
 

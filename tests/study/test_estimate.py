@@ -94,6 +94,31 @@ def test_a_network_of_another_number_of_classes_is_refused(tmp_path):
         timed_step(configuration, TWO)
 
 
+FIXED = "from torch import nn\ndef Net({parameters}):\n    return nn.Conv2d({number}, 1, 1)\n"
+
+
+def test_a_network_of_fixed_channels_is_refused_with_what_it_needs(tmp_path):
+    """It was "Given groups=1, weight of size ...", and a remedy against too little memory."""
+    own = tmp_path / "own.py"
+
+    def tried(parameters: str, number: str, channels: int, options: str = "") -> str:
+        own.write_text(FIXED.format(parameters=parameters, number=number))
+        protocol = Protocol(image_size=32, channels=channels)
+        configuration = Configuration(architecture=f"{own}:Net{options}", loss="bce", protocol=protocol)
+        with pytest.raises(UserError) as refused:
+            module._tried(configuration, TWO)
+        return str(refused.value)
+
+    said = tried("", "3", 6)
+    assert "takes images with 3 channels alone, and those of this study have 6" in said
+    assert "parameter in_channels" in said
+    assert "trial step" in tried("", "5", 6)  # it takes no colours either: another fault
+    assert "leave its option in_chans out" in tried("in_chans=1", "in_chans", 6, ":in_chans=3")
+    own.write_text(FIXED.format(parameters="in_channels", number="in_channels"))
+    protocol = Protocol(image_size=32, channels=6)  # the remedy
+    assert module._tried(Configuration(architecture=f"{own}:Net", loss="bce", protocol=protocol), TWO)
+
+
 def test_predictions_of_several_classes_take_as_many_times_the_disk():
     one, three = Protocol(), Protocol(classes="background=0,disc=1,cup=2")
     found = [module._prediction_bytes(protocol, SPLIT) for protocol in (one, three)]

@@ -92,6 +92,6 @@ def test_an_unknown_rule_is_refused_with_the_rules_there_are(usual):
 def test_several_classes_are_refused_before_anything_is_trained(tmp_path):
     folder = write_dataset(tmp_path / "set", n=6)
     rewritten(folder, lambda mask, i: mask * (i % 2 + 1))
-    with pytest.raises(UserError, match="--classes background=0,class1=1,class2=2, or as `segstudy check`"):
+    with pytest.raises(UserError, match="--classes background=0,class1=1,class2=2; `segstudy check`"):
         planned(folder)
     assert planned(folder, masks=["background=0"]).study.protocol.masks == "background=0"

@@ -112,7 +112,7 @@ def _became(name: str, was: Any, is_: Any) -> str:
 
 
 def _text(name: str, value: Any) -> str:
-    if value is None:
+    if value is None and name not in Protocol.model_fields:
         return "nothing"
     return str(value).lower() if isinstance(value, bool) else spelled(name, value)
 

@@ -168,9 +168,7 @@ def level(row: Row, factor: str) -> str:
 
 
 def _text(factor: str, value: Any) -> str:
-    if value is None:
-        return "none"
-    return spelled(factor, value) if isinstance(value, list | str) else json.dumps(value)
+    return spelled(factor, value) if value is None or isinstance(value, list | str) else json.dumps(value)
 
 
 def levels_of(rows: Iterable[Row], factor: str) -> list[str]:

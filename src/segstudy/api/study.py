@@ -78,7 +78,9 @@ class Study:
         return self.folder.images(sorted(self.folder.finished()))
 
     def classes(self) -> "pl.DataFrame":
-        """Return one row per run, subset, image and class, if there are several: every metric at both sizes.
+        """Return one row per run, subset, image and class: every metric at network and native size.
+
+        A study with one foreground has no classes: its table is empty, and ``images`` has all of it.
 
         Columns beside the metrics: ``in_truth`` and ``in_prediction``, whether the masks have the class;
         ``predicted_px``, how many pixels of this true class were predicted as each class (null where classes

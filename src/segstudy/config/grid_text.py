@@ -96,11 +96,7 @@ def _num_levels(factor: str, study: Study) -> int:
 
 
 def _level(name: str, level: Any) -> str:
-    return (
-        spelled(name, list(level) if isinstance(level, tuple) else level)
-        if name == "foreground"
-        else str(level)
-    )
+    return spelled(name, list(level)) if isinstance(level, tuple | list) else str(level)
 
 
 def _and(words: Sequence[str]) -> str:

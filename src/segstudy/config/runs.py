@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from segstudy.config.protocol import Protocol, unique
+from segstudy.core.class_weights import NONE
+from segstudy.core.intensity import COLOURS
 from segstudy.core.registry import distinct_titles, title
 from segstudy.core.schema import Frozen
 
@@ -149,7 +151,9 @@ def numbered(names: Iterable[str]) -> list[str]:
 
 
 def spelled(factor: str, value: Any) -> str:
-    """Return a value as one word: a size as ``128`` or ``96x128``, classes as ``1+2``."""
+    """Return a value as one word: a size as ``128`` or ``96x128``, classes as ``1+2``, none as ``none``."""
+    if value is None:
+        return str(COLOURS) if factor == "channels" else NONE
     if factor == "image_size":
         return "x".join(map(str, unique(value)))
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)

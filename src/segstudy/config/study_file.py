@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -21,6 +21,18 @@ from segstudy.core.schema import Frozen
 from segstudy.core.synthetic import is_synthetic
 
 MAX_STUDY_FILE_BYTES = 16 * MB  # it contains the excluded ids
+# Fields without a value, as a template shows them: commented out.
+EXAMPLES = {
+    "reader": "folder",
+    "split_file": "split.json",
+    "overlap": 32,
+    "classes": "background=0,disc=1,cup=2",
+    "ignore": [255],
+    "foreground": [1],
+    "channels": 1,
+    "micro_batch": 4,
+    "class_weights": "balanced",
+}
 _BACKSLASH = re.compile(r'"[^"\n]*\\')  # within a string with double quotes
 
 
@@ -96,16 +108,29 @@ def dump(study: Study, folder: Path, comments: bool = False) -> str:
 
 
 def _fill(
-    table: MutableMapping[str, Any], values: Mapping[str, Any], model: type[Frozen], comments: bool
+    table: tomlkit.TOMLDocument | tomlkit.items.Table,
+    values: Mapping[str, Any],
+    model: type[Frozen],
+    comments: bool,
 ) -> None:
-    for name, value in values.items():
-        item = tomlkit.item(value)
-        field = model.model_fields[name]
-        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-        text = "; ".join(filter(None, [" | ".join(map(str, choices)), field.description]))
+    for name in model.model_fields:
+        if name not in values and not (comments and name in EXAMPLES):
+            continue
+        item = tomlkit.item(values.get(name, EXAMPLES.get(name)))
+        text = _described(model, name)
+        if name not in values:
+            table.add(tomlkit.comment(f"{name} = {item.as_string()} # {text}"))
+            continue
         if comments and text:
             item.comment(text)
         table[name] = item
+
+
+def _described(model: type[Frozen], name: str) -> str:
+    """What a field is, and its values, for people."""
+    field = model.model_fields[name]
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    return "; ".join(filter(None, [" | ".join(map(str, choices)), field.description]))
 
 
 def relative(component: str, folder: Path) -> str:

@@ -58,6 +58,11 @@ class Outputs:
         return tuple(i for i, name in enumerate(self.names) if not is_background(name))
 
     @property
+    def lacks_background(self) -> bool:
+        """Whether classes exclude each other and none is the background: then all count in the headline."""
+        return self.task == "multiclass" and len(self.scored) == len(self.names)
+
+    @property
     def has_threshold(self) -> bool:
         """Whether masks are decided by a threshold, and not by the most probable class."""
         return self.task != "multiclass"

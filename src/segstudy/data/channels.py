@@ -22,6 +22,7 @@ from segstudy.data.image_values import (
     finite,
     is_deep_colour,
     levels_of,
+    raw_mode,
     tag,
     wide_values,
 )
@@ -62,6 +63,8 @@ def has_own_channels(scale: Scale) -> bool:
 
 def num_channels(image: Image.Image) -> int:
     """How many channels an opened image has; a palette's and CMYK's are the three colours, alpha is one."""
+    if is_deep_colour(image) and image.format == "PNG" and raw_mode(image).startswith("LA"):
+        return PER_MODE["LA"]  # Pillow opens grey with alpha as RGBA, if it has 16 bits
     if image.format == "TIFF" and image.mode not in ("P", "PA", "CMYK", "YCbCr", "LAB", "1"):
         return max(int(number) for number in tag(image, BANDS) or (1,))
     return PER_MODE.get(image.mode, COLOURS)
@@ -85,7 +88,7 @@ def channel_values(image: Image.Image, path: Path, scale: Scale) -> NDArray[Any]
     if is_deep_colour(image):
         values = wide_values(image, path, with_alpha=True)
         assert values is not None
-        return values
+        return values[..., [0, -1]] if found == PER_MODE["LA"] else values
     return np.asarray(image)
 
 

@@ -37,7 +37,7 @@ from segstudy.data.leakage import EXACT, NEAR, is_duplicate
 from segstudy.data.mask_findings import across_masks, all_around, border_frac, mask_problems
 from segstudy.data.mask_inference import Inference
 from segstudy.data.mask_looks import MaskLook
-from segstudy.data.mask_refusals import in_short, problem_of
+from segstudy.data.mask_refusals import OTHERS, in_short, problem_of
 from segstudy.data.mask_survey import infer
 from segstudy.data.mask_tables import MaskTable
 from segstudy.data.overlapping_masks import class_overlap_problems
@@ -373,9 +373,7 @@ def refuse_errors(problems: Sequence[Problem], is_for_model: bool = False) -> No
         problem for problem in problems if problem.severity == "error" and not is_duplicate(problem)
     ]  # whether a split parts duplicates is another question
     if errors:
-        first = errors[0]
+        first, more = errors[0], and_more(len(errors) - 1)
         said = first.detail if is_for_model else in_short(first)
-        raise UserError(
-            f"{first.where}: {said}{and_more(len(errors) - 1)}; `segstudy check` lists all, --exclude FILE "
-            "leaves samples out"
-        )
+        every = "; `segstudy check` lists all, --exclude FILE leaves samples out"
+        raise UserError(f"{first.where}: {said}{more}{'' if said.endswith(OTHERS) and not more else every}")

@@ -17,6 +17,8 @@ from segstudy.data.masks import foreground_of, ignored_in, numbers_in
 from segstudy.data.samples import PARTS, Dataset, Problem
 from segstudy.data.sources import PerClass, masks_of
 
+NO_BACKGROUND = "classes: none is called background, so all count in the scores"
+
 ClassPixels = NDArray[np.int64]  # (K + 1,): how many pixels of a mask each class has, and how many count
 
 

@@ -102,8 +102,13 @@ def is_deep_colour(image: Image.Image) -> bool:
     if image.format == "TIFF":
         bits = tag(image, BITS)
         return len(bits) > 1 and max(bits) > 8
+    return image.format == "PNG" and raw_mode(image).endswith(";16B") and image.mode != "I;16"
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the pixels of an image that is not loaded yet lie in its file, as Pillow names it; else nothing."""
     tile = getattr(image, "tile", None)
-    return image.format == "PNG" and bool(tile) and str(tile[0][3]).endswith(";16B") and image.mode != "I;16"  # type: ignore[index]
+    return str(tile[0][3]) if tile else ""
 
 
 def has_deep_planes(image: Image.Image) -> bool:

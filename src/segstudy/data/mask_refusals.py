@@ -17,6 +17,7 @@ from segstudy.data.sources import name_within
 
 MOST_CHARACTERS = 200  # of options that an error repeats
 OR = "; or "  # between remedies
+OTHERS = "; `segstudy check` names the other choices"
 FEW_SAMPLES = 3  # ids that are named to be left out
 BLACK = "#000000"
 BUT_BLACK = f"count every colour but black as foreground with --masks 'background={BLACK}'"
@@ -157,7 +158,7 @@ def problem_of(
 def in_short(problem: Problem) -> str:
     """What is wrong, with the first remedy only where there are several."""
     first, others, _ = problem.detail.partition(OR) if problem.samples else (problem.detail, "", "")
-    return f"{first}, or as `segstudy check` says" if others else first
+    return f"{first}{OTHERS}" if others else first
 
 
 def _left_out(ids: Sequence[str], num_samples: int) -> list[str]:

@@ -14,7 +14,7 @@ from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import counted, percent
 from segstudy.core.synthetic import own_classes
 from segstudy.data.check import SEVERITIES, examine
-from segstudy.data.class_findings import ClassShare, shares_text
+from segstudy.data.class_findings import NO_BACKGROUND, ClassShare, shares_text
 from segstudy.data.datasets import read
 from segstudy.data.intensity_survey import Intensities
 from segstudy.data.leakage import is_duplicate, write_exclude
@@ -154,8 +154,8 @@ def summary(survey: Survey) -> list[str]:
     lines.append(f"masks: {survey.masks.why}{rule}")
     if survey.class_shares:
         lines.append(f"classes: {shares_text(survey.class_shares, len(survey.foreground_fracs))}")
-    if len(survey.masks.meaning.outputs.scored) == len(survey.masks.meaning.classes) > 0:
-        lines.append("classes: none is called background, so all count in the scores")
+    if survey.masks.meaning.outputs.lacks_background:
+        lines.append(NO_BACKGROUND)
     if survey.class_options and not any(survey.class_options in each.detail for each in survey.problems):
         lines.append(f"classes: to train on all values of the masks: {survey.class_options}")
     lines += _channels(survey.intensities)

@@ -178,6 +178,34 @@ def _filled(
     return found
 
 
+def refuse_fixed_channels(architecture: str, network: nn.Module, images: Tensor) -> None:
+    """Refuse a network that takes images with three channels alone, where these have another number.
+
+    Args:
+        architecture: for the message.
+        network: that failed on the images.
+        images: ``(batch, channels, H, W)``.
+
+    Raises:
+        UserError: it works on images with three channels; the message says what the network needs.
+    """
+    if images.shape[1] == COLOURS:
+        return
+    try:
+        with torch.no_grad():
+            network(images[:, :1].repeat(1, COLOURS, 1, 1))
+    except Exception:  # it fails for another reason
+        return
+    component = resolve(architecture, MODELS, EXTENSION)[0]
+    options = dict(component.options)
+    named = next((name for name in NUM_CHANNELS if name in options), None)
+    remedy = f"leave its option {named} out" if named else f"give it a parameter {NUM_CHANNELS[0]}"
+    raise UserError(
+        f"{component.title} takes images with {COLOURS} channels alone, and those of this study have "
+        f"{images.shape[1]}: {remedy}, which segstudy sets to their number"
+    )
+
+
 def refuse_other_logits(logits: Tensor, images: Tensor, outputs: Outputs, architecture: str) -> None:
     """Refuse a network's output that is not the logits of every pixel.
 

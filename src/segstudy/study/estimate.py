@@ -18,7 +18,7 @@ from segstudy.core.resources import allowed_memory, machine_load
 from segstudy.data.batches import num_batches, targets_of
 from segstudy.data.split import Split
 from segstudy.losses import build_loss, weights_of
-from segstudy.models import build, refuse_other_logits
+from segstudy.models import build, refuse_fixed_channels, refuse_other_logits
 from segstudy.store.checkpoints import KEPT
 from segstudy.study.duration import Expected, Forecast, num_epochs, wall_seconds
 from segstudy.study.machine import Machine
@@ -254,7 +254,7 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
 
     def step() -> None:
         with autocast(device, protocol.precision):
-            logits = model(image)
+            logits = _forward(configuration.architecture, model, image)
         optimizer.zero_grad()
         refuse_other_logits(logits, image, outputs, configuration.architecture)
         loss(logits.float(), target).backward()  # type: ignore[no-untyped-call]
@@ -272,6 +272,15 @@ def timed_step(configuration: Configuration, machine: Machine) -> Step:
     activation_bytes = sum(kept.values()) * protocol.batch_size // batch_size
     share = used if device.type == "cpu" and machine.threads == 1 else None
     return Step(seconds / batch_size, 4 * weight_bytes + activation_bytes, weight_bytes, share)
+
+
+def _forward(architecture: str, model: torch.nn.Module, image: Tensor) -> Tensor:
+    """The network's output; one that is fixed at other channels than the images' is refused."""
+    try:
+        return model(image)  # type: ignore[no-any-return]
+    except Exception:
+        refuse_fixed_channels(architecture, model, image)
+        raise
 
 
 def _seconds_of(step: Callable[[], None], first: float) -> float:

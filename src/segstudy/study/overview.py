@@ -21,6 +21,7 @@ class Overview(Frozen):
         grids: what is combined with what, in words.
         leave_out: how to leave out configurations that the protocol adds.
         folds: what becomes of official subsets in folds.
+        about_classes: a remark on the classes, in words; empty mostly.
         unscored: classes that no mask of a validation or test subset holds, in words.
         num_earlier: runs that an earlier version of segstudy has finished, with another arithmetic.
         num_earlier_begun: runs that it has begun, so that they have a saved state.
@@ -40,6 +41,7 @@ class Overview(Frozen):
     grids: str = ""
     leave_out: str = ""
     folds: str = ""
+    about_classes: str = ""
     unscored: tuple[str, ...] = ()
     num_earlier: int = 0
     num_earlier_begun: int = 0

@@ -17,6 +17,7 @@ from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.data import augment, preprocess, windows
 from segstudy.data.check import refuse_errors
+from segstudy.data.class_findings import NO_BACKGROUND
 from segstudy.data.datasets import read, refuse_gone
 from segstudy.data.fingerprint import contents, fingerprint, fingerprint_of
 from segstudy.data.leakage import leaks
@@ -83,6 +84,7 @@ class Plan:
             grids=in_words(self.study),
             leave_out=how_to_leave_out(self.study),
             folds=self._about_folds(),
+            about_classes=NO_BACKGROUND if self.study.protocol.outputs().lacks_background else "",
             unscored=tuple(self.findings.unscored_classes(self._used(self.runs))),
             num_earlier=self.num_earlier,
             num_earlier_begun=self.num_earlier_begun,

@@ -100,6 +100,8 @@ class Display:
             self._print(f"to see them: {plan.check} --html check.html")
         elif notes:
             self._print(f"check: {notes[0]}; {plan.check} lists them")
+        if plan.about_classes:
+            self._say(f"[yellow]{_plain(plan.about_classes)}[/]", highlight=False)
         if plan.unscored:
             few = _plain("; ".join(plan.unscored[:MOST_UNSCORED]))
             more = and_more(len(plan.unscored) - MOST_UNSCORED)
