@@ -113,6 +113,19 @@ def test_a_pilot_with_one_seed_is_refused(call, tmp_path, monkeypatch):
     )
 
 
+def test_a_pilot_whose_runs_all_score_equally_is_refused(call, tmp_path, monkeypatch):
+    """Two configurations that learned nothing: no variance, so any difference would seem to be shown."""
+    folder = make_study(tmp_path / "equal", ("unet",), ("bce", "dice"), seeds=2)
+    for name in ("unet-bce-b8", "unet-dice-b8"):
+        for seed in range(2):
+            finish(folder, name, 0.3, 0.3, seed=seed, noise=0.0)
+    monkeypatch.setattr(segstudy, "plan", lambda *_, **__: pytest.fail("steps were timed"))
+    code, _, err = call("plan", "discs", *QUICKLY, "--power", "--pilot", "equal")
+    assert code == 2
+    assert "all runs of the pilot have equal scores on each image" in " ".join(err.split())
+    assert not power.is_pilot(folder.path)
+
+
 def test_a_sequential_pilot_is_said_because_its_looks_are_not_in_the_power(call, pilot, monkeypatch):
     before = power.gather
     monkeypatch.setattr(power, "gather", lambda *given: replace(before(*given), seed_plan=SeedPlan(object())))

@@ -31,6 +31,7 @@ from segstudy.study.plan import Plan
 
 FOLDS = ((4, 1), (10, 1), (4, 3))  # folds and repeats that are compared with the study's own
 TIMES = (2, 4)  # as many images
+ROUNDING = 1e-9  # of a mean of equal scores
 
 
 def power_plan(
@@ -96,8 +97,13 @@ def _from_pilot(study: Path) -> tuple[Pilot, str]:
             f"{study}: a pilot needs two or more configurations with two or more finished seeds each and "
             f"equal test images, got {len(names)}; train more seeds, or give standard deviations with --sd"
         )
-    scores = [results.runs_of_units(name) for name in names]
-    found = pilot([each for each in scores if each is not None])
+    found = _measured(results, names)
+    if not _varies(found):
+        raise UserError(
+            f"{study}: all runs of the pilot have equal scores on each image, so it does not show how much "
+            "scores vary (have they learned anything?); name another pilot, or give standard deviations "
+            "with --sd alone"
+        )
     source = f"{study}: {len(names)} configurations, {len(results.seeds(names[0]))} seeds"
     if results.seed_plan.is_sequential:
         source += " (a sequential study: the power here is that of fixed seeds, without looks)"
@@ -120,7 +126,21 @@ def refuse_pilot(study: Path) -> None:
 
 def is_pilot(study: Path) -> bool:
     """Whether the folder is a study that can be a pilot."""
-    return StudyFolder(study).exists() and len(_pilots(gather(StudyFolder(study)))) > 1
+    if not StudyFolder(study).exists():
+        return False
+    results = gather(StudyFolder(study))
+    names = _pilots(results)
+    return len(names) > 1 and _varies(_measured(results, names))
+
+
+def _measured(results: Results, names: Sequence[str]) -> Pilot:
+    scores = [results.runs_of_units(name) for name in names]
+    return pilot([each for each in scores if each is not None])
+
+
+def _varies(found: Pilot) -> bool:
+    """Whether any score varies by more than rounding."""
+    return max(found.standard_deviations().values()) > ROUNDING
 
 
 def _pilots(results: Results) -> list[str]:
