@@ -238,3 +238,37 @@ def test_an_evaluation_never_replaces_masks(study, unseen, dataset, tmp_path):
 def test_the_command_prints_the_table(study, unseen, capsys):
     assert app(["evaluate", str(study), str(unseen)], result_action="return_value") == 0
     assert "HD95 over the diagonal" in capsys.readouterr().out
+
+
+def test_each_remedy_for_masks_of_several_classes_is_one_that_evaluate_takes(study, unseen, tmp_path):
+    """The classes of a model are its own: `--classes` is none."""
+    other = shutil.copytree(unseen, tmp_path / "classes")
+    for file in sorted((other / "masks").iterdir()):
+        mask = np.asarray(Image.open(file).convert("L")) // 255
+        mask[:4] = 2
+        Image.fromarray(mask).save(file)
+    with pytest.raises(UserError, match="hold several classes, with the values 0, 1, 2") as refused:
+        segstudy.evaluate(study, other)
+    said = str(refused.value)
+    assert "--classes" not in said
+    assert "--foreground 1" in said
+    assert "--masks background=0" in said
+    assert segstudy.evaluate(study, other, foreground=1, name="one")["num_images"] == 5
+    assert segstudy.evaluate(study, other, masks="background=0", name="all")["num_images"] == 5
+
+
+def test_folders_of_classes_are_refused_with_what_a_model_of_one_foreground_takes(study, unseen, tmp_path):
+    other = shutil.copytree(unseen, tmp_path / "folders")
+    for file in sorted((other / "masks").iterdir()):
+        for name in ("disc", "cup"):
+            (other / "masks" / name).mkdir(exist_ok=True)
+            shutil.copy(file, other / "masks" / name / file.name)
+        file.unlink()
+    with pytest.raises(UserError, match="put the masks of that alone into masks/") as refused:
+        segstudy.evaluate(study, other)
+    assert "--classes" not in str(refused.value)
+    for file in sorted((other / "masks/disc").iterdir()):
+        file.rename(other / "masks" / file.name)
+    shutil.rmtree(other / "masks/cup")
+    (other / "masks/disc").rmdir()
+    assert segstudy.evaluate(study, other)["num_images"] == 5

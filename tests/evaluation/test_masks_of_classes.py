@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import tifffile
 from PIL import Image
 from small import CLASSES, TINY, write_classes
 
@@ -209,13 +210,19 @@ def test_pixels_that_only_the_tool_ignores_are_refused(study, dataset, tmp_path)
         segstudy.score(dataset, tmp_path / "tool", study)
 
 
-def test_models_are_evaluated_on_other_data_by_class(study, tmp_path):
-    other = write_classes(tmp_path / "other", 5)
-    for i, file in enumerate(sorted((other / "images").iterdir())):  # not seen in training: in pieces
+def unseen(folder, **options):
+    """Five pictures that were not seen in training: in pieces."""
+    other = write_classes(folder, 5, **options)
+    for i, file in enumerate(sorted((other / "images").iterdir())):
         pixels = np.asarray(Image.open(file)).copy()
         pixels[:: 2 + i] = np.random.default_rng(i).permuted(pixels[:: 2 + i], axis=1)
         pixels[: 8 * (i + 1)] //= 4
         Image.fromarray(pixels).save(file)
+    return other
+
+
+def test_models_are_evaluated_on_other_data_by_class(study, tmp_path):
+    other = unseen(tmp_path / "other")
     record = segstudy.evaluate(study, other)
     assert record["classes"] == "background=0,disc=1,cup=2"
     folder = StudyFolder(study)
@@ -228,6 +235,49 @@ def test_other_data_with_other_classes_are_refused(study, tmp_path):
     other = write_classes(tmp_path / "other", 5)
     with pytest.raises(UserError, match="--classes must name the classes of the study"):
         segstudy.evaluate(study, other, classes="background=0,disc=1,rim=2")
+
+
+def test_masks_in_folders_of_classes_are_refused_with_what_the_model_takes(study, tmp_path):
+    """`evaluate` takes no other classes than the model's: `--classes cup,disc` was no remedy."""
+    other = unseen(tmp_path / "other", overlapping=True)
+    with pytest.raises(UserError, match="classes exclude each other") as refused:
+        segstudy.evaluate(study, other)
+    assert "--classes" not in str(refused.value)
+    assert "as one file in masks/, with the values 0 for background, 1 for disc, 2 for cup" in str(
+        refused.value
+    )
+    for file in sorted((other / "masks/disc").iterdir()):
+        disc, cup = (np.asarray(Image.open(other / "masks" / name / file.name)) for name in ("disc", "cup"))
+        save(np.where(cup > 0, 2, disc > 0), other / "masks" / file.name)
+    for name in ("disc", "cup"):
+        shutil.rmtree(other / "masks" / name)
+    assert segstudy.evaluate(study, other)["num_images"] == 5
+
+
+def test_a_value_of_no_class_is_ignored_or_named_in_evaluation(study, tmp_path):
+    other = unseen(tmp_path / "other")
+    file = other / "masks/eye01.png"
+    save(np.where(np.asarray(Image.open(file)) == 2, 7, np.asarray(Image.open(file))), file)
+    with pytest.raises(UserError, match="7; name the class in --classes, or the value in --ignore"):
+        segstudy.evaluate(study, other)
+    assert segstudy.evaluate(study, other, ignore=7, name="ignored")["num_images"] == 5
+    named = segstudy.evaluate(study, other, classes=f"{CLASSES}+7", name="named")
+    assert named["classes"] == f"{CLASSES}+7"
+
+
+@pytest.mark.parametrize("bands", [4, 6])
+def test_images_of_other_channels_are_refused_without_an_option(study, tmp_path, bands):
+    other = unseen(tmp_path / "other")
+    for file in sorted((other / "images").iterdir()):
+        pixels = np.asarray(Image.open(file).convert("RGB"))
+        file.unlink()
+        values = np.dstack([pixels, pixels])[..., :bands]
+        tifffile.imwrite(file.with_suffix(".tif"), values, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(
+        UserError, match=r"the model takes images with 3 channels; save .* as an RGB image"
+    ) as no:
+        segstudy.evaluate(study, other)
+    assert "--channels" not in str(no.value)
 
 
 def test_two_raters_agree_by_class_where_both_count(dataset, tmp_path):
