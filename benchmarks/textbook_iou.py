@@ -29,6 +29,8 @@ from segstudy.config.protocol import Protocol
 from segstudy.config.runs import Configuration, Run
 from segstudy.core.allocator import keep_memory
 from segstudy.core.device import reproducible
+from segstudy.core.intensity import COLOURS
+from segstudy.core.outputs import BINARY, Outputs
 from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import open_prepared, prepare
@@ -37,7 +39,17 @@ from segstudy.models import MODELS, build
 from segstudy.training import loop
 
 LOSSES = ("bce", "combo")
-FORMS = {"ours": build, "textbook": textbook}
+
+
+def textbook_form(
+    architecture: str, width: int, seed: int, outputs: Outputs, channels: int
+) -> torch.nn.Module:
+    """Return the textbook's network, which has one logit for three channels."""
+    assert (outputs, channels) == (BINARY, COLOURS)
+    return textbook(architecture, width, seed)
+
+
+FORMS = {"ours": build, "textbook": textbook_form}
 Setting = tuple[str, str, int, str]  # architecture, loss, seed, form
 
 

@@ -10,7 +10,14 @@ from hypothesis.extra import numpy as hnp
 
 from segstudy.data.datasets.ph2 import read as read_ph2
 from segstudy.data.masks import read_mask
-from segstudy.data.preprocess import Resize, image_to_network, mask_to_network, placement, prob_to_native
+from segstudy.data.preprocess import (
+    Resize,
+    image_to_network,
+    mask_to_network,
+    placement,
+    prob_to_native,
+    prob_to_store,
+)
 from segstudy.metrics.counts import confusion
 from segstudy.metrics.overlap import iou
 
@@ -163,3 +170,14 @@ def test_a_long_strip_is_resized_as_any_image_with_less_memory(
     assert np.abs(whole_image.astype(int) - image_parts).max() <= 1
     assert (whole_mask == mask_parts).all()
     assert np.abs(whole_prob - prob_parts).max() < 1e-5
+
+
+def test_probabilities_of_large_images_are_stored_smaller_if_these_were_not_resized():
+    prob = np.linspace(0, 1, 2048 * 1000, dtype=np.float32).reshape(2048, 1000)
+    found = prob_to_store(prob, "tiles")
+    assert found.shape == (1024, 500)
+    np.testing.assert_allclose(found, prob.reshape(1024, 2, 500, 2).mean((1, 3)), atol=1e-6)
+    assert prob_to_store(np.stack([prob, prob]), "tiles").shape == (2, 1024, 500)
+    assert prob_to_store(prob, "squash") is prob
+    assert prob_to_store(prob[:1024], "tiles").shape == (1024, 1000)
+    assert prob_to_native(found, (2048, 1000), "tiles").shape == (2048, 1000)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segstudy.core.outputs import IGNORED, IGNORED_CLASS, IGNORED_TARGET, Outputs
-from segstudy.data.prepared import Positions, Prepared
+from segstudy.data.prepared import Positions, Samples
+from segstudy.data.tiled import Tiled
 
 RESIDENT_SHARE = 0.25  # of a GPU's free memory that the samples may take
 
@@ -41,7 +42,7 @@ class Pixels:
             the device; None where each batch is sent there.
     """
 
-    prepared: Prepared
+    prepared: Samples
     device: torch.device
     resident: tuple[Tensor, Tensor] | None = None
 
@@ -92,8 +93,13 @@ def targets_of(mask: Tensor, outputs: Outputs) -> Tensor:
     return target.masked_fill(ignored.unsqueeze(1), IGNORED_TARGET) if outputs.has_ignored else target
 
 
-def pixels_on(prepared: Prepared, device: torch.device) -> Pixels:
-    """Samples for a device; on a GPU all of them at once, where they fit: no batch waits for the host."""
+def pixels_on(prepared: Samples, device: torch.device) -> Pixels:
+    """Samples for a device; on a GPU all of them at once, where they fit: no batch waits for the host.
+
+    Tiles are read for each batch.
+    """
+    if isinstance(prepared, Tiled):
+        return Pixels(prepared, device)
     needed = prepared.images.nbytes + prepared.masks.nbytes
     if device.type != "cuda" or needed > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
         return Pixels(prepared, device)

@@ -23,7 +23,7 @@ from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.parallel import in_order
 from segstudy.core.windowing import Windowing
 from segstudy.data.chunks import CHUNK
-from segstudy.data.epoch_order import Positions, shuffled
+from segstudy.data.epoch_order import NetworkForward, Positions, shuffled
 from segstudy.data.fingerprint import text_checksum
 from segstudy.data.hashed_arrays import (
     BLOCK_BYTES,
@@ -88,6 +88,10 @@ class Prepared:
         """Return the inputs of one epoch, the same for every architecture, loss and batch size."""
         return shuffled(positions, seed, epoch)
 
+    def scoring_inputs(self, positions: Positions) -> Positions:
+        """Return the inputs that these samples are scored from: of each sample one."""
+        return np.asarray(positions)
+
     def inputs(self, order: Positions) -> NDArray[np.uint8]:
         """Return inputs of an epoch, ``(n, height, width, channels)``."""
         return self.images[order]
@@ -95,6 +99,10 @@ class Prepared:
     def targets(self, order: Positions) -> NDArray[Any]:
         """Return their true masks, ``(n, height, width)``."""
         return self.masks[order]
+
+    def predicted(self, position: int, forward: NetworkForward) -> NDArray[np.float32]:
+        """Return what a network gives for one sample, ``outputs.prob_shape(height, width)``."""
+        return np.asarray(forward(self.images[position : position + 1])[0])
 
     def names(self, order: Positions) -> list[str]:
         """Return a name of each input, which its augmentation depends on: the sample's id."""

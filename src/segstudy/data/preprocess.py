@@ -20,6 +20,7 @@ NUMERICS = 1  # raised when any number below changes; enters every run's key
 REDUCED_NUMERICS = 2  # instead, of data with JPEG images: large ones are decoded at reduced scale
 ENOUGH = 2  # times the network's size: from there on antialiased resizing no longer sees the decoder's scale
 JPEG = FORMATS["JPEG"].suffixes
+STORED_SIDE_PX = 1024  # of probabilities of images that are not resized
 MAX_BETWEEN_PIXELS = 2**26  # of the image between the two passes of resizing
 
 Resize = Literal["squash", "pad", "tiles"]
@@ -163,6 +164,20 @@ def prob_to_native(prob: NDArray[np.float32], native: Size, resize: Resize) -> N
         bottom = min(native[0], top + rows)
         out[top:bottom] = np.asarray(resized.crop((0, top, native[1], bottom)))
     return out
+
+
+def prob_to_store(prob: NDArray[np.float32], resize: Resize) -> NDArray[np.float32]:
+    """Return probabilities as they are stored: with ``tiles`` at most 1,024 px a side, for pictures of them.
+
+    Scores are made before, at native size. Reduced ones are box means.
+    """
+    longest = max(prob.shape[-2:])
+    if resize != "tiles" or longest <= STORED_SIDE_PX:
+        return prob
+    if prob.ndim == 3:
+        return np.stack([prob_to_store(each, resize) for each in prob])
+    height, width = (max(1, round(side * STORED_SIDE_PX / longest)) for side in prob.shape)
+    return np.asarray(_resized(Image.fromarray(prob), (width, height), Image.Resampling.BOX))
 
 
 def decided_at_native(prob: NDArray[np.float32], native: Size, resize: Resize, outputs: Outputs) -> Mask:

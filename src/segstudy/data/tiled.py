@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from segstudy.core.outputs import Outputs
 from segstudy.core.seeding import seed_for
-from segstudy.core.windowing import Size, Windowing, Windows
+from segstudy.core.windowing import Place, Size, Windowing, Windows
 from segstudy.data.chunks import num_chunks, read_pixels, read_window
-from segstudy.data.epoch_order import Positions, shuffled
+from segstudy.data.epoch_order import NetworkForward, Positions, shuffled
 from segstudy.data.hashed_arrays import StoredArray
 from segstudy.data.preprocess import Resize
-from segstudy.data.windows import mirrored
+from segstudy.data.windows import mirrored, whole
 
 HELD = 0.5  # the share of tiles that are to hold a pixel of a scored class
 
@@ -83,6 +83,10 @@ class Tiled:
         places = np.array(self.windows(position).places(), np.int64)
         return np.insert(places, 0, position, axis=1)
 
+    def scoring_inputs(self, positions: Positions) -> Positions:
+        """Return the inputs that these samples are scored from, all windows of each: ``(n, 3)``."""
+        return np.concatenate([self.scoring_order(int(position)) for position in positions])
+
     def num_inputs(self, positions: Positions) -> int:
         """Return how many tiles an epoch over these samples has: as many as cover them without overlap."""
         return sum(self.windowing.num_tiles(self.native_sizes[position]) for position in positions)
@@ -136,6 +140,14 @@ class Tiled:
             inner = read_window(chunks, self._firsts[position], native, (top, left), tile)
             found[:] = mirrored(inner, tile)
         return out
+
+    def predicted(self, position: int, forward: NetworkForward) -> NDArray[np.float32]:
+        """Return what a network gives for windows of one sample, blended: ``outputs.prob_shape(H, W)``."""
+
+        def of_places(places: Sequence[Place]) -> NDArray[np.float32]:
+            return forward(self.inputs(np.insert(np.array(places, np.int64), 0, position, axis=1)))
+
+        return whole(self.windows(position), of_places)
 
     def names(self, order: Positions) -> list[str]:
         """Return a name of each input, which its augmentation depends on: the sample's id and the place.

@@ -1,6 +1,7 @@
 """Scores of trained models on a data set they have not seen, beside those on their own test subset."""
 
 import io
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from segstudy.data.check import examine, refuse_errors
 from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.intensity_survey import refuse_other_range
-from segstudy.data.prepared import Prepared, open_prepared, prepare
+from segstudy.data.prepared import Prepared, Samples, open_prepared, prepare
 from segstudy.data.samples import Dataset
 from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
@@ -91,8 +92,9 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     found = examine(dataset, meaning, scale=scale.of_model())
     refuse_errors(found.problems, is_for_model=True)
     refuse_other_range(found.intensities.problems, len(dataset.samples), scale)
-    prepared = _prepared(models, dataset, data, (found.masks.meaning, scale))
-    _refuse_seen(models, prepared)
+    protocol, reading = _protocol(models.records()[0]), (found.masks.meaning, scale)
+    _refuse_seen(models, _resized(protocol, dataset, data, reading))
+    prepared = _prepared(protocol, dataset, data, reading)
     runs = models.records()
     where = torch.device(device)
     scores = [_predicted(models.folder(run), run, prepared, where, network) for run in runs]
@@ -121,15 +123,20 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     return {"name": name, **record}
 
 
-def _prepared(models: Models, dataset: Dataset, data: str, reading: tuple[MaskMeaning, Scale]) -> Prepared:
+def _prepared(protocol: Protocol, dataset: Dataset, data: str, reading: tuple[MaskMeaning, Scale]) -> Samples:
     """Return the external images, prepared as those of the models' training."""
-    protocol = models.records()[0].protocol
-    height, width = protocol["image_size"]
-    return open_prepared(prepare(dataset.samples, data, (height, width), protocol["resize"], *reading))
+    folder = prepare(dataset.samples, data, protocol.image_size, protocol.resize, *reading)
+    return open_prepared(folder, protocol.windowing())
+
+
+def _resized(protocol: Protocol, dataset: Dataset, data: str, reading: tuple[MaskMeaning, Scale]) -> Prepared:
+    """Return the same resized, as images of different sizes are compared."""
+    how = "squash" if protocol.resize == "tiles" else protocol.resize
+    return open_prepared(prepare(dataset.samples, data, protocol.image_size, how, *reading))
 
 
 def _predicted(
-    folder: Path, record: TrainedRecord, prepared: Prepared, device: torch.device, network: str | None
+    folder: Path, record: TrainedRecord, prepared: Samples, device: torch.device, network: str | None
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Return the rows of the images and those of the classes, as a run has them, with seed and fold.
 
@@ -138,13 +145,12 @@ def _predicted(
     Raises:
         UserError: as ``checkpoint.load_model``; the model gives values that are not probabilities.
     """
+    prob: Collection[NDArray[np.float32]]
     everything, card = np.arange(len(prepared.ids)), read_card(folder / CARD)
     try:
         if network is None and is_own(card, folder / CARD) and (folder / STORED_ONNX).is_file():
             stored = stored_network(folder, card)
-            prob = np.concatenate(
-                [stored.probabilities(prepared.images[everything[i : i + 1]]) for i in everything]
-            )
+            prob = [prepared.predicted(int(position), stored.probabilities) for position in everything]
         else:
             model, _ = load_model(folder, network)
             pixels = pixels_on(prepared, device)
@@ -161,11 +167,15 @@ def _like_trained(record: TrainedRecord, asked: MaskMeaning) -> MaskMeaning:
     Raises:
         UserError: other classes than those of the models.
     """
-    trained = Protocol.model_validate(ADDED_LATER | record.protocol).mask_meaning()
+    trained = _protocol(record).mask_meaning()
     found = with_classes_of(trained, asked)
     if trained.classes and not found.classes:
         return replace(found, classes=trained.classes, ignore=found.ignore or trained.ignore)
     return found
+
+
+def _protocol(record: TrainedRecord) -> Protocol:
+    return Protocol.model_validate(ADDED_LATER | record.protocol)
 
 
 def _tolerance(record: TrainedRecord) -> float:

@@ -1,7 +1,7 @@
 """The forward pass over prepared images: probabilities, mean loss and mean IoU."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,9 @@ from segstudy.core.network_outputs import OutputError, wrong_with
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.scratch import scratch_array
 from segstudy.data.batches import Pixels
-from segstudy.data.prepared import Positions, Prepared
+from segstudy.data.prepared import Positions, Samples
+from segstudy.data.tiled import Tiled
+from segstudy.evaluation.tiles import probabilities_of_images, scores_of_windows
 from segstudy.metrics.class_means import mean_of_present
 from segstudy.metrics.counts import Confusion
 from segstudy.metrics.overlap import iou
@@ -25,7 +27,7 @@ EVALUATION_BATCH = 16  # fixed, because the batch size can change the last bits
 
 @dataclass(frozen=True, slots=True)
 class PartScore:
-    """Mean loss and mean per-image IoU (network size) over one subset.
+    """Mean loss and mean per-image IoU (network size) over one subset; with tiles the loss is of windows.
 
     Masks are decided at threshold .5, or are the most probable class. The IoU of an image with several
     classes is the mean over those that are scored and present, see ``metrics.class_means``.
@@ -72,8 +74,10 @@ def score_part(
 ) -> PartScore:
     """Return loss and IoU of a subset with the network's present weights; batch norm in evaluation mode.
 
-    The logits are added to ``kept``, batch by batch, for ``probabilities_of``.
+    The logits are added to ``kept``, batch by batch, for ``probabilities_of``; not of tiles.
     """
+    if isinstance(pixels.prepared, Tiled):
+        return PartScore(*scores_of_windows(model, loss, pixels, positions, precision))
     tally = Tally(pixels.prepared.outputs)
     for logits, target in _passes(model, pixels, positions, precision):
         tally.add(loss(logits.float(), target), logits, target)
@@ -130,25 +134,30 @@ def ious_of(counts: Tensor) -> list[float]:
 @torch.inference_mode()
 def probabilities(
     model: nn.Module, pixels: Pixels, positions: Positions, precision: str
-) -> NDArray[np.float32]:
-    """Return probabilities at network size, ``(len(positions), *outputs.prob_shape(height, width))``.
+) -> Collection[NDArray[np.float32]]:
+    """Return probabilities at network size, of each image ``outputs.prob_shape(height, width)``.
+
+    They are one array, unless images have their own sizes: ``resize = tiles``.
 
     Those of many images lie in a file, see ``scratch_array``.
 
     Raises:
         OutputError: some are not finite, and would count as background; or there are too many or too few.
     """
+    if isinstance(pixels.prepared, Tiled):
+        return probabilities_of_images(model, pixels, positions, precision)
     passes = _passes(model, pixels, positions, precision)
     return probabilities_of((logits for logits, _ in passes), pixels.prepared, positions)
 
 
 @torch.inference_mode()
 def probabilities_of(
-    batches: Iterable[Tensor], prepared: Prepared, positions: Positions
+    batches: Iterable[Tensor], prepared: Samples, positions: Positions
 ) -> NDArray[np.float32]:
-    """Return the same from the logits of the batches."""
+    """Return the same as one array from the logits of the batches of resized images."""
     outputs = prepared.outputs
-    out = scratch_array((len(positions), *outputs.prob_shape(*prepared.masks.shape[1:])), np.float32)
+    size = prepared.network_mask(int(positions[0])).shape
+    out = scratch_array((len(positions), *outputs.prob_shape(*size)), np.float32)
     done = 0
     for logits in batches:
         prob = probabilities_from(logits, outputs).cpu().numpy()

@@ -1,6 +1,6 @@
 """The scores of a model on prepared images, one row per image, and one per image and class."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from segstudy.core.metric_names import NSD_TOLERANCE, THRESHOLDS
 from segstudy.core.outputs import Mask
 from segstudy.data.native_probabilities import NativeProbabilities
-from segstudy.data.prepared import Positions, Prepared
+from segstudy.data.prepared import Positions, Samples
 from segstudy.data.samples import Part
 from segstudy.evaluation.class_rows import class_rows, class_table
 from segstudy.evaluation.class_scores import Compared, compare
 from segstudy.evaluation.probability_counts import NUM_BINS, ProbabilityCounts, bins_of, pixels_in_bins
 
 
-def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Positions) -> float | None:
+def best_threshold(
+    prob: Collection[NDArray[np.float32]], prepared: Samples, positions: Positions
+) -> float | None:
     """Return the threshold of ``THRESHOLDS`` with the highest mean IoU at network size; .5 wins ties.
 
     Must be chosen on validation only. None where there are several classes.
@@ -29,7 +31,7 @@ def best_threshold(prob: NDArray[np.float32], prepared: Prepared, positions: Pos
         return None
     pixels = np.empty((len(positions), 2, NUM_BINS), np.int64)
     for i, (p, position) in enumerate(zip(prob, positions, strict=True)):
-        mask = prepared.masks[int(position)]
+        mask = prepared.network_mask(int(position))
         true, valid = outputs.plane(mask, 1), outputs.valid(mask)
         if valid is not None:
             p, true = p[valid], true[valid]  # noqa: PLW2901 (the pixels that count)
@@ -59,8 +61,8 @@ class ImageScores:
 
 
 def score_images(  # noqa: PLR0913 (what is scored, and how)
-    prob: NDArray[np.float32],
-    prepared: Prepared,
+    prob: Collection[NDArray[np.float32]],
+    prepared: Samples,
     positions: Sequence[int] | Positions,
     part: Part,
     tuned_threshold: float | None,
@@ -71,7 +73,7 @@ def score_images(  # noqa: PLR0913 (what is scored, and how)
     """Score the predictions of a subset at network and native size.
 
     Args:
-        prob: at network size, ``(len(positions), *outputs.prob_shape(height, width))``.
+        prob: at network size, of each image ``outputs.prob_shape(height, width)``.
         prepared: masks and native sizes.
         positions: of the images in ``prepared``.
         part: the subset.
@@ -115,7 +117,7 @@ class _Scored:
 
 def _scored(
     prob: NDArray[np.float32],
-    prepared: Prepared,
+    prepared: Samples,
     position: int,
     tuned_threshold: float | None,
     nsd_tolerance: float,
@@ -123,7 +125,7 @@ def _scored(
     outputs = prepared.outputs
     native_prob = NativeProbabilities(prob, prepared.native_sizes[position], prepared.resize, outputs)
     small, native = outputs.decide(prob), native_prob.decided()
-    small_truth, truth = prepared.masks[position], prepared.native_mask(position)
+    small_truth, truth = prepared.network_mask(position), prepared.native_mask(position)
     return _Scored(
         compare(
             *(small, small_truth, outputs, "network", nsd_tolerance),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
@@ -23,7 +24,8 @@ from segstudy.core.network_outputs import OutputError
 from segstudy.core.seeding import seed_for
 from segstudy.data.augment import augment, changes_of
 from segstudy.data.batches import Pixels, in_batches, num_batches, pixels_on
-from segstudy.data.prepared import Positions, Prepared
+from segstudy.data.prepared import Positions, Samples
+from segstudy.data.preprocess import prob_to_store
 from segstudy.data.samples import Part
 from segstudy.data.split import Split
 from segstudy.evaluation.blocks import in_blocks
@@ -59,7 +61,7 @@ class Result:
         images: one row per image of validation and test, see ``evaluation.per_image``.
         classes: one row per image and class, see ``evaluation.class_rows``; None in binary studies.
         predictions: ``id``, ``part`` and ``prob``: the network-size probability as 8-bit PNG, see
-            ``store.probability_maps``.
+            ``store.probability_maps``; of tiles reduced, see ``preprocess.prob_to_store``.
         probabilities: pixels by probability, see ``evaluation.probability_counts``; None if there are
             probabilities of several classes.
         weights: the network's state at the selected epoch.
@@ -111,7 +113,7 @@ class Training:
         return math.ceil(self.total_steps / self.steps_per_epoch)
 
 
-def train(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Result:
+def train(run: Run, prepared: Samples, split: Split, device: torch.device) -> Result:
     """Train one network as its run says and score the selected epoch on validation and test.
 
     Args:
@@ -129,11 +131,11 @@ def train(run: Run, prepared: Prepared, split: Split, device: torch.device) -> R
     return finish(training)
 
 
-def begin(run: Run, prepared: Prepared, split: Split, device: torch.device) -> Training:
+def begin(run: Run, prepared: Samples, split: Split, device: torch.device) -> Training:
     """Return a training before its first epoch; arguments as for ``train``."""
     protocol = run.configuration.protocol
     outputs = protocol.outputs()
-    assert outputs == prepared.outputs, "data that were prepared for other classes"
+    assert (outputs, protocol.resize) == (prepared.outputs, prepared.resize), "data prepared for another run"
     parts = {name: prepared.positions(split.part(name)) for name in ("train", "validation", "test")}
     model = build(run.configuration.architecture, protocol.width, run.seed, outputs, protocol.num_channels)
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -208,11 +210,12 @@ def finish(training: Training) -> Result:
     precision, tolerance = protocol.precision, protocol.nsd_tolerance
     model.load_state_dict(training.weights)
     with timed(training.seconds, "final"), _no_numbers_are_divergence():
+        prob: dict[Part, Collection[NDArray[np.float32]]] = {}
         if training.validation_logits is None:
-            validation = probabilities(model, pixels, parts["validation"], precision)
+            prob["validation"] = probabilities(model, pixels, parts["validation"], precision)
         else:
-            validation = probabilities_of(training.validation_logits, prepared, parts["validation"])
-        prob = {"validation": validation}
+            logits = training.validation_logits
+            prob["validation"] = probabilities_of(logits, prepared, parts["validation"])
         start = time.perf_counter()  # the network is warm from its epochs
         prob["test"] = probabilities(model, pixels, parts["test"], precision)
         inference_ms = 1000 * (time.perf_counter() - start) / len(parts["test"])
@@ -231,7 +234,9 @@ def finish(training: Training) -> Result:
         epochs=pl.DataFrame(training.rows),
         images=images,
         classes=_joined(each.classes for each in scores),
-        predictions=images.select("id", "part").with_columns(_pngs(p for part in SCORED for p in prob[part])),
+        predictions=images.select("id", "part").with_columns(
+            _pngs(prob_to_store(p, prepared.resize) for part in SCORED for p in prob[part])
+        ),
         probabilities=_joined(each.table(ids[part], part) for part, each in counts.items()),
         weights=training.weights,
         selected_epoch=training.selected_epoch,
@@ -255,6 +260,8 @@ def _may_keep_logits(training: Training) -> bool:
     configuration = training.run.configuration
     height, width = configuration.protocol.image_size
     num_channels = configuration.protocol.outputs().num_channels
+    if configuration.protocol.resize == "tiles":
+        return False
     are_few = len(training.parts["validation"]) * height * width * num_channels <= MOST_KEPT_LOGITS
     return are_few and is_ours(configuration.architecture)
 

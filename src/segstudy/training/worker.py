@@ -68,7 +68,7 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
     _refuse_changed_source(job.run)
     _refuse_other_hardware(job, here, [])
     reset_peak_memory(job.device)
-    prepared = open_prepared(job.prepared)
+    prepared = open_prepared(job.prepared, job.run.configuration.protocol.windowing())
     training, saving = resumed(
         lambda: begin(job.run, prepared, job.split, torch.device(job.device)),
         StudyFolder(job.study).checkpoints(job.run.key),
@@ -94,9 +94,9 @@ def _train_and_store(job: Job, listener: Listener) -> bool:
     training.seconds["total"] = earlier_s + time.perf_counter() - clock
 
     def images(most: int) -> NDArray[np.uint8]:
-        positions = np.asarray(training.parts["validation"])
-        chosen = np.linspace(0, len(positions) - 1, min(len(positions), most)).astype(int)
-        return prepared.images[positions[chosen]]
+        inputs = prepared.scoring_inputs(training.parts["validation"])
+        chosen = np.linspace(0, len(inputs) - 1, min(len(inputs), most)).astype(int)
+        return prepared.inputs(inputs[chosen])
 
     about = {"started": started.isoformat(timespec="seconds"), "resumed": saving.resumed}
     _store(job, training, result, about, images, listener.say)
@@ -265,7 +265,13 @@ def _class_means(classes: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]
 
 def _card(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
     protocol = run.configuration.protocol
-    named = {"classes": protocol.classes, "ignore": protocol.ignore, "channels": protocol.channels}
+    windowing = protocol.windowing()
+    named = {
+        "classes": protocol.classes,
+        "ignore": protocol.ignore,
+        "channels": protocol.channels,
+        "overlap": None if windowing is None else windowing.overlap,
+    }
     return {
         "key": run.key,
         "architecture": title(run.configuration.architecture),
