@@ -110,13 +110,13 @@ def test_export_leaves_file_and_report(exported_openvino):
     ("to", "name"), [("onnx", "m.onnx"), pytest.param("openvino", "m.xml", marks=pytest.mark.slow)]
 )
 def test_a_file_whose_masks_differ_is_refused_and_nothing_stays(study, tmp_path, monkeypatch, to, name):
-    honest = parity._parity
+    honest = parity.open_exported
 
-    def flipped(network, reference, prepared, positions):
-        inverted = replace(network, forward=lambda images: 1 - network.forward(images))
-        return honest(inverted, reference, prepared, positions)
+    def inverted(file, precision):
+        network = honest(file, precision=precision)
+        return replace(network, forward=lambda images: 1 - network.forward(images))
 
-    monkeypatch.setattr(parity, "_parity", flipped)
+    monkeypatch.setattr(parity, "open_exported", inverted)
     with pytest.raises(UserError, match=r"not exported: .* of the pixels differ"):
         segstudy.export(study, to, out=tmp_path / name)
     assert not list(tmp_path.iterdir())

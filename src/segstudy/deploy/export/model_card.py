@@ -35,6 +35,10 @@ LIMITS = (
     "Probabilities are the network's own and may be over- or underconfident; see the calibration error.",
     "The interval of a single training leaves out how much another seed would differ.",
 )
+LIMIT_OF_WINDOWS = (
+    "Images are segmented in windows at their own resolution. In images of another magnification or ground "
+    "resolution than those of the training, objects have other sizes in pixels, and scores are usually lower."
+)
 PROTOCOL = (
     "image_size",
     "resize",
@@ -82,6 +86,7 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
         },
         "protocol": {
             **{name: record.protocol[name] for name in PROTOCOL},
+            **({} if card.overlap is None else {"overlap": card.overlap}),
             **_channels_and_intensity(record.protocol),
             **{name: record.protocol.get(name, default) for name, default in TOLERANCES.items()},
             **_budget(record.protocol),
@@ -100,7 +105,7 @@ def model_card(models: Models, record: TrainedRecord) -> dict[str, Any]:
         "environment": record.environment,
         "started": record.started,
         "intended_use": INTENDED,
-        "limits": list(LIMITS),
+        "limits": [*LIMITS, *([] if card.windowing is None else [LIMIT_OF_WINDOWS])],
         **({} if card.outputs == BINARY else {"classes": _classes(card)}),
     }
 

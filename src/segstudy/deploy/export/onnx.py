@@ -1,10 +1,11 @@
 """A run's network as an ONNX graph, float32 or INT8, and the format ``onnx``.
 
-The graph takes RGB images at network size as they are, ``(N, H, W, 3)`` uint8 (or of as many channels as the
-model has), and gives probabilities: of the foreground ``(N, H, W)``, of several classes ``(N, K, H, W)``. The
-resizing before and after is that of ``preprocess``, whose version is in the file's metadata, with the whole
-model card. Batch and size are free, but of OpenVINO's INT8, which is fixed to one image of the network's
-size.
+The graph takes RGB images at network size as they are, or windows of images that are not resized,
+``(N, H, W, 3)`` uint8 (or of as many channels as the model has), and gives probabilities: of the foreground
+``(N, H, W)``, of several classes ``(N, K, H, W)``. The resizing before and after is that of ``preprocess``,
+whose version is in the file's metadata, with the whole model card; the windows and their blending are those
+of ``data.windows``. Batch and size are free, but of OpenVINO's INT8, which is fixed to one image of the
+network's size.
 """
 
 import io
@@ -49,17 +50,12 @@ MAX_FLIPPED = (
 QUANTIZED = ["Conv", "ConvTranspose"]  # layers
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, in messages of exporters
 INPUT, OUTPUT = "image", "probability"
-INPUT_TEXT = "RGB image at network size, uint8, (N, H, W, 3); see card.image_size and card.resize"
-CHANNELS_TEXT = (
-    "image of {number} channels at network size, uint8 by the scale card.training.intensity, (N, H, W, "
-    "{number}); see card.image_size and card.resize"
-)
 OUTPUT_TEXTS: dict[Task, str] = {
-    "binary": "foreground probability, float32, (N, H, W); resize it bilinearly, then threshold",
-    "multiclass": "probability of each class, float32, (N, K, H, W), in the order of classes; resize each "
-    "bilinearly, then take the class with the highest one, of equal ones the first",
-    "multilabel": "probability of each class, float32, (N, K, H, W), in the order of classes; resize each "
-    "bilinearly, then threshold",
+    "binary": "foreground probability, float32, (N, H, W); {whole}, then threshold",
+    "multiclass": "probability of each class, float32, (N, K, H, W), in the order of classes; {whole}, then "
+    "take the class with the highest one, of equal ones the first",
+    "multilabel": "probability of each class, float32, (N, K, H, W), in the order of classes; {whole}, then "
+    "threshold",
 }
 
 
@@ -196,8 +192,8 @@ def package_of(models: Models, record: TrainedRecord, precision: Literal["float3
         card=card,
         name=run_name(record),
         preprocessing=_preprocessing(card, folder / CARD),
-        input=INPUT_TEXT if card.channels is None else CHANNELS_TEXT.format(number=card.channels),
-        output=OUTPUT_TEXTS[card.outputs.task],
+        input=_input_text(card),
+        output=_output_text(card),
         classes=card.outputs.names,
         metric=f"mean per-image {METRICS[HEADLINE].title}{of_foreground(card.outputs)}",
         data=about["data"],
@@ -206,6 +202,25 @@ def package_of(models: Models, record: TrainedRecord, precision: Literal["float3
         text=as_markdown(about),
         has_checksum=True,
     )
+
+
+def _input_text(card: Card) -> str:
+    """Return what the graph takes, in words."""
+    what, size, more = "image", "network size", "resize"
+    if card.windowing is not None:
+        what, size, more = "window", "the image's own size", "overlap"
+    pixels = f"RGB {what} at {size}, uint8"
+    if card.channels is not None:
+        pixels = f"{what} of {card.channels} channels at {size}, uint8 by the scale card.training.intensity"
+    return f"{pixels}, (N, H, W, {card.num_channels}); see card.image_size and card.{more}"
+
+
+def _output_text(card: Card) -> str:
+    """Return what the graph gives, in words."""
+    whole = f"resize {'it' if card.outputs.task == 'binary' else 'each'} bilinearly"
+    if card.windowing is not None:
+        whole = "blend the windows as segstudy.data.windows does"
+    return OUTPUT_TEXTS[card.outputs.task].format(whole=whole)
 
 
 def _preprocessing(card: Card, file: Path) -> Literal[1, 2]:

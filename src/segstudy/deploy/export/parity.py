@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,17 @@ from segstudy.core.atomic_files import file_name, make_folder, write_text
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import Mask, Outputs
 from segstudy.core.quantities import percent
-from segstudy.data.prepared import Positions, Prepared
+from segstudy.data.epoch_order import Positions
+from segstudy.data.prepared import Prepared, Samples
 from segstudy.data.preprocess import decided_at_native
-from segstudy.deploy.engines.base import Network, Precision
+from segstudy.deploy.engines.base import Network
 from segstudy.deploy.engines.exported import open_exported
 from segstudy.deploy.engines.pytorch import open_run
 from segstudy.deploy.engines.stored import stored_network
 from segstudy.deploy.export import FORMATS, FormatName
 from segstudy.deploy.export.onnx import MAX_FLIPPED, onnx_of, package_of, quantized
 from segstudy.deploy.export.parity_images import gate_images, spread
+from segstudy.deploy.predict.predictor import Predictor
 from segstudy.evaluation.class_scores import compare as compare_masks
 from segstudy.store.card import read_card
 from segstudy.store.own_networks import is_own
@@ -122,13 +124,13 @@ def export_model(  # noqa: PLR0913 (an option each)
     graph = make_graph()
     if int8:
         progress("calibrating")
-        graph = quantized(graph, calibration_images(images.prepared, images.calibration))
+        graph = quantized(graph, calibration_images(images.samples, images.calibration))
     make_folder(file.parent)
     aside = file.with_name(f".unproven.{file.name}")
     try:
         chosen.write(graph, package_of(models, record, "int8" if int8 else "float32"), aside)
         progress(f"comparing masks with those of {reference.engine}")
-        found = compare(reference, aside, images.prepared, images.compared, images.what)
+        found = compare(reference, aside, images.samples, images.compared, images.what)
         report = file.with_name(f"{file.name}.parity.json")
         if failed := [each for each in found if not each.passed]:
             raise UserError(f"{file}: not exported: {'; '.join(map(in_words, failed))}")
@@ -162,9 +164,13 @@ def reference_of(folder: Path, name: str, network: str | None) -> tuple[Network,
     return open_run(folder, name, "cpu", "float32", network), lambda: onnx_of(folder, network, checked=True)
 
 
-def calibration_images(prepared: Prepared, train: Sequence[int] | Positions) -> NDArray[np.uint8]:
-    """Return images of these positions, spread evenly over the data set, at network size."""
-    return np.array(prepared.images[spread(train, CALIBRATION_IMAGES)])
+def calibration_images(samples: Samples, train: Sequence[int] | Positions) -> NDArray[np.uint8]:
+    """Return inputs of the network of these positions, spread evenly over the data set: images, or tiles."""
+    chosen = spread(train, CALIBRATION_IMAGES)
+    if isinstance(samples, Prepared):
+        return np.array(samples.images[chosen])
+    windows = np.concatenate([samples.scoring_order(int(position)) for position in chosen])
+    return samples.inputs(windows[spread(np.arange(len(windows)), CALIBRATION_IMAGES)])
 
 
 def in_words(parity: Parity) -> str:
@@ -179,55 +185,87 @@ def in_words(parity: Parity) -> str:
 def compare(
     reference: Network,
     file: Path,
-    prepared: Prepared,
-    positions: Sequence[int] | Positions,
+    samples: Samples,
+    positions: Positions,
     images: str = "test images",
 ) -> tuple[Parity, ...]:
     """Compare an exported file with its model, in every precision in which it can run."""
-    expected = _probabilities(reference, prepared, positions)
-    ways: tuple[Precision, ...] = ("auto",)
-    first = open_exported(file, precision="auto")
-    if first.engine.rpartition(" ")[2] not in ("float32", "int8"):
-        ways = ("float32", "auto")
-    found = [_parity(open_exported(file, precision=way), expected, prepared, positions) for way in ways]
-    return tuple(replace(each, reference=reference.engine, images=images) for each in found)
+    networks = [open_exported(file, precision="auto")]
+    if networks[0].engine.rpartition(" ")[2] not in ("float32", "int8"):
+        networks.insert(0, open_exported(file, precision="float32"))
+    compared: list[list[Compared]] = [[] for _ in networks]
+    together = BATCH if isinstance(samples, Prepared) else 1  # images whose masks are in memory
+    for batch in (positions[at : at + together] for at in range(0, len(positions), together)):
+        expected = _masks(reference, samples, batch)
+        truths = [samples.native_mask(int(position)) for position in batch]
+        for network, found in zip(networks, compared, strict=True):
+            masks = _masks(network, samples, batch)
+            found += [
+                _compared(*three, samples.outputs) for three in zip(masks, expected, truths, strict=True)
+            ]
+    return tuple(
+        _parity(network.engine, found, reference.engine, images)
+        for network, found in zip(networks, compared, strict=True)
+    )
 
 
-def _parity(network: Network, reference: NDArray[np.float32], prepared: Prepared, positions: Any) -> Parity:
-    found = _probabilities(network, prepared, positions)
-    flipped, sizes, ious, ious_before = [], [], [], []
-    for ours, theirs, position in zip(found, reference, positions, strict=True):
-        native = prepared.native_sizes[position]
-        mask, before = (
-            decided_at_native(prob, native, prepared.resize, network.outputs) for prob in (ours, theirs)
-        )
-        truth = prepared.native_mask(int(position))
-        flipped.append(int((mask != before).sum()))
-        sizes.append(mask.size)
-        ious.append(_iou(mask, truth, prepared.outputs))
-        ious_before.append(_iou(before, truth, prepared.outputs))
+class Compared(NamedTuple):
+    """The comparison of two masks of one image.
+
+    Attributes:
+        flipped: pixels of different classes.
+        pixels: of the image.
+        iou: of the exported file's mask to truth.
+        iou_before: of the model's.
+    """
+
+    flipped: int
+    pixels: int
+    iou: float
+    iou_before: float
+
+
+def _compared(mask: Mask, before: Mask, truth: Mask, outputs: Outputs) -> Compared:
+    flipped = int((mask != before).sum())
+    return Compared(flipped, mask.size, _iou(mask, truth, outputs), _iou(before, truth, outputs))
+
+
+def _parity(engine: str, compared: Sequence[Compared], reference: str, images: str) -> Parity:
     result = Parity(
-        engine=network.engine,
-        num_images=len(found),
-        flipped_frac=sum(flipped) / sum(sizes),
-        worst_flipped_frac=max(f / s for f, s in zip(flipped, sizes, strict=True)),
-        iou=float(np.mean(ious)),
-        iou_pytorch=float(np.mean(ious_before)),
+        engine=engine,
+        num_images=len(compared),
+        flipped_frac=sum(each.flipped for each in compared) / sum(each.pixels for each in compared),
+        worst_flipped_frac=max(each.flipped / each.pixels for each in compared),
+        iou=float(np.mean([each.iou for each in compared])),
+        iou_pytorch=float(np.mean([each.iou_before for each in compared])),
         limit="",
         passed=False,
+        reference=reference,
+        images=images,
     )
-    if network.engine.endswith("float32"):
+    if engine.endswith("float32"):
         limit = f"at most {percent(MAX_FLIPPED, 2)} of the pixels"
         return replace(result, limit=limit, passed=result.flipped_frac <= MAX_FLIPPED)
     limit = f"IoU down by at most {MAX_IOU_DROP}"
     return replace(result, limit=limit, passed=result.iou_change >= -MAX_IOU_DROP)
 
 
+def _masks(network: Network, samples: Samples, batch: Positions) -> list[Mask]:
+    """Return the masks of these images at native size; of windows, as a prediction blends them."""
+    if isinstance(samples, Prepared):
+        probabilities = network.probabilities(samples.images[batch])
+        sizes = [samples.native_sizes[position] for position in batch]
+        return [
+            decided_at_native(prob, native, samples.resize, network.outputs)
+            for prob, native in zip(probabilities, sizes, strict=True)
+        ]
+    predictor = Predictor([network])
+    return [
+        predictor.native(samples.native_image(int(position)), samples.native_sizes[position]).decided()
+        for position in batch
+    ]
+
+
 def _iou(mask: Mask, truth: Mask, outputs: Outputs) -> float:
     """Return the IoU of a mask, of several classes the mean over those that are scored and present."""
     return compare_masks(mask, truth, outputs, "native", takes=("counts",)).mean()["native_iou"]
-
-
-def _probabilities(network: Network, prepared: Prepared, positions: Any) -> NDArray[np.float32]:
-    batches = [positions[at : at + BATCH] for at in range(0, len(positions), BATCH)]
-    return np.concatenate([network.probabilities(prepared.images[batch]) for batch in batches])

@@ -12,8 +12,9 @@ from segstudy.core.errors import UserError
 from segstudy.core.intensity import reading_of
 from segstudy.core.mask_rules import MaskMeaning, parse
 from segstudy.data.datasets import read, refuse_gone
+from segstudy.data.epoch_order import Positions
 from segstudy.data.fingerprint import fingerprint
-from segstudy.data.prepared import Positions, Prepared, open_prepared, prepare
+from segstudy.data.prepared import Samples, open_prepared, prepare
 from segstudy.deploy.export.model_card import images_of
 from segstudy.store.card import read_card
 from segstudy.store.records import CARD, TrainedRecord
@@ -24,16 +25,16 @@ COMPARED_IMAGES = 200  # of data that are not the study's own
 
 @dataclass(frozen=True)
 class GateImages:
-    """Images at network size, for comparison and for calibration.
+    """Prepared images, for comparison and for calibration.
 
     Attributes:
-        prepared: all of them.
+        samples: all of them.
         compared: positions of those that masks are compared on.
         calibration: positions of others, that INT8 is calibrated on.
         what: the compared images, in words.
     """
 
-    prepared: Prepared
+    samples: Samples
     compared: Positions
     calibration: Positions
     what: str
@@ -60,7 +61,7 @@ def gate_images(models: Models, record: TrainedRecord, data: Path | None = None)
     return GateImages(prepared, test, train, "test images")
 
 
-def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None) -> Prepared:
+def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None) -> Samples:
     """Return the study's own images, prepared as for the run.
 
     Raises:
@@ -85,7 +86,8 @@ def prepared_for(models: Models, record: TrainedRecord, data: Path | None = None
     height, width = protocol["image_size"]
     meaning = _meaning(protocol)
     settings = ((height, width), protocol["resize"], meaning, reading_of(protocol))
-    return open_prepared(prepare(dataset.samples, found, *settings))
+    windowing = read_card(models.folder(record) / CARD).windowing
+    return open_prepared(prepare(dataset.samples, found, *settings), windowing)
 
 
 def _meaning(protocol: Mapping[str, Any]) -> MaskMeaning:
@@ -111,7 +113,7 @@ def _given(models: Models, record: TrainedRecord, data: Path | None) -> GateImag
     found = fingerprint(dataset.samples)
     meaning = _meaning(card.training)
     settings = (card.image_size, card.resize, meaning, card.scale)
-    prepared = open_prepared(prepare(dataset.samples, found, *settings))
+    prepared = open_prepared(prepare(dataset.samples, found, *settings), card.windowing)
     table = images_of(models, record)
     if found == card.training.get("data") and table is not None:
         test = prepared.positions(table.filter(part="test")["id"].to_list())
