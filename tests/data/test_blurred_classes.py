@@ -14,6 +14,8 @@ from PIL import Image, ImageFilter
 
 from segstudy.core.classes import parse_classes
 from segstudy.core.mask_rules import AUTO, MaskMeaning, parse
+from segstudy.data import blurred_classes
+from segstudy.data.blurred_classes import steady_counts
 from segstudy.data.check import examine
 from segstudy.data.datasets import read
 from segstudy.data.mask_inference import Inference
@@ -175,3 +177,23 @@ def test_classes_in_a_lossy_format_are_not_named_by_value(kind: Any) -> None:
     assert found.refusal
     assert "blurred" in found.refusal.what
     assert "--foreground" not in "".join(found.refusal.remedies)
+
+
+def test_all_values_of_a_format_without_loss_may_be_classes() -> None:
+    """WebP may keep values exactly: then many classes are as good as in a PNG."""
+    areas = np.arange(20, dtype=np.uint8).repeat(8 * 20).reshape(20, 160).repeat(4, axis=0)
+    classes = parse_classes(",".join(f"c{i}={i}" for i in range(20)))
+    assert not found_in([areas] * 2, MaskMeaning(AUTO.rule, classes=classes), lossy=True).unfit
+    found = found_in([areas] * 2, MaskMeaning(AUTO.rule, classes=classes[:-1]), lossy=True)
+    assert found.refusal
+    assert found.refusal.kind == "blurred"
+
+
+def test_strips_count_what_the_whole_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = jpeg(rings(0, 100, 200)[0])
+    whole = steady_counts(mask)
+    monkeypatch.setattr(blurred_classes, "STRIP_PIXELS", 1000)
+    assert (steady_counts(mask) == whole).all()
+    inner, right, below, both = (mask[:-1, :-1].astype(int), mask[:-1, 1:], mask[1:, :-1], mask[1:, 1:])
+    steady = np.maximum.reduce([abs(inner - each) for each in (right, below, both)]) <= 8
+    assert (whole == np.bincount(inner[steady], minlength=256)).all()

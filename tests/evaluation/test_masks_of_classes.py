@@ -92,6 +92,30 @@ def test_a_foreground_in_a_study_of_several_classes_is_refused(tmp_path):
         meaning(tmp_path, [0, 1], EYES, MaskMeaning(AUTO.rule, (1,)))
 
 
+@pytest.mark.parametrize("values", [[0, 1, 2], [0, 100, 200], [5, 5, 5]], ids=str)
+def test_what_score_says_of_several_values_names_its_own_options(tmp_path, values):
+    """It has no `--foreground`; and a cut would make flat class numbers background."""
+    binary = MaskMeaning(MaskRule("larger"))
+    with pytest.raises(UserError, match="save the foreground alone, as 0 and 255") as refused:
+        meaning(tmp_path, values, binary)
+    assert "--foreground" not in str(refused.value)
+    assert "cut" not in str(refused.value)
+    if len(set(values)) > 1:
+        found = meaning(tmp_path, values, binary, MaskMeaning(MaskRule("background", "0")))
+        assert numbers(tmp_path, found) == [False, True, True]
+
+
+def test_colours_that_are_scored_are_black_and_others(tmp_path):
+    save_colours = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)[np.tile([0, 1, 2], (9, 3))]
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(save_colours).save(tmp_path / "masks/a.png")
+    masks, binary = [tmp_path / "masks/a.png"], MaskMeaning(MaskRule("larger"))
+    with pytest.raises(UserError, match="choose --masks 'background=#000000'") as refused:
+        meaning_of_masks(masks, binary)
+    assert "--foreground" not in str(refused.value)
+    assert meaning_of_masks(masks, binary, MaskMeaning(MaskRule("background", "#000000")))
+
+
 def test_values_of_no_class_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"a.png: .*3.*masks of background, disc, cup hold the values of"):
         meaning(tmp_path, [0, 1, 3])

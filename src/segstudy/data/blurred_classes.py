@@ -24,6 +24,7 @@ FEWEST_PX = 48
 MOST_BETWEEN_FRAC = 0.3
 LEAST_APART = 0.12  # of the range of all levels
 LEAST_STEADY_FRAC = 0.9  # of the flat areas of blurred masks
+STRIP_PIXELS = 2**20  # looked at at a time
 MOST = 32  # levels that are looked for
 
 Counts = NDArray[np.int64]  # (256,) how many pixels have each grey level; (0,) where it was not counted
@@ -35,11 +36,15 @@ def steady_counts(values: NDArray[Any]) -> Counts:
     Args:
         values: ``(H, W)``, whole numbers; those of more than 8 bits are scaled down.
     """
-    grey = as_bytes(values).astype(np.int16)
-    inner = grey[:-1, :-1]
-    others = (grey[:-1, 1:], grey[1:, :-1], grey[1:, 1:])
-    is_steady = np.logical_and.reduce([abs(inner - other) <= NEAR for other in others])
-    return np.bincount(inner[is_steady], minlength=256)
+    found = np.zeros(256, np.int64)
+    height, width = values.shape
+    for top in range(0, height - 1, rows := max(1, STRIP_PIXELS // width)):
+        grey = as_bytes(values[top : top + rows + 1]).astype(np.int16)
+        inner = grey[:-1, :-1]
+        others = (grey[:-1, 1:], grey[1:, :-1], grey[1:, 1:])
+        is_steady = np.logical_and.reduce([abs(inner - other) <= NEAR for other in others])
+        found += np.bincount(inner[is_steady], minlength=256)
+    return found
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from segstudy.data.masks import (
     THRESHOLD,
     foreground_of,
     grey_frac_of,
+    has_unnamed,
     ignored_in,
     listed,
     without_ignored,
@@ -135,6 +136,8 @@ def _refused(
     if levels.are_blurred and any(len(table.values) > FEW for table in tables):
         return replace(blurred_masks(looks, levels), meaning=meaning)
     lossy = [i for i, table in enumerate(tables) if table.lossy and len(table.values) > FEW]
+    if meaning.classes and not any(has_unnamed(tables[i], meaning) for i in lossy):
+        return None  # a format that may be without loss, as WebP: all values are those of classes
     if lossy and meaning.rule.kind != "nearest":
         return _all_refused(tables, lossy, named_but_blurred(named), meaning)
     return None

@@ -128,6 +128,12 @@ def without_ignored(table: MaskTable, meaning: MaskMeaning) -> MaskTable:
     return replace(table, values=table.values[counts], counts=table.counts[counts], colours=colours)
 
 
+def has_unnamed(table: MaskTable, meaning: MaskMeaning) -> bool:
+    """Whether a table has values that are of no class and not ignored."""
+    named = [ignored_in(table, meaning), *(_among(table, each.values, meaning) for each in meaning.classes)]
+    return not np.logical_or.reduce(named).all()
+
+
 def _class_numbers(table: MaskTable, meaning: MaskMeaning) -> NDArray[np.uint8]:
     """The number of each value's class; values of no class are refused."""
     numbers = np.full(len(table.values), IGNORED, np.uint8)

@@ -18,7 +18,8 @@ from segstudy.data.mask_looks import MaskLook, look_at_mask
 from segstudy.data.mask_pixels import decode_mask
 from segstudy.data.mask_survey import infer
 from segstudy.data.mask_tables import table_of
-from segstudy.data.masks import listed, numbers_in, numbers_of
+from segstudy.data.mask_values import FLAT_FRAC
+from segstudy.data.masks import THRESHOLD, listed, numbers_in, numbers_of
 from segstudy.data.sources import MaskSource, OneMask, first_file, masks_of
 
 
@@ -149,14 +150,19 @@ def _accepted(found: Inference, looks: Sequence[MaskLook], files: Sequence[OneMa
 
 
 def _refused(error: ImageError, look: MaskLook) -> str:
-    """The reason, with the remedies that masks of another tool have."""
+    """The reason, with the remedies that masks of another tool have: no foreground can be named."""
+    values, alone = look.table.values, "save the foreground alone, as 0 and 255"
+    if error.kind == "coloured":
+        return f"{len(values)} colours; {alone}, or choose --masks 'background=#000000' (all but black)"
+    if error.kind == "grey" and len(values) == 1:
+        return f"every pixel is {values[0]}, neither background (0) nor foreground (255); {alone}"
     if error.kind != "multi-class":
         return error.detail
-    return (
-        f"a mask of several classes or probabilities, with the values {listed(look.table.values)}; save the "
-        "foreground alone, as 0 and 255, or choose --masks background=0 (every value but 0 is foreground) or "
-        "--masks cut=128 (every value from 128 up)"
-    )
+    choices = [alone, f"choose --masks background={values[0]} (every value but {values[0]} is foreground)"]
+    if look.table.kind == "grey" and look.flat_frac < FLAT_FRAC and values.max() >= THRESHOLD:
+        choices.append(f"--masks cut={THRESHOLD} (every value from {THRESHOLD} up)")
+    what = "a mask of several classes or probabilities"
+    return f"{what}, with the values {listed(values)}; {', or '.join(choices)}"
 
 
 def _numbers(looks: Sequence[MaskLook]) -> set[int]:
