@@ -12,7 +12,7 @@ from segstudy.core.classes import parse_classes
 from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.data.datasets import read
 from segstudy.evaluation import best_iou as module
-from segstudy.evaluation.best_iou import best_iou, best_iou_text, is_low
+from segstudy.evaluation.best_iou import best_iou, best_iou_text, default_size_text, is_low
 
 SIDE = 64  # of every image; a network of 32 px then sees boxes of 2 x 2
 
@@ -81,7 +81,9 @@ def test_spots_that_vanish_are_counted_and_empty_masks_are_none_of_them(tmp_path
     text = best_iou_text(found)
     assert f"at 64 x 64 px the best IoU to expect is {found.mean:.3f} (true masks of 4 test images" in text
     assert "2 of 3 true masks vanish there" in text
-    assert text.endswith("a larger --image-size allows more")
+    assert text.endswith(
+        "a larger --image-size allows more, and --resize tiles keeps the images' own resolution"
+    )
 
 
 def test_objects_that_vanish_beside_others_are_counted(tmp_path: Path) -> None:
@@ -158,3 +160,18 @@ def test_one_foreground_writes_no_classes(tmp_path: Path) -> None:
     found = measured(write(tmp_path, blobs(3)))
     assert "classes" not in found.model_dump(mode="json")
     assert type(found).model_validate_json(found.model_dump_json()) == found
+
+
+def test_check_says_what_the_usual_image_size_loses_of_larger_images(tmp_path: Path) -> None:
+    masks = {
+        "small": [spots(512, 4.5)] * 3,
+        "large": [spots(1024, 2)] * 20,
+        "fine": [np.kron(blob, np.ones((16, 16), bool)) for blob in blobs(2)],
+    }
+    small, large, fine = (read(write(tmp_path / name, each)).samples for name, each in masks.items())
+    assert default_size_text(small, [(512, 512)] * 3, USUAL) == ""  # hardly larger than the network
+    text = default_size_text(large, [(1024, 1024)] * 20, USUAL)
+    assert text.startswith("without --image-size: at 256 x 256 px the best IoU to expect is 0.")
+    assert "(true masks of 20 images, resized" in text
+    assert "--resize tiles keeps" in text
+    assert default_size_text(fine, [(1024, 1024)], USUAL) == ""

@@ -11,10 +11,11 @@ from segstudy.data.split import Split
 from segstudy.study import estimate as module
 from segstudy.study.estimate import estimate, images_of, timed_step
 from segstudy.study.machine import Machine
+from segstudy.study.network_inputs import Inputs
 from segstudy.study.plan import make_plan
 
 TWO = Machine("cpu", threads=1, workers=2, executor="processes")
-SPLIT = Split(tuple("abcdefgh"), tuple("ijkl"), tuple("mnop"))
+SPLIT, INPUTS = Split(tuple("abcdefgh"), tuple("ijkl"), tuple("mnop")), Inputs(8, 4, 4)
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +28,10 @@ def plan(tmp_path_factory):
 def test_images_are_counted_epoch_by_epoch():
     share = module.EVALUATION_SHARE
     quiet = Protocol(epochs=10, record_test=False)
-    assert images_of(quiet, SPLIT) == pytest.approx(10 * 8 + share * (10 * 4 + 8))
-    assert images_of(Protocol(epochs=10), SPLIT) == pytest.approx(10 * 8 + share * (10 * 8 + 8))
+    assert images_of(quiet, INPUTS) == pytest.approx(10 * 8 + share * (10 * 4 + 8))
+    assert images_of(Protocol(epochs=10), INPUTS) == pytest.approx(10 * 8 + share * (10 * 8 + 8))
     steps = Protocol(budget="steps", steps=4, batch_size=4, record_test=False)  # two epochs of two steps
-    assert images_of(steps, SPLIT) == pytest.approx(2 * 8 + share * (2 * 4 + 8))
+    assert images_of(steps, INPUTS) == pytest.approx(2 * 8 + share * (2 * 4 + 8))
 
 
 def test_a_wider_network_takes_more_memory_and_disk():
@@ -121,8 +122,14 @@ def test_a_network_of_fixed_channels_is_refused_with_what_it_needs(tmp_path):
 
 def test_predictions_of_several_classes_take_as_many_times_the_disk():
     one, three = Protocol(), Protocol(classes="background=0,disc=1,cup=2")
-    found = [module._prediction_bytes(protocol, SPLIT) for protocol in (one, three)]
+    found = [module._prediction_bytes(protocol, SPLIT, {}) for protocol in (one, three)]
     assert found[1] == pytest.approx(3 * found[0], rel=1e-3)
+
+
+def test_predictions_of_tiles_take_the_disk_of_the_images_themselves_or_of_smaller_ones():
+    sizes = dict.fromkeys("ijklmnop", (300, 400)) | {"i": (4096, 2048)}
+    found = module._prediction_bytes(Protocol(image_size=64, resize="tiles"), SPLIT, sizes)
+    assert found == int((7 * 300 * 400 + 1024 * 512) * module.STORED_BITS_PER_PIXEL / 8)
 
 
 def test_nothing_left_costs_nothing(plan):

@@ -4,15 +4,19 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from small import write_dataset
+from small import SIZES, write_dataset
 
 from segstudy.config.study import override, preset_study
 from segstudy.data.prepared import open_prepared
 from segstudy.data.tiled import Tiled
 from segstudy.store.folder import StudyFolder
+from segstudy.study import estimate as module
+from segstudy.study.estimate import estimate
 from segstudy.study.execution import jobs_of
 from segstudy.study.machine import Machine
+from segstudy.study.network_inputs import inputs_of
 from segstudy.study.plan import make_plan, write_plan
+from segstudy.study.trackers.terminal import Display
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 FIELDS = {
@@ -64,3 +68,44 @@ def test_tiles_of_several_sizes_share_their_chunks(dataset, tmp_path) -> None:
     jobs = jobs_of(plan, plan.runs, stored(plan, tmp_path / "study"), SERIAL)
     assert len(jobs) == 4
     assert len({job.prepared for job in jobs}) == 1
+
+
+def test_an_epoch_has_as_many_tiles_as_cover_the_training_images(dataset) -> None:
+    plan = planned(dataset, "tiles")
+    (run,) = plan.runs
+    assert {plan.native_sizes[f"disc{i:02}"] for i in range(12)} == set(SIZES)
+    inputs = inputs_of(run.configuration.protocol, plan.split_of(run), plan.native_sizes)
+    # Every image of 40 to 48 px has 2 x 2 tiles of 32 px; windows share 8 px, so 2 x 2 of them cover it too.
+    assert inputs == (4 * 6, 4 * 3, 4 * 3)
+    (text,) = plan.overview().tiles
+    assert text == (
+        "tiles of 32 x 32 px: an epoch has 24 tiles of 6 training images; validation has 12 windows and test "
+        "12, which overlap by 8 px or more"
+    )
+    squashed = planned(dataset, "squash")
+    assert squashed.native_sizes == {}
+    assert squashed.overview().tiles == ()
+
+
+def test_the_forecast_counts_tiles(dataset, monkeypatch) -> None:
+    monkeypatch.setattr(module, "timed_step", lambda *_: module.Step(1.0, 1000, 1000))
+    tiles, squash = (planned(dataset, resize) for resize in ("tiles", "squash"))
+    seconds = {}
+    for plan in (tiles, squash):
+        found = estimate(plan, plan.runs, SERIAL)
+        (seconds[plan.runs[0].configuration.protocol.resize],) = found.forecast.runs.values()
+    fixed = 3 * module.EPOCH_S + module.RUN_S
+    assert seconds["tiles"].seconds - fixed == pytest.approx(4 * (seconds["squash"].seconds - fixed))
+    assert estimate(tiles, tiles.runs, SERIAL).worker_bytes == module.PROCESS_BYTES + 1000 + 44 * 44 * 16
+
+
+def test_epochs_of_a_budget_of_steps_are_counted_by_tiles(dataset, monkeypatch) -> None:
+    monkeypatch.setattr(module, "timed_step", lambda *_: module.Step(1.0, 1000, 1000))
+    plan = planned(dataset, "tiles", budget=["steps"], steps=[12])
+    (run,) = estimate(plan, plan.runs, SERIAL).forecast.runs.values()
+    assert run.num_epochs == 2  # 24 tiles are 6 batches
+
+
+def test_the_terminal_says_it(dataset, capsys) -> None:
+    Display().plan(planned(dataset, "tiles").overview(), 1)
+    assert "an epoch has 24 tiles of 6 training images" in " ".join(capsys.readouterr().err.split())

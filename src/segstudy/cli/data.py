@@ -72,6 +72,7 @@ def check(  # noqa: PLR0913 (an option each)
     """
     from segstudy.data.check import summarise  # what `--help` does without
     from segstudy.data.survey import summary, survey
+    from segstudy.evaluation.best_iou import default_size_text
     from segstudy.study.options import meaning_of, scale_of
 
     with Stages(problems) as stage:
@@ -80,10 +81,14 @@ def check(  # noqa: PLR0913 (an option each)
         meaning, scale = meaning_of(masks, foreground, classes, ignore), scale_of(intensity, channels)
         found = survey(data, reader, meaning, stage, write_exclude, write, scale=scale)
         num_shown = write_page(found) if write_page else 0
+        lost = ""
+        if not json_ and not found.has_errors():
+            measuring = partial(stage, "measuring what the image size allows")
+            lost = default_size_text(found.dataset.samples, found.sizes, found.masks.meaning, measuring)
     if json_:
         sys.stdout.write(json.dumps([asdict(problem) for problem in found.problems], indent=1) + "\n")
     else:
-        for line in [*summarise(found.problems), *summary(found)]:
+        for line in [*summarise(found.problems), *summary(found, lost)]:
             say(line)
     if found.num_written is not None:
         again = shlex.join(["segstudy", "check", str(write), *found.options])

@@ -206,6 +206,17 @@ def _resized(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -
     return out
 
 
+def reduced(native: Size, most_px: int) -> Size:
+    """Return height and width in the same proportions, of which the larger has at most that many pixels.
+
+    >>> reduced((600, 2000), 1000), reduced((600, 800), 1000)
+    ((300, 1000), (600, 800))
+    """
+    scale = min(1.0, most_px / max(native))
+    height, width = (max(1, round(length * scale)) for length in native)
+    return height, width
+
+
 def placement(native: tuple[int, ...], size: tuple[int, ...], resize: Resize) -> tuple[int, int, int, int]:
     """Where an image of ``native`` height and width lies in the network's input: top, left, height, width."""
     if resize != "pad":

@@ -139,8 +139,11 @@ def with_own_classes(meaning: MaskMeaning, data: str) -> MaskMeaning:
     return replace(meaning, classes=parse_classes(classes)) if classes and is_open else meaning
 
 
-def summary(survey: Survey) -> list[str]:
-    """Lines that say what the data set is, and how many problems were found."""
+def summary(survey: Survey, lost: str = "") -> list[str]:
+    """Lines that say what the data set is, and how many problems were found.
+
+    ``lost`` is what the usual image size loses, in words.
+    """
     samples = survey.dataset.samples
     facts = [counted(len(samples), "pair"), _groups(survey.dataset), *_categories(survey.dataset)]
     parts = [f"{sum(sample.part == part for sample in samples)} {part}" for part in _parts(survey.dataset)]
@@ -150,6 +153,8 @@ def summary(survey: Survey) -> list[str]:
             f"images of {_sizes(survey.sizes)}; foreground {_fracs([*survey.foreground_fracs.values()])}"
         )
     is_open = bool(survey.masks.meaning.classes) or survey.masks.refusal is not None
+    if lost:
+        lines.append(lost)
     rule = "" if is_open else f" (masks = {survey.masks.meaning.rule})"
     lines.append(f"masks: {survey.masks.why}{rule}")
     if survey.class_shares:

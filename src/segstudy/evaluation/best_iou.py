@@ -6,7 +6,7 @@ bound: probabilities between 0 and 1 can do a little better. Small objects vanis
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import PIL
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from segstudy.config.protocol import Protocol
 from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.mask_rules import MaskMeaning
@@ -32,9 +33,11 @@ from segstudy.store.records import BestIou
 
 VERSION = 2  # raised when numbers change: kept ones are then measured again
 MAX_PIXELS = 100_000_000  # of the masks that are measured: about two seconds on two cores
+QUICK_PIXELS = 25_000_000  # of those that `check` measures
 FEWEST, MOST = 16, 500  # masks that are measured, whatever their size
 LEAST_OBJECT_PX = 4  # smaller areas are specks of blurred masks
 LOST_FRAC = 0.05  # of the objects: more of them vanish than drawing by hand would miss
+REMEDY = "a larger --image-size allows more, and --resize tiles keeps the images' own resolution"
 LOW = 0.9  # below it, the image size costs more than most choices of architecture and loss
 
 
@@ -44,14 +47,40 @@ def is_low(found: BestIou) -> bool:
     return found.num_vanished > 0 or found.mean < LOW or lost
 
 
-def best_iou_text(found: BestIou) -> str:
+def default_size_text(
+    samples: Sequence[Sample],
+    sizes: Iterable[Size],
+    meaning: MaskMeaning,
+    progress: Callable[[int, int], None] = lambda _, __: None,
+) -> str:
+    """What the image size of the default protocol allows, in one line; empty if that is enough.
+
+    Args:
+        samples: all of a data set.
+        sizes: height and width of the images; of those that are hardly larger nothing is measured.
+        meaning: of the masks' values.
+        progress: called with the number of masks measured and how many there are.
+
+    Raises:
+        ImageError: a mask that cannot be used.
+    """
+    default = Protocol()
+    if max(map(max, sizes), default=0) <= 2 * max(default.image_size):
+        return ""
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    chosen = _evenly(ordered, _number_to_measure(ordered, QUICK_PIXELS))
+    found = _measured(chosen, len(samples), (default.image_size, "squash", meaning), progress)
+    return f"without --image-size: {best_iou_text(found, 'images')}" if is_low(found) else ""
+
+
+def best_iou_text(found: BestIou, noun: str = "test images") -> str:
     """What the image size allows, in one line."""
     images = f"{found.num_images:,}"
     if found.num_measured < found.num_images:
         images = f"{found.num_measured:,} of {images}"
     said = (
         f"at {found.size_text} the best IoU to expect is {found.mean:.3f} "
-        f"(true masks of {images} test images, resized to that and back)"
+        f"(true masks of {images} {noun}, resized to that and back)"
     )
     if found.classes:
         said += f": {', '.join(f'{name} {mean:.3f}' for name, mean in found.classes.items())}"
@@ -65,7 +94,7 @@ def best_iou_text(found: BestIou) -> str:
             f"; {found.num_objects_vanished:,} of {found.num_objects:,} objects (connected areas of "
             "foreground) vanish there"
         )
-    return f"{said}; a larger --image-size allows more" if is_low(found) else said
+    return f"{said}; {REMEDY}" if is_low(found) else said
 
 
 def best_iou(
@@ -101,7 +130,8 @@ def best_iou(
     file = cache_folder() / "best-iou" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValidationError, ValueError):
         return BestIou.model_validate_json(file.read_text(encoding="utf-8"))
-    measured = _measured(ordered, (size, resize, meaning), progress)
+    chosen = _evenly(ordered, _number_to_measure(ordered, MAX_PIXELS))
+    measured = _measured(chosen, len(ordered), (size, resize, meaning), progress)
     with suppress(DiskError):  # it only saves time
         make_folder(file.parent)
         write_text(file, measured.model_dump_json())
@@ -109,12 +139,12 @@ def best_iou(
 
 
 def _measured(
-    samples: Sequence[Sample],
+    chosen: Sequence[Sample],
+    num_images: int,
     settings: tuple[Size, Resize, MaskMeaning],
     progress: Callable[[int, int], None],
 ) -> BestIou:
     size, resize, meaning = settings
-    chosen = _evenly(samples, _number_to_measure(samples))
     rows: list[_Measured] = []
     with ThreadPoolExecutor(allowed_cores(hyperthreads=True)) as pool:
         for row in pool.map(partial(_of_one, settings), chosen):
@@ -126,7 +156,7 @@ def _measured(
         foreground=None if meaning.foreground is None else list(meaning.foreground),
         mean=float(np.mean([row.iou for row in rows])),
         num_measured=len(chosen),
-        num_images=len(samples),
+        num_images=num_images,
         num_with_foreground=sum(row.present for row in rows),
         num_vanished=sum(row.vanished for row in rows),
         num_objects=sum(row.num_objects for row in rows),
@@ -196,10 +226,10 @@ def _objects(truth: NDArray[np.bool_], back: NDArray[np.bool_]) -> tuple[int, in
     return int(large.sum()), int((large & ~left).sum())
 
 
-def _number_to_measure(samples: Sequence[Sample]) -> int:
+def _number_to_measure(samples: Sequence[Sample], max_pixels: int) -> int:
     sides = [image_size(sample.image) for sample in _evenly(samples, FEWEST)]
     mean_pixels = sum(height * width for height, width in sides) / len(sides)
-    return min(MOST, max(FEWEST, int(MAX_PIXELS / mean_pixels)))
+    return min(MOST, max(FEWEST, int(max_pixels / mean_pixels)))
 
 
 def _evenly(samples: Sequence[Sample], number: int) -> list[Sample]:

@@ -15,7 +15,7 @@ from segstudy.config.protocol import Protocol
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import Outputs
 from segstudy.data.prepared import Samples
-from segstudy.data.preprocess import mask_to_network, placement, prob_to_native
+from segstudy.data.preprocess import mask_to_network, placement, prob_to_native, reduced
 from segstudy.data.tiled import Tiled
 from segstudy.store.folder import StudyFolder
 from segstudy.store.probability_maps import probability_map
@@ -184,7 +184,6 @@ def _reduced(
     mask: NDArray[Any], probs: Sequence[NDArray[np.float32]], outputs: Outputs
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Return a mask at native size and its probabilities, both so that the longer side is ``MOST_PX``."""
-    scale = min(1.0, MOST_PX / max(mask.shape))
-    height, width = (max(1, round(length * scale)) for length in mask.shape)
-    small = mask_to_network(mask, (height, width), "squash", outputs)
-    return small, np.stack([prob_to_native(prob, (height, width), "squash") for prob in probs])
+    size = reduced((mask.shape[0], mask.shape[1]), MOST_PX)
+    small = mask_to_network(mask, size, "squash", outputs)
+    return small, np.stack([prob_to_native(prob, size, "squash") for prob in probs])

@@ -15,13 +15,16 @@ from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import percent
 from segstudy.core.registry import title
 from segstudy.core.resources import allowed_memory, machine_load
+from segstudy.core.windowing import Size
 from segstudy.data.batches import num_batches, targets_of
 from segstudy.data.split import Split
 from segstudy.losses import build_loss, weights_of
 from segstudy.models import build, refuse_fixed_channels, refuse_other_logits
 from segstudy.store.checkpoints import KEPT
+from segstudy.store.probability_maps import stored_size
 from segstudy.study.duration import Expected, Forecast, num_epochs, wall_seconds
 from segstudy.study.machine import Machine
+from segstudy.study.network_inputs import Inputs, inputs_of
 from segstudy.study.plan import Plan
 from segstudy.training.optimizers import make_optimizer
 
@@ -30,6 +33,7 @@ PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains 
 EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
 MEMORY_SHARE = 0.8  # of the free memory that runs may fill
 STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
+FLOAT_BYTES, NATIVE_BYTES = 4, 12  # of a pixel at native size: a class's probability; masks and sums
 STATE_SHARE = (
     4  # of a saved state over the weights: network, two moments of Adam, the selected epoch's weights
 )
@@ -114,10 +118,10 @@ def estimate(
     steps = _timed([run.configuration for run in runs], machine, stage, {} if known is None else known)
     disk = sum(
         steps[_kind(run.configuration)].weight_bytes
-        + _prediction_bytes(run.configuration.protocol, plan.split_of(run))
+        + _prediction_bytes(run.configuration.protocol, plan.split_of(run), plan.native_sizes)
         for run in runs
     )
-    worker_bytes = PROCESS_BYTES + max((step.worker_bytes for step in steps.values()), default=0)
+    worker_bytes = PROCESS_BYTES + max((_worker_bytes(run, plan, steps) for run in runs), default=0)
     workers = max(1, min(machine.workers, len(runs)))
     if fit_memory and machine.device == "cpu" and not machine.grows:  # else other memory counts
         workers = max(1, min(workers, int(MEMORY_SHARE * allowed_memory() / worker_bytes)))
@@ -157,10 +161,10 @@ def _expected(plan: Plan, steps: Mapping[Kind, Step]) -> dict[str, Expected]:
         protocol, kind = run.configuration.protocol, _kind(run.configuration)
         if kind not in steps:
             continue
-        split = plan.split_of(run)
-        steps_per_epoch = num_batches(len(split.train), protocol.batch_size)
+        inputs = inputs_of(protocol, plan.split_of(run), plan.native_sizes)
+        steps_per_epoch = num_batches(inputs.train, protocol.batch_size)
         epochs = num_epochs(protocol.budget, protocol.epochs, protocol.steps, steps_per_epoch)
-        seconds = images_of(protocol, split) * steps[kind].seconds_per_image + epochs * EPOCH_S + RUN_S
+        seconds = images_of(protocol, inputs) * steps[kind].seconds_per_image + epochs * EPOCH_S + RUN_S
         if isinstance(run.numerics["architecture"], str):  # not ours
             seconds += OWN_ONNX_S
         name = " ".join(str(part) for part in kind)
@@ -194,20 +198,32 @@ def _kind(configuration: Configuration) -> Kind:
     return configuration.architecture, protocol.width, protocol.image_size, protocol.precision
 
 
-def images_of(protocol: Protocol, split: Split) -> float:
-    """Return the number of trained images of a run; evaluated ones count by their share of the time."""
-    num_train, num_validation, num_test = len(split.train), len(split.validation), len(split.test)
-    steps_per_epoch = num_batches(num_train, protocol.batch_size)
+def images_of(protocol: Protocol, inputs: Inputs) -> float:
+    """Return the number of trained images or tiles of a run; evaluated ones count by their share of time."""
+    steps_per_epoch = num_batches(inputs.train, protocol.batch_size)
     epochs = protocol.epochs if protocol.budget == "epochs" else protocol.steps / steps_per_epoch
-    evaluated = epochs * (num_validation + num_test * protocol.record_test) + num_validation + num_test
-    return epochs * num_train + EVALUATION_SHARE * evaluated
+    evaluated = epochs * (inputs.validation + inputs.test * protocol.record_test)
+    return epochs * inputs.train + EVALUATION_SHARE * (evaluated + inputs.validation + inputs.test)
 
 
-def _prediction_bytes(protocol: Protocol, split: Split) -> int:
-    height, width = protocol.image_size
-    num_maps = len(split.validation) + len(split.test)
-    num_channels = protocol.outputs().num_channels
-    return int(num_maps * height * width * num_channels * STORED_BITS_PER_PIXEL / 8)
+def _prediction_bytes(protocol: Protocol, split: Split, sizes: Mapping[str, Size]) -> int:
+    """Return the size of a run's probability maps; those of tiles are at the images' own size, or reduced."""
+    if protocol.windowing() is None:
+        height, width = protocol.image_size
+        num_pixels = (len(split.validation) + len(split.test)) * height * width
+    else:
+        stored = (stored_size(sizes[each]) for each in (*split.validation, *split.test))
+        num_pixels = sum(height * width for height, width in stored)
+    return int(num_pixels * protocol.outputs().num_channels * STORED_BITS_PER_PIXEL / 8)
+
+
+def _worker_bytes(run: Run, plan: Plan, steps: Steps) -> int:
+    """Return the memory of a training step, or of the probabilities of the largest image if that is more."""
+    step, protocol = steps[_kind(run.configuration)], run.configuration.protocol
+    if protocol.windowing() is None:
+        return step.worker_bytes
+    largest = max(height * width for height, width in plan.native_sizes.values())
+    return step.worker_bytes + largest * (FLOAT_BYTES * protocol.outputs().num_channels + NATIVE_BYTES)
 
 
 def _tried(configuration: Configuration, machine: Machine) -> Step:

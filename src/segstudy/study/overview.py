@@ -18,6 +18,7 @@ class Overview(Frozen):
         warnings: numbers and kinds of these, in words.
         check: the command that lists the findings.
         best_iou: what each image size allows, in words; and whether that is little.
+        tiles: how many tiles an epoch has, in words; for each of their sizes.
         grids: what is combined with what, in words.
         leave_out: how to leave out configurations that the protocol adds.
         folds: what becomes of official subsets in folds.
@@ -38,6 +39,7 @@ class Overview(Frozen):
     warnings: tuple[str, ...] = ()
     check: str = "segstudy check"
     best_iou: tuple[tuple[str, bool], ...] = ()
+    tiles: tuple[str, ...] = ()
     grids: str = ""
     leave_out: str = ""
     folds: str = ""

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from segstudy.config.grid_text import how_to_leave_out, in_words
@@ -15,6 +15,7 @@ from segstudy.core.atomic_files import write_text
 from segstudy.core.device import best_precision
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.progress import Stage, silent
+from segstudy.core.windowing import Size
 from segstudy.data import augment, preprocess, windows
 from segstudy.data.check import refuse_errors
 from segstudy.data.class_findings import NO_BACKGROUND
@@ -32,6 +33,7 @@ from segstudy.store.preregistration import register
 from segstudy.store.records import BestIou, DataRecord
 from segstudy.study.findings import Findings, check_command, decided, find
 from segstudy.study.machine import Machine
+from segstudy.study.network_inputs import native_sizes, tiles_texts
 from segstudy.study.overview import Overview
 from segstudy.study.splits import SplitKey, key_of_split, splits_of
 from segstudy.training import loop
@@ -50,6 +52,7 @@ class Plan:
         runs: all of them, equal ones once.
         numerics: the versions of the code that enter each configuration's keys.
         best_iou: what each image size allows on the test images.
+        native_sizes: height and width of each image by id, if any configuration takes tiles of them.
         num_earlier: runs that an earlier version of segstudy has finished, with another arithmetic.
         num_earlier_begun: runs that it has begun, so that they have a saved state.
     """
@@ -62,6 +65,7 @@ class Plan:
     runs: tuple[Run, ...]
     numerics: Mapping[Configuration, Mapping[str, int | str]]
     best_iou: tuple[BestIou, ...] = ()
+    native_sizes: Mapping[str, Size] = field(default_factory=dict)
     num_earlier: int = 0
     num_earlier_begun: int = 0
 
@@ -85,6 +89,10 @@ class Plan:
             leave_out=how_to_leave_out(self.study),
             folds=self._about_folds(),
             about_classes=NO_BACKGROUND if self.study.protocol.outputs().lacks_background else "",
+            tiles=tiles_texts(
+                unique((run.configuration.protocol, self.split_of(run)) for run in self.runs),
+                self.native_sizes,
+            ),
             unscored=tuple(self.findings.unscored_classes(self._used(self.runs))),
             num_earlier=self.num_earlier,
             num_earlier_begun=self.num_earlier_begun,
@@ -173,7 +181,8 @@ def plan_on(study: Study, dataset: Dataset, data: str, findings: Findings, stage
         numerics.__getitem__,
     )
     best = _best_iou(study, dataset, data, splits, stage)
-    return Plan(study, dataset, findings, data, splits, tuple(runs), numerics, best)
+    sizes = native_sizes(dataset.samples, [each.protocol for each in study.configurations()])
+    return Plan(study, dataset, findings, data, splits, tuple(runs), numerics, best, sizes)
 
 
 def _best_iou(

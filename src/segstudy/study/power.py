@@ -21,12 +21,12 @@ from segstudy.analysis.results import Results, comparable, gather
 from segstudy.analysis.settling import unit_noun
 from segstudy.config.runs import Configuration
 from segstudy.core.errors import UserError
-from segstudy.data.split import Split
 from segstudy.stats.power_pilot import Pilot, pilot
 from segstudy.store.folder import StudyFolder
 from segstudy.study.duration import wall_seconds
 from segstudy.study.estimate import START_S, Estimate, images_of
 from segstudy.study.machine import Machine, choose_machine
+from segstudy.study.network_inputs import Inputs, inputs_of
 from segstudy.study.plan import Plan
 
 FOLDS = ((4, 1), (10, 1), (4, 3))  # folds and repeats that are compared with the study's own
@@ -239,5 +239,13 @@ class _Sizes:
         if layout.folds:
             part = sum(sizes) // layout.folds
             sizes = [sum(sizes) - 2 * part, part, part]
-        parts = (("",) * (number * layout.times_images) for number in sizes)
-        return images_of(protocol, Split(*parts)) / images_of(protocol, split)
+        own = inputs_of(protocol, split, self._made.native_sizes)
+        inputs = Inputs(
+            *(
+                round(number * layout.times_images * of_part / max(1, len(part)))
+                for number, of_part, part in zip(
+                    sizes, own, (split.train, split.validation, split.test), strict=True
+                )
+            )
+        )
+        return images_of(protocol, inputs) / images_of(protocol, own)

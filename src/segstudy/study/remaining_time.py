@@ -122,7 +122,8 @@ def _by_finished(
 
 
 def _kind(architecture: str, protocol: Mapping[str, Any]) -> tuple[Any, ...]:
-    return architecture, protocol["width"], str(protocol["image_size"]), protocol["precision"]
+    resize = protocol.get("resize")  # of an image there are many tiles
+    return architecture, protocol["width"], str(protocol["image_size"]), resize, protocol["precision"]
 
 
 def _work(protocol: Mapping[str, Any]) -> float:

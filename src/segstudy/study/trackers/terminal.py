@@ -107,6 +107,8 @@ class Display:
             more = and_more(len(plan.unscored) - MOST_UNSCORED)
             other = "--set split_seed=N puts other images there"
             self._say(f"[yellow]{few}{more}: nothing will be known of it there; {other}[/]", highlight=False)
+        for text in plan.tiles:
+            self._say(text, highlight=False)
         for text, is_low in plan.best_iou:
             self._say(f"[yellow]{_plain(text)}[/]" if is_low else _plain(text), highlight=False)
 
