@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
+from empty_reports import empty_reports
 from made_once import made_once, traced_once
 from not_tested import not_tested
 from rendered_once import render_again, rendered_once
@@ -58,10 +59,10 @@ def rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`run` leaves an empty report, for tests that do not look at it: writing one takes a second."""
-    write = "segstudy.study.run.write_report"
-    monkeypatch.setattr(write, lambda folder, _: (folder.path / "report.html").touch())
+def no_report() -> Iterator[None]:
+    """`run` leaves an empty report, see ``empty_reports``."""
+    with empty_reports():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +94,8 @@ def trained_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four small trained models, see ``model_study``; for reading only."""
     from model_study import train
 
-    return made_once("trained", train, tmp_path_factory) / "study"
+    with empty_reports():
+        return made_once("trained", train, tmp_path_factory) / "study"
 
 
 def exported(study: Path, to: str, name: str, factory: pytest.TempPathFactory) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from empty_reports import empty_reports
 from PIL import Image
 from small import TINY, write_dataset
 
@@ -38,7 +39,9 @@ def unseen(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(dataset, tmp_path_factory):
     """A study of one configuration with two seeds."""
-    return segstudy.run(dataset, out=tmp_path_factory.mktemp("studies") / "s", seeds=2, **TINY, **GRID).path
+    out = tmp_path_factory.mktemp("studies") / "s"
+    with empty_reports():
+        return segstudy.run(dataset, out=out, seeds=2, **TINY, **GRID).path
 
 
 @pytest.fixture

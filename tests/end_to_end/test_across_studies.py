@@ -12,6 +12,7 @@ import fake_study
 import numpy as np
 import polars as pl
 import pytest
+from empty_reports import empty_reports
 from PIL import Image
 from small import TINY, write_dataset
 
@@ -97,7 +98,8 @@ def test_older_runs_on_other_data_are_not_compared_within_a_study_either(tmp_pat
 def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("real")
     write_dataset(path / "discs", n=12)
-    segstudy.run(path / "discs", out=path / "study", **TINY, **GRID)
+    with empty_reports():
+        segstudy.run(path / "discs", out=path / "study", **TINY, **GRID)
     return path
 
 
@@ -106,7 +108,7 @@ def place(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "real")
 
 
-def test_a_data_set_of_the_same_names_is_another_for_every_command(place, tmp_path):
+def test_a_data_set_of_the_same_names_is_another_for_every_command(place, tmp_path, no_report):
     """Trained on copies of which one test image is another picture: compare and score refuse."""
     shutil.copytree(place / "discs", tmp_path / "other" / "discs")
     test = json.loads((place / "study" / "split.json").read_text())["splits"][0]["test"]

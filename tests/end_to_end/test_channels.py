@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from empty_reports import empty_reports
 from PIL import Image
 from small import TINY, write_channels, write_dataset
 
@@ -29,7 +30,8 @@ def made(request, tmp_path_factory) -> tuple[int, Path]:
     place = tmp_path_factory.mktemp(f"channels{request.param}")
     write_channels(place / "data", request.param)
     options = TINY | GRID | {"epochs": 25, "lr": 0.01, "augmentation": "full"}
-    segstudy.run(place / "data", out=place / "study", channels=request.param, **options)
+    with empty_reports():
+        segstudy.run(place / "data", out=place / "study", channels=request.param, **options)
     return request.param, place
 
 

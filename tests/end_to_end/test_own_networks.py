@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from empty_reports import empty_reports
 from own_study import train
 from places import TESTS
 from small import write_dataset
@@ -36,7 +37,7 @@ def place(tmp_path_factory) -> Path:
         own_networks._make_or_say_why(place, architecture)
         return ""
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, empty_reports():
         patch.setattr(own_networks, "_run", here)
         train(folder, ["Net", "Branch"])
     return folder

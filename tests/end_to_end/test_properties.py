@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from empty_reports import empty_reports
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from small import TINY, write_dataset
@@ -73,7 +74,8 @@ def whole(tmp_path_factory):
     dataset = write_dataset(tmp_path_factory.mktemp("discs") / "set", n=12)
     options = {**TINY, "architecture": "unet", "loss": ["bce", "dice"], "batch_size": 4}
     out = tmp_path_factory.mktemp("whole") / "study"
-    return segstudy.run(dataset, out=out, executor="serial", threads=1, images=False, **options).path
+    with empty_reports():
+        return segstudy.run(dataset, out=out, executor="serial", threads=1, images=False, **options).path
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from empty_reports import empty_reports
 from PIL import Image
 from small import TINY, write_dataset
 
@@ -32,12 +33,15 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(dataset, tmp_path_factory):
     """A study with one split and one training."""
-    return segstudy.run(dataset, out=tmp_path_factory.mktemp("studies") / "s", **TINY, **GRID).path
+    with empty_reports():
+        return segstudy.run(dataset, out=tmp_path_factory.mktemp("studies") / "s", **TINY, **GRID).path
 
 
 @pytest.fixture(scope="module")
 def folded(dataset, tmp_path_factory):
-    return segstudy.run(dataset, out=tmp_path_factory.mktemp("studies") / "f", folds=3, **TINY, **GRID).path
+    out = tmp_path_factory.mktemp("studies") / "f"
+    with empty_reports():
+        return segstudy.run(dataset, out=out, folds=3, **TINY, **GRID).path
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tifffile
+from empty_reports import empty_reports
 from PIL import Image
 from small import CLASSES, TINY, write_classes
 
@@ -182,7 +183,8 @@ def dataset(tmp_path_factory):
 def trained(dataset, tmp_path_factory):
     fields = {**TINY["fields"], "classes": CLASSES, "ignore": "255"}
     out = tmp_path_factory.mktemp("studies") / "s"
-    return segstudy.run(dataset, out=out, **{**TINY, "fields": fields}, **GRID).path
+    with empty_reports():
+        return segstudy.run(dataset, out=out, **{**TINY, "fields": fields}, **GRID).path
 
 
 @pytest.fixture

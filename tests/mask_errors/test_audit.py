@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from empty_reports import empty_reports
 from fake_data import save
 from planted import Picture, Planted, plant, write
 
@@ -34,9 +35,7 @@ def planted_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
     write(root / "data", pictures, wrong)
     training = {"architecture": "unet", "loss": "bce", "batch_size": 4, "image_size": 32, "width": 8}
     training |= {"folds": 3, "epochs": 10, "lr": 5e-3, "scheduler": "onecycle", "record_test": False}
-    with pytest.MonkeyPatch.context() as patch:
-        page = "segstudy.study.run.write_report"
-        patch.setattr(page, lambda folder, _: (folder.path / "report.html").touch())
+    with empty_reports():
         segstudy.run(
             root / "data",
             out=root / "study",

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+from empty_reports import empty_reports
 from fake_study import rewrite
 
 import segstudy
@@ -37,10 +38,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> segstudy.Study:
     out = tmp_path_factory.mktemp("repeats") / "study"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "segstudy.study.run.write_report", lambda folder, _: (folder.path / "report.html").touch()
-        )
+    with empty_reports():
         return segstudy.run("synthetic:n=12", repeats=2, out=out, **TINY)
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from empty_reports import empty_reports
 
 import segstudy
 from segstudy.analysis.configurations import rows_of
@@ -89,10 +90,7 @@ def test_the_stored_splits_and_the_preregistration_name_the_share(tmp_path):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> segstudy.Study:
     out = tmp_path_factory.mktemp("shares") / "study"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "segstudy.study.run.write_report", lambda folder, _: (folder.path / "report.html").touch()
-        )
+    with empty_reports():
         return segstudy.run(
             "synthetic:n=24",
             out=out,
