@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from empty_reports import empty_reports
 from small import TINY, write_classes
 from torch import nn
 
@@ -46,7 +47,8 @@ def trained(folder: Path, **options: object) -> Path:
         | options
     )
     out = folder / "study"
-    segstudy.run(folder / "data", protocol="classic", out=out, images=False, workers=1, **options)
+    with empty_reports():
+        segstudy.run(folder / "data", protocol="classic", out=out, images=False, workers=1, **options)
     return out
 
 

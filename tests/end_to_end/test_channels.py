@@ -51,7 +51,7 @@ def test_a_run_says_its_channels_and_has_a_first_layer_for_them(made):
     assert json.loads((run_of(place) / "run.json").read_text())["description"]["channels"] == channels
 
 
-def test_it_is_up_to_date_when_it_is_run_again(made):
+def test_it_is_up_to_date_when_it_is_run_again(made, no_report):
     channels, place = made
     before = run_of(place).stat().st_mtime_ns
     segstudy.run(place / "study")

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from empty_reports import empty_reports
 from small import CLASSES, TINY, write_classes
 
 import segstudy
@@ -28,7 +29,8 @@ def trained(place, task, loss="bce"):
     data = place / "set"
     if not data.exists():
         write_classes(data, **how)
-    return segstudy.run(data, out=place / f"study-{loss}", loss=loss, **TINY, **GRID, **fields).path
+    with empty_reports():
+        return segstudy.run(data, out=place / f"study-{loss}", loss=loss, **TINY, **GRID, **fields).path
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -114,7 +116,7 @@ def test_rows_of_classes_are_packed_and_merged(made, study, tmp_path):
     assert len(keys) == 2
 
 
-def test_baselines_and_small_masks_are_those_of_the_present_classes(tmp_path):
+def test_baselines_and_small_masks_are_those_of_the_present_classes(tmp_path, no_report):
     place = trained(tmp_path, "multiclass")
     files = [place / name for name in ("baselines.parquet", "thumbnails.parquet")]
     before = [file.read_bytes() for file in files]
