@@ -300,7 +300,7 @@ def masks() -> Iterator[Case]:
         "constant 100",
         mask_pixels(lambda m: m * 0 + 100),
         2,
-        "every pixel is 100|holds 100, but masks of this data set hold 0, 100, 255",
+        "every pixel is 100|100 is in 1 of them, as ",
     )
     yield case("0 and 1", mask_pixels(lambda m: m // 255), 0)
     yield case(

@@ -169,6 +169,7 @@ def test_two_values_that_differ_between_masks_are_refused_with_the_choices():
     found = surveyed(masks)
     assert len(found.unfit) == len(masks)
     assert found.refusal
+    assert "together 0, 1, 2, 255 (2 is in 1 of them, as m1)" in found.refusal.what
     assert any("--masks background=0" in remedy for remedy in found.refusal.remedies)
     chosen = surveyed(masks, MaskMeaning(parse("background=0")))
     assert all((got == disc).all() for got, disc in zip(read(masks, chosen), DISCS, strict=True))

@@ -56,11 +56,17 @@ def several(found: NDArray[Any], are_edges: bool) -> Refusal:
     return Refusal("multi-class", what, foreground_of_several(found, are_edges))
 
 
-def differing(found: NDArray[Any]) -> Refusal:
-    """The refusal of masks with two values each, but other ones in others; ``found`` are all of them."""
+def differing(values: Mapping[Path, NDArray[Any]]) -> Refusal:
+    """The refusal of masks with two values each, but other ones in others; the values are given by file."""
+    found = np.unique(np.concatenate(list(values.values())))
+    files = {value: [file for file, held in values.items() if value in held] for value in found}
+    rare = min(found, key=lambda value: len(files[value]))
     larger = "count the larger of each mask's two values as foreground with --masks larger"
     remedies = (*foreground_of_several(found, False), larger)
-    what = f"hold two values that differ from mask to mask, together {listed(found)}: several classes?"
+    what = (
+        f"hold two values that differ from mask to mask, together {listed(found)} ({rare} is in "
+        f"{len(files[rare])} of them, as {files[rare][0].name}): several classes?"
+    )
     return Refusal("multi-class", what, remedies)
 
 

@@ -240,7 +240,8 @@ def _differing(
         i: ImageError(tables[i].path, "multi-class", f"holds {listed(values)}, others hold {listed(found)}")
         for i, values in numbers.items()
     }
-    return Inference(USUAL, "other values in other masks", errors, refusal=differing(found))
+    refusal = differing({tables[i].path: values for i, values in numbers.items()})
+    return Inference(USUAL, "other values in other masks", errors, refusal=refusal)
 
 
 def _of_more_values(
