@@ -156,6 +156,20 @@ def test_several_classes_are_measured_one_by_one(tmp_path: Path) -> None:
     assert again.mean == pytest.approx(found.mean)
 
 
+def test_a_class_that_no_mask_holds_has_no_best_iou(tmp_path: Path) -> None:
+    for i in range(2):
+        save(tmp_path / "images" / f"{i}.png", np.full((SIDE, SIDE, 3), 90, np.uint8))
+        save(tmp_path / "masks" / f"{i}.png", np.eye(SIDE, dtype=np.uint8))
+    meaning = MaskMeaning(classes=parse_classes("background=0,line=1,cup=2"))
+    found = best_iou(read(tmp_path).samples, "data", (32, 32), "squash", meaning)
+    assert found.classes is not None
+    assert found.classes["cup"] is None
+    assert ", cup in no mask; " in best_iou_text(found)
+    some = found.model_copy(update={"num_images": 3})
+    assert "cup in no measured mask" in best_iou_text(some)
+    assert type(found).model_validate_json(found.model_dump_json()) == found
+
+
 def test_one_foreground_writes_no_classes(tmp_path: Path) -> None:
     found = measured(write(tmp_path, blobs(3)))
     assert "classes" not in found.model_dump(mode="json")

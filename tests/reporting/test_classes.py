@@ -75,18 +75,17 @@ def test_the_section_has_every_configuration_in_every_class(folder, page):
     assert {"iou-by-class", "class-differences", "configuration-by-class", "confusion-matrix"} <= stems
 
 
-def test_equal_steps_of_iou_are_equal_steps_of_colour_in_all_columns(folder):
+def test_an_iou_has_the_same_colour_in_all_columns_of_the_page_and_the_figure(folder, page, monkeypatch):
     results = gather(folder)
     names = module.class_names(results.outputs, results.classes[NAMES[0]])
-    squares = module.heat_map_of(results, NAMES, names).squares
-    steps = {
-        n: (squares[NAMES[0], n].heat - squares[NAMES[1], n].heat)
-        / (squares[NAMES[0], n].score.mean - squares[NAMES[1], n].score.mean)
-        for n in range(4)
-    }
-    assert list(steps.values()) == pytest.approx([steps[0]] * 4)
-    assert max(each.heat for each in squares.values()) == 1
-    assert min(each.heat for each in squares.values()) == pytest.approx(0)
+    heat_map = module.heat_map_of(results, NAMES, names)
+    for square in heat_map.squares.values():
+        colour, mean = f"{0.05 + 0.5 * square.score.mean:.2f}", f"{square.score.mean:.3f}"
+        assert f'rgba(var(--heat), {colour})">{mean}' in section(page, "classes")
+    drawn = []
+    monkeypatch.setattr(specs, "save", lambda spec, _: drawn.append(spec["datasets"][specs.ROWS]))
+    module.write_figures(heat_map, names, None, folder.path)
+    assert [row["heat"] for row in drawn[0]] == [row["IoU"] for row in drawn[0]]
 
 
 def test_words_of_one_foreground_and_of_thresholds_are_not_on_the_page(page):
@@ -305,7 +304,7 @@ def test_equal_values_are_no_victory_and_frame_nothing(tmp_path):
     assert "in cup all are equal (0.500)" in said
     names = module.class_names(results.outputs, results.classes[NAMES[0]])
     squares = module.heat_map_of(results, NAMES, names).squares
-    assert [(squares[name, 2].heat, squares[name, 2].is_highest) for name in NAMES] == [(0.0, False)] * 2
+    assert not any(squares[name, 2].is_highest for name in NAMES)
 
 
 def test_the_section_on_data_names_the_classes_and_how_much_there_is_of_them(tmp_path):

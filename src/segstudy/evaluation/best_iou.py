@@ -32,6 +32,7 @@ from segstudy.evaluation.class_scores import compare
 from segstudy.store.records import BestIou
 
 VERSION = 2  # raised when numbers change: kept ones are then measured again
+CLASSES_VERSION = 2  # the same of several classes or ignored pixels alone
 MAX_PIXELS = 100_000_000  # of the masks that are measured: about two seconds on two cores
 QUICK_PIXELS = 25_000_000  # of those that `check` measures
 FEWEST, MOST = 16, 500  # masks that are measured, whatever their size
@@ -83,7 +84,7 @@ def best_iou_text(found: BestIou, noun: str = "test images") -> str:
         f"(true masks of {images} {noun}, resized to that and back)"
     )
     if found.classes:
-        said += f": {', '.join(f'{name} {mean:.3f}' for name, mean in found.classes.items())}"
+        said += f": {', '.join(_class_text(found, name) for name in found.classes)}"
     if found.num_vanished:
         said += (
             f"; {found.num_vanished:,} of {found.num_with_foreground:,} true masks vanish there: no "
@@ -95,6 +96,13 @@ def best_iou_text(found: BestIou, noun: str = "test images") -> str:
             "foreground) vanish there"
         )
     return f"{said}; {REMEDY}" if is_low(found) else said
+
+
+def _class_text(found: BestIou, name: str) -> str:
+    mean = (found.classes or {})[name]
+    if mean is not None:
+        return f"{name} {mean:.3f}"
+    return f"{name} in no {'measured mask' if found.num_measured < found.num_images else 'mask'}"
 
 
 def best_iou(
@@ -125,7 +133,7 @@ def best_iou(
     limits = [VERSION, MAX_PIXELS, FEWEST, MOST, PIL.__version__]
     named = [*limits, data, size, resize, str(meaning.rule), meaning.foreground, ids]
     if meaning.outputs != BINARY:
-        named += [[str(each) for each in meaning.classes], meaning.ignore]
+        named += [[str(each) for each in meaning.classes], meaning.ignore, CLASSES_VERSION]
     settings = json.dumps(named)
     file = cache_folder() / "best-iou" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValidationError, ValueError):
@@ -165,10 +173,10 @@ def _measured(
     )
 
 
-def _of_classes(rows: Sequence["_Measured"], outputs: Outputs) -> dict[str, float]:
-    """The mean IoU of each class that is scored, over the masks that hold it; 1 if none does."""
+def _of_classes(rows: Sequence["_Measured"], outputs: Outputs) -> dict[str, float | None]:
+    """The mean IoU of each class that is scored, over the masks that hold it; None if none does."""
     found = {k: [row.of_class[k] for row in rows if k in row.of_class] for k in outputs.scored}
-    return {outputs.names[k]: float(np.mean(ious or [1.0])) for k, ious in found.items()}
+    return {outputs.names[k]: float(np.mean(ious)) if ious else None for k, ious in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ class BestIou(Described):
         num_vanished: of those, whose mask has none left at the network's size.
         num_objects: connected areas of foreground of 4 pixels or more, in all masks measured.
         num_objects_vanished: of those, of which no pixel comes back from the network's size.
-        classes: of several classes the mean of each over the images that have it, by name.
+        classes: of several classes the mean of each over the images that have it, by name; None if none has.
     """
 
     image_size: list[int]
@@ -232,7 +232,7 @@ class BestIou(Described):
     num_vanished: int
     num_objects: int = 0
     num_objects_vanished: int = 0
-    classes: dict[str, float] | None = Field(None, exclude_if=is_none)
+    classes: dict[str, float | None] | None = Field(None, exclude_if=is_none)
 
     @property
     def size_text(self) -> str:

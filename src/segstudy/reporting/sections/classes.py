@@ -52,10 +52,9 @@ class ClassName:
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A configuration's test IoU in a class, its colour from 0 to 1, and whether it is the highest of all."""
+    """A configuration's test IoU in a class, and whether it is the highest of all."""
 
     score: Interval
-    heat: float
     is_highest: bool
 
 
@@ -171,8 +170,7 @@ def class_names(outputs: Outputs, table: ClassScores) -> list[ClassName]:
 def heat_map_of(results: Results, names: Sequence[str], classes: Sequence[ClassName]) -> HeatMap:
     """Return test IoU by configuration and class.
 
-    Every column's colours begin at its highest value; equal steps of IoU are equal steps of colour in all.
-    A column of equal values has the lightest colour and no highest value.
+    A column of equal values has no highest value.
 
     Args:
         results: of the study.
@@ -189,13 +187,8 @@ def heat_map_of(results: Results, names: Sequence[str], classes: Sequence[ClassN
     columns = {each.number: [s.mean for (_, n), s in found.items() if n == each.number] for each in classes}
     high = {number: max(means, default=0.0) for number, means in columns.items()}
     equal = {number for number, means in columns.items() if not means or max(means) == min(means)}
-    widest = max((max(means) - min(means) for means in columns.values() if means), default=0.0)
     squares = {
-        (name, n): Square(
-            score,
-            0.0 if n in equal else 1 - (high[n] - score.mean) / widest,
-            score.mean == high[n] and n not in equal,
-        )
+        (name, n): Square(score, score.mean == high[n] and n not in equal)
         for (name, n), score in found.items()
     }
     return HeatMap(tuple(shown), squares, len(names) - len(shown))
@@ -342,7 +335,7 @@ def write_figures(
             "column": each.name,
             "panel": "test IoU by class",
             "IoU": square.score.mean,
-            "heat": square.heat,
+            "heat": square.score.mean,
             "spread": interval(square.score.low, square.score.high, 0.0),
         }
         for name in heat_map.names
