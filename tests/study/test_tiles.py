@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 from small import SIZES, write_dataset
 
+import segstudy
+from segstudy.analysis.run_matching import is_told_by_files, planned_of
 from segstudy.config.study import override, preset_study
 from segstudy.data.prepared import open_prepared
 from segstudy.data.tiled import Tiled
@@ -29,9 +31,10 @@ FIELDS = {
 }
 
 
-def planned(folder: Path, resize: str, **fields):
+def planned(folder: Path, *resize: str, **fields):
     return make_plan(
-        override(preset_study("classic", "t", str(folder)), FIELDS | {"resize": [resize]} | fields), SERIAL
+        override(preset_study("classic", "t", str(folder)), FIELDS | {"resize": list(resize)} | fields),
+        SERIAL,
     )
 
 
@@ -109,3 +112,28 @@ def test_epochs_of_a_budget_of_steps_are_counted_by_tiles(dataset, monkeypatch) 
 def test_the_terminal_says_it(dataset, capsys) -> None:
     Display().plan(planned(dataset, "tiles").overview(), 1)
     assert "an epoch has 24 tiles of 6 training images" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("resize", "fields"),
+    [
+        (["squash", "tiles"], {"overlap": [0]}),
+        (["tiles"], {"augmentation": ["none", "full"], "precision": ["float32", "bfloat16"]}),
+    ],
+)
+def test_the_folder_names_the_keys_of_its_runs(dataset, tmp_path, resize, fields) -> None:
+    plan = planned(dataset, *resize, **fields)
+    study = stored(plan, tmp_path / "study")
+    found = [key for each in planned_of(study, study.study(), []) for key in each.keys]
+    assert found == [run.key for run in plan.runs]
+    assert is_told_by_files(study)
+
+
+def test_merged_studies_name_them_too(dataset, tmp_path) -> None:
+    plans = [planned(dataset, resize) for resize in ("squash", "tiles")]
+    for plan in plans:
+        stored(plan, tmp_path / plan.runs[0].configuration.protocol.resize)
+    segstudy.merge(tmp_path / "squash", tmp_path / "tiles", out=tmp_path / "merged")
+    merged = StudyFolder(tmp_path / "merged")
+    keys = {key for each in planned_of(merged, merged.study(), []) for key in each.keys}
+    assert keys == {run.key for plan in plans for run in plan.runs}

@@ -171,12 +171,12 @@ def prob_to_store(prob: NDArray[np.float32], resize: Resize) -> NDArray[np.float
 
     Scores are made before, at native size. Reduced ones are box means.
     """
-    longest = max(prob.shape[-2:])
-    if resize != "tiles" or longest <= STORED_SIDE_PX:
+    native = (prob.shape[-2], prob.shape[-1])
+    height, width = reduced(native, STORED_SIDE_PX)
+    if resize != "tiles" or (height, width) == native:
         return prob
     if prob.ndim == 3:
         return np.stack([prob_to_store(each, resize) for each in prob])
-    height, width = (max(1, round(side * STORED_SIDE_PX / longest)) for side in prob.shape)
     return np.asarray(_resized(Image.fromarray(prob), (width, height), Image.Resampling.BOX))
 
 
@@ -212,8 +212,10 @@ def reduced(native: Size, most_px: int) -> Size:
     >>> reduced((600, 2000), 1000), reduced((600, 800), 1000)
     ((300, 1000), (600, 800))
     """
-    scale = min(1.0, most_px / max(native))
-    height, width = (max(1, round(length * scale)) for length in native)
+    longest = max(native)
+    if longest <= most_px:
+        return native
+    height, width = (max(1, round(length * most_px / longest)) for length in native)
     return height, width
 
 

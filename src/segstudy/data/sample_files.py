@@ -24,7 +24,7 @@ from segstudy.data.samples import Sample
 IMAGES, MASKS, NATIVE, COUNTS = "images.npy", "masks.npy", "native.bits", "counts.npy"
 FILES = {"squash": (IMAGES, MASKS, NATIVE), "pad": (IMAGES, MASKS, NATIVE), "tiles": (IMAGES, MASKS, COUNTS)}
 FEWEST = 2048  # samples, below which it is over in seconds
-MAX_PIXELS_AT_ONCE = 200_000_000  # of images that are decoded and wait to be written in chunks
+MAX_PIXELS_AT_ONCE = 100_000_000  # of images that are decoded and wait to be written in chunks
 MANY_BYTES = 2**30  # of chunks: from there on it takes minutes, and an interrupted process goes on
 
 Settings = tuple[Size, Resize, MaskMeaning, Scale]
@@ -95,12 +95,14 @@ def chunk_files(samples: Sequence[Sample], settings: Settings) -> SampleFiles:
 
 def _load_chunks(settings: Settings, expected: Mapping[str, Size], sample: Sample) -> Piece:
     _, _, meaning, scale = settings
-    image, mask = read_image(sample.image, scale=scale), read_mask(sample.mask, meaning)
-    native = (image.shape[0], image.shape[1])
+    decoded = read_image(sample.image, scale=scale)
+    native, image = (decoded.shape[0], decoded.shape[1]), in_chunks(decoded)
+    del decoded  # of 100 megapixels 300 MB
+    mask = read_mask(sample.mask, meaning)
     if native != expected[sample.id]:
         raise UserError(f"{sample.image}: was changed while it was read; run again")
     _refuse_other_size(sample, native, mask)
-    return native, (in_chunks(image), in_chunks(mask), counts_in_chunks(mask, meaning.outputs))
+    return native, (image, in_chunks(mask), counts_in_chunks(mask, meaning.outputs))
 
 
 def _refuse_other_size(sample: Sample, native: Size, mask: NDArray[Any]) -> None:

@@ -148,7 +148,12 @@ def _first(found: Iterable[list[Problem]]) -> list[Problem]:
 
 def unusable(root: Path, sample: Sample, error: ImageError, what: str) -> Problem:
     """An error of a file that cannot be used."""
-    detail = f"{error.detail}, or exclude {sample.id}"
+    pieces = (
+        "cut image and mask into pieces (a model of --resize tiles predicts TIFFs of any size), or "
+        if error.kind == "oversized"
+        else ""
+    )
+    detail = f"{error.detail}, or {pieces}exclude {sample.id}"
     return Problem("error", f"{error.kind} {what}", name_within(root, error.path), detail)
 
 

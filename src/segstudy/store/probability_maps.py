@@ -11,15 +11,6 @@ from PIL import Image
 
 from segstudy.core.encoded_images import image_bytes
 from segstudy.core.outputs import Outputs
-from segstudy.core.windowing import Size
-from segstudy.data.preprocess import reduced
-
-MOST_PX = 1024  # of the longer side of maps of images that are not resized for the network
-
-
-def stored_size(native: Size) -> Size:
-    """Return height and width of the map of an image that is not resized: its own, or smaller."""
-    return reduced(native, MOST_PX)
 
 
 def probability_png(prob: NDArray[np.float32]) -> bytes:

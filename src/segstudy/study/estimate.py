@@ -17,11 +17,11 @@ from segstudy.core.registry import title
 from segstudy.core.resources import allowed_memory, machine_load
 from segstudy.core.windowing import Size
 from segstudy.data.batches import num_batches, targets_of
+from segstudy.data.preprocess import STORED_SIDE_PX, reduced
 from segstudy.data.split import Split
 from segstudy.losses import build_loss, weights_of
 from segstudy.models import build, refuse_fixed_channels, refuse_other_logits
 from segstudy.store.checkpoints import KEPT
-from segstudy.store.probability_maps import stored_size
 from segstudy.study.duration import Expected, Forecast, num_epochs, wall_seconds
 from segstudy.study.machine import Machine
 from segstudy.study.network_inputs import Inputs, inputs_of
@@ -212,7 +212,7 @@ def _prediction_bytes(protocol: Protocol, split: Split, sizes: Mapping[str, Size
         height, width = protocol.image_size
         num_pixels = (len(split.validation) + len(split.test)) * height * width
     else:
-        stored = (stored_size(sizes[each]) for each in (*split.validation, *split.test))
+        stored = (reduced(sizes[each], STORED_SIDE_PX) for each in (*split.validation, *split.test))
         num_pixels = sum(height * width for height, width in stored)
     return int(num_pixels * protocol.outputs().num_channels * STORED_BITS_PER_PIXEL / 8)
 

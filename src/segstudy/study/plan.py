@@ -343,4 +343,6 @@ def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         found |= {name: versions[name] for name in ("preprocessing", "training")}
         if "bfloat16" in versions:
             found.setdefault("bfloat16", {})[configuration.architecture] = versions["bfloat16"]
+        if "tiles" in versions:
+            found["tiles"] = versions["tiles"]
     return found
