@@ -53,7 +53,7 @@ def make_study(
     `factors` are further ones of the grid, ``grids`` further grids; other
     `fields` go to `Study` (``seeds``, ``folds``, ``data``) or, where they are its fields, to its protocol.
     """
-    own = ("record_test", "epochs", "classes", "ignore")
+    own = ("record_test", "epochs", "classes", "ignore", "channels")
     protocol = {name: fields.pop(name) for name in own if name in fields}
     grid = {
         "architecture": list(architectures),

@@ -12,13 +12,13 @@ from small import CLASSES, write_classes, write_dataset
 import segstudy
 from segstudy.cli.options import study_arguments
 from segstudy.cli.studies import main
+from segstudy.config.check_command import check_command
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.data.datasets import read
 from segstudy.store.folder import StudyFolder
 from segstudy.study.choices import command
-from segstudy.study.findings import check_command
 from segstudy.study.machine import Machine
 from segstudy.study.options import described, meaning_of
 from segstudy.study.plan import make_plan, write_plan

@@ -20,11 +20,14 @@ from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.results import gather
 from segstudy.core.outputs import Outputs
 from segstudy.core.palette import colour_of
+from segstudy.data.class_findings import class_name
+from segstudy.data.split import Split
 from segstudy.reporting.charts import specs
 from segstudy.reporting.class_layers import LAST, PREDICTED_AS_NONE, layers_of, outlines, painted_classes
 from segstudy.reporting.leaderboard_text import leaderboard_text
 from segstudy.reporting.page import read_report_data, write_report
 from segstudy.reporting.sections import classes as module
+from segstudy.reporting.sections.data import in_parts
 from segstudy.store.folder import StudyFolder
 
 CLASSES = "background=0,disc=1,cup=2,rim=3"
@@ -316,3 +319,20 @@ def test_the_section_on_data_names_the_classes_and_how_much_there_is_of_them(tmp
     assert "<td>12.3 %</td><td>1,234</td>" in found
     assert "mask value 255 are ignored" in found
     assert found.count("<tr>") == 5
+
+
+def test_the_section_on_data_says_how_many_masks_of_each_subset_hold_a_class(tmp_path):
+    folder = make_study(tmp_path / "s", classes=CLASSES, ignore="255", channels=4)
+    folder.write_json("split.json", {"splits": [{"split": "auto", "split_seed": 0, "fold": None, **PARTS}]})
+    content = json.loads((folder.path / "data.json").read_text())
+    without = {class_name(folder.study().protocol.mask_meaning(), "cup"): ["v0", "v1", *TEST[2:]]}
+    warning = {"severity": "warning", "kind": "empty mask", "where": "t", "detail": "d"}
+    folder.write_json("data.json", {**content, "without_foreground": without, "findings": [warning]})
+    found = section(write_report(folder).read_text(), "data")
+    assert '<td>1</td><td class="missing">0</td><td>2</td></tr>' in found
+    assert f"segstudy check DATA --classes {CLASSES} --ignore 255 --channels 4 --html FILE" in found
+    assert in_parts([Split(("a", "b"), ("c",), ()), Split(("a", "c"), ("b",), ())], ["c"]) == (
+        "1–2",
+        "0–1",
+        "0",
+    )

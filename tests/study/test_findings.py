@@ -10,11 +10,12 @@ from fake_data import save
 from rich.console import Console
 from small import CLASSES, write_classes, write_dataset
 
+from segstudy.config.check_command import check_command
 from segstudy.config.study import Study, override, preset_study
 from segstudy.core.errors import UserError
 from segstudy.data.split import Split
 from segstudy.store.folder import StudyFolder
-from segstudy.study.findings import check_command, refuse_empty
+from segstudy.study.findings import refuse_empty
 from segstudy.study.machine import Machine
 from segstudy.study.plan import Plan, make_plan, missing_runs, write_plan
 from segstudy.study.run import planned

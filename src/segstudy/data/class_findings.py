@@ -1,5 +1,6 @@
 """What the masks of a data set hold of each of several classes."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,16 @@ def layer_problems(
     if not any(fracs):
         found.append(Problem("warning", EMPTY, where, "no pixel is of any class; true of this image?"))
     return found, max(fracs)
+
+
+def meaning_name(meaning: MaskMeaning) -> str:
+    """Equal for meanings that give the same masks."""
+    return json.dumps(meaning.key)
+
+
+def class_name(meaning: MaskMeaning, name: str) -> str:
+    """What the samples without a class are stored by."""
+    return f"{meaning_name(meaning)} {name}"
 
 
 def are_layered(dataset: Dataset) -> bool:

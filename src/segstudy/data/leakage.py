@@ -43,11 +43,12 @@ def leaks(problems: Iterable[Problem], splits: Iterable[Split]) -> list[str]:
     return [where[cluster] for cluster in found if cluster in where]
 
 
-def refuse_leaks(found: Sequence[str]) -> None:
+def refuse_leaks(found: Sequence[str], check: str) -> None:
     """Stop before something is trained on what it is tested on.
 
     Args:
         found: as ``leaks`` returns it.
+        check: the command that checks the data.
 
     Raises:
         UserError: with the samples and what can be done.
@@ -59,7 +60,7 @@ def refuse_leaks(found: Sequence[str]) -> None:
     sets, verb = ("set", "lies") if len(found) == 1 else ("sets", "lie")
     raise UserError(
         f"{len(found)} {sets} of near-duplicate images {verb} in different parts, so that a model would be "
-        f"tested on what it was trained or selected on: {shown}{more}; `segstudy check DATA --write-exclude "
+        f"tested on what it was trained or selected on: {shown}{more}; `{check} --write-exclude "
         "FILE` writes the file for --exclude FILE, equal groups in metadata.csv keep images together, and "
         "--accept-duplicates (in Python accept_duplicates=True) trains all the same"
     )

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.quantities import counted_kinds
 from segstudy.data.check import VERSION, Examined, examine
-from segstudy.data.class_findings import ClassShare
+from segstudy.data.class_findings import ClassShare, class_name, meaning_name
 from segstudy.data.samples import PARTS, Dataset, Problem
 from segstudy.data.split import Split
 from segstudy.store.records import DataRecord
@@ -169,36 +168,6 @@ def refuse_empty(found: Sequence[str]) -> None:
             f"{'; '.join(found)}, so scores there would have no meaning; another --set split_seed=N puts "
             "other images there, --split FILE decides which"
         )
-
-
-def check_command(study: Study) -> str:
-    """The call that lists the findings about a study's data."""
-    words = ["segstudy", "check", study.data]
-    if study.reader:
-        words += ["--reader", study.reader]
-    if study.protocol.foreground:
-        words += ["--foreground", "+".join(map(str, study.protocol.foreground))]
-    if study.protocol.classes:
-        words += ["--classes", study.protocol.classes]
-    if study.protocol.ignore:
-        words += ["--ignore", "+".join(map(str, study.protocol.ignore))]
-    if study.protocol.masks not in ("auto", "larger"):
-        words += ["--masks", study.protocol.masks]
-    if study.protocol.channels:
-        words += ["--channels", str(study.protocol.channels)]
-    if study.protocol.intensity not in ("auto", "full"):
-        words += ["--intensity", study.protocol.intensity]
-    return shlex.join(words)
-
-
-def meaning_name(meaning: MaskMeaning) -> str:
-    """Equal for meanings that give the same masks."""
-    return json.dumps(meaning.key)
-
-
-def class_name(meaning: MaskMeaning, name: str) -> str:
-    """What the samples without a class are stored by."""
-    return f"{meaning_name(meaning)} {name}"
 
 
 def _empty(look: Examined) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from segstudy.config.check_command import check_command
 from segstudy.config.grid_text import how_to_leave_out, in_words
 from segstudy.config.protocol import unique
 from segstudy.config.runs import Configuration, Run, configuration_names
@@ -31,7 +32,7 @@ from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import Looks
 from segstudy.store.preregistration import register
 from segstudy.store.records import BestIou, DataRecord
-from segstudy.study.findings import Findings, check_command, decided, find
+from segstudy.study.findings import Findings, decided, find
 from segstudy.study.machine import Machine
 from segstudy.study.network_inputs import native_sizes, tiles_texts
 from segstudy.study.overview import Overview

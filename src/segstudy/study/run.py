@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from segstudy.config.check_command import check_command
 from segstudy.config.runs import Run
 from segstudy.config.study import Study
 from segstudy.core.errors import Stopped, UserError
@@ -376,7 +377,7 @@ def planned(
     if machine.same_hardware:
         hardware_of(made, folder, machine)
     if not made.study.accept_duplicates:
-        refuse_leaks(made.leaks(missing))
+        refuse_leaks(made.leaks(missing), check_command(made.study))
     refuse_empty(made.empty_subsets(missing))
     finished = folder.finished()
     earlier = num_of_earlier_versions(missing, finished)
