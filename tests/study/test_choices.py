@@ -83,7 +83,7 @@ def test_a_quick_look_is_at_what_was_asked_for(here, capsys):
     said = refused(capsys, "run", "my discs", *asked, "--set", "resize=pad", "--out", "there", "--seeds", "5")
     assert lines_of_commands(said)[0] == (
         "segstudy run 'my discs' --protocol quick --architecture unet,unet:skips=false --loss bce "
-        "--exclude drop.txt --out there-quick --set resize=pad"
+        "--exclude drop.txt --resize pad --out there-quick"
     )
     assert "2 runs" in said
 

@@ -213,7 +213,7 @@ REFUSED = {
     ),
     "tolerance": (lambda b: of_study(b, protocol={"nsd_tolerance": 0.03}), "nsd_tolerance: 0.03, not 0.02"),
     "masks": (lambda b: of_study(b, protocol={"masks": "background=0"}), "masks: background=0, not auto"),
-    "foreground": (lambda b: of_study(b, protocol={"foreground": [1, 2]}), r"foreground: 1\+2, not None"),
+    "foreground": (lambda b: of_study(b, protocol={"foreground": [1, 2]}), r"foreground: 1\+2, not none"),
     "numerics": (other_numerics, "versions of the code: training 3, not 1, unet 2, not 1"),
     "numerics of bfloat16": (other_bfloat16, "versions of the code: unet in bfloat16 2, not 1"),
     "no numerics": (lambda b: (b / "numerics.json").unlink(), "numerics.json is missing from .*b"),
