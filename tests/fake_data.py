@@ -1,6 +1,8 @@
 """Tiny data sets with the real layouts, made by code: drawn discs under official folder and file names."""
 
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,17 @@ def make_folder(root: Path, stems: tuple[str, ...] = ("a", "b", "c"), seed: int 
     for i, stem in enumerate(stems):
         save_pair(root / "images" / f"{stem}.png", root / "masks" / f"{stem}.png", seed + i)
     return root
+
+
+def header_of_png(path: Path, width: int, height: int) -> Path:
+    """A PNG as large as it claims to be, of which only the header is there."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    extent = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + extent + chunk(b"IDAT", b""))
+    return path
 
 
 def make_ph2(root: Path, ids: tuple[str, ...] = ("IMD002", "IMD003", "IMD199", "IMD200")) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_data import disc, make_folder, photo, save
+from fake_data import disc, header_of_png, make_folder, photo, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
@@ -346,3 +346,15 @@ def test_two_thousand_small_pairs_take_seconds_and_their_true_duplicates_are_fou
         "train/0990, val/0050",
     }
     assert sum(kind == "near-duplicate images" for _, kind, _ in copies_found) == 17
+
+
+def test_an_image_that_is_too_large_can_be_cut_into_pieces(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "set")
+    header_of_png(root / "images" / "b.png", 20_000, 20_000)
+    (found,) = (p for p in check(read(root)) if p.severity == "error" and "b.png" in p.where)
+    assert found.kind == "oversized image"
+    assert (
+        "cut image and mask into pieces (a model of --resize tiles predicts TIFFs of any size)"
+        in found.detail
+    )
+    assert found.detail.endswith("or exclude b")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_data import disc, save
+from fake_data import disc, header_of_png, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -29,17 +29,6 @@ def with_exif(pixels: np.ndarray, orientation: int, path: Path) -> Path:
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(pixels).save(path, exif=exif)
-    return path
-
-
-def header_of_png(path: Path, width: int, height: int) -> Path:
-    """A PNG as large as it claims to be, of which only the header is there."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    extent = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + extent + chunk(b"IDAT", b""))
     return path
 
 
