@@ -1,6 +1,7 @@
 """Scores in training of several classes, and of masks with ignored pixels, against counts pixel by pixel."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,10 +93,14 @@ def test_all_pixels_that_count_are_counted(outputs: Outputs) -> None:
     assert (counts >= 0).all()
 
 
+def prepared_of(outputs: Outputs, ids: str) -> Any:
+    return SimpleNamespace(outputs=outputs, network_mask=lambda _: np.zeros(SIDES), ids=list(ids))
+
+
 @pytest.mark.parametrize("outputs", TASKS.values(), ids=TASKS)
 def test_masks_decided_from_probabilities_are_those_that_were_counted(outputs: Outputs) -> None:
     logits, target = batch(outputs)
-    prepared = SimpleNamespace(outputs=outputs, masks=np.zeros((6, *SIDES)), ids=list("abcdef"))
+    prepared = prepared_of(outputs, "abcdef")
     prob = probabilities_of([logits[:4], logits[4:]], prepared, np.arange(6))
     assert prob.shape == (6, *outputs.prob_shape(*SIDES))
     assert np.allclose(prob, probabilities_from(logits, outputs).numpy(), rtol=0, atol=1e-6)
@@ -109,7 +114,7 @@ def test_masks_decided_from_probabilities_are_those_that_were_counted(outputs: O
 
 
 def test_too_few_channels_are_refused() -> None:
-    prepared = SimpleNamespace(outputs=THREE, masks=np.zeros((2, *SIDES)), ids=["a", "b"])
+    prepared = prepared_of(THREE, "ab")
     with pytest.raises(
         OutputError, match=r"shape \(2, 2, 5, 6\) instead of float32 and \(2, 3, 5, 6\) for a"
     ):

@@ -63,11 +63,13 @@ def prepared_of(outputs: Outputs, resize: Resize = "squash") -> Any:
     if outputs.has_ignored:
         natives[4][:] = IGNORED_BITS if outputs.task == "multilabel" else IGNORED
     natives[3][:] = 0
+    masks = np.stack([blobs(rng, SMALL, outputs) for _ in NATIVE])
     return SimpleNamespace(
         outputs=outputs,
         resize=resize,
         ids=tuple("abcdef"),
-        masks=np.stack([blobs(rng, SMALL, outputs) for _ in NATIVE]),
+        masks=masks,
+        network_mask=lambda position: masks[position],
         native_sizes=tuple(NATIVE),
         native_mask=lambda position: natives[position],
         positions=lambda ids: np.array(["abcdef".index(each) for each in ids]),
