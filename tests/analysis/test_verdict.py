@@ -515,3 +515,19 @@ def test_plug_ins_take_part_in_questions_1_and_3_as_their_records_declare(tmp_pa
     assert third.sentences[0].lower().startswith("distribution losses and region losses")
     left_out = "2 losses are left out of the families, because their records name none: other and wrong."
     assert left_out in third.sentences
+
+
+def test_ends_of_differences_lie_within_what_is_possible_in_tables_and_json(tmp_path):
+    """Two seeds that disagree: the interval of Student's t with one degree of freedom is very wide."""
+    folder = make_study(tmp_path / "s", ("unet",), ("bce", "dice"), seeds=2)
+    for seed, (bce_mean, dice_mean) in enumerate([(0.2, 0.8), (0.9, 0.1)]):
+        finish(folder, "unet-bce-b8", bce_mean, bce_mean, seed=seed)
+        finish(folder, "unet-dice-b8", dice_mean, dice_mean, seed=seed)
+    found = compare_configurations(*sides([str(folder.path), "unet-bce-b8", "unet-dice-b8"]))
+    assert found.difference.high > 1
+    ends = found.as_dict()["difference"]
+    assert (ends["low"], ends["high"]) == (-1, 1)
+    frame = leaderboard(folder)
+    for name in ("behind", "to_best"):
+        for row in frame.drop_nulls(f"{name}_low").iter_rows(named=True):
+            assert (row[f"{name}_low"], row[f"{name}_high"]) == (-1, 1)

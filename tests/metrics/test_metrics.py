@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from metric_scores import overlap_scores as scores
 
-from segstudy.metrics import METRICS, mask_scores, prob_scores, unknown_of_masks
+from segstudy.metrics import METRICS, limits_on, mask_scores, prob_scores, unknown_of_masks
 from segstudy.metrics.counts import Confusion, Mask, confusion
 from segstudy.metrics.overlap import dice, iou, thresholded_jaccard
 
@@ -126,3 +126,12 @@ def test_a_mask_tells_every_metric_that_needs_no_probabilities() -> None:
     assert found == {*prob_scores(prob, FULL, FULL, "network", tuned=FULL)} | {
         *prob_scores(prob, FULL, FULL, "native", tuned=FULL)
     }
+
+
+def test_a_mean_distance_in_pixels_is_at_most_the_largest_diagonal_of_its_images():
+    px, share = np.array([0.0, 50.0, 100.0]), np.array([0.0, 0.5, 0.25])
+    scores = {"native_hd95_px": px, "native_hd95_frac": share}
+    assert limits_on("native_hd95_px", scores) == (0, 400)
+    assert limits_on("native_hd95_frac", scores) == (0, 1)
+    assert limits_on("native_hd95_px", {"native_hd95_px": px}) == (0, np.inf)
+    assert limits_on("native_hd95_px", {name: 0 * each for name, each in scores.items()}) == (0, 0)

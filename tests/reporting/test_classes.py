@@ -336,3 +336,18 @@ def test_the_section_on_data_says_how_many_masks_of_each_subset_hold_a_class(tmp
         "0–1",
         "0",
     )
+
+
+def test_intervals_of_distances_by_class_stay_within_the_diagonal(tmp_path):
+    """The discs of one seed are all missed: a distance of the diagonal, 80 px; the other run is right."""
+    folder = made(tmp_path, moved=(2.0, 6.0))
+    worst, best = gather(folder).row(NAMES[0]).records
+    for key, share in ((worst.key, 1.0), (best.key, 0.001)):
+        file = folder.runs / key / "classes.parquet"
+        table = pl.read_parquet(file)
+        rewrite(file, table.with_columns(native_hd95_px=80 * share, native_hd95_frac=share))
+    results = gather(folder)
+    names = module.class_names(results.outputs, results.classes[NAMES[0]])
+    rows = module.class_rows(folder, results, NAMES[0], names, None)
+    ends = {row.scores[list(module._metrics()).index("hd95_px")][1] for row in rows}
+    assert ends - {""} == {"[0.0, 80.0]"}  # a class on few images has a mean alone

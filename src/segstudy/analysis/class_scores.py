@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segstudy.core.outputs import Outputs
-from segstudy.metrics import HEADLINE, column, limits
+from segstudy.metrics import HEADLINE, column, limits_on
 from segstudy.stats.intervals import Interval, Scores, by_group, score_interval
 from segstudy.stats.ratios import linearised
 from segstudy.store.folder import StudyFolder
@@ -84,7 +84,8 @@ class ClassScores:
         if self.num_images(number) < FEWEST:
             of = len(scores), len(mine)
             return Interval(float(scores.mean()), None, None, *of, None, len(scores) > 1)
-        return score_interval(by_group(scores, mine), *limits(metric))
+        sums = {name: each[:, images, number] for name, each in self.sums.items()}
+        return score_interval(by_group(scores, mine), *limits_on(metric, sums))
 
 
 def counting(number: int, *sides: ClassScores) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segstudy.analysis.against_winner import compared
-from segstudy.analysis.formatting import comparison_text
+from segstudy.analysis.formatting import comparison_text, possible
 from segstudy.analysis.results import Results, gather
 from segstudy.core.errors import UserError
 from segstudy.core.score_words import score_meaning
@@ -69,8 +69,12 @@ class Comparison:
         return f"{found} {NOT_ADJUSTED}" if self.is_sequential else found
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON takes it."""
-        return {**asdict(self, dict_factory=_with_json_keys), "sentence": self.sentence}
+        """Return everything as JSON takes it; ends of intervals within what is possible."""
+        found = {**asdict(self, dict_factory=_with_json_keys), "sentence": self.sentence}
+        for apart in (found["difference"], found["across"]):
+            if apart is not None:
+                apart |= {name: possible(apart[name]) for name in ("low", "high")}
+        return found
 
 
 def _with_json_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -24,6 +24,11 @@ def signed(value: float) -> str:
     return f"{value:+.3f}" if round(value, 3) else "0.000"
 
 
+def possible(end: float, lowest: float = -1.0) -> float:
+    """Return the end of an interval within the possible values: -1 to 1 for differences of IoU."""
+    return min(max(end, lowest), 1.0)
+
+
 def interval(low: float | None, high: float | None, lowest: float = -1.0) -> str:
     """Return an interval as ``[0.826, 0.892]``; empty if there is none.
 
@@ -31,7 +36,7 @@ def interval(low: float | None, high: float | None, lowest: float = -1.0) -> str
     """
     if low is None or high is None:
         return ""
-    return f"[{score(max(low, lowest))}, {score(min(high, 1.0))}]"
+    return f"[{score(possible(low, lowest))}, {score(possible(high, lowest))}]"
 
 
 def mean(each: "Interval") -> str:

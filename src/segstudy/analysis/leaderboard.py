@@ -9,6 +9,7 @@ from segstudy.analysis.against_winner import against_winner
 from segstudy.analysis.confidence_set import confidence_set
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.empty_masks import penalties
+from segstudy.analysis.formatting import possible
 from segstudy.analysis.results import Results, gather
 from segstudy.analysis.winner import ordered
 from segstudy.metrics import HEADLINE, METRICS, column, in_order
@@ -54,8 +55,8 @@ def leaderboard(folder: StudyFolder, show_all: bool = False, results: Results | 
         ``behind`` the winner on test with its interval and the adjusted p value ``p_behind``,
         ``to_best``: its test mean minus that of the best of the others, with the simultaneous interval
         (``_low``, ``_high``), the p value ``p_excluded`` and, where that interval is below 0, the
-        configuration that beats it (``beaten_by``); ``among_best`` (it may be the best; null where that
-        cannot be said),
+        configuration that beats it (``beaten_by``; ends of intervals lie within -1 and 1); ``among_best``
+        (it may be the best; null where that cannot be said),
         ``selected_epoch`` (mean), ``epochs``, ``seconds`` (mean per run), ``num_parameters``, ``num_macs``,
         ``inference_ms``, ``peak_memory_bytes`` and ``failures`` (reasons), and of several classes those of
         ``class_columns``. ``rank`` is null where runs are
@@ -84,15 +85,19 @@ def _compared(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
         row: dict[str, float | str | bool | None] = {"among_best": None}
         if each := versus.get(name):
             apart = each.difference
-            row |= {"behind": apart.mean, "behind_low": apart.low, "behind_high": apart.high}
+            row |= {"behind": apart.mean, **_ends("behind", apart.low, apart.high)}
             row["p_behind"] = each.p_adjusted
         if contender := contenders.get(name):
             found = contender.against
-            row |= {"to_best": found.mean, "to_best_low": found.low, "to_best_high": found.high}
+            row |= {"to_best": found.mean, **_ends("to_best", found.low, found.high)}
             row |= {"p_excluded": found.p, "among_best": not found.excluded}
             row["beaten_by"] = contender.rival if found.excluded else None
         rows.append(row)
     return frame.hstack(pl.DataFrame(rows, schema=COMPARISONS))
+
+
+def _ends(name: str, low: float, high: float) -> dict[str, float]:
+    return {f"{name}_low": possible(low), f"{name}_high": possible(high)}
 
 
 def first_ranked(frame: pl.DataFrame) -> str | None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from segstudy.config.runs import configuration_names
 from segstudy.core.errors import UserError
-from segstudy.metrics import Score, limits
+from segstudy.metrics import Score, limits_on
 from segstudy.stats.intervals import by_group, score_interval
 from segstudy.store.folder import StudyFolder, folder_name
 from segstudy.store.records import DataRecord, ExternalRecord
@@ -90,5 +90,6 @@ def _score(rows: pl.DataFrame, metric: str, groups: Mapping[str, str]) -> Score:
         return {"mean": float(rows[metric].mean()), "low": None, "high": None}  # type: ignore[arg-type]
     scores = rows[metric].to_numpy().reshape(num_seeds, -1)
     units = by_group(scores, [groups.get(each, each) for each in ids])
-    interval = score_interval(units, *limits(metric))
+    columns = {name: rows[name].to_numpy() for name in rows.columns if name.startswith("native_")}
+    interval = score_interval(units, *limits_on(metric, columns))
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}

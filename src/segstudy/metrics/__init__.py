@@ -186,6 +186,7 @@ __all__ = [
     "Score",
     "column",
     "in_order",
+    "limits_on",
     "mask_scores",
     "prob_scores",
     "shown_in",
@@ -203,6 +204,23 @@ def limits(column_name: str) -> tuple[float, float]:
     """Return the lowest and highest value of a column in a table of images; infinite if it is unknown."""
     metric = of_column(column_name)
     return (metric.lowest, metric.highest) if metric else (-np.inf, np.inf)
+
+
+def limits_on(column_name: str, scores: Mapping[str, NDArray[np.float64]]) -> tuple[float, float]:
+    """Return the same on some images: a distance in pixels is at most the largest of their diagonals.
+
+    Args:
+        column_name: of the metric.
+        scores: of these images by column, arrays of one shape; the diagonals follow from a distance and
+            its share of the diagonal, the metric's ``penalty``.
+    """
+    lowest, highest = limits(column_name)
+    metric = of_column(column_name)
+    if metric is None or metric.unit != "px" or column(metric.penalty) not in scores:
+        return lowest, highest
+    share = scores[column(metric.penalty)]
+    diagonals = scores[column_name][share > 0] / share[share > 0]
+    return lowest, min(highest, float(diagonals.max(initial=0.0)))
 
 
 def in_order() -> dict[str, Metric]:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from segstudy.analysis.compare_sets import SetPair, SetRow, SetsComparison
-from segstudy.analysis.formatting import DASH, interval, p_value, score, signed
+from segstudy.analysis.formatting import DASH, interval, p_value, possible, score, signed
 from segstudy.analysis.sets_text import answers, facts, warnings
 from segstudy.core.csv_cells import as_cell
 from segstudy.core.errors import UserError
@@ -105,14 +105,14 @@ def _of_pair(pair: SetPair | None) -> dict[str, float | None]:
     over = None if pair is None else pair.over
     return {
         "difference": None if over is None else -over.mean,
-        "difference_low": None if over is None else -over.high,
-        "difference_high": None if over is None else -over.low,
+        "difference_low": None if over is None else possible(-over.high),
+        "difference_high": None if over is None else possible(-over.low),
         "p": None if over is None else over.p,
         "between_sd": None if over is None else over.between_sd,
         "between_sd_low": None if over is None else over.between_low,
-        "between_sd_high": None if over is None else over.between_high,
-        "new_low": None if over is None or over.new_high is None else -over.new_high,
-        "new_high": None if over is None or over.new_low is None else -over.new_low,
+        "between_sd_high": None if over is None else possible(over.between_high),
+        "new_low": None if over is None or over.new_high is None else possible(-over.new_high),
+        "new_high": None if over is None or over.new_low is None else possible(-over.new_low),
     }
 
 
@@ -145,14 +145,26 @@ def as_dict(found: SetsComparison) -> dict[str, Any]:
     }
 
 
+ENDS = ("low", "high", "new_low", "new_high", "between_low", "between_high")  # of intervals of a pair
+
+
 def _pair_as_dict(pair: SetPair, sets: Sequence[str]) -> dict[str, Any]:
     return {
         "a": pair.a,
         "b": pair.b,
-        **asdict(pair.over),
-        "alone": {"low": pair.alone.low, "high": pair.alone.high, "p": pair.alone.p},
+        **{
+            name: possible(value) if name in ENDS and value is not None else value
+            for name, value in asdict(pair.over).items()
+        },
+        "alone": {"low": possible(pair.alone.low), "high": possible(pair.alone.high), "p": pair.alone.p},
         "per_set": [
-            {"set": name, "mean": d.mean, "low": d.low, "high": d.high, "standard_error": d.standard_error}
+            {
+                "set": name,
+                "mean": d.mean,
+                "low": possible(d.low),
+                "high": possible(d.high),
+                "standard_error": d.standard_error,
+            }
             for name, d in zip(sets, pair.per_set, strict=True)
         ],
     }

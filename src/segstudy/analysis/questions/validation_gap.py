@@ -7,7 +7,7 @@ import polars as pl
 import scipy  # scipy.stats is imported at its first use: it takes half a second
 from numpy.typing import NDArray
 
-from segstudy.analysis.formatting import interval, signed
+from segstudy.analysis.formatting import interval, possible, signed
 from segstudy.analysis.questions.answer import Answer, Table, pooled_units
 from segstudy.analysis.results import Results
 from segstudy.core.quantities import counted, percent
@@ -46,7 +46,7 @@ def _beyond_images(whole: Interval) -> str:
     seen = f" ({signed(whole.mean)} {interval(whole.low, whole.high)})"
     if whole.low > 0 or whole.high < 0:
         return f"{seen}, more than the choice of images explains"
-    farthest = max(abs(whole.low), abs(whole.high))
+    farthest = possible(max(abs(whole.low), abs(whole.high)))
     return f"{seen}; with other images there may be no gap, or one of up to {farthest:.3f}"
 
 

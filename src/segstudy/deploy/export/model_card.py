@@ -13,7 +13,7 @@ from segstudy.analysis.subgroups import members_of
 from segstudy.core.checksums import refuse_altered
 from segstudy.core.intensity import AUTO, FULL
 from segstudy.core.outputs import BINARY
-from segstudy.metrics import HEADLINE, column, limits, shown_in
+from segstudy.metrics import HEADLINE, column, limits, limits_on, shown_in
 from segstudy.stats.intervals import Scores, by_group, score_interval
 from segstudy.store.card import Card, read_card
 from segstudy.store.folder import StudyFolder
@@ -143,8 +143,9 @@ def _scores(images: pl.DataFrame, groups: Mapping[str, str]) -> dict[str, dict[s
     for part in ("validation", "test"):
         table = images.filter(part=part).sort("id")
         owners = [groups.get(i, i) for i in table["id"]]
+        columns = {each.name: each.to_numpy() for each in table if each.name.startswith("native_")}
         scored[part] = {
-            name: _interval(table[name].to_numpy()[None], owners, name)
+            name: _interval(columns[name][None], owners, limits_on(name, columns))
             for name in SCORES
             if name in table.columns
         }
@@ -176,11 +177,11 @@ def _budget(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {name: protocol[name]} if name else {}
 
 
-def _interval(scores: Scores, owners: Sequence[str], name: str) -> dict[str, float | None]:
+def _interval(scores: Scores, owners: Sequence[str], ends: tuple[float, float]) -> dict[str, float | None]:
     """Return the mean of a column, and its 95 % interval if there are enough images."""
     if scores.shape[1] < FEWEST:
         return {"mean": float(np.mean(scores)), "low": None, "high": None}
-    found = score_interval(by_group(scores, owners), *limits(name))
+    found = score_interval(by_group(scores, owners), *ends)
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
@@ -200,7 +201,9 @@ def _subgroups(
             "name": name,
             "num_images": len(mine),
             HEADLINE: _interval(
-                scores[[place[i] for i in mine]][None], [groups.get(i, i) for i in mine], column(HEADLINE)
+                scores[[place[i] for i in mine]][None],
+                [groups.get(i, i) for i in mine],
+                limits(column(HEADLINE)),
             ),
         }
         for (kind, name), mine in members_of(home, ids, categories).items()

@@ -6,6 +6,7 @@ import altair as alt
 import polars as pl
 
 from segstudy.analysis.compare_sets import SetPair
+from segstudy.analysis.formatting import possible
 from segstudy.reporting.charts.specs import NEUTRAL, PALETTE, ROWS, Spec, finished, with_rows
 
 WIDTH_PX, STEP_PX = 700, 30
@@ -56,10 +57,10 @@ def _difference_rows(pairs: Sequence[SetPair], sets: Sequence[str]) -> list[dict
         {
             "configuration": pair.b,
             "mean": -pair.over.mean,
-            "low": -pair.over.high,
-            "high": -pair.over.low,
-            "new_low": None if pair.over.new_high is None else -pair.over.new_high,
-            "new_high": None if pair.over.new_low is None else -pair.over.new_low,
+            "low": possible(-pair.over.high),
+            "high": possible(-pair.over.low),
+            "new_low": None if pair.over.new_high is None else possible(-pair.over.new_high),
+            "new_high": None if pair.over.new_low is None else possible(-pair.over.new_low),
         }
         for pair in pairs
     ]

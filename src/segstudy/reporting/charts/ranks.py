@@ -7,6 +7,7 @@ import polars as pl
 
 from segstudy.analysis.against_winner import Versus
 from segstudy.analysis.confidence_set import Contender
+from segstudy.analysis.formatting import possible
 from segstudy.reporting.charts.specs import NEUTRAL, ROWS, Spec, finished, with_rows
 from segstudy.stats.ranks import Ranking
 
@@ -32,8 +33,8 @@ def against_best(contenders: Mapping[str, Contender], unknown: Sequence[str] = (
         {
             "configuration": each.name,
             "difference": each.against.mean,
-            "low": max(each.against.low, -1.0),
-            "high": min(each.against.high, 1.0),
+            "low": possible(each.against.low),
+            "high": possible(each.against.high),
             "is": STATES[1] if each.excluded else STATES[0],
         }
         for each in shown
@@ -80,8 +81,8 @@ def on_these_images(winner: str, versus: Mapping[str, Versus]) -> Spec:
         {
             "configuration": name,
             "difference": -found[name].mean,
-            "low": max(-found[name].high, -1.0),
-            "high": min(-found[name].low, 1.0),
+            "low": possible(-found[name].high),
+            "high": possible(-found[name].low),
         }
         for name in order
     ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
+from segstudy.analysis.formatting import possible
 from segstudy.analysis.subgroup_differences import SubgroupDifferences
 from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.specs import NEUTRAL, PALETTE, ROWS, Spec, finished, with_rows
@@ -20,8 +21,8 @@ def differences_chart(found: Sequence[SubgroupDifferences]) -> Spec:
             "subgroup": f"{each.kind}: {one.name} (n = {one.num_images})",
             "other": f"less {each.other}",
             "difference": one.difference.mean,
-            "low": max(one.difference.low, -1.0) if one.has_interval else None,
-            "high": min(one.difference.high, 1.0) if one.has_interval else None,
+            "low": possible(one.difference.low) if one.has_interval else None,
+            "high": possible(one.difference.high) if one.has_interval else None,
             "zero": 0.0 if each is found[0] and one is each.subgroups[0] else None,
         }
         for each in found

@@ -16,6 +16,7 @@ from segstudy.analysis.confusions import Confusions, confusions
 from segstudy.analysis.formatting import DASH, interval, p_value
 from segstudy.analysis.results import Results, comparable, replicate_runs
 from segstudy.analysis.subgroup_differences import FEWEST_TESTED, SubgroupDifferences, dependence_sentences
+from segstudy.config.protocol import unique
 from segstudy.core.outputs import Outputs
 from segstudy.core.palette import colour_of
 from segstudy.core.score_words import absent_convention, headline
@@ -213,8 +214,9 @@ def class_rows(
     """Return the metrics and counts of a configuration, a row for each class."""
     columns = {column(metric): each for metric, each in _metrics().items()}
     ids = results.ids(name)
-    rows = rows_of_runs(folder, replicate_runs(results.row(name)), list(columns))
-    table = class_scores(rows, results.outputs, ids, list(columns))
+    needed = unique([*columns, *(column(each.penalty) for each in columns.values() if each.penalty)])
+    rows = rows_of_runs(folder, replicate_runs(results.row(name)), needed)
+    table = class_scores(rows, results.outputs, ids, needed)
     assert table is not None  # the headline of these runs was read before
     shares = None if matrix is None else matrix.class_shares
     groups = results.groups_of(name)
