@@ -11,6 +11,7 @@ from segstudy.analysis.empty_masks import empty_masks, empty_targets, penalties
 from segstudy.analysis.formatting import interval, mean
 from segstudy.analysis.result_warnings import (
     collapsed_runs,
+    collapsed_runs_text,
     few_units,
     large_group,
     result_warnings,
@@ -102,6 +103,13 @@ def test_a_collapsed_run_is_named_with_and_without_it():
     assert said.startswith("1 run of a collapsed (seed 2: IoU 0.0")
     assert " With: " in said
     assert " Without: " in said
+
+
+def test_of_many_configurations_with_collapsed_runs_a_few_are_named_in_full():
+    means = {f"c{n}": [0.80, 0.81, 0.02, 0.80, 0.79, 0.80, 0.81] for n in range(7)}
+    said = list(collapsed_runs_text(results(means), list(means)))
+    assert len(said) == 6
+    assert said[-1] == "Runs of 2 more configurations collapsed: c5 and c6."
 
 
 def test_a_configuration_that_is_bad_throughout_has_not_collapsed():

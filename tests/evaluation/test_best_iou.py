@@ -13,6 +13,7 @@ from segstudy.core.mask_rules import USUAL, MaskMeaning
 from segstudy.data.datasets import read
 from segstudy.evaluation import best_iou as module
 from segstudy.evaluation.best_iou import best_iou, best_iou_text, default_size_text, is_low
+from segstudy.store.records import BestIou
 
 SIDE = 64  # of every image; a network of 32 px then sees boxes of 2 x 2
 
@@ -189,3 +190,21 @@ def test_check_says_what_the_usual_image_size_loses_of_larger_images(tmp_path: P
     assert "(true masks of 20 images, resized" in text
     assert "--resize tiles keeps" in text
     assert default_size_text(fine, [(1024, 1024)], USUAL) == ""
+
+
+def test_of_many_classes_the_lowest_are_named() -> None:
+    classes = {f"c{i}": 1 - i / 100 for i in range(20)} | {"cup": None}
+    found = BestIou(
+        image_size=[8, 8],
+        resize="squash",
+        foreground=None,
+        mean=0.9,
+        num_measured=3,
+        num_images=3,
+        num_with_foreground=3,
+        num_vanished=0,
+        classes=classes,
+    )
+    assert best_iou_text(found).endswith(
+        ": c19 0.810, c18 0.820, c17 0.830, c16 0.840 and 16 more classes with more, cup in no mask"
+    )

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from made_up_classes import discs, finish_classes, write_class_thumbnails
 import segstudy
 from segstudy.analysis.absent_classes import conventions, order_sentence
 from segstudy.analysis.class_differences import class_differences, everywhere_sentences
-from segstudy.analysis.confusions import confusions
+from segstudy.analysis.confusions import Confusions, confusions
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.results import gather
 from segstudy.core.outputs import Outputs
@@ -304,7 +305,7 @@ def test_equal_values_are_no_victory_and_frame_nothing(tmp_path):
     present = results.classes[NAMES[0]].present[:, :, 2] > 0
     assert present.all()
     said = everywhere_sentences(results, NAMES)[0]
-    assert "in cup all are equal (0.500)" in said
+    assert "all are equal in cup (0.500)" in said
     names = module.class_names(results.outputs, results.classes[NAMES[0]])
     squares = module.heat_map_of(results, NAMES, names).squares
     assert not any(squares[name, 2].is_highest for name in NAMES)
@@ -351,3 +352,37 @@ def test_intervals_of_distances_by_class_stay_within_the_diagonal(tmp_path):
     rows = module.class_rows(folder, results, NAMES[0], names, None)
     ends = {row.scores[list(module._metrics()).index("hd95_px")][1] for row in rows}
     assert ends - {""} == {"[0.0, 80.0]"}  # a class on few images has a mean alone
+
+
+MANY = "background=0," + ",".join(f"c{n}={n}" for n in range(1, 16))
+
+
+def test_of_many_classes_sentences_name_a_few_and_count_the_others(tmp_path):
+    folder = made(tmp_path, classes=MANY, moved=(6.0, 2.0))
+    results = gather(folder)
+    text = " ".join(leaderboard_text(folder.path, "text", False, None, None).split())
+    assert "more with a higher IoU (--format csv has all)." in text
+    same = {name: replace(results.classes[NAMES[0]], sums=results.classes[NAMES[0]].sums) for name in NAMES}
+    (said,) = everywhere_sentences(replace(results, classes=same), NAMES)
+    assert "all are equal in c1 (" in said
+    assert said.endswith("and 11 more.")
+    highest, *rest = everywhere_sentences(results, NAMES)
+    assert highest.count(" against ") <= 5
+    assert sum(each.startswith("In ") for each in rest) <= 5
+
+
+def test_confusions_that_are_as_frequent_as_the_last_one_named_are_counted():
+    pixels = np.diag(np.full(6, 50.0))
+    pixels[1:, 0] = 50.0
+    said = Confusions(tuple("abcdef"), pixels).sentence()
+    assert said == (
+        "Most often confused: 50 % of b as a, 50 % of c as a, 50 % of d as a and 2 other pairs as often as "
+        "the last."
+    )
+    pixels[3:, 0] = 1.0
+    assert (
+        Confusions(tuple("abcdef"), pixels)
+        .sentence()
+        .endswith("2 % of d as a and 2 other pairs as often as the last.")
+    )
+    assert Confusions(tuple("ab"), np.diag([1.0, 1.0])).sentence() == ""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segstudy.analysis.class_scores import ClassScores, counting
-from segstudy.analysis.formatting import interval, listed, p_value, score
+from segstudy.analysis.formatting import MOST_NAMED, interval, listed, p_value, score
 from segstudy.analysis.results import Results
 from segstudy.analysis.subgroup_differences import (
     FEWEST_TESTED,
@@ -120,20 +120,25 @@ def _highest(results: Results, names: Sequence[str], means: Mapping[str, Mapping
         first = max(names, key=lambda name: means[name][n])
         highest = [name for name in names if means[name][n] == means[first][n]]
         if len(highest) == len(names):
-            equal.append(f"in {titles[n]} all are equal ({score(means[winner][n])})")
+            equal.append(f"{titles[n]} ({score(means[winner][n])})")
         elif highest == [winner]:
             won.append(titles[n])
         elif winner in highest:
-            shared.append(f"in {titles[n]} it shares the highest with {listed(highest[1:])}")
+            shared.append(f"{titles[n]} (with {listed(highest[1:])})")
         else:
             against = f"{score(means[first][n])} against {score(means[winner][n])}"
-            others.append(f"{first} in {titles[n]} ({against})")
+            others.append(f"{listed(highest)} in {titles[n]} ({against})")
     number = len(means[winner])
     if len(won) == number:
         return f"{winner} has the highest test IoU in {_all(number)}."
     in_these = f"in {len(won)} of {counted(number, 'class')} ({listed(won)})" if won else "in no class alone"
-    higher = [f"higher means have {listed(others)}"] if others else []
-    return f"{winner} has the highest test IoU {'; '.join([in_these, *equal, *shared, *higher])}."
+    said = [
+        in_these,
+        *([f"all are equal in {listed(equal)}"] if equal else []),
+        *([f"it shares the highest in {listed(shared)}"] if shared else []),
+        *([f"higher means have {listed(others)}"] if others else []),
+    ]
+    return f"{winner} has the highest test IoU {'; '.join(said)}."
 
 
 def _all(count: int) -> str:
@@ -153,7 +158,7 @@ def _shown_better(results: Results, names: Sequence[str]) -> list[str]:
 
     p_values = multipletests([each.p for *_, each in pairs], method="holm")[1]
     said, least = [], 1.0
-    for (other, number, each), p in zip(pairs, p_values, strict=True):
+    for (other, number, each), p in sorted(zip(pairs, p_values, strict=True), key=lambda found: found[1]):
         if each.mean < 0:
             least = min(least, float(p))
             if p < 1 - LEVEL:
@@ -165,7 +170,11 @@ def _shown_better(results: Results, names: Sequence[str]) -> list[str]:
         return []
     corrected = f"corrected for {counted(len(pairs), 'comparison')}"
     if said:
-        return [*said, f"These p values are {corrected}."]
+        rest = len(said) - MOST_NAMED
+        more = (
+            [f"{counted(rest, 'more comparison')} found another one better in a class."] if rest > 0 else []
+        )
+        return [*said[:MOST_NAMED], *more, f"These p values are {corrected}."]
     return [
         f"In no class is another configuration shown to be better than {names[0]} (least {p_value(least)}, "
         f"{corrected})."

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segstudy.analysis.results import Results, replicate_runs
-from segstudy.core.quantities import percent
+from segstudy.core.quantities import counted, percent
 from segstudy.store.folder import StudyFolder
 
 MOST_SAID = 3  # confusions in sentences
@@ -40,16 +40,22 @@ class Confusions:
         return np.asarray(self.pixels.sum(axis=1) / self.pixels.sum())
 
     def sentence(self) -> str:
-        """Return the most frequent confusions; empty without any that is worth a sentence."""
+        """Return the most frequent confusions; empty without any that is worth a sentence.
+
+        Where some are left out that are as frequent as the last one, in percent, their number is said.
+        """
         shares = self.shares * (1 - np.eye(len(self.names)))
-        order = np.argsort(-shares, axis=None, kind="stable")[:MOST_SAID]
+        order = np.argsort(-shares, axis=None, kind="stable")
         pairs = [divmod(int(place), len(self.names)) for place in order]
+        worth = [(true, predicted) for true, predicted in pairs if shares[true, predicted] >= WORTH_SAYING]
         said = [
             f"{percent(shares[true, predicted])} of {self.names[true]} as {self.names[predicted]}"
-            for true, predicted in pairs
-            if shares[true, predicted] >= WORTH_SAYING
+            for true, predicted in worth[:MOST_SAID]
         ]
-        return f"Most often confused: {', '.join(said)}." if said else ""
+        rest = [percent(shares[pair]) for pair in worth[MOST_SAID:]]
+        tied = rest.count(percent(shares[worth[MOST_SAID - 1]])) if rest else 0
+        more = f" and {counted(tied, 'other pair')} as often as the last" if tied else ""
+        return f"Most often confused: {', '.join(said)}{more}." if said else ""
 
 
 def confusions(folder: StudyFolder, results: Results, name: str) -> Confusions | None:

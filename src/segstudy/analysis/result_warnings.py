@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from segstudy.analysis.formatting import comparison_text, counted_images, listed, score
+from segstudy.analysis.formatting import MOST_NAMED, comparison_text, counted_images, listed, score
 from segstudy.analysis.hardware import balance_text, hardware
 from segstudy.analysis.optimism import choice_warning
 from segstudy.analysis.results import Results, comparable
@@ -193,13 +193,16 @@ def _collapsed(results: Results, name: str, means: Scores, place: int) -> Collap
 def collapsed_runs_text(results: Results, names: Sequence[str]) -> Iterator[str]:
     """Name collapsed runs, with the comparison of their configuration with and without their seeds."""
     found = collapsed_runs(results, names)
-    for name in dict.fromkeys(each.name for each in found):
+    fallen = list(dict.fromkeys(each.name for each in found))
+    for name in fallen[:MOST_NAMED]:
         mine = [each for each in found if each.name == name]
-        runs = ", ".join(f"{each.label}: IoU {score(each.iou)}" for each in mine)
+        runs = listed([f"{each.label}: IoU {score(each.iou)}" for each in mine])
         yield (
             f"{counted(len(mine), 'run')} of {name} collapsed ({runs}; the others {score(mine[0].others)})."
             f"{_with_and_without(results, names, name, {each.seed for each in mine})}"
         )
+    if rest := fallen[MOST_NAMED:]:
+        yield f"Runs of {counted(len(rest), 'more configuration')} collapsed: {listed(rest)}."
 
 
 def _with_and_without(results: Results, names: Sequence[str], name: str, seeds: Collection[int]) -> str:

@@ -6,7 +6,7 @@ bound: probabilities between 0 and 1 can do a little better. Small objects vanis
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from segstudy.core.atomic_files import DiskError, make_folder, write_text
 from segstudy.core.cache import cache_folder
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.outputs import BINARY, Mask, Outputs
+from segstudy.core.quantities import and_more
 from segstudy.core.resources import allowed_cores
 from segstudy.data.images import image_size
 from segstudy.data.masks import read_mask
@@ -36,6 +37,7 @@ CLASSES_VERSION = 2  # the same of several classes or ignored pixels alone
 MAX_PIXELS = 100_000_000  # of the masks that are measured: about two seconds on two cores
 QUICK_PIXELS = 25_000_000  # of those that `check` measures
 FEWEST, MOST = 16, 500  # masks that are measured, whatever their size
+MOST_CLASSES = 8  # of which all are named
 LEAST_OBJECT_PX = 4  # smaller areas are specks of blurred masks
 LOST_FRAC = 0.05  # of the objects: more of them vanish than drawing by hand would miss
 REMEDY = "a larger --image-size allows more, and --resize tiles keeps the images' own resolution"
@@ -84,7 +86,7 @@ def best_iou_text(found: BestIou, noun: str = "test images") -> str:
         f"(true masks of {images} {noun}, resized to that and back)"
     )
     if found.classes:
-        said += f": {', '.join(_class_text(found, name) for name in found.classes)}"
+        said += f": {_classes_text(found, found.classes)}"
     if found.num_vanished:
         said += (
             f"; {found.num_vanished:,} of {found.num_with_foreground:,} true masks vanish there: no "
@@ -98,11 +100,21 @@ def best_iou_text(found: BestIou, noun: str = "test images") -> str:
     return f"{said}; {REMEDY}" if is_low(found) else said
 
 
-def _class_text(found: BestIou, name: str) -> str:
-    mean = (found.classes or {})[name]
-    if mean is not None:
-        return f"{name} {mean:.3f}"
-    return f"{name} in no {'measured mask' if found.num_measured < found.num_images else 'mask'}"
+def _classes_text(found: BestIou, classes: Mapping[str, float | None]) -> str:
+    """The best IoU of each class; of many, that of the lowest, and how many more there are."""
+    known = {name: mean for name, mean in classes.items() if mean is not None}
+    shown = list(known)
+    if len(known) > MOST_CLASSES:
+        shown = sorted(known, key=known.__getitem__)[: MOST_CLASSES // 2]
+    said = [f"{name} {known[name]:.3f}" for name in shown]
+    if len(shown) < len(known):
+        said[-1] += f" and {len(known) - len(shown)} more classes with more"
+    nowhere = [name for name in classes if name not in known]
+    if nowhere:
+        mask = "measured mask" if found.num_measured < found.num_images else "mask"
+        few = nowhere if len(nowhere) <= MOST_CLASSES else nowhere[: MOST_CLASSES // 2]
+        said.append(f"{', '.join(few)}{and_more(len(nowhere) - len(few))} in no {mask}")
+    return ", ".join(said)
 
 
 def best_iou(

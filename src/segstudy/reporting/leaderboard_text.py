@@ -9,12 +9,14 @@ from segstudy.analysis.against_baselines import baseline_note
 from segstudy.analysis.chances import chances_sentence
 from segstudy.analysis.class_differences import everywhere_sentences
 from segstudy.analysis.factor_answers import factor_sentences
-from segstudy.analysis.formatting import mean
+from segstudy.analysis.formatting import MOST_NAMED, mean
 from segstudy.analysis.leaderboard import leaderboard
 from segstudy.analysis.result_warnings import warnings_of_ranked
 from segstudy.analysis.results import Results, comparable, gather
 from segstudy.reporting.tables import render
 from segstudy.store.folder import StudyFolder
+
+MOST_CLASSES = 8  # of which all scores are named
 
 
 def leaderboard_text(
@@ -47,14 +49,18 @@ def class_notes(results: Results, frame: pl.DataFrame) -> list[str]:
     if not names:
         return []
     names = comparable(results, names)
-    scores = [
-        f"{each} {mean(found)}"
+    found = {
+        each: score
         for number, each in enumerate(results.outputs.names)
-        if (found := results.class_interval(names[0], number)) is not None
-    ]
+        if (score := results.class_interval(names[0], number)) is not None
+    }
+    shown, left_out = list(found), ""
+    if len(found) > MOST_CLASSES:
+        shown = sorted(found, key=lambda each: found[each].mean)[:MOST_NAMED]
+        left_out = f" and {len(found) - MOST_NAMED} more with a higher IoU (--format csv has all)"
     return [
         f"{names[0]} by class, test IoU over the images whose mask or prediction has it: "
-        f"{', '.join(scores)}.",
+        f"{', '.join(f'{each} {mean(found[each])}' for each in shown)}{left_out}.",
         *everywhere_sentences(results, names),
     ]
 

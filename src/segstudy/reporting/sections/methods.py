@@ -27,6 +27,8 @@ from segstudy.reporting.data_description import knows_groups
 from segstudy.reporting.procedure import ALL, procedure, trained
 from segstudy.reporting.sections.base import ReportData
 
+MOST_CLASSES = 8  # that are named
+
 REFERENCES = Path(__file__).parent / "references.bib"
 OPTIMIZER_SOURCES = {"adam": ("adam",)}
 # The tests, each with the key of its source.
@@ -151,7 +153,7 @@ def _decided(outputs: Outputs, overlap: Sequence[str]) -> str:
             "mask counting 1."
         )
     how = "the most probable class was taken" if outputs.task == "multiclass" else "each was cut at 0.5"
-    names = listed([outputs.names[number] for number in outputs.scored], ALL)
+    names = listed([outputs.names[number] for number in outputs.scored], MOST_CLASSES)
     return (
         f"The classes' probabilities were resized back to each image's own size and {how}; "
         f"{listed(overlap, ALL)} were computed per image and class, averaged{over_classes(outputs)} "
