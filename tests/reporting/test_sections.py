@@ -5,13 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from fake_study import finish, make_study
 
 from segstudy.reporting import page, sections
+from segstudy.reporting.charts import specs
 from segstudy.reporting.charts.ranks import bars_of
 from segstudy.reporting.page import write_report
 from segstudy.reporting.sections import SECTIONS
+from segstudy.reporting.sections.cost import _only
 from segstudy.reporting.sections.protocol import shared_protocol
 from segstudy.stats.ranks import ranking
 
@@ -81,3 +84,23 @@ def test_bars_of_a_chart_that_leaves_out_configurations_are_not_drawn_within_eac
     few = bars_of(found, [name if i in first else None for i, name in enumerate(names)])
     order = [names[i] for i in np.argsort(found.mean_ranks, kind="stable")[:10]]
     assert few == [(order[0], order[-1])]  # all ten are within the critical difference
+
+
+@pytest.mark.parametrize(
+    ("cost", "value", "tick"),
+    [
+        ("num_macs", 14_057_472, "14.1M"),
+        ("inference_ms", 0.5, "0.5"),
+        ("seconds", 1234.5678, "1,230"),
+    ],
+)
+def test_an_axis_of_one_cost_has_one_rounded_tick(cost, value, tick):
+    rows = [
+        {"configuration": name, "architecture": "unet", "loss": "bce", "IoU": 0.8, "low": 0.7, "high": 0.9}
+        | {cost: value, f"front_{cost}": True}
+        for name in ("a", "b")
+    ]
+    chart = specs.with_rows(specs.pareto_chart(cost, "a cost", _only(rows, cost)), pl.DataFrame(rows), 600)
+    axis = specs.svg(chart, "x").partition("X-axis titled 'a cost'")[2].partition("Y-axis")[0]
+    assert re.findall(r">([\d.,]+M?)</text>", axis) == [tick]
+    assert _only([*rows, {cost: 2 * value}], cost) is None

@@ -110,7 +110,7 @@ def curve_grid(measure: str, titles: Sequence[str]) -> Spec:
     return finished(facets)
 
 
-def pareto_chart(field: str, title: str) -> Spec:
+def pareto_chart(field: str, title: str, only: float | None = None) -> Spec:
     """Return the chart of test IoU with its interval against a cost; a line joins the Pareto front.
 
     Rows: ``configuration``, ``architecture``, ``loss``, ``IoU``, ``low`` and ``high`` (null without an
@@ -119,13 +119,16 @@ def pareto_chart(field: str, title: str) -> Spec:
     Args:
         field: the cost's name in the rows.
         title: of its axis.
+        only: the value of the cost, if all configurations have the same: the axis has this one, rounded.
     """
+    form = "s" if field.startswith("num_") else "r"  # 1.2M; of times 0.5 and not 500m
+    ticks = {"values": [only], "format": f",.3~{form}"} if only is not None else {}
     base = alt.Chart(alt.NamedData(ROWS)).transform_filter(f"isValid(datum['{field}'])")
     x = alt.X(
         f"{field}:Q",
         title=title,
         scale=alt.Scale(type="log", nice=False, padding=24),
-        axis=alt.Axis(format="~s", labelOverlap=True),
+        axis=alt.Axis(**({"format": f",~{form}", "labelOverlap": True} | ticks)),
     )
     y = alt.Y("IoU:Q", title="test IoU", scale=alt.Scale(zero=False, padding=16))
     front = base.transform_filter(f"datum.front_{field}").encode(x=x, y=y)
@@ -147,7 +150,7 @@ def pareto_chart(field: str, title: str) -> Spec:
             alt.Tooltip("IoU:Q", format=".3f"),
             alt.Tooltip("low:Q", format=".3f"),
             alt.Tooltip("high:Q", format=".3f"),
-            alt.Tooltip(f"{field}:Q", title=title, format=".4~s"),
+            alt.Tooltip(f"{field}:Q", title=title, format=f",.4~{form}"),
         ],
     )
     chart = alt.layer(step, intervals, points, names, width="container", height=340)

@@ -29,11 +29,17 @@ def values(report: ReportData) -> dict[str, Any] | None:
 
 def _pareto(out: Path, points: Sequence[Mapping[str, Any]], costs: Mapping[str, str]) -> dict[str, Any]:
     """Return a chart for each cost, for a script; each is also written as a file."""
-    charts = {cost: specs.pareto_chart(cost, title) for cost, title in costs.items()}
+    charts = {cost: specs.pareto_chart(cost, title, _only(points, cost)) for cost, title in costs.items()}
     for cost, chart in charts.items():
         picture = specs.with_rows(chart, pl.DataFrame(points), PICTURE_WIDTH_PX)
         specs.save(picture, out / f"iou-by-{cost.removeprefix('num_').replace('_', '-')}")
     return {"charts": charts, "rows": points}
+
+
+def _only(points: Sequence[Mapping[str, Any]], cost: str) -> float | None:
+    """Return the value of a cost that all have; None of several."""
+    found = {point[cost] for point in points if point[cost] is not None}
+    return found.pop() if len(found) == 1 else None
 
 
 def pareto_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
