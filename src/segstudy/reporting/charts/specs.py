@@ -122,13 +122,17 @@ def pareto_chart(field: str, title: str, only: float | None = None) -> Spec:
         only: the value of the cost, if all configurations have the same: the axis has this one, rounded.
     """
     form = "s" if field.startswith("num_") else "r"  # 1.2M; of times 0.5 and not 500m
-    ticks = {"values": [only], "format": f",.3~{form}"} if only is not None else {}
+    axis = (
+        alt.Axis(format=f",~{form}", labelOverlap=True)
+        if only is None
+        else alt.Axis(format=f",.3~{form}", values=[only])
+    )
     base = alt.Chart(alt.NamedData(ROWS)).transform_filter(f"isValid(datum['{field}'])")
     x = alt.X(
         f"{field}:Q",
         title=title,
         scale=alt.Scale(type="log", nice=False, padding=24),
-        axis=alt.Axis(**({"format": f",~{form}", "labelOverlap": True} | ticks)),
+        axis=axis,
     )
     y = alt.Y("IoU:Q", title="test IoU", scale=alt.Scale(zero=False, padding=16))
     front = base.transform_filter(f"datum.front_{field}").encode(x=x, y=y)
