@@ -119,6 +119,21 @@ def test_the_engine_is_printed(trained_study, images, tmp_path, capsys):
     assert " (PyTorch, " in capsys.readouterr().out
 
 
+def test_a_conversion_is_said_while_the_command_waits_for_it(
+    trained_study, images, tmp_path, monkeypatch, capsys
+):
+    from segstudy.cli.studies import main
+
+    monkeypatch.setattr(trained, "FEW_IMAGES", 0)
+    errors = []
+    for number in range(2):
+        with pytest.raises(SystemExit):
+            main(["predict", str(trained_study), str(images), "--out", str(tmp_path / str(number))])
+        errors.append(" ".join(capsys.readouterr().err.split()))
+    assert " for OpenVINO; this takes some seconds, and once only" in errors[0]
+    assert "converting" not in errors[1]
+
+
 def test_the_best_run_is_converted_if_that_is_little_beside_the_training(
     trained_study, images, tmp_path, monkeypatch
 ):

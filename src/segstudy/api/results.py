@@ -102,19 +102,21 @@ def audit(
 
 
 @checked_call
-def report(folder: str | Path, images: bool = True) -> Path:
+def report(folder: str | Path, images: bool = True, *, stage: Stage = silent) -> Path:
     """Write ``report.html``, ``leaderboard.csv`` and ``figures/`` of a study; returns the page.
 
     Args:
         folder: the study's folder.
         images: whether pictures of the data may be in it.
+        stage: called with what is being done.
     """
     from segstudy.deploy.predict.best_run import convert_best
     from segstudy.reporting.page import write_report
 
     opened = Study(folder).folder
+    stage("writing the report", 0, 0)
     page = write_report(opened, images)
-    convert_best(opened)
+    convert_best(opened, stage)
     return page
 
 

@@ -163,7 +163,10 @@ def report(
     open
         Open the report in the browser.
     """
-    page = segstudy.report(folder, images)
+    from segstudy.core.progress import Stages  # what `--help` does without
+
+    with Stages(problems) as stage:
+        page = segstudy.report(folder, images, stage=stage)
     say(page)
     if open:
         import webbrowser

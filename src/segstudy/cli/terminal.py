@@ -61,6 +61,7 @@ def guarded(app: App, arguments: list[str] | None = None) -> None:
     """
     _print_any_character()
     logging.getLogger("segstudy").handlers = [_Lines()]
+    logging.getLogger("segstudy.stages").setLevel(logging.INFO)
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     words = [expanded_word(word) for word in words if word != "--debug"]

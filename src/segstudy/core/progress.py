@@ -1,5 +1,6 @@
 """Progress before and after the training: the present stage, printed on standard error."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 # The stage, how much of it is done, and how much there is in all; 0 of 0 if unknown.
 Stage = Callable[[str, int, int], None]
+
+# What takes seconds, where no ``Stage`` is given. The command line prints it, other programs if they like to.
+stages = logging.getLogger("segstudy.stages")
 
 # Without a terminal, a stage that ends sooner gets no line.
 FIRST_PATIENCE_S, PATIENCE_S = 0.3, 1.5

@@ -14,6 +14,7 @@ from segstudy.core.checksums import check_weights, log
 from segstudy.core.errors import UserError, printable
 from segstudy.core.libraries import not_installed
 from segstudy.core.locks import hold
+from segstudy.core.progress import stages
 from segstudy.core.version import __version__
 from segstudy.deploy.engines import ENGINES, FEW_IMAGES, Engine
 from segstudy.deploy.engines.base import Network
@@ -191,6 +192,11 @@ def _converted_in(file: Path, models: Models, record: TrainedRecord, how: Predic
             if is_sound(file):  # then something else is wrong
                 raise
             log.warning("%s: was altered in the cache; it is converted again", file)
+    stages.info(
+        "converting the network of %s for %s; this takes some seconds, and once only",
+        printable(run_name(record)),
+        ENGINES[how.engine].title,
+    )
     _convert(models, record, file, format_)
     return ready()
 
