@@ -163,7 +163,7 @@ def test_run_and_report_convert(trained_study, monkeypatch):
 
     assert running.convert_best is best_run.convert_best
     called: list[Path] = []
-    monkeypatch.setattr(best_run, "convert_best", lambda folder: called.append(folder.path))
+    monkeypatch.setattr(best_run, "convert_best", lambda folder, _: called.append(folder.path))
     monkeypatch.setattr("segstudy.reporting.page.write_report", lambda folder, _: folder.path)
     segstudy.report(trained_study)
     assert called == [Path(trained_study)]
