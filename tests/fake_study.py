@@ -17,7 +17,7 @@ from PIL import Image
 from segstudy.config.runs import Configuration, Run, configuration_names
 from segstudy.config.study import Study
 from segstudy.config.study_file import dump, relative
-from segstudy.core.registry import title
+from segstudy.core.sums import title
 from segstudy.data.split import Split
 from segstudy.store.folder import StudyFolder
 from segstudy.store.run_records import RECORD_SEAL, seal

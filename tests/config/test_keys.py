@@ -35,6 +35,17 @@ VARIANTS = {
             "seeds": [2],
         },
     ),
+    "further losses, and sums": (
+        "classic",
+        {
+            "architecture": ["unet"],
+            "loss": [
+                *("bce_dice", "jaccard", "focal_tversky", "lovasz", "cldice", "boundary", "hausdorff_dt"),
+                *("bce+dice", "dice+0.01*boundary", "tversky:fp_weight=0.2+2*focal:gamma=1"),
+            ],
+            "batch_size": [8],
+        },
+    ),
     "another tolerance": (
         "classic",
         {"architecture": ["unet"], "loss": ["bce"], "nsd_tolerance": [0.005]},

@@ -210,8 +210,10 @@ def test_options_at_their_defaults_do_not_change_the_name() -> None:
 
 
 def test_an_unknown_loss_is_told_the_choices() -> None:
-    with pytest.raises(UserError, match="'jaccard': use one of bce, focal, dice, tversky, combo"):
-        build_loss("jaccard")
+    with pytest.raises(
+        UserError, match="'hinge': use one of bce, focal, dice, tversky, combo, bce_dice, jaccard"
+    ):
+        build_loss("hinge")
 
 
 def test_an_unknown_option_is_told_the_choices() -> None:

@@ -267,7 +267,7 @@ def test_balanced_weights_are_inverse_to_the_pixels_of_the_training_masks() -> N
 
 def test_options_that_concern_a_background_are_refused_without_one() -> None:
     for text, option in (("dice:background=true", "background"), ("focal:alpha=0.3", "alpha")):
-        assert resolve_loss(text, THREE)[0].options
+        assert resolve_loss(text, THREE)[0].components[0].options
         with pytest.raises(UserError, match=f"{option} means nothing here, as no class is named background"):
             resolve_loss(text, NO_BACKGROUND)
 

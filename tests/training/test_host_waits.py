@@ -19,6 +19,7 @@ from segstudy.data.datasets import read
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.prepared import open_prepared, prepare
 from segstudy.data.split import Split
+from segstudy.losses.distances import by_shifts
 from segstudy.training.loop import begin, epochs
 
 CPU = torch.device("cpu")
@@ -76,8 +77,11 @@ def test_more_batches_wait_no_more(prepared, augmentation):
     assert few.total() == many.total() <= 10
 
 
-@pytest.mark.parametrize("loss", ["bce", "focal", "dice", "tversky"])
-def test_no_loss_waits(prepared, loss):
+@pytest.mark.parametrize(
+    "loss", ["bce", "focal", "dice", "tversky", "lovasz", "cldice", "boundary+hausdorff_dt"]
+)
+def test_no_loss_waits(prepared, loss, monkeypatch):
+    monkeypatch.setattr("segstudy.losses.distances._by_scipy", by_shifts)  # as on a GPU
     few, many = (waits_of_an_epoch(prepared, size, loss=loss) for size in (8, 2))
     assert few.total() == many.total()
 

@@ -10,7 +10,7 @@ from typing import Any
 from segstudy.analysis.run_matching import COMPONENTS, Planned, planned_of
 from segstudy.analysis.seed_plan import seed_plan_of
 from segstudy.config.runs import Configuration, Run, configuration_names
-from segstudy.core.registry import distinct_titles, title
+from segstudy.core.sums import distinct_titles, title
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import FailureRecord, MasksRecord, RunRecord
 

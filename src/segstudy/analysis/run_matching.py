@@ -11,7 +11,8 @@ from segstudy.config.runs import Configuration, Replicate, Run
 from segstudy.config.study import Study, runs_of
 from segstudy.config.study_file import relative
 from segstudy.core.errors import UserError
-from segstudy.core.registry import parse, source_hash, title
+from segstudy.core.registry import parse, source_hash
+from segstudy.core.sums import parse_sum, title
 from segstudy.store.folder import StudyFolder
 from segstudy.store.records import FailureRecord, NumericsRecord, Parts, RunRecord
 
@@ -181,7 +182,7 @@ def _started(record: Record) -> str:
 
 def _hashes_now(configuration: Configuration, configurations: Iterable[Configuration]) -> dict[str, str]:
     """Hashes of a configuration's own files, where another configuration differs in their folder alone."""
-    own = [factor for factor in COMPONENTS if parse(configuration.level(factor)).file]
+    own = [factor for factor in COMPONENTS if parse_sum(configuration.level(factor)).file]
     if not own:
         return {}
     alike = [each for each in configurations if _described(each) == _described(configuration)]

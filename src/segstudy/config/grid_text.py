@@ -7,7 +7,7 @@ from segstudy.config.protocol import Grid
 from segstudy.config.runs import Configuration, spelled
 from segstudy.config.study import Study
 from segstudy.core.quantities import counted
-from segstudy.core.registry import title
+from segstudy.core.sums import title
 
 MANY = 3  # more grids than these are only counted
 FEW = 2  # so many are named if a further grid has only some of the first one's levels

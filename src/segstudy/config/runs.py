@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from segstudy.config.protocol import Protocol, unique
 from segstudy.core.class_weights import NONE
 from segstudy.core.intensity import COLOURS
-from segstudy.core.registry import distinct_titles, title
 from segstudy.core.schema import Frozen
+from segstudy.core.sums import distinct_titles, title
 
 
 class Configuration(Frozen):

@@ -15,7 +15,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,35 +143,6 @@ def _parsed(value: str) -> object:
             return float(value)  # .2 is not JSON
         except ValueError:
             return value
-
-
-def title(text: str) -> str:
-    """Return a component's name as it is printed and hashed: without the folder of a user's file."""
-    return str(parse(text))
-
-
-def distinct_titles(texts: Iterable[str]) -> dict[str, str]:
-    """Return the titles of components, with as much of the path as distinguishes their files.
-
-    >>> sorted(distinct_titles(["/a/my.py:Net", "/b/my.py:Net", "unet"]).values())
-    ['a/my.py:Net', 'b/my.py:Net', 'unet']
-    """
-    components = {text: parse(text) for text in texts}
-    files: dict[str, set[Path]] = {}
-    for component in components.values():
-        if component.file is not None:
-            files.setdefault(str(component), set()).add(component.file)
-    return {text: _distinct_title(each, files.get(str(each), set())) for text, each in components.items()}
-
-
-def _distinct_title(component: Component, files: set[Path]) -> str:
-    """Return the title, preceded by the last folders of its file that no other of these files ends with."""
-    if component.file is None or len(files) < 2:
-        return str(component)
-    parts, others = component.file.parts, [file.parts for file in files if file != component.file]
-    longest = len(parts)
-    size = next(n for n in range(2, longest + 1) if all(o[-n:] != parts[-n:] for o in others) or n == longest)
-    return Path(*parts[-size:-1], str(component)).as_posix()
 
 
 def resolve(

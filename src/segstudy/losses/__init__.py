@@ -21,24 +21,31 @@ with finite gradients, on empty, full and saturated input (logits of +-1e4).
 here. Options are the function's parameters that have defaults, all but ``outputs`` and ``class_weights``: a
 function for several classes that has these parameters is given the classes, and the weights or None.
 
+``bce+0.5*dice`` is a weighted sum of losses, see ``core.sums``. Each part is given what it would be given
+alone.
+
 Losses that are not ours, of a file or a package, get the same. Where ignored pixels are -1 they are refused,
 as they would count them; -100 is what PyTorch's own losses leave out.
 """
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
 from torch import Tensor
 
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.plugins import known_record
-from segstudy.core.registry import Component, Extension, parse, resolve
+from segstudy.core.sums import Sum, parse_sum
+from segstudy.losses import boundary, lovasz, region, skeletons
 from segstudy.losses.class_weights import weights_of
-from segstudy.losses.combined import combo, combo_multiclass, combo_multilabel
+from segstudy.losses.combined import (
+    bce_dice,
+    bce_dice_multiclass,
+    bce_dice_multilabel,
+    combo,
+    combo_multiclass,
+    combo_multilabel,
+)
 from segstudy.losses.counted import Weights
 from segstudy.losses.distribution import (
     bce,
@@ -48,6 +55,7 @@ from segstudy.losses.distribution import (
     focal_multiclass,
     focal_multilabel,
 )
+from segstudy.losses.record import FAMILIES, Loss
 from segstudy.losses.region import (
     dice,
     dice_multiclass,
@@ -56,6 +64,7 @@ from segstudy.losses.region import (
     tversky_multiclass,
     tversky_multilabel,
 )
+from segstudy.losses.resolving import Resolved, added_up, resolved, version_of
 
 __all__ = [
     "FAMILIES",
@@ -67,43 +76,11 @@ __all__ = [
     "dice",
     "family",
     "focal",
-    "known_loss",
+    "known_losses",
     "resolve_loss",
     "tversky",
     "weights_of",
 ]
-
-# The titles of the families, in the order of the report.
-FAMILIES = {"distribution": "distribution losses", "region": "region losses", "combined": "the combination"}
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """A record of the table of losses; tables of the report have its order.
-
-    Attributes:
-        function: ``(logits, target, option=default, ...)``, of binary masks.
-        family: a key of ``FAMILIES``; empty for a plug-in's that belongs to none.
-        numerics: raised when its numbers change; enters the keys of the runs that use it.
-        title: its name in full.
-        citations: keys of ``references.bib``.
-        is_preferred: whether a first look trains it alone, if it is among the losses of the study.
-        multilabel: the function of classes that may overlap, and of binary masks with ignored pixels; None if
-            it serves neither.
-        multiclass: the function of classes that exclude each other; None if it does not serve them.
-        of_background: options of ``multiclass`` that mean nothing without the class ``background``.
-    """
-
-    function: Callable[..., Tensor]
-    family: str = ""
-    numerics: int = 1
-    title: str = ""
-    citations: tuple[str, ...] = ()
-    is_preferred: bool = False
-    multilabel: Callable[..., Tensor] | None = None
-    multiclass: Callable[..., Tensor] | None = None
-    of_background: tuple[str, ...] = ()
-
 
 LOSSES: dict[str, Loss] = {
     "bce": Loss(
@@ -150,18 +127,74 @@ LOSSES: dict[str, Loss] = {
         multiclass=combo_multiclass,
         of_background=("background",),
     ),
+    "bce_dice": Loss(
+        bce_dice,
+        "combined",
+        title="cross-entropy + Dice",
+        citations=("dice",),
+        multilabel=bce_dice_multilabel,
+        multiclass=bce_dice_multiclass,
+        of_background=("background",),
+    ),
+    "jaccard": Loss(
+        region.jaccard,
+        "region",
+        title="soft IoU loss",
+        citations=("soft_iou",),
+        multilabel=region.jaccard_multilabel,
+        multiclass=region.jaccard_multiclass,
+        of_background=("background",),
+    ),
+    "focal_tversky": Loss(
+        region.focal_tversky,
+        "region",
+        title="focal Tversky loss",
+        citations=("focal_tversky",),
+        multilabel=region.focal_tversky_multilabel,
+        multiclass=region.focal_tversky_multiclass,
+        of_background=("background",),
+    ),
+    "lovasz": Loss(
+        lovasz.lovasz,
+        "region",
+        title="Lovász loss",
+        citations=("lovasz",),
+        multilabel=lovasz.lovasz_multilabel,
+        multiclass=lovasz.lovasz_multiclass,
+        of_background=("background",),
+    ),
+    "cldice": Loss(
+        skeletons.cldice,
+        "region",
+        title="Dice + centreline Dice loss",
+        citations=("cldice",),
+        multilabel=skeletons.cldice_multilabel,
+        multiclass=skeletons.cldice_multiclass,
+        of_background=("background",),
+    ),
+    "boundary": Loss(
+        boundary.boundary,
+        "boundary",
+        title="boundary loss, beside a region loss",
+        citations=("boundary",),
+        multilabel=boundary.boundary_multilabel,
+        multiclass=boundary.boundary_multiclass,
+        of_background=("background",),
+    ),
+    "hausdorff_dt": Loss(
+        boundary.hausdorff_dt,
+        "boundary",
+        title="Hausdorff loss by distances, beside a region loss",
+        citations=("hausdorff_dt",),
+        multilabel=boundary.hausdorff_dt_multilabel,
+        multiclass=boundary.hausdorff_dt_multiclass,
+        of_background=("background",),
+    ),
 }
 
-ARGUMENTS = ("logits", "target")
-GIVEN = ("outputs", "class_weights")  # to functions of several classes that have these parameters
 
-Place = Literal["function", "multilabel", "multiclass"]
-
-
-def resolve_loss(
-    text: str, outputs: Outputs = BINARY, is_weighted: bool = False
-) -> tuple[Component, int | str]:
-    """Return the canonical form of a loss, and the ``numerics`` that enter a run's key.
+def resolve_loss(text: str, outputs: Outputs = BINARY, is_weighted: bool = False) -> tuple[Sum, int | str]:
+    """Return the canonical form of a loss or sum, and the ``numerics`` that enter a run's key.
 
     Args:
         text: the loss with its options.
@@ -172,14 +205,14 @@ def resolve_loss(
         UserError: an unknown loss or option, with the choices; one that does not serve these classes, or
             takes no weights.
     """
-    component, _, version = _resolved(text, outputs, is_weighted)
-    return component, version or LOSSES[component.name].numerics
+    found = _resolved(text, outputs, is_weighted)
+    return found.sum, version_of(found, LOSSES)
 
 
 def build_loss(
     text: str, outputs: Outputs = BINARY, class_weights: Weights | None = None
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the function ``(logits, target) -> scalar`` of a loss with options.
+    """Return the function ``(logits, target) -> scalar`` of a loss with options, or of a sum of losses.
 
     For a class, such as ``torch.nn.BCEWithLogitsLoss``, it is an instance.
 
@@ -191,87 +224,31 @@ def build_loss(
     Raises:
         UserError: as ``resolve_loss``.
     """
-    component, function, _ = _resolved(text, outputs, class_weights is not None)
-    given = {"outputs": outputs, "class_weights": class_weights}
-    taken = [] if _place(outputs) == "function" else [name for name in GIVEN if name in _parameters(function)]
-    options = {**dict(component.options), **{name: given[name] for name in taken}}
-    if not isinstance(function, type):
-        return partial(function, **options)
-    made: Callable[[Tensor, Tensor], Tensor] = function(**options)
-    return made
+    return added_up(_resolved(text, outputs, class_weights is not None), outputs, class_weights)
 
 
-def _resolved(
-    text: str, outputs: Outputs, is_weighted: bool
-) -> tuple[Component, Callable[..., Tensor], str | None]:
-    named, place = parse(text), _place(outputs)
-    extension = Extension(
-        "loss",
-        Loss,
-        lambda loss: _serving(named.title, loss, place),
-        given=ARGUMENTS if place == "function" else (*ARGUMENTS, *GIVEN),
-        num_called_with=len(ARGUMENTS),
-    )
-    component, function, version = resolve(text, LOSSES, extension)
-    if (named.file or named.module) and place == "multilabel" and outputs.has_ignored:
-        raise UserError(
-            f"{component.title} cannot be used with ignore: it does not know of pixels that count nowhere; "
-            f"use one of {', '.join(LOSSES)}, or leave ignore out"
-        )
-    if is_weighted and "class_weights" not in _parameters(function):
-        raise UserError(
-            f"{component.title} cannot be used with class_weights: it has no parameter of this name; use one "
-            f"of {', '.join(LOSSES)}, or leave class_weights out"
-        )
-    if place == "multiclass" and len(outputs.scored) == len(outputs.names):
-        _refuse_background(component, text)
-    return component, function, version
+def _resolved(text: str, outputs: Outputs, is_weighted: bool) -> Resolved:
+    return resolved(text, LOSSES, outputs, is_weighted)
 
 
-def _place(outputs: Outputs) -> Place:
-    """Which of a record's functions serves these classes."""
-    if outputs.task == "multiclass":
-        return "multiclass"
-    return "multilabel" if outputs.task == "multilabel" or outputs.has_ignored else "function"
+def known_losses(text: str) -> list[Loss | None]:
+    """Return the record of each part of a loss such as ``bce+tversky:fp_weight=0.4``.
 
-
-SERVED = {
-    "multilabel": "classes that may overlap or binary masks with ignore",
-    "multiclass": "classes that exclude each other",
-}
-
-
-def _serving(title: str, loss: Loss, place: Place) -> Callable[..., Tensor]:
-    function: Callable[..., Tensor] | None = getattr(loss, place)
-    if function is None:
-        raise UserError(f"{title} does not serve {SERVED[place]}: use one of {', '.join(LOSSES)}")
-    return function
-
-
-def _refuse_background(component: Component, text: str) -> None:
-    """Refuse options that concern the background where no class is.
-
-    Raises:
-        UserError: there is one.
+    None for one that has none here, and for what is no spelling of a loss.
     """
-    record = known_loss(text)
-    for name in record.of_background if record else ():
-        if name in dict(component.options):
-            raise UserError(
-                f"{component.title}: {name} means nothing here, as no class is named background; leave it out"
-            )
-
-
-def _parameters(function: Callable[..., Tensor]) -> list[str]:
-    return list(inspect.signature(function).parameters)
-
-
-def known_loss(text: str) -> Loss | None:
-    """Return the record of a loss such as ``tversky:fp_weight=0.4``; None for one that has none here."""
-    return known_record("loss", text, LOSSES, Loss)
+    try:
+        components = parse_sum(text).components
+    except UserError:  # of a file that has changed since: its title is not a spelling
+        return [None]
+    return [known_record("loss", str(each), LOSSES, Loss) for each in components]
 
 
 def family(text: str) -> str | None:
-    """Return the family of a loss, a key of ``FAMILIES``; None if no record names one."""
-    record = known_loss(text)
-    return record.family if record and record.family in FAMILIES else None
+    """Return the family of a loss, a key of ``FAMILIES``; None if no record names one.
+
+    A sum is of the family of its parts, or combined if they are of several.
+    """
+    families = {record.family if record else "" for record in known_losses(text)}
+    if not families <= FAMILIES.keys():
+        return None
+    return families.pop() if len(families) == 1 else "combined"

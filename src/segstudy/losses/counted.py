@@ -1,4 +1,4 @@
-"""Means over the pixels that count, and over classes.
+"""Planes of probabilities and truth, and means over the pixels that count and over classes.
 
 In targets of overlapping classes an ignored pixel is -1, in those of exclusive ones it is -100: numbers below
 0 count nowhere.
@@ -10,7 +10,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from segstudy.core.outputs import Outputs
+
 Weights = Sequence[float]  # one for each class, in their order
+Planes = tuple[Tensor, Tensor, Tensor]
 
 
 def mean_of_pixels(loss: Tensor, weight: Tensor) -> Tensor:
@@ -52,3 +55,26 @@ def one_plane_each(target: Tensor, num_classes: int) -> Tensor:
     """Return where each exclusive class is true: booleans ``(batch, K, H, W)``; no class is if ignored."""
     numbers = torch.arange(num_classes, device=target.device)
     return target.unsqueeze(1) == numbers[:, None, None]
+
+
+def averaged(outputs: Outputs, background: bool) -> slice:
+    """The exclusive classes that a mean is over: all, or all but the background, which is the first."""
+    return slice(0 if background else outputs.scored[0], None)
+
+
+def those(class_weights: Weights | None, classes: slice) -> Weights | None:
+    """The weights of these classes; None if all count the same."""
+    return None if class_weights is None else class_weights[classes]
+
+
+def overlapping_planes(logits: Tensor, target: Tensor) -> Planes:
+    """Probabilities and truth ``(batch, K, H, W)`` of overlapping classes, and where pixels count, as 1."""
+    truth, counts = truth_and_counts(target)
+    return logits.float().sigmoid(), truth, counts
+
+
+def exclusive_planes(logits: Tensor, target: Tensor, classes: slice) -> Planes:
+    """The same of exclusive classes, for some of them; where pixels count is ``(batch, 1, H, W)``."""
+    prob = logits.float().softmax(1)[:, classes]
+    truth = one_plane_each(target, logits.shape[1])[:, classes].float()
+    return prob, truth, (target >= 0).unsqueeze(1).float()

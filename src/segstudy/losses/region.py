@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from segstudy.core.outputs import Outputs
-from segstudy.losses.counted import Weights, mean_of_classes, one_plane_each, truth_and_counts
+from segstudy.losses.counted import (
+    Weights,
+    averaged,
+    exclusive_planes,
+    mean_of_classes,
+    overlapping_planes,
+    those,
+)
 
 
 def dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
@@ -35,7 +42,7 @@ def dice_multilabel(
         class_weights: of the mean over classes.
         smooth: as in ``dice``, of each class.
     """
-    return mean_of_classes(_dice_of(*_overlapping(logits, target), smooth), class_weights)
+    return mean_of_classes(dice_of(*soft_counts(*overlapping_planes(logits, target)), smooth), class_weights)
 
 
 def dice_multiclass(
@@ -57,10 +64,9 @@ def dice_multiclass(
         smooth: as in ``dice``, of each class.
         background: whether the class ``background`` is one of those that are averaged.
     """
-    averaged = _averaged(outputs, background)
-    return mean_of_classes(
-        _dice_of(*_exclusive(logits, target, averaged), smooth), _those(class_weights, averaged)
-    )
+    classes = averaged(outputs, background)
+    counts = soft_counts(*exclusive_planes(logits, target, classes))
+    return mean_of_classes(dice_of(*counts, smooth), those(class_weights, classes))
 
 
 def tversky(
@@ -89,7 +95,7 @@ def tversky_multilabel(
     smooth: float = 1.0,
 ) -> Tensor:
     """Tversky loss of each class, averaged over classes and images; arguments as ``dice_multilabel``."""
-    counts = _overlapping(logits, target)
+    counts = soft_counts(*overlapping_planes(logits, target))
     return mean_of_classes(_tversky_of(*counts, fp_weight, fn_weight, smooth), class_weights)
 
 
@@ -108,56 +114,128 @@ def tversky_multiclass(  # noqa: PLR0913 (what is given, and the options)
 
     Arguments as ``dice_multiclass``.
     """
-    averaged = _averaged(outputs, background)
-    counts = _exclusive(logits, target, averaged)
+    classes = averaged(outputs, background)
+    counts = soft_counts(*exclusive_planes(logits, target, classes))
     loss = _tversky_of(*counts, fp_weight, fn_weight, smooth)
-    return mean_of_classes(loss, _those(class_weights, averaged))
+    return mean_of_classes(loss, those(class_weights, classes))
+
+
+def jaccard(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
+    """Soft IoU loss (Rahman & Wang 2016): ``1 - (TP + smooth) / (TP + FP + FN + smooth)`` for each image.
+
+    It is ``tversky`` with both weights 1. MONAI's ``DiceLoss(jaccard=True)`` with twice the ``smooth`` is
+    equal.
+    """
+    return jaccard_multilabel(logits, target, smooth=smooth)
+
+
+def jaccard_multilabel(
+    logits: Tensor, target: Tensor, *, class_weights: Weights | None = None, smooth: float = 1.0
+) -> Tensor:
+    """Soft IoU loss of each class, averaged over classes and images; arguments as ``dice_multilabel``."""
+    counts = soft_counts(*overlapping_planes(logits, target))
+    return mean_of_classes(_tversky_of(*counts, 1.0, 1.0, smooth), class_weights)
+
+
+def jaccard_multiclass(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outputs: Outputs,
+    class_weights: Weights | None = None,
+    smooth: float = 1.0,
+    background: bool = False,
+) -> Tensor:
+    """Soft IoU loss of each class, of softmax probabilities; arguments as ``dice_multiclass``."""
+    classes = averaged(outputs, background)
+    counts = soft_counts(*exclusive_planes(logits, target, classes))
+    return mean_of_classes(_tversky_of(*counts, 1.0, 1.0, smooth), those(class_weights, classes))
+
+
+def focal_tversky(
+    logits: Tensor,
+    target: Tensor,
+    fp_weight: float = 0.3,
+    fn_weight: float = 0.7,
+    exponent: float = 0.75,
+    smooth: float = 1.0,
+) -> Tensor:
+    """Focal Tversky loss (Abraham & Khan 2019, arXiv:1810.07842, equation 4): a power of ``tversky``.
+
+    The Tversky loss of each image to the power ``exponent``, then the mean. Their paper writes the power as
+    1 / gamma with gamma 4/3, their code as gamma .75: both are an exponent of .75. An image that is predicted
+    perfectly has a gradient of 0.
+    """
+    return focal_tversky_multilabel(
+        logits, target, fp_weight=fp_weight, fn_weight=fn_weight, exponent=exponent, smooth=smooth
+    )
+
+
+def focal_tversky_multilabel(  # noqa: PLR0913 (what is given, and the options)
+    logits: Tensor,
+    target: Tensor,
+    *,
+    class_weights: Weights | None = None,
+    fp_weight: float = 0.3,
+    fn_weight: float = 0.7,
+    exponent: float = 0.75,
+    smooth: float = 1.0,
+) -> Tensor:
+    """The power is of each image and class; arguments as ``tversky_multilabel``."""
+    counts = soft_counts(*overlapping_planes(logits, target))
+    loss = _power(_tversky_of(*counts, fp_weight, fn_weight, smooth), exponent)
+    return mean_of_classes(loss, class_weights)
+
+
+def focal_tversky_multiclass(  # noqa: PLR0913 (what is given, and the options)
+    logits: Tensor,
+    target: Tensor,
+    *,
+    outputs: Outputs,
+    class_weights: Weights | None = None,
+    fp_weight: float = 0.3,
+    fn_weight: float = 0.7,
+    exponent: float = 0.75,
+    smooth: float = 1.0,
+    background: bool = False,
+) -> Tensor:
+    """The power is of each image and class; arguments as ``tversky_multiclass``."""
+    classes = averaged(outputs, background)
+    counts = soft_counts(*exclusive_planes(logits, target, classes))
+    loss = _power(_tversky_of(*counts, fp_weight, fn_weight, smooth), exponent)
+    return mean_of_classes(loss, those(class_weights, classes))
 
 
 def _flat(x: Tensor) -> Tensor:
     return x.flatten(1)
 
 
-def _averaged(outputs: Outputs, background: bool) -> slice:
-    """The classes that are averaged: all, or all but the background, which is the first."""
-    return slice(0 if background else outputs.scored[0], None)
-
-
-def _those(class_weights: Weights | None, averaged: slice) -> Weights | None:
-    return None if class_weights is None else class_weights[averaged]
-
-
-def _overlapping(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def soft_counts(prob: Tensor, truth: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """True and false positives and false negatives of each image and class ``(batch, K)``, soft counts."""
-    truth, counts = truth_and_counts(target)
-    return _soft_counts(logits.float().sigmoid(), truth, counts)
-
-
-def _exclusive(logits: Tensor, target: Tensor, averaged: slice) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of exclusive classes, for those that are averaged."""
-    prob = logits.float().softmax(1)[:, averaged]
-    truth = one_plane_each(target, logits.shape[1])[:, averaged].float()
-    return _soft_counts(prob, truth, (target >= 0).unsqueeze(1).float())
-
-
-def _soft_counts(prob: Tensor, truth: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     tp = (prob * truth).sum((-2, -1))
     fp = (prob * (counts - truth)).sum((-2, -1))
     fn = ((1 - prob) * truth).sum((-2, -1))
     return tp, fp, fn
 
 
-def _dice_of(tp: Tensor, fp: Tensor, fn: Tensor, smooth: float) -> Tensor:
-    return 1 - _ratio(2 * tp + smooth, 2 * tp + fp + fn + smooth)
+def dice_of(tp: Tensor, fp: Tensor, fn: Tensor, smooth: float) -> Tensor:
+    """Dice loss of each image and class, from soft counts."""
+    return 1 - ratio(2 * tp + smooth, 2 * tp + fp + fn + smooth)
 
 
 def _tversky_of(
     tp: Tensor, fp: Tensor, fn: Tensor, fp_weight: float, fn_weight: float, smooth: float
 ) -> Tensor:
-    return 1 - _ratio(tp + smooth, tp + fp_weight * fp + fn_weight * fn + smooth)
+    return 1 - ratio(tp + smooth, tp + fp_weight * fp + fn_weight * fn + smooth)
 
 
-def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+def _power(loss: Tensor, exponent: float) -> Tensor:
+    """Return a power of losses, 0 with a gradient of 0 where they are 0, where that of a root is infinite."""
+    some = loss > 0
+    return torch.where(some, loss.where(some, 1.0) ** exponent, 0.0)
+
+
+def ratio(part: Tensor, whole: Tensor) -> Tensor:
     """Return the ratio, 1 where nothing is true and nothing predicted."""
     nothing = whole == 0
     return torch.where(nothing, 1.0, part / whole.masked_fill(nothing, 1))

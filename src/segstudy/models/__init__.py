@@ -16,8 +16,9 @@ from segstudy.core.errors import UserError
 from segstudy.core.intensity import COLOURS
 from segstudy.core.outputs import BINARY, Outputs
 from segstudy.core.plugins import known_record
-from segstudy.core.registry import Component, Extension, resolve, title
+from segstudy.core.registry import Component, Extension, resolve
 from segstudy.core.seeding import seed_for
+from segstudy.core.sums import title
 from segstudy.models.dilated_unet import DilatedUNet
 from segstudy.models.segnet import SegNet
 from segstudy.models.unet import UNet

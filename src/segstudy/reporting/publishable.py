@@ -8,7 +8,7 @@ from typing import Any
 import tomlkit
 
 from segstudy.config.study_file import read_toml
-from segstudy.core.registry import title
+from segstudy.core.sums import title
 from segstudy.core.synthetic import is_synthetic
 from segstudy.store.folder import StudyFolder
 

@@ -13,8 +13,8 @@ from segstudy.core.device import autocast, reproducible
 from segstudy.core.errors import UserError
 from segstudy.core.progress import Stage, silent
 from segstudy.core.quantities import percent
-from segstudy.core.registry import title
 from segstudy.core.resources import allowed_memory, machine_load
+from segstudy.core.sums import title
 from segstudy.core.windowing import Size
 from segstudy.data.batches import num_batches, targets_of
 from segstudy.data.preprocess import STORED_SIDE_PX, reduced

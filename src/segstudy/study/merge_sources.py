@@ -11,7 +11,7 @@ from segstudy.config.study_file import relative
 from segstudy.config.union import levels_text
 from segstudy.core.errors import UserError
 from segstudy.core.quantities import counted
-from segstudy.core.registry import parse, title
+from segstudy.core.sums import parse_sum, title
 from segstudy.core.synthetic import is_synthetic
 from segstudy.store.folder import StudyFolder
 from segstudy.store.looks import looks_of
@@ -256,7 +256,7 @@ def _spellings(sources: Sequence[Source]) -> dict[tuple[str, str, int | str], st
     for source in sources:
         for (factor, level), version in source.versions.items():
             place = (factor, title(level), version)
-            file = parse(found.get(place, level)).file
+            file = parse_sum(found.get(place, level)).file
             if place not in found or (file is not None and not file.exists()):
                 found[place] = level
     return found

@@ -24,9 +24,9 @@ from segstudy.core.errors import UserError
 from segstudy.core.file_stamps import stamp_of
 from segstudy.core.installed import package_files
 from segstudy.core.plugins import installed_plugins
-from segstudy.core.registry import parse
 from segstudy.core.schema import Frozen
 from segstudy.core.source_files import source_files
+from segstudy.core.sums import parse_sum
 from segstudy.core.synthetic import is_synthetic
 from segstudy.core.version import __version__
 from segstudy.data.datasets import read
@@ -150,7 +150,7 @@ def _program() -> list[Path]:
 def _own_files(study: Study) -> list[Path]:
     """Return the user's own files: a split file, and the sources of components with their imports."""
     spellings = {text for c in study.configurations() for text in (c.architecture, c.loss)}
-    own = {file for text in spellings if (file := parse(text).file)}
+    own = {file for text in spellings if (file := parse_sum(text).file)}
     found = {source for file in own for source in source_files(file)}
     return sorted(found | ({Path(study.split_file)} if study.split_file else set()))
 
@@ -161,11 +161,12 @@ def _installed_files(study: Study, folder: StudyFolder) -> list[Path]:
     modules = set()
     for factor in ("architecture", "loss"):
         for text in {str(configuration.level(factor)) for configuration in study.configurations()}:
-            component = parse(text)
-            if component.module:
-                modules.add(component.module)
-            elif component.file is None and isinstance(getattr(planned, factor, {}).get(text), str):
-                modules |= {each.module for each in installed_plugins(factor).get(component.name, [])}
+            is_ours = not isinstance(getattr(planned, factor, {}).get(text), str)
+            for component in parse_sum(text).components:
+                if component.module:
+                    modules.add(component.module)
+                elif component.file is None and not is_ours:
+                    modules |= {each.module for each in installed_plugins(factor).get(component.name, [])}
     return sorted({file for module in modules for file in package_files(module)})
 
 

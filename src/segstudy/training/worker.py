@@ -22,7 +22,7 @@ from segstudy.core.environment import differing_text, environment
 from segstudy.core.errors import UserError
 from segstudy.core.locks import hold
 from segstudy.core.machine_names import without_machines
-from segstudy.core.registry import title
+from segstudy.core.sums import title
 from segstudy.data.prepared import open_prepared
 from segstudy.losses import resolve_loss
 from segstudy.metrics import METRICS

@@ -1,4 +1,4 @@
-"""Question 3: distribution losses, region losses or the combination."""
+"""Question 3: which family of losses."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from segstudy.stats.intervals import LEVEL, joined, score_interval
 
 
 def loss_families(results: Results) -> Answer:
-    """Question 3: distribution losses, region losses or the combination; which is best, which steadiest."""
-    question = "Distribution losses, region losses or the combination?"
+    """Question 3: distribution, region, boundary or combined losses; which is best, which steadiest."""
     there = levels(results, "loss")
+    question = _question(there)
     if len(there) < 2:
         return Answer(question, (f"Not asked here: the only loss is {there[0]}.",))
     names = matched(results, "loss", there)
@@ -44,11 +44,31 @@ def _families(losses: Iterable[str]) -> dict[str, list[str]]:
     return {each: found[each] for each in FAMILIES if each in found}
 
 
+def _question(losses: Iterable[str]) -> str:
+    """The question as the original study put it, unless there are losses of further kinds."""
+    families = _families(losses)
+    if "boundary" in families or len(families.get("combined", ())) > 1:
+        return "Which family of losses: distribution, region, boundary or combined?"
+    return "Distribution losses, region losses or the combination?"
+
+
+def _title(of: str, losses: Sequence[str]) -> str:
+    """The title of a family in sentences; several combinations are not one."""
+    return "combined losses" if of == "combined" and len(losses) > 1 else FAMILIES[of]
+
+
 def _family_contrasts(results: Results, losses: Sequence[str]) -> list[Contrast]:
     families = _families(losses)
     pairs = [(a, b) for i, a in enumerate(families) for b in list(families)[i + 1 :]]
     found = [
-        contrast(results, "loss", families[a], families[b], (FAMILIES[a], FAMILIES[b])) for a, b in pairs
+        contrast(
+            results,
+            "loss",
+            families[a],
+            families[b],
+            (_title(a, families[a]), _title(b, families[b])),
+        )
+        for a, b in pairs
     ]
     return adjusted([c for c in found if c is not None])
 
@@ -58,7 +78,10 @@ def _best_family(found: Sequence[Contrast], losses: Sequence[str]) -> list[str]:
     of_family = " that belong to a family" if left_out else ""
     sentences = [text[0].upper() + text[1:] for text in map(contrast_text, found)]
     if not found:
-        sentences = [f"All losses here{of_family} are {FAMILIES[each]}." for each in _families(losses)]
+        sentences = [
+            f"All losses here{of_family} are {_title(each, mine)}."
+            for each, mine in _families(losses).items()
+        ]
     if left_out:
         are, it = ("is", "its record names") if len(left_out) == 1 else ("are", "their records name")
         sentences.append(
@@ -144,13 +167,14 @@ def _equal_spread(results: Results, names: Names) -> float:
 
 def _loss_table(results: Results, names: Names, found: Sequence[_Steadiness]) -> Table:
     rows = []
+    combined = _families(names).get("combined", [])
     for steady in found:
         loss = steady.loss
         units = joined(pooled_runs(results, names[loss]), results.groups_of(names[loss][0]))
         rows.append(
             (
                 loss,
-                FAMILIES.get(str(family(loss)), "own"),
+                _title(of, combined) if (of := family(loss)) else "own",
                 mean(score_interval(units)),
                 "–" if steady.seed_sd is None else f"{steady.seed_sd:.4f}",
                 f"{steady.gap:.3f}",

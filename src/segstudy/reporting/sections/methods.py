@@ -20,7 +20,7 @@ from segstudy.core.outputs import Outputs
 from segstudy.core.quantities import counted
 from segstudy.core.score_words import absent_convention, filled, over_classes
 from segstudy.core.version import __version__
-from segstudy.losses import known_loss
+from segstudy.losses import known_losses
 from segstudy.metrics import METRICS, column, shown_in
 from segstudy.models import known_model
 from segstudy.reporting.data_description import knows_groups
@@ -225,9 +225,8 @@ def _sources(rows: Sequence[Row], protocols: Sequence[Protocol]) -> list[str]:
     """Return the keys of the sources of architectures, losses and optimizer, each once."""
     found: list[str] = []
     for row in rows:
-        for factor, known in (("architecture", known_model), ("loss", known_loss)):
-            record = known(level(row, factor))
-            found += record.citations if record else ()
+        records = [known_model(level(row, "architecture")), *known_losses(level(row, "loss"))]
+        found += [key for record in records if record for key in record.citations]
     for protocol in protocols:
         found += OPTIMIZER_SOURCES.get(protocol.optimizer, ())
     return list(dict.fromkeys(found))

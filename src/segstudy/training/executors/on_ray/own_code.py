@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from segstudy.core.paths import inside
-from segstudy.core.registry import parse
 from segstudy.core.source_files import source_files
+from segstudy.core.sums import parse_sum
 
 KINDS = ("architecture", "loss")
 Files = dict[str, bytes]
@@ -22,7 +22,7 @@ def own_code(configuration: Any) -> dict[str, tuple[str, Files]]:
     """
     found = {}
     for kind in KINDS:
-        component = parse(getattr(configuration, kind))
+        component = parse_sum(getattr(configuration, kind))
         if component.file is not None:
             files = source_files(component.file)
             folder = component.file.parent
