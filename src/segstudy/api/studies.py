@@ -122,7 +122,8 @@ def run(  # noqa: PLR0913 (an option each)
             quick protocol.
         protocol: ``quick``, ``classic`` or ``thorough``: the initial values of the fields.
         architecture: a name in ``segstudy.models.MODELS``, such as ``unet``, or ``my.py:MyNet``.
-        loss: a name in ``segstudy.losses.LOSSES``, such as ``dice``, or ``my.py:my_loss``.
+        loss: a name in ``segstudy.losses.LOSSES``, such as ``dice``, a weighted sum of them, such as
+            ``bce+0.5*dice``, or ``my.py:my_loss``.
         seeds: runs of each configuration, with seeds 0 to N-1.
         folds: number of folds, at least 3; 0: one split.
         repeats: number of sets of folds, with ``split_seed`` to ``split_seed + repeats - 1``.

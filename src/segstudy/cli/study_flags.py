@@ -38,7 +38,9 @@ class StudyFlags:
         str | None, Parameter(help="The initial values of all fields: quick, classic or thorough.")
     ] = None
     architecture: Annotated[str | None, Parameter(help=f"One or more of: {_ARCHITECTURES}.")] = None
-    loss: Annotated[str | None, Parameter(help=f"One or more of: {_LOSSES}.")] = None
+    loss: Annotated[
+        str | None, Parameter(help=f"One or more of: {_LOSSES}; or weighted sums, as bce+0.5*dice.")
+    ] = None
     batch_size: Annotated[str | None, Parameter(help="The number of images per training step.")] = None
     seeds: Annotated[int | None, Parameter(help="The number of runs per configuration: seeds 0 to N-1.")] = (
         None
