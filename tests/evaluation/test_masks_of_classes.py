@@ -1,6 +1,7 @@
 """Masks of several classes that are not the study's own: another tool's, a second rater's, other data."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from PIL import Image
 from small import CLASSES, TINY, write_classes
 
 import segstudy
+from segstudy.analysis.class_scores import summarised
+from segstudy.cli.formatting import evaluation_text
 from segstudy.core.classes import parse_classes
 from segstudy.core.errors import UserError
 from segstudy.core.mask_rules import AUTO, MaskMeaning, MaskRule
+from segstudy.core.score_words import CLASS_SCORES
 from segstudy.data.masks import read_mask
 from segstudy.data.sources import PerClass
 from segstudy.evaluation.class_rows import confusion_of
@@ -23,6 +27,7 @@ from segstudy.evaluation.class_scores import compare
 from segstudy.evaluation.mask_folders import find_masks
 from segstudy.evaluation.mask_meaning import meaning_of_masks
 from segstudy.evaluation.second_rater import raters_ious
+from segstudy.reporting.sections.external import external_tables
 from segstudy.store.folder import StudyFolder
 
 GRID = {"architecture": "unet", "loss": "bce", "batch_size": 4, "executor": "serial", "images": False}
@@ -255,6 +260,45 @@ def test_models_are_evaluated_on_other_data_by_class(study, tmp_path):
     classes = folder.external_classes_in(record["name"])
     assert classes.height == 3 * 5
     assert {"seed", "fold", "predicted_px", "native_iou", "network_iou"} <= set(classes.columns)
+    cup = classes.filter(pl.col("class") == "cup")
+    there = cup.filter("in_truth")
+    present = cup.filter(pl.col("in_truth") | pl.col("in_prediction"))
+    found = record["class_scores"]["cup"]
+    assert found["num_images"] == there.height == 3
+    assert found["iou"]["mean"] == pytest.approx(present["native_iou"].mean())
+    (key,) = record["keys"]
+    own = folder.classes([key]).filter(pl.col("part") == "test", pl.col("class") == "disc")
+    in_domain = record["in_domain"]["class_scores"]["disc"]
+    assert in_domain["num_images"] == own["in_truth"].sum()
+    assert in_domain["iou"]["mean"] == pytest.approx(own["native_iou"].mean())
+    text = evaluation_text(record)
+    assert re.search(r"\ncup +[\d.–]+ +\d+ +[\d.]+ +3\n", text)
+    assert text.endswith(CLASS_SCORES)
+    page = segstudy.report(study, images=False).read_text(encoding="utf-8")
+    assert CLASS_SCORES in page
+    (table,) = external_tables(folder)
+    assert [row[0] for row in table["by_class"]] == ["background", "disc", "cup"]
+
+
+def test_an_evaluation_of_all_folds_has_the_mean_of_each_image_over_them(tmp_path):
+    outputs = EYES.outputs
+    rows = pl.DataFrame(
+        [
+            {
+                **{"seed": 0, "fold": fold, "id": i, "part": "test", "class": name, "native_iou": iou},
+                **{"in_truth": name != "cup", "in_prediction": True},
+                **dict.fromkeys(("num_objects", "num_missed", "num_invented"), 1),
+            }
+            for fold, iou in ((0, 0.2), (1, 0.6))
+            for i in ("a", "b")
+            for name in outputs.names
+        ]
+    )
+    found = summarised(rows, outputs, {})
+    assert found is not None
+    assert found["disc"] == {"num_images": 2, "iou": {"mean": pytest.approx(0.4), "low": None, "high": None}}
+    assert found["cup"] == {"num_images": 0, "iou": None}
+    assert summarised(rows[1:], outputs, {}) is None
 
 
 def test_other_data_with_other_classes_are_refused(study, tmp_path):

@@ -7,6 +7,7 @@ ratio, see ``stats.ratios``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -144,6 +145,38 @@ def class_scores(
         return None
     known = [name for name in metrics if name in rows.columns and not rows[name].null_count()]
     return _arranged(_repeats_joined(rows, known), outputs, ids, known)
+
+
+def summarised(
+    rows: pl.DataFrame, outputs: Outputs, groups: Mapping[str, str]
+) -> dict[str, dict[str, Any]] | None:
+    """Return the test IoU of each class of some models; None if some of their rows are missing.
+
+    Args:
+        rows: of ``classes.parquet`` of all models, with ``seed``; models of one seed that were tested on the
+            same image are averaged.
+        outputs: with the classes.
+        groups: of each image; one that is missing is its own.
+
+    Returns:
+        By class ``num_images``, whose true mask has it, and ``iou``: mean and interval (``low``, ``high``),
+        or None if no true mask has it.
+    """
+    test = rows.filter(pl.col("part") == "test")
+    ids = test["id"].unique().sort().to_list()
+    repeat = pl.int_range(pl.len()).over("seed", *PLACE)
+    table = class_scores(test.with_columns(repeat=repeat), outputs, ids)
+    if table is None:
+        return None
+    owners = [groups.get(each, each) for each in ids]
+    found = {name: table.interval(number, owners) for number, name in enumerate(outputs.names)}
+    return {
+        name: {
+            "num_images": table.num_images(number),
+            HEADLINE: None if each is None else {"mean": each.mean, "low": each.low, "high": each.high},
+        }
+        for number, (name, each) in enumerate(found.items())
+    }
 
 
 def _repeats_joined(rows: pl.DataFrame, metrics: Sequence[str]) -> pl.DataFrame:

@@ -8,12 +8,12 @@ from rich.table import Table
 
 from segstudy.analysis.across_training_sets import across_text
 from segstudy.analysis.compare import Comparison, Side
-from segstudy.analysis.formatting import counted_images, interval, mean, p_value, score_text, signed
+from segstudy.analysis.formatting import DASH, counted_images, interval, mean, p_value, score_text, signed
 from segstudy.analysis.settling import settling_text, unit_noun
 from segstudy.core.outputs import BINARY
 from segstudy.core.plain_text import as_text
 from segstudy.core.quantities import counted
-from segstudy.core.score_words import score_meaning
+from segstudy.core.score_words import CLASS_SCORES, score_meaning
 from segstudy.evaluation.summary import first_of
 from segstudy.metrics import HEADLINE, shown_in
 from segstudy.store.verify import Verification
@@ -98,7 +98,24 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
         if name in new:
             here, there = (score_text(scores.get(name), metric.form) for scores in (own["scores"], new))
             table.add_row(metric.listed_title(record), here, there)
-    return f"{record['name']}\n\n{as_text(table)}\n{intervals_text([len(record['seeds'])])}"
+    said = intervals_text([len(record["seeds"])])
+    return f"{record['name']}\n\n{as_text(table)}\n{said}{_by_class_text(record)}"
+
+
+def _by_class_text(record: Mapping[str, Any]) -> str:
+    """Return the table of the classes; nothing with one foreground."""
+    if "class_scores" not in record:
+        return ""
+    own, new = record["in_domain"].get("class_scores", {}), record["class_scores"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    for heading in ("in domain IoU", "images", "external IoU", "images"):
+        table.add_column(heading, justify="right")
+    for name, each in new.items():
+        sides = [own.get(name, {"iou": None, "num_images": None}), each]
+        cells = [(score_text(s["iou"], ".3f"), s["num_images"]) for s in sides]
+        table.add_row(name, *(DASH if cell is None else str(cell) for side in cells for cell in side))
+    return f"\n\n{as_text(table)}\n{CLASS_SCORES}"
 
 
 def verification_text(found: Verification, folder: Path) -> str:

@@ -2,6 +2,11 @@
 
 from segstudy.core.outputs import Outputs
 
+CLASS_SCORES = (
+    "The IoU of a class is its mean over the images whose mask or prediction has it. Counted are "
+    "the images whose mask has it."
+)
+
 
 def headline(outputs: Outputs) -> str:
     """Return the headline in full.

@@ -1,7 +1,7 @@
 """Scores of trained models on a data set they have not seen, beside those on their own test subset."""
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from segstudy.analysis.class_scores import summarised
 from segstudy.config.protocol import Protocol
 from segstudy.config.runs import ADDED_LATER
 from segstudy.core.environment import written_now
@@ -20,6 +21,7 @@ from segstudy.core.intensity import Scale, reading_of
 from segstudy.core.mask_rules import AUTO, MaskMeaning
 from segstudy.core.metric_names import NSD_TOLERANCE
 from segstudy.core.network_outputs import OutputError
+from segstudy.core.outputs import Outputs
 from segstudy.data.batches import pixels_on
 from segstudy.data.check import examine, refuse_errors
 from segstudy.data.duplicates import near_duplicates, thumbnail
@@ -100,6 +102,7 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
     scores = [_predicted(models.folder(run), run, prepared, where, network) for run in runs]
     images = pl.concat(of_run for of_run, _ in scores)
     of_classes = [each for _, each in scores if each is not None]
+    groups = {sample.id: sample.group for sample in dataset.samples}
     record = {
         "kind": "evaluation",
         "configuration": runs[0].name,
@@ -115,7 +118,8 @@ def evaluate_models(  # noqa: PLR0913 (an option each)
         **described_classes(found.masks.meaning),
         "num_images": len(dataset.samples),
         "nsd_tolerance": _tolerance(runs[0]),
-        "scores": summarise(images, {sample.id: sample.group for sample in dataset.samples}),
+        "scores": summarise(images, groups),
+        **_by_class(of_classes, prepared.outputs, groups),
         "in_domain": _in_domain(models),
         **written_now(device),
     }
@@ -200,7 +204,22 @@ def _in_domain(models: Models) -> dict[str, Any]:
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "num_images": test["id"].n_unique(),
         "scores": summarise(test, data.groups)["test"],
+        **_by_class(
+            [_of_run(home.classes([record.key]), record) for record in models.records()],
+            _protocol(models.records()[0]).outputs(),
+            data.groups,
+        ),
     }
+
+
+def _by_class(
+    rows: Sequence[pl.DataFrame], outputs: Outputs, groups: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return ``class_scores`` of a record, of the rows of each model; nothing with one foreground."""
+    if outputs.task == "binary" or not rows:
+        return {}
+    found = summarised(pl.concat(rows, how="diagonal"), outputs, groups)
+    return {} if found is None else {"class_scores": found}
 
 
 def _refuse_own_data(home: StudyFolder, data: str, dataset: Dataset) -> None:

@@ -169,12 +169,23 @@ class MasksRecord(ExternalRecord):
         return self.parts["test"].missing if "test" in self.parts else {}
 
 
+class OfClass(Described):
+    """The scores of a class: the number of images whose mask has it, and the IoU; None if none has it."""
+
+    num_images: int
+    iou: dict[str, float | None] | None
+
+
+ByClass = dict[str, OfClass] | None  # None with one foreground, and in records of older versions
+
+
 class InDomain(Described):
     """Scores of the same models on their own test subset."""
 
     data: ExternalData
     num_images: int
     scores: dict[str, Any]
+    class_scores: ByClass = Field(None, exclude_if=is_none)
 
 
 class EvaluationRecord(ExternalRecord):
@@ -184,6 +195,7 @@ class EvaluationRecord(ExternalRecord):
     num_images: int
     nsd_tolerance: float = NSD_TOLERANCE
     scores: dict[str, dict[str, Any]]
+    class_scores: ByClass = Field(None, exclude_if=is_none)
     in_domain: InDomain
 
 

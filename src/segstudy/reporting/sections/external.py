@@ -5,12 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from segstudy.analysis.formatting import score_text
+from segstudy.analysis.formatting import DASH, score_text
+from segstudy.core.score_words import CLASS_SCORES
 from segstudy.data.datasets import human_references
 from segstudy.metrics import shown_in
 from segstudy.reporting.sections.base import ReportData
 from segstudy.store.folder import StudyFolder
-from segstudy.store.records import BestIou, EvaluationRecord
+from segstudy.store.records import BestIou, EvaluationRecord, OfClass
 
 Scores = dict[str, float]
 
@@ -18,7 +19,7 @@ Scores = dict[str, float]
 def values(report: ReportData) -> dict[str, Any] | None:
     """Return the values of ``external.html.j2``."""
     tables = external_tables(report.folder)
-    return {"external": tables} if tables else None
+    return {"external": tables, "class_scores": CLASS_SCORES} if tables else None
 
 
 def references(folder: StudyFolder, reader: str) -> dict[str, Scores]:
@@ -76,8 +77,9 @@ def external_tables(folder: StudyFolder) -> list[dict[str, Any]]:
     """Return the scores of `segstudy evaluate` on other data sets, each beside those on the own test subset.
 
     Returns:
-        Tables with ``name``, ``num_runs``, ``own`` and ``other`` (data, number of images), and ``rows``
-        (title, score in domain, score on the other data).
+        Tables with ``name``, ``num_runs``, ``own`` and ``other`` (data, number of images), ``rows``
+        (title, score in domain, score on the other data), and ``by_class`` (class, score and number of images
+        in domain, the same on the other data).
     """
     return [_external(record) for record in folder.externals() if isinstance(record, EvaluationRecord)]
 
@@ -89,6 +91,7 @@ def _external(record: EvaluationRecord) -> dict[str, Any]:
         "num_runs": len(record.seeds),
         "own": (own.data.name, own.num_images),
         "other": (record.data.name, record.num_images),
+        "by_class": _by_class(record),
         "rows": [
             (
                 metric.listed_title({"nsd_tolerance": record.nsd_tolerance}),
@@ -99,3 +102,12 @@ def _external(record: EvaluationRecord) -> dict[str, Any]:
             if name in scores
         ],
     }
+
+
+def _by_class(record: EvaluationRecord) -> list[tuple[str, ...]]:
+    own, new = record.in_domain.class_scores or {}, record.class_scores or {}
+    return [(name, *_of_class(own.get(name)), *_of_class(each)) for name, each in new.items()]
+
+
+def _of_class(found: OfClass | None) -> tuple[str, str]:
+    return (DASH, DASH) if found is None else (score_text(found.iou, ".3f"), f"{found.num_images:,}")
