@@ -1,9 +1,12 @@
 """What the record and the card of a run say of each class."""
 
 import polars as pl
+import pytest
+from pydantic import ValidationError
 
 from segstudy.config.protocol import Protocol
 from segstudy.config.runs import Configuration, Run
+from segstudy.store.records import Summary
 from segstudy.training.worker import _card, _class_means
 
 OUTCOME = {"selected_epoch": 1, "tuned_threshold": None, "scores": {}}
@@ -26,9 +29,17 @@ def test_a_class_counts_where_the_true_mask_or_the_predicted_one_has_it():
         )
     )
     assert found == {
-        "validation": {"disc": {"network_iou": 0.6 / 3, "native_iou": 0.25}},
-        "test": {"cup": {"network_iou": 0.75, "native_iou": 0.5}},
-    }
+        "validation": {"disc": {"native_iou": 0.25}},
+        "test": {"cup": {"native_iou": 0.5}},
+    }, "presence is that of native size: means at network size would take classes that vanish there for right"
+
+
+def test_means_at_network_size_of_earlier_runs_are_not_read():
+    stored = {"test": {"cup": {"network_iou": 0.75, "native_iou": 0.5}}}
+    summary = Summary.model_validate({**OUTCOME, "class_scores": stored})
+    assert summary.class_scores == {"test": {"cup": {"native_iou": 0.5}}}
+    with pytest.raises(ValidationError):
+        Summary.model_validate({**OUTCOME, "class_scores": {"test": 3}})
 
 
 def card(**fields):

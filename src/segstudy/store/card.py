@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from segstudy.core.classes import parse_classes, spelled_classes
 from segstudy.core.errors import UserError
 from segstudy.core.input_files import read_bytes
 from segstudy.core.intensity import COLOURS, MAX_CHANNELS, Scale, parse
+from segstudy.core.metric_names import ClassScores, at_native_size
 from segstudy.core.outputs import Outputs, outputs_of
 from segstudy.core.schema import Frozen, Positive, Size, is_none
 from segstudy.core.windowing import Windowing
@@ -22,7 +23,6 @@ CARD_FORMAT = 1
 MAX_CARD_BYTES = 1_000_000
 
 Classes = Annotated[str, BeforeValidator(spelled_classes)]
-ClassScores = dict[str, dict[str, dict[str, float]]]
 
 
 class Card(Frozen):
@@ -46,8 +46,8 @@ class Card(Frozen):
             counted.
         channels: of the images; None, and not in the file, if they are three.
         overlap: pixels that windows share; None, and not in the file, if images are resized.
-        class_scores: mean of each metric over the images where the class is present, by subset and class;
-            None, and not in the file, with one foreground.
+        class_scores: mean of each metric at native size over the images where the class is present, by
+            subset and class; None, and not in the file, with one foreground.
     """
 
     format: Literal[1]
@@ -66,7 +66,9 @@ class Card(Frozen):
     ignore: tuple[int | str, ...] | None = Field(None, exclude_if=is_none)
     channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] | None = Field(None, exclude_if=is_none)
     overlap: Annotated[int, Field(ge=0)] | None = Field(None, exclude_if=is_none)
-    class_scores: ClassScores | None = Field(None, exclude_if=is_none)
+    class_scores: Annotated[ClassScores, AfterValidator(at_native_size)] | None = Field(
+        None, exclude_if=is_none
+    )
 
     @model_validator(mode="after")
     def _overlap_of_tiles(self) -> Self:

@@ -1,13 +1,13 @@
 """The JSON files of a study's folder: their required fields, checked once, when they are read."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from segstudy.core.errors import UserError
 from segstudy.core.json_files import REPAIR, read_json
-from segstudy.core.metric_names import NSD_TOLERANCE, column
+from segstudy.core.metric_names import NSD_TOLERANCE, ClassScores, at_native_size, column
 from segstudy.core.schema import is_none
 from segstudy.data.split import Split
 
@@ -58,14 +58,14 @@ class Summary(Described):
         selected_epoch: counted from 1.
         tuned_threshold: the best on validation; None where no threshold decides.
         scores: mean of each metric, by subset and column of ``images.parquet``.
-        class_scores: the same by subset, class and column of ``classes.parquet``, over the images where the
-            class is present; None in binary studies.
+        class_scores: the same by subset, class and column of ``classes.parquet``, at native size, over the
+            images where the class is present; None in binary studies.
     """
 
     selected_epoch: int
     tuned_threshold: float | None
     scores: dict[str, dict[str, float | None]]
-    class_scores: dict[str, dict[str, dict[str, float]]] | None = None
+    class_scores: Annotated[ClassScores, AfterValidator(at_native_size)] | None = None
 
 
 class Seconds(Described):

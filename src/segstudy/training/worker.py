@@ -249,13 +249,13 @@ def _means(images: pl.DataFrame) -> dict[Any, dict[str, float]]:
 
 
 def _class_means(classes: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the mean of every metric, by subset and class, over the images where the class is present.
+    """Return the mean of every metric at native size, by subset and class, where the class is present.
 
-    It is present in an image where the true mask or the predicted one has it. A class that no image has is
-    left out.
+    It is present in an image where the true mask or the predicted one has it, which the table says of native
+    size. A class that no image has is left out.
     """
     present = classes.filter(pl.col("in_truth") | pl.col("in_prediction"))
-    metrics = [name for name in classes.columns if name.startswith(("network_", "native_"))]
+    metrics = [name for name in classes.columns if name.startswith("native_")]
     found: dict[str, dict[str, dict[str, float]]] = {}
     means = present.group_by("part", "class", maintain_order=True).agg(pl.col(metrics).mean())
     for row in means.iter_rows(named=True):
