@@ -487,6 +487,38 @@ def test_a_component_without_a_record_is_left_out_of_questions_1_and_3_and_count
     assert left_out in third.sentences
 
 
+@pytest.mark.parametrize(
+    ("losses", "question", "named"),
+    [
+        (
+            ("bce", "dice", "combo"),
+            "Distribution losses, region losses or the combination?",
+            "the combination",
+        ),
+        (
+            ("bce", "dice", "dice+focal"),
+            "Distribution losses, region losses or the combination?",
+            "the combination",
+        ),
+        (
+            ("bce", "combo", "bce+0.5*dice"),
+            "Which family of losses: distribution, region, boundary or combined?",
+            "combined losses",
+        ),
+        (
+            ("bce", "boundary", "0.01*boundary+dice"),
+            "Which family of losses: distribution, region, boundary or combined?",
+            "boundary losses",
+        ),
+    ],
+)
+def test_question_3_has_the_families_of_all_losses_and_sums(tmp_path, losses, question, named):
+    means = {f"unet-{loss}-b8": 0.7 + n / 20 for n, loss in enumerate(losses)}
+    third = said(filled(tmp_path / "s", means)).questions[2]
+    assert third.question == question
+    assert named in " ".join(third.sentences).lower(), third.sentences
+
+
 PLUGINS = {
     "architecture": {
         "tiny": Model(UNet, skips_compared=("tiny:skips=false", "tiny")),
