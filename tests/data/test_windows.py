@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from segstudy.config.protocol import Protocol
 from segstudy.core.windowing import Windowing, starts
-from segstudy.data.windows import bands, cut, whole
+from segstudy.data.windows import blocks, cut, whole
 
 
 @given(st.integers(1, 700), st.integers(32, 96), st.integers(0, 48))
@@ -39,12 +39,17 @@ def test_blending_what_agrees_changes_nothing(height: int, width: int, overlap: 
     np.testing.assert_allclose(found, prob, atol=2e-7)
 
 
-def test_bands_follow_each_other_and_are_as_high_as_the_steps() -> None:
-    windows = Windowing((64, 64), 16).of((200, 100))
-    found = list(bands(windows, lambda places: np.ones((len(places), 64, 64), np.float32)))
-    assert [top for top, _ in found] == [0, 48, 96, 136]
-    assert sum(band.shape[0] for _, band in found) == 200
-    assert all(band.shape[1] == 100 for _, band in found)
+def test_blocks_follow_each_other_and_are_as_high_as_the_steps() -> None:
+    windows = Windowing((64, 64), 16).of((200, 1000))
+    found = list(blocks(windows, lambda places: np.ones((len(places), 64, 64), np.float32)))
+    assert [(top, left) for top, left, _ in found] == [
+        (top, left) for top in (0, 48, 96, 136) for left in (0, 768)
+    ]
+    covered = np.zeros((200, 1000), int)
+    for top, left, block in found:
+        assert block.shape[0] == (48 if top < 96 else 40 if top == 96 else 64)
+        covered[top : top + block.shape[0], left : left + block.shape[1]] += 1
+    assert (covered == 1).all()
 
 
 def test_a_window_counts_nothing_near_its_border_inside_of_the_image() -> None:

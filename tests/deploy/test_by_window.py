@@ -17,13 +17,14 @@ from tiled_models import OVERLAP, picture, tiled_model
 
 from segstudy.core.atomic_files import DiskError
 from segstudy.data import large_tiff
+from segstudy.data.image_errors import ImageError
 from segstudy.deploy.engines.base import Network
 from segstudy.deploy.predict import by_window, tiled_tiff
 from segstudy.deploy.predict.folder import predict_files
 from segstudy.deploy.predict.inputs import find_images
 from segstudy.deploy.predict.measurements import measured
 from segstudy.deploy.predict.predictor import Predictor, Settings
-from segstudy.deploy.predict.streamed_measures import MeasuredRows, StreamedMeasures
+from segstudy.deploy.predict.streamed_measures import MeasuredBlocks, StreamedMeasures
 from segstudy.deploy.predict.tiled_tiff import TiledTiff
 
 pytest.importorskip("imagecodecs", reason="imagecodecs decodes TIFFs by window")
@@ -169,6 +170,13 @@ def test_a_model_of_resized_images_names_the_remedy(tmp_path: Path, monkeypatch)
     assert row["error"].endswith("save it as a TIFF, which is segmented by window at any size")
 
 
+def test_the_function_for_arrays_names_the_one_for_files(both) -> None:
+    with pytest.raises(
+        ImageError, match=r"a\.tif: is too large for memory; segstudy\.predict writes its mask"
+    ):
+        Predictor([network(EXCLUSIVE, **TILED)])(both[0] / "a.tif")
+
+
 def test_an_image_too_wide_for_memory_is_refused(both, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(by_window, "ROW_BYTES", 100_000)
     predictor = Predictor([network(EXCLUSIVE, **TILED)])
@@ -280,14 +288,16 @@ def test_masks_keep_where_their_pixels_lie(both, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_measures_of_rows_are_those_of_the_mask(seed: int) -> None:
+def test_measures_of_blocks_are_those_of_the_mask(seed: int) -> None:
     rng = np.random.default_rng(seed)
     prob = rng.random((83, 61), np.float32) ** (seed + 1)
     mask = prob > [0.5, 0.9, 0.98, 2][seed]
-    rows = MeasuredRows(mask.shape)
-    for at in range(0, 83, 10):
-        rows.add(at, mask[at : at + 10], prob[at : at + 10])
-    found, expected = rows.measures(), measured(mask, prob)
+    blocks = MeasuredBlocks(mask.shape)
+    for top in range(0, 83, 10):
+        for left in range(0, 61, 17):
+            block = slice(top, top + 10), slice(left, left + 17)
+            blocks.add(top, left, mask[block], prob[block])
+    found, expected = blocks.measures(), measured(mask, prob)
     for each in fields(StreamedMeasures):
         value = getattr(expected, each.name)
         assert getattr(found, each.name) == (

@@ -97,10 +97,10 @@ def test_without_all_its_slices_there_is_no_volume(exported_model, tmp_path, mon
     assert (out / "masks/v.nii.gz").is_file()
     segmented = folder._segmented
 
-    def failing(predictor, source, wanted):
+    def failing(predictor, source, *more):
         if source.index == 1:
             raise ImageError(source.file, "unreadable", "cannot be read")
-        return segmented(predictor, source, wanted)
+        return segmented(predictor, source, *more)
 
     monkeypatch.setattr(folder, "_segmented", failing)
     volume(tmp_path / "v.nii", num_slices=3)

@@ -329,6 +329,18 @@ def test_every_class_has_a_switch_and_its_numbers(of_classes, picture):
     assert not asked
 
 
+def test_windows_give_the_masks_of_classes_at_the_images_own_size(browser, picture):
+    predictor = Predictor([network(EXCLUSIVE, resize="tiles", overlap=8)])
+    running = Running(predictor)
+    for page in opened(browser, running.url):
+        add(page, picture)
+        assert page.locator("#model").inner_text().endswith("windows of 32 × 32 px at the image's own size")
+        mask, _ = predictor(eye())
+        row = page.locator("#measures tr").last.locator("th, td").all_inner_texts()
+        assert row[:2] == ["cup", f"{(mask == 2).sum():,} px"]
+    running.stop()
+
+
 def test_the_probability_of_a_class_is_chosen(of_classes, picture):
     page, predictor = of_classes
     add(page, picture)

@@ -144,22 +144,27 @@ class LargeTiff:
         self._refuse_unfit()
         self._parts = self._rows_of_parts()
         self._pixels = np.empty((0, self.native[1], scale.channels), np.uint8)
-        self._top = 0  # the first row of those that are in memory
+        self._top = self._end = 0  # the rows that are in memory
         self._num_empty = 0
         self._largest, self._num_beyond, self._num_values = -np.inf, 0, 0
 
     def rows(self, top: int, bottom: int) -> NDArray[np.uint8]:
-        """Return the pixels ``(bottom - top, W, channels)`` by the scale; no call may begin above another."""
-        self._pixels = self._pixels[top - self._top :]
-        self._top = top
-        found = [self._pixels]
-        end = top + len(self._pixels)
+        """Return the pixels ``(bottom - top, W, channels)`` by the scale, until the next call.
+
+        No call may begin above another.
+        """
+        kept = self._pixels[top - self._top : self._end - self._top]
+        needed = bottom - top + self._step
+        if needed > len(self._pixels):
+            self._pixels = np.empty((needed, *kept.shape[1:]), np.uint8)
+        self._pixels[: len(kept)] = kept
+        self._top, self._end = top, top + len(kept)
         with _reading(self._file):
-            while end < bottom:
-                found.append(self._converted(next(self._parts)))
-                end += len(found[-1])
-        if len(found) > 1:
-            self._pixels = np.concatenate(found)
+            while self._end < bottom:
+                values = next(self._parts)
+                begin = self._end - top
+                self._convert(values, self._pixels[begin : begin + len(values)])
+                self._end += len(values)
         return self._pixels[: bottom - top]
 
     def say_what_is_odd(self) -> None:
@@ -301,12 +306,11 @@ class LargeTiff:
         found: NDArray[Any] = values[0]
         return found
 
-    def _converted(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return values as pixels, as those of every other image: by way of a plain TIFF of some rows."""
+    def _convert(self, values: NDArray[Any], out: NDArray[np.uint8]) -> None:
+        """Write values as pixels, as those of every other image: by way of a plain TIFF of some rows."""
         self._look_at(values)
         scale = replace(self._scale, is_for_part=True)
         step = max(MIN_SIDE_PX, STRIP_PIXELS // self.native[1])
-        found = []
         for at in range(0, len(values), step):
             rows = values[at : at + step]
             beyond = max(0, MIN_SIDE_PX - len(rows))
@@ -315,8 +319,7 @@ class LargeTiff:
                 _, pixels = decode_bytes(self._as_tiff(padded), lambda _: None, scale)
             except ImageError as error:
                 raise ImageError(self._file, error.kind, error.detail) from None
-            found.append(pixels[: len(rows)])
-        return np.concatenate(found)
+            out[at : at + step] = pixels[: len(rows)]
 
     def _look_at(self, values: NDArray[Any]) -> None:
         if values.dtype != np.uint8:

@@ -18,6 +18,7 @@ NUMERICS = 1  # raised when any number of tiles, windows or blending changes; en
 WINDOWS_AT_ONCE = 16  # fixed, because the batch size can change the last bits
 
 Forward = Callable[[Sequence[Place]], NDArray[np.float32]]
+Block = tuple[int, int, NDArray[np.float32]]
 MakeArray = Callable[[tuple[int, ...], type[np.float32]], NDArray[np.float32]]
 
 
@@ -40,29 +41,33 @@ def mirrored(inner: NDArray[Any], tile: Size) -> NDArray[Any]:
     return np.pad(inner, beyond, mode="symmetric")
 
 
-def bands(windows: Windows, forward: Forward) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Blend the probabilities of all windows, some rows at a time: memory grows with the image's width only.
+def blocks(windows: Windows, forward: Forward) -> Iterator[Block]:
+    """Blend the probabilities of all windows, block by block: only the rows that windows share are kept.
 
     Args:
         windows: of the image.
         forward: gives the probabilities ``(n, ..., *tile)`` of the windows at n places.
 
     Yields:
-        The first row, and probabilities ``(..., rows, W)`` from there on; from the top to the bottom.
+        Top row, left column and probabilities ``(..., rows, columns)`` of a block; from the left to the right
+        and from the top to the bottom. Blocks beside each other have equal rows.
     """
     height, width = windows.native
-    down, across = _weights(windows.rows, windows.tile[0]), _weights(windows.columns, windows.tile[1])
+    down = _weights(windows.rows, windows.tile[0])
     begun: NDArray[np.float32] | None = None  # the sums of the rows that the next windows add to
     for i, (top, weights) in enumerate(zip(windows.rows, down, strict=True)):
-        row = _row_of_windows(windows, top, across, forward)
-        row *= weights[:, None]
-        if begun is not None:
-            row[..., : begun.shape[-2], :] += begun
         bottom = windows.rows[i + 1] if i + 1 < len(windows.rows) else height
-        done = bottom - top
-        begun = row[..., done:, :].copy()  # the rest is given up
-        found = row[..., :done, :width]
-        yield top, np.minimum(found, 1, out=found)
+        rest: NDArray[np.float32] | None = None
+        for left, blended in _row_of_windows(windows, top, forward):
+            block, columns = blended * weights[:, None], slice(left, left + blended.shape[-1])
+            if begun is not None:
+                block[..., : begun.shape[-2], :] += begun[..., columns]
+            done, more = block[..., : bottom - top, : width - left], block[..., bottom - top :, :]
+            if rest is None:
+                rest = np.empty((*more.shape[:-1], windows.columns[-1] + windows.tile[1]), np.float32)
+            rest[..., columns] = more
+            yield top, left, np.minimum(done, 1, out=done)
+        begun = rest
 
 
 def whole(windows: Windows, forward: Forward, array: MakeArray = np.empty) -> NDArray[np.float32]:
@@ -70,33 +75,41 @@ def whole(windows: Windows, forward: Forward, array: MakeArray = np.empty) -> ND
 
     Args:
         windows: of the image.
-        forward: as for ``bands``.
+        forward: as for ``blocks``.
         array: makes the array that is returned, of a shape and type, as ``scratch_array`` does.
     """
     found: NDArray[np.float32] | None = None
-    for top, band in bands(windows, forward):
+    for top, left, block in blocks(windows, forward):
         if found is None:
-            found = array((*band.shape[:-2], *windows.native), np.float32)
-        found[..., top : top + band.shape[-2], :] = band
+            found = array((*block.shape[:-2], *windows.native), np.float32)
+        rows, columns = block.shape[-2:]
+        found[..., top : top + rows, left : left + columns] = block
     assert found is not None
     return found
 
 
 def _row_of_windows(
-    windows: Windows, top: int, across: Sequence[NDArray[np.float32]], forward: Forward
-) -> NDArray[np.float32]:
-    """Return the blended probabilities ``(..., tile height, W)`` of the windows that begin in one row."""
-    total: NDArray[np.float32] | None = None
-    width = windows.columns[-1] + windows.tile[1]
-    for at in range(0, len(windows.columns), WINDOWS_AT_ONCE):
+    windows: Windows, top: int, forward: Forward
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield left column and blended probabilities ``(..., tile height, n)`` of windows in one row.
+
+    Columns that a later window adds to come with it.
+    """
+    lefts, tile = windows.columns, windows.tile[1]
+    across = _weights(lefts, tile)
+    begun: NDArray[np.float32] | None = None
+    for at in range(0, len(lefts), WINDOWS_AT_ONCE):
         some = slice(at, at + WINDOWS_AT_ONCE)
-        found = forward([(top, left) for left in windows.columns[some]])
-        if total is None:
-            total = np.zeros((*found.shape[1:-1], width), np.float32)
-        for left, weights, prob in zip(windows.columns[some], across[some], found, strict=True):
-            total[..., left : left + windows.tile[1]] += prob * weights
-    assert total is not None
-    return total
+        start, end = lefts[at], lefts[some][-1] + tile
+        found = forward([(top, left) for left in lefts[some]])
+        total = np.zeros((*found.shape[1:-1], end - start), np.float32)
+        if begun is not None:
+            total[..., : begun.shape[-1]] = begun
+        for left, weights, prob in zip(lefts[some], across[some], found, strict=True):
+            total[..., left - start : left - start + tile] += prob * weights
+        following = lefts[at + WINDOWS_AT_ONCE] if at + WINDOWS_AT_ONCE < len(lefts) else end
+        begun = total[..., following - start :].copy()
+        yield start, total[..., : following - start]
 
 
 def _weights(begins: Sequence[int], tile: int) -> list[NDArray[np.float32]]:

@@ -166,11 +166,8 @@ def reference_of(folder: Path, name: str, network: str | None) -> tuple[Network,
 
 def calibration_images(samples: Samples, train: Sequence[int] | Positions) -> NDArray[np.uint8]:
     """Return inputs of the network of these positions, spread evenly over the data set: images, or tiles."""
-    chosen = spread(train, CALIBRATION_IMAGES)
-    if isinstance(samples, Prepared):
-        return np.array(samples.images[chosen])
-    windows = np.concatenate([samples.scoring_order(int(position)) for position in chosen])
-    return samples.inputs(windows[spread(np.arange(len(windows)), CALIBRATION_IMAGES)])
+    inputs = samples.scoring_inputs(spread(train, CALIBRATION_IMAGES))
+    return samples.inputs(inputs[spread(np.arange(len(inputs)), CALIBRATION_IMAGES)])
 
 
 def in_words(parity: Parity) -> str:

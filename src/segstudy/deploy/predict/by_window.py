@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from segstudy.core.atomic_files import DiskError, make_folder, replacing
 from segstudy.core.windowing import Place, Size, Windowing
 from segstudy.data.image_errors import ImageError
-from segstudy.data.images import STRIP_PIXELS
 from segstudy.data.large_tiff import LargeTiff, open_large_tiff
-from segstudy.data.windows import Forward, bands, in_windows
+from segstudy.data.windows import Forward, blocks, in_windows
 from segstudy.deploy.predict.predictor import Predictor, Spread
 from segstudy.deploy.predict.result_files import ResultFolder, palette_of, values_of
-from segstudy.deploy.predict.streamed_measures import MeasuredRows, StreamedMeasures
+from segstudy.deploy.predict.streamed_measures import MeasuredBlocks, StreamedMeasures
 from segstudy.deploy.predict.tiled_tiff import TiledTiff
 
 KINDS = ("masks", "probability")  # that are written row by row
 ROW_BYTES = 2**31  # of a row of windows, with all that is made of it
-BYTES_A_PIXEL = 12  # probabilities of a row of windows: they are blended from two, and the rest is left over
+BYTES_A_PIXEL = 6  # for each class: rows that windows share, twice, and those of its results
 
 
 def segmented_by_window(
@@ -52,13 +51,14 @@ def segmented_by_window(
     _refuse_unfit(predictor, file, results)
     with ExitStack() as files, open_large_tiff(file, predictor.scale) as image:
         _refuse_too_wide(predictor, windowing, file, image.native)
-        rows = _Rows(predictor, image, results, files)
-        windows = windowing.of(image.native)
-        for top, band in bands(windows, _forward(predictor, image, windowing, spread)):
-            rows.write(top, band)
-            part((top + band.shape[-2]) / image.native[0])
+        written = _Results(predictor, image, results, files)
+        windows, (height, width) = windowing.of(image.native), image.native
+        for top, left, block in blocks(windows, _forward(predictor, image, windowing, spread)):
+            written.take(top, left, block)
+            rows, columns = block.shape[-2:]
+            part((top + rows * (left + columns) / width) / height)
         image.say_what_is_odd()
-        return image.native, rows.finished()
+        return image.native, written.finished()
 
 
 def _refuse_unfit(predictor: Predictor, file: Path, results: Mapping[ResultFolder, Path]) -> None:
@@ -104,8 +104,8 @@ def _forward(predictor: Predictor, image: LargeTiff, windowing: Windowing, sprea
     return forward
 
 
-class _Rows:
-    """The results of an image, of which some rows at a time are decided, measured and written."""
+class _Results:
+    """The results of an image, which are decided, measured and written block by block."""
 
     def __init__(
         self,
@@ -115,40 +115,46 @@ class _Rows:
         files: ExitStack,
     ):
         self._outputs, self._threshold = predictor.outputs, predictor.threshold
-        self._measured = {number: MeasuredRows(image.native) for number in self._outputs.scored}
-        self._step = max(1, STRIP_PIXELS // image.native[1])
-        self._written: dict[ResultFolder, tuple[Path, TiledTiff]] = {}
+        self._width = image.native[1]
+        self._measured = {number: MeasuredBlocks(image.native) for number in self._outputs.scored}
+        self._files: dict[ResultFolder, tuple[Path, TiledTiff]] = {}
+        self._rows: dict[ResultFolder, NDArray[np.uint8]] = {}  # until all their blocks are there
         for folder, file in results.items():
             has_palette = folder.kind == "masks" and folder.number is None
             palette = palette_of(self._outputs) if has_palette else None
             stream = files.enter_context(_new(file))
             with _disk_errors(file):
                 tiff = TiledTiff(stream, image.native, palette, image.place_tags)
-            self._written[folder] = file, tiff
+            self._files[folder] = file, tiff
 
-    def write(self, top: int, prob: NDArray[np.float32]) -> None:
-        """Take the probabilities ``(..., n, W)`` of the next rows."""
-        for at in range(0, prob.shape[-2], self._step):
-            self._write_some(top + at, prob[..., at : at + self._step, :])
-
-    def _write_some(self, top: int, prob: NDArray[np.float32]) -> None:
-        outputs = self._outputs
+    def take(self, top: int, left: int, prob: NDArray[np.float32]) -> None:
+        """Take the probabilities ``(..., rows, columns)`` of a block, as ``blocks`` yields them."""
+        outputs, (rows, columns) = self._outputs, prob.shape[-2:]
+        if not left:
+            self._rows = {folder: np.empty((rows, self._width), np.uint8) for folder in self._files}
         mask: NDArray[Any] = (
             outputs.decide(prob) if self._threshold is None else outputs.decide(prob, self._threshold)
         )
-        for number, rows in self._measured.items():
-            rows.add(top, outputs.plane(mask, number), outputs.prob_of(prob, number))
-        for folder, (file, tiff) in self._written.items():
-            values = values_of(folder, mask, lambda number: outputs.prob_of(prob, number), outputs)
+        for number, measured in self._measured.items():
+            measured.add(top, left, outputs.plane(mask, number), outputs.prob_of(prob, number))
+        for folder, values in self._rows.items():
+            values[:, left : left + columns] = values_of(
+                folder, mask, lambda number: outputs.prob_of(prob, number), outputs
+            )
+        if left + columns == self._width:
+            self._write()
+
+    def _write(self) -> None:
+        for folder, (file, tiff) in self._files.items():
             with _disk_errors(file):
-                tiff.write(values)
+                tiff.write(self._rows.pop(folder))
 
     def finished(self) -> dict[int, StreamedMeasures]:
         """Complete the files, and return the measurements."""
-        for file, tiff in self._written.values():
+        for file, tiff in self._files.values():
             with _disk_errors(file):
                 tiff.finish()
-        return {number: rows.measures() for number, rows in self._measured.items()}
+        return {number: measured.measures() for number, measured in self._measured.items()}
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
+
 from segstudy.core.atomic_files import DiskError
 from segstudy.core.errors import one_line, printable
 from segstudy.core.network_outputs import OutputError
@@ -232,7 +234,9 @@ def _segmented(
     native, pixels = read_for_network(item.source, predictor.size, predictor.resize, predictor.scale)
     probabilities, outputs = predictor.native(pixels, native, spread), predictor.outputs
     mask = predictor.mask(probabilities)
-    if pixels.shape[:2] != native and any(each.kind in PICTURES for each in wanted):
+    if not any(each.kind in PICTURES for each in wanted):
+        pixels = np.zeros((1, 1, 3), np.uint8)  # which nothing shows; those of the image are given up
+    elif pixels.shape[:2] != native:
         pixels = read_image(item.source, scale=predictor.scale)
     pixels = picture_of(pixels)
     found: list[ClassResult] = []

@@ -18,7 +18,9 @@ from segstudy.core.outputs import Outputs
 from segstudy.core.paths import expanded
 from segstudy.core.scratch import scratch_array
 from segstudy.core.windowing import Place, Windowing
+from segstudy.data.image_errors import ImageError
 from segstudy.data.image_values import scaled_bytes
+from segstudy.data.large_tiff import is_large_tiff
 from segstudy.data.native_probabilities import NativeProbabilities
 from segstudy.data.preprocess import Size, image_to_network, read_for_network
 from segstudy.data.windows import Forward, in_windows, whole
@@ -167,6 +169,10 @@ class Predictor:
         """
         if isinstance(image, str | Path):
             file = Path(expanded(str(image)))
+            if self.windowing is not None and is_large_tiff(file):
+                raise ImageError(
+                    file, "oversized", "is too large for memory; segstudy.predict writes its mask"
+                )
             native, pixels = read_for_network(file, self.size, self.resize, self.scale)
         else:
             pixels = _as_pixels(image, self.scale.channels)

@@ -15,7 +15,7 @@ from segstudy.core.classes import is_background
 from segstudy.core.encoded_images import image_bytes
 from segstudy.core.outputs import Outputs
 from segstudy.core.palette import rgb_of
-from segstudy.data.images import ImageError
+from segstudy.data.images import STRIP_PIXELS, ImageError
 from segstudy.data.mask_outline import outline
 from segstudy.data.native_probabilities import NativeProbabilities
 
@@ -120,8 +120,17 @@ def values_of(
     if folder.number is None:
         return mask
     if folder.kind == "probability":
-        return np.rint(prob_of(folder.number) * 255).astype(np.uint8)
+        return as_bytes(prob_of(folder.number))
     return outputs.plane(mask, folder.number).view(np.uint8) * np.uint8(255)
+
+
+def as_bytes(prob: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return probabilities ``(H, W)`` as 0 to 255, without further ones of their size."""
+    found = np.empty(prob.shape, np.uint8)
+    rows = max(1, STRIP_PIXELS // prob.shape[1])
+    for top in range(0, len(prob), rows):
+        found[top : top + rows] = np.rint(prob[top : top + rows] * 255)
+    return found
 
 
 def palette_of(outputs: Outputs) -> list[tuple[int, int, int]]:

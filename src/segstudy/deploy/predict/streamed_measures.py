@@ -1,4 +1,4 @@
-"""Measurements of a mask that is seen some rows at a time, from the top to the bottom."""
+"""Measurements of a mask that is seen block by block."""
 
 from dataclasses import dataclass
 from math import prod
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class StreamedMeasures:
-    """Those of ``Measures`` that need no more than a few rows at a time; see there."""
+    """Those of ``Measures`` that need no more than a block at a time; see there."""
 
     area_px: int
     area_frac: float
@@ -23,8 +23,8 @@ class StreamedMeasures:
     confidence: float
 
 
-class MeasuredRows:
-    """Sums over the rows of a mask.
+class MeasuredBlocks:
+    """Sums over the blocks of a mask.
 
     Args:
         size: height and width of the image.
@@ -36,10 +36,11 @@ class MeasuredRows:
         self._across = np.zeros(size[1], np.int64)  # of each column
         self._sum, self._highest = 0.0, 0.0  # of probabilities
 
-    def add(self, top: int, mask: NDArray[np.bool_], prob: NDArray[np.float32]) -> None:
-        """Add rows ``(n, W)`` of the mask and of its probabilities, the first of which is row ``top``."""
-        self._down[top : top + len(mask)] = np.count_nonzero(mask, axis=1)
-        self._across += np.count_nonzero(mask, axis=0)
+    def add(self, top: int, left: int, mask: NDArray[np.bool_], prob: NDArray[np.float32]) -> None:
+        """Add a block ``(rows, columns)`` of the mask and of its probabilities, with its first pixel."""
+        rows, columns = mask.shape
+        self._down[top : top + rows] += np.count_nonzero(mask, axis=1)
+        self._across[left : left + columns] += np.count_nonzero(mask, axis=0)
         self._sum += float(prob[mask].sum(dtype=np.float64))
         self._highest = max(self._highest, float(prob.max()))
 

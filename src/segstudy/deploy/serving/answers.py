@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from segstudy.core.outputs import Outputs
 from segstudy.data.native_probabilities import NativeProbabilities
 from segstudy.deploy.predict.measurements import measured, polygons
-from segstudy.deploy.predict.result_files import PICTURES, palette_png, picture, png
+from segstudy.deploy.predict.result_files import PICTURES, as_bytes, palette_png, picture, png
 
 __all__ = ["MEDIA", "PICTURES", "View", "as_json", "as_picture"]
 
@@ -78,7 +78,7 @@ def as_picture(
         case "mask" if number is None and outputs.task == "multiclass":
             return palette_png(mask, outputs)
     planes = (
-        np.rint(probabilities.of(each) * 255).astype(np.uint8)
+        as_bytes(probabilities.of(each))
         if view == "probability"
         else outputs.plane(mask, each).view(np.uint8) * np.uint8(255)
         for each in _numbers(outputs, number)

@@ -335,7 +335,9 @@ async function describe() {
     on: true,
   }));
   const score = test === undefined ? "" : `, test IoU ${test.toFixed(3)}${several() ? ", mean over classes" : ""}`;
-  $("model").textContent = `${model.name}${score} · ${model.engine}`;
+  const [height, width] = model.card.image_size;
+  const windows = model.card.resize === "tiles" ? ` · windows of ${width} × ${height} px at the image's own size` : "";
+  $("model").textContent = `${model.name}${score} · ${model.engine}${windows}`;
   if (model.threshold !== null) $("threshold").value = String(Math.round(100 * model.threshold));
   $("cut").hidden = exclusive();
   legend();
