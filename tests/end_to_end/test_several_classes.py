@@ -128,9 +128,18 @@ def test_baselines_and_small_masks_are_those_of_the_present_classes(tmp_path, no
     assert [file.read_bytes() for file in files] == before
 
 
-def test_an_audit_is_refused(study):
-    with pytest.raises(UserError, match="audit compares masks of one foreground"):
+def test_an_audit_is_refused_with_how_one_class_is_audited(made, study):
+    with pytest.raises(UserError, match="audit compares masks of one foreground") as refused:
         segstudy.audit(study)
+    said = str(refused.value)
+    if made[0] == "multilabel":
+        assert said.endswith("with its masks alone in masks/ (disc and cup), and audit that")
+        return
+    assert said.endswith("/set --ignore 255` with --set foreground=1 for disc or --set foreground=2 for cup")
+    plan, *_ = segstudy.plan(
+        made[1] / "set", foreground=2, ignore=255, **TINY, architecture="unet", loss="bce"
+    )
+    assert plan.runs
 
 
 def test_the_report_shows_every_class(study):

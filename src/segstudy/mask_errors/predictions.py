@@ -1,5 +1,6 @@
 """The predictions of a study on the images that its networks were tested on and have not seen in training."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segstudy.analysis.configurations import Row, rows_of
+from segstudy.analysis.formatting import listed
 from segstudy.analysis.winner import ordered, validation_mean
 from segstudy.config.protocol import Protocol
 from segstudy.core.errors import UserError
 from segstudy.core.outputs import Outputs
+from segstudy.core.quantities import counted
 from segstudy.data.prepared import Samples
 from segstudy.data.preprocess import mask_to_network, placement, prob_to_native, reduced
 from segstudy.data.tiled import Tiled
@@ -96,11 +99,7 @@ def networks_of(folder: StudyFolder, most: int = MOST_CONFIGURATIONS) -> Network
     complete.sort(key=lambda row: ordered(validation_mean(row, num_images)), reverse=True)
     first = _protocol(complete[0])
     if first.classes is not None:
-        names = ", ".join(first.outputs().names)
-        raise UserError(
-            f"{folder.path}: its masks have the classes {names}, and audit compares masks of one foreground; "
-            "train a study with --set foreground=VALUE on one of them, and audit that"
-        )
+        raise UserError(_of_several_classes(folder, first))
     alike = [row for row in complete if _is_alike(_protocol(row), first)]
     used = alike[:most]
     left_out = Counter(
@@ -113,6 +112,29 @@ def networks_of(folder: StudyFolder, most: int = MOST_CONFIGURATIONS) -> Network
     records = tuple(record for row in used for record in row.records)
     keys = {row.name: row.keys for row in used}
     return Networks(tuple(keys), records, first, +left_out, keys)
+
+
+def _of_several_classes(folder: StudyFolder, protocol: Protocol) -> str:
+    """Return why a study of several classes is refused, and how one of its classes can be audited."""
+    outputs, study = protocol.outputs(), folder.study()
+    scored = [protocol.mask_classes()[number] for number in outputs.scored]
+    said = (
+        f"{folder.path}: its masks have {counted(len(outputs.names), 'class')}, and audit compares masks of "
+        "one foreground, of which it says what kind of error explains them; train a study on one class, "
+    )
+    if outputs.task == "multilabel":
+        return (
+            f"{said}with its masks alone in masks/ ({listed([each.name for each in scored])}), and audit that"
+        )
+    words = ["segstudy", "run", study.data]
+    if protocol.ignore:
+        words += ["--ignore", "+".join(map(str, protocol.ignore))]
+    options = [
+        f"{shlex.join(['--set', f'foreground={text}'])} for {each.name}"
+        for each in scored
+        if (text := "+".join(map(str, each.values)))
+    ]
+    return f"{said}and audit that: `{shlex.join(words)}` with {listed(options, joined='or')}"
 
 
 def _protocol(row: Row) -> Protocol:
