@@ -135,8 +135,6 @@ def _stored_numerics(
             found[factor] = versions[spelling]
     if configuration.protocol.precision == "bfloat16" and configuration.architecture in stored.bfloat16:
         found["bfloat16"] = stored.bfloat16[configuration.architecture]
-    if configuration.protocol.resize == "tiles" and stored.tiles is not None:
-        found["tiles"] = stored.tiles
     return found
 
 
@@ -160,8 +158,6 @@ def _recovered(
     first: dict[str, int | str] = dict(FIRST_VERSIONS)
     if configuration.protocol.augmentation != "none":
         first["augmentation"] = 1
-    if configuration.protocol.resize == "tiles":
-        first["tiles"] = 1
     newest_first = sorted(records, key=_started, reverse=True)
     said = [each.description.numerics for each in newest_first if each.description.numerics]
     whole: list[Numerics] = [dict(numerics) | known for numerics in (*said, first)]

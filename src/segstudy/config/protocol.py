@@ -12,7 +12,7 @@ from segstudy.core.classes import MaskClass, is_background, parse_classes, spell
 from segstudy.core.intensity import COLOURS, Scale
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.schema import Frozen, Positive, Size
-from segstudy.core.windowing import Windowing, default_overlap
+from segstudy.core.windowing import IN_KEYS, Windowing, default_overlap
 
 if TYPE_CHECKING:  # numpy: `segstudy status` does without
     from segstudy.core.outputs import Outputs
@@ -210,7 +210,7 @@ class Protocol(Frozen):
         fields["masks"] = self.mask_meaning().key[0]
         fields["intensity"] = self.scale().key
         if (windowing := self.windowing()) is not None:
-            fields["overlap"] = windowing.overlap
+            fields |= {"resize": IN_KEYS, "overlap": windowing.overlap}
         return {name: value for name, value in fields.items() if name not in idle}
 
 

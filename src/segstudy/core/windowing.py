@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 GRID = 16  # pixels: steps are multiples of it
+IN_KEYS = "tiles"  # "tiles 2" and so on when any number of tiles, windows or their blending changes
 OVERLAP_SHARE = 4  # by default windows share a quarter of a tile's shorter side
 
 Size = tuple[int, int]

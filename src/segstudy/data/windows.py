@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from segstudy.core.windowing import Place, Size, Windows
 
-NUMERICS = 1  # raised when any number of tiles, windows or blending changes; enters the keys of their runs
 WINDOWS_AT_ONCE = 16  # fixed, because the batch size can change the last bits
 
 Forward = Callable[[Sequence[Place]], NDArray[np.float32]]

@@ -31,7 +31,7 @@ NOT_COUNTED = "ignored"
 HELD = (1, 3)  # channels of an image in a PNG file
 IGNORED_GREY = 128
 IGNORED_RGB = (IGNORED_GREY,) * 3
-COLUMNS = ("id", "group", "category", "part", "image", "mask", "foreground_frac")
+COLUMNS = ("id", "group", "category", "subset", "image", "mask", "foreground_frac")
 
 
 def refuse_channels(scale: Scale) -> None:
@@ -164,7 +164,6 @@ def _table(dataset: Dataset, fracs: Mapping[str, float]) -> str:
     for sample in dataset.samples:
         frac = f"{fracs[sample.id]:.6f}" if sample.id in fracs else ""
         files = (name_within(dataset.root, source) for source in (sample.image, sample.mask))
-        group = sample.group if dataset.groups_from and sample.id not in dataset.ungrouped else ""
-        cells = (sample.id, group, sample.category or "", sample.part or "", *files, frac)
+        cells = (sample.id, sample.group, sample.category or "", sample.part or "", *files, frac)
         table.writerow([as_cell(cell) for cell in cells])
     return stream.getvalue()

@@ -308,7 +308,6 @@ class NumericsRecord(Described):
     Attributes:
         architecture, loss: by component, as study.toml spells it; of a user's own file its hash.
         bfloat16: by architecture: what enters the keys of its runs in that precision besides; 1 does not.
-        tiles: enters the keys of runs whose images are not resized; None if there are none.
     """
 
     architecture: dict[str, int | str]
@@ -317,7 +316,6 @@ class NumericsRecord(Described):
     training: int
     augmentation: int
     bfloat16: dict[str, int] = Field({})
-    tiles: int | None = None
 
 
 class ReportRecord(Described):

@@ -255,7 +255,6 @@ def _numerics(sources: Sequence[Source], out: Path) -> dict[str, Any]:
     augmented = [source for source in stored if source.is_augmented] or stored
     versions: dict[str, dict[str, int | str]] = {"architecture": {}, "loss": {}}
     in_bfloat16: dict[str, int] = {}
-    of_tiles = [source.numerics.tiles for source in stored if source.numerics and source.numerics.tiles]
     for source in stored:
         for (factor, level), version in source.versions.items():
             versions[factor][relative(level, out)] = version
@@ -269,7 +268,6 @@ def _numerics(sources: Sequence[Source], out: Path) -> dict[str, Any]:
         "preprocessing": of_all.preprocessing,
         "training": of_all.training,
         **({"bfloat16": in_bfloat16} if in_bfloat16 else {}),
-        **({"tiles": of_tiles[0]} if of_tiles else {}),
     }
 
 

@@ -228,8 +228,6 @@ def _versions(source: Source) -> dict[str, int | str]:
     }
     if source.is_augmented:
         found["augmentation"] = source.numerics.augmentation
-    if source.numerics.tiles is not None:
-        found["tiles"] = source.numerics.tiles
     found |= {level: version for (_, level), version in source.versions.items()}
     in_bfloat16 = {
         each.architecture for each in source.study.configurations() if each.protocol.precision == "bfloat16"

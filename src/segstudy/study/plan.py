@@ -17,7 +17,7 @@ from segstudy.core.device import best_precision
 from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.core.windowing import Size
-from segstudy.data import augment, preprocess, windows
+from segstudy.data import augment, preprocess
 from segstudy.data.check import refuse_errors
 from segstudy.data.class_findings import NO_BACKGROUND
 from segstudy.data.datasets import read, refuse_gone
@@ -239,10 +239,7 @@ def _all_numerics(
     numerics: dict[Configuration, dict[str, int | str]] = {}
     for each in configurations:
         protocol = each.protocol
-        kind = (
-            *(each.architecture, each.loss, protocol.augmentation, protocol.precision),
-            *(protocol.class_weights, protocol.resize),
-        )
+        kind = each.architecture, each.loss, protocol.augmentation, protocol.precision, protocol.class_weights
         if kind not in found:
             found[kind] = _numerics(preprocessing, each)
         numerics[each] = dict(found[kind])
@@ -260,8 +257,6 @@ def _numerics(preprocessing: int, configuration: Configuration) -> dict[str, int
     }
     if protocol.augmentation != "none":
         versions["augmentation"] = augment.NUMERICS
-    if protocol.resize == "tiles":
-        versions["tiles"] = windows.NUMERICS
     return versions | lower_precision_numerics(configuration.architecture, protocol.precision)
 
 
@@ -344,6 +339,4 @@ def _stored_numerics(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         found |= {name: versions[name] for name in ("preprocessing", "training")}
         if "bfloat16" in versions:
             found.setdefault("bfloat16", {})[configuration.architecture] = versions["bfloat16"]
-        if "tiles" in versions:
-            found["tiles"] = versions["tiles"]
     return found

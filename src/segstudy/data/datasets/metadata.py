@@ -203,7 +203,7 @@ def read_metadata(root: Path, file: Path, sample_ids: Collection[str]) -> Table:
 def columns_of(
     file: Path, written: Sequence[str], lines: Sequence[Mapping[str, str]], id_column: str = ""
 ) -> dict[str, str]:
-    """What each column is known by here, and how it is written there.
+    """What each column is known by here, and how it is written there; without empty ones that are unknown.
 
     Args:
         file: the table.
@@ -231,7 +231,15 @@ def columns_of(
     cells = dict(zip(known, written, strict=True))
     subsets = [name for name in known if name in SUBSET_COLUMNS and _has_subsets(lines, cells[name])]
     _take(file, known, "part", subsets, "say which subset an image is in")
-    return dict(zip(known, written, strict=True))
+    columns = dict(zip(known, written, strict=True))
+    group = columns.get("group")
+    if group and all(line.get(group) == line.get(columns["id"]) for line in lines):
+        del columns["group"]  # every image is a group of its own: there are none
+    return {name: text for name, text in columns.items() if name in COLUMNS or _says_anything(lines, text)}
+
+
+def _says_anything(lines: Sequence[Mapping[str, str]], column: str) -> bool:
+    return any((line.get(column) or "").strip() for line in lines)
 
 
 def _take(file: Path, known: list[str], column: str, found: Sequence[str], what: str) -> None:
