@@ -86,6 +86,14 @@ VARIANTS = {
             "overlap": [16, 48],
         },
     ),
+    "other architectures": (
+        "classic",
+        {
+            "architecture": ["unetpp", "attention_unet", "resunet", "nnunet", "nnunet:stages=6", "mednext"],
+            "loss": ["bce"],
+            "batch_size": [8],
+        },
+    ),
     "one foreground and ignored pixels": (
         "classic",
         {"architecture": ["unet"], "foreground": ["1"], "ignore": ["255"], "batch_size": [8]},

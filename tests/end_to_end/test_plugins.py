@@ -133,7 +133,7 @@ def test_help_and_choices_name_them_beside_ours(site, data):
     for kind in (*kinds, "tracker tiny_tracker"):
         assert f"{kind}: segstudy-tiny 1.0" in text
     for option, choices in {
-        "--architecture": "dilated_unet, tiny_net, or name your own",
+        "--architecture": "mednext, tiny_net, or name your own",
         "--loss": "combo, tiny_loss, or name your own",
         "--executor": "use one of serial, processes, ray, tiny_executor",
         "--tracker": "use one of terminal, tiny_tracker",

@@ -19,10 +19,15 @@ from segstudy.core.plugins import known_record
 from segstudy.core.registry import Component, Extension, resolve
 from segstudy.core.seeding import seed_for
 from segstudy.core.sums import title
+from segstudy.models.attention_unet import AttentionUNet
 from segstudy.models.dilated_unet import DilatedUNet
+from segstudy.models.mednext import MedNeXt
+from segstudy.models.nnunet import NNUNet
+from segstudy.models.resunet import ResUNet
 from segstudy.models.segnet import SegNet
 from segstudy.models.unet import UNet
 from segstudy.models.unet2 import UNet2
+from segstudy.models.unetpp import UNetPlusPlus
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,17 @@ MODELS: dict[str, Model] = {
         citations=("unet", "dilated"),
         skips_compared=(),
     ),
+    "unetpp": Model(UNetPlusPlus, "UNet++", "feature maps, nested", citations=("unetpp",), skips_compared=()),
+    "attention_unet": Model(
+        AttentionUNet,
+        "Attention U-Net",
+        "feature maps, weighted",
+        citations=("attention_unet",),
+        skips_compared=(),
+    ),
+    "resunet": Model(ResUNet, "ResUNet", "feature maps", citations=("resunet",), skips_compared=()),
+    "nnunet": Model(NNUNet, "nnU-Net's U-Net", "feature maps", citations=("nnunet",), skips_compared=()),
+    "mednext": Model(MedNeXt, "MedNeXt", "feature maps, added", citations=("mednext",), skips_compared=()),
 }
 
 # How networks that are not ours name the number of their outputs: the first of these that one has.
