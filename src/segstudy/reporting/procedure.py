@@ -65,13 +65,34 @@ def procedure(protocols: Sequence[Protocol]) -> str:
             "category with about its share, smaller shares nested in larger ones."
         )
     return (
-        f"Images{_channels(protocols[0])} were resized to {each(_image_size)} pixels "
-        f"({each(lambda p: p.resize)}). Every network started from random weights at width "
+        f"{_seen(protocols)} Every network started from random weights at width "
         f"{numbers('width')} and was trained for {each(_budget)} with "
         f"{each(_optimizer)} (learning rate {numbers('lr')}{decay}, {each(_schedule)}) "
         f"{each(_augmentation)}, in {each(lambda p: p.precision)}; the weights of "
         f"{each(_kept)} were kept.{share}"
     )
+
+
+def _seen(protocols: Sequence[Protocol]) -> str:
+    """Return how images became inputs of the networks, in sentences."""
+    resized = [each for each in protocols if each.resize != "tiles"]
+    tiled = [(each, windowing) for each in protocols if (windowing := each.windowing()) is not None]
+    found = []
+    if resized:
+        found.append(
+            f"Images{_channels(protocols[0])} were resized to {_either(map(_image_size, resized))} pixels "
+            f"({_either(each.resize for each in resized)})."
+        )
+    if tiled:
+        others = "In other runs they" if resized else f"Images{_channels(protocols[0])}"
+        overlaps = _either(f"{windowing.overlap}" for _, windowing in tiled)
+        found.append(
+            f"{others} were not resized: networks were trained on random tiles of "
+            f"{_either(_image_size(each) for each, _ in tiled)} pixels, as many in an epoch as cover the "
+            "images; each was chosen with probability .5 to hold a pixel of a scored class. Predictions of "
+            f"windows of this size, which overlap by at least {overlaps} pixels, were blended."
+        )
+    return " ".join(found)
 
 
 def _either(texts: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from segstudy.analysis.hardware import balance_text, hardware
 from segstudy.analysis.results import Results
 from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.analysis.verdict import Answers
-from segstudy.config.protocol import Protocol
+from segstudy.config.protocol import Protocol, unique
 from segstudy.config.study import Study
 from segstudy.core.outputs import Outputs
 from segstudy.core.quantities import counted
@@ -95,7 +95,7 @@ def methods(
     sentences = [
         _trained(study, there, data, results.seed_plan),
         procedure(protocols),
-        _scored(len(there), results, protocols[0].nsd_tolerance),
+        _scored(len(there), results, protocols),
         *results.seed_plan.sequence,
         *statistics,
         *_hardware(there),
@@ -144,32 +144,39 @@ def _overlap(results: Results) -> list[str]:
     ]
 
 
-def _decided(outputs: Outputs, overlap: Sequence[str]) -> str:
+# How probabilities get to the size of the images: resized ones, and those of tiles.
+BACK = ("resized back to", "blended at")
+
+
+def _decided(outputs: Outputs, overlap: Sequence[str], protocols: Sequence[Protocol]) -> str:
     """Return how masks were decided, and what was computed of them."""
+    ways = unique(BACK[protocol.resize == "tiles"] for protocol in protocols)
+    back = f"were {' or '.join(ways)} each image's own size"
     if outputs.task == "binary":
         return (
-            "Foreground probabilities were resized back to each image's own size and cut at 0.5; "
+            f"Foreground probabilities {back} and cut at 0.5; "
             f"{listed(overlap, ALL)} were computed per image and averaged, an empty prediction of an empty "
             "mask counting 1."
         )
     how = "the most probable class was taken" if outputs.task == "multiclass" else "each was cut at 0.5"
     names = listed([outputs.names[number] for number in outputs.scored], MOST_CLASSES)
     return (
-        f"The classes' probabilities were resized back to each image's own size and {how}; "
+        f"The classes' probabilities {back} and {how}; "
         f"{listed(overlap, ALL)} were computed per image and class, averaged{over_classes(outputs)} "
         f"({names}) in each image, and then over images. {absent_convention(outputs)}"
     )
 
 
-def _scored(num_configurations: int, results: Results, nsd_tolerance: float) -> str:
+def _scored(num_configurations: int, results: Results, protocols: Sequence[Protocol]) -> str:
     ranked = "Configurations were ranked by validation; test" if num_configurations > 1 else "Test"
     use = "reporting and for the looks" if results.seed_plan.is_sequential else "reporting"
     lost = filled("{missed}", results.outputs)
     ignored = " Ignored pixels counted nowhere." if results.outputs.has_ignored else ""
     return (
-        f"{_decided(results.outputs, _overlap(results))}{ignored} Surface distances are in pixels between "
+        f"{_decided(results.outputs, _overlap(results), protocols)}{ignored} "
+        "Surface distances are in pixels between "
         f"boundaries that include the image's frame, {lost} costing the diagonal; the normalised surface "
-        f"distance allows {100 * nsd_tolerance:g} % of the diagonal. "
+        f"distance allows {100 * protocols[0].nsd_tolerance:g} % of the diagonal. "
         f"Expected calibration error has 15 bins per image. {ranked} was used for {use} only."
     )
 
