@@ -40,7 +40,7 @@ def test_patients_are_called_patients(grouped):
     assert "3 patients (9 images)" in render_comparison(found).splitlines()[0]
     page = write_report(grouped).read_text(encoding="utf-8")
     assert "One seed and 3 patients (9 test images)" in page
-    assert "of 3 patients (never divided between parts)" in page
+    assert "of 3 patients (never divided between subsets)" in page
 
 
 def test_images_alone_are_counted_alone():

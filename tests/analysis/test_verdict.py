@@ -441,7 +441,7 @@ def test_a_report_on_more_runs_is_one_more_look_at_the_test_part(tmp_path):
     finish(folder, "segnet-bce-b8", 0.7, 0.6)
     rows = gather(folder).rows
     sentences = look_notes(folder, rows, record(folder, rows))
-    assert sentences[0].startswith("The test part was scored by 2 runs of 2 configurations")
+    assert sentences[0].startswith("The test subset was scored by 2 runs of 2 configurations")
     assert "1 report went before this one" in sentences[1]
     assert "added were segnet-bce-b8" in sentences[1]
 

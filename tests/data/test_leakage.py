@@ -169,7 +169,9 @@ def test_accepted_duplicates_are_kept_in_the_study_and_change_no_key(mirrored: P
         run.key for run in planned(mirrored, split_file=str(options["split"])).runs
     }
     assert described_data(StudyFolder(study.path))["leaks"] == ["p03 (train) = p10 (test)"]
-    assert "near-duplicate images in different parts" in segstudy.report(study.path, images=False).read_text()
+    assert (
+        "near-duplicate images in different subsets" in segstudy.report(study.path, images=False).read_text()
+    )
     finished = StudyFolder(study.path).finished()
     segstudy.run(study.path, loss="dice", executor="serial", images=False)
     assert len(StudyFolder(study.path).finished()) == 2 * len(finished)

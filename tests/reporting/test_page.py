@@ -121,7 +121,7 @@ def test_curves_are_drawn_for_every_seed_and_fold(tmp_path):
     assert [run["name"] for run in drawn] == [
         f"unet-bce-b8, seed {seed}, fold {fold}" for seed in range(2) for fold in range(3)
     ]
-    assert "The test part was not looked at during training." in page.text
+    assert "The test subset was not looked at during training." in page.text
     assert "each as predicted in the fold that tested it" in page.text
 
 
@@ -690,7 +690,7 @@ def test_without_groups_no_patient_is_said_to_be_kept_together(tmp_path, folds):
     ]
     folder.write_json("data.json", {**data, "samples": samples})
     text = Reader(report(folder)).text
-    assert "18 images of 17 groups (never divided between parts)" in text
+    assert "18 images of 17 groups (never divided between subsets)" in text
     assert "no patient or lesion" in text
     assert "independent; patients" not in text
 

@@ -104,3 +104,15 @@ def test_an_axis_of_one_cost_has_one_rounded_tick(cost, value, tick):
     axis = specs.svg(chart, "x").partition("X-axis titled 'a cost'")[2].partition("Y-axis")[0]
     assert re.findall(r">([\d.,]+M?)</text>", axis) == [tick]
     assert _only([*rows, {cost: 2 * value}], cost) is None
+
+
+def test_the_axis_of_iou_names_no_impossible_value():
+    rows = [
+        {"configuration": name, "architecture": "unet", "loss": "bce", "IoU": iou, "low": 0.0, "high": 1.0}
+        | {"seconds": seconds, "front_seconds": True}
+        for name, iou, seconds in (("a", 0.1, 10.0), ("b", 0.9, 20.0))
+    ]
+    chart = specs.with_rows(specs.pareto_chart("seconds", "a cost"), pl.DataFrame(rows), 600)
+    axis = specs.svg(chart, "x").partition("Y-axis titled 'test IoU'")[2]
+    shown = [float(text.replace("−", "-")) for text in re.findall(r">(−?[01]\.\d+)</text>", axis)]
+    assert (min(shown), max(shown)) == (0, 1)

@@ -117,7 +117,7 @@ def _partition(groups: Sequence[str]) -> list[int]:
 
 def _scores(results: Results, name: str) -> AnyScores:
     if name in results.outdated:
-        raise UserError(f"{name} was scored on other images than the study's test part now: score it again")
+        raise UserError(f"{name} was scored on other images than the study's test subset now: score it again")
     scores = results.runs(name) if results.has(name) else None
     if scores is None:
         raise UserError(f"{name} has no complete replicate on test: `segstudy status` says what is missing")

@@ -34,7 +34,7 @@ def look_notes(folder: StudyFolder, rows: Sequence[Row], reports: Sequence[Repor
     if not reports:
         return []
     sentences = [
-        f"The test part was scored by {counted(named, 'run')} of "
+        f"The test subset was scored by {counted(named, 'run')} of "
         f"{counted(len(reports[-1].scored), 'configuration')}"
         + (f", and by {counted(others, 'more run')} that the study no longer names" if others else "")
         + "; nothing was chosen by it."

@@ -59,7 +59,7 @@ def refuse_leaks(found: Sequence[str], check: str) -> None:
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
     sets, verb = ("set", "lies") if len(found) == 1 else ("sets", "lie")
     raise UserError(
-        f"{len(found)} {sets} of near-duplicate images {verb} in different parts, so that a model would be "
+        f"{len(found)} {sets} of near-duplicate images {verb} in different subsets, so that a model would be "
         f"tested on what it was trained or selected on: {shown}{more}; `{check} --write-exclude "
         "FILE` writes the file for --exclude FILE, equal groups in metadata.csv keep images together, and "
         "--accept-duplicates (in Python accept_duplicates=True) trains all the same"

@@ -134,7 +134,15 @@ def pareto_chart(field: str, title: str, only: float | None = None) -> Spec:
         scale=alt.Scale(type="log", nice=False, padding=24),
         axis=axis,
     )
-    y = alt.Y("IoU:Q", title="test IoU", scale=alt.Scale(zero=False, padding=16))
+    possible = (
+        "datum.value < -1e-9 || datum.value > 1 + 1e-9 ? '' : datum.label"  # the axis is a little longer
+    )
+    y = alt.Y(
+        "IoU:Q",
+        title="test IoU",
+        scale=alt.Scale(zero=False, padding=16),
+        axis=alt.Axis(labelExpr=possible),
+    )
     front = base.transform_filter(f"datum.front_{field}").encode(x=x, y=y)
     step = front.mark_line(color=NEUTRAL, interpolate="step-after", strokeDash=[4, 3])
     roomy = alt.ExprRef("width > 500 ? 1 : 0")  # on a phone they would lie over one another
