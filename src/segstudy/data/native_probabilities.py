@@ -35,9 +35,10 @@ class NativeProbabilities:
             self._last = number, prob_to_native(plane, self.native, self._resize)
         return self._last[1]
 
-    def forget(self) -> None:
-        """Free the memory of the probabilities that are kept."""
+    def give_up(self) -> None:
+        """Free the memory of the probabilities; none can be asked for any more."""
         self._last = None
+        self._prob = np.empty(0, np.float32)
 
     def decided(self, threshold: float = THRESHOLD) -> NDArray[Any]:
         """Return the mask ``(H, W)``, as ``outputs.decide`` of the probabilities of all classes."""

@@ -238,6 +238,6 @@ class Service:
             return Answer(as_json(mask, probabilities, asked.threshold, asked.number), *native)
         pixels = np.zeros((1, 1, 3), np.uint8)  # which masks and probabilities do not show
         if asked.view in PICTURES:
-            probabilities.forget()  # which pictures do not show
+            probabilities.give_up()  # which pictures do not show
             _, pixels = decode_bytes(content, lambda _: None, self.predictor.scale)
         return Answer(as_picture(asked.view, picture_of(pixels), mask, probabilities, asked.number), *native)
