@@ -102,4 +102,4 @@ def test_a_colour_on_white_is_refused_with_the_choices(tmp_path: Path):
         save(root / "masks" / f"{name}.png", colour)
     error = next(each for each in check(read(root)) if each.severity == "error")
     assert "two colours, #0000ff and #ffffff, and white may be the background" in error.detail
-    assert "choose --masks background=#0000ff or --masks background=#ffffff" in error.detail
+    assert "choose --masks 'background=#0000ff'; or --masks 'background=#ffffff'" in error.detail
