@@ -1,7 +1,7 @@
 """The sentences on how runs were trained."""
 
 from segstudy.config.protocol import Protocol
-from segstudy.reporting.procedure import procedure
+from segstudy.reporting.procedure import procedure, to_native
 
 TILES = Protocol(image_size=128, resize="tiles", channels=4)
 
@@ -18,3 +18,9 @@ def test_studies_that_compare_both() -> None:
     found = procedure([Protocol(image_size=64), TILES.model_copy(update={"overlap": 16}), TILES])
     assert "were resized to 64 × 64 pixels (squash). In other runs they were not resized" in found
     assert "at least 16 or 32 pixels" in found
+
+
+def test_probabilities_get_to_the_size_of_the_images() -> None:
+    assert to_native([Protocol()]) == "resized back to"
+    assert to_native([TILES]) == "blended at"
+    assert to_native([Protocol(), TILES]) == "resized back to or blended at"

@@ -99,7 +99,7 @@ def test_the_forecast_counts_tiles(dataset, monkeypatch) -> None:
         (seconds[plan.runs[0].configuration.protocol.resize],) = found.forecast.runs.values()
     fixed = 3 * module.EPOCH_S + module.RUN_S
     assert seconds["tiles"].seconds - fixed == pytest.approx(4 * (seconds["squash"].seconds - fixed))
-    assert estimate(tiles, tiles.runs, SERIAL).worker_bytes == module.PROCESS_BYTES + 1000 + 44 * 44 * 16
+    assert estimate(tiles, tiles.runs, SERIAL).worker_bytes == module.PROCESS_BYTES + 1000 + 44 * 44 * 34
 
 
 def test_epochs_of_a_budget_of_steps_are_counted_by_tiles(dataset, monkeypatch) -> None:

@@ -149,7 +149,9 @@ class Protocol(Frozen):
         """Refuse an overlap that leaves windows too small a step."""
         most = min(self.image_size) // 2
         if self.resize == "tiles" and self.overlap is not None and self.overlap > most:
-            raise ValueError(f"overlap must be at most half of a tile's shorter side, {most} pixels")
+            raise ValueError(
+                f"overlap must be at most half of a tile's shorter side ({most} pixels), got {self.overlap}"
+            )
         return self
 
     def windowing(self) -> Windowing | None:

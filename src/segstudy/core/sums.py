@@ -66,7 +66,7 @@ class Sum:
         return self.parts[0].component.file
 
 
-def in_order(parts: Iterable[Part]) -> Sum:
+def sum_of(parts: Iterable[Part]) -> Sum:
     """Return the sum of these parts, by their names.
 
     Raises:
@@ -91,7 +91,7 @@ def parse_sum(text: str) -> Sum:
     pieces = _pieces(text)
     if len(pieces) > 1 and not all(piece.strip() for piece in pieces):
         raise UserError(f"{text!r} adds up nothing beside a plus sign: write it as bce+0.5*dice")
-    return in_order(map(_part, pieces))
+    return sum_of(map(_part, pieces))
 
 
 def _pieces(text: str) -> list[str]:

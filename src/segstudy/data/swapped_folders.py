@@ -25,7 +25,9 @@ def explained_by_exchange(
         problems: of its files; where all masks can be used, nothing more is looked at.
         meaning: of the masks; with named foreground a photograph passes for a mask.
     """
-    wrong = [each for each in problems if each.severity == "error" and each.kind.endswith((" mask", " masks"))]
+    wrong = [
+        each for each in problems if each.severity == "error" and each.kind.endswith((" mask", " masks"))
+    ]
     if not wrong and meaning.foreground is None:
         return list(problems)
     step = max(1, len(dataset.samples) // LOOKED_AT)
@@ -35,7 +37,8 @@ def explained_by_exchange(
     unusable = {sample_id for each in wrong for sample_id in each.samples}
     detail = (
         f"the images are black and white and the masks are photographs, as those of {some[0].id} "
-        f"({len(unusable)} cannot be used as masks); exchange them, by their folders' names if they are in two"
+        f"({len(unusable)} cannot be used as masks); exchange them, by their folders' names if they are in "
+        "two"
     )
     others = [each for each in problems if each not in wrong]
     return [Problem("error", "images and masks exchanged", dataset.name, detail), *others]

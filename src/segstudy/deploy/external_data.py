@@ -28,6 +28,7 @@ from segstudy.data.duplicates import near_duplicates, thumbnail
 from segstudy.data.fingerprint import fingerprint
 from segstudy.data.intensity_survey import refuse_other_range
 from segstudy.data.prepared import Prepared, Samples, open_prepared, prepare
+from segstudy.data.preprocess import of_whole
 from segstudy.data.samples import Dataset
 from segstudy.data.thumbnails import small_image
 from segstudy.deploy.engines.stored import stored_network
@@ -135,7 +136,7 @@ def _prepared(protocol: Protocol, dataset: Dataset, data: str, reading: tuple[Ma
 
 def _resized(protocol: Protocol, dataset: Dataset, data: str, reading: tuple[MaskMeaning, Scale]) -> Prepared:
     """Return the same resized, as images of different sizes are compared."""
-    how = "squash" if protocol.resize == "tiles" else protocol.resize
+    how = of_whole(protocol.resize)
     return open_prepared(prepare(dataset.samples, data, protocol.image_size, how, *reading))
 
 

@@ -12,7 +12,7 @@ from segstudy.core.errors import UserError
 from segstudy.core.outputs import Outputs
 from segstudy.core.plugins import known_record
 from segstudy.core.registry import Component, Extension, resolve
-from segstudy.core.sums import Part, Sum, in_order, parse_sum
+from segstudy.core.sums import Part, Sum, parse_sum, sum_of
 from segstudy.losses.counted import Weights
 from segstudy.losses.record import Loss
 
@@ -55,7 +55,7 @@ def resolved(text: str, table: Table, outputs: Outputs, is_weighted: bool) -> Re
                 "that file"
             ) from None
         raise
-    whole = in_order(part for part, _, _ in found)
+    whole = sum_of(part for part, _, _ in found)
     by_part = {part: (function, version) for part, function, version in found}
     functions, versions = zip(*(by_part[part] for part in whole.parts), strict=True)
     return Resolved(whole, functions, versions)

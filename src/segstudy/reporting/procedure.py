@@ -6,7 +6,7 @@ from segstudy.analysis.configurations import Row
 from segstudy.analysis.design import level, levels_of
 from segstudy.analysis.factorials import ORIGINAL
 from segstudy.analysis.formatting import listed
-from segstudy.config.protocol import FACTORS, Protocol
+from segstudy.config.protocol import FACTORS, Protocol, unique
 from segstudy.core.quantities import counted
 from segstudy.data.channels import shown
 
@@ -93,6 +93,12 @@ def _seen(protocols: Sequence[Protocol]) -> str:
             f"windows of this size, which overlap by at least {overlaps} pixels, were blended."
         )
     return " ".join(found)
+
+
+def to_native(protocols: Iterable[Protocol]) -> str:
+    """Return how probabilities get to the size of the images, before ``each image's own size``."""
+    ways = ("resized back to", "blended at")
+    return " or ".join(unique(ways[protocol.resize == "tiles"] for protocol in protocols))
 
 
 def _either(texts: Iterable[str]) -> str:

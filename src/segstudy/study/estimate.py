@@ -33,7 +33,7 @@ PROCESS_BYTES = 450_000_000  # a worker that has imported everything and trains 
 EVALUATION_SHARE = 0.3  # time of an evaluated image over that of a trained one
 MEMORY_SHARE = 0.8  # of the free memory that runs may fill
 STORED_BITS_PER_PIXEL = 0.8  # of a probability map as 8-bit PNG
-FLOAT_BYTES, NATIVE_BYTES = 4, 12  # of a pixel at native size: a class's probability; masks and sums
+FLOAT_BYTES, NATIVE_BYTES = 4, 30  # of a pixel at native size: a class's probability; what its scores take
 STATE_SHARE = (
     4  # of a saved state over the weights: network, two moments of Adam, the selected epoch's weights
 )

@@ -100,8 +100,8 @@ def _prepared(plan: Plan, runs: Sequence[Run], folder: StudyFolder, stage: Stage
     samples, total = plan.dataset.samples, len(plan.dataset.samples)
 
     def prepared_as(reading: Reading) -> Path:
-        done_to_them = "cutting the images into chunks" if reading[1] == "tiles" else RESIZING
-        return prepare(samples, plan.data, *reading, progress=lambda done: stage(done_to_them, done, total))
+        stage_title = "cutting the images into chunks" if reading[1] == "tiles" else RESIZING
+        return prepare(samples, plan.data, *reading, progress=lambda done: stage(stage_title, done, total))
 
     def shrunk(done: int, total: int) -> None:
         stage("making small images for the report", done, total)

@@ -292,6 +292,8 @@ def _record(
     run, model = job.run, training.model
     protocol = run.configuration.protocol
     peak_memory_bytes = peak_memory(job.device)  # of the training, not of counting what it cost
+    test = training.parts["test"]
+    inputs_an_image = len(training.pixels.prepared.scoring_inputs(test)) / len(test)  # one, or its windows
     return {
         "name": job.name,
         **_identity(run),
@@ -300,7 +302,7 @@ def _record(
         "metrics": list(METRICS),
         "num_parameters": num_parameters(model),
         "cost": {
-            "num_macs": num_macs(model, protocol.image_size, protocol.num_channels),
+            "num_macs": round(num_macs(model, protocol.image_size, protocol.num_channels) * inputs_an_image),
             "inference_ms": round(result.inference_ms, 3),
             "peak_memory_bytes": peak_memory_bytes,
         },

@@ -14,7 +14,7 @@ from segstudy.analysis.hardware import balance_text, hardware
 from segstudy.analysis.results import Results
 from segstudy.analysis.seed_plan import SeedPlan
 from segstudy.analysis.verdict import Answers
-from segstudy.config.protocol import Protocol, unique
+from segstudy.config.protocol import Protocol
 from segstudy.config.study import Study
 from segstudy.core.outputs import Outputs
 from segstudy.core.quantities import counted
@@ -24,7 +24,7 @@ from segstudy.losses import known_losses
 from segstudy.metrics import METRICS, column, shown_in
 from segstudy.models import known_model
 from segstudy.reporting.data_description import knows_groups
-from segstudy.reporting.procedure import ALL, procedure, trained
+from segstudy.reporting.procedure import ALL, procedure, to_native, trained
 from segstudy.reporting.sections.base import ReportData
 
 MOST_CLASSES = 8  # that are named
@@ -144,14 +144,9 @@ def _overlap(results: Results) -> list[str]:
     ]
 
 
-# How probabilities get to the size of the images: resized ones, and those of tiles.
-BACK = ("resized back to", "blended at")
-
-
 def _decided(outputs: Outputs, overlap: Sequence[str], protocols: Sequence[Protocol]) -> str:
     """Return how masks were decided, and what was computed of them."""
-    ways = unique(BACK[protocol.resize == "tiles"] for protocol in protocols)
-    back = f"were {' or '.join(ways)} each image's own size"
+    back = f"were {to_native(protocols)} each image's own size"
     if outputs.task == "binary":
         return (
             f"Foreground probabilities {back} and cut at 0.5; "

@@ -8,21 +8,26 @@ from typing import Any
 from segstudy.analysis.changes_after_registration import registered
 from segstudy.analysis.configurations import Row
 from segstudy.analysis.hardware import hardware
+from segstudy.config.protocol import Protocol, unique
 from segstudy.config.runs import spelled
 from segstudy.config.study import Study
 from segstudy.core.environment import differing
 from segstudy.core.score_words import absent_convention, filled, over_classes
 from segstudy.metrics import shown_in
+from segstudy.reporting.procedure import to_native
 from segstudy.reporting.sections.base import ReportData
 
 
 def values(report: ReportData) -> dict[str, Any]:
     """Return the values of ``protocol.html.j2``."""
     found = environments(report.results.rows)
+    protocols = [configuration.protocol for configuration in report.study.configurations()]
     return {
         "registered": registered(report.folder),
         "definitions": definitions(report.study),
         "of_classes": over_classes(report.results.outputs),
+        "to_native": to_native(protocols),
+        "network_size": _network_size(protocols),
         "ignores": ", ".join(map(str, report.study.protocol.ignore or ())),
         "absent": absent_convention(report.results.outputs),
         "protocol": shared_protocol(report.study),
@@ -30,6 +35,16 @@ def values(report: ReportData) -> dict[str, Any]:
         "hardware": hardware(report.results.trained),
         "differing_environments": differing(found),
     }
+
+
+def _network_size(protocols: Sequence[Protocol]) -> str:
+    """Return what network size is, in sentences."""
+    resized = "The same at the network's input size; the epoch is selected and the curves show it."
+    tiled = (
+        "The same as at native size, as images are not resized; the epoch is selected and the curves show it."
+    )
+    ways = unique(tiled if protocol.resize == "tiles" else resized for protocol in protocols)
+    return ways[0] if len(ways) == 1 else f"{resized} Of tiles it is the native size."
 
 
 def definitions(study: Study) -> list[tuple[str, str]]:
