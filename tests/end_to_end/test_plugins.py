@@ -134,7 +134,7 @@ def test_help_and_choices_name_them_beside_ours(site, data):
         assert f"{kind}: segstudy-tiny 1.0" in text
     for option, choices in {
         "--architecture": "mednext, tiny_net, or name your own",
-        "--loss": "combo, tiny_loss, or name your own",
+        "--loss": "hausdorff_dt, tiny_loss, or name your own",
         "--executor": "use one of serial, processes, ray, tiny_executor",
         "--tracker": "use one of terminal, tiny_tracker",
     }.items():
