@@ -147,7 +147,11 @@ def mosaics(data: str, out: Path, steps: int, size: int) -> None:
         yes=True,  # the estimate of a busy machine
     )
     Console().print(f"{out / 'study'}: input {size} px, {steps} steps")
-    Console().print(study.leaderboard().select("configuration", "^.*iou.*$", "^.*hd95.*$"))
+    for row in study.leaderboard().iter_rows(named=True):
+        scores = ", ".join(
+            f"{name} {row[name]:.3f}" for name in ("validation_iou", "test_iou", "test_hd95_px")
+        )
+        Console().print(f"{row['configuration']}: {scores}")
 
 
 def main() -> None:

@@ -260,3 +260,23 @@ def test_a_users_file_that_is_missing_or_lacks_the_name_is_said(tmp_path: Path) 
         build_loss(f"{file}:other")
     with pytest.raises(UserError, match="name a class or function"):
         build_loss(str(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("focal_tversky:exponent=-1", "exponent must be between 0.1 and 10, got -1"),
+        ("dice+hausdorff_dt:alpha=-1", "alpha must be 0 or more, got -1"),
+        ("cldice:alpha=2", "alpha must be between 0 and 1, got 2"),
+        ("cldice:iterations=-3", "iterations must be between 0 and 100, got -3"),
+        ("jaccard:smooth=-5", "smooth must be 0 or more, got -5"),
+        ("focal:gamma=-1", "gamma must be 0 or more, got -1"),
+    ],
+)
+def test_numbers_with_which_a_loss_is_none_are_refused(text, said):
+    with pytest.raises(UserError, match=said):
+        resolve_loss(text)
+
+
+def test_the_alpha_of_the_focal_loss_may_be_off():
+    resolve_loss("focal:alpha=-1")

@@ -98,6 +98,7 @@ LOSSES: dict[str, Loss] = {
         multilabel=focal_multilabel,
         multiclass=focal_multiclass,
         of_background=("alpha",),
+        ranges={"alpha": (-1, 1)},
     ),
     "dice": Loss(
         dice,
@@ -153,6 +154,7 @@ LOSSES: dict[str, Loss] = {
         multilabel=region.focal_tversky_multilabel,
         multiclass=region.focal_tversky_multiclass,
         of_background=("background",),
+        ranges={"exponent": (0.1, 10)},
     ),
     "lovasz": Loss(
         lovasz.lovasz,
@@ -171,6 +173,7 @@ LOSSES: dict[str, Loss] = {
         multilabel=skeletons.cldice_multilabel,
         multiclass=skeletons.cldice_multiclass,
         of_background=("background",),
+        ranges={"alpha": (0, 1), "iterations": (0, 100)},
     ),
     "boundary": Loss(
         boundary.boundary,

@@ -1,7 +1,7 @@
 """The record of a loss, and the families of losses."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -29,6 +29,7 @@ class Loss:
             it serves neither.
         multiclass: the function of classes that exclude each other; None if it does not serve them.
         of_background: options of ``multiclass`` that mean nothing without the class ``background``.
+        ranges: the least and the greatest value of options; numbers of others are 0 or more.
     """
 
     function: Callable[..., Tensor]
@@ -40,3 +41,4 @@ class Loss:
     multilabel: Callable[..., Tensor] | None = None
     multiclass: Callable[..., Tensor] | None = None
     of_background: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """From the spelling of a loss to its function: what it names, and whether it serves the classes."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -123,6 +124,7 @@ def _part(part: Part, table: Table, outputs: Outputs, is_weighted: bool) -> tupl
         num_called_with=len(ARGUMENTS),
     )
     component, function, version = resolve(named.spelling, table, extension)
+    _refuse_other_values(component, table)
     if (named.file or named.module) and place == "multilabel" and outputs.has_ignored:
         raise UserError(
             f"{component.title} cannot be used with ignore: it does not know of pixels that count nowhere; "
@@ -156,6 +158,24 @@ def _serving(title: str, loss: Loss, place: Place, table: Table) -> Function:
     if function is None:
         raise UserError(f"{title} does not serve {SERVED[place]}: use one of {', '.join(table)}")
     return function
+
+
+def _refuse_other_values(component: Component, table: Table) -> None:
+    """Refuse numbers with which a loss of ours is no loss: it would be infinite, or least for the worst mask.
+
+    Raises:
+        UserError: naming the option and its range.
+    """
+    if component.file or component.module or component.name not in table:
+        return
+    ranges = table[component.name].ranges
+    for name, value in component.options:
+        least, greatest = ranges.get(name, (0, math.inf))
+        if isinstance(value, int | float) and not least <= value <= greatest:
+            wanted = (
+                f"between {least:g} and {greatest:g}" if math.isfinite(greatest) else f"{least:g} or more"
+            )
+            raise UserError(f"{component.title}: {name} must be {wanted}, got {value:g}")
 
 
 def _refuse_background(component: Component, table: Table) -> None:
