@@ -68,3 +68,11 @@ def test_what_is_wrong_is_said_of_the_part(wrong: str, told: str) -> None:
 def test_titles_of_sums_stand_beside_those_of_files() -> None:
     found = distinct_titles(["/a/my.py:Net", "/b/my.py:Net", "dice+bce"])
     assert list(found.values()) == ["a/my.py:Net", "b/my.py:Net", "bce+dice"]
+
+
+@pytest.mark.parametrize("text", ["pkg.mod:Loss:mode=a+b", "pkg.mod:Loss:mode=mean+dice"])
+def test_a_plus_sign_behind_a_text_without_quotes_is_refused(text):
+    with pytest.raises(UserError, match="may belong to it or add a component"):
+        parse_sum(text)
+    parse_sum('pkg.mod:Loss:mode="a+b"')
+    parse_sum('pkg.mod:Loss:mode="a"+dice')

@@ -91,7 +91,24 @@ def parse_sum(text: str) -> Sum:
     pieces = _pieces(text)
     if len(pieces) > 1 and not all(piece.strip() for piece in pieces):
         raise UserError(f"{text!r} adds up nothing beside a plus sign: write it as bce+0.5*dice")
-    return sum_of(map(_part, pieces))
+    parts = [_part(piece) for piece in pieces]
+    for piece, part in zip(pieces[:-1], parts, strict=False):
+        _refuse_open_text(text, piece, part.component)
+    return sum_of(parts)
+
+
+def _refuse_open_text(whole: str, piece: str, component: Component) -> None:
+    """Refuse a plus sign behind a text without quotes: it may belong to the text.
+
+    Raises:
+        UserError: with both ways to write it.
+    """
+    name, value = component.options[-1] if component.options else ("", None)
+    if isinstance(value, str) and not piece.rstrip().endswith(("'", '"')):
+        raise UserError(
+            f"{whole!r}: the plus sign after {name}={value} may belong to it or add a component; put the "
+            f'text of {name} in quotes, as {name}="{value}"'
+        )
 
 
 def _pieces(text: str) -> list[str]:

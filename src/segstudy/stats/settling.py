@@ -183,11 +183,9 @@ def _fewest(enough: Callable[[int], bool], least: int, most: int, tolerance: flo
     """
     if enough(least):
         return least
-    low, high = least, max(least, 1)
-    if enough(high):
-        return high
+    low = high = least
     while high < most:  # doubled at first: most answers are near
-        low, high = high, min(most, 2 * high)
+        low, high = high, min(most, max(1, 2 * high))
         if enough(high):
             break
     else:
