@@ -22,6 +22,7 @@ STUDIES = {
         *("--loss", "bce,focal,dice,tversky,combo", "--batch-size", "8"),
     ),
     "with augmentation": ("--architecture", "unet", "--loss", "combo", "--set", "augmentation=full"),
+    "padded": ("--architecture", "segnet,unet", "--loss", "bce", "--set", "resize=pad"),
     "in folds": ("--architecture", "unet2", "--loss", "dice", "--folds", "3"),
 }
 # Times, and what is derived from them or from the version's own source.
