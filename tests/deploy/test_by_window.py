@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -239,14 +240,17 @@ def test_a_killed_prediction_leaves_no_half_file_behind_the_next_one(tmp_path: P
     folder = tmp_path / "out" / "masks"
     while not (folder.is_dir() and any(folder.iterdir())):
         assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (folder / "a.tif").exists()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while len(list(folder.iterdir())) != 1 or not re.search(rf"-{process.pid}-", next(folder.iterdir()).name):
+    its_own = re.compile(rf"-{process.pid}-")
+    while [bool(its_own.search(file.name)) for file in folder.iterdir()] != [True]:
         assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.wait(30)
+    process.wait(60)
     assert list(folder.iterdir()) == []
 
 
