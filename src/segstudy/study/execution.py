@@ -10,6 +10,7 @@ from segstudy.core.mask_rules import MaskMeaning
 from segstudy.core.progress import Stage, silent
 from segstudy.data.prepared import prepare
 from segstudy.data.preprocess import Resize, Size, of_whole
+from segstudy.data.thumbnails import THUMBNAIL_PX
 from segstudy.evaluation.baselines import write_baselines
 from segstudy.evaluation.second_rater import write_second_rater
 from segstudy.store.folder import StudyFolder
@@ -86,8 +87,10 @@ def _reading(protocol: Protocol) -> Reading:
 
 
 def _of_whole(reading: Reading) -> Reading:
-    """Return the same for pictures of whole images."""
+    """Return the same for pictures of whole images; tiles may be smaller than these pictures."""
     size, resize, meaning, scale = reading
+    if resize == "tiles":
+        size = max(size[0], THUMBNAIL_PX), max(size[1], THUMBNAIL_PX)
     return size, of_whole(resize), meaning, scale
 
 
