@@ -357,6 +357,7 @@ def test_intervals_of_distances_by_class_stay_within_the_diagonal(tmp_path):
 MANY = "background=0," + ",".join(f"c{n}={n}" for n in range(1, 16))
 
 
+@pytest.mark.slow
 def test_of_many_classes_sentences_name_a_few_and_count_the_others(tmp_path):
     folder = made(tmp_path, classes=MANY, moved=(6.0, 2.0))
     results = gather(folder)
