@@ -1,5 +1,6 @@
 """Naming an architecture or a loss, ours or anyone's own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,14 @@ def test_what_a_loss_is_called_with_are_no_options(tmp_path: Path) -> None:
     assert str(component) == "my.py:loss:weight=2.0"
     with pytest.raises(UserError, match="its options are weight"):
         resolve(f"{file}:loss:mask=2", {}, called)
+
+
+def test_a_file_edited_within_its_second_is_loaded_as_it_is_now(tmp_path):
+    """By size and second, Python took its compiled copy: old code ran under the hash of the new one."""
+    own = tmp_path / "own.py"
+    for number in (1, 2):
+        own.write_text(f"def loss():\n    return {number}\n")
+        os.utime(own, (1_700_000_000, 1_700_000_000))
+        _, function, _ = resolve(f"{own}:loss", {}, Extension("loss", object, lambda each: each))
+        assert function() == number
+    assert [file.name for file in tmp_path.iterdir()] == ["own.py"]

@@ -25,7 +25,7 @@ from segstudy.core.input_files import MB
 from segstudy.core.installed import code_version, imported
 from segstudy.core.paths import expanded, reason_missing
 from segstudy.core.plugins import load, names, plugin_named, plugin_version
-from segstudy.core.source_files import importable_beside, source_files
+from segstudy.core.source_files import FromSource, importable_beside, source_files
 
 MAX_SOURCE_BYTES = 16 * MB
 
@@ -297,7 +297,8 @@ def _load(file: Path, name: str) -> Callable[..., Any]:
             f"{file}: larger than {MAX_SOURCE_BYTES / MB:g} MB, too large for a source file; give another"
         )
     place = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]  # files of equal names are different modules
-    spec = importlib.util.spec_from_file_location(f"segstudy_user_{file.stem}_{place}", file)
+    called = f"segstudy_user_{file.stem}_{place}"
+    spec = importlib.util.spec_from_file_location(called, file, loader=FromSource(called, str(file)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

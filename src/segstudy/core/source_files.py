@@ -5,7 +5,9 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 
 def source_files(file: Path) -> list[Path]:
@@ -46,17 +48,33 @@ def _beside(folder: Path, name: str) -> list[Path]:
     return []
 
 
+class FromSource(SourceFileLoader):
+    """Compiles a file as it is now, without Python's compiled copy of it.
+
+    That copy is taken for current if the file has the same size and the same second of change: an edit that
+    keeps both would run the code of before under the hash of the new one.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        place = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(place), place)
+        return code
+
+
 @contextmanager
 def importable_beside(file: Path) -> Iterator[None]:
     """Let modules of this file's folder be imported while inside; they are searched last and hide no other.
 
-    They are removed from ``sys.modules`` afterwards: in another folder the same name is another module.
+    They are removed from ``sys.modules`` afterwards: in another folder the same name is another module. No
+    compiled copies are written beside them, see ``FromSource``.
     """
-    folder, before = str(file.parent), set(sys.modules)
+    folder, before, writes_none = str(file.parent), set(sys.modules), sys.dont_write_bytecode
     sys.path.append(folder)
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_none
         with suppress(ValueError):  # the code that ran has changed it
             sys.path.remove(folder)
         for name in set(sys.modules) - before:
