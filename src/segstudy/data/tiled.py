@@ -78,10 +78,13 @@ class Tiled:
         """Return the windows in which an image is scored."""
         return self.windowing.of(self.native_sizes[position])
 
+    def inputs_at(self, position: int, places: Sequence[Place]) -> Positions:
+        """Return the inputs at these places of an image: ``(n, 3)``."""
+        return np.insert(np.array(places, np.int64), 0, position, axis=1)
+
     def scoring_order(self, position: int) -> Positions:
         """Return the inputs of these windows, in the order of ``Windows.places``: ``(n, 3)``."""
-        places = np.array(self.windows(position).places(), np.int64)
-        return np.insert(places, 0, position, axis=1)
+        return self.inputs_at(position, self.windows(position).places())
 
     def scoring_inputs(self, positions: Positions) -> Positions:
         """Return the inputs that these samples are scored from, all windows of each: ``(n, 3)``."""
@@ -145,7 +148,7 @@ class Tiled:
         """Return what a network gives for windows of one sample, blended: ``outputs.prob_shape(H, W)``."""
 
         def of_places(places: Sequence[Place]) -> NDArray[np.float32]:
-            return forward(self.inputs(np.insert(np.array(places, np.int64), 0, position, axis=1)))
+            return forward(self.inputs(self.inputs_at(position, places)))
 
         return whole(self.windows(position), of_places)
 

@@ -86,8 +86,7 @@ def _of_images(
     for position in map(int, positions):
 
         def forward(places: Sequence[Place], position: int = position) -> NDArray[np.float32]:
-            order = np.insert(np.array(places, np.int64), 0, position, axis=1)
-            ((image, target),) = pixels.batches(order, WINDOWS_AT_ONCE)
+            ((image, target),) = pixels.batches(samples.inputs_at(position, places), WINDOWS_AT_ONCE)
             with autocast(pixels.device, precision):
                 logits = model(image)
             seen(logits, target)
