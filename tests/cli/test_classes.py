@@ -11,7 +11,6 @@ from small import CLASSES, write_classes, write_dataset
 
 import segstudy
 from segstudy.cli.options import study_arguments
-from segstudy.cli.studies import main
 from segstudy.config.check_command import check_command
 from segstudy.config.protocol import Protocol
 from segstudy.config.study import override, preset_study
@@ -26,17 +25,6 @@ from segstudy.study.trackers.terminal import Display
 
 SERIAL = Machine("cpu", threads=1, workers=1, executor="serial")
 TINY = {"image_size": [32], "width": [2], "epochs": [1], "architecture": ["unet"], "loss": ["bce"]}
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]):
-    def called(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        output = capsys.readouterr()
-        return int(ended.value.code or 0), output.out, output.err
-
-    return called
 
 
 # Spelling

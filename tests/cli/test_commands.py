@@ -12,7 +12,6 @@ from PIL import Image
 from small import write_dataset
 
 import segstudy
-from segstudy.cli.studies import main
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -28,19 +27,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "discs", n=12)
     return tmp_path
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a command line in this process: exit code, standard output, standard error."""
-
-    def called(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        output = capsys.readouterr()
-        return int(ended.value.code or 0), output.out, output.err
-
-    return called
 
 
 def test_a_study_from_a_folder_ends_with_leaderboard_and_report(here, call):

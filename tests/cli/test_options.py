@@ -12,7 +12,6 @@ from small import write_dataset
 
 import segstudy
 from segstudy.cli.options import study_arguments
-from segstudy.cli.studies import main
 from segstudy.cli.study_flags import StudyFlags
 from segstudy.data.check import check
 from segstudy.data.datasets import read
@@ -40,17 +39,6 @@ def write_classes(folder, n=12):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def call(capsys):
-    def called(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        output = capsys.readouterr()
-        return int(ended.value.code or 0), output.out, output.err
-
-    return called
 
 
 def refused(call, *words) -> str:

@@ -12,24 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from small import CLASSES, write_channels, write_classes, write_dataset
 
-from segstudy.cli.studies import main
-
 Change = Callable[[NDArray[np.uint8], int], NDArray[np.generic]]
 WORD = r"(?:'[^']*'|[^\s;()`]*[^\s;,.()`])"
 OPTIONS = re.compile(rf"(?<![\w`-])--[a-z-]+ {WORD}(?: --[a-z-]+ {WORD})*")
 RUN = re.compile(r"\(run: (--set [^)\s]+)\)")
 TINY = ("--protocol", "quick", "--image-size", "32")
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]):
-    def called(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        output = capsys.readouterr()
-        return int(ended.value.code or 0), output.out, output.err
-
-    return called
 
 
 def rewritten(folder: Path, change: Change) -> Path:
